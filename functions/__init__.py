@@ -1,0 +1,1 @@
+"""The stateless half: pages and redirects, as one Lambda function."""

@@ -1,0 +1,1 @@
+"""What both halves must agree on, and the only code both import: session, room log, bus."""

@@ -1,0 +1,92 @@
+"""The session: pages issue it in a signed cookie, the socket host trusts it and nothing else."""
+
+import secrets
+from dataclasses import dataclass
+
+from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
+
+COOKIE = "sidepath_session"
+
+# Lets a clone start with no setting at all. Both doors refuse it outside development.
+SAMPLE_SECRET = "sample-secret-for-development-only"
+
+MIN_SECRET_LENGTH = 32  # characters: 128 bits written in hex
+
+MAX_AGE = 7 * 24 * 60 * 60  # seconds; a page visited in its second half renews the cookie
+
+_SALT = "sidepath.session.v1"
+
+_ADJECTIVES = (
+    "Amber", "Brave", "Calm", "Clever", "Coral", "Eager", "Gentle", "Golden",
+    "Happy", "Jolly", "Kind", "Lively", "Lucky", "Mellow", "Mighty", "Misty",
+    "Noble", "Olive", "Patient", "Polite", "Proud", "Quick", "Quiet", "Rosy",
+    "Silver", "Sunny", "Swift", "Tidy", "Velvet", "Warm", "Wise", "Witty",
+)  # fmt: skip
+_ANIMALS = (
+    "Badger", "Bear", "Beaver", "Crane", "Deer", "Dolphin", "Falcon", "Ferret",
+    "Finch", "Fox", "Gecko", "Hare", "Heron", "Ibex", "Koala", "Lark",
+    "Lynx", "Marten", "Mole", "Moose", "Newt", "Otter", "Owl", "Panda",
+    "Puffin", "Raven", "Robin", "Seal", "Stork", "Swan", "Tiger", "Wren",
+)  # fmt: skip
+
+
+class SessionError(Exception):
+    """The token is not a session; the text is meant for the person who holds it."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """Who a visitor is: a random id, kept for as long as they keep coming, and a name to show."""
+
+    id: str
+    name: str
+
+    @classmethod
+    def new(cls) -> "Session":
+        """Return a session for a first visit, with a friendly random name."""
+        name = f"{secrets.choice(_ADJECTIVES)} {secrets.choice(_ANIMALS)}"
+        return cls(id=secrets.token_urlsafe(12), name=name)
+
+
+class Sessions:
+    """Issues and verifies signed session tokens.
+
+    Raises ValueError for a secret too short to resist guessing.
+    """
+
+    def __init__(self, secret: str, *, max_age: int = MAX_AGE) -> None:
+        if len(secret) < MIN_SECRET_LENGTH:
+            raise ValueError(f"the session secret needs {MIN_SECRET_LENGTH} characters or more")
+        self.max_age = max_age
+        self._serializer = URLSafeTimedSerializer(secret, salt=_SALT)
+
+    def issue(self, session: Session) -> str:
+        """Return a token, safe in a cookie, that `verify` accepts for `max_age` seconds."""
+        token = self._serializer.dumps([session.id, session.name])
+        return token if isinstance(token, str) else token.decode()
+
+    def verify(self, token: str) -> Session:
+        """Return the session a token was issued for; raise SessionError for any other text."""
+        return self._load(token, self.max_age)
+
+    def is_due(self, token: str) -> bool:
+        """Whether a token that verifies has lived half its life and should be issued anew."""
+        try:
+            self._load(token, self.max_age // 2)
+        except SessionError:
+            return True
+        return False
+
+    def _load(self, token: str, max_age: int) -> Session:
+        try:
+            payload = self._serializer.loads(token, max_age=max_age)
+        except SignatureExpired:
+            raise SessionError("Your session has expired. Reload the page to go on.") from None
+        except BadSignature:
+            raise SessionError(
+                "Your session could not be verified. Reload the page to get a new one."
+            ) from None
+        match payload:
+            case [str(id_), str(name)]:
+                return Session(id_, name)
+        raise SessionError("Your session is of an unknown form. Reload the page to get a new one.")

@@ -1,0 +1,40 @@
+"""The function's settings: read once from the environment, at the door."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from functions.contract.room_log import is_room_log
+from functions.contract.session import MIN_SECRET_LENGTH, SAMPLE_SECRET
+
+
+class SettingError(Exception):
+    """Settings are missing or malformed; the text names each and says what it must be."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the function needs to know before its first request."""
+
+    session_secret: str
+    room_log: str
+    development: bool = False
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Return the settings an environment holds; raise SettingError naming all it lacks."""
+        development = environ.get("STAGE", "production") == "development"
+        secret = environ.get("SESSION_SECRET", "")
+        room_log = environ.get("ROOM_LOG", "")
+        problems = []
+        if environ.get("STAGE", "production") not in ("production", "development"):
+            problems.append("STAGE must be production or development.")
+        if len(secret) < MIN_SECRET_LENGTH:
+            problems.append(f"SESSION_SECRET must have {MIN_SECRET_LENGTH} characters or more.")
+        if secret == SAMPLE_SECRET and not development:
+            problems.append("SESSION_SECRET is the sample, which only STAGE=development accepts.")
+        if not is_room_log(room_log):
+            problems.append("ROOM_LOG must say where messages are kept, written sqlite:PATH.")
+        if problems:
+            raise SettingError(" ".join(problems))
+        return cls(session_secret=secret, room_log=room_log, development=development)

@@ -1,0 +1,47 @@
+"""What every page can reach: the room log, the templates and the static files."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.templating import Jinja2Templates
+
+from functions.assets import Assets
+from functions.contract.room_log import RoomLog
+
+
+@dataclass(frozen=True)
+class Site:
+    """The wiring of the pages; a page gets it by `Site.of(request)`."""
+
+    log: RoomLog
+    assets: Assets
+    templates: Jinja2Templates
+
+    @classmethod
+    def create(cls, log: RoomLog, folder: Path) -> Self:
+        """Return the site whose templates/ and static/ lie in a folder."""
+        assets = Assets(folder / "static")
+        templates = Jinja2Templates(folder / "templates")
+        templates.env.globals.update(static=assets.url, import_map=assets.import_map)
+        templates.env.filters["iso"] = iso
+        return cls(log, assets, templates)
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        """Return the site a request is for."""
+        site: Self = request.app.state.site
+        return site
+
+    def page(self, request: Request, template: str, status: int = 200, **context: Any) -> Response:
+        """Render a template as a page of this visitor's own, which no cache may keep."""
+        headers = {"cache-control": "private, no-store"}
+        return self.templates.TemplateResponse(request, template, context, status, headers)
+
+
+def iso(milliseconds: int) -> str:
+    """Write a message's time as HTML's `datetime` wants it, in UTC."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,243 @@
+// A room, live: what the server rendered goes on from where it stood.
+
+import { io } from "./socket.io.esm.min.js";
+import { Timeline } from "./timeline.js";
+
+const ANSWER = 10_000; // ms to wait for an ack before trying again
+const PAUSE = 2_000; // ms between tries of a message that could not be stored
+const TYPING = 3_000; // ms a "typing" lasts without another
+
+const $ = (id) => document.getElementById(id);
+const { room, last, me, name } = $("room").dataset;
+const timeline = new Timeline($("messages"), { room, last: Number(last), me: { id: me, name } });
+
+// Websocket first: one request instead of five. Where it cannot pass, polling (see connect_error).
+const socket = io({ transports: ["websocket", "polling"], timeout: 8_000 });
+let joined = false; // live events before that are the lobby's
+
+// ---- Connection ----
+
+function showStatus(state, words) {
+  $("status").hidden = false;
+  $("status").dataset.state = state;
+  $("status").textContent = words;
+}
+
+function showConnected() {
+  showStatus("live", `Live · ${socket.io.engine.transport.name}`);
+}
+
+function notify(words) {
+  $("notice").textContent = words;
+  $("notice").hidden = !words;
+}
+
+socket.on("connect", async () => {
+  showConnected();
+  socket.io.engine.once("upgrade", showConnected);
+  try {
+    await join();
+  } catch {
+    // No answer: if the connection is gone, the next one joins; if the host is slow, ask again.
+    if (socket.connected) socket.disconnect().connect();
+  }
+});
+
+socket.on("disconnect", (reason) => {
+  joined = false;
+  $("who").hidden = true;
+  showStatus("waiting", "Reconnecting…");
+  if (!socket.active) comeBack(); // the host said goodbye: the client would stay away
+});
+
+socket.on("connect_error", (error) => {
+  showStatus("waiting", navigator.onLine ? "Reconnecting…" : "Offline");
+  if (socket.active) {
+    socket.io.opts.transports.reverse(); // the network's no: perhaps only to this transport
+  } else if (error.data?.code === "session") {
+    renewSession(error.message);
+  } else {
+    notify(error.message); // the host's own no: it is full, say
+    comeBack();
+  }
+});
+
+function comeBack() {
+  setTimeout(() => socket.connect(), 5_000 + Math.random() * 5_000);
+}
+
+// A page visit renews the session's cookie. Once: if that does not help, reloading again will not.
+function renewSession(words) {
+  if (sessionStorage.getItem("renewed")) return notify(words);
+  sessionStorage.setItem("renewed", "yes");
+  location.reload();
+}
+
+async function join() {
+  const state = await ask("join", { room, after: timeline.last });
+  if (state.error) return notify(state.error);
+  sessionStorage.removeItem("renewed");
+  notify("");
+  joined = true;
+  state.messages.forEach(showMessage);
+  if (state.more) await catchUp();
+  if (noteUnsent) sayNote();
+  else showNote(state.text);
+  showPeople(state.who);
+  await send();
+}
+
+function ask(event, data) {
+  return socket.timeout(ANSWER).emitWithAck(event, data);
+}
+
+// ---- Messages ----
+
+function showMessage(message) {
+  $("empty").hidden = true;
+  showTyping({ id: message.author, typing: false });
+  return timeline.add(message);
+}
+
+function takeIn(message) {
+  if (message.room === room && !showMessage(message)) catchUp().catch(() => {});
+}
+
+socket.on("message", takeIn);
+
+let catchingUp;
+
+// Asks for what is missing between the last message in order and those that came after a hole.
+function catchUp() {
+  catchingUp ??= (async () => {
+    for (let more = joined; more; ) {
+      const answer = await ask("history", { after: timeline.last });
+      answer.messages?.forEach(showMessage);
+      more = answer.more;
+    }
+  })().finally(() => (catchingUp = undefined));
+  return catchingUp;
+}
+
+let sending = false;
+
+// Sends what is unsent, one after the other. The id makes a second try of a stored message harmless.
+async function send() {
+  if (sending) return;
+  sending = true;
+  try {
+    for (const entry of timeline.unsent.values()) {
+      if (!joined) break;
+      await sendOne(entry);
+    }
+  } finally {
+    sending = false;
+  }
+  if (joined && timeline.unsent.size) setTimeout(send, PAUSE);
+}
+
+async function sendOne(entry) {
+  timeline.state(entry, "Sending…");
+  try {
+    const { id, text } = entry;
+    const { seq, at, error, retry } = await ask("message", { id, text });
+    if (seq) return takeIn({ room, seq, id, author: me, name, text, at });
+    notify(error);
+    if (retry) return timeline.state(entry, "Not sent yet");
+    timeline.drop(entry);
+    $("message").value ||= text;
+  } catch {
+    timeline.state(entry, "Not sent yet");
+  }
+}
+
+$("composer").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = $("message").value.trim();
+  if (!text) return;
+  notify("");
+  timeline.write(text);
+  $("empty").hidden = true;
+  $("message").value = "";
+  fit();
+  sayTyping(false);
+  send();
+});
+
+$("message").addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  $("composer").requestSubmit();
+});
+
+// Grows the composer with its text.
+function fit() {
+  $("message").style.height = "auto";
+  $("message").style.height = `${$("message").scrollHeight}px`;
+}
+
+// ---- Typing ----
+
+const typists = new Map(); // id → { name, timer }
+let said = 0; // when I last said that I type; 0 if I do not
+
+function sayTyping(typing) {
+  const now = Date.now();
+  if (typing ? now - said < TYPING / 2 : !said) return;
+  said = typing ? now : 0;
+  if (joined) socket.volatile.emit("typing", typing);
+}
+
+function showTyping({ id, name, typing }) {
+  clearTimeout(typists.get(id)?.timer);
+  typists.delete(id);
+  if (typing && id !== me) {
+    typists.set(id, { name, timer: setTimeout(showTyping, TYPING, { id, typing: false }) });
+  }
+  const names = [...typists.values()].slice(0, 3).map((typist) => typist.name);
+  const verb = names.length === 1 ? "is" : "are";
+  $("typing").textContent = names.length ? `${names.join(", ")} ${verb} typing…` : "";
+}
+
+$("message").addEventListener("input", () => {
+  fit();
+  sayTyping($("message").value !== "");
+});
+
+socket.on("typing", (typist) => joined && showTyping(typist));
+
+// ---- Shared note ----
+
+let noteUnsent = false;
+
+function sayNote() {
+  noteUnsent = !joined;
+  if (joined) socket.emit("input-change", $("note").value);
+}
+
+function showNote(text) {
+  const { selectionStart, selectionEnd } = $("note");
+  $("note").value = text;
+  $("note").setSelectionRange(selectionStart, selectionEnd); // where I was, not at the end
+}
+
+$("note").addEventListener("input", sayNote);
+socket.on("update-input", (text) => joined && showNote(text));
+
+// ---- Who is here ----
+
+socket.on("who", (who) => joined && showPeople(who));
+
+function showPeople({ count, names }) {
+  $("who").hidden = false;
+  $("count").textContent = count;
+  const lines = names.map((person) => (person === name ? `${person} (you)` : person));
+  if (count > names.length) lines.push(`and ${count - names.length} more`);
+  const items = lines.map((textContent) => Object.assign(document.createElement("li"), { textContent }));
+  $("people").replaceChildren(...items);
+}
+
+$("message").disabled = false;
+$("composer").querySelector("button").disabled = false;
+$("note").readOnly = false;
+showStatus("connecting", "Connecting…");

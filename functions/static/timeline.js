@@ -1,0 +1,122 @@
+// The room's messages in the page: in order, each once, unsent ones last.
+
+const KEPT = 500; // messages the page shows at most; older ones are a reload away
+
+const times = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const dates = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
+const days = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+
+export class Timeline {
+  /** Takes over the list that the server rendered, up to sequence number `last`. */
+  constructor(list, { room, me, last }) {
+    this.list = list;
+    this.me = me;
+    this.last = last;
+    this.early = new Map(); // what came after a hole, by sequence number
+    this.unsent = new Map(); // id → { id, text, item }, in the order they were written
+    // Kept for the tab, so that a reload (a new session, say) loses nothing unsent.
+    this.key = `unsent ${room}`;
+    for (const time of list.querySelectorAll("time")) showTime(time);
+    for (const { id, text } of JSON.parse(sessionStorage.getItem(this.key) ?? "[]")) {
+      // It may have been stored while nobody was left to hear so.
+      if (!list.querySelector(`[data-id="${CSS.escape(id)}"]`)) this.write(text, id);
+    }
+    this.#keep();
+    this.#scroll();
+  }
+
+  /** Takes in a stored message; returns false if one before it is missing. */
+  add(message) {
+    const written = this.unsent.get(message.id);
+    if (written) this.drop(written);
+    if (message.seq > this.last) this.early.set(message.seq, message);
+    for (let next; (next = this.early.get(this.last + 1)); this.last++) {
+      this.early.delete(next.seq);
+      this.#show(next);
+    }
+    return this.early.size === 0;
+  }
+
+  /** Shows a message of mine that is not stored yet, and returns it. */
+  write(text, id = newId()) {
+    const entry = { id, text, item: render({ id, text, name: this.me.name }) };
+    entry.item.classList.add("mine");
+    this.unsent.set(id, entry);
+    this.list.append(entry.item);
+    this.state(entry, "Waiting to be sent");
+    this.#keep();
+    this.#scroll();
+    return entry;
+  }
+
+  /** Says on an unsent message how it stands. */
+  state(entry, words) {
+    entry.item.classList.add("unsent");
+    entry.item.querySelector("time").textContent = words;
+  }
+
+  /** Forgets an unsent message: it is stored now, or was refused for good. */
+  drop(entry) {
+    this.unsent.delete(entry.id);
+    entry.item.remove();
+    this.#keep();
+  }
+
+  #show(message) {
+    const near = this.#nearEnd();
+    const item = render(message);
+    item.classList.toggle("mine", message.author === this.me.id);
+    const [firstUnsent] = this.unsent.values();
+    this.list.insertBefore(item, firstUnsent?.item ?? null);
+    while (this.list.children.length - this.unsent.size > KEPT) this.list.firstElementChild.remove();
+    if (near) this.#scroll();
+  }
+
+  #keep() {
+    const entries = [...this.unsent.values()].map(({ id, text }) => ({ id, text }));
+    sessionStorage.setItem(this.key, JSON.stringify(entries));
+  }
+
+  // A reader who scrolled up to older messages stays there.
+  #nearEnd() {
+    return this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 80;
+  }
+
+  #scroll() {
+    this.list.scrollTop = this.list.scrollHeight;
+  }
+}
+
+function render({ seq, id, name, text, at }) {
+  const item = document.createElement("li");
+  item.dataset.id = id;
+  if (seq) item.dataset.seq = seq;
+  item.append(part("span", "name", name), " ", part("time", "", ""), part("p", "", text));
+  if (at) {
+    const time = item.querySelector("time");
+    time.dateTime = new Date(at).toISOString();
+    showTime(time);
+  }
+  return item;
+}
+
+function part(tag, className, text) {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  element.textContent = text;
+  return element;
+}
+
+/** Writes a time in the reader's own zone and manner. */
+function showTime(time) {
+  const at = new Date(time.dateTime);
+  const today = at.toDateString() === new Date().toDateString();
+  time.textContent = today ? times.format(at) : `${days.format(at)}, ${times.format(at)}`;
+  time.title = dates.format(at);
+}
+
+// crypto.randomUUID exists only on secure origins; a laptop's address on the local network is none.
+function newId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

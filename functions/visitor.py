@@ -1,0 +1,45 @@
+"""Who asks: every page knows its visitor's session, and a new visitor gets one in a cookie."""
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from functions.contract.session import COOKIE, Session, SessionError, Sessions
+
+
+class Visitors:
+    """ASGI middleware that verifies the session cookie, or issues one, before a page runs."""
+
+    def __init__(self, app: ASGIApp, *, sessions: Sessions, secure: bool) -> None:
+        self.app = app
+        self.sessions = sessions
+        self.secure = secure
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        token = HTTPConnection(scope).cookies.get(COOKIE, "")
+        try:
+            session = self.sessions.verify(token)
+            due = self.sessions.is_due(token)
+        except SessionError:
+            session, due = Session.new(), True
+        scope.setdefault("state", {})["session"] = session
+
+        async def send_with_cookie(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.append("set-cookie", self._cookie(session))
+            await send(message)
+
+        await self.app(scope, receive, send_with_cookie if due else send)
+
+    def _cookie(self, session: Session) -> str:
+        token, max_age = self.sessions.issue(session), self.sessions.max_age
+        cookie = f"{COOKIE}={token}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax"
+        # Not in development: Safari drops Secure cookies of http://localhost.
+        return f"{cookie}; Secure" if self.secure else cookie
+
+
+def visitor(request: Request) -> Session:
+    """Return the session of whoever asked for this page."""
+    session: Session = request.state.session
+    return session

@@ -1,0 +1,98 @@
+"""Events as AWS's front doors to a function write them: one builder each, from one request.
+
+Shapes: API Gateway developer guide ("Working with AWS Lambda proxy integrations for HTTP APIs",
+"Lambda proxy integrations" for REST), load balancer user guide ("Lambda functions as targets"),
+Lambda developer guide ("Invoking function URLs").
+"""
+
+import asyncio
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+from functions.app import handler, loop
+
+Event = dict[str, Any]
+
+
+def http_api(path: str, query: str = "", *, method: str = "GET", **headers: str) -> Event:
+    """HTTP API, payload 2.0: the path comes decoded, the query as it was sent."""
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    cookies = names.pop("cookie", "").split("; ")
+    event: Event = {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": unquote(path),
+        "rawQueryString": query,
+        "headers": {"host": "abc123.execute-api.eu-west-1.amazonaws.com", **names},
+        "requestContext": {
+            "http": {
+                "method": method,
+                "path": unquote(path),
+                "protocol": "HTTP/1.1",
+                "sourceIp": "192.0.2.7",
+                "userAgent": "test",
+            },
+            "stage": "$default",
+        },
+        "isBase64Encoded": False,
+    }
+    if cookies != [""]:
+        event["cookies"] = cookies
+    return event
+
+
+def function_url(path: str, query: str = "", *, method: str = "GET", **headers: str) -> Event:
+    """A function URL sends the HTTP API's form from a host of its own; the path stays encoded."""
+    event = http_api(path, query, method=method, **headers)
+    event["rawPath"] = event["requestContext"]["http"]["path"] = path
+    event["headers"]["host"] = "abc123.lambda-url.eu-west-1.on.aws"
+    return event
+
+
+def rest_api(path: str, query: str = "", *, method: str = "GET", **headers: str) -> Event:
+    """REST API, payload 1.0: queries come taken apart and decoded."""
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    queries = parse_qs(query, keep_blank_values=True)
+    return {
+        "version": "1.0",
+        "resource": "/{proxy+}",
+        "path": unquote(path),
+        "httpMethod": method,
+        "headers": {"Host": "abc123.execute-api.eu-west-1.amazonaws.com", **names},
+        "multiValueHeaders": {name: [value] for name, value in names.items()},
+        "queryStringParameters": {name: values[-1] for name, values in queries.items()} or None,
+        "multiValueQueryStringParameters": queries or None,
+        "requestContext": {"identity": {"sourceIp": "192.0.2.7"}, "stage": "prod"},
+        "body": None,
+        "isBase64Encoded": False,
+    }
+
+
+def load_balancer(path: str, query: str = "", *, method: str = "GET", **headers: str) -> Event:
+    """A load balancer takes queries apart but leaves them encoded, as it leaves the path."""
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    pairs = [pair.partition("=") for pair in query.split("&") if pair]
+    return {
+        "requestContext": {"elb": {"targetGroupArn": "arn:aws:elasticloadbalancing:example"}},
+        "httpMethod": method,
+        "path": path,
+        "queryStringParameters": {name: value for name, _, value in pairs},
+        "headers": {
+            "host": "pages.example.com",
+            "x-forwarded-for": "192.0.2.7",
+            "x-forwarded-proto": "https",
+            **names,
+        },
+        "body": "",
+        "isBase64Encoded": False,
+    }
+
+
+def invoke(event: Event, context: Any = None) -> dict[str, Any]:
+    """Call the handler as Lambda does: with the event loop it was imported with."""
+    asyncio.set_event_loop(loop)  # an async test may have left none
+    answer: dict[str, Any] = handler(event, context)
+    return answer
+
+
+FRONT_DOORS = [http_api, rest_api, load_balancer, function_url]

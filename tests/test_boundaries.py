@@ -1,0 +1,128 @@
+"""Each half imports only what it carries, and starts with nothing of the other beside it."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# The packages whose import name is not their name on the index.
+NAMES = {"socketio": "python-socketio", "engineio": "python-engineio"}
+
+
+def imports(file: Path) -> set[str]:
+    """Every module a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} imports by dots; use the full name"
+            found.add(str(node.module))
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def files(*folders: str) -> list[Path]:
+    return [file for folder in folders for file in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def required(half: str) -> set[str]:
+    lines = (ROOT / half / "requirements.txt").read_text().lower().splitlines()
+    return {re.split(r"[=\[; ]", line)[0] for line in lines if line and line[0] != "#"}
+
+
+@pytest.mark.parametrize("file", files("functions"), ids=str)
+def test_functions_import_only_functions(file: Path) -> None:
+    """The zip holds functions/ and nothing else, so nothing else can be imported from it."""
+    own = {name for name in imports(file) if name.split(".")[0] in ("socket_host", "scripts")}
+    assert not own
+
+
+@pytest.mark.parametrize("file", files("functions/contract"), ids=str)
+def test_contract_imports_only_contract(file: Path) -> None:
+    """The contract knows neither half."""
+    own = {name for name in imports(file) if name.split(".")[0] == "functions"}
+    assert all(name.startswith("functions.contract") for name in own)
+
+
+@pytest.mark.parametrize("file", files("socket_host"), ids=str)
+def test_host_imports_only_the_contract(file: Path) -> None:
+    """The image holds socket_host/ and functions/contract/."""
+    own = {name for name in imports(file) if name.split(".")[0] in ("functions", "scripts")}
+    assert all(name.startswith("functions.contract") for name in own)
+
+
+@pytest.mark.parametrize("half", ["functions", "socket_host"])
+def test_packages_are_pinned(half: str) -> None:
+    """Every package a half imports stands in its own requirements.txt."""
+    folders = [half] if half == "functions" else [half, "functions/contract"]
+    names = {name.split(".")[0] for file in files(*folders) for name in imports(file)}
+    names -= {*sys.stdlib_module_names, "functions", "socket_host"}
+    assert {NAMES.get(name, name) for name in names} <= required(half)
+
+
+def test_pins_agree() -> None:
+    """A package that both halves use has one version."""
+    pins: dict[str, str] = {}
+    for half in ("functions", "socket_host", "scripts"):
+        for line in (ROOT / half / "requirements.txt").read_text().splitlines():
+            if "==" in line and not line.startswith("#"):
+                name, _, version = line.partition("==")
+                version = version.split(";")[0].strip()
+                assert pins.setdefault(name.lower(), version) == version, f"{half}: {line}"
+    assert pins
+
+
+def copy(part: str, to: Path) -> None:
+    shutil.copytree(ROOT / part, to / part, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def run(code: str, cwd: Path) -> str:
+    """Run code where only what lies in a folder can be imported, beside the packages."""
+    environ = {
+        "STAGE": "development",
+        "SESSION_SECRET": "sample-secret-for-development-only",
+        "ROOM_LOG": f"sqlite:{cwd}/rooms.sqlite3",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=cwd, env=environ, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_function_starts_alone(tmp_path: Path) -> None:
+    """The function needs nothing beside its folder, and loads nothing a page does not use."""
+    copy("functions", tmp_path)
+    loaded = run("import sys, functions.app; print(*sys.modules, sep='\\n')", tmp_path).split()
+    assert "starlette" in loaded
+    assert not {"socketio", "aiohttp", "boto3", "botocore"} & set(loaded)
+
+
+def test_host_starts_alone(tmp_path: Path) -> None:
+    """The host needs nothing but its folder and the contract."""
+    copy("socket_host", tmp_path)
+    copy("functions/contract", tmp_path)
+    loaded = run("import sys, socket_host.app; print(*sys.modules, sep='\\n')", tmp_path).split()
+    assert "socketio" in loaded
+    assert not {"starlette", "mangum", "jinja2"} & set(loaded)
+
+
+def test_missing_setting_stops_the_function(tmp_path: Path) -> None:
+    """A function without its settings ends with a sentence that names them."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import functions.app"],
+        cwd=ROOT,
+        env={},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert "SESSION_SECRET must have" in done.stderr.splitlines()[-1]
+    assert "ROOM_LOG must say" in done.stderr.splitlines()[-1]

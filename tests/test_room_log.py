@@ -1,0 +1,178 @@
+"""The room log loses nothing, doubles nothing and leaves no hole, whoever appends."""
+
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from functions.contract.room_log import (
+    RoomLog,
+    RoomLogError,
+    is_room,
+    open_room_log,
+)
+
+
+def say(log: RoomLog, text: str, *, room: str = "lobby", id: str = "") -> int:  # noqa: A002 - the log's word
+    appended = log.append(room, id=id or f"id of {text}", author="a1", name="Ann", text=text)
+    return appended.message.seq
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "rooms.sqlite3"
+
+
+@pytest.fixture
+def log(path: Path) -> Iterator[RoomLog]:
+    log = open_room_log(f"sqlite:{path}")
+    yield log
+    log.close()
+
+
+def test_sequence_is_contiguous_per_room(log: RoomLog) -> None:
+    """Each room counts its own messages from one."""
+    assert [say(log, "a"), say(log, "b"), say(log, "a", room="garden"), say(log, "c")] == [
+        1,
+        2,
+        1,
+        3,
+    ]
+
+
+def test_stored_message_comes_back_whole(log: RoomLog) -> None:
+    """What was appended is what is read, by either way of reading."""
+    text = "Ünïcode 🦊\n<script>\0'--"
+    appended = log.append("lobby", id="m1", author="a1", name="Ann", text=text)
+    assert appended.new
+    assert appended.message.text == text
+    assert log.latest("lobby") == log.after("lobby", 0) == [appended.message]
+
+
+def test_repeated_id_is_stored_once(log: RoomLog) -> None:
+    """A client that sends again, for its ack was lost, gets the first answer again."""
+    first = log.append("lobby", id="m1", author="a1", name="Ann", text="hello")
+    say(log, "between")
+    again = log.append("lobby", id="m1", author="a2", name="Ann", text="hello!")
+    assert not again.new
+    assert again.message == first.message
+    assert [message.text for message in log.latest("lobby")] == ["hello", "between"]
+
+
+def test_same_id_in_another_room_is_another_message(log: RoomLog) -> None:
+    """Ids are the client's, and rooms do not know each other."""
+    say(log, "a", id="m1")
+    assert say(log, "b", room="garden", id="m1") == 1
+    assert log.latest("garden")[0].text == "b"
+
+
+def test_latest_is_bounded_and_in_order(log: RoomLog) -> None:
+    """A page shows the end of the room, oldest first, however long the room is."""
+    for number in range(60):
+        say(log, str(number))
+    assert [message.seq for message in log.latest("lobby")] == list(range(11, 61))
+    assert [message.seq for message in log.latest("lobby", 2)] == [59, 60]
+
+
+def test_after_is_bounded_and_goes_on(log: RoomLog) -> None:
+    """What came after a number comes in batches that follow each other without a hole."""
+    for number in range(10):
+        say(log, str(number))
+    assert [message.seq for message in log.after("lobby", 3, 4)] == [4, 5, 6, 7]
+    assert [message.seq for message in log.after("lobby", 7, 4)] == [8, 9, 10]
+    assert log.after("lobby", 10) == []
+    assert log.after("nowhere", 0) == []
+
+
+def test_current_text_is_the_last_kept(log: RoomLog) -> None:
+    """A room's current text starts empty and is whatever was kept last."""
+    assert log.text("lobby") == ""
+    log.keep_text("lobby", "he")
+    log.keep_text("lobby", "hello")
+    assert log.text("lobby") == "hello"
+    assert log.text("garden") == ""
+
+
+def test_log_outlives_its_process(log: RoomLog, path: Path) -> None:
+    """Another process, or the next one, reads what this one stored."""
+    say(log, "hello")
+    other = open_room_log(f"sqlite:{path}")
+    assert other.latest("lobby") == log.latest("lobby")
+    other.close()
+
+
+def append_many(path: str, author: str, count: int) -> list[int]:
+    log = open_room_log(f"sqlite:{path}")
+    ids = [f"{author}-{number}" for number in range(count)]
+    seqs = [say(log, id_, id=id_) for id_ in ids]
+    log.close()
+    return seqs
+
+
+def test_processes_append_at_once(path: Path) -> None:
+    """Two processes at once: contiguous, none lost, none doubled, each author's in order."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, mp_context=spawn) as pool:
+        runs = [pool.submit(append_many, str(path), author, 150) for author in ("ann", "bob")]
+        seqs = [run.result(timeout=60) for run in runs]
+    assert sorted(seqs[0] + seqs[1]) == list(range(1, 301))
+    assert all(run == sorted(run) for run in seqs)
+    log = open_room_log(f"sqlite:{path}")
+    messages = log.after("lobby", 0, 1000)
+    log.close()
+    assert [message.seq for message in messages] == list(range(1, 301))
+    assert len({message.id for message in messages}) == 300
+
+
+def test_threads_append_at_once(log: RoomLog) -> None:
+    """One log object may be used by many threads."""
+    with ThreadPoolExecutor(8) as pool:
+        seqs = list(pool.map(lambda number: say(log, str(number)), range(100)))
+    assert sorted(seqs) == list(range(1, 101))
+
+
+def test_failed_append_leaves_nothing(log: RoomLog) -> None:
+    """An append that fails stores nothing, says so, and the next one gets the number."""
+    with pytest.raises(RoomLogError):
+        log.append("lobby", id="m1", author="a1", name="Ann", text=None)  # type: ignore[arg-type] - the point
+    assert say(log, "hello") == 1
+
+
+def test_unusable_path_is_named(tmp_path: Path) -> None:
+    """A log that cannot be opened says which file, in a sentence."""
+    (tmp_path / "file").touch()
+    with pytest.raises(RoomLogError, match=r"file/rooms\.sqlite3 cannot be opened"):
+        open_room_log(f"sqlite:{tmp_path}/file/rooms.sqlite3")
+
+
+@pytest.mark.parametrize("setting", ["", "sqlite:", "sqlite", "postgres:x", "/tmp/rooms"])
+def test_malformed_setting_is_named(setting: str) -> None:
+    """A setting that names no log is quoted, beside what one looks like."""
+    with pytest.raises(ValueError, match="sqlite:PATH"):
+        open_room_log(setting)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("lobby", True),
+        ("a", True),
+        ("room-2", True),
+        ("a" * 64, True),
+        ("a" * 65, False),
+        ("", False),
+        ("-a", False),
+        ("Lobby", False),
+        ("a b", False),
+        ("a/b", False),
+        ("lobby\n", False),
+        ("é", False),
+        (None, False),
+        (7, False),
+    ],
+)
+def test_room_names(name: object, expected: bool) -> None:
+    """A room's name can stand in an address as it is."""
+    assert is_room(name) is expected
