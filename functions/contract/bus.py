@@ -1,17 +1,74 @@
-"""The bus message: how anybody who is not the socket host asks it to emit an event.
+"""The bus: what socket hosts say to each other, and functions to them.
 
-The form is python-socketio's own, so its client managers understand it unchanged
-(`AsyncPubSubManager._thread` in python-socketio 5.18 reads these keys).
+A message has the form of python-socketio's own, so its client managers understand it
+(`AsyncPubSubManager._thread` in python-socketio 5.18 reads these keys). One key is ours:
+`message_id`, always the first, is `sender:number` and no other message's. By it a host knows what
+it has had before.
 """
 
+import hashlib
+import hmac
 import json
-from typing import Any
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
 
-MAX_BYTES = 256 * 1024  # of one message: what SNS and SQS take at the most
+MAX_BYTES = 256 * 1024  # of one message, and of one batch: what SNS takes at the most
+
+# SNS and SQS refuse these, even though JSON has them; written as escapes they pass.
+_UNSENDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
+
+_TOPIC = re.compile(r"sns:(arn:(aws[a-z-]*):sns:([a-z0-9-]+):(\d{12}):([\w-]+)\.fifo)", re.ASCII)
+
+_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+_ascii_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
 class BusMessageError(ValueError):
     """The message cannot go over the bus; the text says why."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """The SNS FIFO topic that every host's queue is subscribed to."""
+
+    arn: str
+    partition: str
+    region: str
+    account: str
+    name: str  # without its .fifo
+
+    @classmethod
+    def parse(cls, setting: str) -> Self:
+        """Return the topic of a setting `sns:<topic arn>`; raise ValueError for any other text."""
+        if found := _TOPIC.fullmatch(setting):
+            return cls(*found.groups())
+        raise ValueError(
+            "must be written sns:arn:aws:sns:REGION:ACCOUNT:NAME.fifo, the ARN of a FIFO topic, "
+            f"not {setting!r}"
+        )
+
+
+def encode(message: Mapping[str, Any], message_id: str) -> str:
+    """Return the JSON text of a manager's message.
+
+    Raises BusMessageError if it is no JSON or too large for the bus.
+    """
+    identified = {"message_id": message_id, **message}
+    what = message.get("event") or message.get("method")
+    try:
+        text = _json.encode(identified)
+        if not text.isascii() and _UNSENDABLE.search(text):
+            text = _ascii_json.encode(identified)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BusMessageError(f"The data of {what!r} cannot be written as JSON: {error}.") from None
+    size = len(text) if text.isascii() else len(text.encode())
+    if size > MAX_BYTES:
+        raise BusMessageError(
+            f"The data of {what!r} makes a message of {size} bytes; the bus takes {MAX_BYTES}."
+        )
+    return text
 
 
 def encode_emit(
@@ -19,28 +76,24 @@ def encode_emit(
 ) -> str:
     """Return the JSON text that makes every host emit `event` to `room`, or to all without one.
 
-    `sender` names who publishes, so that a host can tell its own messages from others'.
-    Raises BusMessageError if the data is no JSON or the message is too large for the bus.
+    A tuple is several arguments, as in python-socketio. `sender` is new for every message: it
+    names the message too, so that a host acts on it once. Raises BusMessageError if the data is no
+    JSON or the message is too large for the bus.
     """
     message = {
         "method": "emit",
         "event": event,
-        "data": data,
+        # Always a list: managers take each of its items for an argument.
+        "data": list(data) if isinstance(data, tuple) else [data],
         "namespace": namespace,
         "room": room,
         "skip_sid": None,
         "callback": None,
         "host_id": sender,
     }
-    try:
-        text = json.dumps(message, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise BusMessageError(
-            f"The data of {event!r} cannot be written as JSON: {error}."
-        ) from None
-    if len(text) > MAX_BYTES:  # json.dumps writes ASCII: one character, one byte
-        raise BusMessageError(
-            f"The data of {event!r} makes a message of {len(text)} bytes; "
-            f"the bus takes {MAX_BYTES}."
-        )
-    return text
+    return encode(message, f"{sender}:1")
+
+
+def loopback_token(secret: str) -> str:
+    """Return what a function on the host's own machine shows to it, made of the session secret."""
+    return hmac.digest(secret.encode(), b"sidepath.bus.v1", hashlib.sha256).hex()

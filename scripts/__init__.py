@@ -1,0 +1,1 @@
+"""What `scripts/dev` and its siblings are made of; nothing here is deployed."""

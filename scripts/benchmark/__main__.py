@@ -1,0 +1,119 @@
+"""Measures this host, stock python-socketio and Node socket.io side by side on this machine.
+
+Figures go to stdout, progress to stderr. A full run takes about twenty minutes.
+"""
+
+import argparse
+import dataclasses
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from scripts.benchmark import chart, function, imports, machine, package
+from scripts.benchmark.load import Conditions
+from scripts.benchmark.native import CompileError
+from scripts.benchmark.plan import FULL, QUICK, Plan
+from scripts.benchmark.report import Report
+from scripts.benchmark.run import Choice, Run
+from scripts.benchmark.servers import DEFAULT, SERVERS, Server
+from scripts.benchmark.stage import ROOT
+from scripts.benchmark.table import render
+from scripts.environment import FunctionError
+
+FOLDER = ROOT / ".sidepath" / "bench"
+PUBLISHED = Path(__file__).parent / "figures"  # .json and .svg, which the README shows
+
+QUICK_MEASURES = ("broadcast-1000", "burst", "event", "handshake")
+QUICK_SERVERS = ("node", "stock", "fast")
+
+
+def main() -> int:
+    """Run the benchmark the arguments ask for; return the exit status."""
+    options = _options()
+    # Whoever ends the benchmark must not leave a server running.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    plan, choice = _plan(options), _choice(options)
+    conditions = Conditions(deflate=options.deflate, spin=options.spin)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    try:
+        machine.prepare(plan.crowd + 1_000)
+        report = _measure(plan, choice, conditions)
+    except (machine.UnfitMachineError, CompileError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(render(report))
+    _keep(report, PUBLISHED if options.publish else FOLDER / "figures")
+    return 0
+
+
+def _measure(plan: Plan, choice: Choice, conditions: Conditions) -> Report:
+    run = Run(plan, choice, conditions, FOLDER)
+    report = Report.new(run.figures, plan, dataclasses.asdict(conditions))
+    try:
+        run.measure()
+        if choice.wants("function"):
+            _measure_function(report, plan)
+    except KeyboardInterrupt:
+        report.left_out.append("whatever was not yet measured when the run was interrupted.")
+    report.foreign = run.foreign
+    report.left_out += [f"{server}, {step}: {why}" for (server, step), why in run.left_out.items()]
+    return report
+
+
+def _measure_function(report: Report, plan: Plan) -> None:
+    try:
+        report.function = function.measure(plan, FOLDER)
+        report.imports = imports.measure("functions.app", function.environment_of(FOLDER))
+        report.function["function-zip"] = package.measure(FOLDER)
+    except (function.PageError, FunctionError, package.PackageError) as error:
+        report.left_out.append(f"function: {error}")
+    except subprocess.CalledProcessError:
+        report.left_out.append("function: its imports fail.")
+
+
+def _keep(report: Report, path: Path) -> None:
+    report.write(path.with_suffix(".json"))
+    path.with_suffix(".svg").write_text(chart.render(report), "utf-8")
+    print(f"\nKept in {path.with_suffix('.json').relative_to(ROOT)}, as a chart in .svg beside it.")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    add = parser.add_argument
+    add("--quick", action="store_true", help="the most telling measures in about a minute")
+    add("--only", nargs="+", metavar="MEASURE", help="beginnings of names: broadcast-1000 event")
+    add("--servers", type=_servers, metavar="A,B", help=f"of {', '.join(SERVERS)}")
+    add("--rounds", type=int, help="the figures are their medians")
+    add("--seconds", type=float, help="of each measurement under load")
+    add("--no-deflate", dest="deflate", action="store_false", help="clients do not offer it")
+    add("--no-spin", dest="spin", action="store_false", help="the load generator may sleep")
+    add("--publish", action="store_true", help=f"keep the figures in {PUBLISHED.parent.name}/")
+    return parser.parse_args()
+
+
+def _servers(names: str) -> tuple[Server, ...]:
+    unknown = [name for name in names.split(",") if name not in SERVERS]
+    if unknown:
+        raise argparse.ArgumentTypeError(
+            f"there is no {unknown[0]!r}; there are {', '.join(SERVERS)}"
+        )
+    return tuple(SERVERS[name] for name in names.split(","))
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    plan = QUICK if options.quick else FULL
+    changes = {"rounds": options.rounds, "seconds": options.seconds}
+    return dataclasses.replace(plan, **{k: v for k, v in changes.items() if v is not None})
+
+
+def _choice(options: argparse.Namespace) -> Choice:
+    default = QUICK_SERVERS if options.quick else DEFAULT
+    return Choice(
+        measures=tuple(options.only or (QUICK_MEASURES if options.quick else ("",))),
+        servers=options.servers or tuple(SERVERS[name] for name in default),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""The function's costs: a cold start and warm pages, under AWS's runtime client."""
+
+import asyncio
+import json
+import os
+import socket
+import statistics
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from functions.contract.room_log import LOBBY, PAGE, open_room_log
+from scripts.benchmark.machine import SERVER_CORE, cpu_seconds, on_core
+from scripts.benchmark.plan import Plan
+from scripts.benchmark.stage import ROOT
+from scripts.environment import Environment, Invocation
+from scripts.http_api import event
+from scripts.origin_request import OriginRequest
+from scripts.runtime_api import serving
+
+HANDLER = "functions.app.handler"
+
+# Next 16 standalone from its start to its first page, on a machine such as the benchmark's was
+# written on: measured once, not again in every run.
+NEXT_SECONDS = (0.43, 0.7)
+
+_PATIENCE = 30.0  # seconds for a start
+
+
+class PageError(Exception):
+    """The function did not render its page; the text says what it did instead."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """One life of the function's process; times in seconds."""
+
+    cold: float  # from spawning the runtime client to the first page
+    cold_cpu: float
+    warm: float  # a page after the first, at the median
+    warm_cpu: float
+
+
+def measure(plan: Plan, folder: Path) -> dict[str, float]:
+    """Return the function's values, in milliseconds.
+
+    Raises PageError if it renders no page, FunctionError if it fails while it does.
+    """
+    environ = environment_of(folder)
+    colds = [asyncio.run(_live(environ, 1)) for _ in range(plan.starts)]
+    warm = asyncio.run(_live(environ, plan.pages))
+    return {
+        "function-cold": statistics.median(start.cold for start in colds) * 1e3,
+        "function-cold-cpu": statistics.median(start.cold_cpu for start in colds) * 1e3,
+        "function-warm": warm.warm * 1e3,
+        "function-warm-cpu": warm.warm_cpu * 1e3,
+    }
+
+
+def environment_of(folder: Path) -> dict[str, str]:
+    """Return the environment of a function whose lobby has a page full of messages."""
+    path = folder / "rooms.sqlite3"
+    log = open_room_log(f"sqlite:{path}")
+    for number in range(PAGE):
+        text = f"Message {number}, about as long as what people write to each other."
+        log.append(LOBBY, id=f"benchmark-{number}", author="a", name="Quick Fox", text=text)
+    log.close()
+    return {
+        "SESSION_SECRET": "benchmark-secret-that-guards-nothing",
+        "ROOM_LOG": f"sqlite:{path}",
+        "_HANDLER": HANDLER,
+    }
+
+
+async def _live(environ: Mapping[str, str], pages: int) -> Start:
+    invocations: asyncio.Queue[Invocation] = asyncio.Queue()
+    listener = socket.create_server(("127.0.0.1", 0))
+    address = "{}:{}".format(*listener.getsockname())
+    async with serving(Environment(invocations), listener):
+        first = _visit(invocations)
+        began = time.perf_counter()
+        process = await _spawn({**os.environ, **environ, "AWS_LAMBDA_RUNTIME_API": address})
+        try:
+            await _first_page(first, process)
+            cold, cold_cpu = time.perf_counter() - began, cpu_seconds(process.pid)
+            seconds = [await _timed(invocations) for _ in range(pages)]
+            warm_cpu = cpu_seconds(process.pid) - cold_cpu
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+    return Start(cold, cold_cpu, statistics.median(seconds), warm_cpu / pages)
+
+
+async def _spawn(environ: Mapping[str, str]) -> asyncio.subprocess.Process:
+    with on_core(SERVER_CORE):
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "awslambdaric", HANDLER),
+            cwd=ROOT,
+            env=environ,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+
+
+async def _first_page(page: asyncio.Future[Any], process: asyncio.subprocess.Process) -> None:
+    ended = asyncio.create_task(process.wait())
+    await asyncio.wait({page, ended}, timeout=_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+    ended.cancel()
+    if not page.done():
+        raise PageError("The function did not start. scripts/dev shows what keeps it from it.")
+    _check(page.result())
+
+
+def _visit(invocations: asyncio.Queue[Invocation]) -> asyncio.Future[Any]:
+    invocation = Invocation(json.dumps(event(_REQUEST)).encode(), _PATIENCE)
+    invocations.put_nowait(invocation)
+    return invocation.result
+
+
+async def _timed(invocations: asyncio.Queue[Invocation]) -> float:
+    began = time.perf_counter()
+    _check(await _visit(invocations))
+    return time.perf_counter() - began
+
+
+def _check(result: Any) -> None:
+    status = result.get("statusCode") if isinstance(result, dict) else None
+    if status != 200:
+        raise PageError(f"The function answered {status} instead of a page: {str(result)[:200]}")
+
+
+# A first visit: the page is the room with its history, compressed, and a session is issued.
+_REQUEST = OriginRequest(
+    method="GET",
+    path="/",
+    query="",
+    headers=[
+        ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+        ("accept-encoding", "gzip, deflate, br, zstd"),
+        ("accept-language", "en-GB,en;q=0.9"),
+        ("user-agent", "Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0.0.0 Safari/537.36"),
+    ],
+    body=b"",
+    viewer_address="192.0.2.7",
+    patience=_PATIENCE,
+)

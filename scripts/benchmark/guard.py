@@ -1,0 +1,15 @@
+"""What a client has to bring to a host whose checks are on: a session of its own, and an origin."""
+
+from pathlib import Path
+
+from functions.contract.session import COOKIE, Session, Sessions
+
+SECRET = "benchmark-secret-that-guards-nothing"
+ORIGIN = "https://sidepath.example"
+
+
+def write_cookies(path: Path, count: int) -> None:
+    """Write as many Cookie headers, each of another session."""
+    sessions = Sessions(SECRET)
+    lines = [f"{COOKIE}={sessions.issue(Session.new())}" for _ in range(count)]
+    path.write_text("\n".join(lines) + "\n", "utf-8")

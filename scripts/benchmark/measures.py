@@ -1,0 +1,61 @@
+"""The measures: what each figure means, its unit, and the ratio to Node it is meant to reach."""
+
+from dataclasses import dataclass
+
+MICROSECONDS = "µs"  # of the server's CPU, unless the title says otherwise
+MILLISECONDS = "ms"
+KILOBYTES = "kB"
+PER_SECOND = "/s"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One row of the table."""
+
+    name: str
+    title: str
+    unit: str = MICROSECONDS
+    target: float | None = None  # times Node's, at the most
+    reference: str = ""  # the measure of Node's to compare with, where it is not the same
+
+
+def find(name: str) -> Measure | None:
+    """Return the measure of a value, or None for a value that is no measure of its own."""
+    kind, _, size = name.rpartition("-")
+    if not size.isdigit():
+        return _PLAIN.get(name)
+    title, targets = _SIZED[kind]
+    return Measure(name, title.format(int(size)), target=targets.get(int(size), targets.get(0)))
+
+
+# By kind: the title, and targets by the number of clients, 0 standing for any other.
+_SIZED: dict[str, tuple[str, dict[int, float]]] = {
+    "broadcast": ("broadcast to {:,}, per delivery", {100: 0.85, 0: 0.65}),
+    "burst": ("16 broadcasts by one handler to {:,}, per delivery", {0: 0.20}),
+    "crowd": ("16 of {:,} clients speak at once, per delivery", {}),
+    "disconnect": ("disconnect, {:,} connected", {10_000: 0.60}),
+}
+
+_PLAIN = {
+    each.name: each
+    for each in (
+        Measure("event", "event with ack, 100 clients, each one at a time", target=0.80),
+        Measure("event-rate", "· events", PER_SECOND),
+        Measure("pipelined", "event with ack, 100 clients, each eight at a time", target=0.80),
+        Measure("pipelined-rate", "· events", PER_SECOND),
+        Measure("paced", "event with ack, at a fixed rate"),
+        Measure("paced-p50", "· time to the ack, median"),
+        Measure("paced-p99", "· time to the ack, 99th percentile"),
+        Measure("handshake", "websocket handshake", target=0.40),
+        Measure("upgrade", "polling handshake, upgraded to websocket", target=1.00),
+        Measure("memory", "memory of an idle client", KILOBYTES, target=0.30),
+        # Node grows far beyond what it needs: compared with that, anybody would look good.
+        Measure(
+            "memory-churned", "· after 50,000 came and went", KILOBYTES, 0.30, reference="memory"
+        ),
+    )
+} | {
+    f"{kind}-{size}-rate": Measure(f"{kind}-{size}-rate", "· deliveries", PER_SECOND)
+    for kind in ("broadcast", "burst", "crowd")
+    for size in (100, 1_000, 5_000)
+}

@@ -1,0 +1,18 @@
+// The server people would pick instead: Node socket.io with its default settings.
+import { createServer } from "node:http";
+import { Server } from "socket.io";
+
+const http = createServer();
+const io = new Server(http);
+
+io.on("connection", (socket) => {
+  socket.on("echo", (text, ack) => ack(text));
+  socket.on("say", (text) => io.emit("said", text));
+  socket.on("burst", (text, times) => {
+    for (let i = 0; i < times; i++) io.emit("said", text, i);
+  });
+});
+
+http.listen(0, "127.0.0.1", () => {
+  console.log(`listening on http://127.0.0.1:${http.address().port}`);
+});

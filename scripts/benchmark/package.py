@@ -1,0 +1,50 @@
+"""The function's zip, as the cloud would get it."""
+
+import hashlib
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from scripts.benchmark.stage import ROOT
+
+FUNCTIONS = ROOT / "functions"
+
+# The template's function: arm64, python3.13.
+_PLATFORM = ["--platform", "manylinux2014_aarch64", "--python-version", "3.13"]
+
+
+class PackageError(Exception):
+    """The function's packages cannot be fetched; the text says why."""
+
+
+def measure(folder: Path) -> int:
+    """Return the bytes of the zip with the function and its packages. Raises PackageError."""
+    packages = _packages(folder)
+    archive = folder / "function.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        _add(file, packages, packages)
+        _add(file, FUNCTIONS, ROOT)
+    return archive.stat().st_size
+
+
+def _packages(folder: Path) -> Path:
+    requirements = FUNCTIONS / "requirements.txt"
+    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
+    target = folder / f"packages-{digest}"
+    if not target.exists():
+        unfinished = folder / f"unfinished-{digest}"
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--upgrade"]
+        command += [*_PLATFORM, "--only-binary=:all:", "--no-compile"]
+        command += ["--target", str(unfinished), "-r", str(requirements)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise PackageError(f"pip could not fetch the function's packages:\n{done.stderr}")
+        unfinished.rename(target)
+    return target
+
+
+def _add(file: zipfile.ZipFile, folder: Path, root: Path) -> None:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            file.write(path, path.relative_to(root))

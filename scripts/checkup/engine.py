@@ -1,0 +1,98 @@
+"""Engine.IO by hand, where a client library would hide which request was answered how."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import WSServerHandshakeError
+
+from functions.contract.session import COOKIE
+from scripts.checkup.diagnosis import not_a_websocket, not_the_host
+from scripts.checkup.site import Answer, Site
+
+POLLING = "EIO=4&transport=polling"
+WEBSOCKET = "/socket.io/?EIO=4&transport=websocket"
+
+# Packets, of Engine.IO one digit, of Socket.IO two.
+CLOSE, PONG, CONNECT, CONNECT_ERROR = "1", "3", "40", "44"
+
+
+@dataclass
+class Session:
+    """A session by polling; it keeps cookies, as a browser does for a load balancer."""
+
+    site: Site
+    path: str
+    sid: str
+    cookies: dict[str, str] = field(default_factory=dict)
+
+    async def post(self, packet: str) -> Answer:
+        """Send one packet."""
+        target = f"{self.path}?{POLLING}&sid={self.sid}"
+        cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        headers = {"Content-Type": "text/plain;charset=UTF-8"}
+        if cookie:
+            headers["Cookie"] = cookie
+        answer = await self.site.ask(target, "POST", headers, packet)
+        self.cookies |= {name: morsel.value for name, morsel in answer.cookies.items()}
+        return answer
+
+
+async def open_session(site: Site, path: str, headers: Mapping[str, str] | None = None) -> Session:
+    """Open a session by polling; raise Failure if it is not the host that answers."""
+    answer = await site.ask(f"{path}?{POLLING}", headers=headers or {})
+    sid = opened(answer)
+    if sid is None:
+        raise not_the_host(answer)
+    return Session(site, path, sid, {name: m.value for name, m in answer.cookies.items()})
+
+
+def opened(answer: Answer) -> str | None:
+    """Return the id of the session that an answer opens, None if it opens none."""
+    if answer.status != 200 or not answer.text.startswith("0{"):
+        return None
+    # Another packet may stand behind a separator.
+    return str(_json(answer.text[1:].partition("\x1e")[0]).get("sid", "")) or None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The words in which the host let somebody not in."""
+
+    message: str
+    code: str
+
+
+async def knock(site: Site, *, cookie: str = "", auth: str = "") -> Refusal | None:
+    """Ask to be let in with a session, over a websocket: one connection, so one host.
+
+    Returns None if that was granted; raises Failure if there is no websocket.
+    """
+    headers = {"Cookie": f"{COOKIE}={cookie}"} if cookie else {}
+    try:
+        async with site.websocket(WEBSOCKET, headers) as websocket:
+            await websocket.send_str(CONNECT + (json.dumps({"session": auth}) if auth else ""))
+            while True:
+                packet = await websocket.receive_str()
+                if packet.startswith(CONNECT):
+                    return None
+                if packet.startswith(CONNECT_ERROR):
+                    return _refusal(packet.removeprefix(CONNECT_ERROR))
+    except WSServerHandshakeError as error:
+        raise not_a_websocket(error.status) from None
+
+
+def _refusal(text: str) -> Refusal:
+    said = _json(text)
+    data = said.get("data")
+    code = data.get("code", "") if isinstance(data, dict) else ""
+    return Refusal(str(said.get("message", "")), str(code))
+
+
+def _json(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,94 @@
+"""An examination: checks side by side, each within a deadline, none after one it builds on fails."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from aiohttp import ClientError
+
+from scripts.checkup.finding import FAILED, OK, SKIPPED, Failure, Finding, Skip
+from scripts.checkup.site import Site
+
+DEADLINE = 8.0  # seconds for one check: one silent answer, and a little
+
+# A new AWS account may run ten functions at once, and other visitors want some of them.
+AT_ONCE = 6
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that holds of a healthy site; its promise is the docstring of what examines it.
+
+    `needs` names checks whose failure leaves nothing to find out here.
+    """
+
+    part: str
+    name: str
+    examine: Callable[[Site], Awaitable[str]]
+    needs: tuple[str, ...] = ()
+
+    @property
+    def promise(self) -> str:
+        """What holds if the check is ok."""
+        return " ".join((inspect.getdoc(self.examine) or "").split())
+
+
+async def examine(
+    site: Site, checks: Sequence[Check], left_out: Collection[str] = ()
+) -> list[Finding]:
+    """Return what each check found, in their order; those in `left_out` are skipped."""
+    turns = asyncio.Semaphore(AT_ONCE)
+    tasks: dict[str, asyncio.Task[Finding]] = {}
+
+    async def find(check: Check) -> Finding:
+        if check.name in left_out:
+            return _skipped(check, "It was left out by --skip.")
+        for name in check.needs:
+            if (await tasks[name]).outcome == FAILED:
+                return _skipped(check, f"It builds on {name}, which failed.")
+        async with turns:
+            return await _run(check, site)
+
+    async with asyncio.TaskGroup() as group:
+        for check in checks:
+            tasks[check.name] = group.create_task(find(check))
+    return [task.result() for task in tasks.values()]
+
+
+def _skipped(check: Check, reason: str) -> Finding:
+    return Finding(check.part, check.name, SKIPPED, reason)
+
+
+async def _run(check: Check, site: Site) -> Finding:
+    try:
+        async with asyncio.timeout(DEADLINE):
+            return Finding(check.part, check.name, OK, await check.examine(site))
+    except Skip as skip:
+        return _skipped(check, str(skip))
+    except Exception as error:  # whatever a broken site makes of us, the other checks go on
+        failure = error if isinstance(error, Failure) else _broken_off(error)
+        return Finding(
+            check.part, check.name, FAILED, failure.seen, failure.why, failure.do
+        )
+
+
+def _broken_off(error: Exception) -> Failure:
+    do = "Run this again. If it stays, look at the log of the half that serves this path."
+    if isinstance(error, TimeoutError):
+        return Failure(
+            f"There was no answer within {DEADLINE:g} s.",
+            why="A visitor waits as long, and then sees an error.",
+            do=do,
+        )
+    if isinstance(error, ClientError | OSError):
+        return Failure(
+            f"The connection broke: {error or type(error).__name__}.",
+            why="A visitor's browser breaks off here too.",
+            do=do,
+        )
+    return Failure(
+        f"The site's answer was more than this check could take: {type(error).__name__}: {error}.",
+        why="Whether the rest of the promise holds is not known.",
+        do="If the site is all right, this check is not: see scripts/checkup.",
+    )

@@ -1,0 +1,184 @@
+"""The site under examination, and what it answers."""
+
+import html
+import re
+import secrets
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http.cookies import Morsel
+from types import MappingProxyType
+
+from aiohttp import (
+    AbstractCookieJar,
+    ClientSession,
+    ClientTimeout,
+    ClientWebSocketResponse,
+    DummyCookieJar,
+    TCPConnector,
+)
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+from functions.contract.session import COOKIE
+
+# Seconds for one answer. Longer than a function's cold start, which takes one or two.
+PATIENCE = 7.0
+
+MAX_BODY = 4 * 1024 * 1024  # bytes of an answer; no page or script of the site's is that large
+MAX_WORDS = 200  # characters quoted of an answer
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the site answered to one request."""
+
+    method: str
+    target: str
+    status: int
+    headers: CIMultiDictProxy[str]
+    cookies: Mapping[str, Morsel[str]]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode(errors="replace")
+
+    @property
+    def path(self) -> str:
+        """The path that was asked for, without the query."""
+        return self.target.partition("?")[0]
+
+    @property
+    def is_page(self) -> bool:
+        """Whether this is HTML."""
+        return self.headers.get("Content-Type", "").startswith("text/html")
+
+    @property
+    def said(self) -> str:
+        """What was asked and answered, with the answer's own words, on one line and without end."""
+        words = f': "{self._words}"' if self._words else ""
+        return f"{self.method} {self.path} answered {self.status}{words}"
+
+    @property
+    def _words(self) -> str:
+        text = self.text
+        if self.is_page:
+            text = html.unescape(re.sub(r"<style.*?</style>|<script.*?</script>|<[^>]*>", " ", text))
+        # Whatever is no letter could steer the terminal.
+        line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+        return line if len(line) <= MAX_WORDS else line[:MAX_WORDS] + "…"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a site is: its origin as browsers write it, and its door without TLS if it has one."""
+
+    origin: str
+    plain: str | None = None  # None where the address is http itself or has a port of its own
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """Return the address in a text; raise ValueError, with a sentence, if there is none."""
+        try:
+            url = URL(text)
+        except ValueError:
+            url = URL()
+        if url.scheme not in ("http", "https") or not url.host:
+            raise ValueError(f"{text!r} is not an address such as https://example.com.")
+        if url.path not in ("", "/") or url.raw_query_string or url.raw_fragment or url.raw_user:
+            raise ValueError(f"The address of a site ends after its host and port: {url.origin()}.")
+        origin = str(url.origin())
+        has_plain = url.scheme == "https" and url.is_default_port()
+        return cls(origin, origin.replace("https:", "http:", 1) if has_plain else None)
+
+    @property
+    def secure(self) -> bool:
+        """Whether the address is https."""
+        return self.origin.startswith("https:")
+
+    @property
+    def host(self) -> str:
+        """The host, without a port."""
+        return URL(self.origin).host or ""
+
+
+class Site:
+    """Sends requests to one site and returns its answers: no redirect followed, no cookie kept."""
+
+    front: Answer  # the answer to a first visit to /, from which the examination begins
+
+    def __init__(self, address: Address, http: ClientSession, tls: ssl.SSLContext | bool) -> None:
+        self.address = address
+        self._http = http
+        self._tls = tls
+
+    @property
+    def token(self) -> str:
+        """The session that the first visit was given; empty if none."""
+        cookie = self.front.cookies.get(COOKIE)
+        return cookie.value if cookie else ""
+
+    async def ask(
+        self,
+        target: str,
+        method: str = "GET",
+        headers: Mapping[str, str] = _NOTHING,
+        body: str | None = None,
+        *,
+        origin: str = "",
+    ) -> Answer:
+        """Send a request, its target byte for byte as written.
+
+        Raises TimeoutError after PATIENCE seconds, and what aiohttp raises when there is no answer.
+        """
+        url = URL((origin or self.address.origin) + target, encoded=True)
+        async with self._http.request(
+            method, url, headers=headers, data=body, allow_redirects=False
+        ) as answer:
+            content = await answer.content.read(MAX_BODY)
+            while content and not answer.content.at_eof() and len(content) < MAX_BODY:
+                content += await answer.content.read(MAX_BODY - len(content))
+            return Answer(
+                method, target, answer.status, answer.headers, answer.cookies, content
+            )
+
+    @asynccontextmanager
+    async def websocket(
+        self, target: str, headers: Mapping[str, str] = _NOTHING
+    ) -> AsyncIterator[ClientWebSocketResponse]:
+        """Open a websocket; raise aiohttp's WSServerHandshakeError where that is refused."""
+        url = URL(self.address.origin + target, encoded=True)
+        async with self._http.ws_connect(url, headers=headers) as websocket:
+            yield websocket
+
+    def client(self, cookies: AbstractCookieJar) -> ClientSession:
+        """Return connections of their own for a client, with cookies of its own."""
+        return _connections(self._tls, cookies)
+
+
+@asynccontextmanager
+async def visiting(address: Address, tls: ssl.SSLContext | bool = True) -> AsyncIterator[Site]:
+    """A site to examine; `tls` says which certificates to believe, by default the system's."""
+    async with _connections(tls, DummyCookieJar()) as http:
+        yield Site(address, http, tls)
+
+
+def _connections(tls: ssl.SSLContext | bool, cookies: AbstractCookieJar) -> ClientSession:
+    return ClientSession(
+        connector=TCPConnector(ssl=tls),
+        cookie_jar=cookies,
+        timeout=ClientTimeout(total=PATIENCE),
+        auto_decompress=False,  # whether an answer is compressed is one of the questions
+        skip_auto_headers=["Accept-Encoding"],
+        headers={"User-Agent": "sidepath-doctor"},
+    )
+
+
+def nowhere() -> str:
+    """Return a path that leads to no page."""
+    return f"/doctor-{secrets.token_hex(6)}"

@@ -1,0 +1,1 @@
+"""The stateful half: a long-lived container that hosts the Socket.IO server."""

@@ -1,0 +1,63 @@
+"""The stateful half's door: settings, then the host, until it is told to stop."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+
+from functions.contract.room_log import RoomLogError
+from socket_host import open_files
+from socket_host.app import create_app
+from socket_host.events import Events
+from socket_host.listening import ListenError
+from socket_host.settings import SettingError, Settings
+
+
+def main() -> int:
+    """Run a host with the environment's settings; return the process's exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        settings = Settings.from_environ(os.environ)
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(serve(settings))
+    except (SettingError, ListenError, RoomLogError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """Return uvloop's event loop where there is one: it has no wheels for Windows."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; a second one hurries."""
+    host = create_app(settings, Events)
+    told_to_stop = asyncio.Event()
+
+    def stop() -> None:
+        if told_to_stop.is_set():
+            host.hurry()
+        told_to_stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError):  # on Windows, where Ctrl-C just ends it
+            asyncio.get_running_loop().add_signal_handler(number, stop)
+    await host.start()
+    open_files.allow(settings.max_connections)
+    bind = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
+    print(f"Socket host listening on http://{bind}:{host.port}", flush=True)
+    await told_to_stop.wait()
+    await host.drain()
+    await host.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""The socket host: wires settings, transport and events together, and starts and stops them."""
+
+import asyncio
+import contextlib
+import socket
+from contextlib import AsyncExitStack
+
+from aiohttp import web
+
+from socket_host.admission import Admission, Rejection
+from socket_host.drain import release
+from socket_host.listening import listen
+from socket_host.namespace import Namespace
+from socket_host.origin import Origins
+from socket_host.settings import Settings
+from socket_host.stock import Stock
+from socket_host.transport.fast import Fast
+
+SOCKET_PATH = "/socket.io"
+
+TRANSPORTS: dict[str, type[Fast] | type[Stock]] = {"fast": Fast, "stock": Stock}
+
+_BACKLOG = 2_048  # connections that may wait to be accepted: everybody comes back after a restart
+
+# How long a handler of aiohttp that has not noticed the end may go on before it is cancelled.
+_SHUTDOWN_SECONDS = 1.0
+
+
+def create_app(settings: Settings, events: type[Namespace]) -> "SocketHost":
+    """Return a host that answers events as an instance of `events` does; it is not started yet."""
+    return SocketHost(settings, events(settings))
+
+
+class SocketHost:
+    """A web application and a Socket.IO server on one port."""
+
+    def __init__(self, settings: Settings, events: Namespace) -> None:
+        self.settings = settings
+        self.events = events
+        self.admission = Admission(Origins(settings.origins), settings.max_connections)
+        self.transport = TRANSPORTS[settings.transport](settings, SOCKET_PATH, self._check)
+        self.sio = self.transport.sio
+        self.sio.register_namespace(events)
+        self.web = web.Application()
+        self.web.add_routes([web.get("/health", self._health), *self._socket_routes()])
+        self._hurry = asyncio.Event()
+        self._running = AsyncExitStack()
+
+    async def start(self) -> None:
+        """Listen and serve.
+
+        Raises PortTakenError, another ListenError, or RoomLogError; nothing runs then.
+        """
+        async with AsyncExitStack() as starting:
+            listening = starting.enter_context(listen(self.settings.bind, self.settings.port))
+            await self.events.start()
+            starting.push_async_callback(self._stop_events)
+            await self.transport.start()
+            starting.push_async_callback(self.transport.stop)
+            runner = web.AppRunner(
+                self.web, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS, handle_signals=False
+            )
+            await runner.setup()
+            starting.push_async_callback(runner.cleanup)
+            assert runner.server
+            server = await asyncio.get_running_loop().create_server(
+                self.transport.protocols(runner.server), sock=listening, backlog=_BACKLOG
+            )
+            starting.push_async_callback(_close, server, listening)
+            self.port: int = listening.getsockname()[1]
+            self._running = starting.pop_all()
+
+    async def drain(self) -> None:
+        """Take no new connections, fail /health, and let all clients go, a few at a time."""
+        await self._release(self.settings.drain_seconds)
+
+    def hurry(self) -> None:
+        """Let go at once of those who are still to be drained."""
+        self._hurry.set()
+
+    async def stop(self) -> None:
+        """Let go of whoever is left, finish the events under way, keep what is unkept, and end."""
+        await self._release(0)
+        await self._running.aclose()
+
+    async def _release(self, seconds: float) -> None:
+        self.admission.draining = True
+        await release(self.transport.connections, self.transport.close, seconds, self._hurry)
+
+    async def _stop_events(self) -> None:
+        await self.events.settle()
+        await self.events.stop()
+
+    def _socket_routes(self) -> list[web.RouteDef]:
+        # Both spellings: clients may be told to leave the last slash away.
+        handle = self.sio.handle_request
+        return [web.route("*", path, handle) for path in (SOCKET_PATH, SOCKET_PATH + "/")]
+
+    def _check(self, origin: str | None, opens: bool) -> Rejection | None:
+        connections = len(self.transport.connections())
+        return self.admission.check(origin, opens=opens, connections=connections)
+
+    async def _health(self, request: web.Request) -> web.Response:
+        draining = self.admission.draining
+        body = {
+            "status": "draining" if draining else "ok",
+            "connections": len(self.transport.connections()),
+            "refused": self.admission.refused + self.events.refused,
+        }
+        return web.json_response(body, status=503 if draining else 200)
+
+
+async def _close(server: asyncio.Server, listening: socket.socket) -> None:
+    """Accept nobody any more, and let those just accepted reach aiohttp, which then ends them."""
+    # asyncio loses, with its socket open, a connection whose server closes after accepting it and
+    # before giving it a protocol (python/cpython#109564). So: accept no more, wait, close. uvloop
+    # neither needs nor minds this; Windows has no such call.
+    with contextlib.suppress(NotImplementedError):
+        asyncio.get_running_loop().remove_reader(listening)
+    await asyncio.sleep(0.01)
+    server.close()

@@ -1,0 +1,195 @@
+"""The client managers' common part: an emit reaches the clients of this host and of all others.
+
+A manager is a mixin. Put it before the one that keeps the rooms and writes to the clients:
+`class Manager(RedisBus, FanOut)`.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import socketio  # type: ignore[import-untyped]  # python-socketio ships no types
+from socketio.async_pubsub_manager import (  # type: ignore[import-untyped]  # as above
+    AsyncPubSubManager,
+)
+
+from functions.contract.bus import encode
+from socket_host.bus.memory import Memory
+from socket_host.bus.outage import Outage
+from socket_host.bus.outbox import Entry, Outbox
+
+_log = logging.getLogger(__name__)
+
+START_SECONDS = 5.0  # to hear the others before the first client comes; then the bus is away
+
+FLUSH_SECONDS = 5.0  # in which a host that stops still says what it has to say
+
+
+class BusError(Exception):
+    """The bus cannot be used now; the text says why.
+
+    If it took some of what it was given, `unsent` has the rest.
+    """
+
+    def __init__(self, why: object, unsent: Sequence[Entry] | None = None) -> None:
+        super().__init__(str(why))
+        self.unsent = unsent
+
+
+class Bus(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio ships no types
+    """The bus of a host that is alone: what is emitted reaches its own clients."""
+
+    async def start(self) -> None:
+        """Begin to listen to the other hosts."""
+
+    async def stop(self) -> None:
+        """Say what is still unsaid, and leave the bus."""
+
+    def health(self) -> dict[str, Any]:
+        """Return how the bus is: `status` is ok, or degraded, and then `why` says what is wrong."""
+        return {"status": "ok"}
+
+
+class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
+    """A bus between hosts, which may be away at any time.
+
+    Local clients get at once what is emitted, and other hosts as soon as the bus takes it: in the
+    order of the calls, also after an outage, as far as the outbox holds it. What can never go over
+    the bus is refused with BusMessageError before anybody gets it.
+
+    A kind of bus defines `_send`, `_receive` and `_leave`, which raise BusError.
+    """
+
+    BATCH = 1  # messages that `_send` is given at the most
+
+    def __init__(self, outbox: Outbox | None = None) -> None:
+        super().__init__()
+        self._outgoing = Outage(
+            "Messages to other hosts wait", "The bus takes messages to other hosts again."
+        )
+        self._incoming = Outage(
+            "Messages from other hosts do not arrive", "Messages from other hosts arrive again."
+        )
+        self._overflow = Outage(
+            "The oldest messages to other hosts are dropped", "No more messages are dropped."
+        )
+        self._outages = [self._outgoing, self._incoming, self._overflow]
+        self._duplicates = 0
+        self._outbox = Outbox() if outbox is None else outbox
+        self._memory = Memory()
+        self._numbers = itertools.count(1)
+        self._own = f'{{"message_id":"{self.host_id}:'.encode()
+        self._listening = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def initialize(self) -> None:
+        """Do nothing: `start` begins to listen, before the first client comes."""
+
+    async def start(self) -> None:
+        """Begin to send and to listen; return when the host listens, or will not soon."""
+        self._tasks = [asyncio.create_task(self._send_all()), asyncio.create_task(self._thread())]
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._listening.wait(), START_SECONDS)
+
+    async def stop(self) -> None:
+        """Send what waits, within a few seconds, and leave the bus."""
+        if not self._tasks:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._outbox.empty(), FLUSH_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if unsent := len(self._outbox):
+            _log.error("The host stops with %d messages to other hosts unsent.", unsent)
+        await self._leave()
+
+    def health(self) -> dict[str, Any]:
+        """Return how the bus is, and the counts of what waits, was dropped, and came twice."""
+        why = " ".join(outage.sentence for outage in self._outages if outage.sentence)
+        return {
+            "status": "degraded" if why else "ok",
+            **({"why": why} if why else {}),
+            "waiting": len(self._outbox),
+            "dropped": self._outbox.dropped,
+            "duplicates": self._duplicates,
+        }
+
+    async def _send(self, entries: list[Entry]) -> None:
+        """Give entries to the bus, in their order; return when it has them."""
+        raise NotImplementedError
+
+    def _receive(self) -> AsyncIterator[bytes]:
+        """Yield what the bus brings; call `_hears` whenever it could have brought something."""
+        raise NotImplementedError
+
+    async def _leave(self) -> None:
+        """Close what the others opened."""
+
+    def _hears(self) -> None:
+        self._incoming.end()
+        self._listening.set()
+
+    # What python-socketio calls
+
+    async def _handle_emit(self, message: Mapping[str, Any]) -> None:
+        # Posted before the local delivery, which may pause: else of two emits, each in a task of
+        # its own, the second might overtake the first on its way to the others.
+        if message.get("host_id") == self.host_id:
+            self._post(message)
+        await super()._handle_emit(message)
+
+    async def _publish(self, data: Mapping[str, Any]) -> None:
+        if data["method"] != "emit":
+            self._post(data)
+
+    async def _listen(self) -> AsyncIterator[dict[str, Any]]:
+        while True:
+            try:
+                async for body in self._receive():
+                    if message := self._read(body):
+                        yield message
+            except BusError as error:
+                self._incoming.begin(error)
+            await self._incoming.pause()
+
+    def _post(self, message: Mapping[str, Any]) -> None:
+        message_id = f"{self.host_id}:{next(self._numbers)}"
+        if not self._outbox.add(Entry(message_id, encode(message, message_id).encode())):
+            self._overflow.begin("more wait than the outbox holds")
+
+    def _read(self, body: bytes) -> dict[str, Any] | None:
+        """Return the message if it is for us: another host's, and not had before."""
+        if body.startswith(self._own):
+            return None
+        try:
+            message = json.loads(str(body, "utf-8"))
+            if not self._memory.is_new(message.get("message_id")):
+                self._duplicates += 1
+                return None
+        except (ValueError, AttributeError):  # it is none of ours
+            return None
+        return dict(message)
+
+    async def _send_all(self) -> None:
+        while True:
+            batch = await self._outbox.take(self.BATCH)
+            unsent: Sequence[Entry] = batch
+            try:
+                await self._send(batch)
+                unsent = ()
+            except BusError as error:
+                self._outgoing.begin(error)
+                unsent = batch if error.unsent is None else error.unsent
+            finally:
+                self._outbox.settle(unsent)
+            if unsent:
+                await self._outgoing.pause()
+                continue
+            self._outgoing.end()
+            if not self._outbox:
+                self._overflow.end()

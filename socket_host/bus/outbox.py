@@ -1,0 +1,94 @@
+"""The outbox: what this host has to say to the others and has not yet said, in order."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from functions.contract.bus import MAX_BYTES
+
+MAX_WAITING = 10_000  # messages
+MAX_WAITING_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A message on its way out."""
+
+    message_id: str
+    body: bytes
+
+
+class Outbox:
+    """A queue with a bound, which gives up its oldest to stay within it.
+
+    The oldest: what comes late to other hosts is worth less than what is new, and a client that
+    sees a hole before the new asks the room log for what it missed.
+    """
+
+    def __init__(self, *, count: int = MAX_WAITING, size: int = MAX_WAITING_BYTES) -> None:
+        self.dropped = 0
+        self._max_count = count
+        self._max_size = size
+        self._waiting: deque[Entry] = deque()
+        self._size = 0
+        self._taken = 0
+        self._filled = asyncio.Event()
+        self._emptied = asyncio.Event()
+        self._emptied.set()
+
+    def __len__(self) -> int:
+        """Return how many are not yet sent, those included that are being sent."""
+        return len(self._waiting) + self._taken
+
+    def add(self, entry: Entry) -> bool:
+        """Put an entry last; return False if others had to be dropped for it."""
+        self._waiting.append(entry)
+        self._size += len(entry.body)
+        self._filled.set()
+        self._emptied.clear()
+        return not self._drop()
+
+    async def take(self, count: int, size: int = MAX_BYTES) -> list[Entry]:
+        """Return the first entries, at least one, once there are any.
+
+        They belong to the caller until it calls `settle`.
+        """
+        await self._filled.wait()
+        batch: list[Entry] = []
+        while self._waiting and len(batch) < count:
+            size -= len(self._waiting[0].body)
+            if batch and size < 0:
+                break
+            batch.append(self._waiting.popleft())
+        self._size -= sum(len(entry.body) for entry in batch)
+        self._taken = len(batch)
+        self._note()
+        return batch
+
+    def settle(self, unsent: Sequence[Entry]) -> None:
+        """Put back, as the first and in their order, those of the taken that were not sent."""
+        self._taken = 0
+        self._waiting.extendleft(reversed(unsent))
+        self._size += sum(len(entry.body) for entry in unsent)
+        self._drop()
+        self._note()
+
+    async def empty(self) -> None:
+        """Wait until all is sent."""
+        await self._emptied.wait()
+
+    def _drop(self) -> bool:
+        dropped = self.dropped
+        while len(self._waiting) > self._max_count or self._size > self._max_size:
+            self._size -= len(self._waiting.popleft().body)
+            self.dropped += 1
+        return self.dropped > dropped
+
+    def _note(self) -> None:
+        if self._waiting:
+            self._filled.set()
+        else:
+            self._filled.clear()
+            if not self._taken:
+                self._emptied.set()

@@ -1,0 +1,209 @@
+"""A host's own SQS queue: made at its start, marked as in use, deleted at its end.
+
+All calls block. A host that was killed leaves its queue and subscription behind; the others see
+that nobody marks it any more and sweep both away.
+"""
+
+import json
+import logging
+import secrets
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from functions.contract.bus import Topic
+
+_log = logging.getLogger(__name__)
+
+# Tags of a queue: the topic it is for, and when its host was last seen.
+_TOPIC = "sidepath:topic"
+_SEEN = "sidepath:seen"  # seconds since 1970
+
+HEARTBEAT_SECONDS = 60.0
+ORPHAN_SECONDS = 5 * 60.0  # several heartbeats: one may fail, and a host's clock may be wrong
+
+POLL_SECONDS = 20  # the longest that SQS holds a request; a message ends it at once
+
+_TRIES = 3  # to delete messages
+
+_ATTRIBUTES = {
+    "FifoQueue": "true",
+    # Seconds. Short, for an answer of SQS may get lost, and then what was in it holds up what comes
+    # after it. Whoever acts on ten messages for longer gets them twice, which the memory notices.
+    "VisibilityTimeout": "5",
+    "MessageRetentionPeriod": "3600",  # what comes an hour late is of no use to anybody
+}
+
+Message = dict[str, Any]
+
+
+def prefix(topic: Topic) -> str:
+    """Return what the names of a topic's queues begin with; SQS takes 80 characters in all."""
+    return f"{topic.name[:48]}-host-"
+
+
+def policy(topic: Topic, queue_arn: str) -> dict[str, Any]:
+    """Return the policy that lets the topic, and nobody else, put messages into a queue."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "sns.amazonaws.com"},
+                "Action": "sqs:SendMessage",
+                "Resource": queue_arn,
+                "Condition": {"ArnEquals": {"aws:SourceArn": topic.arn}},
+            }
+        ],
+    }
+
+
+class HostQueue:
+    """A FIFO queue that gets all that is published to a topic.
+
+    `sns` and `sqs` are boto3 clients, whose errors come through.
+    """
+
+    name: str
+    arn: str
+    _url: str  # empty while there is no queue
+    _subscription: str  # as above
+
+    def __init__(self, topic: Topic, sns: Any, sqs: Any) -> None:
+        self._topic = topic
+        self._sns = sns
+        self._sqs = sqs
+        self._begin_anew()
+
+    def open(self) -> None:
+        """Make the queue and subscribe it, as far as that is not done."""
+        if not self._url:
+            self._url = self._sqs.create_queue(
+                QueueName=self.name,
+                Attributes={**_ATTRIBUTES, "Policy": json.dumps(policy(self._topic, self.arn))},
+                tags={_TOPIC: self._topic.arn, **_seen_now()},
+            )["QueueUrl"]
+        self._subscribe()
+
+    def receive(self, *, wait: bool) -> list[Message]:
+        """Return the next messages, at most ten; wait for them a while or not.
+
+        If somebody has deleted the queue, the next `open` makes another.
+        """
+        try:
+            found = self._sqs.receive_message(
+                QueueUrl=self._url,
+                MaxNumberOfMessages=10,
+                WaitTimeSeconds=POLL_SECONDS if wait else 0,
+            )
+        except self._sqs.exceptions.QueueDoesNotExist:
+            self._begin_anew()
+            raise
+        return list(found.get("Messages", ()))
+
+    def delete(self, messages: list[Message]) -> None:
+        """Delete messages that were received; one that stays nevertheless is received again."""
+        entries = [
+            {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
+            for number, message in enumerate(messages)
+        ]
+        for _ in range(_TRIES):
+            answer = self._sqs.delete_message_batch(QueueUrl=self._url, Entries=entries)
+            left = {failure["Id"] for failure in answer.get("Failed", ())}
+            entries = [entry for entry in entries if entry["Id"] in left]
+            if not entries:
+                break
+
+    def beat(self) -> None:
+        """Mark the queue as in use, and subscribe it if somebody has ended its subscription."""
+        if self._url:
+            self._sqs.tag_queue(QueueUrl=self._url, Tags=_seen_now())
+            self._subscribe()
+
+    def close(self) -> None:
+        """Delete the subscription and the queue."""
+        if self._subscription:
+            self._sns.unsubscribe(SubscriptionArn=self._subscription)
+        if self._url:
+            self._sqs.delete_queue(QueueUrl=self._url)
+
+    def sweep(self, orphan_seconds: float = ORPHAN_SECONDS) -> None:
+        """Delete the topic's queues that nobody marks any more, and subscriptions without one."""
+        used = {self.arn}
+        for url in self._queues():
+            if self._is_orphan(url, orphan_seconds):
+                self._delete(url)
+            else:
+                used.add(self._arn(_name(url)))
+        for endpoint, subscription in self._subscriptions():
+            # Asked by name too: a list of queues may lack the youngest.
+            if endpoint not in used and not self._exists(_name(endpoint)):
+                self._sns.unsubscribe(SubscriptionArn=subscription)
+                _log.info("Deleted the subscription of a queue that is gone: %s.", endpoint)
+
+    def _begin_anew(self) -> None:
+        # With a name of its own each time: that of a deleted queue is blocked for a minute.
+        self.name = f"{prefix(self._topic)}{secrets.token_hex(8)}.fifo"
+        self.arn = self._arn(self.name)
+        self._url = ""
+        self._subscription = ""
+
+    def _subscribe(self) -> None:
+        self._subscription = self._sns.subscribe(
+            TopicArn=self._topic.arn,
+            Protocol="sqs",
+            Endpoint=self.arn,
+            Attributes={"RawMessageDelivery": "true"},
+            ReturnSubscriptionArn=True,
+        )["SubscriptionArn"]
+
+    def _queues(self) -> Iterator[str]:
+        pages = self._sqs.get_paginator("list_queues")
+        for page in pages.paginate(QueueNamePrefix=prefix(self._topic)):
+            yield from page.get("QueueUrls", ())
+
+    def _subscriptions(self) -> Iterator[tuple[str, str]]:
+        """Yield the endpoint and ARN of each subscription that a host has made."""
+        start = self._arn(prefix(self._topic))
+        pages = self._sns.get_paginator("list_subscriptions_by_topic")
+        for page in pages.paginate(TopicArn=self._topic.arn):
+            for found in page["Subscriptions"]:
+                if found["Endpoint"].startswith(start):
+                    yield found["Endpoint"], found["SubscriptionArn"]
+
+    def _is_orphan(self, url: str, orphan_seconds: float) -> bool:
+        if _name(url) == self.name:
+            return False
+        try:
+            tags = self._sqs.list_queue_tags(QueueUrl=url).get("Tags", {})
+        except self._sqs.exceptions.QueueDoesNotExist:
+            return False  # its host, or another sweep, was faster
+        if tags.get(_TOPIC) != self._topic.arn or _SEEN not in tags:
+            return False  # somebody else's, whatever it is called
+        return time.time() - float(tags[_SEEN]) > orphan_seconds
+
+    def _delete(self, url: str) -> None:
+        try:
+            self._sqs.delete_queue(QueueUrl=url)
+        except self._sqs.exceptions.QueueDoesNotExist:
+            return
+        _log.info("Deleted the queue of a host that is gone: %s.", _name(url))
+
+    def _exists(self, name: str) -> bool:
+        try:
+            self._sqs.get_queue_url(QueueName=name)
+        except self._sqs.exceptions.QueueDoesNotExist:
+            return False
+        return True
+
+    def _arn(self, name: str) -> str:
+        topic = self._topic
+        return f"arn:{topic.partition}:sqs:{topic.region}:{topic.account}:{name}"
+
+
+def _name(url_or_arn: str) -> str:
+    return url_or_arn.replace(":", "/").rpartition("/")[2]
+
+
+def _seen_now() -> dict[str, str]:
+    return {_SEEN: str(int(time.time()))}

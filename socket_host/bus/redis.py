@@ -1,0 +1,71 @@
+"""The bus through Redis or Valkey: one channel, which every host publishes and listens to.
+
+python-socketio's own manager for it loses what is emitted while Redis is away, and the order of
+emits from several tasks; this one keeps both. The channel and the messages are the same, so that
+python-socketio's managers in other programs can emit through it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from socket_host.bus.manager import BusError, SharedBus
+from socket_host.bus.outage import LONGEST_PAUSE
+from socket_host.bus.outbox import Entry, Outbox
+from socket_host.bus.redis_connection import Address, Connection
+
+# How long to wait, after an outage, for the other hosts to be back as well. They all try again
+# within the longest pause; what is published before they listen they never hear.
+_GATHER_SECONDS = LONGEST_PAUSE + 1.0
+
+
+class RedisBus(SharedBus):
+    """A client manager whose bus is a channel of Redis or Valkey."""
+
+    BATCH = 500
+
+    def __init__(self, address: Address, *, outbox: Outbox | None = None) -> None:
+        super().__init__(outbox)
+        self._address = address
+        self._publisher: Connection | None = None
+        self._listener: Connection | None = None
+        self._listeners = 0  # when we last published, this host included
+
+    async def _send(self, entries: list[Entry]) -> None:
+        try:
+            if self._publisher is None or not self._publisher.is_open:
+                self._publisher = await Connection.open(self._address)
+                await self._gather(self._publisher)
+            self._listeners = await self._publisher.publish(
+                self.channel, [entry.body for entry in entries]
+            )
+        except OSError as error:
+            raise BusError(error) from error
+
+    async def _gather(self, publisher: Connection) -> None:
+        """Wait, if there was an outage, until as many hosts listen as before."""
+        if not (self._outgoing.sentence or self._incoming.sentence or self._listeners):
+            return
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _GATHER_SECONDS
+        expected = max(self._listeners, 2)  # one might be what was left when the outage began
+        while loop.time() < deadline:
+            if await publisher.listeners(self.channel) >= expected:
+                return
+            await asyncio.sleep(0.02)
+
+    async def _receive(self) -> AsyncIterator[bytes]:
+        try:
+            self._listener = await Connection.open(self._address)
+            await self._listener.listen(self.channel)
+            self._hears()
+            async for body in self._listener.messages():
+                yield body
+        except OSError as error:
+            if self._listener is not None:
+                self._listener.close()
+            raise BusError(error) from error
+
+    async def _leave(self) -> None:
+        for connection in (self._publisher, self._listener):
+            if connection is not None:
+                connection.close()

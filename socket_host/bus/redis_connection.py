@@ -1,0 +1,215 @@
+"""A connection to Redis or Valkey.
+
+Our own, because the client library takes several times as long for a message as the rest of the
+host. It speaks RESP3: Redis 6 and later, and any Valkey.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self, cast
+from urllib.parse import unquote, urlsplit
+
+import hiredis
+
+_CONNECT_SECONDS = 2.0
+_ANSWER_SECONDS = 5.0
+_SILENCE_SECONDS = 10.0  # after which the other end has to show that it is still there
+
+_MAX_UNREAD = 1_000  # messages not yet acted upon; with more we read no further for a while
+
+_SCHEMES = {"redis": False, "valkey": False, "rediss": True, "valkeys": True}  # with TLS?
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a Redis or Valkey server is, and how to be let in."""
+
+    host: str
+    port: int
+    tls: bool
+    username: str
+    password: str | None = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, url: str) -> Self:
+        """Return the address in a URL; raise ValueError, without the URL, for any other text."""
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:  # such as a port that is no number
+            host = None
+        # The number of a database may follow; channels belong to none.
+        if not host or parts.scheme not in _SCHEMES or parts.path.strip("/0123456789"):
+            raise ValueError(
+                "must be written redis://[[USER]:PASSWORD@]HOST[:PORT], or valkey://…, or with TLS "
+                "rediss://… or valkeys://…"
+            )
+        return cls(
+            host=host,
+            port=port or 6379,
+            tls=_SCHEMES[parts.scheme],
+            username=unquote(parts.username or "default"),
+            password=None if parts.password is None else unquote(parts.password),
+        )
+
+
+@dataclass
+class _Call:
+    """Commands that wait for their replies."""
+
+    count: int
+    done: asyncio.Future[list[Any]]
+    replies: list[Any] = field(default_factory=list)
+
+
+class Connection(asyncio.Protocol):
+    """Commands, their replies and the messages of channels, until it is lost.
+
+    All methods raise OSError if the server refuses, does not answer in time or is gone.
+    """
+
+    def __init__(self) -> None:
+        self._reader = hiredis.Reader()
+        self._calls: deque[_Call] = deque()
+        self._unread: deque[bytes] = deque()
+        self._news = asyncio.Event()
+        self._lost: Exception | None = None
+        self._paused = False
+
+    @classmethod
+    async def open(cls, address: Address) -> Self:
+        """Connect and log in."""
+        loop = asyncio.get_running_loop()
+        context = ssl.create_default_context() if address.tls else None
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                _, connection = await loop.create_connection(
+                    cls, address.host, address.port, ssl=context
+                )
+        except TimeoutError:
+            raise TimeoutError(f"{address} did not answer in {_CONNECT_SECONDS:g} s") from None
+        login = ("AUTH", address.username, address.password) if address.password else ()
+        try:
+            await connection.ask("HELLO", "3", *login)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection is not known to be lost."""
+        return self._lost is None
+
+    async def ask(self, *command: str) -> Any:
+        """Return the server's reply to a command."""
+        return (await self._ask(_packed(*command), 1))[0]
+
+    async def listeners(self, channel: str) -> int:
+        """Return how many connections listen to a channel."""
+        _, count = await self.ask("PUBSUB", "NUMSUB", channel)
+        return int(count)
+
+    async def publish(self, channel: str, bodies: Sequence[bytes]) -> int:
+        """Publish messages, in their order; return how many connections got the last one."""
+        publish = [_packed("PUBLISH", channel, body) for body in bodies]
+        return int((await self._ask(b"".join(publish), len(bodies)))[-1])
+
+    async def listen(self, channel: str) -> None:
+        """Have `messages` yield what is published to a channel from now on."""
+        # RESP3 answers by a push, not a reply; that the next command is answered says the same.
+        self._transport.write(_packed("SUBSCRIBE", channel))
+        await self.listeners(channel)
+
+    async def messages(self) -> AsyncIterator[bytes]:
+        """Yield what is published; end with an OSError when the connection is lost."""
+        while True:
+            while self._unread:
+                yield self._unread.popleft()
+            if self._lost:
+                raise self._lost
+            if self._paused:
+                self._paused = False
+                self._transport.resume_reading()
+            self._news.clear()
+            try:
+                async with asyncio.timeout(_SILENCE_SECONDS):
+                    await self._news.wait()
+            except TimeoutError:
+                await self.ask("PING")
+
+    def close(self) -> None:
+        """End the connection at once."""
+        self._transport.abort()
+
+    async def _ask(self, commands: bytes, count: int) -> list[Any]:
+        if self._lost:
+            raise self._lost
+        call = _Call(count, asyncio.get_running_loop().create_future())
+        self._calls.append(call)
+        self._transport.write(commands)
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                replies = await call.done
+        except TimeoutError:
+            self.close()  # a late reply would be taken for that to the next command
+            raise TimeoutError(f"the server did not answer in {_ANSWER_SECONDS:g} s") from None
+        for reply in replies:
+            if isinstance(reply, hiredis.ReplyError):
+                raise OSError(f"the server refused: {reply}")
+        return replies
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep what to write to."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
+
+    def data_received(self, data: bytes) -> None:
+        """Hand replies to whoever waits for them, and keep messages."""
+        self._reader.feed(data)
+        try:
+            while (reply := self._reader.gets()) is not False:
+                if isinstance(reply, hiredis.PushNotification):
+                    self._push(reply)
+                else:
+                    self._reply(reply)
+        except (hiredis.ProtocolError, IndexError):
+            self._lost = OSError("what answers there is no Redis")
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell all who wait."""
+        self._lost = self._lost or exc or ConnectionResetError("the server closed the connection")
+        for call in self._calls:
+            if not call.done.done():
+                call.done.set_exception(self._lost)
+        self._news.set()
+
+    def _reply(self, reply: Any) -> None:
+        call = self._calls[0]
+        call.replies.append(reply)
+        if len(call.replies) == call.count:
+            self._calls.popleft()
+            if not call.done.done():
+                call.done.set_result(call.replies)
+
+    def _push(self, push: list[Any]) -> None:
+        if push[0] != b"message":
+            return
+        self._unread.append(push[2])
+        self._news.set()
+        if len(self._unread) > _MAX_UNREAD and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+
+def _packed(*command: str | bytes) -> bytes:
+    packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]  # its type says: one word
+    return packed

@@ -1,0 +1,149 @@
+"""The bus through AWS: one SNS FIFO topic, and of every host a FIFO queue that it feeds.
+
+Each sender's messages stay in order, because they are one message group.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Any, TypeVar
+
+import boto3  # type: ignore[import-untyped]  # boto3 and botocore ship no types
+from botocore.config import Config  # type: ignore[import-untyped]  # as above
+from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+
+from functions.contract.bus import Topic
+from socket_host.bus.caller import Caller
+from socket_host.bus.manager import BusError, SharedBus
+from socket_host.bus.outage import Outage
+from socket_host.bus.outbox import Entry, Outbox
+from socket_host.bus.queue import HEARTBEAT_SECONDS, ORPHAN_SECONDS, POLL_SECONDS, HostQueue
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_LEAVE_SECONDS = 5.0  # to delete the queue in; if it stays, another host sweeps it away
+
+# One try a call: the bus tries again by itself, and says meanwhile that it is away.
+_CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1})
+_PATIENT = _CONFIG.merge(Config(read_timeout=POLL_SECONDS + 5))
+
+
+class SnsBus(SharedBus):
+    """A client manager whose bus is an SNS FIFO topic.
+
+    boto3 finds credentials by itself, and makes its calls in three threads: one publishes, one
+    waits for messages, one looks after the queue.
+    """
+
+    BATCH = 10  # what SNS takes in one call
+
+    def __init__(
+        self,
+        topic: Topic,
+        *,
+        heartbeat: float = HEARTBEAT_SECONDS,
+        orphan: float = ORPHAN_SECONDS,
+        outbox: Outbox | None = None,
+        session: Any = boto3,
+    ) -> None:
+        super().__init__(outbox)
+        self._topic = topic
+        self._heartbeat = heartbeat
+        self._orphan = orphan
+        self._keeping = Outage(
+            "The host cannot mark its queue as in use, and other hosts may sweep it away",
+            "The host's queue is marked as in use again.",
+        )
+        self._outages.append(self._keeping)
+        self._publish_calls = Caller("bus-publish")
+        self._receive_calls = Caller("bus-receive")
+        self._keep_calls = Caller("bus-keep")
+        self._sns = session.client("sns", region_name=topic.region, config=_CONFIG)
+        self._sqs = session.client("sqs", region_name=topic.region, config=_PATIENT)
+        self._queue = HostQueue(topic, self._sns, self._sqs)
+
+    async def start(self) -> None:
+        """Begin to send and to listen; return when the host listens, or will not soon."""
+        await super().start()
+        self._tasks.append(asyncio.create_task(self._keep()))
+
+    async def _send(self, entries: list[Entry]) -> None:
+        batch = [
+            {
+                "Id": str(number),
+                "Message": str(entry.body, "utf-8"),
+                "MessageGroupId": self.host_id,
+                "MessageDeduplicationId": entry.message_id,
+            }
+            for number, entry in enumerate(entries)
+        ]
+        publish = partial(self._sns.publish_batch, TopicArn=self._topic.arn)
+        answer = await _call(
+            self._publish_calls, partial(publish, PublishBatchRequestEntries=batch)
+        )
+        if failures := answer.get("Failed"):
+            self._refused(entries, {int(failure["Id"]): failure for failure in failures})
+
+    def _refused(self, entries: list[Entry], failures: dict[int, dict[str, Any]]) -> None:
+        """Have what SNS refused tried again, before anything else.
+
+        What came behind it in its batch has overtaken it: that cannot be taken back.
+        """
+        unsent = []
+        for number, failure in sorted(failures.items()):
+            if failure["Code"].startswith("Invalid"):
+                self._outbox.dropped += 1
+                _log.error("A message is dropped, because SNS will never take it: %s", failure)
+            else:
+                unsent.append(entries[number])
+                why = f"SNS refused a message: {failure['Code']}"
+        if unsent:
+            raise BusError(why, unsent)
+
+    async def _receive(self) -> AsyncIterator[bytes]:
+        queue = self._queue
+        await _call(self._receive_calls, queue.open)
+        wait = False  # at first, to learn at once whether it works
+        while True:
+            messages = await _call(self._receive_calls, partial(queue.receive, wait=wait))
+            self._hears()
+            for message in messages:
+                yield message["Body"].encode()
+            if messages:
+                await _call(self._receive_calls, partial(queue.delete, messages))
+            wait = True
+
+    async def _keep(self) -> None:
+        """Mark the queue as in use and sweep away those that nobody marks, again and again."""
+        while True:
+            await asyncio.sleep(self._heartbeat * random.uniform(0.8, 1.2))  # not all at once
+            try:
+                await _call(self._keep_calls, self._queue.beat)
+                await _call(self._keep_calls, partial(self._queue.sweep, self._orphan))
+            except BusError as error:
+                self._keeping.begin(error)
+            else:
+                self._keeping.end()
+
+    async def _leave(self) -> None:
+        try:
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                await _call(self._keep_calls, self._queue.close)
+        except (BusError, TimeoutError) as error:
+            _log.warning("The host's queue %s could not be deleted: %s", self._queue.name, error)
+        for caller in (self._publish_calls, self._receive_calls, self._keep_calls):
+            caller.stop()
+        for client in (self._sns, self._sqs):
+            client.close()
+
+
+async def _call(caller: Caller, call: Callable[[], T]) -> T:
+    """Make a call of boto3's; raise BusError if AWS refuses or cannot be reached."""
+    try:
+        return await caller(call)
+    except (BotoCoreError, ClientError) as error:
+        raise BusError(error) from error

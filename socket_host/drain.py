@@ -1,0 +1,43 @@
+"""The drain: clients are let go a few at a time, so that they do not all come back at once."""
+
+import asyncio
+import contextlib
+import math
+import random
+from collections.abc import Awaitable, Callable, Collection
+
+_SLICE = 0.25  # seconds between two slices, give or take half of it
+
+# How long the last ones get to take in what was still sent to them and to say goodbye.
+_GOODBYE = 2.0
+
+
+async def release(
+    connections: Callable[[], Collection[str]],
+    close: Callable[[str], Awaitable[None]],
+    seconds: float,
+    hurry: asyncio.Event,
+) -> None:
+    """Close all connections within `seconds`, or at once when `hurry` is set.
+
+    Returns early when nobody is connected any more, and leaves alone, after a moment, those that
+    do not go.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    closing: set[str] = set()
+    while waiting := [c for c in connections() if c not in closing]:
+        slices = 1 if hurry.is_set() else max(1, round((end - loop.time()) / _SLICE))
+        for connection in random.sample(waiting, math.ceil(len(waiting) / slices)):
+            closing.add(connection)
+            await close(connection)
+        if slices > 1:
+            await _sleep(_SLICE * random.uniform(0.5, 1.5), hurry)
+    goodbye = loop.time() + _GOODBYE
+    while connections() and loop.time() < goodbye:  # noqa: ASYNC110 - nothing tells of the last
+        await asyncio.sleep(0.01)
+
+
+async def _sleep(seconds: float, hurry: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(hurry.wait(), seconds)

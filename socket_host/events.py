@@ -1,0 +1,117 @@
+"""The events: one method each. Put yours here.
+
+`on_input_change(self, sid, text)` answers `socket.emit("input-change", text)`. What it returns goes
+back to that client as the ack; an EventError it raises becomes the ack's `error`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from functions.contract.room_log import BATCH, LOBBY
+from socket_host import shapes
+from socket_host.namespace import Namespace
+from socket_host.presence import Presence
+from socket_host.room_log import HostRoomLog
+
+Ack = dict[str, Any]
+
+
+class Events(Namespace):
+    """Rooms where visitors write to each other: what the page's room.js speaks."""
+
+    async def start(self) -> None:
+        """Open the room log."""
+        self.log = HostRoomLog(self.settings.room_log)
+        self.presence = Presence(self.announce)
+        await self.log.start()
+
+    async def stop(self) -> None:
+        """Close the room log."""
+        self.presence.close()
+        await self.log.stop()
+
+    async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
+        """Start in the lobby, so that a client of three lines is somewhere."""
+        await self.move(sid, LOBBY)
+
+    async def on_disconnect(self, sid: str, reason: str) -> None:
+        """Be gone from the room."""
+        self.presence.leave(sid)
+
+    async def on_join(self, sid: str, data: Any) -> Ack:
+        """Move to a room, and answer with how it stands there."""
+        room, after = shapes.joined(data)
+        await self.move(sid, room)  # first: what is stored while we read is heard live
+        visitor = self.visitor(sid)
+        return {
+            "room": room,
+            "you": {"id": visitor.id, "name": visitor.name},
+            "text": await self.log.text(room),
+            **await self.history(room, after),
+            "who": self.presence.who(room),
+        }
+
+    async def on_history(self, sid: str, data: Any) -> Ack:
+        """Answer with the messages of the client's room that came after one."""
+        after = shapes.after(data)
+        return await self.history(self.room(sid), after)
+
+    async def on_input_change(self, sid: str, text: Any) -> Ack:
+        """Show everyone else in the room what is being typed into its shared text."""
+        text = shapes.text(text)
+        room = self.room(sid)
+        self.log.keep_text(room, text)
+        await self.emit("update-input", text, room=room, skip_sid=sid)
+        return {}
+
+    async def on_message(self, sid: str, data: Any) -> Ack:
+        """Store a message, then send it to the whole room; say it again, and nothing happens."""
+        id_, text = shapes.message(data)
+        room, visitor = self.room(sid), self.visitor(sid)
+        stored = await self.log.append(
+            room, id=id_, author=visitor.id, name=visitor.name, text=text
+        )
+        if stored.new:
+            # In a task of its own, so that the ack goes first and need not wait for the others.
+            self.tell(room, "message", stored.message.to_json())
+        return {"seq": stored.message.seq, "at": stored.message.at}
+
+    async def on_typing(self, sid: str, typing: Any) -> Ack:
+        """Show everyone else in the room that somebody is typing, or has stopped."""
+        typing = shapes.flag(typing)
+        visitor = self.visitor(sid)
+        news = {"id": visitor.id, "name": visitor.name, "typing": typing}
+        await self.emit("typing", news, room=self.room(sid), skip_sid=sid)
+        return {}
+
+    # What several of them need.
+
+    def room(self, sid: str) -> str:
+        """Return the room a client is in."""
+        return self.presence.room(sid) or LOBBY
+
+    async def move(self, sid: str, room: str) -> None:
+        """Take a client out of its room, if it is in one, and into another."""
+        former = self.presence.room(sid)
+        if former is not None:
+            await self.leave_room(sid, former)
+        await self.enter_room(sid, room)
+        self.presence.enter(sid, room, self.visitor(sid))
+
+    async def history(self, room: str, after: int | None) -> Ack:
+        """Return the room's messages after one, or its latest."""
+        if after is None:
+            messages, more = await self.log.latest(room), False
+        else:
+            messages = await self.log.after(room, after, BATCH + 1)
+            messages, more = messages[:BATCH], len(messages) > BATCH
+        last = messages[-1].seq if messages else after or 0
+        return {"messages": [m.to_json() for m in messages], "last": last, "more": more}
+
+    def announce(self, room: str) -> None:
+        """Tell a room who is there."""
+        self.tell(room, "who", self.presence.who(room))
+
+    def tell(self, room: str, event: str, data: Ack) -> None:
+        """Emit to a room after what is under way: in the order of the calls."""
+        self.server.start_background_task(self.emit, event, data, room=room)

@@ -1,0 +1,33 @@
+"""The listening socket: bound before anything else starts, so that a taken port is found first."""
+
+import errno
+import socket
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the text says what to do."""
+
+
+class PortTakenError(ListenError):
+    """Another program listens there."""
+
+
+def listen(bind: str, port: int) -> socket.socket:
+    """Return a socket bound to an address; raise ListenError, or PortTakenError, if it cannot be.
+
+    A port that a former host has just let go of can be had; one that is in use cannot.
+    """
+    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+    try:
+        return socket.create_server((bind, port), family=family)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortTakenError(
+                f"Port {port} on {bind} is taken by another program. "
+                "Stop that one, or choose another port with PORT."
+            ) from None
+        why = str(error.strerror).partition(" (while")[0]  # the rest repeats the address
+        raise ListenError(
+            f"Cannot listen on {bind}, port {port}: {why}. "
+            "Choose another address with BIND and PORT."
+        ) from None

@@ -1,0 +1,74 @@
+"""The origin check: which sites' pages may connect.
+
+The host is told its public origin and believes nothing else. It cannot be worked out from a
+request: behind a load balancer the scheme there is http, and X-Forwarded-Host says whatever the
+client likes.
+"""
+
+import logging
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+_log = logging.getLogger(__name__)
+
+_MAX_LOGGED = 100  # different origins whose refusal is worth a line: a client chooses what it sends
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Origins:
+    """The origins whose pages may connect; None lets every origin in."""
+
+    def __init__(self, allowed: Sequence[str] | None) -> None:
+        self.allowed = None if allowed is None else frozenset(allowed)
+        self._logged: set[str] = set()
+
+    def allow(self, origin: str | None) -> bool:
+        """Whether a request with this Origin header may pass; logs the first of each that may not.
+
+        A request without one does not come from another site's page: browsers always send it
+        with a websocket and with a request to another origin.
+        """
+        if self.allowed is None or origin is None or origin in self.allowed:
+            return True
+        self._log_once(origin[:200])
+        return False
+
+    def _log_once(self, origin: str) -> None:
+        if origin in self._logged or len(self._logged) >= _MAX_LOGGED:
+            return
+        self._logged.add(origin)
+        expected = ", ".join(sorted(self.allowed or ()))
+        _log.warning(
+            "Refused a connection from the origin %r: PUBLIC_ORIGIN is %s.", origin, expected
+        )
+
+
+def parse_origins(text: str) -> tuple[str, ...]:
+    """Return the comma-separated origins in the form browsers send them.
+
+    Raises ValueError, to be read after the setting's name, if there is none or one is malformed.
+    """
+    origins = tuple(_parse_origin(part.strip()) for part in text.split(",") if part.strip())
+    if not origins:
+        raise ValueError(f"must be the site's address, {_EXAMPLE}")
+    return origins
+
+
+_EXAMPLE = "as in https://example.com (several are separated by commas)"
+
+
+def _parse_origin(text: str) -> str:
+    complaint = ValueError(f"must be the site's address, {_EXAMPLE}, not {text!r}")
+    try:
+        url = urlsplit(text)
+        host, port = url.hostname, url.port
+    except ValueError:
+        raise complaint from None
+    if url.scheme not in _DEFAULT_PORTS or not host or "*" in host or "@" in url.netloc:
+        raise complaint
+    if url.path not in ("", "/") or url.query or url.fragment:
+        raise complaint
+    host = f"[{host}]" if ":" in host else host
+    suffix = "" if port in (None, _DEFAULT_PORTS[url.scheme]) else f":{port}"
+    return f"{url.scheme}://{host}{suffix}"

@@ -1,0 +1,127 @@
+"""The room log as the host uses it: off the event loop, in order, and patient when it is away."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+from functions.contract.room_log import Appended, Message, RoomLog, RoomLogError, open_room_log
+from socket_host.event_error import EventError
+
+_log = logging.getLogger(__name__)
+
+KEEP_SECONDS = 1.0  # a room's current text is written at most this often
+
+MAX_WAITING = 10_000  # calls, and rooms with an unwritten text: about 20 MB at the longest texts
+
+T = TypeVar("T")
+
+
+class HostRoomLog:
+    """A room log whose calls can be awaited.
+
+    One thread makes them all, so they take effect, and are answered, in the order they were made:
+    messages reach a room in the order of their numbers. All but `start` and `keep_text` raise
+    EventError, meant for the client, if the log cannot be reached.
+    """
+
+    def __init__(self, setting: str) -> None:
+        self._setting = setting
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="room-log")
+        self._waiting = 0
+        self._away = False
+        self._texts: dict[str, str] = {}  # by room, not yet written
+        self._writing: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+
+    async def start(self) -> None:
+        """Open the log; raise RoomLogError if that cannot be done."""
+        self._sync: RoomLog = await self._in_thread(partial(open_room_log, self._setting))
+
+    async def stop(self) -> None:
+        """Write what is unwritten and close the log."""
+        self._stopping.set()
+        if self._writing:
+            await self._writing
+        await self._in_thread(self._sync.close)
+        self._thread.shutdown()
+
+    async def append(self, room: str, *, id: str, author: str, name: str, text: str) -> Appended:  # noqa: A002 - the wire's word
+        """Store a message as the room's next, or return the one already stored under `id`."""
+        return await self._call(
+            partial(self._sync.append, room, id=id, author=author, name=name, text=text)
+        )
+
+    async def latest(self, room: str) -> list[Message]:
+        """Return the room's last messages, as many as a page shows, oldest first."""
+        return await self._call(partial(self._sync.latest, room))
+
+    async def after(self, room: str, seq: int, limit: int) -> list[Message]:
+        """Return the first messages that came after `seq`, oldest first."""
+        return await self._call(partial(self._sync.after, room, seq, limit))
+
+    async def text(self, room: str) -> str:
+        """Return the room's current text, written or not."""
+        if room in self._texts:
+            return self._texts[room]
+        return await self._call(partial(self._sync.text, room))
+
+    def keep_text(self, room: str, text: str) -> None:
+        """Remember the room's current text, and write it within about a second."""
+        if len(self._texts) < MAX_WAITING or room in self._texts:
+            self._texts[room] = text
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_texts())
+
+    async def _write_texts(self) -> None:
+        while self._texts:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), KEEP_SECONDS)
+            texts, self._texts = self._texts, {}
+            try:
+                await self._call(partial(self._keep_all, texts))
+            except EventError:
+                self._texts = texts | self._texts  # what was typed meanwhile wins
+            if self._stopping.is_set():
+                break
+        self._writing = None
+
+    def _keep_all(self, texts: dict[str, str]) -> None:
+        for room, text in texts.items():
+            self._sync.keep_text(room, text)
+
+    async def _call(self, call: Callable[[], T]) -> T:
+        if self._waiting >= MAX_WAITING:
+            raise _away()
+        self._waiting += 1
+        try:
+            answer = await self._in_thread(call)
+        except RoomLogError as error:
+            self._note(away=True, why=str(error))
+            raise _away() from None
+        finally:
+            self._waiting -= 1
+        self._note(away=False)
+        return answer
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+    def _note(self, *, away: bool, why: str = "") -> None:
+        """Log when the log goes away and when it is back, not every call that failed between."""
+        if away and not self._away:
+            _log.error("%s Clients are told to try again.", why)
+        elif self._away and not away:
+            _log.info("The room log can be used again.")
+        self._away = away
+
+
+def _away() -> EventError:
+    return EventError(
+        "Messages cannot be stored or read just now. Try again in a moment.",
+        reason="room log",
+        retry=True,
+    )

@@ -1,0 +1,125 @@
+"""The host's settings: read once from the environment, at the door."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from functions.contract.room_log import is_room_log
+from functions.contract.session import MIN_SECRET_LENGTH, SAMPLE_SECRET
+from socket_host.origin import parse_origins
+
+TRANSPORTS = ("fast", "stock")
+
+
+class SettingError(Exception):
+    """Settings are missing or malformed; the text names each and says what it must be."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the host needs to know before its first connection.
+
+    Without a secret no session is asked for, without origins every origin may connect: for tests
+    and benchmarks, which is why the environment cannot say so.
+    """
+
+    session_secret: str | None = field(repr=False)
+    origins: tuple[str, ...] | None
+    room_log: str = "sqlite:.sidepath/rooms.sqlite3"
+    bind: str = "127.0.0.1"
+    port: int = 3200  # 0 lets the system choose
+    ping_interval: float = 25  # seconds; shorter than what any proxy on the way calls idle
+    ping_timeout: float = 20  # seconds
+    max_payload: int = 100_000  # bytes of one packet
+    max_connections: int = 20_000
+    events_per_second: float = 50  # of one client, on average
+    event_burst: int = 100  # events of one client at once
+    drain_seconds: float = 10  # over which clients are let go; well below the container's stop time
+    transport: str = "fast"
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Return the settings an environment holds; raise SettingError naming all that is wrong."""
+        read = _Reader(environ)
+        settings = cls(
+            session_secret=read.secret(),
+            origins=read.origins(),
+            room_log=read.room_log(cls.room_log),
+            bind=read.text("BIND", cls.bind),
+            port=read.whole("PORT", cls.port, 0, 65_535),
+            ping_interval=read.number("PING_INTERVAL", cls.ping_interval, 0.1, 3_600, "of seconds"),
+            ping_timeout=read.number("PING_TIMEOUT", cls.ping_timeout, 0.1, 3_600, "of seconds"),
+            max_payload=read.whole("MAX_PAYLOAD", cls.max_payload, 1_000, 100_000_000, "of bytes"),
+            max_connections=read.whole("MAX_CONNECTIONS", cls.max_connections, 1, 1_000_000),
+            events_per_second=read.number(
+                "EVENTS_PER_SECOND", cls.events_per_second, 0.1, 1_000_000
+            ),
+            event_burst=read.whole("EVENT_BURST", cls.event_burst, 1, 1_000_000),
+            drain_seconds=read.number("DRAIN_SECONDS", cls.drain_seconds, 0, 3_600, "of seconds"),
+            transport=read.one_of("TRANSPORT", cls.transport, TRANSPORTS),
+        )
+        if read.problems:
+            raise SettingError(" ".join(read.problems))
+        return settings
+
+
+class _Reader:
+    """Takes settings out of an environment and gathers what is wrong with them."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.problems: list[str] = []
+
+    def text(self, name: str, default: str) -> str:
+        return self._environ.get(name) or default  # set but empty is as good as not set
+
+    def one_of(self, name: str, default: str, choices: tuple[str, ...]) -> str:
+        text = self.text(name, default)
+        if text not in choices:
+            self.problems.append(f"{name} must be {' or '.join(choices)}, not {text!r}.")
+        return text
+
+    def whole(self, name: str, default: int, low: int, high: int, unit: str = "") -> int:
+        return int(self._within(int, name, default, low, high, f"a whole number {unit}".strip()))
+
+    def number(self, name: str, default: float, low: float, high: float, unit: str = "") -> float:
+        return self._within(float, name, default, low, high, f"a number {unit}".strip())
+
+    def _within(
+        self, kind: type[float], name: str, default: float, low: float, high: float, what: str
+    ) -> float:
+        text = self.text(name, str(default))
+        try:
+            value = kind(text)
+            if low <= value <= high:
+                return value
+        except ValueError:
+            pass
+        self.problems.append(f"{name} must be {what} from {low:,} to {high:,}, not {text!r}.")
+        return default
+
+    def secret(self) -> str:
+        secret = self._environ.get("SESSION_SECRET", "")
+        stage = self.one_of("STAGE", "production", ("production", "development"))
+        if len(secret) < MIN_SECRET_LENGTH:
+            self.problems.append(
+                f"SESSION_SECRET must have {MIN_SECRET_LENGTH} characters or more."
+            )
+        elif secret == SAMPLE_SECRET and stage != "development":
+            self.problems.append(
+                "SESSION_SECRET is the sample, which only STAGE=development accepts."
+            )
+        return secret
+
+    def room_log(self, default: str) -> str:
+        text = self.text("ROOM_LOG", default)
+        if not is_room_log(text):
+            self.problems.append(f"ROOM_LOG must be sqlite:PATH or dynamodb:TABLE, not {text!r}.")
+        return text
+
+    def origins(self) -> tuple[str, ...]:
+        try:
+            return parse_origins(self._environ.get("PUBLIC_ORIGIN", ""))
+        except ValueError as error:
+            self.problems.append(f"PUBLIC_ORIGIN {error}.")
+            return ()

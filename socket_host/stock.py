@@ -1,0 +1,148 @@
+"""The stock transport: python-socketio on aiohttp as they come.
+
+All that depends on which transport serves is here: making the server, asking `check` about every
+request, counting and closing connections, and what stands between the listening socket and
+aiohttp. Another transport offers the same.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Collection
+from typing import Any
+from urllib.parse import parse_qs
+
+import socketio  # type: ignore[import-untyped]  # python-socketio ships no types
+from aiohttp import web
+from engineio.payload import Payload  # type: ignore[import-untyped]  # python-engineio neither
+
+from socket_host.admission import Rejection
+from socket_host.settings import Settings
+
+# A client that is back from a break sends what it saved up in one POST. The default of 16 packets
+# loses that whole request, unsaid; MAX_PAYLOAD limits its bytes anyway.
+_MAX_PACKETS = 2_000
+
+_MAX_ATTACHMENTS = 10  # of one event; each is a packet, and all are kept until the last is there
+
+# How long a client may take from its handshake to its CONNECT before it is let go. python-engineio
+# would keep it for as long as it answers pings.
+_CONNECT_SECONDS = 30.0
+
+
+class _Sparing(logging.Filter):
+    """Lets ten records a minute pass: clients can cause them at will."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed: deque[float] = deque(maxlen=10)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if len(self._passed) == 10 and record.created - self._passed[0] < 60:
+            return False
+        self._passed.append(record.created)
+        return True
+
+
+_log = logging.getLogger(__name__)
+_log.setLevel(logging.ERROR)  # below that python-socketio logs all that clients say
+_log.addFilter(_Sparing())
+
+
+class Stock:
+    """python-socketio's AsyncServer, served by aiohttp, which routes `path` to it.
+
+    `check` is asked about every request, with its Origin and whether it would open a connection.
+    """
+
+    def __init__(
+        self, settings: Settings, path: str, check: Callable[[str | None, bool], Rejection | None]
+    ) -> None:
+        Payload.max_decode_packets = _MAX_PACKETS
+        self.sio = _Server(
+            check,
+            async_mode="aiohttp",
+            serializer=_Packet,
+            logger=_log,
+            engineio_logger=_log,
+            ping_interval=settings.ping_interval,
+            ping_timeout=settings.ping_timeout,
+            max_http_buffer_size=settings.max_payload,
+            # [] is not "none" but "do not check": without origins every one may connect.
+            cors_allowed_origins=list(settings.origins or []),
+        )
+        self._sweep: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to watch over the connections."""
+        self._sweep = asyncio.create_task(self._close_silent())
+
+    async def stop(self) -> None:
+        """End what `start` and the first connection began."""
+        if self._sweep:
+            self._sweep.cancel()
+        await self.sio.shutdown()
+
+    def protocols(self, server: web.Server) -> Callable[[], asyncio.BaseProtocol]:
+        """Return what makes the protocol of each TCP connection, given aiohttp's own."""
+        return server
+
+    def connections(self) -> Collection[str]:
+        """Return the Engine.IO ids of all who are connected."""
+        connections: Collection[str] = self.sio.environ.keys()
+        return connections
+
+    async def close(self, connection: str) -> None:
+        """Close a connection under its client, which then connects again by itself.
+
+        Not by a Socket.IO DISCONNECT: that tells a client to stay away.
+        """
+        socket = self.sio.eio.sockets.get(connection)
+        if socket is None:
+            return
+        if not socket.upgraded:
+            await socket.close(wait=False)  # puts a CLOSE packet into the answer to its poll
+        socket.queue.put_nowait(None)  # ends the writer of a websocket, which closes that
+
+    async def _close_silent(self) -> None:
+        before: set[str] = set()
+        while True:
+            await asyncio.sleep(_CONNECT_SECONDS)
+            silent = {c for c in self.connections() if not self._is_in_namespace(c)}
+            for connection in silent & before:
+                await self.close(connection)
+            before = silent
+
+    def _is_in_namespace(self, connection: str) -> bool:
+        manager = self.sio.manager
+        return any(manager.sid_from_eio_sid(connection, n) for n in manager.get_namespaces())
+
+
+class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio ships no types
+    """A server that asks before it takes a request."""
+
+    def __init__(
+        self, check: Callable[[str | None, bool], Rejection | None], **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self._check = check
+
+    async def handle_request(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request for the socket path."""
+        opens = "sid" not in parse_qs(request.query_string)  # as python-engineio reads it
+        rejection = self._check(request.headers.get("Origin"), opens)
+        if rejection:
+            return web.Response(status=rejection.status, text=rejection.text)
+        response: web.StreamResponse = await super().handle_request(request)
+        return response
+
+
+class _Packet(socketio.packet.Packet):  # type: ignore[misc]  # python-socketio ships no types
+    """A Socket.IO packet with a bounded number of attachments."""
+
+    def decode(self, encoded_packet: str) -> int:
+        """Read a packet; raise ValueError if it announces too many attachments."""
+        attachments: int = super().decode(encoded_packet)
+        if attachments > _MAX_ATTACHMENTS:
+            raise ValueError("too many attachments")
+        return attachments

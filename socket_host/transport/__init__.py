@@ -1,0 +1,10 @@
+"""The fast transport: Engine.IO and Socket.IO underneath python-socketio's public interface.
+
+From the network inwards: `front` looks at a connection's first request; `websocket` and `polling`
+carry packets; `engine` keeps the sessions; `python_socketio` hands messages to the library and
+brings back what it sends; `rooms` and `turn` write a broadcast to everybody at once.
+"""
+
+from .python_socketio import FanOut, SocketServer, VersionError
+
+__all__ = ["FanOut", "SocketServer", "VersionError"]

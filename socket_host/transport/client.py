@@ -1,0 +1,137 @@
+"""A client: one Engine.IO session, whatever carries it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .message import Message
+from .request import Environ
+
+if TYPE_CHECKING:
+    from .engine import Engine
+    from .rooms import Member
+    from .websocket import WebSocket
+
+
+class Client:
+    """One Engine.IO session.
+
+    `write` is the transport's own method while frames may go straight to it; it is None for a
+    client that polls, that is on its way to a websocket, whose buffer is full, or that is gone.
+    """
+
+    __slots__ = (
+        "busy",
+        "closed",
+        "closing",
+        "engine",
+        "environ",
+        "inbox",
+        "members",
+        "partial",
+        "poll",
+        "posting",
+        "probe",
+        "probed",
+        "queue",
+        "queued",
+        "session",
+        "sid",
+        "socket",
+        "write",
+    )
+
+    def __init__(self, engine: Engine, sid: str, environ: Environ) -> None:
+        self.engine = engine
+        self.sid = sid
+        self.environ = environ
+        self.session: dict[str, Any] = {}
+        self.members: dict[str, Member] = {}
+        self.closing = False
+        self.closed = False
+        # What came in while the server was busy with an earlier packet; None if it is not.
+        self.inbox: list[str | bytes] | None = None
+        self.busy: asyncio.Task[None] | None = None
+        self.partial: Any = None  # a Socket.IO packet that waits for its attachments
+        # By websocket:
+        self.socket: WebSocket | None = None
+        self.write: Callable[[bytes], None] | None = None
+        # By polling:
+        self.queue: list[Message] = []
+        self.queued = 0  # bytes of what waits: in the queue, or held for a namespace
+        self.poll: asyncio.Future[None] | None = None  # the GET that waits for packets
+        self.posting = False
+        self.probe: WebSocket | None = None  # the websocket that may take over
+        self.probed = False  # it has been tried, and is about to
+
+    @property
+    def upgraded(self) -> bool:
+        """True once the client is on a websocket."""
+        return self.socket is not None
+
+    def send(self, message: Message) -> None:
+        """Send `message` after everything that was sent before."""
+        if self.write is None:
+            self._send_indirectly(message)
+        elif self.engine.turn.pending:
+            self.engine.turn.single(self, message)
+        else:
+            self.write(message.frames)
+
+    def push(self, frames: bytes) -> None:
+        """Write websocket frames, unless the client has gone in the meantime."""
+        if self.write is not None:
+            self.write(frames)
+        elif self.socket is not None and not self.closing:
+            self.socket.press(frames)
+
+    def _send_indirectly(self, message: Message) -> None:
+        if self.closing:
+            return
+        if self.socket is not None:
+            self.socket.press(message.frames)
+            return
+        self.queue.append(message)
+        self.count_held(message)
+        self.wake()
+
+    def count_held(self, message: Message) -> None:
+        """Count the bytes of a message that has to wait; too many close the client."""
+        self.queued += len(message.frames)
+        if self.queued > self.engine.limits.backlog and not self.closing:
+            self.engine.overrun(self)
+
+    def wake(self) -> None:
+        """Let the waiting GET, if there is one, take what is in the queue."""
+        if self.poll is not None and not self.poll.done():
+            self.poll.set_result(None)
+
+    def pause(self) -> None:
+        """Collect what comes in from now on, and read no more than is on its way."""
+        self.inbox = []
+        if self.socket is not None:
+            self.socket.transport.pause_reading()
+
+    def resume(self) -> list[str | bytes]:
+        """Read again; return what has been collected."""
+        inbox, self.inbox = self.inbox or [], None
+        if self.socket is not None and not self.socket.ending:
+            self.socket.transport.resume_reading()
+        return inbox
+
+    def uncount(self, messages: list[Message]) -> None:
+        """Undo `count_held` for messages that no longer wait."""
+        self.queued -= sum(len(message.frames) for message in messages)
+
+    def take_queue(self) -> list[Message]:
+        """Return the queue and leave an empty one."""
+        queue, self.queue = self.queue, []
+        self.uncount(queue)
+        return queue
+
+    def refresh(self) -> None:
+        """Have all audiences this client belongs to made anew, after `write` has changed."""
+        for member in self.members.values():
+            member.refresh()

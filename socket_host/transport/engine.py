@@ -1,0 +1,361 @@
+"""Engine.IO, version 4: sessions, heartbeat, upgrades, and when a client is let go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from . import frames
+from .client import Client
+from .deadlines import Deadlines
+from .frames import FrameError
+from .message import Message
+from .request import (
+    Environ,
+    Head,
+    Refusal,
+    bad_method,
+    bad_request,
+    unknown_session,
+    unknown_transport,
+    unsupported_version,
+)
+from .turn import Turn
+from .websocket import WebSocket
+
+logger = logging.getLogger(__name__)
+
+# Packet types are single digits on the wire.
+OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = "0", "1", "2", "3", "4", "5", "6"
+_PING = Message.of(PING)
+_PROBE, _PROBED = PING + "probe", frames.packet_frame(PONG + "probe")
+
+# The reasons python-engineio gives to disconnect handlers.
+SERVER_DISCONNECT, CLIENT_DISCONNECT = "server disconnect", "client disconnect"
+PING_TIMEOUT, TRANSPORT_CLOSE = "ping timeout", "transport close"
+TRANSPORT_ERROR = "transport error"
+
+_GOODBYE = 1.0  # seconds a stopping host gives clients to hang up
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a client gets: times in seconds, sizes in bytes."""
+
+    ping_interval: float = 25
+    ping_timeout: float = 20
+    payload: int = 100_000  # one websocket message, or the body of one POST
+    backlog: int = 1 << 20  # what may wait for one client; beyond it the client is closed
+    head: int = 16_384  # request line and headers: a cookie or two of 4 KB and room to spare
+    head_time: float = 10  # from connecting to the end of the headers, and for a POST's body
+    probe_time: float = 10  # from the upgrade's handshake to its last packet
+    ending_time: float = 5  # for a client to hang up after it was told to
+    join_time: float = 45  # from the handshake to the first namespace
+
+
+class PacketError(Exception):
+    """A client sent what no client may send; the text says what."""
+
+
+class Listener(Protocol):
+    """What the engine tells the layer above it."""
+
+    def refusal(self, head: Head, environ: Environ, opens: bool) -> Refusal | None:
+        """Tell why a request is to be refused, or None; `opens` says it would open a session."""
+
+    def opened(self, client: Client) -> None:
+        """A session has begun."""
+
+    def received(self, client: Client, data: str | bytes) -> None:
+        """A message came in; raises PacketError."""
+
+    def closed(self, client: Client, reason: str) -> Coroutine[Any, Any, None]:
+        """A session has ended: return what there is to do then."""
+
+
+class Engine:
+    """All sessions of this host. `counts` says how often clients were let go, by cause."""
+
+    def __init__(self, listener: Listener, limits: Limits, new_id: Callable[[], str]) -> None:
+        self.listener = listener
+        self.limits = limits
+        self.new_id = new_id
+        self.polls = self.upgrades = self.websockets = True
+        self.clients: dict[str, Client] = {}
+        self.turn = Turn()
+        self.counts: Counter[str] = Counter()
+        self.endings: Deadlines[WebSocket] = Deadlines(limits.ending_time, WebSocket.abort)
+        self._pings: Deadlines[Client] = Deadlines(limits.ping_interval, self._ping)
+        self._pongs: Deadlines[Client] = Deadlines(limits.ping_timeout, self._timed_out)
+        self._probes: Deadlines[WebSocket] = Deadlines(limits.probe_time, WebSocket.end)
+        self._joins: Deadlines[Client] = Deadlines(limits.join_time, self._joined_nothing)
+        self._tasks: set[asyncio.Task[Any] | None] = set()
+
+    # Handshakes
+
+    def admit(self, environ: Environ, head: Head) -> Client | None:
+        """Return the client a request belongs to, or None if it opens a session.
+
+        Raises Refusal, with the reasons and numbers that Engine.IO defines.
+        """
+        parameters = head.parameters()
+        if refusal := self.listener.refusal(head, environ, "sid" not in parameters):
+            raise refusal
+        transport = parameters.get("transport")
+        if transport not in self._transports():
+            raise unknown_transport()
+        if head.upgrades != (transport == "websocket"):
+            raise bad_request()
+        if "sid" in parameters:
+            return self._existing(parameters["sid"], head)
+        if head.method != "GET":
+            raise bad_method()
+        if parameters.get("EIO") != "4":
+            raise unsupported_version()
+        return None
+
+    def _transports(self) -> list[str]:
+        return ["polling"] * self.polls + ["websocket"] * self.websockets
+
+    def _existing(self, sid: str, head: Head) -> Client:
+        client = self.clients.get(sid)
+        if client is not None and self._pongs.passed(client):
+            self.close(client, PING_TIMEOUT)
+        if client is None or client.closing:
+            raise unknown_session()
+        if client.upgraded and not head.upgrades:
+            raise bad_request()
+        return client
+
+    def open_websocket(
+        self, head: Head, environ: Environ, transport: asyncio.Transport
+    ) -> WebSocket:
+        """Accept a websocket, for a new session or as the upgrade of one; raises Refusal."""
+        client = self.admit(environ, head)
+        response = head.accept()
+        socket = WebSocket(self, transport)
+        if client is not None:
+            transport.write(response)
+            self._probe(socket, client)
+            return socket
+        client = self._open(environ)
+        socket.client, client.socket = client, socket
+        client.write = transport.write
+        transport.write(response + frames.packet_frame(self._open_packet(client, "[]")))
+        return socket
+
+    def open_polling(self, environ: Environ) -> Client:
+        """Begin a session by polling; its first packet is in the queue."""
+        client = self._open(environ)
+        upgrades = '["websocket"]' if self.upgrades and self.websockets else "[]"
+        client.send(Message.of(self._open_packet(client, upgrades)))
+        return client
+
+    def _open(self, environ: Environ) -> Client:
+        client = Client(self, self.new_id(), environ)
+        self.clients[client.sid] = client
+        self._pings.set(client)
+        self._joins.set(client)
+        self.listener.opened(client)
+        return client
+
+    def _open_packet(self, client: Client, upgrades: str) -> str:
+        limits = self.limits
+        return (
+            f'{OPEN}{{"sid":"{client.sid}","upgrades":{upgrades},'
+            f'"pingInterval":{round(limits.ping_interval * 1000)},'
+            f'"pingTimeout":{round(limits.ping_timeout * 1000)},"maxPayload":{limits.payload}}}'
+        )
+
+    # Packets
+
+    def packet(self, client: Client, packet: str | bytes) -> None:
+        """Take one packet of a client; a wrong one ends its session."""
+        if isinstance(packet, bytes):
+            self.message(client, packet)
+        elif packet[:1] == MESSAGE:
+            self.message(client, packet[1:])
+        elif packet == PONG:
+            self._pongs.drop(client)
+            self._pings.set(client)
+        elif packet == CLOSE:
+            self.close(client, CLIENT_DISCONNECT)
+        elif packet != NOOP:
+            self.wrong(client, "not an Engine.IO packet")
+
+    def message(self, client: Client, data: str | bytes) -> None:
+        """Hand a message to the layer above; one that is wrong ends the session."""
+        if client.closing:
+            return
+        try:
+            self.listener.received(client, data)
+        except PacketError as error:
+            self.wrong(client, str(error))
+
+    def wrong(self, client: Client, reason: str) -> None:
+        """End the session of a client that sent an invalid packet."""
+        self.note("invalid packets", reason)
+        self.close(client, TRANSPORT_ERROR, frames.POLICY, "invalid packet")
+
+    def broken(self, socket: WebSocket, error: FrameError) -> None:
+        """End a websocket that does not follow its protocol, and the session on it."""
+        self.note("invalid frames", error.reason)
+        client = socket.client
+        socket.end(error.code, error.reason)
+        if client is not None:
+            self.close(client, TRANSPORT_ERROR)
+
+    def overrun(self, client: Client | None) -> None:
+        """End the session of a client that does not read what is sent to it."""
+        self.note("slow clients", f"more than {self.limits.backlog} bytes waited for it")
+        if client is None:
+            return
+        for socket in (client.socket, client.probe):
+            if socket is not None:
+                socket.abort()
+        client.queue, client.queued = [], 0
+        self.close(client, TRANSPORT_ERROR)
+
+    def note(self, cause: str, detail: str) -> None:
+        """Count a client that was let go; the first of each cause is logged."""
+        self.counts[cause] += 1
+        if self.counts[cause] == 1:
+            logger.warning("closed a client: %s (%s); from now on only counted", cause, detail)
+
+    # Heartbeat
+
+    def _ping(self, client: Client) -> None:
+        self._pongs.set(client, self._pings.due)
+        if client.socket is not None:
+            client.push(_PING.frames)
+        else:
+            client.send(_PING)
+
+    def _timed_out(self, client: Client) -> None:
+        self.close(client, PING_TIMEOUT)
+
+    def expect_join(self, client: Client) -> None:
+        """Let a client go that stays in no namespace for too long."""
+        if not client.closing:
+            self._joins.set(client)
+
+    def joined(self, client: Client) -> None:
+        """The client is in a namespace."""
+        self._joins.drop(client)
+
+    def _joined_nothing(self, client: Client) -> None:
+        if not client.members and client.inbox is None:
+            self.close(client, SERVER_DISCONNECT)
+
+    # Upgrade from polling
+
+    def _probe(self, socket: WebSocket, client: Client) -> None:
+        if client.upgraded or client.probe is not None or not self.upgrades:
+            socket.end()
+            return
+        socket.prober, client.probe = client, socket
+        self._probes.set(socket)
+
+    def probed(self, socket: WebSocket, client: Client, packet: str | bytes) -> None:
+        """Take a packet on a websocket that is on its way to replace polling."""
+        if packet == _PROBE:
+            socket.press(_PROBED)
+            client.probed = True
+            client.wake()  # the client waits for its last GET before it goes on
+        elif packet == UPGRADE and client.probed:
+            self._upgrade(socket, client)
+        else:
+            socket.end(frames.POLICY, "invalid packet")
+            self.lost(socket)
+
+    def _upgrade(self, socket: WebSocket, client: Client) -> None:
+        self._probes.drop(socket)
+        socket.prober, client.probe = None, None
+        socket.client, client.socket = client, socket
+        client.write = socket.transport.write
+        client.refresh()
+        client.wake()
+        if queue := client.take_queue():
+            client.write(b"".join(message.frames for message in queue))
+
+    # The end
+
+    def lost(self, socket: WebSocket) -> None:
+        """A websocket is gone, and the session it carried with it."""
+        self.endings.drop(socket)
+        self._probes.drop(socket)
+        if socket.prober is not None:
+            socket.prober.probe, socket.prober.probed = None, False
+            socket.prober = None
+        if socket.client is not None:
+            self.close(socket.client, TRANSPORT_CLOSE)
+
+    def close(
+        self, client: Client, reason: str, code: int = frames.NORMAL, text: str = ""
+    ) -> asyncio.Task[None] | None:
+        """End a session; what was sent before is delivered if the client still listens.
+
+        Returns the task that tells the layer above, or None if that has begun already.
+        """
+        if client.closing:
+            return None
+        if self.turn.pending:
+            self.turn.flush()
+        self._forget(client)
+        if client.write is not None:
+            client.write = None
+            client.refresh()
+        if client.probe is not None:
+            client.probe.end()
+        if client.socket is not None:
+            client.socket.end(code, text)
+        else:
+            client.send(Message.of(NOOP if reason == CLIENT_DISCONNECT else CLOSE))
+        client.closing = True
+        return self.run(self._closing(client, reason))
+
+    def _forget(self, client: Client) -> None:
+        for deadlines in (self._pings, self._pongs, self._joins):
+            deadlines.drop(client)
+
+    async def _closing(self, client: Client, reason: str) -> None:
+        try:
+            await self.listener.closed(client, reason)
+        finally:
+            client.closed = True
+            self.clients.pop(client.sid, None)
+            # Whatever still holds one of these must not hold the other: collecting cycles by
+            # the thousand is what makes a busy Python server stutter.
+            client.members.clear()
+            client.socket = client.probe = None
+
+    def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `work` as a task that is kept until it is done."""
+        task = asyncio.get_running_loop().create_task(self._kept(work))
+        self._tasks.add(task)
+        return task
+
+    async def _kept(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        finally:
+            self._tasks.discard(asyncio.current_task())
+
+    async def stop(self) -> None:
+        """Close all sessions, wait for what is to be done at their end, and a little for them."""
+        for client in list(self.clients.values()):
+            self.close(client, SERVER_DISCONNECT)
+        while tasks := [task for task in self._tasks if task]:
+            await asyncio.wait(tasks)
+        goodbye = asyncio.get_running_loop().time() + _GOODBYE
+        while self.endings and asyncio.get_running_loop().time() < goodbye:  # noqa: ASYNC110 - rare
+            await asyncio.sleep(0.01)
+        for deadlines in (self._pings, self._pongs, self._joins, self._probes):
+            deadlines.clear()
+        for socket in self.endings.clear():
+            socket.abort()
+        await asyncio.sleep(0)  # the event loop closes what was aborted

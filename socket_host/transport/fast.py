@@ -1,0 +1,95 @@
+"""The fast transport as the host uses it: offers what `socket_host.stock.Stock` does."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from http import HTTPStatus
+
+from aiohttp import web
+from aiohttp.http import HttpProcessingError
+from aiohttp.log import server_logger
+
+from socket_host.admission import Rejection
+from socket_host.settings import Settings
+
+from .collector import tune
+from .engine import SERVER_DISCONNECT, Engine
+from .python_socketio import SocketServer
+from .request import Refusal
+
+_FORBIDDEN = 4  # Engine.IO's number for what the server does not allow
+
+_log = logging.getLogger(__name__)
+_log.setLevel(logging.WARNING)  # below that python-socketio logs all that clients say
+
+
+class _BrokenHttp(logging.Filter):
+    """Counts requests that are not HTTP, for which aiohttp would log a stack trace each."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self._engine = engine
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, HttpProcessingError):
+            return True
+        self._engine.note("invalid requests", "not HTTP")
+        return False
+
+
+class Fast:
+    """python-socketio's interface on this host's own transport, for websockets at `path`.
+
+    `check` is asked about every request, with its Origin and whether it would open a connection.
+    """
+
+    def __init__(
+        self, settings: Settings, path: str, check: Callable[[str | None, bool], Rejection | None]
+    ) -> None:
+        self._path = path
+        self._check = check
+        self.sio = SocketServer(
+            admit=self._admit,
+            logger=_log,
+            engineio_logger=_log,
+            ping_interval=settings.ping_interval,
+            ping_timeout=settings.ping_timeout,
+            max_http_buffer_size=settings.max_payload,
+            # [] is not "none" but "do not check": `check` has done that.
+            cors_allowed_origins=list(settings.origins or []),
+        )
+        self._engine: Engine = self.sio.eio.engine
+        self._broken_http = _BrokenHttp(self._engine)
+
+    async def start(self) -> None:
+        """Prepare the process for many connections."""
+        tune()
+        server_logger.addFilter(self._broken_http)
+
+    async def stop(self) -> None:
+        """Close who is left, and wait for their handlers."""
+        await self.sio.shutdown()
+        server_logger.removeFilter(self._broken_http)
+
+    def protocols(self, server: web.Server) -> Callable[[], asyncio.BaseProtocol]:
+        """Return what makes the protocol of each TCP connection, given aiohttp's own."""
+        server.handler_cancellation = True  # a client that gives up its GET is gone
+        return self.sio.front(server, self._path, self._path + "/")
+
+    def connections(self) -> Collection[str]:
+        """Return the Engine.IO ids of all who are connected."""
+        connections: Collection[str] = self._engine.clients.keys()
+        return connections
+
+    async def close(self, connection: str) -> None:
+        """Close a connection under its client, which then connects again by itself."""
+        client = self._engine.clients.get(connection)
+        if client is not None:
+            self._engine.close(client, SERVER_DISCONNECT)
+
+    def _admit(self, origin: str | None, opens: bool) -> Refusal | None:
+        rejection = self._check(origin, opens)
+        if rejection is None:
+            return None
+        return Refusal(_FORBIDDEN, rejection.text.strip(), HTTPStatus(rejection.status))

@@ -1,0 +1,176 @@
+"""WebSocket frames (RFC 6455): reading those of a client, writing those of the server.
+
+No library: the fast ones have no place for the checks below or cost more memory than a whole
+client may, and the careful ones cost more time per message than everything else together.
+"""
+
+from __future__ import annotations
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+_FINAL, _RESERVED, _OPCODE, _MASKED, _LENGTH = 0x80, 0x70, 0x0F, 0x80, 0x7F
+_CONTROL = 0x8  # opcodes from here on are control frames
+_SMALL = 125  # the longest payload with a one-byte length, and of any control frame
+
+NORMAL, PROTOCOL_ERROR, NO_STATUS = 1000, 1002, 1005
+BAD_DATA, POLICY, TOO_BIG = 1007, 1008, 1009
+
+_SHORT = [bytes((_FINAL | TEXT, size)) for size in range(_SMALL + 1)]  # headers by payload size
+
+_OWN_CODES = range(3000, 5000)  # for libraries and applications
+_DEFINED_CODES = frozenset([1000, 1001, 1002, 1003, *range(1007, 1015)])
+
+
+class FrameError(Exception):
+    """A client broke the WebSocket protocol; `code` is what its close frame says."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+def frame(opcode: int, payload: bytes) -> bytes:
+    """Return one final, unmasked frame, as servers send them."""
+    size = len(payload)
+    if size <= _SMALL:
+        return bytes((_FINAL | opcode, size)) + payload
+    if size < 1 << 16:
+        return bytes((_FINAL | opcode, 126)) + size.to_bytes(2, "big") + payload
+    return bytes((_FINAL | opcode, 127)) + size.to_bytes(8, "big") + payload
+
+
+def packet_frame(packet: str | bytes) -> bytes:
+    """Return the frame for one Engine.IO packet: text, or binary for a binary message."""
+    if not isinstance(packet, str):
+        return frame(BINARY, packet)
+    payload = packet.encode()
+    return _SHORT[size] + payload if (size := len(payload)) <= _SMALL else frame(TEXT, payload)
+
+
+def close_frame(code: int, reason: str = "") -> bytes:
+    """Return a close frame; the reason is cut to what a control frame can carry."""
+    return frame(CLOSE, code.to_bytes(2, "big") + reason.encode()[: _SMALL - 2])
+
+
+def unmask(payload: bytes, mask: bytes) -> bytes:
+    """Undo a client's mask, as one exclusive-or of two long integers."""
+    size = len(payload)
+    key = (mask * (size // 4 + 1))[:size]
+    return (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(
+        size, "little"
+    )
+
+
+def close_code(payload: bytes) -> int:
+    """Return the code a close frame carries, or raise FrameError if it must not carry it."""
+    if not payload:
+        return NO_STATUS
+    code = int.from_bytes(payload[:2], "big")
+    if len(payload) == 1 or not (code in _DEFINED_CODES or code in _OWN_CODES):
+        raise FrameError(PROTOCOL_ERROR, "invalid close code")
+    utf8(payload[2:])
+    return code
+
+
+def utf8(payload: bytes) -> str:
+    """Return the text of a text frame, or raise FrameError."""
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        raise FrameError(BAD_DATA, "invalid UTF-8") from None
+
+
+class FrameReader:
+    """Cuts a client's bytes into messages and control frames.
+
+    `limit` is the most bytes a message may have, its fragments together. What is kept between two
+    calls is at most one message and one frame's header.
+    """
+
+    __slots__ = ("_limit", "_need", "_opcode", "_parts", "_rest")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._rest = bytearray()
+        self._need = 2
+        self._opcode = CONTINUATION
+        self._parts = bytearray()
+
+    @property
+    def idle(self) -> bool:
+        """True if nothing is left over: no part of a frame, no part of a message."""
+        return not self._rest and self._opcode == CONTINUATION
+
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+        """Return the messages that are complete now, as pairs of opcode and payload.
+
+        Raises FrameError at the first byte that is wrong; what came before it is lost, and the
+        connection with it.
+        """
+        # Collected first and parsed only when enough is there: a client that sends a long
+        # message byte by byte must not make us copy it for every byte.
+        self._rest += data
+        if len(self._rest) < self._need:
+            return []
+        buffer = bytes(self._rest)
+        messages: list[tuple[int, bytes]] = []
+        at = 0
+        while (size := self._frame_size(buffer, at)) and at + size <= len(buffer):
+            self._take(buffer, at, size, messages)
+            at += size
+        self._need = size or len(buffer) - at + 1
+        self._rest = bytearray(buffer[at:])
+        return messages
+
+    def _frame_size(self, buffer: bytes, at: int) -> int:
+        """Return the size of the frame that begins at `at`, or 0 if that cannot be told yet."""
+        available = len(buffer) - at
+        if available < 2:
+            return 0
+        first, second = buffer[at], buffer[at + 1]
+        self._check_header(first, second)
+        length = second & _LENGTH
+        if length <= _SMALL:
+            return 6 + self._allowed(first, length)
+        width = 2 if length == 126 else 8
+        if available < 2 + width:
+            return 0
+        length = int.from_bytes(buffer[at + 2 : at + 2 + width], "big")
+        if length <= _SMALL or (width == 8 and length < 1 << 16):
+            raise FrameError(PROTOCOL_ERROR, "length not in its shortest form")
+        return 6 + width + self._allowed(first, length)
+
+    def _check_header(self, first: int, second: int) -> None:
+        opcode = first & _OPCODE
+        if first & _RESERVED:
+            raise FrameError(PROTOCOL_ERROR, "reserved bits are set")
+        if not second & _MASKED:
+            raise FrameError(PROTOCOL_ERROR, "frame is not masked")
+        if opcode >= _CONTROL:
+            if opcode > PONG:
+                raise FrameError(PROTOCOL_ERROR, "unknown opcode")
+            if not first & _FINAL or second & _LENGTH > _SMALL:
+                raise FrameError(PROTOCOL_ERROR, "control frame is fragmented or too long")
+        elif opcode > BINARY:
+            raise FrameError(PROTOCOL_ERROR, "unknown opcode")
+        elif (opcode == CONTINUATION) == (self._opcode == CONTINUATION):
+            raise FrameError(PROTOCOL_ERROR, "fragments are out of order")
+
+    def _allowed(self, first: int, length: int) -> int:
+        if first & _OPCODE < _CONTROL and len(self._parts) + length > self._limit:
+            raise FrameError(TOO_BIG, f"message is longer than {self._limit} bytes")
+        return length
+
+    def _take(self, buffer: bytes, at: int, size: int, messages: list[tuple[int, bytes]]) -> None:
+        first = buffer[at]
+        start = at + {126: 8, 127: 14}.get(buffer[at + 1] & _LENGTH, 6)
+        payload = unmask(buffer[start : at + size], buffer[start - 4 : start])
+        opcode = first & _OPCODE
+        if opcode >= _CONTROL or (first & _FINAL and opcode != CONTINUATION):
+            messages.append((opcode, payload))
+            return
+        self._opcode = opcode or self._opcode
+        self._parts += payload
+        if first & _FINAL:
+            messages.append((self._opcode, bytes(self._parts)))
+            self._opcode, self._parts = CONTINUATION, bytearray()

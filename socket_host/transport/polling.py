@@ -1,0 +1,148 @@
+"""Long polling: GET waits for packets, POST brings some; aiohttp does the HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import gzip
+from http import HTTPStatus
+
+from aiohttp import web
+
+from .client import Client
+from .engine import CLOSE, NOOP, TRANSPORT_CLOSE, TRANSPORT_ERROR, Engine
+from .message import SEPARATOR, Message
+from .request import Environ, Head, Refusal, bad_method, bad_request
+
+_WORTH_COMPRESSING = 1024  # bytes: below, gzip's header and our time cost more than it saves
+
+
+def head_of(request: web.Request) -> Head:
+    """Return the head aiohttp has parsed, as the bytes it was."""
+    lines = [f"{request.method} {request.raw_path} HTTP/1.{request.version.minor}".encode()]
+    lines += [name + b": " + value for name, value in request.raw_headers]
+    return Head(b"\r\n".join(lines))
+
+
+def take_over(
+    engine: Engine, request: web.Request, head: Head, environ: Environ
+) -> web.StreamResponse:
+    """Turn a connection that aiohttp has served before into a websocket; raises Refusal.
+
+    Load balancers do this: they upgrade a connection that carried other requests.
+    """
+    transport, http = request.transport, request.protocol
+    if transport is None:
+        raise bad_request()
+    socket = engine.open_websocket(head, environ, transport)
+    transport.set_protocol(socket)
+    # aiohttp has no way to give a connection up, so it is told that the connection is lost. Its
+    # attempt to send this response then ends quietly.
+    http.transport = None
+    http.connection_lost(None)
+    return web.Response()
+
+
+async def answer(
+    engine: Engine, request: web.Request, head: Head, environ: Environ
+) -> web.Response:
+    """Answer one request of a polling client; raises Refusal."""
+    client = engine.admit(environ, head)
+    if client is None:
+        return _payload(request, engine.open_polling(environ).take_queue())
+    if request.method == "GET":
+        return _payload(request, await _wait(engine, client))
+    if request.method == "POST":
+        await _take(engine, client, request)
+        return web.Response(text="ok")
+    raise bad_method()
+
+
+def _payload(request: web.Request, messages: list[Message]) -> web.Response:
+    packets = [packet for message in messages for packet in message.packets]
+    body = SEPARATOR.join(map(_encoded, packets)).encode()
+    headers = {"Cache-Control": "no-store"}
+    if len(body) >= _WORTH_COMPRESSING and "gzip" in request.headers.get("Accept-Encoding", ""):
+        body = gzip.compress(body, compresslevel=6)
+        headers["Content-Encoding"] = "gzip"
+    return web.Response(body=body, content_type="text/plain", charset="UTF-8", headers=headers)
+
+
+def _encoded(packet: str | bytes) -> str:
+    return packet if isinstance(packet, str) else "b" + base64.b64encode(packet).decode()
+
+
+async def _wait(engine: Engine, client: Client) -> list[Message]:
+    """Return what is in the queue, as soon as something is."""
+    if client.poll is not None:
+        engine.note("invalid requests", "a second GET beside one that waits")
+        engine.close(client, TRANSPORT_ERROR)
+        raise bad_request()
+    if not client.queue and not client.probed:
+        await _until_woken(engine, client)
+    return client.take_queue() or [Message.of(NOOP)]
+
+
+async def _until_woken(engine: Engine, client: Client) -> None:
+    client.poll = asyncio.get_running_loop().create_future()
+    try:
+        await client.poll
+    except asyncio.CancelledError:
+        # The browser has left, or a packet would be lost in a response nobody reads.
+        engine.close(client, TRANSPORT_CLOSE)
+        raise
+    finally:
+        client.poll = None
+
+
+async def _take(engine: Engine, client: Client, request: web.Request) -> None:
+    """Take the packets of a POST; a wrong one ends the session."""
+    if client.posting:
+        engine.note("invalid requests", "a second POST beside one that is not finished")
+        engine.close(client, TRANSPORT_ERROR)
+        raise bad_request()
+    client.posting = True
+    try:
+        while client.busy is not None:
+            await asyncio.wait([client.busy])
+        packets = _packets(await _body(engine, client, request))
+    except ValueError as error:
+        engine.wrong(client, str(error))
+        raise bad_request() from None
+    finally:
+        client.posting = False
+    for packet in packets:
+        engine.packet(client, packet)
+    if client.closing and packets[-1] != CLOSE:
+        raise bad_request()
+
+
+async def _body(engine: Engine, client: Client, request: web.Request) -> bytes:
+    limits = engine.limits
+    body = bytearray()
+    try:
+        async with asyncio.timeout(limits.head_time):
+            while chunk := await request.content.readany():
+                body += chunk
+                if len(body) > limits.payload:
+                    raise Refusal(3, "Payload too large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    except (Refusal, TimeoutError, web.RequestPayloadError, ConnectionError) as error:
+        engine.note("invalid requests", "a POST too large, too slow or cut off")
+        engine.close(client, TRANSPORT_ERROR)
+        raise error if isinstance(error, Refusal) else bad_request() from None
+    return bytes(body)
+
+
+def _packets(body: bytes) -> list[str | bytes]:
+    """Cut a payload into packets; raises ValueError."""
+    return [_decoded(packet) for packet in body.decode().split(SEPARATOR)]
+
+
+def _decoded(packet: str) -> str | bytes:
+    if packet[:1] != "b":
+        return packet
+    try:
+        return base64.b64decode(packet[1:], validate=True)
+    except binascii.Error:
+        raise ValueError("not base64") from None

@@ -1,0 +1,557 @@
+"""The seam to python-socketio and python-engineio: everything that knows their insides.
+
+Their public interface stays what users write against; underneath, sessions, rooms and fan-out are
+ours. The classes here override and call methods that those libraries do not document, so they are
+written for one version each, and refuse to start with another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import json
+import sys
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from typing import Any
+
+import engineio  # type: ignore[import-untyped]  # python-engineio ships no types
+import engineio.json  # type: ignore[import-untyped]  # as above
+import socketio  # type: ignore[import-untyped]  # python-socketio neither
+import socketio.packet  # type: ignore[import-untyped]  # as above
+from aiohttp import web
+
+from . import polling
+from .client import Client
+from .engine import SERVER_DISCONNECT, Engine, Limits, PacketError
+from .front import Front
+from .message import Message
+from .request import Environ, Head, Refusal, forbidden
+from .rooms import Member, Namespace, Stage, gather
+from .socket_packet import (
+    ACK,
+    CONNECT,
+    CONNECT_ERROR,
+    DISCONNECT,
+    EVENT,
+    Packet,
+    Partial,
+    parse,
+    plain_event,
+)
+
+WRITTEN_FOR = {"python-socketio": "5.18.1", "python-engineio": "4.15.1"}
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_MESSAGE = "4"  # Engine.IO's packet type
+_UNKNOWN = "Invalid namespace"  # the words of the specification
+_FAILED = "The server could not accept the connection. Try again later."
+
+
+class VersionError(RuntimeError):
+    """A library is not of the version this transport was written for."""
+
+
+def check_versions() -> None:
+    """Raise VersionError, with a sentence for whoever starts the host, if a version differs."""
+    for library, version in WRITTEN_FOR.items():
+        installed = importlib.metadata.version(library)
+        if installed != version:
+            raise VersionError(
+                f"TRANSPORT=fast was written for {library} {version}, but {installed} is "
+                f"installed: install {library}=={version}, or set TRANSPORT=stock."
+            )
+
+
+class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # ships no types
+    """What python-socketio calls `sio.eio`: its interface, over our engine."""
+
+    engine: Engine
+
+    def start(self, server: SocketServer, backlog: int) -> None:
+        """Begin to serve `server`; called once, from its constructor."""
+        limits = Limits(
+            ping_interval=self.ping_interval,
+            ping_timeout=self.ping_timeout,
+            payload=self.max_http_buffer_size,
+            backlog=backlog,
+        )
+        self.engine = Engine(server, limits, self.generate_id)
+        self.engine.upgrades = self.allow_upgrades
+        self.engine.polls = "polling" in self.transports
+        self.engine.websockets = "websocket" in self.transports
+        self.sockets = self.engine.clients
+
+    def attach(self, app: web.Application, engineio_path: str = "engine.io") -> None:
+        """Serve polling clients at the path, with and without its slash at the end."""
+        path = "/" + engineio_path.strip("/")
+        for spelling in (path, path + "/"):
+            app.router.add_route("*", spelling, self.handle_request)
+
+    async def handle_request(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request that came through aiohttp."""
+        head = polling.head_of(request)
+        environ = Environ(head.raw, request.get_extra_info("peername"))
+        try:
+            if request.method == "OPTIONS":
+                response: web.StreamResponse = web.Response(text="ok")
+            elif head.upgrades:
+                return polling.take_over(self.engine, request, head, environ)
+            else:
+                response = await polling.answer(self.engine, request, head, environ)
+        except Refusal as refusal:
+            self.engine.counts["refused requests"] += 1
+            response = web.Response(
+                text=refusal.body, status=refusal.status, content_type="application/json"
+            )
+        if "Origin" in request.headers:
+            response.headers.extend(self._cors_headers(environ))
+        return response
+
+    async def send_packet(self, sid: str, pkt: Any) -> None:
+        """Send an Engine.IO packet to a client; to one that is gone, do nothing."""
+        client = self.engine.clients.get(sid)
+        if client is not None:
+            client.send(Message.of(pkt.encode()))
+
+    async def disconnect(self, sid: str | None = None) -> None:
+        """Close a client's session, or all of them, and wait for their handlers."""
+        if sid is None:
+            await self.engine.stop()
+            return
+        client = self.engine.clients.get(sid)
+        task = client and self.engine.close(client, SERVER_DISCONNECT)
+        if client and task and client.inbox is None:
+            await asyncio.shield(task)
+
+    async def shutdown(self) -> None:
+        """Close all clients and stop."""
+        await self.engine.stop()
+
+
+class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
+    """The client manager: rooms in memory, and broadcasts written straight to the transports.
+
+    A manager for several hosts puts it behind the library's own:
+    `class Manager(socketio.AsyncRedisManager, FanOut)`.
+    """
+
+    rooms: dict[str, Namespace]
+
+    async def emit(
+        self,
+        event: str,
+        data: Any,
+        namespace: str,
+        room: Any = None,
+        skip_sid: Any = None,
+        callback: Any = None,
+        to: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Send an event to a member, a room, several rooms, or the whole namespace."""
+        space = self.rooms.get(namespace)
+        if space is None:
+            return
+        arguments = [event, *_arguments(data)]
+        skipped = skip_sid if isinstance(skip_sid, list) else [skip_sid]
+        if callback:
+            self._emit_for_acks(space, to or room, skipped, arguments, callback)
+        else:
+            message = self.server.message(EVENT, namespace, None, arguments)
+            self._broadcast(space, to or room, skipped, message)
+        turn = self.server.eio.engine.turn
+        if turn.full:
+            turn.flush()
+            await asyncio.sleep(0)
+
+    def _broadcast(self, space: Namespace, room: Any, skipped: list[Any], message: Message) -> None:
+        members = space.everybody.members
+        if isinstance(room, str) and room in members:
+            if room not in skipped:
+                members[room].send(message)
+            return
+        named = space.room(room)
+        if named is not None:
+            audience, indirect = named.gather(), named.indirect
+        else:
+            audience, indirect = gather(space.members(room))
+        left_out = frozenset(members[sid].client for sid in skipped if sid in members)
+        if audience.clients:
+            self.server.eio.engine.turn.broadcast(audience, left_out, message)
+        for member in list(indirect):
+            if member.client not in left_out:
+                member.send(message)
+
+    def _emit_for_acks(
+        self, space: Namespace, room: Any, skipped: list[Any], arguments: list[Any], callback: Any
+    ) -> None:
+        for member in list(space.members(room)):
+            if member.sid not in skipped:
+                ack = self._generate_ack_id(member.sid, callback)
+                member.send(self.server.message(EVENT, space.name, ack, arguments))
+
+    async def trigger_callback(self, sid: str, id: int, data: list[Any]) -> None:  # noqa: A002 - theirs
+        """Call what waits for an ack; an ack nobody waits for is not worth a line in the log."""
+        if id and id in self.callbacks.get(sid, {}):
+            await super().trigger_callback(sid, id, data)
+
+    def member(self, sid: str, namespace: str) -> Member | None:
+        """Return the member with that sid."""
+        space = self.rooms.get(namespace)
+        return space.everybody.members.get(sid) if space else None
+
+    def get_participants(self, namespace: str, room: Any) -> Iterator[tuple[str, str]]:
+        """Yield the sids in a room, each with its Engine.IO sid."""
+        space = self.rooms.get(namespace)
+        for member in list(space.members(room)) if space else ():
+            yield member.sid, member.client.sid
+
+    async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
+        """Make the client a member that is still connecting."""
+        client = self.server.eio.engine.clients.get(eio_sid)
+        if client is None or namespace in client.members:
+            return None
+        space = self.rooms.setdefault(namespace, Namespace(namespace))
+        member = Member(self.server.eio.generate_id(), client, space)
+        member.hold()
+        space.everybody.add(member)
+        client.members[namespace] = member
+        self.server.eio.engine.joined(client)
+        return member.sid
+
+    async def connect(self, sid: str, namespace: str) -> str:
+        """Make a connecting member a connected one."""
+        member = self.member(sid, namespace)
+        if member is not None:
+            member.stage = Stage.CONNECTED
+            member.release()
+        return sid
+
+    def is_pre_connected(self, sid: str, namespace: str) -> bool:
+        """Tell if the member is still connecting."""
+        member = self.member(sid, namespace)
+        return member is not None and member.stage is Stage.CONNECTING
+
+    def is_connected(self, sid: str, namespace: str) -> bool:
+        """Tell if the member is connected, and not about to leave."""
+        member = self.member(sid, namespace)
+        return member is not None and member.stage is Stage.CONNECTED
+
+    def sid_from_eio_sid(self, eio_sid: str, namespace: str) -> str | None:
+        """Return the sid a client has in a namespace."""
+        client = self.server.eio.engine.clients.get(eio_sid)
+        member = client and client.members.get(namespace)
+        return member.sid if member else None
+
+    def eio_sid_from_sid(self, sid: str, namespace: str) -> str | None:
+        """Return the Engine.IO sid of a member."""
+        member = self.member(sid, namespace)
+        return member.client.sid if member else None
+
+    def pre_disconnect(self, sid: str, namespace: str) -> str | None:
+        """Mark a member as leaving; its rooms stay until its handler has run."""
+        member = self.member(sid, namespace)
+        if member is None:
+            return None
+        member.stage = Stage.LEAVING
+        return member.client.sid
+
+    def basic_disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
+        """Forget a member, in the time its own rooms take."""
+        member = self.member(sid, namespace)
+        if member is None:
+            return
+        space = member.namespace
+        for room in list(member.rooms or ()):
+            self.basic_leave_room(sid, namespace, room)
+        space.everybody.remove(member)
+        if not space.everybody.members:
+            self.rooms.pop(namespace, None)
+        self.callbacks.pop(sid, None)
+        client = member.client
+        client.members.pop(namespace, None)
+        if not client.members:
+            client.engine.expect_join(client)
+
+    def is_sid_room(self, namespace: str, room: Any) -> bool:
+        """Tell if `room` is the sid of a member."""
+        return self.member(room, namespace) is not None
+
+    def basic_enter_room(
+        self, sid: str, namespace: str, room: Any, eio_sid: str | None = None
+    ) -> None:
+        """Put a member into a room; raises ValueError."""
+        member = self.member(sid, namespace)
+        if member is None:
+            raise ValueError("sid is not connected to requested namespace")
+        if self.is_sid_room(namespace, room):
+            raise ValueError("cannot enter a sid room")
+        member.namespace.enter(member, room)
+
+    def basic_leave_room(self, sid: str, namespace: str, room: Any) -> None:
+        """Take a member out of a room, if it is there."""
+        member = self.member(sid, namespace)
+        if member is not None:
+            member.namespace.leave(member, room)
+
+    def get_rooms(self, sid: str, namespace: str) -> list[Any]:
+        """Return the names of a member's rooms, its own sid among them."""
+        member = self.member(sid, namespace)
+        return list(member.namespace.names(member)) if member else []
+
+
+# Events of the libraries themselves: a client that could send them would call handlers that are
+# not meant for it. A namespace object sees them, and sees itself who has sent them.
+_RESERVED = frozenset(
+    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"]
+)
+
+
+def _is_for_handlers(event: Any) -> bool:
+    return isinstance(event, str) and event not in _RESERVED
+
+
+def _arguments(data: Any) -> Iterable[Any]:
+    if isinstance(data, tuple):
+        return data
+    return () if data is None else (data,)
+
+
+class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no types
+    """`socketio.AsyncServer` on this host's transport.
+
+    Takes the same options, and two more. `backlog` is the most bytes that may wait for one client
+    before it is closed. `admit` is asked about every request, with its Origin and whether it opens
+    a session, and returns why not, or None. Raises VersionError.
+    """
+
+    manager_initialized: bool
+
+    def __init__(
+        self,
+        client_manager: FanOut | None = None,
+        backlog: int = 1 << 20,
+        admit: Callable[[str | None, bool], Refusal | None] | None = None,
+        **options: Any,
+    ) -> None:
+        check_versions()
+        if client_manager is not None and not isinstance(client_manager, FanOut):
+            raise TypeError(
+                "TRANSPORT=fast needs a client manager that is a FanOut too: "
+                "class Manager(socketio.AsyncRedisManager, FanOut)."
+            )
+        super().__init__(client_manager=client_manager or FanOut(), **options)
+        self.eio.start(self, backlog)
+        self._admit = admit
+        # Their packets are left to other serializers, and to other JSON modules at least writing.
+        self._foreign = self.packet_class is not socketio.packet.Packet
+        self._plain = not self._foreign and self.packet_class.json is engineio.json
+        self._running: set[asyncio.Task[Any] | None] = set()
+
+    def _engineio_server_class(self) -> type[EngineServer]:
+        return EngineServer
+
+    def front(self, http: Callable[[], asyncio.BaseProtocol], *paths: str) -> Front:
+        """Return the protocol factory for the listening socket.
+
+        Websockets for `paths` come to this server, everything else goes to a protocol that `http`
+        makes; aiohttp's `AppRunner.server` does.
+        """
+        return Front(self.eio.engine, frozenset(paths), http)
+
+    # What the engine tells us
+
+    def refusal(self, head: Head, environ: Environ, opens: bool) -> Refusal | None:
+        """Tell why a request is to be refused, or None."""
+        origin = head.headers.get("origin")
+        if self._admit is not None and (refusal := self._admit(origin, opens)):
+            return refusal
+        if origin is None or self.eio.cors_allowed_origins == []:
+            return None
+        allowed = self.eio._cors_allowed_origins(environ)
+        return None if allowed is None or origin in allowed else forbidden()
+
+    def opened(self, client: Client) -> None:
+        """Do what python-socketio does for a new session."""
+        handler = self.eio.handlers["connect"]
+        if handler != self._handle_eio_connect:  # the admin interface wants to know
+            self.eio.engine.run(handler(client.sid, client.environ))
+        elif not self.manager_initialized:
+            self.manager_initialized = True
+            self.manager.initialize()
+        self.environ[client.sid] = client.environ
+
+    async def closed(self, client: Client, reason: str) -> None:
+        """Run the disconnect handlers, once those that connect have returned."""
+        while client.busy is not None:
+            await asyncio.wait([client.busy])
+        client.partial = None
+        await self.eio.handlers["disconnect"](client.sid, reason)
+
+    async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+        client = self.eio.engine.clients[eio_sid]
+        for namespace in list(client.members):
+            await self._handle_disconnect(eio_sid, namespace, reason)
+        self.environ.pop(eio_sid, None)
+
+    async def _handle_disconnect(
+        self, eio_sid: str, namespace: str, reason: str | None = None
+    ) -> None:
+        sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
+        connected = self.manager.is_connected(sid, namespace)
+        self.manager.pre_disconnect(sid, namespace)
+        try:
+            if connected:
+                await self._trigger_event(
+                    "disconnect", namespace, sid, reason or self.reason.CLIENT_DISCONNECT
+                )
+        except Exception:
+            self.logger.exception("a disconnect handler failed")
+        finally:
+            await self.manager.disconnect(sid, namespace, ignore_queue=True)
+
+    def received(self, client: Client, data: str | bytes) -> None:
+        """Take one message of a client; raises PacketError."""
+        if client.inbox is not None:
+            client.inbox.append(data)
+        elif self._foreign:
+            self._busy(client, self._handle_eio_message(client.sid, data))
+        elif client.partial is None and isinstance(data, str) and (event := plain_event(data)):
+            self._event(client, "/", *event)
+        elif packet := self._packet(client, data):
+            if packet.kind == EVENT:
+                self._event(client, packet.namespace, packet.ack, packet.data)
+            else:
+                self._busy(client, self._handle(client, packet))
+
+    def _packet(self, client: Client, data: str | bytes) -> Packet | None:
+        """Return the packet that `data` is or completes, None if attachments are missing."""
+        if client.partial is not None:
+            packet: Packet | None = client.partial.add(data)
+            if packet is not None:
+                client.partial = None
+            return packet
+        packet = parse(data if isinstance(data, str) else "")
+        if packet.attachments:
+            client.partial = Partial(packet)
+            return None
+        return packet
+
+    def _event(self, client: Client, namespace: str, ack: int | None, arguments: list[Any]) -> None:
+        member = client.members.get(namespace)
+        if member is None or member.stage is not Stage.CONNECTED:
+            return  # sent before it knew that it is not, or no longer, a member
+        if namespace not in self.namespace_handlers and not _is_for_handlers(arguments[0]):
+            raise PacketError("not the name of an event")
+        answer = self._answer(member, ack, arguments)
+        if self.async_handlers:
+            self._start(answer)
+        else:
+            self._busy(client, answer)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        loop = asyncio.get_running_loop()
+        if sys.version_info >= (3, 12):
+            # Begins at once: most handlers end without ever having waited for anything.
+            task = asyncio.Task(work, loop=loop, eager_start=True)
+            if not task.done():
+                self._running.add(task)
+        else:
+            self._running.add(asyncio.Task(work, loop=loop))
+
+    async def _answer(self, member: Member, ack: int | None, arguments: list[Any]) -> None:
+        namespace = member.namespace.name
+        try:
+            result = await self._trigger_event(arguments[0], namespace, member.sid, *arguments[1:])
+            if ack is not None and result is not self.not_handled:
+                member.client.send(self.message(ACK, namespace, ack, list(_arguments(result))))
+        except Exception:
+            self.logger.exception("the handler of %.100r failed", arguments[0])
+        finally:
+            self._running.discard(asyncio.current_task())
+
+    async def _trigger_event(self, event: Any, namespace: str, *args: Any) -> Any:
+        handler = self.namespace_handlers.get(namespace)
+        if handler is None or self.handlers:
+            return await super()._trigger_event(event, namespace, *args)
+        return await handler.trigger_event(event, *args)
+
+    def _busy(self, client: Client, work: Coroutine[Any, Any, None]) -> None:
+        """Do `work` before anything else that this client sends."""
+        client.pause()
+        client.busy = self.eio.engine.run(self._serve(client, work))
+
+    async def _serve(self, client: Client, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except PacketError as error:
+            self.eio.engine.wrong(client, str(error))
+        except Exception:
+            self.logger.exception("a handler failed")
+        client.busy = None
+        for data in client.resume():
+            self.eio.engine.message(client, data)
+
+    async def _handle(self, client: Client, packet: Packet) -> None:
+        if packet.kind == CONNECT:
+            await self._connect(client, packet)
+        elif packet.namespace not in client.members:
+            return
+        elif packet.kind == DISCONNECT:
+            await self._handle_disconnect(client.sid, packet.namespace)
+        elif packet.kind == ACK:
+            await self._handle_ack(client.sid, packet.namespace, packet.ack, packet.data)
+
+    async def _connect(self, client: Client, packet: Packet) -> None:
+        namespace = packet.namespace
+        if namespace in client.members:
+            raise PacketError("connected to the same namespace twice")
+        if not self._is_namespace(namespace):
+            client.send(self.message(CONNECT_ERROR, namespace, None, {"message": _UNKNOWN}))
+            return
+        try:
+            await self._handle_connect(client.sid, namespace, packet.data)
+        except Exception:
+            self.logger.exception("a connect handler failed")
+            client.send(self.message(CONNECT_ERROR, namespace, None, {"message": _FAILED}))
+            if member := client.members.get(namespace):
+                await self.manager.disconnect(member.sid, namespace, ignore_queue=True)
+        client.environ.settle()
+
+    def _is_namespace(self, namespace: str) -> bool:
+        return (
+            namespace in self.handlers
+            or namespace in self.namespace_handlers
+            or self.namespaces == "*"
+            or namespace in self.namespaces
+        )
+
+    # What goes out
+
+    def message(self, kind: str, namespace: str, ack: int | None, data: Any) -> Message:
+        """Encode a Socket.IO packet; raises TypeError or ValueError if `data` is not JSON."""
+        if self._plain:
+            try:
+                text = _encode(data)
+            except TypeError:
+                pass  # bytes somewhere in it, or an error that theirs will raise again
+            else:
+                place = "" if namespace == "/" else namespace + ","
+                return Message.of(f"{_MESSAGE}{kind}{place}{'' if ack is None else ack}{text}")
+        packet = self.packet_class(int(kind), data=data, namespace=namespace, id=ack)
+        return _engine_message(packet.encode())
+
+    async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
+        client = self.eio.engine.clients.get(eio_sid)
+        if client is not None:
+            client.send(_engine_message(pkt.encode()))
+
+    async def _send_eio_packet(self, eio_sid: str, eio_pkt: Any) -> None:
+        await self.eio.send_packet(eio_sid, eio_pkt)
+
+
+def _engine_message(encoded: str | bytes | list[str | bytes]) -> Message:
+    parts = encoded if isinstance(encoded, list) else [encoded]
+    return Message.of(
+        *(_MESSAGE + part if isinstance(part, str) else bytes(part) for part in parts)
+    )

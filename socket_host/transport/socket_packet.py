@@ -1,0 +1,132 @@
+"""Socket.IO packets, version 5: reading those of a client."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NamedTuple
+
+from .engine import PacketError
+
+CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = "0123456"
+_ATTACHMENTS = {BINARY_EVENT: EVENT, BINARY_ACK: ACK}
+_MOST_ATTACHMENTS = 10  # as many as the official parser takes
+_LONGEST_ACK = 15  # digits
+_PACKET = re.compile(
+    r"([012356])(?:([0-9]{1,4})-)?(?:(/[^,]*)(?:,|$))?([0-9]{1,15})?(.*)", re.DOTALL
+)
+
+
+class Packet(NamedTuple):
+    """A packet as it came; `attachments` is how many binary messages follow it."""
+
+    kind: str
+    namespace: str
+    ack: int | None
+    data: Any
+    attachments: int = 0
+
+
+# NaN and Infinity are not JSON: sent on, they would break every browser in the room. They become
+# what JavaScript makes of them.
+_decode = json.JSONDecoder(parse_constant=lambda name: None).raw_decode
+
+
+def plain_event(text: str) -> tuple[int | None, list[Any]] | None:
+    """Return ack and arguments of an event of the main namespace, or None if it is another packet.
+
+    What `parse` does too, in half the time, for what nearly all packets are. Raises PacketError.
+    """
+    start = text.find("[")
+    ack = text[1:start]
+    if text[:1] != EVENT or start < 1 or (ack and not (ack.isdecimal() and ack.isascii())):
+        return None
+    arguments = _json(text, start)
+    if not arguments or len(ack) > _LONGEST_ACK:
+        raise PacketError("payload does not fit the packet's type")
+    return int(ack) if ack else None, arguments
+
+
+def parse(text: str) -> Packet:
+    """Return the packet in `text`; raises PacketError."""
+    match = _PACKET.fullmatch(text)
+    if match is None:
+        raise PacketError("not a Socket.IO packet")
+    kind, attachments, namespace, ack, payload = match.groups()
+    binary = kind in _ATTACHMENTS
+    if binary != (attachments is not None):
+        raise PacketError("attachments where none belong, or none announced")
+    packet = Packet(
+        _ATTACHMENTS.get(kind, kind),
+        (namespace or "/").partition("?")[0],
+        int(ack) if ack else None,
+        _json(payload) if payload else None,
+        int(attachments or 0),
+    )
+    if packet.attachments > _MOST_ATTACHMENTS:
+        raise PacketError("too many attachments")
+    _check(packet)
+    return packet
+
+
+def _json(text: str, start: int = 0) -> Any:
+    try:
+        data, end = _decode(text, start)
+    except (ValueError, RecursionError):
+        raise PacketError("payload is not JSON") from None
+    if end != len(text) and not text[end:].isspace():
+        raise PacketError("something follows the payload")
+    return data
+
+
+def _check(packet: Packet) -> None:
+    data = packet.data
+    if packet.kind == EVENT:
+        fine = isinstance(data, list) and bool(data)
+    elif packet.kind == ACK:
+        fine = isinstance(data, list) and packet.ack is not None
+    else:
+        # What a client sends with CONNECT is for the connect handler to judge.
+        fine = data is None or packet.kind == CONNECT
+    if not fine:
+        raise PacketError("payload does not fit the packet's type")
+
+
+class Partial:
+    """A packet whose attachments have not all arrived."""
+
+    __slots__ = ("_attachments", "_packet")
+
+    def __init__(self, packet: Packet) -> None:
+        self._packet = packet
+        self._attachments: list[bytes] = []
+
+    def add(self, attachment: str | bytes) -> Packet | None:
+        """Take the next attachment; return the packet if it was the last. Raises PacketError."""
+        if isinstance(attachment, str):
+            raise PacketError("text where an attachment was announced")
+        self._attachments.append(attachment)
+        if len(self._attachments) < self._packet.attachments:
+            return None
+        return self.complete()
+
+    def complete(self) -> Packet:
+        """Return the packet with the attachments in their places; raises PacketError."""
+        try:
+            return self._packet._replace(data=self._filled(self._packet.data))
+        except (LookupError, TypeError, RecursionError):
+            raise PacketError("a placeholder without its attachment") from None
+
+    def _filled(self, data: Any) -> Any:
+        if isinstance(data, list):
+            return [self._filled(one) for one in data]
+        if not isinstance(data, dict):
+            return data
+        if data.get("_placeholder") is True:
+            return self._attachment(data["num"])
+        return {key: self._filled(one) for key, one in data.items()}
+
+    def _attachment(self, number: int) -> bytes:
+        if number < 0:
+            raise IndexError(number)
+        return self._attachments[number]

@@ -1,0 +1,124 @@
+"""Everything sent in one turn of the event loop, joined into one write per client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Set
+from typing import TYPE_CHECKING
+
+from .message import Message
+
+if TYPE_CHECKING:
+    from .client import Client
+
+_MOST_ENTRIES = 256
+_MOST_BYTES = 1 << 16  # of all messages together: more would only fill the clients' buffers
+
+
+class Audience:
+    """The clients of a room that can be written to straight away, as of one moment."""
+
+    __slots__ = ("_places", "clients", "writes")
+
+    def __init__(self, clients: list[Client], writes: list[Callable[[bytes], None]]) -> None:
+        self.clients = clients
+        self.writes = writes
+        self._places: dict[Client, int] | None = None
+
+    def place(self, client: Client) -> int | None:
+        """Return where `client` stands in the lists, or None if it is not there."""
+        if self._places is None:
+            self._places = {client: place for place, client in enumerate(self.clients)}
+        return self._places.get(client)
+
+    def writes_without(self, excepted: Set[Client]) -> list[Callable[[bytes], None]]:
+        """Return the writes of all clients but `excepted`."""
+        if not excepted:
+            return self.writes
+        places = [place for client in excepted if (place := self.place(client)) is not None]
+        writes = self.writes.copy()
+        for place in sorted(places, reverse=True):
+            del writes[place]
+        return writes
+
+
+class Turn:
+    """Broadcasts wait here until the end of the loop's turn, then go out in order.
+
+    As long as `pending` is true, nothing may be written to a client past this turn: an ack would
+    overtake a broadcast. Whoever wants to write to one client adds it here instead.
+    """
+
+    __slots__ = ("_bytes", "_entries", "pending")
+
+    def __init__(self) -> None:
+        self.pending = False
+        self._bytes = 0
+        # (audience, those left out, message), or for one client (None, that client, message)
+        self._entries: list[tuple[Audience | None, Set[Client], Message]] = []
+
+    def broadcast(self, audience: Audience, left_out: Set[Client], message: Message) -> None:
+        """Send `message` to `audience` except `left_out` at the end of this turn."""
+        self._add(audience, left_out, message)
+
+    def single(self, client: Client, message: Message) -> None:
+        """Send `message` to one client, after what is pending."""
+        self._add(None, {client}, message)
+
+    @property
+    def full(self) -> bool:
+        """True when whoever sends in a loop should let others have their turn."""
+        return self._bytes > _MOST_BYTES or len(self._entries) >= _MOST_ENTRIES
+
+    def _add(self, audience: Audience | None, clients: Set[Client], message: Message) -> None:
+        if not self.pending:
+            self.pending = True
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._entries.append((audience, clients, message))
+        self._bytes += len(message.frames)
+
+    def flush(self) -> None:
+        """Write everything that is pending, now."""
+        entries, self._entries = self._entries, []
+        self.pending = False
+        self._bytes = 0
+        audiences = {id(entry[0]): entry[0] for entry in entries if entry[0] is not None}
+        if len(audiences) == 1:
+            _write_shared(entries, *audiences.values())
+        elif entries:
+            _write_each(entries, None)
+
+
+def _write_shared(
+    entries: list[tuple[Audience | None, Set[Client], Message]], audience: Audience
+) -> None:
+    """Everybody gets the same bytes, except the few that are named in an entry."""
+    named: set[Client] = set()
+    named.update(*(clients for _, clients, _ in entries))
+    data = b"".join([message.frames for to, _, message in entries if to is not None])
+    for write in audience.writes_without(named):
+        write(data)
+    if named:
+        _write_each(entries, named)
+
+
+def _write_each(
+    entries: list[tuple[Audience | None, Set[Client], Message]], only: Set[Client] | None
+) -> None:
+    """Gather for every client (or for `only` these) what it gets, and write it at once."""
+    outgoing: dict[Client, list[bytes]] = {}
+    for audience, clients, message in entries:
+        for client in _recipients(audience, clients, only):
+            outgoing.setdefault(client, []).append(message.frames)
+    for client, frames in outgoing.items():
+        client.push(b"".join(frames))
+
+
+def _recipients(
+    audience: Audience | None, clients: Set[Client], only: Set[Client] | None
+) -> Set[Client] | list[Client]:
+    if audience is None:
+        return clients
+    if only is None:
+        return [client for client in audience.clients if client not in clients]
+    return [one for one in only if one not in clients and audience.place(one) is not None]

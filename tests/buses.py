@@ -1,0 +1,207 @@
+"""Buses for tests: a real Redis, a server that speaks SNS and SQS, and hosts on them."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import socketio
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from moto.server import ThreadedMotoServer
+
+from socket_host.bus import Bus, open_bus, queue
+from socket_host.transport import FanOut, SocketServer
+from tests.clients import PythonClient
+from tests.hosts import PATIENCE
+
+TRANSPORTS: dict[str, tuple[type, type]] = {
+    "stock": (socketio.AsyncServer, socketio.AsyncManager),
+    "fast": (SocketServer, FanOut),
+}
+
+
+async def until(condition: Callable[[], Any]) -> Any:
+    """What a condition returns, once that is true."""
+    async with asyncio.timeout(PATIENCE):
+        while not (value := condition()):
+            await asyncio.sleep(0.005)
+    return value
+
+
+class Redis:
+    """A real redis-server of this test's own, which can be stopped and started again."""
+
+    def __init__(self, folder: Path, options: Sequence[str] = ()) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port: int = free.getsockname()[1]
+        self.setting = f"redis://127.0.0.1:{self.port}"
+        self._options = ["--dir", str(folder), "--save", "", "--bind", "127.0.0.1", *options]
+
+    async def start(self) -> None:
+        command = ["redis-server", "--port", str(self.port), *self._options]
+        self._process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE
+        )
+        assert self._process.stdout
+        async with asyncio.timeout(PATIENCE):
+            async for line in self._process.stdout:
+                if b"Ready to accept connections" in line:
+                    return
+        raise AssertionError("redis-server did not start")
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    async def stop(self) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.communicate()
+
+
+@asynccontextmanager
+async def redis(folder: Path, *options: str) -> AsyncIterator[Redis]:
+    """A running Redis, stopped at the end."""
+    server = Redis(folder, options)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+@contextmanager
+def aws() -> Iterator[None]:
+    """A server that speaks SNS and SQS, for any process that has these settings."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        # This server goes on with a request whose connection was cut, and gives it messages.
+        patch.setattr(queue, "POLL_SECONDS", 1)
+        patch.setitem(queue._ATTRIBUTES, "VisibilityTimeout", "1")
+        yield
+    server.stop()
+
+
+def topic() -> str:
+    """The setting for a new topic."""
+    attributes = {"FifoTopic": "true"}
+    name = f"sidepath-{uuid.uuid4().hex[:8]}.fifo"
+    answer = boto3.client("sns").create_topic(Name=name, Attributes=attributes)
+    return f"sns:{answer['TopicArn']}"
+
+
+class Line:
+    """What leads to AWS and can be cut: a port that passes everything on to the server's."""
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self.port = 0
+        self._transports: set[asyncio.StreamWriter] = set()
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._pass_on, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        self._server.close()
+        for writer in self._transports:
+            writer.transport.abort()
+        self._transports.clear()
+        await asyncio.sleep(0)
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_reader, there = await asyncio.open_connection("127.0.0.1", self._to)
+        self._transports |= {writer, there}
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            await asyncio.gather(self._copy(reader, there), self._copy(there_reader, writer))
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+
+@asynccontextmanager
+async def line() -> AsyncIterator[Line]:
+    """A line to AWS, which those that come to life within it use."""
+    direct = os.environ["AWS_ENDPOINT_URL"]
+    cut = Line(int(direct.rpartition(":")[2]))
+    await cut.start()
+    os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{cut.port}"
+    try:
+        yield cut
+    finally:
+        os.environ["AWS_ENDPOINT_URL"] = direct
+        await cut.stop()
+
+
+class Host:
+    """A Socket.IO server on a bus, whose clients all start in the room `lobby`."""
+
+    def __init__(self, bus: Bus, transport: str) -> None:
+        server, _ = TRANSPORTS[transport]
+        self.bus = bus
+        self.sio = server(async_mode="aiohttp", client_manager=bus)
+        self.sio.on("connect", self._connect)
+        self.web = web.Application()
+        self.sio.attach(self.web)
+        self.sids: list[str] = []
+        self.gone: list[str] = []
+        self.sio.on("disconnect", lambda sid, *_: self.gone.append(sid))
+        self._clients: list[PythonClient] = []
+
+    async def _connect(self, sid: str, *_: Any) -> None:
+        await self.sio.enter_room(sid, "lobby")
+        self.sids.append(sid)
+
+    async def client(self) -> PythonClient:
+        """A client that is connected to this host; its sid is the last of `sids`."""
+        client = await PythonClient().connect(self.url)
+        self._clients.append(client)
+        await client.hear("connect")
+        return client
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator["Host"]:
+        async with TestServer(self.web) as server:
+            self.url = str(server.make_url("/"))
+            await self.bus.start()
+            try:
+                yield self
+            finally:
+                for client in self._clients:
+                    await client.close()
+                await self.sio.shutdown()
+                await self.bus.stop()
+
+
+def host(setting: str, transport: str = "fast") -> contextlib.AbstractAsyncContextManager[Host]:
+    """A host on the bus of a setting."""
+    return Host(open_bus(setting, TRANSPORTS[transport][1]), transport).serving()
+
+
+def run_script(code: str, *arguments: str) -> subprocess.Popen[str]:
+    """Python code in a process of its own, which says on stdout what it wants to say."""
+    import sys
+
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True
+    )

@@ -1,0 +1,113 @@
+"""Hosts for tests: one in this process, one in a process of its own, and tokens to enter by."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from functions.contract.session import Session, Sessions
+from socket_host.app import SocketHost, create_app
+from socket_host.events import Events
+from socket_host.namespace import Namespace
+from socket_host.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+SECRET = "a-secret-for-tests-that-is-long-enough"
+ORIGIN = "https://sidepath.test"
+
+PATIENCE = 20  # seconds: a deadline that only a failure meets, also on a busy machine
+
+
+def token(name: str = "Visitor", *, secret: str = SECRET) -> str:
+    """A session token of a visitor, whose id is their name in small letters."""
+    return Sessions(secret).issue(Session(name.lower(), name))
+
+
+def settings(folder: Path, **changes: Any) -> Settings:
+    """A host's settings whose room log is in a folder of the test."""
+    defaults: dict[str, Any] = {
+        "session_secret": SECRET,
+        "origins": (ORIGIN,),
+        "room_log": f"sqlite:{folder}/rooms.sqlite3",
+        "port": 0,
+        "drain_seconds": 0,
+    }
+    return Settings(**defaults | changes)
+
+
+def url(host: SocketHost) -> str:
+    """Where a running host is."""
+    return f"http://127.0.0.1:{host.port}"
+
+
+@asynccontextmanager
+async def serving(
+    folder: Path, events: type[Namespace] = Events, **changes: Any
+) -> AsyncIterator[SocketHost]:
+    """A host in this process, stopped at the end."""
+    host = create_app(settings(folder, **changes), events)
+    await host.start()
+    try:
+        yield host
+    finally:
+        await host.stop()
+
+
+class HostProcess:
+    """`python -m socket_host` with an environment made of settings only."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.url = ""
+
+    async def ready(self) -> None:
+        """Wait for the line that says where it listens."""
+        assert self.process.stdout
+        async with asyncio.timeout(PATIENCE):
+            line = (await self.process.stdout.readline()).decode()
+        assert line.startswith("Socket host listening on http://"), line
+        self.url = line.split()[-1]
+
+    async def ended(self) -> tuple[int, str]:
+        """Wait for the end; return the exit status and what stood on stderr."""
+        async with asyncio.timeout(PATIENCE):
+            _, stderr = await self.process.communicate()
+        assert self.process.returncode is not None
+        return self.process.returncode, stderr.decode()
+
+
+def environ(folder: Path, **changes: str) -> dict[str, str]:
+    """The settings of a host's process; an empty one is as good as none."""
+    return {
+        "SESSION_SECRET": SECRET,
+        "PUBLIC_ORIGIN": ORIGIN,
+        "ROOM_LOG": f"sqlite:{folder}/rooms.sqlite3",
+        "PORT": "0",
+        "DRAIN_SECONDS": "0",
+        "MAX_CONNECTIONS": "500",  # more could exceed what the system allows, and be warned of
+    } | changes
+
+
+@asynccontextmanager
+async def host_process(settings: Mapping[str, str]) -> AsyncIterator[HostProcess]:
+    """A host's process, killed at the end if it still runs; call `ready` or `ended`."""
+    # What coverage needs to measure a subprocess stands in the environment too.
+    coverage = {name: value for name, value in os.environ.items() if name.startswith("COV")}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "socket_host",
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]} | coverage | dict(settings),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield HostProcess(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()

@@ -1,0 +1,81 @@
+"""The server that protocol test suites are run against.
+
+`python -m tests.protocol_server --port N`: two namespaces, `/` and `/custom`, that emit `auth` with
+what the client sent at connect, and answer a handful of events with what came in.
+"""
+
+import argparse
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from socket_host.app import SocketHost, create_app
+from socket_host.namespace import Namespace
+from socket_host.settings import Settings
+
+
+class Echoes(Namespace):
+    """Sends back what it is sent."""
+
+    async def on_connect(self, sid: str, environ: Any, auth: Any) -> None:
+        await self.emit("auth", auth or {}, to=sid)
+
+    async def on_message(self, sid: str, *values: Any) -> None:
+        await self.emit("message-back", values, to=sid)
+
+    async def on_message_with_ack(self, sid: str, *values: Any) -> tuple[Any, ...]:
+        return values
+
+    async def on_input_change(self, sid: str, text: Any) -> None:
+        await self.emit("update-input", text, skip_sid=sid)
+
+    async def on_echo(self, sid: str, value: Any) -> Any:
+        return value
+
+
+def make(**changes: Any) -> SocketHost:
+    """A host without session, origin or rate checks, which is not started yet."""
+    defaults: dict[str, Any] = {
+        "session_secret": None,
+        "origins": None,
+        "port": 0,
+        "max_payload": 1_000_000,
+        "events_per_second": 1e9,
+        "event_burst": 10**9,
+        "drain_seconds": 0,
+        "transport": "fast",
+    }
+    settings = Settings(**defaults | changes)
+    host = create_app(settings, Echoes)
+    host.sio.register_namespace(Echoes(settings, "/custom"))
+    return host
+
+
+@asynccontextmanager
+async def protocol_server(**changes: Any) -> AsyncIterator[SocketHost]:
+    """Such a host in this process, stopped at the end."""
+    host = make(**changes)
+    await host.start()
+    try:
+        yield host
+    finally:
+        await host.stop()
+
+
+async def main(**settings: Any) -> None:
+    """Serve until killed."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with protocol_server(room_log=f"sqlite:{folder}/rooms.sqlite3", **settings) as host:
+            print(f"Protocol server listening on http://127.0.0.1:{host.port}", flush=True)
+            await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--ping-interval", type=float, default=25.0)
+    parser.add_argument("--ping-timeout", type=float, default=20.0)
+    parser.add_argument("--transport", choices=["stock", "fast"], default="fast")
+    asyncio.run(main(**vars(parser.parse_args())))

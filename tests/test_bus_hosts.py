@@ -1,0 +1,179 @@
+"""What hosts promise each other, whichever bus is between them and whichever transport below."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.contract.bus import BusMessageError
+from socket_host.bus.outbox import Outbox
+from tests import buses
+from tests.buses import Host, Line, Redis, until
+from tests.hosts import PATIENCE
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[None]:
+    """AWS, as far as a bus needs it."""
+    with buses.aws():
+        yield
+
+
+class Pair:
+    """Two hosts and what is between them, which can be stopped and started again."""
+
+    def __init__(self, one: Host, other: Host, between: Line | Redis) -> None:
+        self.one = one
+        self.other = other
+        self.between = between
+
+
+@pytest.fixture(params=["redis-fast", "redis-stock", "sns-fast"])
+async def pair(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Pair]:
+    """Two hosts on a bus of each kind, with each transport."""
+    kind, _, transport = request.param.partition("-")
+    async with AsyncExitStack() as stack:
+        between: Line | Redis
+        if kind == "redis":
+            between = await stack.enter_async_context(buses.redis(tmp_path))
+            setting = between.setting
+        else:
+            request.getfixturevalue("aws")
+            setting = buses.topic()
+            between = await stack.enter_async_context(buses.line())
+        hosts = [await stack.enter_async_context(buses.host(setting, transport)) for _ in "ab"]
+        yield Pair(*hosts, between)
+
+
+async def test_emit_reaches_the_room_on_every_host(pair: Pair) -> None:
+    """A room is one room, wherever its members are connected; others hear nothing of it."""
+    here, there, elsewhere = [await host.client() for host in (pair.one, pair.other, pair.other)]
+    await pair.other.sio.leave_room(pair.other.sids[-1], "lobby")
+    await pair.one.sio.emit("news", {"text": "é\U0001f98a\ud800\x00"}, room="lobby")
+    await pair.one.sio.emit("end")
+    for client in (here, there):
+        assert await client.hear("news") == {"text": "é\U0001f98a\ud800\x00"}
+    await elsewhere.hear("end")
+    assert elsewhere.inbox.unheard("news") == []
+
+
+async def test_client_can_be_left_out(pair: Pair) -> None:
+    """`skip_sid` names a client, whichever host it is on."""
+    there, skipped = [await pair.other.client() for _ in "ab"]
+    await pair.one.sio.emit("news", 1, room="lobby", skip_sid=pair.other.sids[-1])
+    await pair.one.sio.emit("end")
+    assert await there.hear("news") == 1
+    await skipped.hear("end")
+    assert skipped.inbox.unheard("news") == []
+
+
+async def test_data_arrives_as_it_was(pair: Pair) -> None:
+    """Another host's clients get the very arguments that this host's get."""
+    heard: list[list[tuple[Any, ...]]] = [[], []]
+    for host, inbox in zip((pair.one, pair.other), heard, strict=True):
+        client = await host.client()
+        client.sio.on("news", lambda *values, inbox=inbox: inbox.append(values))
+    data = [None, "text", [1], [1, 2], ("a", [b"\0\xff"]), b"\0\xff", {}, 1.5]
+    for item in data:
+        await pair.one.sio.emit("news", item)
+    await until(lambda: [len(inbox) for inbox in heard] == [len(data)] * 2)
+    assert heard[0] == heard[1]
+
+
+async def test_ack_comes_back_from_another_host(pair: Pair) -> None:
+    """A client can be asked from any host, and its answer comes back to who asked."""
+    client = await pair.other.client()
+    client.sio.on("question", lambda *values: ("answer", *values))
+    answer = await pair.one.sio.call("question", ("a", 1), to=pair.other.sids[-1], timeout=PATIENCE)
+    assert answer == ("answer", "a", 1)
+
+
+async def test_disconnect_from_another_host(pair: Pair) -> None:
+    """A client can be disconnected from any host; its own runs the handler."""
+    client = await pair.other.client()
+    await pair.one.sio.disconnect(pair.other.sids[-1])
+    await client.hear("disconnect")
+    await until(lambda: pair.other.gone == pair.other.sids)
+
+
+async def test_rooms_from_another_host(pair: Pair) -> None:
+    """A client can be put into a room, and taken out, and a room be closed, from any host."""
+    client = await pair.other.client()
+    sid = pair.other.sids[-1]
+    await pair.one.sio.enter_room(sid, "garden")
+    await pair.one.sio.emit("news", "in", room="garden")
+    await pair.one.sio.leave_room(sid, "garden")
+    await pair.one.sio.emit("news", "out", room="garden")
+    await pair.one.sio.enter_room(sid, "garden")
+    await pair.one.sio.close_room("garden")
+    await pair.one.sio.emit("news", "closed", room="garden")
+    await pair.one.sio.emit("news", "end")
+    assert await client.hear("news") == "in"
+    assert await client.hear("news") == "end"
+
+
+async def test_each_senders_order_holds(pair: Pair) -> None:
+    """A thousand messages, both hosts talking at once: all arrive once, each host's in order."""
+    clients = [await host.client() for host in (pair.one, pair.other)]
+
+    heard: list[list[Any]] = [[], []]
+    for client, inbox in zip(clients, heard, strict=True):
+        client.sio.on("news", inbox.append)
+    for start in range(0, 500, 50):
+        for number in range(start, start + 50):
+            for name, host in (("one", pair.one), ("other", pair.other)):
+                # Each in a task of its own, as events do it.
+                host.sio.start_background_task(host.sio.emit, "news", [name, number])
+        # moto's time for a message grows with how many wait.
+        await until(lambda many=2 * (start + 50): [len(inbox) for inbox in heard] == [many] * 2)
+    for inbox in heard:
+        for name in ("one", "other"):
+            assert [number for who, number in inbox if who == name] == list(range(500))
+
+
+async def test_outage_loses_nothing(pair: Pair) -> None:
+    """While the bus is away local clients hear at once; when it is back others hear all, in order.
+
+    The host says meanwhile that it is degraded, and why.
+    """
+    here, there = [await host.client() for host in (pair.one, pair.other)]
+    await pair.one.sio.emit("news", "before")
+    assert await there.hear("news") == await here.hear("news") == "before"
+    await pair.between.stop()
+    for number in range(100):
+        await pair.one.sio.emit("news", number)
+    await pair.other.sio.emit("news", "from the other")
+    assert [await here.hear("news") for _ in range(100)] == list(range(100))
+    await until(lambda: pair.one.bus.health()["status"] == "degraded")
+    await until(lambda: "Messages to other hosts wait: " in pair.one.bus.health()["why"])
+    assert pair.one.bus.health()["waiting"] == 100
+    await pair.between.start()
+    assert await there.hear("news") == "from the other"
+    assert [await there.hear("news") for _ in range(100)] == list(range(100))
+    assert await here.hear("news") == "from the other"
+    await until(lambda: pair.one.bus.health()["status"] == "ok")
+    assert pair.one.bus.health()["waiting"] == pair.one.bus.health()["dropped"] == 0
+
+
+async def test_outage_is_logged_once(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
+    """The log has a line when the bus goes away and one when it is back, whatever failed between."""
+    caplog.set_level("INFO", "socket_host.bus")
+    there = await pair.other.client()
+    for _ in range(2):
+        await pair.between.stop()
+        await pair.one.sio.emit("news", 1)
+        await until(lambda: "wait" in pair.one.bus.health().get("why", ""))
+        await pair.between.start()
+        await there.hear("news")
+        await until(lambda: pair.one.bus.health()["status"] == "ok")
+    lines = [r.getMessage() for r in caplog.records if "to other hosts" in r.getMessage()]
+    assert [line.partition(":")[0] for line in lines] == [
+        "Messages to other hosts wait",
+        "The bus takes messages to other hosts again.",
+    ] * 2
+
+

@@ -1,0 +1,125 @@
+"""What one client can make grow is bounded, and nobody else notices when it tries."""
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from socket_host import stock
+from tests.clients import clients, raw_client
+from tests.hosts import PATIENCE, serving, token, url
+from tests.test_host_namespace import App
+
+
+async def test_too_many_events(tmp_path: Path) -> None:
+    """A client that sends faster than it may is told to slow down; the others go on."""
+    limits = {"event_burst": 5, "events_per_second": 0.001}
+    async with serving(tmp_path, **limits) as host, clients() as people:
+        ann = await people.connect(url(host), token("Ann"))
+        bob = await people.connect(url(host), token("Bob"))
+        answers = [await ann.say("typing", True) for _ in range(7)]
+        assert answers[:5] == [{}] * 5
+        assert [answer["retry"] for answer in answers[5:]] == [True, True]
+        assert "Slow down" in answers[5]["error"]
+        assert await bob.say("typing", True) == {}
+        assert host.events.refused == {"rate": 2}
+
+
+async def test_allowance_comes_back(tmp_path: Path) -> None:
+    """Who waits a little may send again."""
+    limits = {"event_burst": 1, "events_per_second": 20}
+    async with serving(tmp_path, **limits) as host, clients() as people:
+        ann = await people.connect(url(host), token("Ann"))
+        async with asyncio.timeout(PATIENCE):
+            for _ in range(3):
+                while "error" in await ann.say("typing", True):  # noqa: ASYNC110 - time is the point
+                    await asyncio.sleep(0.01)
+
+
+async def test_too_many_waiting(tmp_path: Path) -> None:
+    """Events that wait for their answers do not pile up without end."""
+    limits = {"event_burst": 3, "events_per_second": 1_000_000}
+    async with serving(tmp_path, App, **limits) as host, clients() as people:
+        ann = await people.connect(url(host), token("Ann"))
+        waiting = [asyncio.create_task(ann.say("wait")) for _ in range(3)]
+        answers = [asyncio.create_task(ann.say("wait")) for _ in range(2)]
+        assert [(await answer)["retry"] for answer in answers] == [True, True]
+        host.events.gate.set()
+        assert await asyncio.gather(*waiting) == ["done"] * 3
+        assert await ann.say("add-up", 1) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "transport"),
+    # Not python by polling: that client takes half a minute to notice a refused request.
+    [("python", "websocket"), ("javascript", "websocket"), ("javascript", "polling")],
+)
+async def test_huge_message(kind: str, transport: str, tmp_path: Path) -> None:
+    """A message above the limit closes its sender's connection, and nobody else's."""
+    async with serving(tmp_path) as host, clients(kind, transport) as people:
+        ann = await people.connect(url(host), token("Ann"))
+        bob = await people.connect(url(host), token("Bob"))
+        await bob.tell("input-change", "x" * 101_000)
+        await bob.hear("disconnect")
+        assert await ann.say("typing", True) == {}
+        assert "disconnect" not in ann.inbox.order
+
+
+async def test_many_packets_in_one_request(tmp_path: Path) -> None:
+    """What a polling client saved up while it was away arrives in one request, all of it."""
+    async with serving(tmp_path) as host, aiohttp.ClientSession() as http:
+        address = f"{url(host)}/socket.io/?EIO=4&transport=polling"
+        async with http.get(address) as answer:
+            sid = (await answer.text()).split('"')[3]
+        address += f"&sid={sid}"
+        packets = [f'42["message",{{"id":"{n}","text":"line {n}"}}]' for n in range(90)]
+        body = "\x1e".join([f'40{{"session":"{token("Ann")}"}}'])
+        for text in (body, "\x1e".join(packets)):
+            async with http.post(address, data=text) as answer:
+                assert await answer.text() == "OK"
+        heard = ""
+        async with asyncio.timeout(PATIENCE):
+            while heard.count('42["message",') < 90:
+                async with http.get(address) as answer:
+                    heard += await answer.text()
+
+
+async def test_too_many_attachments(tmp_path: Path) -> None:
+    """An event that announces attachments without end is dropped at once."""
+    async with serving(tmp_path) as host, raw_client(url(host), token("Ann")) as ann:
+        await ann.websocket.send_str('4599999-["message",{"_placeholder":true,"num":0}]')
+        assert await ann.ask('["typing",true]') == {}
+
+
+async def test_malformed_packets(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Packets that make no sense neither stop the host nor fill its log."""
+    async with serving(tmp_path) as host, raw_client(url(host), token("Ann")) as ann:
+        for _ in range(20):
+            for packet in ("42", "42{}", "42[", "49", '4299999["typing"', "44"):
+                await ann.websocket.send_str(packet)
+        assert await ann.ask('["typing",true]') == {}
+    assert len([r for r in caplog.records if r.name == "socket_host.stock"]) <= 10
+
+
+async def test_silent_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that never says what it came for is closed; one that does stays."""
+    monkeypatch.setattr(stock, "_CONNECT_SECONDS", 0.05)
+    async with (
+        serving(tmp_path) as host,
+        raw_client(url(host), token("Ann")) as ann,
+        raw_client(url(host), None) as silent,
+    ):
+        await silent.closed()
+        assert await ann.ask('["typing",true]') == {}
+
+
+async def test_connections_are_bounded(tmp_path: Path) -> None:
+    """Connections that skip the session check by staying silent are bounded too."""
+    async with serving(tmp_path, max_connections=1) as host, aiohttp.ClientSession() as http:
+        address = f"{url(host)}/socket.io/?EIO=4&transport=polling"
+        statuses = []
+        for _ in range(110):
+            async with http.get(address) as answer:
+                statuses.append(answer.status)
+        assert statuses == [200] * 101 + [503] * 9

@@ -1,0 +1,146 @@
+"""What the namespace does for every event, so that no handler has to."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from socketio.exceptions import ConnectionRefusedError as Refused
+
+from functions.contract.session import Session
+from socket_host.event_error import EventError
+from socket_host.namespace import Namespace
+from tests.clients import clients
+from tests.hosts import PATIENCE, serving, token, url
+
+
+class App(Namespace):
+    """A small app whose handlers each show one thing."""
+
+    async def start(self) -> None:
+        self.gate = asyncio.Event()
+        self.gone: list[tuple[str, str]] = []
+
+    async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
+        await self.emit("greeting", self.visitor(sid).name, to=sid)
+
+    async def on_disconnect(self, sid: str, reason: str) -> None:
+        self.gone.append((self.visitor(sid).name, reason))
+
+    def on_add_up(self, sid: str, *numbers: int) -> int:
+        return sum(numbers)
+
+    async def on_swap(self, sid: str, a: Any, b: Any = "nothing") -> tuple[Any, Any]:
+        return b, a
+
+    async def on_refuse(self, sid: str) -> None:
+        raise EventError("Not today.", reason="mood", retry=True)
+
+    async def on_break(self, sid: str) -> None:
+        raise RuntimeError("a bug")
+
+    async def on_wait(self, sid: str) -> str:
+        await self.gate.wait()
+        return "done"
+
+
+async def test_method_answers_its_event(tmp_path: Path) -> None:
+    """A method `on_add_up` answers `add-up`, and `add_up`, plain or async, with what it returns."""
+    async with serving(tmp_path, App) as host, clients() as people:
+        ann = await people.connect(url(host), token("Ann"))
+        assert await ann.hear("greeting") == "Ann"
+        assert await ann.say("add-up", 1, 2, 3) == 6
+        assert await ann.say("add_up") == 0
+        assert await ann.say("swap", 1, 2) == 2
+        assert await ann.say("swap", 1) == "nothing"
+        assert "takes" in (await ann.say("swap"))["error"]
+        assert "takes" in (await ann.say("swap", 1, 2, 3))["error"]
+        assert await ann.say("refuse") == {"error": "Not today.", "retry": True}
+        assert host.events.refused["mood"] == 1
+
+
+async def test_bug_in_a_handler(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A handler that fails is logged once, with its traceback; its client is told, and stays."""
+    async with serving(tmp_path, App) as host, clients() as people:
+        ann = await people.connect(url(host), token("Ann"))
+        answer = await ann.say("break")
+        assert "a bug" not in answer["error"]
+        assert await ann.say("add-up", 1) == 1
+    (record,) = [r for r in caplog.records if r.exc_info]
+    assert "'break'" in record.getMessage()
+
+
+async def test_client_names_its_events_as_it_likes(tmp_path: Path) -> None:
+    """An event called `disconnect` or `connect` is no news of the client that sent it."""
+    async with serving(tmp_path, App) as host, clients() as people:
+        ann = await people.connect(url(host), token("Ann"))
+        for event in ("connect", "disconnect"):
+            assert "error" in await ann.say(event, {}, {})
+        assert host.events.gone == []
+        await ann.close()
+        async with asyncio.timeout(PATIENCE):
+            while not host.events.gone:  # noqa: ASYNC110 - the app notes it, it tells nobody
+                await asyncio.sleep(0.01)
+        assert [name for name, _ in host.events.gone] == ["Ann"]
+
+
+async def test_stop_waits_for_answers(tmp_path: Path) -> None:
+    """A host that stops lets the events under way come to their end."""
+    async with clients() as people, serving(tmp_path, App) as host:
+        ann = await people.connect(url(host), token("Ann"), client={"reconnection": False})
+        await ann.tell("wait")
+        await ann.say("add-up")
+        stopping = asyncio.create_task(host.stop())
+        await ann.hear("disconnect")
+        assert not stopping.done()
+        host.events.gate.set()
+        await stopping
+
+
+class Slow(App):
+    """Takes its time to greet."""
+
+    async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
+        await self.gate.wait()
+        self.greeted = True
+
+    def on_greeted(self, sid: str) -> bool:
+        return self.greeted
+
+
+async def test_events_wait_for_the_greeting(tmp_path: Path) -> None:
+    """No event is handled before `on_connect` has come to its end."""
+    async with serving(tmp_path, Slow) as host, clients() as people:
+        ann = await people.connect(url(host), token("Ann"))
+        asked = asyncio.create_task(ann.say("greeted"))
+        asyncio.get_running_loop().call_later(0.05, host.events.gate.set)
+        assert await asked is True
+
+
+class Picky(App):
+    """Refuses in the two places an app may try to."""
+
+    def admit(self, sid: str, environ: Mapping[str, Any], auth: Any) -> Session:
+        session = super().admit(sid, environ, auth)
+        if session.name == "Ann":
+            raise Refused("Not you.", {"code": "mood"})
+        if session.name == "Eve":
+            raise RuntimeError("a bug")
+        return session
+
+    async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
+        raise Refused("Nor you.")
+
+
+async def test_app_refuses_clients(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An app says in `admit` who may not come in; who it refuses later is sent away."""
+    async with serving(tmp_path, Picky) as host, clients() as people:
+        ann = await people.begin(url(host), token("Ann"), wait=False)
+        assert await ann.hear("connect_error") == {"message": "Not you.", "data": {"code": "mood"}}
+        eve = await people.begin(url(host), token("Eve"), wait=False)
+        assert (await eve.hear("connect_error"))["data"] == {"code": "failed"}
+        bob = await people.connect(url(host), token("Bob"))
+        assert await bob.hear("disconnect") == "server disconnect"
+        assert host.events.gone == [("Bob", "server disconnect")]
+    assert [r.getMessage() for r in caplog.records if r.exc_info] == ["admit failed."]

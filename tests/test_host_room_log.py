@@ -1,0 +1,96 @@
+"""The host's room log: in order, off the loop, and the current text written now and then."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from functions.contract.sqlite_room_log import SQLiteRoomLog
+from socket_host import room_log
+from socket_host.event_error import EventError
+from socket_host.room_log import HostRoomLog
+from tests.hosts import PATIENCE
+
+
+@pytest.fixture
+async def log(tmp_path: Path) -> AsyncIterator[HostRoomLog]:
+    """A log that is stopped at the end."""
+    log = HostRoomLog(f"sqlite:{tmp_path}/rooms.sqlite3")
+    await log.start()
+    yield log
+    await log.stop()
+
+
+def writes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What is written as rooms' current texts from now on."""
+    written: list[tuple[str, str]] = []
+    keep = SQLiteRoomLog.keep_text
+
+    def note(self: SQLiteRoomLog, room: str, text: str) -> None:
+        written.append((room, text))
+        keep(self, room, text)
+
+    monkeypatch.setattr(SQLiteRoomLog, "keep_text", note)
+    return written
+
+
+async def test_text_is_written_once_for_many_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However fast people type, a room's text is written seldom, and the last one always is."""
+    monkeypatch.setattr(room_log, "KEEP_SECONDS", 0.05)
+    written = writes(monkeypatch)
+    log = HostRoomLog(f"sqlite:{tmp_path}/rooms.sqlite3")
+    await log.start()
+    for number in range(100):
+        log.keep_text("den", f"text {number}")
+        log.keep_text("hall", f"text {number}")
+    async with asyncio.timeout(PATIENCE):
+        while len(written) < 2:  # noqa: ASYNC110 - the writing tells nobody
+            await asyncio.sleep(0.01)
+    assert written == [("den", "text 99"), ("hall", "text 99")]
+    assert await log.text("den") == "text 99"
+    log.keep_text("den", "last")
+    await log.stop()
+    assert written[2:] == [("den", "last")]
+
+
+async def test_text_is_kept_through_an_outage(
+    tmp_path: Path, log: HostRoomLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text that could not be written is written when it can be, unless there is a newer one."""
+    monkeypatch.setattr(room_log, "KEEP_SECONDS", 0.01)
+    database = log._sync._db  # type: ignore[attr-defined]
+    await log._in_thread(lambda: database.execute("ALTER TABLE current_text RENAME TO gone"))
+    log.keep_text("den", "old")
+    log.keep_text("hall", "only")
+    with pytest.raises(EventError):
+        await log.text("attic")
+    log.keep_text("den", "new")
+    await log._in_thread(lambda: database.execute("ALTER TABLE gone RENAME TO current_text"))
+    async with asyncio.timeout(PATIENCE):
+        while log._writing:  # noqa: ASYNC110 - the writing tells nobody
+            await asyncio.sleep(0.01)
+    other = SQLiteRoomLog(tmp_path / "rooms.sqlite3")
+    assert (other.text("den"), other.text("hall")) == ("new", "only")
+    other.close()
+
+
+async def test_what_waits_is_bounded(log: HostRoomLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the log is slow, calls beyond a limit are refused at once, and texts are let go."""
+    monkeypatch.setattr(room_log, "MAX_WAITING", 2)
+    gate = threading.Event()
+    slow = asyncio.create_task(log._in_thread(gate.wait))
+    waiting = [asyncio.create_task(log.latest("den")) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(EventError) as refused:
+        await log.latest("den")
+    assert refused.value.retry
+    for number in range(5):
+        log.keep_text(f"room-{number}", "text")
+    assert len(log._texts) == 2
+    gate.set()
+    assert await asyncio.gather(*waiting) == [[], []]
+    await slow

@@ -1,0 +1,117 @@
+"""The host's settings come from the environment, and what is wrong with them is said at once."""
+
+import pytest
+
+from functions.contract.session import SAMPLE_SECRET
+from socket_host.settings import SettingError, Settings
+
+GOOD = {"SESSION_SECRET": "s" * 32, "PUBLIC_ORIGIN": "https://a.example"}
+
+
+def test_defaults() -> None:
+    """A secret and an origin are all that must be set."""
+    settings = Settings.from_environ(GOOD)
+    assert settings == Settings(session_secret="s" * 32, origins=("https://a.example",))
+    assert (settings.bind, settings.port) == ("127.0.0.1", 3200)
+
+
+def test_everything_can_be_set() -> None:
+    """Every setting has its variable."""
+    values = {
+        "ROOM_LOG": "sqlite:/tmp/x",
+        "BIND": "0.0.0.0",
+        "PORT": "0",
+        "PING_INTERVAL": "0.3",
+        "PING_TIMEOUT": "0.2",
+        "MAX_PAYLOAD": "5000",
+        "MAX_CONNECTIONS": "7",
+        "EVENTS_PER_SECOND": "1.5",
+        "EVENT_BURST": "3",
+        "DRAIN_SECONDS": "0",
+        "TRANSPORT": "stock",
+    }
+    assert Settings.from_environ(GOOD | values) == Settings(
+        session_secret="s" * 32,
+        origins=("https://a.example",),
+        room_log="sqlite:/tmp/x",
+        bind="0.0.0.0",
+        port=0,
+        ping_interval=0.3,
+        ping_timeout=0.2,
+        max_payload=5000,
+        max_connections=7,
+        events_per_second=1.5,
+        event_burst=3,
+        drain_seconds=0,
+        transport="stock",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "origins"),
+    [
+        ("https://a.example", ("https://a.example",)),
+        ("https://A.Example/", ("https://a.example",)),
+        ("https://a.example:443,http://b.example:80", ("https://a.example", "http://b.example")),
+        (" http://localhost:3000 , ", ("http://localhost:3000",)),
+        ("http://[::1]:3000", ("http://[::1]:3000",)),
+    ],
+)
+def test_origins_are_written_as_browsers_do(text: str, origins: tuple[str, ...]) -> None:
+    """However the operator writes an origin, it is compared as browsers send it."""
+    assert Settings.from_environ(GOOD | {"PUBLIC_ORIGIN": text}).origins == origins
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("SESSION_SECRET", "", "32 characters or more"),
+        ("SESSION_SECRET", "short", "32 characters or more"),
+        ("SESSION_SECRET", SAMPLE_SECRET, "only STAGE=development accepts"),
+        ("STAGE", "test", "production or development"),
+        ("PUBLIC_ORIGIN", "", "as in https://example.com"),
+        ("PUBLIC_ORIGIN", "*", "not '*'"),
+        ("PUBLIC_ORIGIN", "https://*.example", "not 'https://*.example'"),
+        ("PUBLIC_ORIGIN", "a.example", "not 'a.example'"),
+        ("PUBLIC_ORIGIN", "https://a.example/page", "not 'https://a.example/page'"),
+        ("PUBLIC_ORIGIN", "https://a.example:port", "as in https://example.com"),
+        ("PUBLIC_ORIGIN", "https://me@a.example", "as in https://example.com"),
+        ("ROOM_LOG", "papyrus", "sqlite:PATH or dynamodb:TABLE, not 'papyrus'"),
+        ("PORT", "http", "a whole number from 0 to 65,535, not 'http'"),
+        ("PORT", "65536", "from 0 to 65,535"),
+        ("PORT", "3.5", "a whole number"),
+        ("PING_INTERVAL", "0", "a number of seconds from 0.1"),
+        ("PING_TIMEOUT", "nan", "not 'nan'"),
+        ("MAX_PAYLOAD", "lots", "a whole number of bytes"),
+        ("MAX_CONNECTIONS", "0", "from 1"),
+        ("EVENTS_PER_SECOND", "-1", "from 0.1"),
+        ("EVENT_BURST", "inf", "a whole number"),
+        ("DRAIN_SECONDS", "-1", "from 0"),
+        ("TRANSPORT", "pigeon", "not 'pigeon'"),
+    ],
+)
+def test_malformed_setting_is_named(name: str, value: str, words: str) -> None:
+    """A setting that is missing or malformed is named, with what it must be."""
+    with pytest.raises(SettingError) as error:
+        Settings.from_environ(GOOD | {name: value})
+    assert words in str(error.value)
+    assert ("SESSION_SECRET" if value == SAMPLE_SECRET else name) in str(error.value)
+
+
+def test_all_wrong_settings_are_named() -> None:
+    """Who starts a host learns of all that is missing at once."""
+    with pytest.raises(SettingError) as error:
+        Settings.from_environ({"PORT": "x", "DRAIN_SECONDS": "y"})
+    for name in ("SESSION_SECRET", "PUBLIC_ORIGIN", "PORT", "DRAIN_SECONDS"):
+        assert name in str(error.value)
+
+
+def test_sample_secret_is_for_development() -> None:
+    """A clone starts without any setting of its own, in development only."""
+    sample = GOOD | {"SESSION_SECRET": SAMPLE_SECRET, "STAGE": "development"}
+    assert Settings.from_environ(sample).session_secret == SAMPLE_SECRET
+
+
+def test_secret_is_not_shown() -> None:
+    """Settings can be logged without giving the secret away."""
+    assert "s" * 32 not in repr(Settings.from_environ(GOOD))

@@ -1,0 +1,171 @@
+"""`scripts/setup`, with stand-ins for Python, pip and npm that write down how they are called."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+PYTHON = """#!/bin/sh
+case "$*" in
+  *venv*) mkdir -p .venv/bin; cp "$0" .venv/bin/python;;
+  *pip\\ install*) echo "pip $*" >>calls; [ ! -f broken ] || exit 1;;
+esac
+"""
+NPM = """#!/bin/sh
+echo "npm $*" >>calls
+mkdir -p node_modules/socket.io-client/dist
+echo client >node_modules/socket.io-client/dist/socket.io.esm.min.js
+"""
+NOBODY = "#!/bin/sh\necho 1000\n"  # what `id -u` says to who may not install packages
+
+TOOLS = ("bash", "cat", "cmp", "cp", "dirname", "env", "ln", "mkdir", "mv", "readlink", "rm", "sh")
+
+
+class Project:
+    """A project with little more than requirements, and a PATH with little more than stand-ins."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for folder in ("functions/static", "socket_host", "scripts", "tests", "bin"):
+            (root / folder).mkdir(parents=True)
+        for half in ("functions", "socket_host", "scripts", "tests"):
+            (root / half / "requirements.txt").write_text(f"{half}==1\n")
+        (root / "package-lock.json").write_text("{}")
+        shutil.copy(ROOT / "scripts/setup", root / "scripts/setup")
+        for tool in (*TOOLS, "sleep"):
+            (root / "bin" / tool).symlink_to(str(shutil.which(tool)))
+        self.tool("python3", PYTHON)
+        self.tool("npm", NPM)
+        self.tool("id", NOBODY)
+
+    def tool(self, name: str, text: str) -> None:
+        path = self.root / "bin" / name
+        path.write_text(text)
+        path.chmod(0o755)
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["scripts/setup", *options],
+            cwd=self.root,
+            env={"PATH": str(self.root / "bin")},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *options: str) -> tuple[int, str]:
+        """The status that set-up ends with, and what it says."""
+        process = self.start(*options)
+        said = process.communicate(timeout=20)[1]
+        return process.returncode, said
+
+    @property
+    def calls(self) -> list[str]:
+        """How pip and npm have been called so far."""
+        path = self.root / "calls"
+        return path.read_text().splitlines() if path.exists() else []
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def test_first_time(project: Project) -> None:
+    """The first set-up makes an environment, installs both halves, and takes the client."""
+    assert project.run()[0] == 0
+    pip, npm = project.calls
+    for half in ("functions", "socket_host", "scripts"):
+        assert f"--requirement={half}/requirements.txt" in pip
+    assert "tests" not in pip
+    assert npm.startswith("npm ci")
+    assert (project.root / "functions/static/socket.io.esm.min.js").read_text() == "client\n"
+
+
+def test_nothing_changed(project: Project) -> None:
+    """Where nothing has changed, nothing is done and nothing said."""
+    project.run()
+    calls = project.calls
+    assert project.run() == (0, "")
+    assert project.calls == calls
+
+
+@pytest.mark.parametrize(
+    "file", ["functions/requirements.txt", "scripts/requirements.txt", "package-lock.json"]
+)
+def test_something_changed(project: Project, file: str) -> None:
+    """A changed requirement is installed at the next start."""
+    project.run()
+    (project.root / file).write_text("changed")
+    calls = len(project.calls)
+    assert project.run()[0] == 0
+    assert len(project.calls) > calls
+
+
+@pytest.mark.parametrize("file", [".venv/bin/python", "functions/static/socket.io.esm.min.js"])
+def test_something_lost(project: Project, file: str) -> None:
+    """What set-up has made comes back when it was deleted."""
+    project.run()
+    (project.root / file).unlink()
+    assert project.run()[0] == 0
+    assert (project.root / file).exists()
+
+
+def test_tests(project: Project) -> None:
+    """--tests adds what the tests need, once, and leaves nothing for scripts/dev to do."""
+    assert project.run("--tests")[0] == 0
+    assert "--requirement=tests/requirements.txt" in project.calls[-1]
+    calls = project.calls
+    assert project.run("--tests") == project.run() == (0, "")
+    assert project.calls == calls
+
+
+def test_failed_halfway(project: Project) -> None:
+    """A set-up that failed is not taken for done: the next one does it again."""
+    (project.root / "broken").touch()
+    assert project.run()[0] == 1
+    (project.root / "broken").unlink()
+    assert project.run()[0] == 0
+    assert len([call for call in project.calls if call.startswith("pip")]) == 2
+
+
+def test_two_at_once(project: Project) -> None:
+    """Of two set-ups at once, one does the work and the other waits for it."""
+    both = [project.start() for _ in range(2)]
+    for process in both:
+        process.communicate(timeout=20)
+    assert [process.returncode for process in both] == [0, 0]
+    assert len(project.calls) == 2
+
+
+def test_lock_of_a_killed_set_up(project: Project) -> None:
+    """A set-up that was killed does not hold up the next one."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    (project.root / ".sidepath").mkdir()
+    (project.root / ".sidepath/setup.lock").symlink_to(str(gone.pid))
+    assert project.run()[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("tool", "sentence"),
+    [("python3", "Python 3.11 or later is missing. Install it:"), ("npm", "npm is missing")],
+)
+def test_missing_tool(project: Project, tool: str, sentence: str) -> None:
+    """What is missing and may not be installed is named in one sentence, with how to get it."""
+    (project.root / "bin" / tool).unlink()
+    status, said = project.run()
+    assert status == 1
+    assert sentence in said.splitlines()[-1]
+    assert "apt-get install" in said.splitlines()[-1]
+    assert "brew install" in said.splitlines()[-1]
+
+
+def test_old_python(project: Project) -> None:
+    """A Python that is too old is as good as none."""
+    project.tool("python3", "#!/bin/sh\nexit 1\n")
+    assert "Python 3.11 or later is missing" in project.run()[1]
+    assert not os.path.exists(project.root / ".venv")
