@@ -6,10 +6,11 @@ import logging
 import os
 import signal
 import socket
-import subprocess
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ import pytest
 import socketio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from moto import backends
 from moto.server import ThreadedMotoServer
+from moto.sqs import models
 
 from socket_host.bus import Bus, open_bus, queue
 from socket_host.transport import FanOut, SocketServer
@@ -34,7 +37,7 @@ TRANSPORTS: dict[str, tuple[type, type]] = {
 async def until(condition: Callable[[], Any]) -> Any:
     """What a condition returns, once that is true."""
     async with asyncio.timeout(PATIENCE):
-        while not (value := condition()):
+        while not (value := condition()):  # noqa: ASYNC110 - whatever it is, it cannot tell us
             await asyncio.sleep(0.005)
     return value
 
@@ -92,11 +95,29 @@ def aws() -> Iterator[None]:
         patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
         patch.setenv("AWS_ACCESS_KEY_ID", "test")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        # This server goes on with a request whose connection was cut, and gives it messages.
+        amend_moto(patch)
+        # moto goes on with a request whose connection was cut, and gives it messages.
         patch.setattr(queue, "POLL_SECONDS", 1)
         patch.setitem(queue._ATTRIBUTES, "VisibilityTimeout", "1")
         yield
     server.stop()
+
+
+def amend_moto(patch: pytest.MonkeyPatch) -> None:
+    """Take out of moto what would make tests slow, or fail now and then."""
+    # Worked out anew for every request, and several times for every message that waits.
+    modules = list(backends.list_of_moto_modules())
+    patch.setattr(backends, "list_of_moto_modules", lambda: modules)
+    patch.setattr(models, "camelcase_to_underscores", cache(models.camelcase_to_underscores))
+    patch.setattr(models, "unix_time_millis", lambda *_: time.time() * 1_000)
+    # Without the lock a message that arrives meanwhile is lost.
+    delete = models.Queue.delete_message
+
+    def delete_message(self: models.Queue, receipt_handle: str) -> None:
+        with self._messages_lock:
+            delete(self, receipt_handle)
+
+    patch.setattr(models.Queue, "delete_message", delete_message)
 
 
 def topic() -> str:
@@ -113,30 +134,49 @@ class Line:
     def __init__(self, port: int) -> None:
         self._to = port
         self.port = 0
-        self._transports: set[asyncio.StreamWriter] = set()
+        self._here: set[asyncio.StreamWriter] = set()
+        self._passing: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._pass_on, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         self._server.close()
-        for writer in self._transports:
-            writer.transport.abort()
-        self._transports.clear()
-        await asyncio.sleep(0)
+        while self._here or self._passing:
+            for here in self._here:
+                here.transport.abort()
+            self._here.clear()
+            # moto ends what it has begun, and would give messages that come later to nobody.
+            await asyncio.gather(*self._passing)
+
+    async def end(self) -> None:
+        for task in self._passing:
+            task.cancel()
+        await asyncio.gather(*self._passing, return_exceptions=True)
+        await self.stop()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._here.add(writer)
+        task = asyncio.create_task(self._pass_on(reader, writer))
+        self._passing.add(task)
+        task.add_done_callback(self._passing.discard)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there_reader, there = await asyncio.open_connection("127.0.0.1", self._to)
-        self._transports |= {writer, there}
-        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+        try:
             await asyncio.gather(self._copy(reader, there), self._copy(there_reader, writer))
+        finally:
+            there.close()
+            writer.close()
+            self._here.discard(writer)
 
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-        writer.close()
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+        with contextlib.suppress(OSError):
+            writer.write_eof()
 
 
 @asynccontextmanager
@@ -150,7 +190,7 @@ async def line() -> AsyncIterator[Line]:
         yield cut
     finally:
         os.environ["AWS_ENDPOINT_URL"] = direct
-        await cut.stop()
+        await cut.end()
 
 
 class Host:
@@ -193,15 +233,6 @@ class Host:
                 await self.bus.stop()
 
 
-def host(setting: str, transport: str = "fast") -> contextlib.AbstractAsyncContextManager[Host]:
+def host(setting: str, transport: str = "fast") -> AbstractAsyncContextManager[Host]:
     """A host on the bus of a setting."""
     return Host(open_bus(setting, TRANSPORTS[transport][1]), transport).serving()
-
-
-def run_script(code: str, *arguments: str) -> subprocess.Popen[str]:
-    """Python code in a process of its own, which says on stdout what it wants to say."""
-    import sys
-
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True
-    )

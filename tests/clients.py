@@ -15,7 +15,8 @@ import socketio
 from functions.contract.session import COOKIE
 from tests.hosts import PATIENCE
 
-TRANSPORTS = {
+# How a client connects, as socket.io-client's option `transports`.
+WAYS = {
     "polling": ["polling"],
     "websocket": ["websocket"],
     "upgrade": ["polling", "websocket"],
@@ -79,13 +80,13 @@ class PythonClient:
         self.inbox.put(event, values)
 
     async def connect(
-        self, url: str, *, transport: str = "websocket", token: str | None = None, **options: Any
+        self, url: str, *, way: str = "websocket", token: str | None = None, **options: Any
     ) -> Self:
         if token is not None:
             # A function, because the client takes the cookie out of what it gives to a websocket,
             # and would reconnect without.
             options["headers"] = lambda: {"Cookie": f"{COOKIE}={token}"}
-        await self.sio.connect(url, transports=TRANSPORTS[transport], **options)
+        await self.sio.connect(url, transports=WAYS[way], **options)
         return self
 
     async def say(self, event: str, *values: Any) -> Any:
@@ -115,10 +116,10 @@ class JavaScriptClient:
         self.inbox = Inbox()
         self.hear = self.inbox.hear
 
-    async def connect(self, url: str, *, transport: str, token: str | None, **options: Any) -> Self:
+    async def connect(self, url: str, *, way: str, token: str | None, **options: Any) -> Self:
         if token is not None:
             options["extraHeaders"] = {"Cookie": f"{COOKIE}={token}"}
-        options |= {"transports": TRANSPORTS[transport], "reconnectionDelay": 50}
+        options |= {"transports": WAYS[way], "reconnectionDelay": 50}
         await self._node.ask(self._number, "connect", url, options)
         return self
 
@@ -130,6 +131,9 @@ class JavaScriptClient:
 
     async def transport(self) -> str:
         return str(await self._node.ask(self._number, "transport"))
+
+    async def close(self) -> None:
+        await self._node.ask(self._number, "close")
 
     async def script(self, code: str) -> Any:
         """Run JavaScript that knows the client as `socket`; return what it returns."""
@@ -193,11 +197,11 @@ async def node() -> AsyncIterator[Node]:
 
 
 class Clients:
-    """Clients of one kind and one transport, all closed at the end."""
+    """Clients of one kind that connect in one way, all closed at the end."""
 
-    def __init__(self, kind: str, transport: str, stack: AsyncExitStack) -> None:
+    def __init__(self, kind: str, way: str, stack: AsyncExitStack) -> None:
         self.kind = kind
-        self._transport = transport
+        self._way = way
         self._stack = stack
         self._node: Node | None = None
 
@@ -205,7 +209,7 @@ class Clients:
         """Return a client that is connected and, if it upgrades, has done so."""
         client = await self.begin(url, token, **options)
         await client.hear("connect")
-        if self._transport == "upgrade":
+        if self._way == "upgrade":
             await self._upgraded(client)
         return client
 
@@ -214,11 +218,11 @@ class Clients:
         if self.kind == "python":
             client = PythonClient(**options.pop("client", {}))
             self._stack.push_async_callback(client.close)
-            return await client.connect(url, transport=self._transport, token=token, **options)
+            return await client.connect(url, way=self._way, token=token, **options)
         if self._node is None:
             self._node = await self._stack.enter_async_context(node())
         script = self._node.client()
-        return await script.connect(url, transport=self._transport, token=token, **options)
+        return await script.connect(url, way=self._way, token=token, **options)
 
     async def _upgraded(self, client: Client) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -227,10 +231,10 @@ class Clients:
 
 
 @asynccontextmanager
-async def clients(kind: str = "python", transport: str = "websocket") -> AsyncIterator[Clients]:
-    """What connects clients of a kind, `python` or `javascript`, over a transport."""
+async def clients(kind: str = "python", way: str = "websocket") -> AsyncIterator[Clients]:
+    """What connects clients of a kind, `python` or `javascript`, in one of the WAYS."""
     async with AsyncExitStack() as stack:
-        yield Clients(kind, transport, stack)
+        yield Clients(kind, way, stack)
 
 
 class RawClient:

@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from functions.contract.session import Session, Sessions
-from socket_host.app import SocketHost, create_app
+from socket_host.app import TRANSPORTS, SocketHost, create_app
 from socket_host.events import Events
 from socket_host.namespace import Namespace
 from socket_host.settings import Settings
@@ -19,6 +21,9 @@ SECRET = "a-secret-for-tests-that-is-long-enough"
 ORIGIN = "https://sidepath.test"
 
 PATIENCE = 20  # seconds: a deadline that only a failure meets, also on a busy machine
+
+
+on_each_transport = pytest.mark.parametrize("transport", sorted(TRANSPORTS))
 
 
 def token(name: str = "Visitor", *, secret: str = SECRET) -> str:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from socket_host.__main__ import new_loop
 from socket_host.app import SocketHost, create_app
 from socket_host.namespace import Namespace
 from socket_host.settings import Settings
@@ -78,4 +79,5 @@ if __name__ == "__main__":
     parser.add_argument("--ping-interval", type=float, default=25.0)
     parser.add_argument("--ping-timeout", type=float, default=20.0)
     parser.add_argument("--transport", choices=["stock", "fast"], default="fast")
-    asyncio.run(main(**vars(parser.parse_args())))
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(main(**vars(parser.parse_args())))

@@ -6,34 +6,41 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.clients import TRANSPORTS, clients
-from tests.hosts import ORIGIN, PATIENCE, serving, token, url
+from tests.clients import WAYS, clients
+from tests.hosts import ORIGIN, PATIENCE, on_each_transport, serving, token, url
 
-WAYS = [(kind, transport) for kind in ("python", "javascript") for transport in TRANSPORTS]
+CASES = [(kind, way) for kind in ("python", "javascript") for way in WAYS]
 
 
-@pytest.mark.parametrize(("kind", "transport"), WAYS)
-async def test_clients_find_the_next_host(kind: str, transport: str, tmp_path: Path) -> None:
+@on_each_transport
+@pytest.mark.parametrize(("kind", "way"), CASES)
+async def test_clients_find_the_next_host(
+    kind: str, way: str, transport: str, tmp_path: Path
+) -> None:
     """A drained client reconnects by itself to the host that comes after, and misses nothing."""
-    async with clients(kind, transport) as people:
+    async with clients(kind, way) as people:
         options = {"client": {"reconnection_delay": 0.05}} if kind == "python" else {}
-        async with serving(tmp_path, drain_seconds=0.2) as host:
+        async with serving(tmp_path, transport=transport, drain_seconds=0.2) as host:
             ann = await people.connect(url(host), token("Ann"), **options)
             assert (await ann.say("message", {"id": "1", "text": "before"}))["seq"] == 1
             await host.drain()
             reason = await ann.hear("disconnect")
             assert reason not in ("io server disconnect", "server disconnect")
             assert not host.transport.connections()
-        async with serving(tmp_path, port=host.port):
+        async with serving(tmp_path, transport=transport, port=host.port):
             await ann.hear("connect")
             missed = await ann.say("history", {"after": 0})
             assert [m["text"] for m in missed["messages"]] == ["before"]
             assert (await ann.say("message", {"id": "2", "text": "after"}))["seq"] == 2
 
 
-async def test_draining_host_takes_nobody(tmp_path: Path) -> None:
+@on_each_transport
+async def test_draining_host_takes_nobody(transport: str, tmp_path: Path) -> None:
     """While it drains, a host fails its health check and tells newcomers to come again."""
-    async with serving(tmp_path, drain_seconds=60) as host, clients() as people:
+    async with (
+        serving(tmp_path, transport=transport, drain_seconds=60) as host,
+        clients() as people,
+    ):
         for name in ("Ann", "Bob", "Cat"):
             await people.connect(url(host), token(name), client={"reconnection": False})
         draining = asyncio.create_task(host.drain())
@@ -50,9 +57,13 @@ async def test_draining_host_takes_nobody(tmp_path: Path) -> None:
             await draining
 
 
-async def test_drain_ends_when_nobody_is_left(tmp_path: Path) -> None:
+@on_each_transport
+async def test_drain_ends_when_nobody_is_left(transport: str, tmp_path: Path) -> None:
     """A drain does not wait for its time when the last client goes by itself."""
-    async with serving(tmp_path, drain_seconds=600) as host, clients() as people:
+    async with (
+        serving(tmp_path, transport=transport, drain_seconds=600) as host,
+        clients() as people,
+    ):
         ann = await people.connect(url(host), token("Ann"), client={"reconnection": False})
         draining = asyncio.create_task(host.drain())
         await asyncio.sleep(0)
@@ -61,26 +72,32 @@ async def test_drain_ends_when_nobody_is_left(tmp_path: Path) -> None:
             await draining
 
 
-async def test_message_under_way_is_kept(tmp_path: Path) -> None:
+@on_each_transport
+async def test_message_under_way_is_kept(transport: str, tmp_path: Path) -> None:
     """A message and a text that came in just before the stop are in the next host's log."""
     async with clients() as people:
-        async with serving(tmp_path) as host:
+        async with serving(tmp_path, transport=transport) as host:
             ann = await people.connect(url(host), token("Ann"), client={"reconnection": False})
             await ann.tell("input-change", "half a")
             await ann.say("input-change", "half a sentence")
             await ann.tell("message", {"id": "1", "text": "last words"})
             bob = await people.connect(url(host), token("Bob"), client={"reconnection": False})
             await bob.say("typing", True)
-        async with serving(tmp_path) as host:
+        async with serving(tmp_path, transport=transport) as host:
             cat = await people.connect(url(host), token("Cat"))
             lobby = await cat.say("join", {"room": "lobby"})
             assert [m["text"] for m in lobby["messages"]] == ["last words"]
             assert lobby["text"] == "half a sentence"
 
 
-async def test_health_counts(tmp_path: Path) -> None:
+@on_each_transport
+async def test_health_counts(transport: str, tmp_path: Path) -> None:
     """The health check says how many are connected and what was refused."""
-    async with serving(tmp_path) as host, clients() as people, aiohttp.ClientSession() as http:
+    async with (
+        serving(tmp_path, transport=transport) as host,
+        clients() as people,
+        aiohttp.ClientSession() as http,
+    ):
         ann = await people.connect(url(host), token("Ann"))
         await ann.say("typing", "very much")
         stranger = {"Origin": "https://elsewhere.test"}

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from functions.contract.room_log import BATCH, MAX_ID, MAX_TEXT, PAGE
-from socket_host.app import SocketHost
+from socket_host.app import TRANSPORTS, SocketHost
 from tests.clients import PythonClient, clients, raw_client
 from tests.hosts import serving, token, url
 
 
-@pytest.fixture
-async def host(tmp_path: Path) -> AsyncIterator[SocketHost]:
-    """A host that nobody has used."""
-    async with serving(tmp_path) as running:
+@pytest.fixture(params=sorted(TRANSPORTS))
+async def host(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SocketHost]:
+    """A host that nobody has used, on each of its transports."""
+    async with serving(tmp_path, transport=request.param) as running:
         yield running
 
 

@@ -12,7 +12,9 @@ from functions.contract.session import Session
 from socket_host.event_error import EventError
 from socket_host.namespace import Namespace
 from tests.clients import clients
-from tests.hosts import PATIENCE, serving, token, url
+from tests.hosts import PATIENCE, on_each_transport, serving, token, url
+
+pytestmark = on_each_transport
 
 
 class App(Namespace):
@@ -45,9 +47,9 @@ class App(Namespace):
         return "done"
 
 
-async def test_method_answers_its_event(tmp_path: Path) -> None:
+async def test_method_answers_its_event(transport: str, tmp_path: Path) -> None:
     """A method `on_add_up` answers `add-up`, and `add_up`, plain or async, with what it returns."""
-    async with serving(tmp_path, App) as host, clients() as people:
+    async with serving(tmp_path, App, transport=transport) as host, clients() as people:
         ann = await people.connect(url(host), token("Ann"))
         assert await ann.hear("greeting") == "Ann"
         assert await ann.say("add-up", 1, 2, 3) == 6
@@ -60,9 +62,11 @@ async def test_method_answers_its_event(tmp_path: Path) -> None:
         assert host.events.refused["mood"] == 1
 
 
-async def test_bug_in_a_handler(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_bug_in_a_handler(
+    transport: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """A handler that fails is logged once, with its traceback; its client is told, and stays."""
-    async with serving(tmp_path, App) as host, clients() as people:
+    async with serving(tmp_path, App, transport=transport) as host, clients() as people:
         ann = await people.connect(url(host), token("Ann"))
         answer = await ann.say("break")
         assert "a bug" not in answer["error"]
@@ -71,9 +75,9 @@ async def test_bug_in_a_handler(tmp_path: Path, caplog: pytest.LogCaptureFixture
     assert "'break'" in record.getMessage()
 
 
-async def test_client_names_its_events_as_it_likes(tmp_path: Path) -> None:
+async def test_client_names_its_events_as_it_likes(transport: str, tmp_path: Path) -> None:
     """An event called `disconnect` or `connect` is no news of the client that sent it."""
-    async with serving(tmp_path, App) as host, clients() as people:
+    async with serving(tmp_path, App, transport=transport) as host, clients() as people:
         ann = await people.connect(url(host), token("Ann"))
         for event in ("connect", "disconnect"):
             assert "error" in await ann.say(event, {}, {})
@@ -85,9 +89,9 @@ async def test_client_names_its_events_as_it_likes(tmp_path: Path) -> None:
         assert [name for name, _ in host.events.gone] == ["Ann"]
 
 
-async def test_stop_waits_for_answers(tmp_path: Path) -> None:
+async def test_stop_waits_for_answers(transport: str, tmp_path: Path) -> None:
     """A host that stops lets the events under way come to their end."""
-    async with clients() as people, serving(tmp_path, App) as host:
+    async with clients() as people, serving(tmp_path, App, transport=transport) as host:
         ann = await people.connect(url(host), token("Ann"), client={"reconnection": False})
         await ann.tell("wait")
         await ann.say("add-up")
@@ -109,9 +113,9 @@ class Slow(App):
         return self.greeted
 
 
-async def test_events_wait_for_the_greeting(tmp_path: Path) -> None:
+async def test_events_wait_for_the_greeting(transport: str, tmp_path: Path) -> None:
     """No event is handled before `on_connect` has come to its end."""
-    async with serving(tmp_path, Slow) as host, clients() as people:
+    async with serving(tmp_path, Slow, transport=transport) as host, clients() as people:
         ann = await people.connect(url(host), token("Ann"))
         asked = asyncio.create_task(ann.say("greeted"))
         asyncio.get_running_loop().call_later(0.05, host.events.gate.set)
@@ -133,9 +137,11 @@ class Picky(App):
         raise Refused("Nor you.")
 
 
-async def test_app_refuses_clients(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_app_refuses_clients(
+    transport: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """An app says in `admit` who may not come in; who it refuses later is sent away."""
-    async with serving(tmp_path, Picky) as host, clients() as people:
+    async with serving(tmp_path, Picky, transport=transport) as host, clients() as people:
         ann = await people.begin(url(host), token("Ann"), wait=False)
         assert await ann.hear("connect_error") == {"message": "Not you.", "data": {"code": "mood"}}
         eve = await people.begin(url(host), token("Eve"), wait=False)

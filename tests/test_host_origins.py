@@ -7,7 +7,9 @@ import aiohttp
 import pytest
 
 from socket_host.app import SocketHost
-from tests.hosts import ORIGIN, serving, url
+from tests.hosts import ORIGIN, on_each_transport, serving, url
+
+pytestmark = on_each_transport
 
 OPEN = {"EIO": "4", "transport": "polling"}
 
@@ -25,19 +27,21 @@ async def get(host: SocketHost, path: str = "/socket.io/", **headers: str) -> tu
 
 @pytest.mark.parametrize("path", ["/socket.io/", "/socket.io"])
 @pytest.mark.parametrize("headers", [{"Origin": ORIGIN}, {}], ids=["page", "program"])
-async def test_own_pages_connect(path: str, headers: dict[str, str], tmp_path: Path) -> None:
+async def test_own_pages_connect(
+    path: str, headers: dict[str, str], transport: str, tmp_path: Path
+) -> None:
     """The site's pages connect, and so does what is no page, under both spellings of the path."""
-    async with serving(tmp_path) as host:
+    async with serving(tmp_path, transport=transport) as host:
         status, body = await get(host, path, **headers)
         assert status == 200
         assert body.startswith('0{"sid":')
 
 
 @pytest.mark.parametrize("path", ["/socket.io/", "/socket.io"])
-async def test_websocket_path(path: str, tmp_path: Path) -> None:
+async def test_websocket_path(path: str, transport: str, tmp_path: Path) -> None:
     """A websocket opens under both spellings of the path."""
     async with (
-        serving(tmp_path) as host,
+        serving(tmp_path, transport=transport) as host,
         aiohttp.ClientSession() as http,
         http.ws_connect(
             f"{url(host)}{path}?EIO=4&transport=websocket", headers={"Origin": ORIGIN}
@@ -64,10 +68,10 @@ FOREIGN = [
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=lambda headers: " ".join(headers.values()))
 async def test_other_pages_do_not(
-    headers: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    headers: dict[str, str], transport: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Another origin's page is refused, whatever it says of hosts; the log says what to set."""
-    async with serving(tmp_path) as host:
+    async with serving(tmp_path, transport=transport) as host:
         status, body = await get(host, **headers)
         assert status == 403
         assert ORIGIN not in body
@@ -78,9 +82,9 @@ async def test_other_pages_do_not(
     assert repr(headers["Origin"]) in record.getMessage()
 
 
-async def test_other_pages_open_no_websocket(tmp_path: Path) -> None:
+async def test_other_pages_open_no_websocket(transport: str, tmp_path: Path) -> None:
     """Browsers let any page open a websocket, so the host refuses it."""
-    async with serving(tmp_path) as host, aiohttp.ClientSession() as http:
+    async with serving(tmp_path, transport=transport) as host, aiohttp.ClientSession() as http:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await http.ws_connect(
                 f"{url(host)}/socket.io/?EIO=4&transport=websocket",
@@ -89,16 +93,18 @@ async def test_other_pages_open_no_websocket(tmp_path: Path) -> None:
         assert refused.value.status == 403
 
 
-async def test_log_of_refusals_is_bounded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_log_of_refusals_is_bounded(
+    transport: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Somebody who makes up origins does not fill the log."""
-    async with serving(tmp_path) as host:
+    async with serving(tmp_path, transport=transport) as host:
         for number in range(150):
             assert host.admission.check(f"https://{number}.test", opens=True, connections=0)
     assert len([r for r in caplog.records if r.name == "socket_host.origin"]) == 100
 
 
-async def test_other_paths_are_not_found(tmp_path: Path) -> None:
+async def test_other_paths_are_not_found(transport: str, tmp_path: Path) -> None:
     """The host serves nothing but sockets and its health."""
-    async with serving(tmp_path) as host:
+    async with serving(tmp_path, transport=transport) as host:
         for path in ("/", "/socket.iox/", "/socket.io/x", "/SOCKET.IO/"):
             assert (await get(host, path))[0] == 404

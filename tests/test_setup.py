@@ -1,6 +1,5 @@
 """`scripts/setup`, with stand-ins for Python, pip and npm that write down how they are called."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -168,4 +167,4 @@ def test_old_python(project: Project) -> None:
     """A Python that is too old is as good as none."""
     project.tool("python3", "#!/bin/sh\nexit 1\n")
     assert "Python 3.11 or later is missing" in project.run()[1]
-    assert not os.path.exists(project.root / ".venv")
+    assert not (project.root / ".venv").exists()

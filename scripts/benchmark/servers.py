@@ -39,6 +39,9 @@ def _module(name: str, *arguments: str) -> tuple[str, ...]:
 # A disconnect scans every room, and each client is one: 50,000 of them take it ten minutes.
 _STOCK_CANNOT = ("memory-churned",)
 
+# Its rate limit refuses most of what a client without pause sends.
+_GUARDED_CANNOT = ("event", "pipelined")
+
 _BARE_CANNOT = ("upgrade", "memory")  # it has no long polling, and clients cost it no memory
 
 SERVERS = {
@@ -52,6 +55,7 @@ SERVERS = {
             "this host, all checks on",
             _module("host_server", "fast", "--guarded"),
             guarded=True,
+            cannot=_GUARDED_CANNOT,
         ),
         Server(
             "fallback",

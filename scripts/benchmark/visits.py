@@ -51,8 +51,7 @@ def visits(plan: Plan) -> tuple[Visit, ...]:
 def _warm_up_traffic(plan: Plan, stage: Stage) -> None:
     # Two seconds: after that Node's compiler has made what it makes of the hot path.
     stage.grow(plan.sizes[0])
-    stage.load.tell(f"broadcast {plan.warm_up / 2} say 1")
-    stage.load.tell(f"events {plan.warm_up / 2} 1")
+    stage.load.tell(f"broadcast {plan.warm_up} say 1")
 
 
 def _traffic(plan: Plan) -> tuple[tuple[str, Step], ...]:
@@ -89,7 +88,7 @@ def _broadcast(plan: Plan, size: int, form: str, stage: Stage) -> Values:
 
 def _events(plan: Plan, name: str, at_once: int, stage: Stage) -> Values:
     stage.grow(plan.sizes[0])
-    stage.load.tell(f"events {plan.seconds / 4} {at_once}")
+    stage.load.tell(f"events {plan.warm_up / 2} {at_once}")
     cost, reply = stage.cost(f"events {plan.seconds} {at_once}")
     return {
         name: cost / max(1, reply["acks"]),
@@ -100,6 +99,7 @@ def _events(plan: Plan, name: str, at_once: int, stage: Stage) -> Values:
 
 def _paced(plan: Plan, stage: Stage) -> Values:
     stage.grow(plan.sizes[0])
+    stage.load.tell(f"paced {plan.warm_up / 2} {plan.pace}")
     cost, reply = stage.cost(f"paced {plan.seconds} {plan.pace}")
     return {
         "paced": cost / max(1, reply["acks"]),

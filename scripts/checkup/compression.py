@@ -45,10 +45,7 @@ def _compare(plain: Answer, packed: Answer) -> str:
             do="Something on the way changes bodies: see infra/template.yaml for functions at the "
             "edge, and GZipMiddleware in functions/app.py.",
         )
-    return (
-        f"{plain.path} is {len(packed.body):,} bytes by {encoding}, "
-        f"{len(plain.body):,} without."
-    )
+    return f"{plain.path} is {len(packed.body):,} bytes by {encoding}, {len(plain.body):,} without."
 
 
 def _unpacks(body: bytes) -> bool:

@@ -57,10 +57,10 @@ def _at_the_function(answer: Answer, behaviour: str) -> Failure:
     )
 
 
-def not_a_websocket(status: int) -> Failure:
+def not_a_websocket(how: str) -> Failure:
     """Return what is wrong when polling opens a session and a websocket is refused."""
     return Failure(
-        f"A websocket at /socket.io/ was answered {status} in place of 101.",
+        f"A websocket at /socket.io/ was answered {how}.",
         why="Every client stays with long polling: slower, and several times the requests.",
         do="The upgrade needs the Sec-WebSocket headers: the behaviour /socket.io/* in "
         "infra/template.yaml has the OriginRequestPolicyId AllViewer. A proxy between here and "

@@ -1,11 +1,12 @@
 """Engine.IO by hand, where a client library would hide which request was answered how."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiohttp import WSServerHandshakeError
+from aiohttp import ClientError, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
 from functions.contract.session import COOKIE
 from scripts.checkup.diagnosis import not_a_websocket, not_the_host
@@ -35,17 +36,25 @@ class Session:
         if cookie:
             headers["Cookie"] = cookie
         answer = await self.site.ask(target, "POST", headers, packet)
-        self.cookies |= {name: morsel.value for name, morsel in answer.cookies.items()}
+        self.cookies |= _values(answer)
         return answer
 
 
-async def open_session(site: Site, path: str, headers: Mapping[str, str] | None = None) -> Session:
-    """Open a session by polling; raise Failure if it is not the host that answers."""
-    answer = await site.ask(f"{path}?{POLLING}", headers=headers or {})
+@asynccontextmanager
+async def polling(
+    site: Site, path: str, headers: Mapping[str, str] | None = None
+) -> AsyncIterator[Session]:
+    """A session by polling, closed at the end; raise Failure if it is not the host that answers."""
+    answer = await site.ask(f"{path}?{POLLING}", headers=headers)
     sid = opened(answer)
     if sid is None:
         raise not_the_host(answer)
-    return Session(site, path, sid, {name: m.value for name, m in answer.cookies.items()})
+    session = Session(site, path, sid, _values(answer))
+    try:
+        yield session
+    finally:
+        with suppress(ClientError, OSError):
+            await session.post(CLOSE)
 
 
 def opened(answer: Answer) -> str | None:
@@ -70,17 +79,39 @@ async def knock(site: Site, *, cookie: str = "", auth: str = "") -> Refusal | No
     Returns None if that was granted; raises Failure if there is no websocket.
     """
     headers = {"Cookie": f"{COOKIE}={cookie}"} if cookie else {}
+    async with websocket(site, headers) as connection:
+        await connection.send_str(CONNECT + (json.dumps({"session": auth}) if auth else ""))
+        while True:
+            packet = await _receive(connection)
+            if packet.startswith(CONNECT):
+                return None
+            if packet.startswith(CONNECT_ERROR):
+                return _refusal(packet.removeprefix(CONNECT_ERROR))
+
+
+@asynccontextmanager
+async def websocket(
+    site: Site, headers: Mapping[str, str] | None = None
+) -> AsyncIterator[ClientWebSocketResponse]:
+    """A websocket on which the host has opened a session; raise Failure if there is none."""
     try:
-        async with site.websocket(WEBSOCKET, headers) as websocket:
-            await websocket.send_str(CONNECT + (json.dumps({"session": auth}) if auth else ""))
-            while True:
-                packet = await websocket.receive_str()
-                if packet.startswith(CONNECT):
-                    return None
-                if packet.startswith(CONNECT_ERROR):
-                    return _refusal(packet.removeprefix(CONNECT_ERROR))
+        async with site.websocket(WEBSOCKET, headers) as connection:
+            if not (await _receive(connection)).startswith("0{"):
+                raise not_a_websocket("by something that opens no session")
+            yield connection
     except WSServerHandshakeError as error:
-        raise not_a_websocket(error.status) from None
+        raise not_a_websocket(f"{error.status} in place of 101") from None
+
+
+async def _receive(connection: ClientWebSocketResponse) -> str:
+    message = await connection.receive()
+    if message.type is not WSMsgType.TEXT:
+        raise not_a_websocket("and closed again without a word")
+    return str(message.data)
+
+
+def _values(answer: Answer) -> dict[str, str]:
+    return {name: cookie.value for name, cookie in answer.cookies.items()}
 
 
 def _refusal(text: str) -> Refusal:

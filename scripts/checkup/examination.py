@@ -1,4 +1,4 @@
-"""An examination: checks side by side, each within a deadline, none after one it builds on fails."""
+"""An examination: checks side by side, each within a deadline, none whose ground has failed."""
 
 import asyncio
 import inspect
@@ -10,7 +10,7 @@ from aiohttp import ClientError
 from scripts.checkup.finding import FAILED, OK, SKIPPED, Failure, Finding, Skip
 from scripts.checkup.site import Site
 
-DEADLINE = 8.0  # seconds for one check: one silent answer, and a little
+GRACE = 1.0  # seconds a check has beyond the patience for one answer
 
 # A new AWS account may run ten functions at once, and other visitors want some of them.
 AT_ONCE = 6
@@ -20,7 +20,7 @@ AT_ONCE = 6
 class Check:
     """One thing that holds of a healthy site; its promise is the docstring of what examines it.
 
-    `needs` names checks whose failure leaves nothing to find out here.
+    `needs` names checks before this one whose failure leaves nothing to find out here.
     """
 
     part: str
@@ -45,7 +45,7 @@ async def examine(
         if check.name in left_out:
             return _skipped(check, "It was left out by --skip.")
         for name in check.needs:
-            if (await tasks[name]).outcome == FAILED:
+            if name in tasks and (await tasks[name]).outcome == FAILED:
                 return _skipped(check, f"It builds on {name}, which failed.")
         async with turns:
             return await _run(check, site)
@@ -62,22 +62,20 @@ def _skipped(check: Check, reason: str) -> Finding:
 
 async def _run(check: Check, site: Site) -> Finding:
     try:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(site.patience + GRACE):
             return Finding(check.part, check.name, OK, await check.examine(site))
     except Skip as skip:
         return _skipped(check, str(skip))
     except Exception as error:  # whatever a broken site makes of us, the other checks go on
-        failure = error if isinstance(error, Failure) else _broken_off(error)
-        return Finding(
-            check.part, check.name, FAILED, failure.seen, failure.why, failure.do
-        )
+        failure = error if isinstance(error, Failure) else _broken_off(error, site)
+        return Finding(check.part, check.name, FAILED, failure.seen, failure.why, failure.do)
 
 
-def _broken_off(error: Exception) -> Failure:
+def _broken_off(error: Exception, site: Site) -> Failure:
     do = "Run this again. If it stays, look at the log of the half that serves this path."
     if isinstance(error, TimeoutError):
         return Failure(
-            f"There was no answer within {DEADLINE:g} s.",
+            f"It took longer than {site.patience:g} s.",
             why="A visitor waits as long, and then sees an error.",
             do=do,
         )

@@ -19,7 +19,7 @@ _INLINE = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 
 
 async def content_security_policy(site: Site) -> str:
-    """Pages run only the site's own scripts and are framed by nobody, and no script is locked out."""
+    """Pages run the site's own scripts and no others, and are framed by nobody."""
     for answer in (site.front, await site.ask(nowhere())):
         policy = _policy(answer)
         scripts = policy.get("script-src", policy.get("default-src", ["*"]))
@@ -50,7 +50,9 @@ def _policy(answer: Answer) -> dict[str, list[str]]:
     directives = [directive.split() for directive in text.lower().split(";")]
     # A hash is not to be read in small letters; directives are.
     exact = [directive.split() for directive in text.split(";")]
-    return {low[0]: [*low[1:], *full[1:]] for low, full in zip(directives, exact, strict=True) if low}
+    return {
+        low[0]: [*low[1:], *full[1:]] for low, full in zip(directives, exact, strict=True) if low
+    }
 
 
 def _check_inline(answer: Answer, scripts: Iterable[str]) -> None:

@@ -17,6 +17,12 @@ async def page(site: Site) -> str:
     answer = site.front
     if answer.status >= 500:
         raise Failure(f"{answer.said}.", why="Visitors see an error in place of the site.", do=_LOG)
+    if location := answer.headers.get("Location"):
+        raise Failure(
+            f"GET / answered {answer.status} and leads to {location!r}.",
+            why="This is where visitors begin.",
+            do="If that is where the site is, examine that address in place of this one.",
+        )
     if answer.status != 200 or not answer.is_page:
         kind = answer.headers.get("Content-Type", "of no type")
         raise Failure(

@@ -1,6 +1,7 @@
 """The first question: does anybody answer at the address?"""
 
 import errno
+import re
 
 from aiohttp import (
     ClientConnectorCertificateError,
@@ -10,7 +11,7 @@ from aiohttp import (
     ClientSSLError,
 )
 
-from scripts.checkup.site import PATIENCE, Answer, Site
+from scripts.checkup.site import Answer, Site
 
 
 class UnreachableError(Exception):
@@ -22,7 +23,7 @@ async def reach(site: Site) -> Answer:
     try:
         return await site.ask("/")
     except TimeoutError:
-        why = f"there was no answer within {PATIENCE:g} s. A firewall may swallow it; or try again."
+        why = f"there was no answer within {site.patience:g} s. Is a firewall between?"
     except (ClientError, OSError) as error:
         why = _why(error, site)
     raise UnreachableError(f"{site.address.origin} could not be reached: {why}") from None
@@ -53,4 +54,4 @@ def _why(error: Exception, site: Site) -> str:
 
 def _reason(error: Exception) -> str:
     reason = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error)
-    return str(reason).strip().rstrip(".")
+    return re.sub(r"\[SSL: \w+\] | ?\(_ssl\.c:\d+\)", "", str(reason)).strip().rstrip(".")

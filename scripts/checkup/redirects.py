@@ -2,6 +2,8 @@
 
 import re
 
+from aiohttp import ClientError
+
 from scripts.checkup.finding import Failure, Skip
 from scripts.checkup.site import Answer, Site, nowhere
 
@@ -152,8 +154,8 @@ async def http_to_https(site: Site) -> str:
     for path in ("/", "/socket.io/"):
         try:
             answer = await site.ask(path, origin=plain)
-        except OSError:
-            continue  # nothing is there: nothing is said in the clear
+        except (ClientError, OSError):
+            return "Nobody answers plain http."
         location = answer.headers.get("Location", "")
         if answer.status not in REDIRECTS or not location.startswith(f"{site.address.origin}/"):
             raise Failure(

@@ -8,16 +8,16 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http.cookies import Morsel
-from types import MappingProxyType
+from typing import Self
 
 from aiohttp import (
-    AbstractCookieJar,
     ClientSession,
     ClientTimeout,
     ClientWebSocketResponse,
     DummyCookieJar,
     TCPConnector,
 )
+from aiohttp.abc import AbstractCookieJar
 from multidict import CIMultiDictProxy
 from yarl import URL
 
@@ -28,8 +28,6 @@ PATIENCE = 7.0
 
 MAX_BODY = 4 * 1024 * 1024  # bytes of an answer; no page or script of the site's is that large
 MAX_WORDS = 200  # characters quoted of an answer
-
-_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,9 @@ class Answer:
     def _words(self) -> str:
         text = self.text
         if self.is_page:
-            text = html.unescape(re.sub(r"<style.*?</style>|<script.*?</script>|<[^>]*>", " ", text))
+            text = html.unescape(
+                re.sub(r"<style.*?</style>|<script.*?</script>|<[^>]*>", " ", text)
+            )
         # Whatever is no letter could steer the terminal.
         line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
         return line if len(line) <= MAX_WORDS else line[:MAX_WORDS] + "…"
@@ -108,14 +108,31 @@ class Address:
 
 
 class Site:
-    """Sends requests to one site and returns its answers: no redirect followed, no cookie kept."""
+    """Sends requests to one site and returns its answers: no redirect followed, no cookie kept.
 
-    front: Answer  # the answer to a first visit to /, from which the examination begins
+    `tls` says which certificates to believe, by default the system's; `patience` is how many
+    seconds one answer may take.
+    """
 
-    def __init__(self, address: Address, http: ClientSession, tls: ssl.SSLContext | bool) -> None:
+    front: Answer  # the answer to a first visit to /, from which an examination begins
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        tls: ssl.SSLContext | bool = True,
+        patience: float = PATIENCE,
+    ) -> None:
         self.address = address
-        self._http = http
+        self.patience = patience
         self._tls = tls
+
+    async def __aenter__(self) -> Self:
+        self._http = self.client(DummyCookieJar())
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._http.close()
 
     @property
     def token(self) -> str:
@@ -127,29 +144,31 @@ class Site:
         self,
         target: str,
         method: str = "GET",
-        headers: Mapping[str, str] = _NOTHING,
+        headers: Mapping[str, str] | None = None,
         body: str | None = None,
         *,
         origin: str = "",
     ) -> Answer:
-        """Send a request, its target byte for byte as written.
+        """Send a request, its target byte for byte as written, to the site or another origin.
 
-        Raises TimeoutError after PATIENCE seconds, and what aiohttp raises when there is no answer.
+        Raises TimeoutError or aiohttp's ClientError when there is no answer.
         """
         url = URL((origin or self.address.origin) + target, encoded=True)
         async with self._http.request(
             method, url, headers=headers, data=body, allow_redirects=False
         ) as answer:
-            content = await answer.content.read(MAX_BODY)
-            while content and not answer.content.at_eof() and len(content) < MAX_BODY:
-                content += await answer.content.read(MAX_BODY - len(content))
+            content = bytearray()
+            async for chunk in answer.content.iter_any():
+                content += chunk
+                if len(content) > MAX_BODY:
+                    break
             return Answer(
-                method, target, answer.status, answer.headers, answer.cookies, content
+                method, target, answer.status, answer.headers, answer.cookies, bytes(content)
             )
 
     @asynccontextmanager
     async def websocket(
-        self, target: str, headers: Mapping[str, str] = _NOTHING
+        self, target: str, headers: Mapping[str, str] | None = None
     ) -> AsyncIterator[ClientWebSocketResponse]:
         """Open a websocket; raise aiohttp's WSServerHandshakeError where that is refused."""
         url = URL(self.address.origin + target, encoded=True)
@@ -157,26 +176,15 @@ class Site:
             yield websocket
 
     def client(self, cookies: AbstractCookieJar) -> ClientSession:
-        """Return connections of their own for a client, with cookies of its own."""
-        return _connections(self._tls, cookies)
-
-
-@asynccontextmanager
-async def visiting(address: Address, tls: ssl.SSLContext | bool = True) -> AsyncIterator[Site]:
-    """A site to examine; `tls` says which certificates to believe, by default the system's."""
-    async with _connections(tls, DummyCookieJar()) as http:
-        yield Site(address, http, tls)
-
-
-def _connections(tls: ssl.SSLContext | bool, cookies: AbstractCookieJar) -> ClientSession:
-    return ClientSession(
-        connector=TCPConnector(ssl=tls),
-        cookie_jar=cookies,
-        timeout=ClientTimeout(total=PATIENCE),
-        auto_decompress=False,  # whether an answer is compressed is one of the questions
-        skip_auto_headers=["Accept-Encoding"],
-        headers={"User-Agent": "sidepath-doctor"},
-    )
+        """Return connections for a client with cookies of its own; the caller closes them."""
+        return ClientSession(
+            connector=TCPConnector(ssl=self._tls),
+            cookie_jar=cookies,
+            timeout=ClientTimeout(total=self.patience),
+            auto_decompress=False,  # whether an answer is compressed is one of the questions
+            skip_auto_headers=["Accept-Encoding"],
+            headers={"User-Agent": "sidepath-doctor"},
+        )
 
 
 def nowhere() -> str:

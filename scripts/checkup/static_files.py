@@ -72,7 +72,7 @@ def _check_kept(file: Answer) -> None:
 
 
 async def without_cookies(site: Site) -> str:
-    """A static file sets no cookie, whatever cookie it is asked with, and is the same for all."""
+    """A static file sets no cookie, whatever cookie it is asked with."""
     path = referred(site)[0]
     for cookie in ("", f"{COOKIE}=changed", f"{COOKIE}={site.token}; other=1"):
         file = await site.ask(path, headers={"Cookie": cookie} if cookie else {})

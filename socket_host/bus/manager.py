@@ -97,13 +97,14 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
 
     async def stop(self) -> None:
         """Send what waits, within a few seconds, and leave the bus."""
-        if not self._tasks:
+        tasks, self._tasks = self._tasks, []
+        if not tasks:
             return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._outbox.empty(), FLUSH_SECONDS)
-        for task in self._tasks:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         if unsent := len(self._outbox):
             _log.error("The host stops with %d messages to other hosts unsent.", unsent)
         await self._leave()

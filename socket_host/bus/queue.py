@@ -206,4 +206,4 @@ def _name(url_or_arn: str) -> str:
 
 
 def _seen_now() -> dict[str, str]:
-    return {_SEEN: str(int(time.time()))}
+    return {_SEEN: f"{time.time():.1f}"}

@@ -41,7 +41,7 @@ from .socket_packet import (
 
 WRITTEN_FOR = {"python-socketio": "5.18.1", "python-engineio": "4.15.1"}
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _MESSAGE = "4"  # Engine.IO's packet type
 _UNKNOWN = "Invalid namespace"  # the words of the specification
 _FAILED = "The server could not accept the connection. Try again later."

@@ -19,6 +19,7 @@ function connect(client, url, options) {
 const deeds = {
   say: (socket, event, values) => socket.timeout(15_000).emitWithAck(event, ...values),
   tell: (socket, event, values) => void socket.emit(event, ...values),
+  close: (socket) => void socket.disconnect(),
   transport: (socket) => socket.io.engine.transport.name,
   script: (socket, code) => new Function("socket", code)(socket),
 };

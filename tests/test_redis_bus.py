@@ -1,0 +1,210 @@
+"""The bus through Redis and Valkey: who may use it, and what it does when the server misbehaves."""
+
+import asyncio
+import datetime
+import ipaddress
+import json
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from functions.contract.bus import encode_emit
+from socket_host.bus import redis_connection
+from socket_host.bus.redis_connection import Address, Connection
+from tests import buses
+from tests.buses import Host, Redis, until
+from tests.hosts import PATIENCE
+
+
+@pytest.fixture
+async def redis(tmp_path: Path) -> AsyncIterator[Redis]:
+    """A real server."""
+    async with buses.redis(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no host wait long for a bus that it will not reach."""
+    monkeypatch.setattr("socket_host.bus.manager.START_SECONDS", 0.5)
+    monkeypatch.setattr("socket_host.bus.manager.FLUSH_SECONDS", 0.5)
+
+
+async def hears(speaker: Host, listener: Host) -> None:
+    """Make sure that what one host emits reaches the other's clients."""
+    client = await listener.client()
+    await speaker.sio.emit("news", "hello")
+    assert await client.hear("news") == "hello"
+
+
+async def test_password_lets_in(tmp_path: Path) -> None:
+    """A host logs in with the password, and the name if there is one, of its setting."""
+    user = ["--user", "host", "on", ">s3cret/", "~*", "&*", "+@all"]
+    async with buses.redis(tmp_path, "--requirepass", "s3cret", *user) as redis:
+        for login in (":s3cret", "host:s3cret%2F"):
+            setting = f"valkey://{login}@127.0.0.1:{redis.port}/0"
+            async with buses.host(setting) as one, buses.host(setting) as other:
+                await hears(one, other)
+
+
+@pytest.mark.parametrize(("login", "words"), [("", "NOAUTH"), (":wrong@", "WRONGPASS")])
+async def test_refused_login_is_told_of(tmp_path: Path, login: str, words: str) -> None:
+    """A host that is not let in is degraded, and says what the server said."""
+    async with (
+        buses.redis(tmp_path, "--requirepass", "s3cret") as redis,
+        buses.host(f"redis://{login}127.0.0.1:{redis.port}") as host,
+    ):
+        await host.sio.emit("news")
+        await until(lambda: host.bus.health().get("why", "").count(words) == 2)
+
+
+async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With rediss:// the server must have a certificate that this machine trusts."""
+    certificate, key = make_certificate(tmp_path)
+    files = ["--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
+    trust = ["--tls-ca-cert-file", str(certificate), "--tls-auth-clients", "no"]
+    redis = Redis(tmp_path)
+    redis._options += ["--tls-port", str(redis.port), "--port", "0", *files, *trust]
+    await redis.start()
+    setting = f"rediss://127.0.0.1:{redis.port}"
+    try:
+        async with buses.host(setting) as host:
+            assert "certificate verify failed" in host.bus.health()["why"]
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        async with buses.host(setting) as one, buses.host(setting) as other:
+            await hears(one, other)
+    finally:
+        await redis.stop()
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that vouches for itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sidepath test")])
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "certificate.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return folder / "certificate.pem", folder / "key.pem"
+
+
+async def test_server_of_another_kind_is_told_of() -> None:
+    """What listens at the address and is no Redis is named as such."""
+
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, buses.host(f"redis://127.0.0.1:{port}") as host:
+        assert "no Redis" in host.bus.health()["why"]
+
+
+async def test_silent_server_is_noticed(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that keeps its connections but answers nothing counts as away, until it answers."""
+    monkeypatch.setattr(redis_connection, "_ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(redis_connection, "_SILENCE_SECONDS", 0.1)
+    async with buses.host(redis.setting) as one, buses.host(redis.setting) as other:
+        client = await other.client()
+        redis.signal(signal.SIGSTOP)
+        await one.sio.emit("news", "late")
+        await until(lambda: one.bus.health().get("why", "").count("did not answer") == 2)
+        redis.signal(signal.SIGCONT)
+        assert await client.hear("news") == "late"
+        await until(lambda: other.bus.health()["status"] == "ok")
+
+
+async def test_hosts_wait_for_each_other(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first host that is back after an outage does not speak before the others listen."""
+    async with buses.host(redis.setting) as one, buses.host(redis.setting) as other:
+        client = await other.client()
+        await one.sio.emit("news", "before")
+        await client.hear("news")
+        monkeypatch.setattr(other.bus._incoming, "pause", lambda: asyncio.sleep(0.5))
+        await redis.stop()
+        await one.sio.emit("news", "meanwhile")
+        await redis.start()
+        assert await client.hear("news") == "meanwhile"
+
+
+async def test_slow_host_misses_nothing(redis: Redis) -> None:
+    """A host that is busy with one message reads on when it is done, and has bounded memory."""
+    async with buses.host(redis.setting) as one, buses.host(redis.setting) as other:
+        leaves, stays = [await other.client() for _ in "ab"]
+        goodbye = asyncio.Event()
+
+        async def disconnect(*_: Any) -> None:
+            await goodbye.wait()
+
+        other.sio.on("disconnect", disconnect)
+        await one.sio.disconnect(other.sids[0])
+        many = 5_000
+        for number in range(many):
+            await one.sio.emit("news", number)
+            if number % 100 == 0:
+                await asyncio.sleep(0)
+        await until(lambda: one.bus.health()["waiting"] == 0)
+        await until(lambda: other.bus._listener._paused)
+        goodbye.set()
+        assert [await stays.hear("news") for _ in range(many)] == list(range(many))
+        await leaves.hear("disconnect")
+
+
+async def test_messages_of_other_programs(redis: Redis) -> None:
+    """What python-socketio's managers publish is understood; what is no message is ignored."""
+    async with buses.host(redis.setting) as host:
+        client = await host.client()
+        program = await Connection.open(Address.parse(redis.setting))
+        theirs = json.loads(encode_emit("news", "theirs", room="lobby", sender="them"))
+        del theirs["message_id"]
+        nonsense = [b"\xff", b"[1]", b"{}", b'{"message_id":1}', b'{"message_id":"x"}', b"null"]
+        again = encode_emit("news", "again", sender="page").encode()
+        await program.publish("socketio", [*nonsense, json.dumps(theirs).encode(), again, again])
+        assert await client.hear("news") == "theirs"
+        assert await client.hear("news") == "again"
+        await until(lambda: host.bus.health()["duplicates"] == 1)
+        program.close()
+
+
+def test_it_runs_on_uvloop(tmp_path: Path) -> None:
+    """The event loop that the host uses where it can has transports of its own kind."""
+
+    async def outage() -> None:
+        async with buses.redis(tmp_path) as redis:
+            setting = redis.setting
+            async with buses.host(setting) as one, buses.host(setting) as other:
+                await hears(one, other)
+                await redis.stop()
+                await one.sio.emit("late")
+                await redis.start()
+                await hears(other, one)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(outage(), 2 * PATIENCE))

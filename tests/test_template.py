@@ -1,0 +1,219 @@
+"""infra/template.yaml says what CloudFront, API Gateway and Lambda accept, and nothing dangling."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from samtranslator.public.translator import ManagedPolicyLoader
+from samtranslator.translator.transform import transform
+
+from scripts.policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES
+from scripts.template import Template, load
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "infra/template.yaml"
+CFN_LINT = str(Path(sys.executable).parent / "cfn-lint")
+
+EVERY_METHOD = {"GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE"}
+
+CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
+CACHING_OPTIMIZED = "658327ea-f89d-4fab-a63d-7e88639e58f6"
+ALL_VIEWER = "216adef6-5c7f-47e4-b989-5492eafa07d3"
+EXCEPT_HOST = "b689b0a8-53d0-40ab-baf2-68738e2966ac"
+
+
+@pytest.fixture(scope="module")
+def translated() -> dict[str, Any]:
+    """The template as CloudFormation sees it, after the SAM transform."""
+
+    class Policies(ManagedPolicyLoader):
+        def load(self) -> dict[str, str]:
+            return {}
+
+    source = load(SOURCE.read_text())
+    # The translator takes code that has been packaged already.
+    source["Resources"]["Pages"]["Properties"]["CodeUri"] = "s3://bucket/key"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        result: dict[str, Any] = transform(source, {}, Policies(boto3.client("iam")))
+    return result
+
+
+def resource(template: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The properties of the one resource of a kind."""
+    (found,) = [r for r in template["Resources"].values() if r["Type"] == kind]
+    properties: dict[str, Any] = found["Properties"]
+    return properties
+
+
+def distribution(template: dict[str, Any]) -> dict[str, Any]:
+    config: dict[str, Any] = resource(template, "AWS::CloudFront::Distribution")[
+        "DistributionConfig"
+    ]
+    return config
+
+
+def behaviours(template: dict[str, Any]) -> list[dict[str, Any]]:
+    config = distribution(template)
+    return [*config["CacheBehaviors"], {"PathPattern": "*"} | config["DefaultCacheBehavior"]]
+
+
+def references(value: Any) -> Iterator[str]:
+    """Every name that a piece of a template refers to."""
+    match value:
+        case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]} | {"Fn::GetAtt": str(name)}:
+            yield name.split(".")[0]
+        case {"Fn::Sub": [str(text), dict(own)]}:
+            yield from references(own)
+            yield from set(references({"Fn::Sub": text})) - own.keys()
+        case {"Fn::Sub": str(text)}:
+            yield from (name.split(".")[0] for name in re.findall(r"\${([\w.:]+)}", text))
+        case dict():
+            for inner in value.values():
+                yield from references(inner)
+        case list():
+            for inner in value:
+                yield from references(inner)
+
+
+def run(*command: str) -> str:
+    environ = {**os.environ, "SAM_CLI_TELEMETRY": "0"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environ)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_sam_validate() -> None:
+    """SAM finds the template by samconfig.toml, and nothing wrong in it."""
+    path = f"{ROOT / '.venv-sam/bin'}{os.pathsep}{os.environ['PATH']}"
+    sam = shutil.which("sam", path=path)
+    assert sam, (
+        "sam is missing. Make it with: python3 -m venv .venv-sam && "
+        ".venv-sam/bin/pip install aws-sam-cli==1.170.0"
+    )
+    assert "is a valid SAM Template" in run(sam, "validate", "--lint", "--region", "us-east-1")
+
+
+def test_lint_source() -> None:
+    """cfn-lint has nothing to say of the template as it is written."""
+    run(CFN_LINT, str(SOURCE))
+
+
+def test_lint_translated(translated: dict[str, Any], tmp_path: Path) -> None:
+    """cfn-lint has nothing to say of the template as CloudFormation sees it."""
+    file = tmp_path / "translated.json"
+    file.write_text(json.dumps(translated))
+    run(CFN_LINT, str(file))
+
+
+def test_behaviours_in_order(translated: dict[str, Any]) -> None:
+    """The path rewrite: both spellings of the socket path first, static files, then all pages."""
+    assert [(b["PathPattern"], b["TargetOriginId"]) for b in behaviours(translated)] == [
+        ("/socket.io", "socket-host"),
+        ("/socket.io/*", "socket-host"),
+        ("/static/*", "function"),
+        ("*", "function"),
+    ]
+
+
+def test_origins_exist(translated: dict[str, Any]) -> None:
+    """Every behaviour leads to an origin that the distribution has, and no origin is idle."""
+    origins = [origin["Id"] for origin in distribution(translated)["Origins"]]
+    assert {b["TargetOriginId"] for b in behaviours(translated)} == set(origins)
+    assert len(origins) == len(set(origins))
+
+
+def test_methods_and_policies(translated: dict[str, Any]) -> None:
+    """Sockets and pages get all methods uncached, cookies and query; static files are cached."""
+    socket, sockets, static, pages = behaviours(translated)
+    for behaviour in (socket, sockets):
+        assert set(behaviour["AllowedMethods"]) == EVERY_METHOD
+        assert behaviour["CachePolicyId"] == CACHING_DISABLED
+        assert behaviour["OriginRequestPolicyId"] == ALL_VIEWER
+        assert behaviour["Compress"] is False
+    assert set(static["AllowedMethods"]) == {"GET", "HEAD"}
+    assert static["CachePolicyId"] == CACHING_OPTIMIZED
+    assert "OriginRequestPolicyId" not in static
+    assert set(pages["AllowedMethods"]) == EVERY_METHOD
+    assert pages["CachePolicyId"] == CACHING_DISABLED
+    assert pages["OriginRequestPolicyId"] == EXCEPT_HOST
+
+
+def test_policy_ids_have_their_names() -> None:
+    """The name written beside a policy's id, here and in the local edge's table, is the same."""
+    table = (ROOT / "scripts/policies.py").read_text()
+    known = {id_: name for name, id_ in re.findall(r'# (\S+)\n    "([0-9a-f-]{36})"', table)}
+    assert known.keys() == CACHE_POLICIES.keys() | ORIGIN_REQUEST_POLICIES.keys()
+    written = re.findall(r"PolicyId: (\S+) # (\S+)", SOURCE.read_text())
+    assert len(written) == 7
+    assert all(known[id_] == name for id_, name in written)
+
+
+def test_https_only(translated: dict[str, Any]) -> None:
+    """Viewers are redirected to https, and origins are spoken to by nothing else."""
+    for behaviour in behaviours(translated):
+        assert behaviour["ViewerProtocolPolicy"] == "redirect-to-https"
+    for origin in distribution(translated)["Origins"]:
+        assert origin["CustomOriginConfig"]["OriginProtocolPolicy"] == "https-only"
+
+
+def test_long_polls_fit() -> None:
+    """The edge waits for the host longer than the host's pings are apart, 25 seconds."""
+    assert Template.read(SOURCE).read_timeouts["socket-host"] >= 60
+
+
+def test_function_fits_the_api(translated: dict[str, Any]) -> None:
+    """One route takes everything to the function, which ends before the API stops waiting."""
+    api = resource(translated, "AWS::ApiGatewayV2::Api")
+    assert list(api["Body"]["paths"]) == ["$default"]
+    integration = api["Body"]["paths"]["$default"]["x-amazon-apigateway-any-method"]
+    assert integration["x-amazon-apigateway-integration"]["payloadFormatVersion"] == "2.0"
+    function = resource(translated, "AWS::Lambda::Function")
+    assert function["Timeout"] < 30
+    assert (function["Runtime"], function["Architectures"]) == ("python3.13", ["arm64"])
+
+
+def test_function_settings(translated: dict[str, Any]) -> None:
+    """The function gets every setting it asks for, and a secret that is not the sample."""
+    variables = resource(translated, "AWS::Lambda::Function")["Environment"]["Variables"]
+    assert set(variables) == {"STAGE", "SESSION_SECRET", "ROOM_LOG"}
+    assert variables["STAGE"] == "production"
+    assert variables["SESSION_SECRET"] == {"Fn::Sub": "{{resolve:secretsmanager:${SessionSecret}}}"}
+    made = resource(translated, "AWS::SecretsManager::Secret")["GenerateSecretString"]
+    assert made["PasswordLength"] >= 32
+
+
+def test_zip_keeps_the_package() -> None:
+    """The zip holds the folder functions itself, so the handler has the name it has here."""
+    pages = load(SOURCE.read_text())["Resources"]["Pages"]
+    assert pages["Metadata"]["BuildProperties"] == {
+        "ParentPackageMode": "explicit",
+        "ParentPackages": "functions",
+    }
+    assert pages["Properties"]["CodeUri"] == "../functions"
+    module, _, name = pages["Properties"]["Handler"].rpartition(".")
+    assert (module, name) == ("functions.app", "handler")
+
+
+def test_references_resolve(translated: dict[str, Any]) -> None:
+    """Whatever is referred to is there."""
+    known = {*translated["Resources"], *translated.get("Parameters", {})}
+    unknown = {name for name in references(translated) if "::" not in name} - known
+    assert unknown == set()
+
+
+def test_every_resource_is_explained() -> None:
+    """Each resource has a comment above it that says what it is for."""
+    lines = SOURCE.read_text().splitlines()
+    start, end = lines.index("Resources:"), lines.index("Outputs:")
+    for number in range(start + 1, end):
+        if re.fullmatch(r"  \w+:", lines[number]):
+            assert lines[number - 1].startswith("  #"), lines[number]
