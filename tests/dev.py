@@ -129,8 +129,8 @@ async def running(root: Path, *options: str) -> AsyncIterator[Dev]:
         yield dev
 
 
-# Settings of the tests' own, which conftest.py makes for the halves in this process.
-_DOORS = ("STAGE", "SESSION_SECRET", "ROOM_LOG")
+# Settings that conftest.py makes for the halves in this process; and people let Python compile.
+_DOORS = ("STAGE", "SESSION_SECRET", "ROOM_LOG", "PYTHONDONTWRITEBYTECODE")
 
 
 def descendants(pid: int) -> dict[int, str]:

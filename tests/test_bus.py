@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,7 +12,14 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from socketio.async_pubsub_manager import AsyncPubSubManager
 
-from functions.contract.bus import MAX_BYTES, BusMessageError, encode_emit
+from functions.contract.bus import (
+    MAX_BYTES,
+    BusMessageError,
+    Topic,
+    encode,
+    encode_emit,
+    loopback_token,
+)
 
 
 class QueueManager(AsyncPubSubManager):  # type: ignore[misc] - python-socketio has no types
@@ -45,8 +53,9 @@ async def test_managers_understand_it() -> None:
         await client.connect(str(host.make_url("/")), transports=["websocket"])
         client.client.on("news", heard.put)
         manager.bus.put_nowait(encode_emit("news", "elsewhere", room="garden", sender="page"))
-        manager.bus.put_nowait(encode_emit("news", {"a": ["é", 1]}, room="lobby", sender="page"))
-        assert await asyncio.wait_for(heard.get(), 10) == {"a": ["é", 1]}
+        for data in ({"a": ["é", 1]}, ["one argument"], [1, 2], "\ud800\uffff\0"):
+            manager.bus.put_nowait(encode_emit("news", data, room="lobby", sender="page"))
+            assert await asyncio.wait_for(heard.get(), 10) == data
         manager.bus.put_nowait(encode_emit("news", "to all", sender="page"))
         assert await asyncio.wait_for(heard.get(), 10) == "to all"
     manager.thread.cancel()
@@ -59,10 +68,48 @@ def test_data_that_is_no_json_is_refused(data: object) -> None:
         encode_emit("news", data, sender="page")
 
 
+def test_every_character_can_be_sent() -> None:
+    """SQS takes what XML can hold; all else stands escaped in the message."""
+    for text in ("\0\x08\x1f", "\ud800", "\ufffe\uffff", "\t\n é \U0001f98a"):
+        sent = encode_emit("news", text, sender="page")
+        assert not re.search("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", sent)
+        assert json.loads(sent)["data"] == [text]
+
+
+def test_text_is_not_blown_up() -> None:
+    """What is not ASCII takes the bytes it has in UTF-8, so that a full message still fits."""
+    assert len(encode_emit("news", "ж" * 100_000, sender="page").encode()) < MAX_BYTES
+
+
+def test_id_comes_first() -> None:
+    """A host knows its own messages by how they begin."""
+    message = {"method": "close_room", "host_id": "other"}
+    assert encode(message, "me:7").startswith('{"message_id":"me:7","method":')
+
+
+def test_topic_is_known_by_its_arn() -> None:
+    """The ARN says where the topic and its queues are."""
+    topic = Topic.parse("sns:arn:aws-cn:sns:cn-north-1:123456789012:sidepath-Bus_1.fifo")
+    assert topic == Topic(
+        arn="arn:aws-cn:sns:cn-north-1:123456789012:sidepath-Bus_1.fifo",
+        partition="aws-cn",
+        region="cn-north-1",
+        account="123456789012",
+        name="sidepath-Bus_1",
+    )
+
+
+def test_loopback_token_keeps_the_secret() -> None:
+    """Each secret has its token, which does not tell it."""
+    one, other = loopback_token("a" * 32), loopback_token("b" * 32)
+    assert one != other
+    assert "a" * 32 not in one
+
+
 def test_too_large_message_is_refused() -> None:
     """The limit of the bus is met with a sentence, not with AWS's error."""
     room = len(encode_emit("news", "", sender="page"))
     text = encode_emit("news", "x" * (MAX_BYTES - room), sender="page")
-    assert len(json.loads(text)["data"]) == MAX_BYTES - room
+    assert len(json.loads(text)["data"][0]) == MAX_BYTES - room
     with pytest.raises(BusMessageError, match=str(MAX_BYTES)):
         encode_emit("news", "x" * (MAX_BYTES - room + 1), sender="page")

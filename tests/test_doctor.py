@@ -12,7 +12,7 @@ import sqlite3
 import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import replace
@@ -24,6 +24,7 @@ import aiohttp
 import pytest
 import yaml
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -31,8 +32,8 @@ from cryptography.x509.oid import NameOID
 
 from functions.app import handler
 from functions.contract.session import SAMPLE_SECRET
-from scripts.checkup import examination, stickiness
-from scripts.checkup.checks import CHECKS, FILES, PAGES, REDIRECTS, SOCKETS, WHO
+from scripts.checkup import examination, sockets, stickiness
+from scripts.checkup.checks import CHECKS, FILES, PAGES, REDIRECTS, SOCKETS, TALK, WHO
 from scripts.checkup.examination import Check, examine
 from scripts.checkup.finding import FAILED, OK, SKIPPED, Failure, Finding
 from scripts.checkup.reach import UnreachableError, reach
@@ -44,6 +45,9 @@ from scripts.origins import FunctionOrigin
 from scripts.proxy import Proxy
 from scripts.refusal import RefusedError
 from scripts.template import FUNCTION, SOCKET_HOST, Template, load
+from socket_host import namespace
+from socket_host.events import Events
+from socket_host.namespace import Namespace
 from tests.development import start_development
 from tests.edges import PATIENCE, ROOT, TEMPLATE, RunningEdge, running
 from tests.hosts import serving, url
@@ -102,6 +106,7 @@ async def site(
     change: Change = lambda path, result: result,
     hosts: int = 1,
     websockets: bool = True,
+    events: type[Namespace] = Events,
     **settings: Any,
 ) -> AsyncIterator[RunningEdge]:
     """A healthy site, but for what is given: pages, hosts and the edge in front of them."""
@@ -114,7 +119,7 @@ async def site(
         edge = await stack.enter_async_context(running(template, origins))
         settings = {"session_secret": SAMPLE_SECRET, "origins": (edge.url,)} | settings
         for _ in range(hosts):
-            host = await stack.enter_async_context(serving(folder, **settings))
+            host = await stack.enter_async_context(serving(folder, events, **settings))
             balancer.addresses.append(url(host))
         yield edge
 
@@ -171,18 +176,21 @@ class Findings:
         return f"{finding.seen} {finding.why} {finding.do}"
 
 
-async def examined(address: str | Address, *parts: str, tls: Any = True) -> Findings:
+async def examined(
+    address: str | Address, *parts: str, tls: Any = True, patience: float = PATIENCE
+) -> Findings:
     """Examine a site, wholly or in parts."""
     address = Address.parse(address) if isinstance(address, str) else address
-    async with Site(address, tls=tls, patience=PATIENCE) as visited:
-        visited.front = await reach(visited)
+    async with Site(address, tls=tls, patience=patience) as visited:
+        await reach(visited)
         checks = [check for check in CHECKS if not parts or check.part in parts]
         return Findings(await examine(visited, checks))
 
 
-async def test_healthy(tmp_path: Path) -> None:
+@pytest.mark.parametrize("transport", ["fast", "stock"])
+async def test_healthy(tmp_path: Path, transport: str) -> None:
     """Of a healthy site all is ok but what only https can have; and nothing stays behind there."""
-    async with site(tmp_path) as edge:
+    async with site(tmp_path, transport=transport) as edge:
         findings = await examined(edge.url)
         await everybody_gone(edge)
     assert findings.failed == set()
@@ -326,6 +334,14 @@ async def test_files_not_compressed(tmp_path: Path) -> None:
     assert findings.failed == {"files-compressed"}
 
 
+async def test_no_forms(tmp_path: Path) -> None:
+    """A default behaviour that lists no POST is named."""
+    async with site(tmp_path, template=behaving("*", AllowedMethods=["GET", "HEAD"])) as edge:
+        findings = await examined(edge.url)
+    assert findings.failed == {"post-kept"}
+    assert "DefaultCacheBehavior" in findings.words("post-kept")
+
+
 async def test_no_websockets(tmp_path: Path) -> None:
     """Where no websocket gets through, what can only poll is examined all the same."""
     async with site(tmp_path, websockets=False) as edge:
@@ -415,6 +431,98 @@ async def test_sticky(tmp_path: Path) -> None:
             assert await stickiness.sticky(visited)
 
 
+class Silent(Events):
+    """Events of which one is never answered, and one tells nobody."""
+
+    async def on_history(self, sid: str, data: Any) -> Any:
+        await asyncio.Event().wait()
+
+    async def on_typing(self, sid: str, typing: Any) -> Any:
+        return {}
+
+
+async def test_events_unanswered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event without an ack, and one that others do not hear, are found out."""
+    monkeypatch.setattr(namespace, "_SETTLE_SECONDS", 0.1)
+    async with site(tmp_path, events=Silent) as edge:
+        findings = await examined(edge.url, TALK, patience=2)
+    assert findings.failed == {"by-polling", "by-websocket", "by-upgrade", "others-hear"}
+    assert "The event history got no ack" in findings.words("by-polling")
+    assert "4 heard nothing" in findings.words("others-hear")
+
+
+async def test_events_of_ones_own(tmp_path: Path) -> None:
+    """A site whose events are others than the example's is healthy: an ack is an ack."""
+    async with site(tmp_path, events=Namespace) as edge:
+        findings = await examined(edge.url)
+    assert findings.failed == set()
+    assert "others-hear" in findings.with_outcome(SKIPPED)
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def answering(handler: Handler, *, patience: float = PATIENCE) -> AsyncIterator[Site]:
+    """A site where everything is answered by one handler."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)
+    async with TestServer(app, host="127.0.0.1") as server:
+        async with Site(Address.parse(str(server.make_url("/"))), patience=patience) as visited:
+            yield visited
+
+
+async def test_session_out_of_a_cache() -> None:
+    """Two clients that get the same session have it from a cache, which is found out."""
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(text='0{"sid":"always-the-same"}')
+
+    async with answering(handler) as visited:
+        with pytest.raises(Failure, match="gave two clients the same session"):
+            await sockets.with_slash(visited)
+
+
+@pytest.mark.parametrize("text", ["<h1>Welcome</h1>", "0{", '0{"sid":7', "0[]"])
+async def test_no_socket_host(text: str) -> None:
+    """Whatever else answers at the socket path is not taken for a socket host."""
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(text=text)
+
+    async with answering(handler) as visited:
+        with pytest.raises(Failure, match="not how a socket host opens a session"):
+            await sockets.with_slash(visited)
+
+
+async def test_websocket_that_hangs_up() -> None:
+    """A websocket that is closed at once is no session."""
+
+    async def handler(request: web.Request) -> web.WebSocketResponse:
+        websocket = web.WebSocketResponse()
+        await websocket.prepare(request)
+        await websocket.close()
+        return websocket
+
+    async with answering(handler) as visited:
+        with pytest.raises(Failure, match="closed again without a word"):
+            await sockets.websocket(visited)
+        with pytest.raises(Failure, match="A websocket opened at /"):
+            await sockets.websocket_elsewhere(visited)
+
+
+async def test_websocket_left_hanging() -> None:
+    """An upgrade at a wrong path that nobody ever answers is found out."""
+
+    async def handler(request: web.Request) -> web.Response:
+        await asyncio.sleep(PATIENCE)
+        return web.Response()
+
+    async with answering(handler, patience=0.2) as visited:
+        with pytest.raises(Failure, match="got no answer"):
+            await sockets.websocket_elsewhere(visited)
+
+
 # The function.
 
 
@@ -461,6 +569,39 @@ async def test_redirect_to_the_functions_host(tmp_path: Path) -> None:
     assert "which is more than a path" in findings.words("trailing-slash")
 
 
+async def test_redirect_that_forgets_the_form(tmp_path: Path) -> None:
+    """A redirect that makes a GET of a POST is found out."""
+
+    def change(path: str, result: Result) -> Result:
+        return result | {"statusCode": 302} if result["statusCode"] == 308 else result
+
+    async with site(tmp_path, change=change) as edge:
+        findings = await examined(edge.url, REDIRECTS)
+    assert findings.failed == {"trailing-slash", "post-kept"}
+
+
+async def test_missing_page_that_is_none(tmp_path: Path) -> None:
+    """An error page that says 200 is found out."""
+
+    def change(path: str, result: Result) -> Result:
+        return result | {"statusCode": 200} if result["statusCode"] == 404 else result
+
+    async with site(tmp_path, change=change) as edge:
+        findings = await examined(edge.url, PAGES)
+    assert findings.failed == {"not-found"}
+
+
+async def test_static_files_with_cookies(tmp_path: Path) -> None:
+    """A static file that sets a cookie, which a cache would hand to everybody, is found out."""
+
+    def change(path: str, result: Result) -> Result:
+        return result | {"cookies": ["a=1"]} if path.startswith("/static/") else result
+
+    async with site(tmp_path, change=change) as edge:
+        findings = await examined(edge.url, PAGES, FILES)
+    assert findings.failed == {"files-cookieless"}
+
+
 @pytest.mark.parametrize("location", ["//evil.example", "/\\evil.example", "/\t/evil.example"])
 async def test_open_redirect(tmp_path: Path, location: str) -> None:
     """A Location that a browser takes for another site is found out, however it is written."""
@@ -494,18 +635,25 @@ async def test_no_security_headers(tmp_path: Path) -> None:
     assert "functions/headers.py" in findings.words("nosniff")
 
 
-async def test_policy_of_another_version(tmp_path: Path) -> None:
-    """A policy that forbids the page's own inline script is found out."""
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        ("default-src 'self'; frame-ancestors 'none'", "inline script that its own policy forbids"),
+        ("script-src 'self' 'unsafe-inline'; frame-ancestors 'none'", "from 'unsafe-inline'"),
+        ("default-src 'none'", "may be framed by any site"),
+    ],
+)
+async def test_another_policy(tmp_path: Path, policy: str, words: str) -> None:
+    """A policy that forbids the page's own script, any that is too loose, is found out."""
 
     def change(path: str, result: Result) -> Result:
-        policy = "default-src 'self'; frame-ancestors 'none'"
         result["headers"]["content-security-policy"] = policy
         return result
 
     async with site(tmp_path, change=change) as edge:
         findings = await examined(edge.url, PAGES)
     assert findings.failed == {"csp"}
-    assert "an inline script that its own policy forbids" in findings.words("csp")
+    assert words in findings.words("csp")
 
 
 async def test_pages_cached(tmp_path: Path) -> None:
@@ -612,11 +760,12 @@ async def test_https(tmp_path: Path) -> None:
 
 
 async def test_https_that_gives_its_session_away(tmp_path: Path) -> None:
-    """A cookie that is not Secure, and a plain door that stays open, are found out."""
-    async with site(tmp_path) as edge, https(tmp_path, edge.port) as (port, trust):
+    """A cookie that is not Secure, no HSTS, and a plain door that stays open, are found out."""
+    change = drop("strict-transport-security")
+    async with site(tmp_path, change=change) as edge, https(tmp_path, edge.port) as (port, trust):
         address = replace(Address.parse(f"https://localhost:{port}"), plain=edge.url)
         findings = await examined(address, PAGES, REDIRECTS, tls=trust)
-    assert findings.failed == {"session-cookie", "https"}
+    assert findings.failed == {"session-cookie", "https", "hsts"}
     assert "is not Secure." in findings.words("session-cookie")
     assert "redirect-to-https" in findings.words("https")
 

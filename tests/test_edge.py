@@ -2,12 +2,16 @@
 
 import asyncio
 import socket
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scripts.function import Function
 from scripts.origin_request import MAX_BODY
+from scripts.origins import FunctionOrigin
+from scripts.template import FUNCTION, SOCKET_HOST
 from tests.edges import (
     PATIENCE,
     Recorder,
@@ -23,6 +27,7 @@ from tests.edges import (
 
 POSTING = "AllowedMethods: [GET, HEAD, OPTIONS, PUT, PATCH, POST, DELETE]"
 ALL_VIEWER = "216adef6-5c7f-47e4-b989-5492eafa07d3 # AllViewer\n            Compress"
+EXCEPT_HOST = "b689b0a8-53d0-40ab-baf2-68738e2966ac"
 CORS_ONLY = "59781a5b-3903-41f3-afcb-af62929ccde1\n            Compress"
 
 
@@ -98,6 +103,21 @@ async def test_template_replaced_while_running() -> None:
         assert (await edge.get("/live/")).endswith("pages")
         edge.edge.template = changed(("PathPattern: /socket.io/*", "PathPattern: /live/*"))
         assert (await edge.get("/live/")).endswith("host")
+
+
+async def test_template_that_forwards_host_to_the_function() -> None:
+    """An HTTP API refuses a name that is not its own: so a policy that sends one fails here too."""
+
+    class Unused:
+        async def invoke(self, event: object) -> object:
+            raise AssertionError("the function was asked")
+
+    origins = {FUNCTION: FunctionOrigin(cast(Function, Unused())), SOCKET_HOST: Recorder("host")}
+    template = changed((EXCEPT_HOST, ALL_VIEWER.partition(" ")[0]))
+    async with running(template, origins) as edge:
+        answer = await edge.get("/")
+        assert status(answer) == 403
+        assert "AllViewerExceptHostHeader" in answer
 
 
 VIEWER = ("Cookie: a=1", "X-Own: 1", "User-Agent: Browser", "X-Forwarded-For: 192.0.2.4")

@@ -206,6 +206,14 @@ async def test_save_loses_no_request(workshop: Workshop, tmp_path: Path) -> None
     await eventually(lambda: not alive(old))
 
 
+async def test_save_while_idle(workshop: Workshop) -> None:
+    """A request that comes in the moment of a save is answered, and by the new code."""
+    await workshop.call()
+    workshop.save("def handler(event, context):\n    return 'new'")
+    workshop.function.start()
+    assert await workshop.call() == "new"
+
+
 async def test_many_saves(workshop: Workshop) -> None:
     """Saves in a row leave one process, and requests in between are answered."""
     calls = []

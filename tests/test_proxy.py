@@ -94,6 +94,18 @@ async def test_target_is_not_tidied(target: str) -> None:
         assert f"GET {target}?a\n" in await edge.get(f"{target}?a")
 
 
+async def test_compressed_answer_is_passed_as_it_is() -> None:
+    """An answer is not unpacked on the way."""
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=b"not even gzip", headers={"Content-Encoding": "gzip"})
+
+    async with host(handler) as (edge, _):
+        answer = await edge.get("/socket.io/", "Accept-Encoding: gzip")
+        assert "Content-Encoding: gzip\r\n" in answer
+        assert answer.endswith("not even gzip")
+
+
 async def test_status_without_a_body() -> None:
     """HEAD and 304 answers stay without a body, and keep what they say about its length."""
 
@@ -264,6 +276,14 @@ class Conversation:
         self.close_codes.append(ws.close_code)
         return ws
 
+    async def listen(self, request: web.Request) -> web.WebSocketResponse:
+        """A websocket at the host that says nothing."""
+        ws = web.WebSocketResponse()
+        await ws.prepare(request)
+        async for message in ws:
+            self.heard.append(message.data)
+        return ws
+
 
 @asynccontextmanager
 async def websocket(
@@ -323,6 +343,23 @@ async def test_websocket_closed_by_the_viewer() -> None:
         await eventually(lambda: conversation.close_codes == [4002])
 
 
+async def test_silent_websocket() -> None:
+    """A websocket may be silent for longer than an answer."""
+    timeout = 0.1
+
+    async def handler(request: web.Request) -> web.WebSocketResponse:
+        ws = web.WebSocketResponse()
+        await ws.prepare(request)
+        await asyncio.sleep(4 * timeout)
+        await ws.send_str("after all")
+        return ws
+
+    async with host(handler) as (edge, _), ClientSession() as session:
+        edge.edge.template = changed(("OriginReadTimeout: 60", f"OriginReadTimeout: {timeout}"))
+        async with session.ws_connect(f"{edge.url}/socket.io/") as ws:
+            assert await ws.receive_str(timeout=PATIENCE) == "after all"
+
+
 async def test_websocket_refused() -> None:
     """A host's refusal to upgrade comes back with its status and its words."""
 
@@ -335,16 +372,18 @@ async def test_websocket_refused() -> None:
 
 
 async def test_last_words() -> None:
-    """What a viewer has sent just before it went still reaches the host."""
+    """What a viewer has sent before it went reaches the host to the last byte, however much."""
     conversation = Conversation()
-    async with host(conversation.hold) as (edge, _):
-        for _ in range(20):
-            client = socket.create_connection(("127.0.0.1", edge.port), PATIENCE)
-            client.sendall(UPGRADE)
-            await asyncio.to_thread(client.recv, 4096)
-            client.sendall(b"\x81\x82\0\0\0\0ok")
-            client.close()
-        await eventually(lambda: conversation.heard == ["ok"] * 20)
+    words = [f"word {number:05}" for number in range(50_000)]
+    frames = b"".join(b"\x81\x8a\0\0\0\0" + word.encode() for word in words)
+    async with host(conversation.listen) as (edge, _):
+        client = socket.create_connection(("127.0.0.1", edge.port), PATIENCE)
+        client.sendall(UPGRADE)
+        await asyncio.to_thread(client.recv, 4096)
+        await asyncio.to_thread(client.sendall, frames)
+        client.close()
+        await eventually(lambda: len(conversation.heard) == len(words))
+        assert conversation.heard == words
 
 
 async def test_websockets_reset() -> None:

@@ -169,6 +169,7 @@ async def test_deleted_subscription_is_made_anew(topic: Topic) -> None:
 async def test_missing_topic_is_named(topic: Topic, monkeypatch: pytest.MonkeyPatch) -> None:
     """A host whose topic does not exist serves its own clients, and says what is wrong."""
     monkeypatch.setattr("socket_host.bus.manager.START_SECONDS", 0.1)
+    monkeypatch.setattr("socket_host.bus.manager.FLUSH_SECONDS", 0.1)
     boto3.client("sns").delete_topic(TopicArn=topic.arn)
     async with host(topic) as one:
         client = await one.client()

@@ -23,10 +23,6 @@ from scripts.runtime_api import serving
 
 HANDLER = "functions.app.handler"
 
-# Next 16 standalone from its start to its first page, on a machine such as the benchmark's was
-# written on: measured once, not again in every run.
-NEXT_SECONDS = (0.43, 0.7)
-
 _PATIENCE = 30.0  # seconds for a start
 
 
@@ -50,13 +46,15 @@ def measure(plan: Plan, folder: Path) -> dict[str, float]:
     Raises PageError if it renders no page, FunctionError if it fails while it does.
     """
     environ = environment_of(folder)
-    colds = [asyncio.run(_live(environ, 1)) for _ in range(plan.starts)]
-    warm = asyncio.run(_live(environ, plan.pages))
+    colds = [asyncio.run(_live(environ, "/", 1)) for _ in range(plan.starts)]
+    full, plain = (asyncio.run(_live(environ, path, plan.pages)) for path in ("/", "/about"))
     return {
         "function-cold": statistics.median(start.cold for start in colds) * 1e3,
         "function-cold-cpu": statistics.median(start.cold_cpu for start in colds) * 1e3,
-        "function-warm": warm.warm * 1e3,
-        "function-warm-cpu": warm.warm_cpu * 1e3,
+        "function-warm": full.warm * 1e3,
+        "function-warm-cpu": full.warm_cpu * 1e3,
+        "function-plain": plain.warm * 1e3,
+        "function-plain-cpu": plain.warm_cpu * 1e3,
     }
 
 
@@ -75,18 +73,18 @@ def environment_of(folder: Path) -> dict[str, str]:
     }
 
 
-async def _live(environ: Mapping[str, str], pages: int) -> Start:
+async def _live(environ: Mapping[str, str], path: str, pages: int) -> Start:
     invocations: asyncio.Queue[Invocation] = asyncio.Queue()
     listener = socket.create_server(("127.0.0.1", 0))
     address = "{}:{}".format(*listener.getsockname())
     async with serving(Environment(invocations), listener):
-        first = _visit(invocations)
+        first = _visit(invocations, path)
         began = time.perf_counter()
         process = await _spawn({**os.environ, **environ, "AWS_LAMBDA_RUNTIME_API": address})
         try:
             await _first_page(first, process)
             cold, cold_cpu = time.perf_counter() - began, cpu_seconds(process.pid)
-            seconds = [await _timed(invocations) for _ in range(pages)]
+            seconds = [await _timed(invocations, path) for _ in range(pages)]
             warm_cpu = cpu_seconds(process.pid) - cold_cpu
         finally:
             if process.returncode is None:
@@ -115,15 +113,15 @@ async def _first_page(page: asyncio.Future[Any], process: asyncio.subprocess.Pro
     _check(page.result())
 
 
-def _visit(invocations: asyncio.Queue[Invocation]) -> asyncio.Future[Any]:
-    invocation = Invocation(json.dumps(event(_REQUEST)).encode(), _PATIENCE)
+def _visit(invocations: asyncio.Queue[Invocation], path: str) -> asyncio.Future[Any]:
+    invocation = Invocation(json.dumps(event(_request(path))).encode(), _PATIENCE)
     invocations.put_nowait(invocation)
     return invocation.result
 
 
-async def _timed(invocations: asyncio.Queue[Invocation]) -> float:
+async def _timed(invocations: asyncio.Queue[Invocation], path: str) -> float:
     began = time.perf_counter()
-    _check(await _visit(invocations))
+    _check(await _visit(invocations, path))
     return time.perf_counter() - began
 
 
@@ -133,18 +131,12 @@ def _check(result: Any) -> None:
         raise PageError(f"The function answered {status} instead of a page: {str(result)[:200]}")
 
 
-# A first visit: the page is the room with its history, compressed, and a session is issued.
-_REQUEST = OriginRequest(
-    method="GET",
-    path="/",
-    query="",
-    headers=[
+def _request(path: str) -> OriginRequest:
+    """Return a first visit: the page is compressed, and a session is issued."""
+    headers = [
         ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
         ("accept-encoding", "gzip, deflate, br, zstd"),
         ("accept-language", "en-GB,en;q=0.9"),
         ("user-agent", "Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0.0.0 Safari/537.36"),
-    ],
-    body=b"",
-    viewer_address="192.0.2.7",
-    patience=_PATIENCE,
-)
+    ]
+    return OriginRequest("GET", path, "", headers, b"", "192.0.2.7", _PATIENCE)

@@ -43,10 +43,15 @@ class Stage:
             self.load.tell(f"close {self.clients - clients} {AT_ONCE}")
         self.clients = clients
 
-    def cost(self, command: str) -> tuple[float, Reply]:
-        """Return the µs of CPU the server used while the clients obeyed, and what they say."""
+    def cost(self, command: str, *, aftermath: float = 0) -> tuple[float, Reply]:
+        """Return the µs of CPU the server used while the clients obeyed, and what they say.
+
+        What it does in the seconds after counts too: for what is not over when clients think so.
+        """
         before = cpu_seconds(self.pid)
         reply = self.load.tell(command)
+        if aftermath:
+            self.load.tell(f"wait {aftermath}")
         return (cpu_seconds(self.pid) - before) * 1e6, reply
 
     def foreign_share(self) -> float:

@@ -40,7 +40,7 @@ def main() -> int:
 async def _examine(address: Address, skip: list[str]) -> Report:
     begun = time.monotonic()
     async with Site(address) as site:
-        site.front = await reach(site)
+        await reach(site)
         findings = await examine(site, CHECKS, skip)
     return Report(address.origin, findings, time.monotonic() - begun)
 

@@ -19,16 +19,15 @@ from functions.contract.session import COOKIE
 from scripts.checkup.finding import Failure, Skip
 from scripts.checkup.site import Site
 
-PATIENCE = 5.0  # seconds for one ack or event
-
 LISTENERS = 4  # with two hosts, hardly ever all on the one the speaker is on
 
 
 class Client:
     """python-socketio's client, in a room that nobody else is in."""
 
-    def __init__(self, sio: socketio.AsyncClient) -> None:
+    def __init__(self, sio: socketio.AsyncClient, patience: float) -> None:
         self.sio = sio
+        self._patience = patience
         self.heard = asyncio.Event()
         sio.on("typing", self._hear)
 
@@ -38,10 +37,10 @@ class Client:
     async def say(self, event: str, value: Any) -> Any:
         """Send an event and return its ack; raise Failure if none comes."""
         try:
-            return await self.sio.call(event, value, timeout=PATIENCE)
+            return await self.sio.call(event, value, timeout=self._patience)
         except (socketio.exceptions.SocketIOError, TimeoutError):
             raise Failure(
-                f"The event {event} got no ack within {PATIENCE:g} s.",
+                f"The event {event} got no ack within {self._patience:g} s.",
                 why="What visitors do is lost, or they wait without knowing.",
                 do="See the host's log, and the method that answers this event in "
                 "socket_host/events.py.",
@@ -55,13 +54,13 @@ async def connected(site: Site, *transports: str) -> AsyncIterator[Client]:
     jar.update_cookies({COOKIE: site.token}, URL(site.address.origin))
     async with site.client(jar) as http:
         sio = socketio.AsyncClient(http_session=http, reconnection=False, handle_sigint=False)
-        client = Client(sio)
+        client = Client(sio, _patience(site))
         try:
             await sio.connect(
                 site.address.origin,
                 {"Origin": site.address.origin},
                 transports=transports,
-                wait_timeout=PATIENCE,
+                wait_timeout=_patience(site),
             )
             yield client
         except socketio.exceptions.ConnectionError as error:
@@ -117,7 +116,7 @@ async def others_hear(site: Site) -> str:
             _check_known(await client.say("join", room))
         _check_known(await speaker.say("typing", True))
         waiting = [asyncio.create_task(other.heard.wait()) for other in others]
-        _, deaf = await asyncio.wait(waiting, timeout=PATIENCE)
+        _, deaf = await asyncio.wait(waiting, timeout=_patience(site))
         for task in deaf:
             task.cancel()
     if deaf:
@@ -128,6 +127,11 @@ async def others_hear(site: Site) -> str:
             "/health and log. With one host, see on_typing in socket_host/events.py.",
         )
     return f"All {LISTENERS} others in a room heard what one did."
+
+
+def _patience(site: Site) -> float:
+    """Return how many seconds an ack or event may take: less than a whole check."""
+    return site.patience / 2
 
 
 def _room() -> str:

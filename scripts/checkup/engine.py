@@ -12,6 +12,8 @@ from functions.contract.session import COOKIE
 from scripts.checkup.diagnosis import not_a_websocket, not_the_host
 from scripts.checkup.site import Answer, Site
 
+UNKNOWN_SESSION = 400  # how a host answers for a session that it does not have
+
 POLLING = "EIO=4&transport=polling"
 WEBSOCKET = "/socket.io/?EIO=4&transport=websocket"
 
@@ -41,15 +43,19 @@ class Session:
 
 
 @asynccontextmanager
-async def polling(
-    site: Site, path: str, headers: Mapping[str, str] | None = None
-) -> AsyncIterator[Session]:
+async def polling(site: Site, path: str) -> AsyncIterator[Session]:
     """A session by polling, closed at the end; raise Failure if it is not the host that answers."""
-    answer = await site.ask(f"{path}?{POLLING}", headers=headers)
+    async with opened_by(site, await site.ask(f"{path}?{POLLING}")) as session:
+        yield session
+
+
+@asynccontextmanager
+async def opened_by(site: Site, answer: Answer) -> AsyncIterator[Session]:
+    """The session that an answer opens, closed at the end; raise Failure if it opens none."""
     sid = opened(answer)
     if sid is None:
         raise not_the_host(answer)
-    session = Session(site, path, sid, _values(answer))
+    session = Session(site, answer.path, sid, _values(answer))
     try:
         yield session
     finally:

@@ -43,10 +43,10 @@ async def examine(
 
     async def find(check: Check) -> Finding:
         if check.name in left_out:
-            return _skipped(check, "It was left out by --skip.")
+            return _finding(check, SKIPPED, "It was left out by --skip.")
         for name in check.needs:
             if name in tasks and (await tasks[name]).outcome == FAILED:
-                return _skipped(check, f"It builds on {name}, which failed.")
+                return _finding(check, SKIPPED, f"It builds on {name}, which failed.")
         async with turns:
             return await _run(check, site)
 
@@ -56,19 +56,23 @@ async def examine(
     return [task.result() for task in tasks.values()]
 
 
-def _skipped(check: Check, reason: str) -> Finding:
-    return Finding(check.part, check.name, SKIPPED, reason)
-
-
 async def _run(check: Check, site: Site) -> Finding:
     try:
         async with asyncio.timeout(site.patience + GRACE):
-            return Finding(check.part, check.name, OK, await check.examine(site))
+            return _finding(check, OK, await check.examine(site))
     except Skip as skip:
-        return _skipped(check, str(skip))
+        return _finding(check, SKIPPED, str(skip))
+    except Failure as failure:
+        return _finding(check, FAILED, failure.seen, failure.why, failure.do)
     except Exception as error:  # whatever a broken site makes of us, the other checks go on
-        failure = error if isinstance(error, Failure) else _broken_off(error, site)
-        return Finding(check.part, check.name, FAILED, failure.seen, failure.why, failure.do)
+        failure = _broken_off(error, site)
+        return _finding(check, FAILED, failure.seen, failure.why, failure.do)
+
+
+def _finding(check: Check, outcome: str, *sentences: str) -> Finding:
+    # They quote the site, which could steer the terminal with what is no letter.
+    printable = ("".join(c if c.isprintable() else " " for c in text) for text in sentences)
+    return Finding(check.part, check.name, outcome, *printable)
 
 
 def _broken_off(error: Exception, site: Site) -> Failure:

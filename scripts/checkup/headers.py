@@ -47,12 +47,8 @@ def _policy(answer: Answer) -> dict[str, list[str]]:
             why="A script that somebody manages to put into a page runs, and acts as its visitor.",
             do=_DO,
         )
-    directives = [directive.split() for directive in text.lower().split(";")]
-    # A hash is not to be read in small letters; directives are.
-    exact = [directive.split() for directive in text.split(";")]
-    return {
-        low[0]: [*low[1:], *full[1:]] for low, full in zip(directives, exact, strict=True) if low
-    }
+    directives = [directive.split() for directive in text.split(";")]
+    return {words[0].lower(): words[1:] for words in directives if words}
 
 
 def _check_inline(answer: Answer, scripts: Iterable[str]) -> None:

@@ -2,8 +2,7 @@
 
 from aiohttp import WSServerHandshakeError
 
-from scripts.checkup.diagnosis import not_the_host
-from scripts.checkup.engine import POLLING, WEBSOCKET, opened
+from scripts.checkup.engine import POLLING, WEBSOCKET, opened, opened_by
 from scripts.checkup.finding import Failure
 from scripts.checkup.site import Answer, Site
 
@@ -25,9 +24,8 @@ async def own(site: Site) -> str:
             "see the socket host's environment in infra/template.yaml. scripts/dev allows "
             "http://localhost and http://127.0.0.1 with its own port.",
         )
-    if opened(answer) is None:
-        raise not_the_host(answer)
-    return f"Pages of {origin} may connect."
+    async with opened_by(site, answer):
+        return f"Pages of {origin} may connect."
 
 
 async def foreign(site: Site) -> str:

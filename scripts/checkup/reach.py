@@ -11,17 +11,18 @@ from aiohttp import (
     ClientSSLError,
 )
 
-from scripts.checkup.site import Answer, Site
+from scripts.checkup.site import Site
 
 
 class UnreachableError(Exception):
     """There is nothing to examine; the text says why and what to try."""
 
 
-async def reach(site: Site) -> Answer:
-    """Return the answer to a first visit to /, or raise UnreachableError."""
+async def reach(site: Site) -> None:
+    """Visit / for the first time, which `site.front` is from then on; raise UnreachableError."""
     try:
-        return await site.ask("/")
+        site.front = await site.ask("/")
+        return
     except TimeoutError:
         why = f"there was no answer within {site.patience:g} s. Is a firewall between?"
     except (ClientError, OSError) as error:

@@ -13,6 +13,7 @@ REDIRECTS = (301, 302, 303, 307, 308)
 
 _LINK = re.compile(r"""<a\s[^>]*?href="(/[^/"?#][^"?#]*)""")
 _MOST_LINKS = 4
+_MOST_STEPS = 5
 
 _FOREIGN = "evil.example"
 # Each names another site to one browser or another once it is a Location without its last slash.
@@ -83,7 +84,7 @@ async def at_most_one(site: Site) -> str:
 
 async def _follow(site: Site, target: str) -> None:
     steps = [target]
-    for _ in range(4):
+    while len(steps) <= _MOST_STEPS and len(set(steps)) == len(steps):
         answer = await site.ask(steps[-1])
         location = answer.headers.get("Location", "")
         if answer.status not in REDIRECTS or not _stays(location):

@@ -27,6 +27,7 @@ from functions.contract.session import COOKIE
 PATIENCE = 7.0
 
 MAX_BODY = 4 * 1024 * 1024  # bytes of an answer; no page or script of the site's is that large
+_MARKUP = re.compile(r"<style.*?</style>|<script.*?</script>|<[^>]*>", re.DOTALL)
 MAX_WORDS = 200  # characters quoted of an answer
 
 
@@ -66,11 +67,8 @@ class Answer:
     def _words(self) -> str:
         text = self.text
         if self.is_page:
-            text = html.unescape(
-                re.sub(r"<style.*?</style>|<script.*?</script>|<[^>]*>", " ", text)
-            )
-        # Whatever is no letter could steer the terminal.
-        line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+            text = html.unescape(_MARKUP.sub(" ", text))
+        line = " ".join(text.split())
         return line if len(line) <= MAX_WORDS else line[:MAX_WORDS] + "…"
 
 
@@ -114,7 +112,7 @@ class Site:
     seconds one answer may take.
     """
 
-    front: Answer  # the answer to a first visit to /, from which an examination begins
+    front: Answer  # the answer to a first visit to /, once somebody has been there
 
     def __init__(
         self,

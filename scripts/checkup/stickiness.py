@@ -1,6 +1,7 @@
 """Stickiness: long polling, and the upgrade from it, are many requests to one and the same host."""
 
-from scripts.checkup.engine import PONG, polling
+from scripts.checkup.diagnosis import not_the_host
+from scripts.checkup.engine import PONG, UNKNOWN_SESSION, polling
 from scripts.checkup.finding import Failure
 from scripts.checkup.site import Site
 
@@ -27,4 +28,7 @@ async def sticky(site: Site) -> str:
 
 async def _astray(site: Site) -> int:
     async with polling(site, "/socket.io/") as session:
-        return sum([(await session.post(PONG)).status != 200 for _ in range(REQUESTS)])
+        answers = [await session.post(PONG) for _ in range(REQUESTS)]
+    if other := next((a for a in answers if a.status not in (200, UNKNOWN_SESSION)), None):
+        raise not_the_host(other)
+    return sum(answer.status == UNKNOWN_SESSION for answer in answers)

@@ -17,21 +17,18 @@ PATH = "/bus"
 
 
 class Loopback:
-    """An aiohttp handler that emits what a function posts.
-
-    It listens only to this machine, and there only to those that know the session secret.
-    """
+    """Emits what a function posts, if it is on this machine and knows the session secret."""
 
     def __init__(self, sio: socketio.AsyncServer, secret: str) -> None:
         self._sio = sio
         self._authorization = f"Bearer {loopback_token(secret)}".encode()
 
-    async def __call__(self, request: web.Request) -> web.Response:
-        """Emit to this host's clients and to those of the others, if it is on a bus."""
+    async def emit(self, request: web.Request) -> web.Response:
+        """Answer a request: emit to the clients of this host, and of the others on its bus."""
         authorization = request.headers.get("Authorization", "").encode()
         if not _is_loopback(request) or not hmac.compare_digest(authorization, self._authorization):
             return web.Response(status=403, text="Only the functions of this host may emit here.\n")
-        if (request.content_length or MAX_BYTES + 1) > MAX_BYTES:
+        if request.content_length is None or request.content_length > MAX_BYTES:
             return web.Response(status=413, text=f"A message has {MAX_BYTES} bytes at the most.\n")
         match _load(await request.read()):
             case {"method": "emit", "event": str(event), "data": list(data), **rest}:
@@ -47,7 +44,7 @@ class Loopback:
 
 def _is_loopback(request: web.Request) -> bool:
     # Not `request.remote`: that may be overridden by what a client says of itself.
-    peer = request.transport.get_extra_info("peername") if request.transport else None
+    peer: Any = request.transport and request.transport.get_extra_info("peername")
     return bool(peer) and ipaddress.ip_address(peer[0]).is_loopback
 
 
