@@ -32,7 +32,7 @@ from cryptography.x509.oid import NameOID
 
 from functions.app import handler
 from functions.contract.session import SAMPLE_SECRET
-from scripts.checkup import examination, sockets, stickiness
+from scripts.checkup import examination, redirects, sockets, stickiness
 from scripts.checkup.checks import CHECKS, FILES, PAGES, REDIRECTS, SOCKETS, TALK, WHO
 from scripts.checkup.examination import Check, examine
 from scripts.checkup.finding import FAILED, OK, SKIPPED, Failure, Finding
@@ -445,7 +445,7 @@ async def test_events_unanswered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """An event without an ack, and one that others do not hear, are found out."""
     monkeypatch.setattr(namespace, "_SETTLE_SECONDS", 0.1)
     async with site(tmp_path, events=Silent) as edge:
-        findings = await examined(edge.url, TALK, patience=2)
+        findings = await examined(edge.url, TALK, patience=4)
     assert findings.failed == {"by-polling", "by-websocket", "by-upgrade", "others-hear"}
     assert "The event history got no ack" in findings.words("by-polling")
     assert "4 heard nothing" in findings.words("others-hear")
@@ -468,7 +468,8 @@ async def answering(handler: Handler, *, patience: float = PATIENCE) -> AsyncIte
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
     async with TestServer(app, host="127.0.0.1") as server:
-        async with Site(Address.parse(str(server.make_url("/"))), patience=patience) as visited:
+        address = Address.parse(str(server.make_url("/")))
+        async with Site(address, patience=patience) as visited:
             yield visited
 
 
@@ -491,7 +492,7 @@ async def test_no_socket_host(text: str) -> None:
         return web.Response(text=text)
 
     async with answering(handler) as visited:
-        with pytest.raises(Failure, match="not how a socket host opens a session"):
+        with pytest.raises(Failure, match="not how a socket host answers"):
             await sockets.with_slash(visited)
 
 
@@ -537,7 +538,7 @@ async def test_function_down(tmp_path: Path) -> None:
         findings = await examined(edge.url)
     assert findings.failed == {"page"}
     words = findings.words("page")
-    assert 'GET / answered 500: "[2J bad xxx' in words
+    assert 'GET / answered 500: " [2J bad xxx' in words
     assert words.isprintable()
     assert len(words) < 500
 
@@ -569,11 +570,28 @@ async def test_redirect_to_the_functions_host(tmp_path: Path) -> None:
     assert "which is more than a path" in findings.words("trailing-slash")
 
 
-async def test_redirect_that_forgets_the_form(tmp_path: Path) -> None:
-    """A redirect that makes a GET of a POST is found out."""
+async def test_two_redirects(tmp_path: Path) -> None:
+    """A slash taken away one at a time is found out; a page that leads elsewhere is all right."""
 
     def change(path: str, result: Result) -> Result:
-        return result | {"statusCode": 302} if result["statusCode"] == 308 else result
+        if path == "/about":
+            return {"statusCode": 303, "headers": {"location": "/"}}
+        if path.endswith("//"):
+            result["headers"]["location"] = path[:-1]
+        return result
+
+    async with site(tmp_path, change=change) as edge:
+        findings = await examined(edge.url, REDIRECTS)
+    assert findings.failed == {"one-redirect"}
+    assert "takes 3 redirects: /about// to /about/ to /about to /" in findings.words("one-redirect")
+
+
+@pytest.mark.parametrize("status", [200, 302])
+async def test_trailing_slash_ignored(tmp_path: Path, status: int) -> None:
+    """No redirect, or one that makes a GET of a POST, is found out."""
+
+    def change(path: str, result: Result) -> Result:
+        return result | {"statusCode": status} if result["statusCode"] == 308 else result
 
     async with site(tmp_path, change=change) as edge:
         findings = await examined(edge.url, REDIRECTS)
@@ -768,6 +786,19 @@ async def test_https_that_gives_its_session_away(tmp_path: Path) -> None:
     assert findings.failed == {"session-cookie", "https", "hsts"}
     assert "is not Secure." in findings.words("session-cookie")
     assert "redirect-to-https" in findings.words("https")
+
+
+async def test_plain_door() -> None:
+    """Plain http that leads to https is ok, as is none at all."""
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(status=301, headers={"Location": f"https://a.test{request.path}"})
+
+    async with answering(handler) as visited:
+        visited.address = Address("https://a.test", visited.address.origin)
+        assert await redirects.http_to_https(visited) == "Plain http leads to https."
+        visited.address = Address("https://a.test", f"http://127.0.0.1:{unused_port()}")
+        assert await redirects.http_to_https(visited) == "Nobody answers plain http."
 
 
 async def test_secure_cookie_over_http(tmp_path: Path) -> None:

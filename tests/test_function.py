@@ -208,7 +208,8 @@ async def test_save_loses_no_request(workshop: Workshop, tmp_path: Path) -> None
 
 async def test_save_while_idle(workshop: Workshop) -> None:
     """A request that comes in the moment of a save is answered, and by the new code."""
-    await workshop.call()
+    await workshop.function.settled()
+    await asyncio.sleep(0)  # now the old code waits for a request
     workshop.save("def handler(event, context):\n    return 'new'")
     workshop.function.start()
     assert await workshop.call() == "new"

@@ -64,11 +64,18 @@ async def test_text_is_kept_through_an_outage(
     monkeypatch.setattr(room_log, "KEEP_SECONDS", 0.01)
     database = log._sync._db  # type: ignore[attr-defined]
     await log._in_thread(lambda: database.execute("ALTER TABLE current_text RENAME TO gone"))
+    gate = threading.Event()
+    slow = asyncio.create_task(log._in_thread(gate.wait))
     log.keep_text("den", "old")
     log.keep_text("hall", "only")
+    async with asyncio.timeout(PATIENCE):
+        while log._texts:  # noqa: ASYNC110 - the writing tells nobody
+            await asyncio.sleep(0.01)
+    log.keep_text("den", "new")  # while the old one is being written
+    gate.set()
+    await slow
     with pytest.raises(EventError):
         await log.text("attic")
-    log.keep_text("den", "new")
     await log._in_thread(lambda: database.execute("ALTER TABLE gone RENAME TO current_text"))
     async with asyncio.timeout(PATIENCE):
         while log._writing:  # noqa: ASYNC110 - the writing tells nobody

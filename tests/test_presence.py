@@ -27,6 +27,12 @@ class Announcements:
     def take(self, room: str) -> None:
         self.counts.put_nowait(self.presence.who(room)["count"])
 
+    async def pauses_end(self) -> None:
+        """Wait until the next change would be told at once."""
+        async with asyncio.timeout(PATIENCE):
+            while self.presence._pauses:  # noqa: ASYNC110 - nothing tells when a pause ends
+                await asyncio.sleep(0.01)
+
     async def next(self) -> int:
         async with asyncio.timeout(PATIENCE):
             return await self.counts.get()
@@ -80,6 +86,7 @@ async def test_second_tab_is_no_news() -> None:
     told = Announcements()
     told.presence.enter("1", "den", ANN)
     assert await told.next() == 1
+    await told.pauses_end()
     told.presence.enter("2", "den", ANN)
     told.presence.enter("2", "den", ANN)
     told.presence.leave("1")
@@ -96,7 +103,5 @@ async def test_nothing_is_kept_of_who_is_gone() -> None:
     for number in range(1_000):
         here.enter("1", f"room-{number}", ANN)
     here.leave("1")
-    async with asyncio.timeout(PATIENCE):
-        while here._pauses:  # noqa: ASYNC110 - nothing tells when a pause ends
-            await asyncio.sleep(0.01)
+    await told.pauses_end()
     assert [here._places, here._tabs, here._changed] == [{}, {}, set()]

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 PYTHON = """#!/bin/sh
 case "$*" in
   *venv*) mkdir -p .venv/bin; cp "$0" .venv/bin/python;;
+  *uv*) echo "pip $*" >>calls; [ ! -f broken ] && [ ! -f no-uv ] || exit 1;;
   *pip\\ install*) echo "pip $*" >>calls; [ ! -f broken ] || exit 1;;
 esac
 """
@@ -76,12 +77,21 @@ def project(tmp_path: Path) -> Project:
 def test_first_time(project: Project) -> None:
     """The first set-up makes an environment, installs both halves, and takes the client."""
     assert project.run()[0] == 0
-    pip, npm = project.calls
+    pip, uv, npm = project.calls
+    assert "uv==" in pip
     for half in ("functions", "socket_host", "scripts"):
-        assert f"--requirement={half}/requirements.txt" in pip
-    assert "tests" not in pip
+        assert f"--requirement={half}/requirements.txt" in uv
+    assert "tests" not in uv
     assert npm.startswith("npm ci")
     assert (project.root / "functions/static/socket.io.esm.min.js").read_text() == "client\n"
+
+
+def test_without_uv(project: Project) -> None:
+    """Where uv cannot be installed, pip installs the packages."""
+    (project.root / "no-uv").touch()
+    assert project.run()[0] == 0
+    _, pip, _ = project.calls
+    assert "--requirement=functions/requirements.txt" in pip
 
 
 def test_nothing_changed(project: Project) -> None:
@@ -127,8 +137,9 @@ def test_failed_halfway(project: Project) -> None:
     (project.root / "broken").touch()
     assert project.run()[0] == 1
     (project.root / "broken").unlink()
+    calls = len(project.calls)
     assert project.run()[0] == 0
-    assert len([call for call in project.calls if call.startswith("pip")]) == 2
+    assert len(project.calls) == calls + 3
 
 
 def test_two_at_once(project: Project) -> None:
@@ -137,7 +148,7 @@ def test_two_at_once(project: Project) -> None:
     for process in both:
         process.communicate(timeout=20)
     assert [process.returncode for process in both] == [0, 0]
-    assert len(project.calls) == 2
+    assert len(project.calls) == 3
 
 
 def test_lock_of_a_killed_set_up(project: Project) -> None:

@@ -15,14 +15,16 @@ def not_the_host(answer: Answer) -> Failure:
     """Return what is wrong when a request that opens a session was answered like this."""
     behaviour = BEHAVIOURS[answer.path]
     match answer.status:
-        case 502 | 503 | 504:
+        case 502 | 504:
             return _host_down(answer)
+        case 503:
+            return _no_host_free(answer)
         case 400:
             return _query_lost(answer, behaviour)
         case 421 | 301 | 302 | 307 | 308:
             return _at_the_function(answer, behaviour)
     return Failure(
-        f"{answer.said}, which is not how a socket host opens a session.",
+        f"{answer.said}, which is not how a socket host answers.",
         why=_NOBODY,
         do=f"See where the behaviour {behaviour} in infra/template.yaml leads: its TargetOriginId "
         "must be socket-host.",
@@ -35,6 +37,15 @@ def _host_down(answer: Answer) -> Failure:
         why=_NOBODY,
         do="See why the host does not run: the terminal of scripts/dev; deployed, the service's "
         "events and log in ECS, and whether the load balancer's target group calls it healthy.",
+    )
+
+
+def _no_host_free(answer: Answer) -> Failure:
+    return Failure(
+        f"{answer.said}: no socket host takes new connections.",
+        why=_NOBODY,
+        do="Each may be full (MAX_CONNECTIONS), just going away, or called unhealthy by the load "
+        "balancer: see the hosts' log and the target group.",
     )
 
 

@@ -62,10 +62,8 @@ async def _run(check: Check, site: Site) -> Finding:
             return _finding(check, OK, await check.examine(site))
     except Skip as skip:
         return _finding(check, SKIPPED, str(skip))
-    except Failure as failure:
-        return _finding(check, FAILED, failure.seen, failure.why, failure.do)
     except Exception as error:  # whatever a broken site makes of us, the other checks go on
-        failure = _broken_off(error, site)
+        failure = error if isinstance(error, Failure) else _broken_off(error, site)
         return _finding(check, FAILED, failure.seen, failure.why, failure.do)
 
 
