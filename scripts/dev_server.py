@@ -13,6 +13,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from functions.contract.session import SAMPLE_SECRET
 from scripts.function import Function
 from scripts.host import Host
 from scripts.listeners import PortError, listen
@@ -71,9 +72,10 @@ async def _serve(options: argparse.Namespace) -> None:
     template = Template.read(TEMPLATE)
     environ = _environ(options.data.resolve(), port)
     host = Host(environ)
-    function = Function(template.function, environ, plain=options.plain_runtime)
     host.start()
+    function = None
     if not options.pages:
+        function = Function(template.function, environ, plain=options.plain_runtime)
         function.start()
     await asyncio.sleep(0)  # they start here, and import while this imports what follows
 
@@ -83,17 +85,15 @@ async def _serve(options: argparse.Namespace) -> None:
     from scripts.template import FUNCTION, SOCKET_HOST
 
     async with Proxy() as proxy:
-        pages = PagesOrigin(options.pages, proxy) if options.pages else FunctionOrigin(function)
+        pages = FunctionOrigin(function) if function else PagesOrigin(options.pages, proxy)
         edge = Edge(template, {FUNCTION: pages, SOCKET_HOST: HostOrigin(host, proxy)})
         async with serving(edge, listeners):
             await _until(stopped, _announce(port, host, function), _reload(edge, host, function))
-            await asyncio.gather(host.stop(), function.stop())
+            await asyncio.gather(*(half.stop() for half in (host, function) if half))
 
 
 def _environ(data: Path, port: int) -> dict[str, str]:
     """Return the settings of both halves."""
-    from functions.contract.session import SAMPLE_SECRET
-
     return {
         "STAGE": "development",
         "SESSION_SECRET": os.environ.get("SESSION_SECRET") or SAMPLE_SECRET,
@@ -112,27 +112,30 @@ async def _until(stopped: asyncio.Event, *coroutines: Coroutine[Any, Any, None])
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _announce(port: int, host: Host, function: Function) -> None:
-    await asyncio.gather(host.settled(), function.settled())
+async def _announce(port: int, host: Host, function: Function | None) -> None:
+    await asyncio.gather(*(half.settled() for half in (host, function) if half))
     print(f"Sidepath is ready on http://localhost:{port}", flush=True)
 
 
-async def _reload(edge: "Edge", host: Host, function: Function) -> None:
+async def _reload(edge: "Edge", host: Host, function: Function | None) -> None:
     """Give every save to the half it belongs to."""
     from scripts import watch
 
-    async for reloads in watch.saves(ROOT):
-        if file := reloads.get(watch.TEMPLATE):
-            _reload_template(edge, function, file)
-        if file := reloads.get(watch.FUNCTION):
-            say(f"{file} was saved: the function starts again.")
-            function.start()
-        if file := reloads.get(watch.HOST):
-            say(f"{file} was saved: the socket host starts again.")
-            host.restart()
+    try:
+        async for reloads in watch.saves(ROOT):
+            if file := reloads.get(watch.TEMPLATE):
+                _reload_template(edge, function, file)
+            if function and (file := reloads.get(watch.FUNCTION)):
+                say(f"{file} was saved: the function starts again.")
+                function.start()
+            if file := reloads.get(watch.HOST):
+                say(f"{file} was saved: the socket host starts again.")
+                host.restart()
+    except (OSError, RuntimeError) as error:  # the system's limit on watches, for one
+        say(f"Saves are not noticed from here on: {error}")
 
 
-def _reload_template(edge: "Edge", function: Function, file: str) -> None:
+def _reload_template(edge: "Edge", function: Function | None, file: str) -> None:
     try:
         template = Template.read(TEMPLATE)
     except TemplateError as error:
@@ -140,7 +143,7 @@ def _reload_template(edge: "Edge", function: Function, file: str) -> None:
         return
     edge.template = template
     say(f"{file} was saved: its behaviours hold.")
-    if template.function != function.settings:
+    if function and template.function != function.settings:
         function.settings = template.function
         function.start()
 

@@ -109,10 +109,13 @@ async def _read(viewer: web.BaseRequest) -> bytes:
     if viewer.headers.get("Expect", "").lower() == "100-continue":
         await viewer.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     body = bytearray()
-    async for chunk in viewer.content.iter_any():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise _too_large()
+    try:
+        async for chunk in viewer.content.iter_any():
+            body += chunk
+            if len(body) > MAX_BODY:
+                raise _too_large()
+    except web.RequestPayloadError as error:
+        raise RefusedError(400, f"The body cannot be read: {error}.", close=True) from None
     return bytes(body)
 
 

@@ -51,11 +51,11 @@ class Host:
     async def _keep(self) -> None:
         while True:
             self._saved.clear()
-            await self._run(await Process.spawn("host", ["socket_host"], self._environ))
+            await self._run()
 
-    async def _run(self, process: Process) -> None:
-        """Stay with one process until it is time to start the next."""
-        process.on_line = self._hear
+    async def _run(self) -> None:
+        """Start a process, and stay with it until it is time to start the next."""
+        process = await Process.spawn("host", ["socket_host"], self._environ, self._hear)
         started = time.monotonic()
         try:
             status = await self._until_end_or_save(process)

@@ -70,7 +70,7 @@ def response(result: Any) -> Response:
     if not isinstance(result, dict) or "statusCode" not in result:
         return _inferred(result)
     status = result["statusCode"]
-    if not (isinstance(status, int | str) and re.fullmatch(r"[1-5]\d\d", str(status))):
+    if not (isinstance(status, int | str) and re.fullmatch(r"[2-5]\d\d", str(status))):
         raise ResultError(f"its statusCode is {status!r}, not a number such as 200")
     headers = _result_headers(result)
     if not any(name.lower() == "content-type" for name, _ in headers):

@@ -24,15 +24,23 @@ class Process:
     What it writes is shown line by line as it comes, and the last lines are kept in `tail`.
     """
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
+    def __init__(
+        self, name: str, process: asyncio.subprocess.Process, on_line: Callable[[str], None]
+    ) -> None:
         self.name = name
         self.tail: deque[str] = deque(maxlen=TAIL)
-        self.on_line: Callable[[str], None] = lambda line: None
         self._process = process
+        self._on_line = on_line
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
-    async def spawn(cls, name: str, module: Sequence[str], environ: Mapping[str, str]) -> Self:
+    async def spawn(
+        cls,
+        name: str,
+        module: Sequence[str],
+        environ: Mapping[str, str],
+        on_line: Callable[[str], None] = lambda line: None,
+    ) -> Self:
         """Start `python -m` with a module and its arguments, in the root of the repository."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -45,7 +53,7 @@ class Process:
             start_new_session=True,
             limit=MAX_LINE,
         )
-        return cls(name, process)
+        return cls(name, process, on_line)
 
     async def wait(self) -> int:
         """Return the exit status, negative for a signal, when it has ended and said all."""
@@ -79,7 +87,7 @@ class Process:
             for part in line.replace("\xa0", " ").replace("\r", "\n").splitlines():
                 self.tail.append(part)
                 relay(self.name, part)
-                self.on_line(part)
+                self._on_line(part)
 
 
 async def _read_line(stream: asyncio.StreamReader) -> str:

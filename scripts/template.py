@@ -45,7 +45,7 @@ class Template:
     def read(cls, path: Path) -> Self:
         """Return what a template file says; raise TemplateError if that cannot be enforced."""
         try:
-            return cls.parse(path.read_text())
+            return cls.parse(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise TemplateError(f"{path} cannot be read: {error.strerror}.") from None
         except TemplateError as error:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from importlib.util import cache_from_source
 from pathlib import Path
 
-from watchfiles import Change, DefaultFilter, awatch
+from watchfiles import awatch
 
 FUNCTION, HOST, TEMPLATE = "function", "host", "template"
 
@@ -15,15 +15,20 @@ async def saves(root: Path) -> AsyncIterator[dict[str, str]]:
     """Yield what has to be reloaded after each save, each with the name of a file that says why."""
     template = root / "infra/template.yaml"
     folders = [root / "functions", root / "socket_host", template.parent]
-    async for changes in awatch(*folders, watch_filter=_SourceFilter(), step=_QUIET_MS):
-        reloads: dict[str, str] = {}
-        for path in sorted(Path(name) for _, name in changes):
-            _forget_compiled(path)
-            if path.is_relative_to(root):
-                for part in _parts(path.relative_to(root)):
-                    reloads[part] = str(path.relative_to(root))
-        if reloads:
+    async for changes in awatch(*folders, watch_filter=None, step=_QUIET_MS):
+        paths = sorted(Path(name) for _, name in changes)
+        inside = [path.relative_to(root) for path in paths if path.is_relative_to(root)]
+        saved = [path for path in inside if _is_source(path)]
+        for path in saved:
+            _forget_compiled(root / path)
+        if reloads := {part: str(path) for path in saved for part in _parts(path)}:
             yield reloads
+
+
+def _is_source(path: Path) -> bool:
+    """Whether somebody wrote a file: not Python, a database or an editor that keeps a copy."""
+    made = any(part == "__pycache__" or part.startswith(".") for part in path.parts)
+    return not (made or path.name.endswith(("~", ".swp", ".tmp")) or ".sqlite3" in path.name)
 
 
 def _forget_compiled(path: Path) -> None:
@@ -43,12 +48,3 @@ def _parts(path: Path) -> list[str]:
         case ("infra", "template.yaml"):
             return [TEMPLATE]
     return []
-
-
-class _SourceFilter(DefaultFilter):
-    """Leaves out what no editor saves: compiled code, databases, hidden and backup files."""
-
-    def __call__(self, change: Change, path: str) -> bool:
-        name = Path(path).name
-        ignored = name.startswith(".") or name.endswith("~") or ".sqlite3" in name
-        return not ignored and super().__call__(change, path)

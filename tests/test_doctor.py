@@ -496,6 +496,17 @@ async def test_no_socket_host(text: str) -> None:
             await sockets.with_slash(visited)
 
 
+async def test_host_full() -> None:
+    """A host that takes nobody any more is told from one that is not there."""
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(status=503, text="This host is full.")
+
+    async with answering(handler) as visited:
+        with pytest.raises(Failure, match=r'503: "This host is full\.": no socket host takes new'):
+            await sockets.with_slash(visited)
+
+
 async def test_websocket_that_hangs_up() -> None:
     """A websocket that is closed at once is no session."""
 
@@ -576,8 +587,8 @@ async def test_two_redirects(tmp_path: Path) -> None:
     def change(path: str, result: Result) -> Result:
         if path == "/about":
             return {"statusCode": 303, "headers": {"location": "/"}}
-        if path.endswith("//"):
-            result["headers"]["location"] = path[:-1]
+        if path == "/about//":
+            result["headers"]["location"] = "/about/"
         return result
 
     async with site(tmp_path, change=change) as edge:

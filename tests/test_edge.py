@@ -172,7 +172,7 @@ async def test_template_without_cookies() -> None:
     st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="#")),
     st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="#?")),
 )
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_target_arrives_as_it_is(query: str, path: str) -> None:
     """Path and query reach the origin byte for byte, however strange."""
 
@@ -220,6 +220,16 @@ async def test_body_too_large() -> None:
         head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
         answer = await edge.ask(head + chunk * 11, until=b"bytes.")
         assert status(answer) == 413
+        assert pages(edge).requests == []
+
+
+async def test_body_that_is_none() -> None:
+    """A body that is not what its head announces is refused with a sentence."""
+    async with running() as edge:
+        head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        answer = await edge.ask(f"{head}1\r\na\r\nnonsense\r\n")
+        assert " 400 " in answer
+        assert "Traceback" not in answer
         assert pages(edge).requests == []
 
 

@@ -5,6 +5,7 @@ import signal
 import socket
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.clients import clients
@@ -24,19 +25,28 @@ async def test_ends_when_told(number: signal.Signals, tmp_path: Path) -> None:
 
 
 async def test_second_signal_hurries(tmp_path: Path) -> None:
-    """Who tells it a second time need not wait for the drain."""
+    """Told once, a host lets its clients go a few at a time; told twice, it does not wait."""
     settings = environ(tmp_path, DRAIN_SECONDS="600")
-    async with host_process(settings) as host, clients() as people:
+    many = aiohttp.TCPConnector(limit=0)
+    async with host_process(settings) as host, aiohttp.ClientSession(connector=many) as http:
         await host.ready()
-        options = {"reconnection": False}
-        pair = [await people.connect(host.url, token(n), client=options) for n in ("Ann", "Bob")]
+        address = f"{host.url}/socket.io/?EIO=4&transport=websocket"
+        # So many that, one after the other, they would outlast the patience of `ended`.
+        sockets = [await http.ws_connect(address) for _ in range(150)]
         host.process.terminate()
-        # The first slice of a drain takes one of two.
-        first = [asyncio.create_task(client.hear("disconnect")) for client in pair]
-        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        ends = [asyncio.create_task(until_closed(socket)) for socket in sockets]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        async with http.get(f"{host.url}/health") as health:
+            assert (await health.json())["connections"] > 100
         host.process.terminate()
         assert (await host.ended())[0] == 0
-        await asyncio.gather(*first)
+        await asyncio.gather(*ends)
+
+
+async def until_closed(websocket: aiohttp.ClientWebSocketResponse) -> None:
+    """Read a websocket to its end."""
+    async for _ in websocket:
+        pass
 
 
 async def test_killed_host_loses_nothing(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from socket_host import drain
 from tests.clients import WAYS, clients
 from tests.hosts import ORIGIN, PATIENCE, on_each_transport, serving, token, url
 
@@ -55,6 +56,24 @@ async def test_draining_host_takes_nobody(transport: str, tmp_path: Path) -> Non
         host.hurry()
         async with asyncio.timeout(PATIENCE):
             await draining
+
+
+async def test_clients_go_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In each slice of a drain an even share of the clients is let go; in a hurry, all the rest."""
+    monkeypatch.setattr(drain, "_SLICE", 3_600)
+    connected = {str(number) for number in range(1_000)}
+    hurry = asyncio.Event()
+
+    async def close(connection: str) -> None:
+        connected.remove(connection)
+
+    draining = asyncio.create_task(drain.release(lambda: connected, close, 36_000, hurry))
+    await asyncio.sleep(0)
+    assert len(connected) == 900
+    hurry.set()
+    async with asyncio.timeout(PATIENCE):
+        await draining
+    assert not connected
 
 
 @on_each_transport

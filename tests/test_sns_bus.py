@@ -51,6 +51,13 @@ def endpoints(topic: Topic) -> list[str]:
     return [subscription["Endpoint"] for subscription in found["Subscriptions"]]
 
 
+def seen(topic: Topic, host: Host) -> float:
+    """When a host has marked its queue as in use for the last time."""
+    sqs = boto3.client("sqs")
+    [url] = [url for url in queues(topic) if host.bus._queue.name in url]
+    return float(sqs.list_queue_tags(QueueUrl=url)["Tags"]["sidepath:seen"])
+
+
 async def test_queue_lives_as_long_as_its_host(topic: Topic) -> None:
     """Each host makes a queue of its own, subscribes it, and takes both away when it stops."""
     async with host(topic):
@@ -141,6 +148,48 @@ async def test_subscription_without_queue_is_swept(topic: Topic) -> None:
     async with host(topic):
         await until(lambda: len(endpoints(topic)) == 2)
     assert endpoints(topic) == [f"{arn}:somebody-elses.fifo"]
+
+
+async def test_queue_that_is_not_listed_yet_counts(topic: Topic) -> None:
+    """A list of queues may lack the youngest, whose subscription is nevertheless in use."""
+    async with host(topic) as one, host(topic, heartbeat=60) as other:
+        young = other.bus._queue.name
+
+        def hide(parsed: dict[str, Any], **_: Any) -> None:
+            parsed["QueueUrls"] = [url for url in parsed["QueueUrls"] if young not in url]
+
+        one.bus._sqs.meta.events.register("after-call.sqs.ListQueues", hide)
+        before = seen(topic, one)
+        await until(lambda: seen(topic, one) > before + 0.3)
+        assert len(endpoints(topic)) == 2
+
+
+async def test_heartbeat_keeps_the_queue(topic: Topic) -> None:
+    """A host marks its queue as in use again and again, so that no other takes it for an orphan."""
+    async with host(topic) as one, host(topic) as other:
+        mine, before = queues(topic), seen(topic, one)
+        await until(lambda: min(seen(topic, one), seen(topic, other)) > before + 1.5)
+        assert queues(topic) == mine
+
+
+async def test_messages_are_deleted_when_heard(topic: Topic) -> None:
+    """What a host has heard does not stay in its queue."""
+    async with host(topic) as one:
+        [url] = queues(topic)
+        async with host(topic) as other:
+            client = await one.client()
+            for number in range(15):
+                await other.sio.emit("news", number)
+            assert [await client.hear("news") for _ in range(15)] == list(range(15))
+            states = [f"ApproximateNumberOfMessages{state}" for state in ("", "NotVisible")]
+
+            def kept() -> list[str]:
+                answer = boto3.client("sqs").get_queue_attributes(
+                    QueueUrl=url, AttributeNames=states
+                )
+                return list(answer["Attributes"].values())
+
+            await until(lambda: kept() == ["0", "0"])
 
 
 async def test_deleted_queue_is_made_anew(topic: Topic) -> None:

@@ -6,20 +6,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from samtranslator.public.translator import ManagedPolicyLoader
-from samtranslator.translator.transform import transform
 
 from scripts.policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES
 from scripts.template import Template, load
+from tests.templates import ROOT, SOURCE, of_kind, properties, references, translate
 
-ROOT = Path(__file__).parent.parent
-SOURCE = ROOT / "infra/template.yaml"
 CFN_LINT = str(Path(sys.executable).parent / "cfn-lint")
 
 EVERY_METHOD = {"GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE"}
@@ -33,25 +28,13 @@ EXCEPT_HOST = "b689b0a8-53d0-40ab-baf2-68738e2966ac"
 @pytest.fixture(scope="module")
 def translated() -> dict[str, Any]:
     """The template as CloudFormation sees it, after the SAM transform."""
-
-    class Policies(ManagedPolicyLoader):
-        def load(self) -> dict[str, str]:
-            return {}
-
-    source = load(SOURCE.read_text())
-    # The translator takes code that has been packaged already.
-    source["Resources"]["Pages"]["Properties"]["CodeUri"] = "s3://bucket/key"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        result: dict[str, Any] = transform(source, {}, Policies(boto3.client("iam")))
-    return result
+    return translate()
 
 
 def resource(template: dict[str, Any], kind: str) -> dict[str, Any]:
     """The properties of the one resource of a kind."""
-    (found,) = [r for r in template["Resources"].values() if r["Type"] == kind]
-    properties: dict[str, Any] = found["Properties"]
-    return properties
+    (found,) = of_kind(template, kind).values()
+    return found
 
 
 def distribution(template: dict[str, Any]) -> dict[str, Any]:
@@ -64,24 +47,6 @@ def distribution(template: dict[str, Any]) -> dict[str, Any]:
 def behaviours(template: dict[str, Any]) -> list[dict[str, Any]]:
     config = distribution(template)
     return [*config["CacheBehaviors"], {"PathPattern": "*"} | config["DefaultCacheBehavior"]]
-
-
-def references(value: Any) -> Iterator[str]:
-    """Every name that a piece of a template refers to."""
-    match value:
-        case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]} | {"Fn::GetAtt": str(name)}:
-            yield name.split(".")[0]
-        case {"Fn::Sub": [str(text), dict(own)]}:
-            yield from references(own)
-            yield from set(references({"Fn::Sub": text})) - own.keys()
-        case {"Fn::Sub": str(text)}:
-            yield from (name.split(".")[0] for name in re.findall(r"\${([\w.:]+)}", text))
-        case dict():
-            for inner in value.values():
-                yield from references(inner)
-        case list():
-            for inner in value:
-                yield from references(inner)
 
 
 def run(*command: str) -> str:
@@ -158,11 +123,12 @@ def test_policy_ids_have_their_names() -> None:
 
 
 def test_https_only(translated: dict[str, Any]) -> None:
-    """Viewers are redirected to https, and origins are spoken to by nothing else."""
+    """Viewers are redirected to https, and nothing else is spoken outside of the network."""
     for behaviour in behaviours(translated):
         assert behaviour["ViewerProtocolPolicy"] == "redirect-to-https"
-    for origin in distribution(translated)["Origins"]:
-        assert origin["CustomOriginConfig"]["OriginProtocolPolicy"] == "https-only"
+    private, public = distribution(translated)["Origins"]
+    assert public["CustomOriginConfig"]["OriginProtocolPolicy"] == "https-only"
+    assert private["VpcOriginConfig"]["VpcOriginId"] == {"Fn::GetAtt": ["BalancerOrigin", "Id"]}
 
 
 def test_long_polls_fit() -> None:
@@ -176,15 +142,15 @@ def test_function_fits_the_api(translated: dict[str, Any]) -> None:
     assert list(api["Body"]["paths"]) == ["$default"]
     integration = api["Body"]["paths"]["$default"]["x-amazon-apigateway-any-method"]
     assert integration["x-amazon-apigateway-integration"]["payloadFormatVersion"] == "2.0"
-    function = resource(translated, "AWS::Lambda::Function")
+    function = properties(translated, "Pages")
     assert function["Timeout"] < 30
     assert (function["Runtime"], function["Architectures"]) == ("python3.13", ["arm64"])
 
 
 def test_function_settings(translated: dict[str, Any]) -> None:
     """The function gets every setting it asks for, and a secret that is not the sample."""
-    variables = resource(translated, "AWS::Lambda::Function")["Environment"]["Variables"]
-    assert set(variables) == {"STAGE", "SESSION_SECRET", "ROOM_LOG"}
+    variables = properties(translated, "Pages")["Environment"]["Variables"]
+    assert set(variables) == {"STAGE", "SESSION_SECRET", "ROOM_LOG", "BUS"}
     assert variables["STAGE"] == "production"
     assert variables["SESSION_SECRET"] == {"Fn::Sub": "{{resolve:secretsmanager:${SessionSecret}}}"}
     made = resource(translated, "AWS::SecretsManager::Secret")["GenerateSecretString"]

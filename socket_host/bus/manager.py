@@ -9,7 +9,7 @@ import contextlib
 import itertools
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from typing import Any
 
 import socketio  # type: ignore[import-untyped]  # python-socketio ships no types
@@ -66,7 +66,7 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
 
     BATCH = 1  # messages that `_send` is given at the most
 
-    def __init__(self, outbox: Outbox | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self._outgoing = Outage(
             "Messages to other hosts wait", "The bus takes messages to other hosts again."
@@ -79,7 +79,7 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         )
         self._outages = [self._outgoing, self._incoming, self._overflow]
         self._duplicates = 0
-        self._outbox = Outbox() if outbox is None else outbox
+        self._outbox = Outbox()
         self._memory = Memory()
         self._numbers = itertools.count(1)
         self._own = f'{{"message_id":"{self.host_id}:'.encode()
@@ -91,7 +91,8 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
 
     async def start(self) -> None:
         """Begin to send and to listen; return when the host listens, or will not soon."""
-        self._tasks = [asyncio.create_task(self._send_all()), asyncio.create_task(self._thread())]
+        self._run(self._send_all())
+        self._run(self._thread())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._listening.wait(), START_SECONDS)
 
@@ -130,6 +131,16 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
 
     async def _leave(self) -> None:
         """Close what the others opened."""
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            _log.error("The host needs to be started again to use its bus.", exc_info=error)
+            self._outgoing.begin(repr(error))
 
     def _hears(self) -> None:
         self._incoming.end()
@@ -172,7 +183,7 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
             if not self._memory.is_new(message.get("message_id")):
                 self._duplicates += 1
                 return None
-        except (ValueError, AttributeError):  # it is none of ours
+        except (ValueError, AttributeError, RecursionError):  # it is none of ours
             return None
         return dict(message)
 

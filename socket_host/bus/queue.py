@@ -122,10 +122,12 @@ class HostQueue:
 
     def close(self) -> None:
         """Delete the subscription and the queue."""
-        if self._subscription:
-            self._sns.unsubscribe(SubscriptionArn=self._subscription)
-        if self._url:
-            self._sqs.delete_queue(QueueUrl=self._url)
+        try:
+            if self._subscription:
+                self._sns.unsubscribe(SubscriptionArn=self._subscription)
+        finally:
+            if self._url:
+                self._sqs.delete_queue(QueueUrl=self._url)
 
     def sweep(self, orphan_seconds: float = ORPHAN_SECONDS) -> None:
         """Delete the topic's queues that nobody marks any more, and subscriptions without one."""

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 from socket_host.bus.manager import BusError, SharedBus
 from socket_host.bus.outage import LONGEST_PAUSE
-from socket_host.bus.outbox import Entry, Outbox
+from socket_host.bus.outbox import Entry
 from socket_host.bus.redis_connection import Address, Connection
 
 # How long to wait, after an outage, for the other hosts to be back as well. They all try again
@@ -23,8 +23,8 @@ class RedisBus(SharedBus):
 
     BATCH = 500
 
-    def __init__(self, address: Address, *, outbox: Outbox | None = None) -> None:
-        super().__init__(outbox)
+    def __init__(self, address: Address) -> None:
+        super().__init__()
         self._address = address
         self._publisher: Connection | None = None
         self._listener: Connection | None = None

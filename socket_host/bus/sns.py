@@ -13,12 +13,13 @@ from typing import Any, TypeVar
 import boto3  # type: ignore[import-untyped]  # boto3 and botocore ship no types
 from botocore.config import Config  # type: ignore[import-untyped]  # as above
 from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # as above
 
 from functions.contract.bus import Topic
 from socket_host.bus.caller import Caller
 from socket_host.bus.manager import BusError, SharedBus
 from socket_host.bus.outage import Outage
-from socket_host.bus.outbox import Entry, Outbox
+from socket_host.bus.outbox import Entry
 from socket_host.bus.queue import HEARTBEAT_SECONDS, ORPHAN_SECONDS, POLL_SECONDS, HostQueue
 
 _log = logging.getLogger(__name__)
@@ -47,10 +48,8 @@ class SnsBus(SharedBus):
         *,
         heartbeat: float = HEARTBEAT_SECONDS,
         orphan: float = ORPHAN_SECONDS,
-        outbox: Outbox | None = None,
-        session: Any = boto3,
     ) -> None:
-        super().__init__(outbox)
+        super().__init__()
         self._topic = topic
         self._heartbeat = heartbeat
         self._orphan = orphan
@@ -62,14 +61,14 @@ class SnsBus(SharedBus):
         self._publish_calls = Caller("bus-publish")
         self._receive_calls = Caller("bus-receive")
         self._keep_calls = Caller("bus-keep")
-        self._sns = session.client("sns", region_name=topic.region, config=_CONFIG)
-        self._sqs = session.client("sqs", region_name=topic.region, config=_PATIENT)
+        self._sns = boto3.client("sns", region_name=topic.region, config=_CONFIG)
+        self._sqs = boto3.client("sqs", region_name=topic.region, config=_PATIENT)
         self._queue = HostQueue(topic, self._sns, self._sqs)
 
     async def start(self) -> None:
         """Begin to send and to listen; return when the host listens, or will not soon."""
         await super().start()
-        self._tasks.append(asyncio.create_task(self._keep()))
+        self._run(self._keep())
 
     async def _send(self, entries: list[Entry]) -> None:
         batch = [
@@ -145,5 +144,5 @@ async def _call(caller: Caller, call: Callable[[], T]) -> T:
     """Make a call of boto3's; raise BusError if AWS refuses or cannot be reached."""
     try:
         return await caller(call)
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, ResponseParserError) as error:
         raise BusError(error) from error

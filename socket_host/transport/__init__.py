@@ -5,6 +5,6 @@ carry packets; `engine` keeps the sessions; `python_socketio` hands messages to 
 brings back what it sends; `rooms` and `turn` write a broadcast to everybody at once.
 """
 
-from .python_socketio import FanOut, SocketServer, VersionError
+from socket_host.transport.python_socketio import FanOut, SocketServer, VersionError
 
 __all__ = ["FanOut", "SocketServer", "VersionError"]

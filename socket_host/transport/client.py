@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .message import Message
-from .request import Environ
+from socket_host.transport.message import Message
+from socket_host.transport.request import Environ
 
 if TYPE_CHECKING:
-    from .engine import Engine
-    from .rooms import Member
-    from .websocket import WebSocket
+    from socket_host.transport.engine import Engine
+    from socket_host.transport.rooms import Member
+    from socket_host.transport.websocket import WebSocket
 
 
 class Client:

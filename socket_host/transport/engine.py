@@ -9,12 +9,12 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from . import frames
-from .client import Client
-from .deadlines import Deadlines
-from .frames import FrameError
-from .message import Message
-from .request import (
+from socket_host.transport import frames
+from socket_host.transport.client import Client
+from socket_host.transport.deadlines import Deadlines
+from socket_host.transport.frames import FrameError
+from socket_host.transport.message import Message
+from socket_host.transport.request import (
     Environ,
     Head,
     Refusal,
@@ -24,8 +24,8 @@ from .request import (
     unknown_transport,
     unsupported_version,
 )
-from .turn import Turn
-from .websocket import WebSocket
+from socket_host.transport.turn import Turn
+from socket_host.transport.websocket import WebSocket
 
 logger = logging.getLogger(__name__)
 

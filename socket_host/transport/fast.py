@@ -11,11 +11,10 @@ from aiohttp.log import server_logger
 
 from socket_host.admission import Rejection
 from socket_host.settings import Settings
-
-from .collector import tune
-from .engine import SERVER_DISCONNECT, Engine
-from .python_socketio import SocketServer
-from .request import Refusal
+from socket_host.transport.collector import tune
+from socket_host.transport.engine import SERVER_DISCONNECT, Engine
+from socket_host.transport.python_socketio import SocketServer
+from socket_host.transport.request import Refusal
 
 _FORBIDDEN = 4  # Engine.IO's number for what the server does not allow
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import cast
 
-from .deadlines import Deadlines
-from .engine import Engine
-from .request import Environ, Head, Refusal
+from socket_host.transport.deadlines import Deadlines
+from socket_host.transport.engine import Engine
+from socket_host.transport.request import Environ, Head, Refusal
 
 _END = b"\r\n\r\n"
 

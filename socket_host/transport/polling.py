@@ -10,10 +10,10 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from .client import Client
-from .engine import CLOSE, NOOP, TRANSPORT_CLOSE, TRANSPORT_ERROR, Engine
-from .message import SEPARATOR, Message
-from .request import Environ, Head, Refusal, bad_method, bad_request
+from socket_host.transport.client import Client
+from socket_host.transport.engine import CLOSE, NOOP, TRANSPORT_CLOSE, TRANSPORT_ERROR, Engine
+from socket_host.transport.message import SEPARATOR, Message
+from socket_host.transport.request import Environ, Head, Refusal, bad_method, bad_request
 
 _WORTH_COMPRESSING = 1024  # bytes: below, gzip's header and our time cost more than it saves
 

@@ -20,14 +20,14 @@ import socketio  # type: ignore[import-untyped]  # python-socketio neither
 import socketio.packet  # type: ignore[import-untyped]  # as above
 from aiohttp import web
 
-from . import polling
-from .client import Client
-from .engine import SERVER_DISCONNECT, Engine, Limits, PacketError
-from .front import Front
-from .message import Message
-from .request import Environ, Head, Refusal, forbidden
-from .rooms import Member, Namespace, Stage, gather
-from .socket_packet import (
+from socket_host.transport import polling
+from socket_host.transport.client import Client
+from socket_host.transport.engine import SERVER_DISCONNECT, Engine, Limits, PacketError
+from socket_host.transport.front import Front
+from socket_host.transport.message import Message
+from socket_host.transport.request import Environ, Head, Refusal, forbidden
+from socket_host.transport.rooms import Member, Namespace, Stage, gather
+from socket_host.transport.socket_packet import (
     ACK,
     CONNECT,
     CONNECT_ERROR,

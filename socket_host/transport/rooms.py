@@ -6,11 +6,11 @@ import enum
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from .message import Message
-from .turn import Audience
+from socket_host.transport.message import Message
+from socket_host.transport.turn import Audience
 
 if TYPE_CHECKING:
-    from .client import Client
+    from socket_host.transport.client import Client
 
 
 class Stage(enum.Enum):

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any, NamedTuple
 
-from .engine import PacketError
+from socket_host.transport.engine import PacketError
 
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = "0123456"
 _ATTACHMENTS = {BINARY_EVENT: EVENT, BINARY_ACK: ACK}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from . import frames
-from .frames import FrameError, FrameReader
+from socket_host.transport import frames
+from socket_host.transport.frames import FrameError, FrameReader
 
 if TYPE_CHECKING:
-    from .client import Client
-    from .engine import Engine
+    from socket_host.transport.client import Client
+    from socket_host.transport.engine import Engine
 
 _SHORT_TEXT = 0x81  # first byte of a final text frame
 _HEADER = 6  # bytes before the payload of a short masked frame

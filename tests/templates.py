@@ -1,0 +1,73 @@
+"""infra/template.yaml for tests: as it is written, and as CloudFormation sees it."""
+
+import copy
+import os
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import boto3
+from samtranslator.public.translator import ManagedPolicyLoader
+from samtranslator.translator.transform import transform
+
+from scripts.template import load
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "infra/template.yaml"
+
+Json = dict[str, Any]
+
+
+class _NoPolicies(ManagedPolicyLoader):  # type: ignore[misc]  # the translator ships no types
+    """The template names no managed policies, so none need be fetched from AWS."""
+
+    def load(self) -> dict[str, str]:
+        return {}
+
+
+@cache
+def _translated() -> Json:
+    source = load(SOURCE.read_text())
+    # The translator takes code that has been packaged already.
+    source["Resources"]["Pages"]["Properties"]["CodeUri"] = "s3://bucket/key"
+    with mock.patch.dict(os.environ, AWS_DEFAULT_REGION="us-east-1"):
+        result: Json = transform(source, {}, _NoPolicies(boto3.client("iam")))
+    return result
+
+
+def translate() -> Json:
+    """The template after the SAM transform; each call returns one of its own."""
+    return copy.deepcopy(_translated())
+
+
+def properties(template: Json, name: str) -> Json:
+    """The properties of the resource of a name."""
+    found: Json = template["Resources"][name]["Properties"]
+    return found
+
+
+def of_kind(template: Json, kind: str) -> dict[str, Json]:
+    """The properties of all resources of a kind, by name."""
+    resources = template["Resources"].items()
+    return {name: r.get("Properties", {}) for name, r in resources if r["Type"] == kind}
+
+
+def references(value: Any) -> Iterator[str]:
+    """Every name that a piece of a template refers to."""
+    match value:
+        case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]} | {"Fn::GetAtt": str(name)}:
+            yield name.split(".")[0]
+        case {"Fn::Sub": [str(text), dict(own)]}:
+            yield from references(own)
+            yield from set(references({"Fn::Sub": text})) - own.keys()
+        case {"Fn::Sub": str(text)}:
+            yield from (name.split(".")[0] for name in re.findall(r"\${([\w.:]+)}", text))
+        case dict():
+            for inner in value.values():
+                yield from references(inner)
+        case list():
+            for inner in value:
+                yield from references(inner)
