@@ -55,11 +55,14 @@ async def test_password_lets_in(tmp_path: Path) -> None:
                 await hears(one, other)
 
 
-@pytest.mark.parametrize(("login", "words"), [("", "NOAUTH"), (":wrong@", "WRONGPASS")])
+@pytest.mark.parametrize(
+    ("login", "words"), [("", "NOAUTH"), (":wrong@", "WRONGPASS"), ("mute:x@", "NOPERM")]
+)
 async def test_refused_login_is_told_of(tmp_path: Path, login: str, words: str) -> None:
-    """A host that is not let in is degraded, and says what the server said."""
+    """A host that is not let in, or not to the channel, is degraded and says what it was told."""
+    user = ["--user", "mute", "on", ">x", "resetchannels", "+@all"]
     async with (
-        buses.redis(tmp_path, "--requirepass", "s3cret") as redis,
+        buses.redis(tmp_path, "--requirepass", "s3cret", *user) as redis,
         buses.host(f"redis://{login}127.0.0.1:{redis.port}") as host,
     ):
         await host.sio.emit("news")
