@@ -18,7 +18,8 @@ from cryptography.x509.oid import NameOID
 
 from functions.contract.bus import encode_emit
 from socket_host.bus import redis_connection
-from socket_host.bus.redis_connection import Address, Connection
+from socket_host.bus.address import Address
+from socket_host.bus.redis_connection import Connection
 from tests import buses
 from tests.buses import Host, Redis, until
 from tests.hosts import PATIENCE

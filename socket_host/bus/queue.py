@@ -28,6 +28,9 @@ _TRIES = 3  # to delete messages
 
 _ATTRIBUTES = {
     "FifoQueue": "true",
+    # Limits hold for each sender, as they may for the topic, and not for all of them together.
+    "DeduplicationScope": "messageGroup",
+    "FifoThroughputLimit": "perMessageGroupId",
     # Seconds. Short, for an answer of SQS may get lost, and then what was in it holds up what comes
     # after it. Whoever acts on ten messages for longer gets them twice, which the memory notices.
     "VisibilityTimeout": "5",

@@ -8,10 +8,11 @@ python-socketio's managers in other programs can emit through it.
 import asyncio
 from collections.abc import AsyncIterator
 
+from socket_host.bus.address import Address
 from socket_host.bus.manager import BusError, SharedBus
 from socket_host.bus.outage import LONGEST_PAUSE
 from socket_host.bus.outbox import Entry
-from socket_host.bus.redis_connection import Address, Connection
+from socket_host.bus.redis_connection import Connection
 
 # How long to wait, after an outage, for the other hosts to be back as well. They all try again
 # within the longest pause; what is published before they listen they never hear.

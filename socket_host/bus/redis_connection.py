@@ -10,53 +10,16 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, cast
-from urllib.parse import unquote, urlsplit
 
 import hiredis
+
+from socket_host.bus.address import Address
 
 _CONNECT_SECONDS = 2.0
 _ANSWER_SECONDS = 5.0
 _SILENCE_SECONDS = 10.0  # after which the other end has to show that it is still there
 
 _MAX_UNREAD = 1_000  # messages not yet acted upon; with more we read no further for a while
-
-_SCHEMES = {"redis": False, "valkey": False, "rediss": True, "valkeys": True}  # with TLS?
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where a Redis or Valkey server is, and how to be let in."""
-
-    host: str
-    port: int
-    tls: bool
-    username: str
-    password: str | None = field(repr=False)
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
-    @classmethod
-    def parse(cls, url: str) -> Self:
-        """Return the address in a URL; raise ValueError, without the URL, for any other text."""
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-        except ValueError:  # such as a port that is no number
-            host = None
-        # The number of a database may follow; channels belong to none.
-        if not host or parts.scheme not in _SCHEMES or parts.path.strip("/0123456789"):
-            raise ValueError(
-                "must be written redis://[[USER]:PASSWORD@]HOST[:PORT], or valkey://…, or with TLS "
-                "rediss://… or valkeys://…"
-            )
-        return cls(
-            host=host,
-            port=port or 6379,
-            tls=_SCHEMES[parts.scheme],
-            username=unquote(parts.username or "default"),
-            password=None if parts.password is None else unquote(parts.password),
-        )
 
 
 @dataclass

@@ -109,15 +109,23 @@ class Client:
             self.poll.set_result(None)
 
     def pause(self) -> None:
-        """Collect what comes in from now on, and read no more than is on its way."""
+        """Collect what comes in from now on."""
         self.inbox = []
-        if self.socket is not None:
+
+    def collect(self, data: str | bytes) -> None:
+        """Keep `data` for later, and read no more than is on its way.
+
+        Not before: nearly all clients wait for the answer, and need not be paused at all.
+        """
+        assert self.inbox is not None
+        if not self.inbox and self.socket is not None:
             self.socket.transport.pause_reading()
+        self.inbox.append(data)
 
     def resume(self) -> list[str | bytes]:
         """Read again; return what has been collected."""
         inbox, self.inbox = self.inbox or [], None
-        if self.socket is not None and not self.socket.ending:
+        if inbox and self.socket is not None and not self.socket.ending:
             self.socket.transport.resume_reading()
         return inbox
 

@@ -19,6 +19,11 @@ class Message(NamedTuple):
     frames: bytes
 
     @classmethod
+    def text(cls, packet: str) -> Message:
+        """Encode one packet that is text, as `of` does, for those that answer every event."""
+        return cls((packet,), packet_frame(packet))
+
+    @classmethod
     def of(cls, *packets: str | bytes) -> Message:
         """Encode `packets`, which are sent without anything between them."""
         if len(packets) == 1:

@@ -96,17 +96,15 @@ class Head:
         lines = rest.split("\r\n") if rest else []
         if len(lines) > _MOST_HEADERS:
             raise bad_request("Too many headers")
-        self.headers: dict[str, str] = {}
+        headers: dict[str, str] = {}
         for line in lines:
             name, _, value = line.partition(":")
-            self._add(name.lower(), value.strip(" \t"))
-
-    def _add(self, name: str, value: str) -> None:
-        if name in self.headers:
-            # What a proxy does that splits a long cookie (RFC 9113, section 8.2.3).
-            glue = "; " if name == "cookie" else ","
-            value = self.headers[name] + glue + value
-        self.headers[name] = value
+            name, value = name.lower(), value.strip(" \t")
+            if name in headers:
+                # What a proxy does that splits a long cookie (RFC 9113, section 8.2.3).
+                value = headers[name] + ("; " if name == "cookie" else ",") + value
+            headers[name] = value
+        self.headers = headers
 
     @property
     def path(self) -> str:
