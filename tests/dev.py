@@ -84,7 +84,10 @@ class Dev:
 
     def pid(self, words: str) -> int:
         """The child whose command holds words."""
-        return next(p for p, c in descendants(self.process.pid).items() if words in c)
+        found = descendants(self.process.pid)
+        pids = [pid for pid, command in found.items() if words in command]
+        assert len(pids) == 1, (found, self.said)
+        return pids[0]
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal, and return the status that it ends with."""

@@ -184,7 +184,7 @@ def test_processes_append_at_once(setting: str) -> None:
 
 def test_threads_append_at_once(log: RoomLog) -> None:
     """One log object may be used by many threads."""
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(4) as pool:
         seqs = list(pool.map(lambda number: say(log, str(number)), range(60)))
     assert sorted(seqs) == list(range(1, 61))
 

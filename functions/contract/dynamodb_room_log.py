@@ -22,7 +22,7 @@ KEPT_DAYS = 90  # then DynamoDB's TTL deletes a message
 
 # Tries of one append. Each lost one means that another host's append to the same room won, so
 # with n hosts writing at once the n-th try wins at the latest, but for bad luck.
-_TRIES = 20
+_TRIES = 30
 _PAUSE = 0.02  # seconds before the second try, at most; it doubles, up to a bound, with each
 _LONGEST_PAUSE = 0.5
 

@@ -1,7 +1,7 @@
 """The bus between socket hosts, and from functions to them.
 
-`open_bus` returns the client manager for the setting BUS. `manager` has what all kinds share, with an
-`outbox` of what waits, a `memory` of what came, and the `outage` of each way; `redis` and `sns`
+`open_bus` returns the client manager for the setting BUS. `manager` has what all kinds share, with
+an `outbox` of what waits, a `memory` of what came, and the `outage` of each way; `redis` and `sns`
 carry the messages. `loopback` is for functions on the host's own machine.
 """
 
