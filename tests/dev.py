@@ -153,7 +153,10 @@ def alive(pid: int) -> bool:
 def _processes() -> Iterator[tuple[int, int, str]]:
     """Yield the id, the parent and the command of each process that has not ended."""
     table = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,stat=,command="], capture_output=True, text=True, check=True
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,command="],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     for line in table.stdout.splitlines():
         pid, parent, state, *command = line.split()

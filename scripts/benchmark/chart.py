@@ -44,7 +44,7 @@ def render(report: Report) -> str:
     measures = [each for name in MEASURES if name in report.figures.values and (each := find(name))]
     rows = -(-len(measures) // _COLUMNS)
     width = _COLUMNS * _PANEL_WIDTH + (_COLUMNS + 1) * _MARGIN
-    height = rows * _PANEL_HEIGHT + 2 * _MARGIN + 20
+    height = rows * _PANEL_HEIGHT + 2 * _MARGIN
     panels = "\n".join(_panel(each, report.figures, index) for index, each in enumerate(measures))
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" \
 width="{width}" height="{height}" role="img" aria-label="{escape(_summary(report.figures))}">
@@ -58,12 +58,11 @@ width="{width}" height="{height}" role="img" aria-label="{escape(_summary(report
 def _panel(measure: Measure, figures: Figures, index: int) -> str:
     x = _MARGIN + index % _COLUMNS * (_PANEL_WIDTH + _MARGIN)
     y = _MARGIN + index // _COLUMNS * _PANEL_HEIGHT
-    title = measure.title.removeprefix("· ")
     bars = "\n".join(
         _bar(measure, figures, server, y + 14 + place * _STEP, x)
         for place, server in enumerate(BARS)
     )
-    return f"""<text class="title" x="{x}" y="{y}">{escape(f"{title}, {measure.unit}")}</text>
+    return f"""<text class="title" x="{x}" y="{y}">{escape(f"{measure.title}, {measure.unit}")}</text>
 {bars}"""
 
 
@@ -76,9 +75,10 @@ def _bar(measure: Measure, figures: Figures, server: str, y: int, x: int) -> str
     room = _PANEL_WIDTH - _LABEL - _FIGURE
     length = max(1, round(min(median / longest, 1) * room))
     bar = f'<rect class="{server}" x="{x + _LABEL}" y="{y}" width="{length}" height="{_BAR}"/>'
-    ratio = figures.ratio(measure.name, server, measure.reference)
+    # A ratio to another figure than the one in the panel would only confuse.
+    ratio = None if measure.reference else figures.ratio(measure.name, server)
     times = f" {TIMES}{ratio:.2f}" if ratio and server != "node" else ""
-    beyond = " →" if median > longest else ""
+    beyond = "→ " if median > longest else ""
     figure = f'<text x="{x + _LABEL + length + 6}" y="{y + 13}">{beyond}{number(median)}{times}'
     return f"{label}{bar}{figure}</text>"
 
@@ -102,7 +102,7 @@ def _summary(figures: Figures) -> str:
 
 def _caption(report: Report) -> str:
     return (
-        f"CPU of the server process, and its memory; {TIMES} Node's; less is better. "
+        f"CPU of the server process, and its memory; {TIMES} Node's; less is better; → goes on. "
         f"socket.io {report.versions['socket.io']}, python-socketio "
         f"{report.versions['python-socketio']}, {report.date}."
     )

@@ -51,7 +51,11 @@ _PLAIN = {
         Measure("memory", "memory of an idle client", KILOBYTES, target=0.30),
         # Node grows far beyond what it needs: compared with that, anybody would look good.
         Measure(
-            "memory-churned", "· after 50,000 came and went", KILOBYTES, 0.30, reference="memory"
+            "memory-churned",
+            "memory of one after 50,000 came and went",
+            KILOBYTES,
+            0.30,
+            reference="memory",
         ),
     )
 } | {

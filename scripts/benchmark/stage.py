@@ -43,16 +43,24 @@ class Stage:
             self.load.tell(f"close {self.clients - clients} {AT_ONCE}")
         self.clients = clients
 
-    def cost(self, command: str, *, aftermath: float = 0) -> tuple[float, Reply]:
+    def cost(self, command: str, *, aftermath: bool = False) -> tuple[float, Reply]:
         """Return the µs of CPU the server used while the clients obeyed, and what they say.
 
-        What it does in the seconds after counts too: for what is not over when clients think so.
+        With its aftermath, what the server goes on doing when the clients are served counts too.
         """
         before = cpu_seconds(self.pid)
         reply = self.load.tell(command)
         if aftermath:
-            self.load.tell(f"wait {aftermath}")
+            self._await_rest()
         return (cpu_seconds(self.pid) - before) * 1e6, reply
+
+    def _await_rest(self) -> None:
+        """Wait until the server does little more than answer pings, or a minute has passed."""
+        for _ in range(300):
+            before = cpu_seconds(self.pid)
+            self.load.tell("wait 0.2")
+            if cpu_seconds(self.pid) - before < 0.02:
+                return
 
     def foreign_share(self) -> float:
         """Return what share of the server's core others have used since the stage was set."""

@@ -112,10 +112,6 @@ def _paced(plan: Plan, stage: Stage) -> Values:
 # ---- connections ------------------------------------------------------------------------------
 
 
-# Seconds in which a server does what it put off: greeting who came, forgetting who left.
-_AFTERMATH = 0.3
-
-
 def _warm_up_connections(plan: Plan, stage: Stage) -> None:
     # Two seconds of it, as with traffic: until then Node's handshakes get cheaper.
     for _ in range(3):
@@ -133,7 +129,7 @@ def _connections(plan: Plan) -> tuple[tuple[str, Step], ...]:
 
 def _handshakes(plan: Plan, stage: Stage) -> Values:
     stage.grow(0)
-    cost, _ = stage.cost(f"open {plan.connections} {AT_ONCE} websocket", aftermath=_AFTERMATH)
+    cost, _ = stage.cost(f"open {plan.connections} {AT_ONCE} websocket", aftermath=True)
     stage.clients = plan.connections
     return {"handshake": cost / plan.connections}
 
@@ -143,7 +139,7 @@ def _upgrades(plan: Plan, stage: Stage) -> Values:
     stage.grow(plan.connections, "upgrade")  # warm-up
     stage.grow(0)
     # Node looks for polls to end every 100 ms: more at once make it wait less.
-    cost, _ = stage.cost(f"open {plan.connections} {AT_ONCE * 4} upgrade", aftermath=_AFTERMATH)
+    cost, _ = stage.cost(f"open {plan.connections} {AT_ONCE * 4} upgrade", aftermath=True)
     stage.clients = plan.connections
     # Who was lost on the way from one transport to the other would not hear this.
     reply = stage.load.tell("broadcast 0.1 say 1")
@@ -154,7 +150,7 @@ def _disconnects(connected: int, stage: Stage) -> Values:
     stage.grow(connected)
     leaving = connected // 2
     # All at once, as when a network fails: that is where Node is at its best.
-    cost, _ = stage.cost(f"close {leaving} {leaving}", aftermath=_AFTERMATH)
+    cost, _ = stage.cost(f"close {leaving} {leaving}", aftermath=True)
     stage.clients -= leaving
     return {f"disconnect-{connected}": cost / leaving}
 

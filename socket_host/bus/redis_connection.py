@@ -57,6 +57,8 @@ class Connection(asyncio.Protocol):
                 )
         except TimeoutError:
             raise TimeoutError(f"{address} did not answer in {_CONNECT_SECONDS:g} s") from None
+        except OSError as error:
+            raise OSError(f"{address} cannot be reached ({error})") from error
         login = ("AUTH", address.username, address.password) if address.password else ()
         try:
             await connection.ask("HELLO", "3", *login)

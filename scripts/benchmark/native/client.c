@@ -66,7 +66,8 @@ static void line_close(struct line *line)
 static void line_send(struct line *line, const char *data, size_t length)
 {
     ssize_t sent = send(line->fd, data, length, MSG_NOSIGNAL);
-    if (sent != (ssize_t)length && errno != EPIPE && errno != ECONNRESET)
+    bool closed = sent < 0 && (errno == EPIPE || errno == ECONNRESET); /* noticed when it is read */
+    if (sent != (ssize_t)length && !closed)
         give_up("send");
 }
 
