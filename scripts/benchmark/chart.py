@@ -62,7 +62,8 @@ def _panel(measure: Measure, figures: Figures, index: int) -> str:
         _bar(measure, figures, server, y + 14 + place * _STEP, x)
         for place, server in enumerate(BARS)
     )
-    return f"""<text class="title" x="{x}" y="{y}">{escape(f"{measure.title}, {measure.unit}")}</text>
+    title = escape(f"{measure.title}, {measure.unit}")
+    return f"""<text class="title" x="{x}" y="{y}">{title}</text>
 {bars}"""
 
 
