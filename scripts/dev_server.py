@@ -8,11 +8,13 @@ import argparse
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from functions.contract.bus import LOOPBACK_PATH
 from functions.contract.session import SAMPLE_SECRET
 from scripts.function import Function
 from scripts.host import Host
@@ -69,25 +71,32 @@ async def _serve(options: argparse.Namespace) -> None:
     allow(2 * CONNECTIONS)  # each is one to the browser and one to the host
     listeners = listen(options.port)
     port: int = listeners[0].getsockname()[1]
+    relayed = socket.create_server(("127.0.0.1", 0))
     template = Template.read(TEMPLATE)
     environ = _environ(options.data.resolve(), port)
     host = Host(environ)
     host.start()
     function = None
     if not options.pages:
-        function = Function(template.function, environ, plain=options.plain_runtime)
+        bus = {"BUS": f"http://127.0.0.1:{relayed.getsockname()[1]}{LOOPBACK_PATH}"}
+        function = Function(template.function, environ | bus, plain=options.plain_runtime)
         function.start()
     await asyncio.sleep(0)  # they start here, and import while this imports what follows
 
     from scripts.edge import Edge, serving
     from scripts.origins import FunctionOrigin, HostOrigin, PagesOrigin
     from scripts.proxy import Proxy
+    from scripts.relay import Relay
     from scripts.template import FUNCTION, SOCKET_HOST
 
     async with Proxy() as proxy:
         pages = FunctionOrigin(function) if function else PagesOrigin(options.pages, proxy)
-        edge = Edge(template, {FUNCTION: pages, SOCKET_HOST: HostOrigin(host, proxy)})
-        async with serving(edge, listeners):
+        sockets = HostOrigin(host, proxy)
+        edge = Edge(template, {FUNCTION: pages, SOCKET_HOST: sockets})
+        async with (
+            serving(edge.answer, listeners),
+            serving(Relay(sockets).answer, [relayed]),
+        ):
             await _until(stopped, _announce(port, host, function), _reload(edge, host, function))
             await asyncio.gather(*(half.stop() for half in (host, function) if half))
 

@@ -6,6 +6,7 @@ from typing import Self
 
 from functions.contract.room_log import is_room_log
 from functions.contract.session import MIN_SECRET_LENGTH, SAMPLE_SECRET
+from socket_host.bus import parse_bus
 from socket_host.origin import parse_origins
 
 TRANSPORTS = ("fast", "stock")
@@ -26,6 +27,7 @@ class Settings:
     session_secret: str | None = field(repr=False)
     origins: tuple[str, ...] | None
     room_log: str = "sqlite:.sidepath/rooms.sqlite3"
+    bus: str = field(default="local", repr=False)  # it may hold a password
     bind: str = "127.0.0.1"
     port: int = 3200  # 0 lets the system choose
     ping_interval: float = 25  # seconds; shorter than what any proxy on the way calls idle
@@ -45,6 +47,7 @@ class Settings:
             session_secret=read.secret(),
             origins=read.origins(),
             room_log=read.room_log(cls.room_log),
+            bus=read.bus("local"),
             bind=read.text("BIND", cls.bind),
             port=read.whole("PORT", cls.port, 0, 65_535),
             ping_interval=read.number("PING_INTERVAL", cls.ping_interval, 0.1, 3_600, "of seconds"),
@@ -115,6 +118,14 @@ class _Reader:
         text = self.text("ROOM_LOG", default)
         if not is_room_log(text):
             self.problems.append(f"ROOM_LOG must be sqlite:PATH or dynamodb:TABLE, not {text!r}.")
+        return text
+
+    def bus(self, default: str) -> str:
+        text = self.text("BUS", default)
+        try:
+            parse_bus(text)
+        except ValueError as error:
+            self.problems.append(f"BUS {error}.")
         return text
 
     def origins(self) -> tuple[str, ...]:

@@ -84,7 +84,7 @@ async def running(
     origins = origins or {FUNCTION: Recorder("pages"), SOCKET_HOST: Recorder("host", sockets=True)}
     edge = Edge(template or Template.parse(TEMPLATE), origins)
     listeners = listen(0)
-    async with serving_edge(edge, listeners):
+    async with serving_edge(edge.answer, listeners):
         yield RunningEdge(edge, listeners[0].getsockname()[1], origins)
 
 

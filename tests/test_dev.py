@@ -139,6 +139,21 @@ async def test_broken_host(dev: Dev) -> None:
     await dev.becomes(POLL, 200)
 
 
+async def test_form_is_heard_live(dev: Dev) -> None:
+    """A message from the form, which the function takes, is heard by sockets, a restart or not."""
+    for number in range(2):
+        async with visitor(dev) as client, ClientSession() as browser:
+            await (await browser.get(dev.url)).text()
+            fields = {"id": f"m{number}", "text": f"by hand {number}"}
+            answer = await browser.post(f"{dev.url}/rooms/lobby", data=fields)
+            assert (answer.status, answer.url.path) == (200, "/")
+            assert fields["text"] in await answer.text()
+            assert (await client.hear("message"))["text"] == fields["text"]
+        os.kill(dev.pid("socket_host"), signal.SIGKILL)
+        await dev.becomes(POLL, 502)
+        await dev.becomes(POLL, 200)
+
+
 async def test_contract_saved(dev: Dev) -> None:
     """What both halves import reloads both."""
     function, host = dev.pid("scripts.runtime"), dev.pid("socket_host")

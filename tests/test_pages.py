@@ -269,11 +269,13 @@ def test_first_load_is_small() -> None:
         ({"SESSION_SECRET": "x" * 32, "ROOM_LOG": ""}, ["ROOM_LOG"]),
         ({"SESSION_SECRET": "x" * 32, "ROOM_LOG": "postgres:x"}, ["ROOM_LOG"]),
         ({"SESSION_SECRET": "x" * 32, "ROOM_LOG": "sqlite:x", "STAGE": "dev"}, ["STAGE"]),
+        ({"SESSION_SECRET": "x" * 32, "ROOM_LOG": "sqlite:x", "BUS": "http://a.example"}, ["BUS"]),
+        ({"SESSION_SECRET": "x" * 32, "ROOM_LOG": "sqlite:x", "BUS": "sns:topic"}, ["BUS"]),
     ],
 )
 def test_bad_settings_are_named(environ: dict[str, str], named: list[str]) -> None:
     """A missing or malformed setting stops the start with a sentence that names it."""
     with pytest.raises(SettingError) as raised:
         Settings.from_environ(environ)
-    for name in ("SESSION_SECRET", "ROOM_LOG", "STAGE"):
+    for name in ("SESSION_SECRET", "ROOM_LOG", "STAGE", "BUS"):
         assert (f"{name} " in str(raised.value)) is (name in named)

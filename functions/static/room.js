@@ -237,7 +237,5 @@ function showPeople({ count, names }) {
   $("people").replaceChildren(...items);
 }
 
-$("message").disabled = false;
-$("composer").querySelector("button").disabled = false;
 $("note").readOnly = false;
 showStatus("connecting", "Connecting…");

@@ -5,8 +5,8 @@ an `outbox` of what waits, a `memory` of what came, and the `outage` of each way
 carry the messages. `loopback` is for functions on the host's own machine.
 """
 
-from socket_host.bus.loopback import PATH, Loopback
+from socket_host.bus.loopback import Loopback
 from socket_host.bus.manager import Bus
 from socket_host.bus.setting import open_bus, parse_bus
 
-__all__ = ["PATH", "Bus", "Loopback", "open_bus", "parse_bus"]
+__all__ = ["Bus", "Loopback", "open_bus", "parse_bus"]

@@ -9,7 +9,8 @@ import contextlib
 import itertools
 import json
 import logging
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import socketio  # type: ignore[import-untyped]  # python-socketio ships no types
@@ -40,6 +41,12 @@ class BusError(Exception):
         self.unsent = unsent
 
 
+_ANNOUNCEMENT = "announcement"  # the method of messages that are ours, not python-socketio's
+
+# What hears an announcement: it is given the id of the host that made it, and what it said.
+Hearer = Callable[[str, Any], None]
+
+
 class Bus(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio ships no types
     """The bus of a host that is alone: what is emitted reaches its own clients."""
 
@@ -48,6 +55,15 @@ class Bus(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio ships
 
     async def stop(self) -> None:
         """Say what is still unsaid, and leave the bus."""
+
+    def announce(self, subject: str, body: Any) -> None:
+        """Tell all other hosts something that is no event for clients; `body` is JSON.
+
+        Raises BusMessageError if it is no JSON or too large for the bus.
+        """
+
+    def hear(self, subject: str, hearer: Hearer) -> None:
+        """Have what other hosts announce on a subject passed to `hearer`."""
 
     def health(self) -> dict[str, Any]:
         """Return how the bus is: `status` is ok, or degraded, and then `why` says what is wrong."""
@@ -84,6 +100,7 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         self._numbers = itertools.count(1)
         self._own = f'{{"message_id":"{self.host_id}:'.encode()
         self._listening = asyncio.Event()
+        self._hearers: defaultdict[str, list[Hearer]] = defaultdict(list)
         self._tasks: list[asyncio.Task[None]] = []
 
     def initialize(self) -> None:
@@ -109,6 +126,21 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         if unsent := len(self._outbox):
             _log.error("The host stops with %d messages to other hosts unsent.", unsent)
         await self._leave()
+
+    def announce(self, subject: str, body: Any) -> None:
+        """Tell all other hosts something, after what this host has said before."""
+        self._post(
+            {
+                "method": _ANNOUNCEMENT,
+                "host_id": self.host_id,
+                "subject": subject,
+                "body": body,
+            }
+        )
+
+    def hear(self, subject: str, hearer: Hearer) -> None:
+        """Have what other hosts announce on a subject passed to `hearer`."""
+        self._hearers[subject].append(hearer)
 
     def health(self) -> dict[str, Any]:
         """Return how the bus is, and the counts of what waits, was dropped, and came twice."""
@@ -163,11 +195,21 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         while True:
             try:
                 async for body in self._receive():
-                    if message := self._read(body):
+                    message = self._read(body)
+                    if message and message.get("method") == _ANNOUNCEMENT:
+                        self._hear(message)
+                    elif message:
                         yield message
             except BusError as error:
                 self._incoming.begin(error)
             await self._incoming.pause()
+
+    def _hear(self, message: Mapping[str, Any]) -> None:
+        try:
+            for hearer in self._hearers.get(message["subject"], ()):
+                hearer(message["host_id"], message["body"])
+        except Exception:  # another version's words must not end this host's listening
+            _log.exception("An announcement was not understood: %.100r", message)
 
     def _post(self, message: Mapping[str, Any]) -> None:
         message_id = f"{self.host_id}:{next(self._numbers)}"

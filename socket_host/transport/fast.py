@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
 
 from aiohttp import web
@@ -10,10 +10,11 @@ from aiohttp.http import HttpProcessingError
 from aiohttp.log import server_logger
 
 from socket_host.admission import Rejection
+from socket_host.bus import Bus
 from socket_host.settings import Settings
 from socket_host.transport.collector import tune
 from socket_host.transport.engine import SERVER_DISCONNECT, Engine
-from socket_host.transport.python_socketio import SocketServer
+from socket_host.transport.python_socketio import FanOut, SocketServer
 from socket_host.transport.request import Refusal
 
 _FORBIDDEN = 4  # Engine.IO's number for what the server does not allow
@@ -43,13 +44,20 @@ class Fast:
     `check` is asked about every request, with its Origin and whether it would open a connection.
     """
 
+    rooms = FanOut  # what a bus is mixed with to keep the rooms
+
     def __init__(
-        self, settings: Settings, path: str, check: Callable[[str | None, bool], Rejection | None]
+        self,
+        settings: Settings,
+        path: str,
+        check: Callable[[str | None, bool], Rejection | None],
+        bus: Bus,
     ) -> None:
         self._path = path
         self._check = check
         self.sio = SocketServer(
             admit=self._admit,
+            client_manager=bus,
             logger=_log,
             engineio_logger=_log,
             ping_interval=settings.ping_interval,
@@ -80,6 +88,10 @@ class Fast:
         """Return the Engine.IO ids of all who are connected."""
         connections: Collection[str] = self._engine.clients.keys()
         return connections
+
+    def closed(self) -> Mapping[str, int]:
+        """Return how many were let go or refused, by cause."""
+        return self._engine.counts
 
     async def close(self, connection: str) -> None:
         """Close a connection under its client, which then connects again by itself."""
