@@ -34,6 +34,11 @@ class Events(Namespace):
         """Start in the lobby, so that a client of three lines is somewhere."""
         await self.move(sid, LOBBY)
 
+    async def on_recover(self, sid: str) -> None:
+        """Be back in the room where the connection dropped."""
+        (room,) = [room for room in self.rooms(sid) if room != sid] or [LOBBY]
+        self.presence.enter(sid, room, self.visitor(sid))
+
     async def on_disconnect(self, sid: str, reason: str) -> None:
         """Be gone from the room."""
         self.presence.leave(sid)

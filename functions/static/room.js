@@ -14,6 +14,7 @@ const timeline = new Timeline($("messages"), { room, last: Number(last), me: { i
 // Websocket first: one request instead of five. Where it cannot pass, polling (see connect_error).
 const socket = io({ transports: ["websocket", "polling"], timeout: 8_000 });
 let joined = false; // live events before that are the lobby's
+let wasJoined = false; // before the connection dropped
 
 // ---- Connection ----
 
@@ -36,7 +37,7 @@ socket.on("connect", async () => {
   showConnected();
   socket.io.engine.once("upgrade", showConnected);
   try {
-    await join();
+    await (socket.recovered && wasJoined ? goOn() : join());
   } catch {
     // No answer: if the connection is gone, the next one joins; if the host is slow, ask again.
     if (socket.connected) socket.disconnect().connect();
@@ -44,6 +45,7 @@ socket.on("connect", async () => {
 });
 
 socket.on("disconnect", (reason) => {
+  wasJoined ||= joined;
   joined = false;
   $("who").hidden = true;
   showStatus("waiting", "Reconnecting…");
@@ -73,7 +75,15 @@ function renewSession(words) {
   location.reload();
 }
 
+// The host knows us still, and sends by itself what we missed.
+function goOn() {
+  joined = true;
+  if (noteUnsent) sayNote();
+  return send();
+}
+
 async function join() {
+  wasJoined = false;
   const state = await ask("join", { room, after: timeline.last });
   if (state.error) return notify(state.error);
   sessionStorage.removeItem("renewed");

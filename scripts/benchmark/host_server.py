@@ -33,6 +33,7 @@ def settings(transport: str, *, guarded: bool) -> Settings:
         origins=None,
         port=0,
         transport=transport,
+        recovery_seconds=0,
         events_per_second=1e9,
         event_burst=10**9,
     )

@@ -6,11 +6,10 @@ A manager is a mixin. Put it before the one that keeps the rooms and writes to t
 
 import asyncio
 import contextlib
-import itertools
 import json
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any
 
 import socketio  # type: ignore[import-untyped]  # python-socketio ships no types
@@ -19,7 +18,7 @@ from socketio.async_pubsub_manager import (  # type: ignore[import-untyped]  # a
 )
 
 from functions.contract.bus import encode
-from socket_host.bus.memory import Memory
+from socket_host.bus.memory import ALL, Memory
 from socket_host.bus.outage import Outage
 from socket_host.bus.outbox import Entry, Outbox
 
@@ -50,6 +49,9 @@ Hearer = Callable[[str, Any], None]
 class Bus(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio ships no types
     """The bus of a host that is alone: what is emitted reaches its own clients."""
 
+    peers: Collection[str] = ()
+    message_id: str | None = None  # of what is emitted next, for the manager that keeps the rooms
+
     async def start(self) -> None:
         """Begin to listen to the other hosts."""
 
@@ -64,6 +66,10 @@ class Bus(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio ships
 
     def hear(self, subject: str, hearer: Hearer) -> None:
         """Have what other hosts announce on a subject passed to `hearer`."""
+
+    def had(self) -> dict[str, list[Any]]:
+        """Return, as the snapshot of a Memory, which messages this host has had."""
+        return {}
 
     def health(self) -> dict[str, Any]:
         """Return how the bus is: `status` is ok, or degraded, and then `why` says what is wrong."""
@@ -97,7 +103,7 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         self._duplicates = 0
         self._outbox = Outbox()
         self._memory = Memory()
-        self._numbers = itertools.count(1)
+        self._number = 0  # of the last message
         self._own = f'{{"message_id":"{self.host_id}:'.encode()
         self._listening = asyncio.Event()
         self._hearers: defaultdict[str, list[Hearer]] = defaultdict(list)
@@ -142,6 +148,11 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         """Have what other hosts announce on a subject passed to `hearer`."""
         self._hearers[subject].append(hearer)
 
+    def had(self) -> dict[str, list[Any]]:
+        """Return, as the snapshot of a Memory, which messages this host has had, or has sent."""
+        had = self._memory.snapshot()
+        return had | {self.host_id: [self._number, f"{ALL:x}"]}
+
     def health(self) -> dict[str, Any]:
         """Return how the bus is, and the counts of what waits, was dropped, and came twice."""
         why = " ".join(outage.sentence for outage in self._outages if outage.sentence)
@@ -183,8 +194,8 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
     async def _handle_emit(self, message: Mapping[str, Any]) -> None:
         # Posted before the local delivery, which may pause: else of two emits, each in a task of
         # its own, the second might overtake the first on its way to the others.
-        if message.get("host_id") == self.host_id:
-            self._post(message)
+        own = message.get("host_id") == self.host_id
+        self.message_id = self._post(message) if own else message.get("message_id")
         await super()._handle_emit(message)
 
     async def _publish(self, data: Mapping[str, Any]) -> None:
@@ -211,10 +222,14 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         except Exception:  # another version's words must not end this host's listening
             _log.exception("An announcement was not understood: %.100r", message)
 
-    def _post(self, message: Mapping[str, Any]) -> None:
-        message_id = f"{self.host_id}:{next(self._numbers)}"
-        if not self._outbox.add(Entry(message_id, encode(message, message_id).encode())):
+    def _post(self, message: Mapping[str, Any]) -> str:
+        """Put a message into the outbox and return its id."""
+        message_id = f"{self.host_id}:{self._number + 1}"
+        entry = Entry(message_id, encode(message, message_id).encode())
+        self._number += 1
+        if not self._outbox.add(entry):
             self._overflow.begin("more wait than the outbox holds")
+        return message_id
 
     def _read(self, body: bytes) -> dict[str, Any] | None:
         """Return the message if it is for us: another host's, and not had before."""
