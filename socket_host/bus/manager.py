@@ -22,6 +22,7 @@ from functions.contract.bus import encode
 from socket_host.bus.memory import Memory
 from socket_host.bus.outage import Outage
 from socket_host.bus.outbox import Entry, Outbox
+from socket_host.bus.peers import Peers
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +49,16 @@ Hearer = Callable[[str, Any], None]
 
 
 class Bus(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio ships no types
-    """The bus of a host that is alone: what is emitted reaches its own clients."""
+    """The bus of a host that is alone: what is emitted reaches its own clients.
+
+    `peers` are the other hosts; `arrivals` counts what the bus brought, our own words included.
+    """
+
+    arrivals = 0
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.peers = Peers(self)
 
     async def start(self) -> None:
         """Begin to listen to the other hosts."""
@@ -143,7 +153,7 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         self._hearers[subject].append(hearer)
 
     def health(self) -> dict[str, Any]:
-        """Return how the bus is, and the counts of what waits, was dropped, and came twice."""
+        """Return how the bus is, with counts: what waits, was dropped, came twice; live peers."""
         why = " ".join(outage.sentence for outage in self._outages if outage.sentence)
         return {
             "status": "degraded" if why else "ok",
@@ -151,6 +161,7 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
             "waiting": len(self._outbox),
             "dropped": self._outbox.dropped,
             "duplicates": self._duplicates,
+            "peers": len(self.peers),
         }
 
     async def _send(self, entries: list[Entry]) -> None:
@@ -195,6 +206,7 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         while True:
             try:
                 async for body in self._receive():
+                    self.arrivals += 1
                     message = self._read(body)
                     if message and message.get("method") == _ANNOUNCEMENT:
                         self._hear(message)
