@@ -22,7 +22,7 @@ class Events(Namespace):
     async def start(self) -> None:
         """Open the room log."""
         self.log = HostRoomLog(self.settings.room_log)
-        self.presence = Presence(self.announce)
+        self.presence = Presence(self.announce, self.server.manager)
         await self.log.start()
 
     async def stop(self) -> None:
@@ -114,9 +114,9 @@ class Events(Namespace):
         return {"messages": [m.to_json() for m in messages], "last": last, "more": more}
 
     def announce(self, room: str) -> None:
-        """Tell a room who is there."""
-        self.tell(room, "who", self.presence.who(room))
+        """Tell those of a room who are on this host who is there; each host tells its own."""
+        self.tell(room, "who", self.presence.who(room), ignore_queue=True)
 
-    def tell(self, room: str, event: str, data: Ack) -> None:
+    def tell(self, room: str, event: str, data: Ack, **options: Any) -> None:
         """Emit to a room after what is under way: in the order of the calls."""
-        self.server.start_background_task(self.emit, event, data, room=room)
+        self.server.start_background_task(self.emit, event, data, room=room, **options)

@@ -21,6 +21,7 @@ from functions.contract.bus import encode
 from socket_host.bus.memory import ALL, Memory
 from socket_host.bus.outage import Outage
 from socket_host.bus.outbox import Entry, Outbox
+from socket_host.bus.peers import Peers
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +48,16 @@ Hearer = Callable[[str, Any], None]
 
 
 class Bus(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio ships no types
-    """The bus of a host that is alone: what is emitted reaches its own clients."""
+    """The bus of a host that is alone: what is emitted reaches its own clients.
+
+    `peers` are the other hosts; `arrivals` counts what the bus brought, our own words included.
+    """
+
+    arrivals = 0
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.peers = Peers(self)
 
     peers: Collection[str] = ()
     message_id: str | None = None  # of what is emitted next, for the manager that keeps the rooms
@@ -154,7 +164,7 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         return had | {self.host_id: [self._number, f"{ALL:x}"]}
 
     def health(self) -> dict[str, Any]:
-        """Return how the bus is, and the counts of what waits, was dropped, and came twice."""
+        """Return how the bus is, with counts: what waits, was dropped, came twice; live peers."""
         why = " ".join(outage.sentence for outage in self._outages if outage.sentence)
         return {
             "status": "degraded" if why else "ok",
@@ -162,6 +172,7 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
             "waiting": len(self._outbox),
             "dropped": self._outbox.dropped,
             "duplicates": self._duplicates,
+            "peers": len(self.peers),
         }
 
     async def _send(self, entries: list[Entry]) -> None:
@@ -206,6 +217,7 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         while True:
             try:
                 async for body in self._receive():
+                    self.arrivals += 1
                     message = self._read(body)
                     if message and message.get("method") == _ANNOUNCEMENT:
                         self._hear(message)
