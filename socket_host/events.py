@@ -36,8 +36,10 @@ class Events(Namespace):
 
     async def on_recover(self, sid: str) -> None:
         """Be back in the room where the connection dropped."""
-        (room,) = [room for room in self.rooms(sid) if room != sid] or [LOBBY]
+        room = next((room for room in self.rooms(sid) if room != sid), LOBBY)
         self.presence.enter(sid, room, self.visitor(sid))
+        # Nobody else may need to know, if the visitor has another tab open there.
+        self.tell(sid, "who", self.presence.who(room), ignore_queue=True)
 
     async def on_disconnect(self, sid: str, reason: str) -> None:
         """Be gone from the room."""

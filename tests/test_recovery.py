@@ -15,7 +15,8 @@ from tests.clients import Clients, JavaScriptClient, clients
 from tests.hosts import serving, token, url
 
 DROP = "socket.io.engine.close()"
-RETURN = "socket.connect(); return new Promise((r) => socket.once('connect', () => r(!!socket.recovered)))"
+BACK = "new Promise((r) => socket.once('connect', () => r(!!socket.recovered)))"
+RETURN = f"socket.connect(); return {BACK}"
 
 
 class Rooms(Namespace):

@@ -9,7 +9,7 @@ import contextlib
 import json
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import socketio  # type: ignore[import-untyped]  # python-socketio ships no types
@@ -54,13 +54,11 @@ class Bus(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio ships
     """
 
     arrivals = 0
+    message_id: str | None = None  # of what is emitted next, for the manager that keeps the rooms
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.peers = Peers(self)
-
-    peers: Collection[str] = ()
-    message_id: str | None = None  # of what is emitted next, for the manager that keeps the rooms
 
     async def start(self) -> None:
         """Begin to listen to the other hosts."""
