@@ -276,7 +276,7 @@ async def test_plain_runtime(tmp_path: Path) -> None:
 
 async def test_many_polling_clients(dev: Dev) -> None:
     """Three hundred clients that only poll are all connected, and each gets every message once."""
-    texts = [f"message {number}" for number in range(10)]
+    texts = [f"message {number}" for number in range(4)]
     tokens = [token(f"Visitor {number}", secret=SAMPLE_SECRET) for number in range(300)]
     async with ClientSession(connector=TCPConnector(limit=0)) as http:
         pollers = [Poller(http, dev.url, each) for each in tokens]
