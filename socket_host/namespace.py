@@ -46,6 +46,7 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
         secret = settings.session_secret
         self._sessions = None if secret is None else Sessions(secret)
         self._clients: dict[str, _Client] = {}
+        self._greets = type(self).on_connect is not Namespace.on_connect
         self._handlers = {
             name.removeprefix("on_"): _Handler(getattr(self, name))
             for name in dir(self)
@@ -114,6 +115,8 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
             raise self._refused("failed", "The host could not let you in. Try again.") from None
         client = _Client(session, self.settings)
         self._clients[sid] = client
+        if not self._greets:
+            return
         # In a task of its own, which begins after python-socketio has told the client, in the
         # step we are in, that it is connected: else it would get events before that.
         client.greeting = self.server.start_background_task(self._greet, sid, client, environ, auth)

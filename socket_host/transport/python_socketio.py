@@ -102,7 +102,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # ships no type
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
         """Answer a request that came through aiohttp."""
         head = polling.head_of(request)
-        environ = Environ(head.raw, request.get_extra_info("peername"))
+        environ = Environ(head, request.get_extra_info("peername"))
         try:
             if request.method == "OPTIONS":
                 response: web.StreamResponse = web.Response(text="ok")
@@ -412,18 +412,18 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
     async def _handle_disconnect(
         self, eio_sid: str, namespace: str, reason: str | None = None
     ) -> None:
-        sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
-        connected = self.manager.is_connected(sid, namespace)
-        self.manager.pre_disconnect(sid, namespace)
+        member = self.eio.engine.clients[eio_sid].members[namespace]
+        connected = member.stage is Stage.CONNECTED
+        member.stage = Stage.LEAVING
         try:
             if connected:
                 await self._trigger_event(
-                    "disconnect", namespace, sid, reason or self.reason.CLIENT_DISCONNECT
+                    "disconnect", namespace, member.sid, reason or self.reason.CLIENT_DISCONNECT
                 )
         except Exception:
             self.logger.exception("a disconnect handler failed")
         finally:
-            await self.manager.disconnect(sid, namespace, ignore_queue=True)
+            await self.manager.disconnect(member.sid, namespace, ignore_queue=True)
 
     def received(self, client: Client, data: str | bytes) -> None:
         """Take one message of a client; raises PacketError."""
