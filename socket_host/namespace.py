@@ -47,6 +47,9 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
         secret = settings.session_secret
         self._sessions = None if secret is None else Sessions(secret)
         self._clients: dict[str, _Client] = {}
+        kind = type(self)
+        self._greets = kind.on_connect is not Namespace.on_connect
+        self._greets_back = kind.on_recover is not Namespace.on_recover
         self._handlers = {
             name.removeprefix("on_"): _Handler(getattr(self, name))
             for name in dir(self)
@@ -133,9 +136,11 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
         client = _Client(session, self.settings)
         self._clients[sid] = client
         if self.server.recovered(sid, self.namespace):
-            greeting = partial(self.on_recover, sid)
+            greeting = self._greets_back and partial(self.on_recover, sid)
         else:
-            greeting = partial(self.on_connect, sid, environ, auth)
+            greeting = self._greets and partial(self.on_connect, sid, environ, auth)
+        if not greeting:
+            return
         # In a task of its own, which begins after python-socketio has told the client, in the
         # step we are in, that it is connected: else it would get events before that.
         client.greeting = self.server.start_background_task(self._greet, sid, client, greeting)

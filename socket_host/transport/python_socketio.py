@@ -109,7 +109,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # ships no type
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
         """Answer a request that came through aiohttp."""
         head = polling.head_of(request)
-        environ = Environ(head.raw, request.get_extra_info("peername"))
+        environ = Environ(head, request.get_extra_info("peername"))
         try:
             if request.method == "OPTIONS":
                 response: web.StreamResponse = web.Response(text="ok")
@@ -467,29 +467,29 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
     async def _handle_disconnect(
         self, eio_sid: str, namespace: str, reason: str | None = None
     ) -> None:
-        sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
-        connected = self.manager.is_connected(sid, namespace)
-        dropped = self._dropped(sid, namespace) if connected and reason else None
-        self.manager.pre_disconnect(sid, namespace)
+        member = self.eio.engine.clients[eio_sid].members[namespace]
+        connected = member.stage is Stage.CONNECTED
+        member.stage = Stage.LEAVING
+        dropped = self._dropped(member) if connected and reason else None
         try:
             if connected:
                 await self._trigger_event(
-                    "disconnect", namespace, sid, reason or self.reason.CLIENT_DISCONNECT
+                    "disconnect", namespace, member.sid, reason or self.reason.CLIENT_DISCONNECT
                 )
         except Exception:
             self.logger.exception("a disconnect handler failed")
         finally:
-            await self.manager.disconnect(sid, namespace, ignore_queue=True)
+            await self.manager.disconnect(member.sid, namespace, ignore_queue=True)
             if dropped is not None and self.recovery is not None:
                 self.recovery.keep(dropped)
 
-    def _dropped(self, sid: str, namespace: str) -> Dropped | None:
+    def _dropped(self, member: Member) -> Dropped | None:
         """Return what a member needs when it comes back, if it may."""
-        member = self.manager.member(sid, namespace)
         if self.recovery is None or not isinstance(member.visit, Visit):
             return None
+        namespace = member.namespace.name
         data = member.client.session.get(namespace)
-        return Dropped(namespace, sid, dict(member.rooms or ()), data, member.visit)
+        return Dropped(namespace, member.sid, dict(member.rooms or ()), data, member.visit)
 
     def received(self, client: Client, data: str | bytes) -> None:
         """Take one message of a client; raises PacketError."""
