@@ -9,7 +9,7 @@ import pytest
 
 from socket_host.app import SocketHost
 from socket_host.bus.memory import Memory
-from socket_host.transport import handover
+from socket_host.transport import estate, handover
 from tests import buses
 from tests.buses import Redis, until
 from tests.clients import clients
@@ -197,7 +197,7 @@ async def test_what_arrives_late_is_not_sent_twice(redis: Redis, tmp_path: Path)
 
 async def test_large_estate(redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a host leaves goes over the bus in pieces."""
-    monkeypatch.setattr(handover, "_PIECE", 1_000)
+    monkeypatch.setattr(estate, "_PIECE", 1_000)
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
         one, other = await running.start(), await running.start()
         async with visiting(one, people) as ann, visiting(one, people, "Bob") as bob:

@@ -11,20 +11,17 @@ else everything.
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import logging
 import secrets
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from functions.contract.bus import MAX_BYTES, BusMessageError
+from functions.contract.bus import BusMessageError
 from socket_host.bus import Bus
 from socket_host.bus.memory import Memory
 from socket_host.transport.deadlines import Deadlines
-from socket_host.transport.journal import Entry, Journal, Sent
-from socket_host.transport.message import Message
+from socket_host.transport.estate import Estate, pieces
+from socket_host.transport.journal import Sent
 from socket_host.transport.recovery import Dropped, Key, Recovery, Return, Visit
 
 _log = logging.getLogger(__name__)
@@ -33,9 +30,6 @@ ASK_SECONDS = 2.0  # for the others to answer; then the client begins anew
 
 # How much later one host may hear a message of the bus than another.
 _SKEW_SECONDS = 5.0
-
-_PIECE = MAX_BYTES // 2  # bytes of what is left to others that go into one announcement
-_MOST_LEFT = 4 * 1024 * 1024  # bytes of events that are left to others, the newest
 
 
 @dataclass(slots=True)
@@ -46,22 +40,6 @@ class Question:
     offset: str | None
     waits_for: set[str]
     answer: asyncio.Future[Return | None]
-
-
-@dataclass(slots=True)
-class Estate:
-    """What a host has left that has ended."""
-
-    journal: Journal
-    position: int  # of this host's journal: what the other has surely had comes before
-    dropped: dict[Key, Dropped] = field(default_factory=dict)
-    had: Memory | None = None  # None until all is here
-
-    def resume(self, key: Key, offset: str | None) -> tuple[Dropped, list[Sent]] | None:
-        """Return a client that is here, and what it missed there; None if that is not known."""
-        dropped = self.dropped.pop(key, None) if self.had else None
-        missed = dropped.missed(self.journal, offset) if dropped else None
-        return None if dropped is None or missed is None else (dropped, missed)
 
 
 class Handover:
@@ -91,7 +69,7 @@ class Handover:
         dropped = self._recovery.take_all()
         if dropped and self._bus.peers:
             try:
-                for piece in self._pieces(dropped):
+                for piece in pieces(self._recovery.journal, dropped, self._bus.had()):
                     self._bus.announce("recovery.estate", piece)
             except (BusMessageError, TypeError, ValueError) as error:  # some of it is no JSON
                 _log.warning("Clients that dropped begin anew on other hosts: %s", error)
@@ -151,11 +129,12 @@ class Handover:
         dropped = Dropped(*asked.key, dict.fromkeys(rooms, 0), data, Visit(0))
         journal = self._recovery.journal
         since = journal.position_at(asyncio.get_running_loop().time() - _SKEW_SECONDS)
-        return self._complete(dropped, asked.offset, [*map(_sent, missed)], Memory.of(had), since)
+        sent = [Sent.of(*one) for one in missed]
+        return self._complete(dropped, asked.offset, sent, Memory.of(had), since)
 
     def _inherited(self, key: Key, offset: str | None) -> Return | None:
         for estate in self._estates.values():
-            found = estate.resume(key, offset)
+            found = estate.take(key, offset)
             if found and estate.had:
                 self._bus.announce("recovery.claim", list(key))
                 return self._complete(found[0], offset, found[1], estate.had, estate.position)
@@ -199,43 +178,26 @@ class Handover:
 
     def _state(self, back: Return) -> list[Any] | None:
         dropped = back.dropped
-        if not all(isinstance(room, (str, int)) for room in dropped.rooms):
-            return None  # such as a tuple, which JSON makes a list
-        return [list(dropped.rooms), dropped.data, [*map(_packed, back.missed)], self._bus.had()]
+        if not dropped.portable:
+            return None
+        missed = [sent.to_json() for sent in back.missed]
+        return [list(dropped.rooms), dropped.data, missed, self._bus.had()]
 
     def _claimed(self, host: str, said: Any) -> None:
         for estate in self._estates.values():
-            estate.dropped.pop((said[0], said[1]), None)
+            estate.forget((said[0], said[1]))
 
-    # What ends
-
-    def _pieces(self, dropped: list[Dropped]) -> Iterator[dict[str, Any]]:
-        """Yield what is left to others, in pieces that the bus takes."""
-        journal = self._recovery.journal
-        start = min(one.visit.start for one in dropped)
-        newest = list(_newest(entry for entry in journal if entry.position > start))
-        about = {"tag": journal.tag, "position": journal.position}
-        for entries in _batches([_packed_entry(entry) for entry in newest]):
-            yield about | {"entries": entries}
-        for clients in _batches([_packed_dropped(one) for one in dropped if _is_plain(one)]):
-            yield about | {"dropped": clients}
-        yield about | {"had": self._bus.had()}
+    # Hosts that end
 
     def _inherit(self, host: str, piece: Any) -> None:
         estate = self._estates.get(host)
         if estate is None:
             now = asyncio.get_running_loop().time()
-            journal = Journal(0, piece["tag"], piece["position"])
             position = self._recovery.journal.position_at(now - _SKEW_SECONDS)
-            estate = self._estates[host] = Estate(journal, position)
+            estate = self._estates[host] = Estate(position)
             self._expiry.set(host)
-        for entry in piece.get("entries", ()):
-            estate.journal.append(_entry(*entry))
-        for one in piece.get("dropped", ()):
-            client = _dropped(*one)
-            estate.dropped[client.namespace, client.sid] = client
-        if "had" in piece:
-            estate.had = Memory.of(piece["had"])
+        estate.add(piece)
+        if estate.had:
             self._answer_from_estates()
 
     def _answer_from_estates(self) -> None:
@@ -246,70 +208,3 @@ class Handover:
 
     def _forget(self, host: str) -> None:
         self._estates.pop(host, None)
-
-
-def _newest(entries: Iterable[Entry]) -> list[Entry]:
-    """Return the newest entries, oldest first, as many as may be left to others."""
-    kept: list[Entry] = []
-    room = _MOST_LEFT
-    for entry in reversed(list(entries)):
-        room -= len(entry.sent.message.frames)
-        if room < 0:
-            break
-        kept.append(entry)
-    return kept[::-1]
-
-
-def _batches(items: list[Any]) -> Iterator[list[Any]]:
-    batch: list[Any] = []
-    size = 0
-    for item in items:
-        length = len(json.dumps(item))
-        if batch and size + length > _PIECE:
-            yield batch
-            batch, size = [], 0
-        batch.append(item)
-        size += length
-    if batch:
-        yield batch
-
-
-def _packed(sent: Sent) -> list[str]:
-    text, *attachments = sent.message.packets
-    return [sent.offset, str(text), *(base64.b64encode(bytes(a)).decode() for a in attachments)]  # type: ignore[arg-type]
-
-
-def _sent(packed: list[str]) -> Sent:
-    offset, text, *attachments = packed
-    return Sent(Message.of(text, *map(base64.b64decode, attachments)), offset)
-
-
-def _packed_entry(entry: Entry) -> list[Any]:
-    room = list(entry.room) if isinstance(entry.room, (set, frozenset)) else entry.room
-    return [entry.position, _packed(entry.sent), entry.namespace, room, list(entry.skipped)]
-
-
-def _entry(position: int, sent: list[str], namespace: str, room: Any, skipped: list[str]) -> Entry:
-    return Entry(position, _sent(sent), namespace, room, skipped, None, 0.0)
-
-
-def _is_plain(dropped: Dropped) -> bool:
-    """Whether JSON brings a client's state back as it is."""
-    try:
-        json.dumps(dropped.data)
-    except (TypeError, ValueError):
-        return False
-    return all(isinstance(room, (str, int)) for room in dropped.rooms)
-
-
-def _packed_dropped(dropped: Dropped) -> list[Any]:
-    visit = dropped.visit
-    packed = [visit.start, visit.offset, [*map(_packed, visit.replayed)]]
-    return [dropped.namespace, dropped.sid, [*dropped.rooms.items()], dropped.data, packed]
-
-
-def _dropped(
-    namespace: str, sid: str, rooms: list[Any], data: dict[str, Any] | None, visit: list[Any]
-) -> Dropped:
-    start, offset, replayed = visit
-    return Dropped(namespace, sid, dict(rooms), data, Visit(start, offset, [*map(_sent, replayed)]))

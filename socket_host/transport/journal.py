@@ -7,11 +7,12 @@ back when it connects again. An offset is `tag.position`: which journal, and whe
 from __future__ import annotations
 
 import asyncio
+import base64
 import secrets
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from socket_host.transport.message import Message
 
@@ -31,6 +32,18 @@ class Sent(NamedTuple):
         assert isinstance(text, str)
         text = f'{text[: -len(self.offset) - 3]}"{offset}"]'
         return Sent(Message.of(text, *attachments), offset)
+
+    def to_json(self) -> list[str]:
+        """Return it in the form in which it goes to other hosts."""
+        text, *attachments = self.message.packets
+        assert isinstance(text, str)
+        encoded = [base64.b64encode(a).decode() for a in attachments if isinstance(a, bytes)]
+        return [self.offset, text, *encoded]
+
+    @classmethod
+    def of(cls, offset: str, text: str, *attachments: str) -> Self:
+        """Return what `to_json` was of."""
+        return cls(Message.of(text, *map(base64.b64decode, attachments)), offset)
 
 
 class Entry(NamedTuple):
@@ -52,6 +65,18 @@ class Entry(NamedTuple):
             return True
         names = self.room if isinstance(self.room, (list, tuple, set, frozenset)) else (self.room,)
         return any(name == sid or rooms.get(name, self.position) < self.position for name in names)
+
+    def to_json(self) -> list[Any]:
+        """Return it in the form in which it goes to other hosts."""
+        room = list(self.room) if isinstance(self.room, (set, frozenset)) else self.room
+        return [self.position, self.sent.to_json(), self.namespace, room, list(self.skipped)]
+
+    @classmethod
+    def of(
+        cls, position: int, sent: list[str], namespace: str, room: Any, skipped: list[str]
+    ) -> Self:
+        """Return what `to_json` was of."""
+        return cls(position, Sent.of(*sent), namespace, room, skipped, None, 0.0)
 
 
 class Journal:

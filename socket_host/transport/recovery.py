@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import base64
 import hmac
+import json
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from socket_host.transport.deadlines import Deadlines
 from socket_host.transport.journal import Entry, Journal, Sent
@@ -83,6 +84,37 @@ class Dropped:
     def concerned(self, entries: list[Entry]) -> list[Sent]:
         """Return those events that are for it."""
         return [e.sent for e in entries if e.concerns(self.namespace, self.sid, self.rooms)]
+
+    @property
+    def portable(self) -> bool:
+        """Whether JSON brings its state to another host as it is."""
+        try:
+            json.dumps(self.data)
+        except (TypeError, ValueError, RecursionError):
+            return False
+        return all(isinstance(room, (str, int)) for room in self.rooms)
+
+    def to_json(self) -> list[Any]:
+        """Return it in the form in which it goes to other hosts."""
+        visit = self.visit
+        replayed = [sent.to_json() for sent in visit.replayed]
+        rooms = list(self.rooms.items())
+        return [self.namespace, self.sid, rooms, self.data, visit.start, visit.offset, replayed]
+
+    @classmethod
+    def of(
+        cls,
+        namespace: str,
+        sid: str,
+        rooms: list[tuple[Any, int]],
+        data: dict[str, Any] | None,
+        start: int,
+        offset: str | None,
+        replayed: list[list[str]],
+    ) -> Self:
+        """Return what `to_json` was of."""
+        visit = Visit(start, offset, [Sent.of(*sent) for sent in replayed])
+        return cls(namespace, sid, dict(rooms), data, visit)
 
 
 @dataclass(slots=True)
