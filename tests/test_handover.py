@@ -71,13 +71,23 @@ async def move(visitor: Visitor, host: SocketHost) -> bool:
     return await visitor.back()
 
 
-@pytest.mark.parametrize("way", ["polling", "websocket"])
-async def test_back_at_another_host(way: str, redis: Redis, tmp_path: Path) -> None:
+@pytest.fixture
+async def bus(kind: str, tmp_path: Path) -> AsyncIterator[str]:
+    """The setting of a bus of a kind."""
+    if kind == "sns":
+        with buses.aws():
+            yield buses.topic()
+    else:
+        async with buses.redis(tmp_path) as server:
+            yield server.setting
+
+
+@pytest.mark.parametrize(
+    ("kind", "way"), [("redis", "polling"), ("redis", "websocket"), ("sns", "websocket")]
+)
+async def test_back_at_another_host(way: str, bus: str, tmp_path: Path) -> None:
     """Sid, rooms, session and what was missed come along, wherever it was said, and again back."""
-    async with (
-        hosts(tmp_path, redis.setting) as running,
-        clients("javascript", way) as people,
-    ):
+    async with hosts(tmp_path, bus) as running, clients("javascript", way) as people:
         one, other = await running.start(), await running.start()
         async with visiting(one, people) as ann:
             await ann.say("keep", "apple")
