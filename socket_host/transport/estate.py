@@ -71,7 +71,7 @@ def _newest(entries: Iterable[Entry]) -> list[Entry]:
     kept: list[Entry] = []
     room = _MOST
     for entry in reversed(list(entries)):
-        room -= len(entry.sent.message.frames)
+        room -= len(entry.message.frames)
         if room < 0:
             break
         kept.append(entry)

@@ -153,7 +153,7 @@ class Handover:
         self._settling.set(dropped.sid)
         for sender, highest in had.highest():
             self._newest[sender] = max(highest, self._newest.get(sender, 0))
-        missed = missed + dropped.concerned(new)
+        missed = missed + dropped.concerned(journal, new)
         return Return(dropped, offset, missed, journal.position)
 
     def _settle(self, sid: str) -> None:

@@ -50,7 +50,7 @@ class Entry(NamedTuple):
     """An event and whom it was for: `room` and `skipped` as in python-socketio's `emit`."""
 
     position: int
-    sent: Sent
+    message: Message
     namespace: str
     room: Any
     skipped: Collection[str]
@@ -69,14 +69,15 @@ class Entry(NamedTuple):
     def to_json(self) -> list[Any]:
         """Return it in the form in which it goes to other hosts."""
         room = list(self.room) if isinstance(self.room, (set, frozenset)) else self.room
-        return [self.position, self.sent.to_json(), self.namespace, room, list(self.skipped)]
+        message = Sent(self.message, "").to_json()
+        return [self.position, message, self.namespace, room, list(self.skipped)]
 
     @classmethod
     def of(
-        cls, position: int, sent: list[str], namespace: str, room: Any, skipped: list[str]
+        cls, position: int, message: list[str], namespace: str, room: Any, skipped: list[str]
     ) -> Self:
         """Return what `to_json` was of."""
-        return cls(position, Sent.of(*sent), namespace, room, skipped, None, 0.0)
+        return cls(position, Sent.of(*message).message, namespace, room, skipped, None, 0.0)
 
 
 class Journal:
@@ -85,6 +86,7 @@ class Journal:
     def __init__(self, seconds: float, tag: str = "", position: int = 0) -> None:
         self.tag = tag or secrets.token_urlsafe(6)
         self.position = position  # of the newest entry
+        self._prefix = self.tag + "."
         self._seconds = seconds
         self._entries: deque[Entry] = deque()
         self._size = 0
@@ -94,11 +96,15 @@ class Journal:
 
     def offset(self, position: int, number: int | None = None) -> str:
         """Return the offset of an entry, or of an event sent again after it."""
-        return f"{self.tag}.{position}" + ("" if number is None else f".{number}")
+        return f"{self._prefix}{position}" + ("" if number is None else f".{number}")
 
     def next_offset(self) -> str:
         """Return the offset that the next entry will have."""
-        return f"{self.tag}.{self.position + 1}"
+        return self._prefix + str(self.position + 1)
+
+    def sent(self, entry: Entry) -> Sent:
+        """Return an entry's event, with its offset."""
+        return Sent(entry.message, self.offset(entry.position))
 
     def add(
         self,
@@ -110,19 +116,16 @@ class Journal:
     ) -> None:
         """Note an event that has its `next_offset`, and forget what is too old or too much."""
         now = asyncio.get_running_loop().time()
-        sent = Sent(message, self.next_offset())
         self.position += 1
-        self.append(Entry(self.position, sent, namespace, room, skipped, message_id, now))
+        self.append(Entry(self.position, message, namespace, room, skipped, message_id, now))
         entries, oldest = self._entries, now - self._seconds
-        while (
-            entries[0].at < oldest or self._size > MAX_BYTES or len(entries) > MAX_ENTRIES
-        ) and len(entries) > 1:
-            self._size -= len(entries.popleft().sent.message.frames)
+        while entries[0].at < oldest or self._size > MAX_BYTES or len(entries) > MAX_ENTRIES:
+            self._size -= len(entries.popleft().message.frames)
 
     def append(self, entry: Entry) -> None:
         """Put an entry last, as it is."""
         self._entries.append(entry)
-        self._size += len(entry.sent.message.frames)
+        self._size += len(entry.message.frames)
 
     def since(self, position: int) -> list[Entry] | None:
         """Return what came after a position, oldest first; None if some of it is forgotten."""

@@ -197,7 +197,8 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
             # For those who dropped too, so even if nobody is here.
             arguments.append(recovery.journal.next_offset())
             message = self.server.message(EVENT, namespace, None, arguments)
-            skipped = skipped + recovery.elsewhere(message_id)
+            if message_id is not None:
+                skipped = skipped + recovery.elsewhere(message_id)
             recovery.journal.add(message, namespace, room, skipped, message_id)
         if namespace in self.rooms:
             self._broadcast(self.rooms[namespace], room, skipped, message)

@@ -79,11 +79,12 @@ class Dropped:
         if unseen is None:
             return None
         replayed, entries = unseen
-        return [*replayed, *self.concerned(entries)]
+        return [*replayed, *self.concerned(journal, entries)]
 
-    def concerned(self, entries: list[Entry]) -> list[Sent]:
-        """Return those events that are for it."""
-        return [e.sent for e in entries if e.concerns(self.namespace, self.sid, self.rooms)]
+    def concerned(self, journal: Journal, entries: list[Entry]) -> list[Sent]:
+        """Return those events of a journal that are for it."""
+        mine = (e for e in entries if e.concerns(self.namespace, self.sid, self.rooms))
+        return [journal.sent(entry) for entry in mine]
 
     @property
     def portable(self) -> bool:
@@ -195,11 +196,10 @@ class Recovery:
 
     def begin(self, back: Return) -> Visit:
         """Return the visit of a client that is connected again; `replayed` is to be sent first."""
-        start = self.journal.position
-        missed = back.missed + back.dropped.concerned(self.journal.since(back.position) or [])
-        replayed = [
-            sent.renamed(self.journal.offset(start, number)) for number, sent in enumerate(missed)
-        ]
+        journal, start = self.journal, self.journal.position
+        since = journal.since(back.position) or []
+        missed = back.missed + back.dropped.concerned(journal, since)
+        replayed = [s.renamed(journal.offset(start, number)) for number, s in enumerate(missed)]
         return Visit(start, back.offset, replayed)
 
     def _expire(self, key: Key) -> None:
