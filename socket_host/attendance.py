@@ -19,7 +19,8 @@ GATHER = 0.2  # seconds in which changes come together into one announcement
 
 _SUBJECT = "attendance"
 
-_PART_BYTES = MAX_BYTES - 1_024  # of the items of one announcement; the rest is what is around them
+_PART = 2_000  # changes or visitors in one announcement, and their bytes: the rest is around them
+_PART_BYTES = MAX_BYTES - 1_024
 
 Place = tuple[str, Session]  # a room, and a visitor who is there
 
@@ -60,9 +61,7 @@ class Attendance:
 
     def note(self, place: Place, here: bool) -> None:
         """Have the others told that one of our visitors came to a room, or left it."""
-        if place in self._news:  # came and left, or left and came: nothing to tell
-            del self._news[place]
-        else:
+        if self._news.pop(place, None) is None:  # else came and left, or left and came: no news
             self._news[place] = here
         self._tell_soon()
 
@@ -80,19 +79,17 @@ class Attendance:
     def _tell(self) -> None:
         self._timer = None
         news, self._news = self._news, {}
-        for part in _parts([*_written(place), here] for place, here in news.items()):
-            self._number += 1
-            self._say({"news": part, "number": self._number})
+        for part in _parts([[*_written(place), here] for place, here in news.items()]):
+            self._say({"news": part, "number": self._next_number()})
         if self._asked:
             self._asked = False
             self._tell_all()
-        self._bus.peers.state[_SUBJECT] = self._number
         if self._to_ask:
             self._say({"ask": list(self._to_ask)})
             self._to_ask.clear()
 
     def _tell_all(self) -> None:
-        parts = list(_parts(map(_written, self._places()))) or [[]]
+        parts = list(_parts([_written(place) for place in self._places()])) or [[]]
         for index, part in enumerate(parts):
             place = {"part": index, "of": len(parts), "number": self._number}
             self._say({"all": part, **place})
@@ -100,6 +97,11 @@ class Attendance:
     def _say(self, body: Mapping[str, Any]) -> None:
         if self._bus.peers:  # whoever comes later asks
             self._bus.announce(_SUBJECT, body)
+
+    def _next_number(self) -> int:
+        self._number += 1
+        self._bus.peers.state[_SUBJECT] = self._number
+        return self._number
 
     # What we hear
 
@@ -152,19 +154,15 @@ class Attendance:
             self._changed(place, here)
 
 
-def _parts(items: Iterable[list[Any]]) -> Iterator[list[list[Any]]]:
+def _parts(items: list[Any]) -> Iterator[list[Any]]:
     """Yield the items in lists that the bus takes."""
-    part: list[list[Any]] = []
-    size = 0
-    for item in items:
-        length = len(json.dumps(item))  # all ASCII: at least as long as on the bus
-        if size + length > _PART_BYTES:
-            yield part
-            part, size = [], 0
-        part.append(item)
-        size += length
-    if part:
-        yield part
+    # Written in ASCII they are at least as long as on the bus.
+    if len(items) > _PART or (len(items) > 1 and len(json.dumps(items)) > _PART_BYTES):
+        middle = len(items) // 2
+        yield from _parts(items[:middle])
+        yield from _parts(items[middle:])
+    elif items:
+        yield items
 
 
 def _written(place: Place) -> list[Any]:

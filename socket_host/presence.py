@@ -97,9 +97,11 @@ def _add(counts: dict[str, dict[Session, int]], place: Place, number: int) -> in
     """Add to the count of a place, of which nothing is kept once it is none; return it."""
     room, session = place
     sessions = counts.setdefault(room, {})
-    count = sessions[session] = sessions.get(session, 0) + number
-    if not count:
-        del sessions[session]
-        if not sessions:
-            del counts[room]
-    return count
+    count = sessions.get(session, 0) + number
+    if count:
+        sessions[session] = count
+        return count
+    del sessions[session]
+    if not sessions:
+        del counts[room]
+    return 0

@@ -44,13 +44,18 @@ class Site:
     ) -> None:
         self.bus = bus
         self.redis = redis
+        self._hosts: list[SocketHost] = []
         self._stack = stack
         self._folder = folder
         self._transport = transport
 
     async def host(self) -> SocketHost:
+        """One more host, once all know each other."""
         host = serving(self._folder, bus=self.bus, transport=self._transport)
-        return await self._stack.enter_async_context(host)
+        self._hosts.append(await self._stack.enter_async_context(host))
+        others = len(self._hosts) - 1
+        await until(lambda: all(len(host.bus.peers) == others for host in self._hosts))
+        return self._hosts[-1]
 
     async def enter(self, where: str, name: str) -> PythonClient:
         client = PythonClient(reconnection=False)
@@ -211,7 +216,7 @@ async def test_outage_heals(site: Site, monkeypatch: pytest.MonkeyPatch) -> None
 
 async def test_crowd_is_told_in_parts(site: Site) -> None:
     """More people than one message of the bus can hold are told of in several."""
-    crowd = [Session(f"visitor-{number}", "Somebody" * 8) for number in range(4_000)]
+    crowd = [Session(f"visitor-{number}", "Somebody" * 20) for number in range(4_000)]
     assert sum(len(session.id + session.name) for session in crowd) > MAX_BYTES
     hosts = [await site.host(), await site.host()]
     for session in crowd:

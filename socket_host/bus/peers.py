@@ -21,8 +21,8 @@ _SUBJECT = "peers"
 # $6 for two hosts, $24 for four. Twice as many seconds cost half of that.
 HEARTBEAT = 2.0
 
-# Heartbeats in a row that a host may miss; with the last of them it is lost. So that is known 4 to
-# 6 seconds after it was killed.
+# Heartbeats missed in a row by which a host is lost: it was silent for 4 to 6 seconds then, and was
+# killed 2 to 6 seconds ago.
 LOST = 3
 
 Watcher = Callable[..., object]
