@@ -27,6 +27,7 @@ class Host:
         self._called = f"Socket host {number}" if number else "The socket host"
         self.address: str | None = None  # such as http://127.0.0.1:41234, while it listens
         self.why_away = f"{self._called} is being started."
+        self.pid: int | None = None  # of the process that listens, or is about to
         self._environ = {"DRAIN_SECONDS": str(DRAIN_SECONDS), **environ, "PORT": "0"}
         self._settled = asyncio.Event()
         self._saved = asyncio.Event()
@@ -60,11 +61,12 @@ class Host:
     async def _run(self) -> None:
         """Start a process, and stay with it until it is time to start the next."""
         process = await Process.spawn(self._name, ["socket_host"], self._environ, self._hear)
+        self.pid = process.pid
         started = time.monotonic()
         try:
             status = await self._until_end_or_save(process)
         finally:
-            listened, self.address = self.address is not None, None
+            listened, self.address, self.pid = self.address is not None, None, None
             await process.stop(STOP_SECONDS)
         if status is None:
             self._pause = 0.0
