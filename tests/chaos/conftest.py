@@ -2,7 +2,6 @@
 
 import os
 import random
-from collections.abc import Iterator
 
 import pytest
 
@@ -36,8 +35,8 @@ def rounds(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def seed() -> Iterator[int]:
+def seed() -> int:
     """What decides all chances; CHAOS_SEED=N gives the same ones again."""
     seed = int(os.environ.get("CHAOS_SEED") or random.randrange(1_000_000))
     print(f"The same chances again: CHAOS_SEED={seed}")  # pytest shows it if the test fails
-    yield seed
+    return seed
