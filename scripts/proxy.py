@@ -65,8 +65,13 @@ class Proxy:
         # answers it, does not cancel this; a websocket ends by itself.
         task = asyncio.create_task(exchange)
         self._tunnels.add(task)
-        task.add_done_callback(self._tunnels.discard)
+        task.add_done_callback(self._ended)
         return await asyncio.shield(task)
+
+    def _ended(self, tunnel: asyncio.Task[web.StreamResponse]) -> None:
+        self._tunnels.discard(tunnel)
+        if not tunnel.cancelled():
+            tunnel.exception()  # asked for here, in case the viewer is gone and nobody else asks
 
     async def status(self, url: str) -> int:
         """Return the status of the answer to a GET; raise ClientError or TimeoutError."""
