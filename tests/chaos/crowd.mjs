@@ -6,11 +6,13 @@ import { Page } from "./page.mjs";
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const pages = JSON.parse((await lines.next()).value).map((options) => new Page(options));
 const writing = [];
+const UNSENT = 10;
 
 const deeds = {
-  // Each page writes about every so many ms, until told to stop.
+  // Each page writes about every so many ms, until told to stop; less if it cannot send.
   write: (ms) => {
-    for (const page of pages) writing.push(setInterval(() => page.write(), ms * (0.75 + Math.random() / 2)));
+    const write = (page) => page.unsent < UNSENT && page.write();
+    for (const page of pages) writing.push(setInterval(write, ms * (0.75 + Math.random() / 2), page));
   },
   stop: () => {
     writing.splice(0).forEach(clearInterval);

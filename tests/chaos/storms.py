@@ -14,6 +14,8 @@ from tests.chaos.dynamodb import DynamoDB
 from tests.chaos.site import Site
 from tests.chaos.wire import Wire
 
+REFUSALS = 6  # calls that DynamoDB refuses at each degree of trouble
+
 CHANNEL = "socketio"  # on which hosts talk
 
 
@@ -80,12 +82,15 @@ async def cut(weather: Weather) -> None:
 
 
 async def throttle(weather: Weather) -> None:
-    """DynamoDB refuses calls, cancels them, or takes them without an answer."""
-    assert weather.dynamodb
-    for trouble in (0.3, 0.9, 0.5):
-        weather.dynamodb.trouble = trouble
-        await _while(weather, 0.4, 1.2)
-    weather.dynamodb.trouble = 0
+    """DynamoDB refuses calls, cancels them, or takes them without an answer; pages come anew."""
+    table = weather.dynamodb
+    assert table
+    for trouble in (0.5, 1.0, 0.5):
+        table.trouble, before = trouble, table.refused
+        for wire in weather.chance.sample(weather.wires, len(weather.wires) // 2):
+            wire.heal(forget=True)
+        await weather.site.until(lambda before=before: table.refused >= before + REFUSALS)
+    table.trouble = 0
 
 
 async def everything(weather: Weather) -> None:

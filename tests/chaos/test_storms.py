@@ -22,7 +22,7 @@ from tests.chaos.wire import Wire
 pytestmark = pytest.mark.chaos
 
 PAGES = 6
-PACE = 150  # ms between two messages of a page
+PACE = {"throttle": 400}  # ms between two messages of a page
 
 SHORT = [("kill", 2), ("roll", 2), ("redis", 2), ("repeat", 2), ("cut", 2), ("throttle", 2)]
 LONG = [("hang", 2), ("everything", 2), *((storm, 3) for storm in STORMS)]
@@ -47,7 +47,7 @@ async def test_nothing_is_lost(
         urls = [f"http://127.0.0.1:{wire.port}" for wire in weather.wires]
         people = await stack.enter_async_context(crowd(urls))
         for _ in range(rounds):
-            await people.do("write", PACE)
+            await people.do("write", PACE.get(storm, 150))
             await people.flows()
             await STORMS[storm](weather)
             await people.flows()
