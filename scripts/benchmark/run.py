@@ -11,7 +11,7 @@ from scripts.benchmark.load import Conditions, LoadError
 from scripts.benchmark.node import NodeError
 from scripts.benchmark.plan import Plan
 from scripts.benchmark.servers import Server
-from scripts.benchmark.stage import ServerError, stage
+from scripts.benchmark.stage import ServerError
 from scripts.benchmark.table import number
 from scripts.benchmark.visits import Visit, visits
 
@@ -62,7 +62,7 @@ class Run:
             return
         name = "start"
         try:
-            with stage(server, self._folder, self._conditions) as running:
+            with visit.stage(server, self._folder, self._conditions) as running:
                 visit.warm_up(running)
                 running.baseline = running.resident()
                 for name, step in visit.steps:  # noqa: B007 - told apart below, when one fails
