@@ -61,7 +61,7 @@ class Outbox:
             if batch and size < 0:
                 break
             batch.append(self._waiting.popleft())
-        self._size -= sum(len(entry.body) for entry in batch)
+        self._size -= sum([len(entry.body) for entry in batch])
         self._taken = len(batch)
         self._note()
         return batch
@@ -69,9 +69,10 @@ class Outbox:
     def settle(self, unsent: Sequence[Entry]) -> None:
         """Put back, as the first and in their order, those of the taken that were not sent."""
         self._taken = 0
-        self._waiting.extendleft(reversed(unsent))
-        self._size += sum(len(entry.body) for entry in unsent)
-        self._drop()
+        if unsent:
+            self._waiting.extendleft(reversed(unsent))
+            self._size += sum(len(entry.body) for entry in unsent)
+            self._drop()
         self._note()
 
     async def empty(self) -> None:

@@ -86,8 +86,9 @@ class Connection(asyncio.Protocol):
 
     async def publish(self, channel: str, bodies: Sequence[bytes]) -> int:
         """Publish messages, in their order; return how many connections got the last one."""
-        publish = [_packed("PUBLISH", channel, body) for body in bodies]
-        return int((await self._ask(b"".join(publish), len(bodies)))[-1])
+        publish = b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n" % (len(channel), channel.encode())
+        commands = [b"%b$%d\r\n%b\r\n" % (publish, len(body), body) for body in bodies]
+        return int((await self._ask(b"".join(commands), len(bodies)))[-1])
 
     async def listen(self, channel: str, own: bytes | None = None) -> None:
         """Have `messages` yield what is published to a channel from now on.
