@@ -34,7 +34,10 @@ def _start(options: list[str | Path]) -> subprocess.Popen[str]:
     try:
         with on_core(SERVER_CORE):
             return subprocess.Popen(
-                ["redis-server", *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+                ["redis-server", *options],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
             )
     except FileNotFoundError:
         raise RedisError(

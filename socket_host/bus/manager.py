@@ -250,18 +250,25 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
     async def _send_all(self) -> None:
         while True:
             batch = await self._outbox.take(self.BATCH)
-            unsent: Sequence[Entry] = batch
             try:
                 await self._send(batch)
-                unsent = ()
             except BusError as error:
-                self._outgoing.begin(error)
-                unsent = batch if error.unsent is None else error.unsent
-            finally:
-                self._outbox.settle(unsent)
-            if unsent:
+                self._unsent(batch if error.unsent is None else error.unsent, error)
                 await self._outgoing.pause()
-                continue
-            self._outgoing.end()
-            if not self._outbox:
-                self._overflow.end()
+            except BaseException:
+                self._outbox.settle(batch)
+                raise
+            else:
+                self._sent()
+
+    def _sent(self) -> None:
+        """Note that the bus has what was taken for it."""
+        self._outbox.settle(())
+        self._outgoing.end()
+        if not self._outbox:
+            self._overflow.end()
+
+    def _unsent(self, entries: Sequence[Entry], error: object) -> None:
+        """Keep what the bus has not taken, for the next try."""
+        self._outgoing.begin(error)
+        self._outbox.settle(entries)

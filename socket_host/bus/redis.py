@@ -7,6 +7,7 @@ python-socketio's managers in other programs can emit through it.
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 from socket_host.bus.address import Address
 from socket_host.bus.manager import BusError, SharedBus
@@ -34,6 +35,7 @@ class RedisBus(SharedBus):
         self._connection: Connection | None = None
         self._publisher: Connection | None = None  # the same, once the others listen as well
         self._listeners = 0  # when we last published, this host included
+        self._outbox.taker = self._send_now
 
     async def _connected(self) -> Connection:
         """Return the connection, which listens; make it if there is none."""
@@ -54,11 +56,27 @@ class RedisBus(SharedBus):
                 publisher = await self._connected()
                 await self._gather(publisher)
                 self._publisher = publisher
-            self._listeners = await self._publisher.publish(
-                self.channel, [entry.body for entry in entries]
-            )
+            bodies = [entry.body for entry in entries]
+            self._listeners = await self._publisher.publish(self.channel, bodies)
         except OSError as error:
             raise BusError(error) from error
+
+    def _send_now(self) -> bool:
+        """Send what waits in this turn of the loop, if the others are known to listen."""
+        publisher = self._publisher
+        if publisher is None or not publisher.is_open:
+            return False
+        batch = self._outbox.take_now(self.BATCH)
+
+        def done(answer: Any) -> None:
+            if isinstance(answer, Exception):
+                self._unsent(batch, answer)
+            else:
+                self._listeners = answer
+                self._sent()
+
+        publisher.publish_now(self.channel, [entry.body for entry in batch], done)
+        return True
 
     async def _gather(self, publisher: Connection) -> None:
         """Wait, if there was an outage, until as many hosts listen as before."""
