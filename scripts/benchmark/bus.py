@@ -1,10 +1,11 @@
 """What is done to a pair of hosts in one visit: clients of one hear what is said on the other.
 
-A value has the name of its measure, such as `bus-1000`; see measures.py for what each one means.
+A value has the name of its measure, such as `bus-message-5`; see measures.py for what each means.
 """
 
 from functools import partial
 
+from scripts.benchmark.load import Reply
 from scripts.benchmark.pair import SPEAKERS, Pair, pair
 from scripts.benchmark.plan import Plan
 from scripts.benchmark.visits import TIMES, Step, Values, Visit
@@ -25,39 +26,58 @@ def _warm_up(plan: Plan, hosts: Pair) -> None:
 def _steps(plan: Plan) -> tuple[tuple[str, Step], ...]:
     steps: list[tuple[str, Step]] = []
     for size, pace in plan.audiences:
-        steps.append((f"bus-{size}", partial(_closed, plan, size, "say")))
-        steps.append((f"bus-burst-{size}", partial(_closed, plan, size, "burst")))
+        steps.append((f"bus-{_unit(size)}-{size}", partial(_message, plan, size)))
+        steps.append((f"bus-burst-{size}", partial(_burst, plan, size)))
         steps.append((f"bus-paced-{size}", partial(_paced, plan, size, pace)))
     return tuple(steps)
 
 
-_NAMES = {"say": "bus", "burst": "bus-burst"}
+def _unit(size: int) -> str:
+    """Return what CPU is counted by: of few deliveries, what comes before them is the most."""
+    return "message" if size < _MANY else "delivery"
 
 
-def _closed(plan: Plan, size: int, form: str, hosts: Pair) -> Values:
-    """Measure one message, or one burst, after the other."""
-    hosts.grow(SPEAKERS + size)
-    hosts.load.tell(f"broadcast {plan.seconds / 4} {form} {TIMES}")
-    both, listening, reply = hosts.costs(f"broadcast {plan.seconds} {form} {TIMES}")
-    messages = max(1, reply["rounds"] * (TIMES if form == "burst" else 1))
-    name = f"{_NAMES[form]}-{size}"
+_MANY = 100
+
+
+def _message(plan: Plan, size: int, hosts: Pair) -> Values:
+    """Measure one message after the other: the next when everybody has got the last."""
+    both, listening, reply = _closed(plan, size, "say 1", hosts)
+    units = _units(size, reply["rounds"])
     return {
-        name: both / messages,
-        f"{name}-listening": listening / messages,
-        f"{name}-rate": messages / reply["seconds"],
-        f"{name}-lost": reply["lost"] + reply["strays"],
+        f"bus-{_unit(size)}-{size}": both / units,
+        f"bus-listening-{size}": listening / units,
+        **_lost(size, reply),
     }
+
+
+def _burst(plan: Plan, size: int, hosts: Pair) -> Values:
+    both, _, reply = _closed(plan, size, f"burst {TIMES}", hosts)
+    units = _units(size, reply["rounds"] * TIMES)
+    return {f"bus-burst-{size}": both / units, **_lost(size, reply)}
+
+
+def _closed(plan: Plan, size: int, form: str, hosts: Pair) -> tuple[float, float, Reply]:
+    hosts.grow(SPEAKERS + size)
+    hosts.load.tell(f"broadcast {plan.seconds / 4} {form}")
+    return hosts.costs(f"broadcast {plan.seconds} {form}")
 
 
 def _paced(plan: Plan, size: int, pace: int, hosts: Pair) -> Values:
     hosts.grow(SPEAKERS + size)
-    hosts.load.tell(f"told {plan.seconds / 4} {pace}")
-    both, listening, reply = hosts.costs(f"told {plan.seconds * _PACED} {pace}")
-    messages = max(1, reply["rounds"])
+    hosts.load.tell(f"told {plan.seconds} {pace}")
+    both, _, reply = hosts.costs(f"told {plan.seconds * _PACED} {pace}")
     return {
-        f"bus-paced-{size}": both / messages,
-        f"bus-paced-{size}-listening": listening / messages,
-        f"bus-paced-{size}-p50": reply["p50_us"],
-        f"bus-paced-{size}-p99": reply["p99_us"],
-        f"bus-paced-{size}-lost": reply["lost"] + reply["strays"],
+        f"bus-paced-{size}": both / _units(size, reply["rounds"]),
+        f"bus-p50-{size}": reply["p50_us"],
+        f"bus-p99-{size}": reply["p99_us"],
+        **_lost(size, reply),
     }
+
+
+def _units(size: int, messages: int) -> int:
+    return max(1, messages * (size if _unit(size) == "delivery" else 1))
+
+
+def _lost(size: int, reply: Reply) -> Values:
+    return {f"bus-{size}-lost": reply["lost"] + reply["strays"]}

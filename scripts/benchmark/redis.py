@@ -1,5 +1,7 @@
 """A Redis of the benchmark's own, which keeps nothing."""
 
+import re
+import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -30,20 +32,29 @@ def redis(folder: Path) -> Iterator[tuple[int, str]]:
         process.communicate()
 
 
+def version() -> str:
+    """Return the version of Redis that is installed here. Raises RedisError."""
+    command = [_program(), "--version"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    found = re.search(r"v=([\d.]+)", said)
+    return found[1] if found else "of an unknown version"
+
+
 def _start(options: list[str | Path]) -> subprocess.Popen[str]:
-    try:
-        with on_core(SERVER_CORE):
-            return subprocess.Popen(
-                ["redis-server", *options],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-    except FileNotFoundError:
+    with on_core(SERVER_CORE):
+        return subprocess.Popen(
+            [_program(), *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+
+def _program() -> str:
+    program = shutil.which("redis-server")
+    if program is None:
         raise RedisError(
             "There is no redis-server here, and --bus measures hosts that speak through one. "
             "On Debian: apt-get install redis-server"
-        ) from None
+        )
+    return program
 
 
 def _await_ready(process: subprocess.Popen[str]) -> None:
