@@ -25,6 +25,8 @@ from socket_host.bus.peers import Peers
 
 _log = logging.getLogger(__name__)
 
+_json = json.JSONDecoder()
+
 START_SECONDS = 5.0  # to hear the others before the first client comes; then the bus is away
 
 FLUSH_SECONDS = 5.0  # in which a host that stops still says what it has to say
@@ -116,6 +118,15 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         self._listening = asyncio.Event()
         self._hearers: defaultdict[str, list[Hearer]] = defaultdict(list)
         self._tasks: list[asyncio.Task[None]] = []
+        self._methods: dict[Any, Callable[[Any], Coroutine[Any, Any, None]]] = {
+            _ANNOUNCEMENT: self._hear,
+            "emit": self._handle_emit,
+            "callback": self._handle_callback,
+            "disconnect": self._handle_disconnect,
+            "enter_room": self._handle_enter_room,
+            "leave_room": self._handle_leave_room,
+            "close_room": self._handle_close_room,
+        }
 
     def initialize(self) -> None:
         """Do nothing: `start` begins to listen, before the first client comes."""
@@ -123,7 +134,7 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
     async def start(self) -> None:
         """Begin to send and to listen; return when the host listens, or will not soon."""
         self._run(self._send_all())
-        self._run(self._thread())
+        self._run(self._listen_all())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._listening.wait(), START_SECONDS)
 
@@ -211,26 +222,33 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         if data["method"] != "emit":
             self._post(data)
 
-    async def _listen(self) -> AsyncIterator[dict[str, Any]]:
+    # What other hosts say: instead of python-socketio's `_thread`, which takes longer for it.
+
+    async def _listen_all(self) -> None:
         while True:
             try:
                 async for body in self._receive():
                     self.arrivals += 1
-                    message = self._read(body)
-                    if message and message.get("method") == _ANNOUNCEMENT:
-                        self._hear(message)
-                    elif message:
-                        yield message
+                    if message := self._read(body):
+                        await self._act(message)
             except BusError as error:
                 self._incoming.begin(error)
             await self._incoming.pause()
 
-    def _hear(self, message: Mapping[str, Any]) -> None:
+    async def _act(self, message: Mapping[str, Any]) -> None:
+        """Do what another host asks for; nothing it says ends the listening."""
         try:
-            for hearer in self._hearers.get(message["subject"], ()):
-                hearer(message["host_id"], message["body"])
-        except Exception:  # another version's words must not end this host's listening
-            _log.exception("An announcement was not understood: %.100r", message)
+            method = message.get("method")
+            handler = self._methods.get(method)  # none for the words of a later version
+            # An answer bears the id of the host that waits for it, all else its sender's.
+            if handler and (method == "callback" or message.get("host_id") != self.host_id):
+                await handler(message)
+        except Exception:
+            _log.exception("A message of another host was not understood: %.100r", message)
+
+    async def _hear(self, message: Mapping[str, Any]) -> None:
+        for hearer in self._hearers.get(message["subject"], ()):
+            hearer(message["host_id"], message["body"])
 
     def _post(self, message: Mapping[str, Any]) -> str:
         """Put a message into the outbox and return its id."""
@@ -246,29 +264,36 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         if body.startswith(self._own):
             return None
         try:
-            message = json.loads(str(body, "utf-8"))
+            message: dict[str, Any] = _json.decode(str(body, "utf-8"))
             if not self._memory.is_new(message.get("message_id")):
                 self._duplicates += 1
                 return None
         except (ValueError, AttributeError, RecursionError):  # it is none of ours
             return None
-        return dict(message)
+        return message
 
     async def _send_all(self) -> None:
         while True:
             batch = await self._outbox.take(self.BATCH)
-            unsent: Sequence[Entry] = batch
             try:
                 await self._send(batch)
-                unsent = ()
             except BusError as error:
-                self._outgoing.begin(error)
-                unsent = batch if error.unsent is None else error.unsent
-            finally:
-                self._outbox.settle(unsent)
-            if unsent:
+                self._unsent(batch if error.unsent is None else error.unsent, error)
                 await self._outgoing.pause()
-                continue
-            self._outgoing.end()
-            if not self._outbox:
-                self._overflow.end()
+            except BaseException:
+                self._outbox.settle(batch)
+                raise
+            else:
+                self._sent()
+
+    def _sent(self) -> None:
+        """Note that the bus has what was taken for it."""
+        self._outbox.settle(())
+        self._outgoing.end()
+        if not self._outbox:
+            self._overflow.end()
+
+    def _unsent(self, entries: Sequence[Entry], error: object) -> None:
+        """Keep what the bus has not taken, for the next try."""
+        self._outgoing.begin(error)
+        self._outbox.settle(entries)

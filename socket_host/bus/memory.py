@@ -59,7 +59,9 @@ class Memory:
         number = int(digits)
         highest, had = self._had.get(sender, (number - 1, 0))  # of `had`, bit n is highest - n
         ahead = number - highest
-        if ahead > 0:
+        if ahead == 1 and had == ALL:
+            highest = number  # the usual case, for which long numbers take too long
+        elif ahead > 0:
             highest, had = number, (had << min(ahead, _WIDTH) | 1) & ALL
         elif -ahead >= _WIDTH or had >> -ahead & 1:
             return False
