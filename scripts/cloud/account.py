@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
+import boto3  # type: ignore[import-untyped]  # boto3 and botocore ship no types
+from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound  # type: ignore[import-untyped]
 
 _GET_CREDENTIALS = (
     "Make an access key or a login in the AWS console and put it into ~/.aws/credentials, or into "

@@ -4,6 +4,7 @@
 template names has to be on this machine: packages are taken as ready-made wheels.
 """
 
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -16,12 +17,11 @@ from scripts.template import load
 
 CLIENT = "functions/static/socket.io.esm.min.js"
 
-# The names that wheels have for Lambda's processors. Each stands for a C library at most as new
-# as Lambda's (2.34, from python3.12 on).
-_PLATFORMS = {
-    "arm64": ("manylinux2014_aarch64", "manylinux_2_28_aarch64"),
-    "x86_64": ("manylinux2014_x86_64", "manylinux_2_28_x86_64"),
-}
+# Lambda's processors, as wheels call them.
+_PROCESSORS = {"arm64": "aarch64", "x86_64": "x86_64"}
+
+# What wheels may be built for: C libraries no newer than Lambda's (2.34, from python3.12 on).
+_C_LIBRARIES = ("manylinux2014", "manylinux_2_17", "manylinux_2_28")
 
 # What the sources hold that no page needs.
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "Makefile", "requirements.txt", ".*", "*.new")
@@ -35,8 +35,8 @@ class BundleError(Exception):
 class Target:
     """What the function will run on."""
 
-    python: str  # a version: 3.13
-    platforms: tuple[str, ...]
+    python: str  # its version, such as 3.13
+    processor: str
 
     @classmethod
     def read(cls, template: Path) -> Self:
@@ -44,12 +44,12 @@ class Target:
         properties = load(template.read_text())["Resources"]["Pages"]["Properties"]
         (architecture,) = properties.get("Architectures", ["x86_64"])
         runtime = str(properties.get("Runtime"))
-        if architecture not in _PLATFORMS or not runtime.startswith("python3."):
+        if architecture not in _PROCESSORS or not runtime.startswith("python3."):
             raise BundleError(
                 f"The template has the function run {runtime} on {architecture}; this can build "
-                f"for python3.x on {' or '.join(_PLATFORMS)}."
+                f"for python3.x on {' or '.join(_PROCESSORS)}."
             )
-        return cls(runtime.removeprefix("python"), _PLATFORMS[architecture])
+        return cls(runtime.removeprefix("python"), _PROCESSORS[architecture])
 
 
 def bundle(folder: Path, target: Target, root: Path = ROOT) -> None:
@@ -60,19 +60,36 @@ def bundle(folder: Path, target: Target, root: Path = ROOT) -> None:
     _install(folder, target, root / "functions/requirements.txt")
     # Commands that packages bring: nobody can call them, and each names this machine's Python.
     shutil.rmtree(folder / "bin", ignore_errors=True)
+    (folder / ".lock").unlink(missing_ok=True)  # uv's
 
 
 def _install(folder: Path, target: Target, requirements: Path) -> None:
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    platforms = [word for name in target.platforms for word in ("--platform", name)]
-    wanted = ["--python-version", target.python, "--only-binary", ":all:", "--no-compile"]
     where = ["--target", str(folder), "--requirement", str(requirements)]
-    done = subprocess.run([*pip, *platforms, *wanted, *where], stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", *_installer(target), "--only-binary", ":all:", *where],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     if done.returncode:
         raise BundleError(
-            f"{done.stderr.strip()}\npip has not installed {requirements} for Python "
-            f"{target.python} on {target.platforms[0]}. Every package needs a wheel for it."
+            f"{done.stderr.strip()}\nThe packages in {requirements} were not installed for Python "
+            f"{target.python} on {target.processor}. Each needs a wheel for it."
         )
+
+
+def _installer(target: Target) -> list[str]:
+    """Return the words that install for a target: uv in a moment, pip where uv is not."""
+    python = ["--python-version", target.python]
+    if importlib.util.find_spec("uv"):
+        platform = f"{target.processor}-{_C_LIBRARIES[-1]}"
+        return [*_UV, *python, "--python-platform", platform]
+    # pip does not know by itself that an older C library will do.
+    platforms = [f"--platform={library}_{target.processor}" for library in _C_LIBRARIES]
+    return [*_PIP, *python, *platforms]
+
+
+_UV = ["uv", "pip", "install", "--quiet", "--link-mode", "copy"]
+_PIP = ["pip", "--disable-pip-version-check", "install", "--quiet", "--no-compile"]
 
 
 def main(folder: str) -> None:

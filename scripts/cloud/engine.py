@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import Self
 
-from scripts.cloud.command import CommandError, run
+from scripts.cloud.command import run
 
 ENGINES = ("docker", "podman", "finch")
 
