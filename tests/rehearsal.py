@@ -7,6 +7,7 @@ read. A resource can be made to fail.
 
 import io
 import logging
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,6 @@ from typing import Any, ClassVar, Self
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 from moto.cloudformation import models, parsing
 from moto.core.common_models import CloudFormationModel
 from moto.server import ThreadedMotoServer
@@ -86,6 +86,7 @@ class Cloud:
             "AWS_SECRET_ACCESS_KEY": "test",
         }
         self.failing: dict[str, str] = {}  # resources that cannot be made, and why
+        self.made = threading.Event()  # a stack has all of its resources
 
     def client(self, service: str) -> Any:
         return boto3.client(service, region_name=REGION)
@@ -104,25 +105,28 @@ class Cloud:
         (found,) = self.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
         return {o["OutputKey"]: o["OutputValue"] for o in found["Outputs"]}
 
-    def status(self, stack: str) -> str | None:
-        """The status of a stack, or None if there is none."""
-        try:
-            (found,) = self.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
-        except ClientError:
-            return None
-        return str(found["StackStatus"])
+    def stock(self) -> dict[str, list[str]]:
+        """All there is in the account, by kind and name."""
+        s3 = self.client("s3")
+        buckets = [b["Name"] for b in s3.list_buckets()["Buckets"]]
+        objects = [s3.list_object_versions(Bucket=b).get("Versions", []) for b in buckets]
+        stacks = self.client("cloudformation").describe_stacks()["Stacks"]
+        repositories = self.client("ecr").describe_repositories()["repositories"]
+        return {
+            "stacks": sorted(s["StackName"] for s in stacks),
+            "repositories": [r["repositoryName"] for r in repositories],
+            "tables": self.client("dynamodb").list_tables()["TableNames"],
+            "topics": [t["TopicArn"] for t in self.client("sns").list_topics()["Topics"]],
+            "queues": self.client("sqs").list_queues().get("QueueUrls", []),
+            "buckets": buckets,
+            "objects": [o["Key"] for found in objects for o in found],
+        }
 
     def zipped(self, stack: str) -> zipfile.ZipFile:
         """The function's zip, as it was uploaded."""
         code = self.resource(stack, "Pages").properties["Code"]
         found = self.client("s3").get_object(Bucket=code["S3Bucket"], Key=code["S3Key"])
         return zipfile.ZipFile(io.BytesIO(found["Body"].read()))
-
-    def reset(self) -> None:
-        """Empty the cloud."""
-        self.failing.clear()
-        for name in ("sidepath", "aws-sam-cli-managed-default"):
-            self.client("cloudformation").delete_stack(StackName=name)
 
 
 @contextmanager
@@ -157,7 +161,7 @@ def _amend_moto(patch: pytest.MonkeyPatch, cloud: Cloud) -> None:
         return class_of(kind) if kind in MADE else Kept
 
     def execute(self: models.CloudFormationBackend, change_set_name: str, stack_name: str) -> None:
-        _execute(self.describe_change_set(change_set_name), cloud.failing)
+        _execute(self.describe_change_set(change_set_name), cloud)
 
     patch.setattr(models.Stack, "parse_template", staticmethod(parse_template))
     patch.setattr(models.ChangeSet, "_parse_template", parse_change)
@@ -166,12 +170,12 @@ def _amend_moto(patch: pytest.MonkeyPatch, cloud: Cloud) -> None:
     patch.setattr(models.Stack, "delete", _deleting(models.Stack.delete))
 
 
-def _execute(change: models.ChangeSet, failing: dict[str, str]) -> None:
+def _execute(change: models.ChangeSet, cloud: Cloud) -> None:
     """Do what a change set says, or go back because a resource fails; moto's own cannot fail."""
     stack, kind = change.stack, change.change_set_type
     stack._add_stack_event(f"{kind}_IN_PROGRESS", resource_status_reason="User Initiated")
-    if failing:
-        for name, reason in [*failing.items(), ("Edge", "Resource creation cancelled")]:
+    if cloud.failing:
+        for name, reason in [*cloud.failing.items(), ("Edge", "Resource creation cancelled")]:
             _add_event(stack, name, f"{kind}_FAILED", reason)
         stack.status = "ROLLBACK_COMPLETE" if kind == "CREATE" else "UPDATE_ROLLBACK_COMPLETE"
     else:
@@ -182,6 +186,8 @@ def _execute(change: models.ChangeSet, failing: dict[str, str]) -> None:
         stack.status = f"{kind}_COMPLETE"
     change.execution_status = "EXECUTE_COMPLETE"
     stack._add_stack_event(stack.status)
+    if "Pages" in stack.resource_map:
+        cloud.made.set()
 
 
 def _add_event(stack: models.Stack, name: str, status: str, reason: str) -> None:
