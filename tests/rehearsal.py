@@ -5,12 +5,14 @@ what it can, so nearly all resources are only kept, with their properties resolv
 read. A resource can be made to fail.
 """
 
+import copy
 import io
 import logging
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, ClassVar, Self
 
 import boto3
@@ -148,11 +150,12 @@ def cloud() -> Iterator[Cloud]:
 
 
 def _amend_moto(patch: pytest.MonkeyPatch, cloud: Cloud) -> None:
-    parse, class_of = models.Stack.parse_template, parsing.resource_class_from_type
+    parse, class_of = cache(models.Stack.parse_template), parsing.resource_class_from_type
+    transform = cache(lambda text: transformed(copy.deepcopy(parse(text))))
 
     def parse_template(template: str) -> Json:
-        parsed: Json = parse(template)
-        return transformed(parsed) if "Transform" in parsed else parsed
+        transforms = "Transform" in parse(template)
+        return copy.deepcopy((transform if transforms else parse)(template))
 
     def parse_change(self: models.ChangeSet) -> None:
         self.template_dict = parse_template(self.template)
@@ -174,7 +177,7 @@ def _execute(change: models.ChangeSet, cloud: Cloud) -> None:
     """Do what a change set says, or go back because a resource fails; moto's own cannot fail."""
     stack, kind = change.stack, change.change_set_type
     stack._add_stack_event(f"{kind}_IN_PROGRESS", resource_status_reason="User Initiated")
-    if cloud.failing:
+    if cloud.failing.keys() & change.template_dict["Resources"].keys():
         for name, reason in [*cloud.failing.items(), ("Edge", "Resource creation cancelled")]:
             _add_event(stack, name, f"{kind}_FAILED", reason)
         stack.status = "ROLLBACK_COMPLETE" if kind == "CREATE" else "UPDATE_ROLLBACK_COMPLETE"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from scripts.cloud.command import CommandError, run
 from scripts.process import ROOT
 
-_SAM = str(ROOT / "scripts/sam")
+_SAM = "scripts/sam"
 
 
 class DeployError(Exception):
@@ -16,7 +16,7 @@ class DeployError(Exception):
 
 def present() -> bool:
     """Whether sam is there, or could be installed; if not, that has been said on the terminal."""
-    return subprocess.run([_SAM], stdout=sys.stderr).returncode == 0
+    return subprocess.run([_SAM], cwd=ROOT, stdout=sys.stderr).returncode == 0
 
 
 def build() -> None:
