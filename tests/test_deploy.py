@@ -6,14 +6,12 @@ happens once; each test looks at one thing of it.
 """
 
 import asyncio
-import json
 import os
 import re
 import shutil
 import socket
 import ssl
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -22,8 +20,8 @@ import pytest
 from aiohttp import ClientSession
 
 from scripts.cloud.image import Image
-from tests import stand_in_engine
 from tests.deployed import site
+from tests.engine import calls, install
 from tests.rehearsal import ACCOUNT, REGION, Cloud, Kept, cloud
 from tests.tls import write_certificate
 
@@ -74,7 +72,7 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.project = copy_project(folder / "project")
-        self.engine = install_engine(folder / "bin")
+        self.engine = install(folder / "bin")
         self.certificate = folder / "edge.pem"
         write_certificate(self.certificate)
 
@@ -92,25 +90,7 @@ class Place:
         async with asyncio.timeout(PATIENCE):
             printed, said = await process.communicate(typed.encode())
         assert process.returncode is not None
-        return Run(printed.decode(), said.decode(), process.returncode, self._calls())
-
-    def _calls(self) -> list[list[str]]:
-        """What the engine was asked to do, once."""
-        file = self.engine / "calls"
-        if not file.exists():
-            return []
-        calls = [json.loads(line) for line in file.read_text().splitlines()]
-        file.unlink()
-        return [call for call in calls if call[0] != "info"]
-
-
-def install_engine(folder: Path) -> Path:
-    """A folder with nothing in it but `docker`."""
-    folder.mkdir()
-    program = folder / "docker"
-    program.write_text(f"#!{sys.executable}\n{Path(stand_in_engine.__file__).read_text()}")
-    program.chmod(0o755)
-    return folder
+        return Run(printed.decode(), said.decode(), process.returncode, calls(self.engine))
 
 
 def copy_project(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Stands in for a container engine: takes Docker's words, and registers what it is told to push.
+"""A stand-in for a container engine: it takes Docker's words, and registers what it should push.
 
 It keeps in its own folder `calls`, each a line of JSON, and `built`, the last image's name. A file
 `broken` there names a command that fails.
@@ -12,6 +12,15 @@ from pathlib import Path
 import boto3
 
 HERE = Path(sys.argv[0]).parent
+
+
+def install(folder: Path) -> Path:
+    """Make a folder with nothing in it but `docker`, which is this file."""
+    folder.mkdir()
+    program = folder / "docker"
+    program.write_text(f"#!{sys.executable}\n{Path(__file__).read_text()}")
+    program.chmod(0o755)
+    return folder
 
 
 def main(command: str, *words: str) -> None:
@@ -28,6 +37,16 @@ def main(command: str, *words: str) -> None:
         (HERE / "built").write_text(options["--tag"])
     if command == "push":
         _push(words[0])
+
+
+def calls(folder: Path) -> list[list[str]]:
+    """What the engine in a folder was asked to do since the last time, each with what was typed."""
+    file = folder / "calls"
+    if not file.exists():
+        return []
+    found = [json.loads(line) for line in file.read_text().splitlines()]
+    file.unlink()
+    return [call for call in found if call[0] != "info"]
 
 
 def _push(reference: str) -> None:
