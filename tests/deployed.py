@@ -7,6 +7,7 @@ contents, both halves' environments. Only what one machine has not got is put in
 import asyncio
 import importlib.util
 import json
+import shutil
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -23,7 +24,8 @@ from scripts.origins import FunctionOrigin
 from scripts.proxy import Proxy
 from scripts.runtime_api import serving
 from scripts.template import FUNCTION, SOCKET_HOST, Template
-from tests.edges import running
+from tests import dev
+from tests.edges import ROOT, running
 from tests.hosts import SECRET, host_process
 from tests.rehearsal import REGION, Cloud
 from tests.tls import https
@@ -144,3 +146,13 @@ async def site(
         edge = await enter(running(behaviours(cloud, stack), origins))
         await enter(https(folder, edge.port, listener))
         yield
+
+
+def copy_project(folder: Path) -> Path:
+    """A copy that a test may change and deploy, with the environments of the original."""
+    dev.copy_project(folder)
+    for name in (".dockerignore", "samconfig.toml", "package-lock.json"):
+        shutil.copy(ROOT / name, folder / name)
+    for name in (".venv", ".venv-sam"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder

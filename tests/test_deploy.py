@@ -8,7 +8,6 @@ happens once; each test looks at one thing of it.
 import asyncio
 import os
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -20,7 +19,7 @@ import pytest
 from aiohttp import ClientSession
 
 from scripts.cloud.image import Image
-from tests.deployed import site
+from tests.deployed import copy_project, site
 from tests.engine import calls, install
 from tests.rehearsal import ACCOUNT, REGION, Cloud, Kept, cloud
 from tests.tls import write_certificate
@@ -93,26 +92,15 @@ class Place:
         return Run(printed.decode(), said.decode(), process.returncode, calls(self.engine))
 
 
-def copy_project(folder: Path) -> Path:
-    """A copy that a test may change, with the environments of the original."""
-    for part in ("functions", "socket_host", "scripts", "infra"):
-        shutil.copytree(ROOT / part, folder / part)
-    for name in (".dockerignore", "samconfig.toml", "package-lock.json"):
-        shutil.copy(ROOT / name, folder / name)
-    for name in (".venv", ".venv-sam"):
-        (folder / name).symlink_to(ROOT / name)
-    return folder
-
-
 @dataclass
 class Life:
     """What happened, in this order, and what there was in between."""
 
     place: Place
-    failed: Run
     deployed: Run
-    first: Stage
     page: str
+    first: Stage
+    failed: Run
     changed: Run
     second: Stage
     mistyped: Run
@@ -123,18 +111,14 @@ class Life:
 
 
 async def live(place: Place, cloud: Cloud) -> Life:
-    """Deploy, which fails; deploy; change it by plain sam; destroy it; destroy what is gone."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    domain = f"localhost:{listener.getsockname()[1]}"
-    Kept.attributes["AWS::CloudFront::Distribution.DomainName"] = domain
-    cloud.failing["HostService"] = REASON
-    failed = await place.run(*DEPLOY)
-    cloud.failing.clear()
-    deployed, page = await deploy(place, cloud, listener)
+    """Deploy; deploy a change, which fails; do it by plain sam; destroy; destroy what is gone."""
+    deployed, page = await deploy(place, cloud)
     first = Stage.of(cloud)
     file = place.project / "functions/pages.py"
     file.write_text(file.read_text() + "\n# A change.\n")
-    await place.run("scripts/sam", "build")
+    cloud.failing["HostService"] = REASON
+    failed = await place.run(*DEPLOY)
+    cloud.failing.clear()
     changed = await place.run("scripts/sam", "deploy", "--parameter-overrides", "MinHosts=1")
     second = Stage.of(cloud)
     leave_things(cloud)
@@ -144,13 +128,16 @@ async def live(place: Place, cloud: Cloud) -> Life:
     after = cloud.stock()
     again = await place.run("scripts/destroy", "--region", REGION, "--yes")
     return Life(
-        *(place, failed, deployed, first, page, changed, second),
+        *(place, deployed, page, first, failed, changed, second),
         *(mistyped, before, destroyed, after, again),
     )
 
 
-async def deploy(place: Place, cloud: Cloud, listener: socket.socket) -> tuple[Run, str]:
+async def deploy(place: Place, cloud: Cloud) -> tuple[Run, str]:
     """Deploy, with what was deployed behind the address from when it is there; fetch a page."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    domain = f"localhost:{listener.getsockname()[1]}"
+    Kept.attributes["AWS::CloudFront::Distribution.DomainName"] = domain
     deploying = asyncio.create_task(place.run(*DEPLOY))
     making = asyncio.create_task(asyncio.to_thread(cloud.made.wait, PATIENCE))
     await asyncio.wait([deploying, making], return_when=asyncio.FIRST_COMPLETED)
@@ -183,6 +170,12 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
 # ---- Deploying ----
 
 
+def test_address_is_printed(life: Life) -> None:
+    """Deploying prints the address, and nothing else where a program would read it."""
+    assert life.deployed.status == 0, life.deployed.said
+    assert re.fullmatch(r"https://localhost:\d+\n", life.deployed.printed)
+
+
 def test_failure_in_awss_own_words(life: Life) -> None:
     """A failed deployment names the step, the resource that failed first, why, and what to do."""
     assert life.failed.status == 1
@@ -191,13 +184,6 @@ def test_failure_in_awss_own_words(life: Life) -> None:
     assert step.startswith("Deploying the stack sidepath")
     assert why == f"  Why: HostService (AWS::Some::Resource): {REASON}"
     assert "run scripts/deploy again" in advice
-
-
-def test_deploying_again_goes_on(life: Life) -> None:
-    """After a failure the next deployment clears up, does the rest, and prints the address."""
-    assert life.deployed.status == 0, life.deployed.said
-    assert "is ROLLBACK_COMPLETE: deleting it" in life.deployed.said
-    assert re.fullmatch(r"https://localhost:\d+\n", life.deployed.printed)
 
 
 def test_doctor_is_content(life: Life) -> None:
@@ -209,7 +195,7 @@ def test_image_is_built_and_pushed(life: Life) -> None:
     """The image is built for the task's processor and pushed; the password is no argument."""
     image = Image.read(life.place.project)
     reference = f"{REGISTRY}/sidepath/sidepath:{image.tag}"
-    build, login, push = life.failed.calls
+    build, login, push = life.deployed.calls
     assert build[:3] == ["build", "--tag", reference]
     assert build[build.index("--platform") + 1] == "linux/arm64"
     assert login[:4] == ["login", "--username", "AWS", "--password-stdin"]
@@ -219,8 +205,8 @@ def test_image_is_built_and_pushed(life: Life) -> None:
 
 def test_unchanged_image_is_not_pushed_again(life: Life) -> None:
     """What is in the repository already is neither built nor pushed."""
-    assert life.deployed.calls == []
-    assert "nothing in it has changed" in life.deployed.said
+    assert life.failed.calls == []
+    assert "nothing in it has changed" in life.failed.said
 
 
 def test_host_runs_the_pushed_image(life: Life) -> None:
@@ -266,11 +252,10 @@ def test_zip_is_for_the_templates_processor(life: Life) -> None:
 
 
 def test_plain_sam_changes_the_stack(life: Life) -> None:
-    """`sam build && sam deploy` takes the rest from samconfig.toml, and keeps parameters."""
+    """`sam deploy` takes what it needs from samconfig.toml, and keeps the other parameters."""
     assert life.changed.status == 0, life.changed.said
     assert life.second.resources["HostCount"]["MinCapacity"] == 1
-    task = "HostTask"
-    assert life.second.resources[task] == life.first.resources[task]
+    assert life.second.resources["HostTask"] == life.first.resources["HostTask"]
 
 
 def test_change_is_published(life: Life) -> None:

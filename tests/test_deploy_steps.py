@@ -317,6 +317,14 @@ def test_stack_that_can_be_changed(status: str) -> None:
     assert formation.deleted == 0
 
 
+def test_stack_that_never_came_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a failed first deployment has left is deleted, for nothing else can be done with it."""
+    formation = Formation("ROLLBACK_COMPLETE", "ROLLBACK_COMPLETE", "DELETE_COMPLETE")
+    Stack(formation, "chat").settle()
+    assert formation.deleted == 1
+    assert "deleting it, to begin anew" in capsys.readouterr().err
+
+
 def test_deletion_that_fails() -> None:
     """A stack that cannot be deleted says which resource stays, and why."""
     events = [event("Rooms", "DELETE_FAILED", "In use")]
