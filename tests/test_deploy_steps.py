@@ -1,6 +1,7 @@
 """The parts of scripts/deploy and scripts/destroy, one by one, and what they say when they fail."""
 
 import argparse
+import io
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from moto import mock_aws
 
 from scripts.cloud import arguments, bundle, stack
 from scripts.cloud import deploy as deploying
+from scripts.cloud import destroy as destroying
 from scripts.cloud.account import Account, NoProfileError
 from scripts.cloud.bundle import BundleError, Target
 from scripts.cloud.command import CommandError, run
@@ -339,6 +341,19 @@ def test_no_stack() -> None:
     none.settle()
     assert (none.outputs(), none.parameters(), none.failure()) == ({}, {}, None)
     assert not none.delete()
+
+
+@pytest.mark.parametrize("typed", ["", "sidepat\n", "yes\n"])
+def test_nothing_goes_without_its_name(
+    typed: str, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where something else than the stack's name is typed, nothing is deleted."""
+    Repository(account.client("ecr"), "sidepath").make()
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    monkeypatch.setattr("sys.argv", ["scripts/destroy", "--region", REGION])
+    with pytest.raises(SystemExit, match="Nothing is deleted"):
+        destroying.main()
+    assert account.client("ecr").describe_repositories()["repositories"]
 
 
 # ---- The zip ----
