@@ -183,7 +183,7 @@ def test_old_python(project: Project) -> None:
 
 
 def test_shims_come_last(project: Project) -> None:
-    """A Python of pyenv's, compiled without optimisation, is taken if there is no other."""
+    """A Python that pyenv compiled, without optimisation, is taken only where there is no other."""
     shims = project.root / "shims"
     shims.mkdir()
     (shims / "python3").write_text("#!/bin/sh\necho shim >>calls\n" + PYTHON)
