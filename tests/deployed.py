@@ -23,11 +23,12 @@ from scripts.origin_request import OriginRequest
 from scripts.origins import FunctionOrigin
 from scripts.proxy import Proxy
 from scripts.runtime_api import serving
-from scripts.template import FUNCTION, SOCKET_HOST, Template
+from scripts.template import FUNCTION, SOCKET_HOST, Template, load
 from tests import dev
 from tests.edges import ROOT, running
 from tests.hosts import SECRET, host_process
 from tests.rehearsal import REGION, Cloud
+from tests.templates import SOURCE
 from tests.tls import https
 
 # What Lambda's Python can import beside the standard library: the runtime client, and boto3.
@@ -105,6 +106,8 @@ def behaviours(cloud: Cloud, stack: str) -> Template:
         name: {"Type": kind, "Properties": cloud.resource(stack, name).properties}
         for name, kind in kinds.items()
     }
+    # moto makes a target group of its own, of which it does not tell the properties.
+    resources["Hosts"] = load(SOURCE.read_text())["Resources"]["Hosts"]
     return Template.parse(json.dumps({"Resources": resources}))
 
 
