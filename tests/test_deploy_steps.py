@@ -299,8 +299,9 @@ def test_first_failure_is_the_reason() -> None:
         event("chat", "CREATE_IN_PROGRESS", "User Initiated"),
         event("Old", "CREATE_FAILED", "Long ago"),
     ]
-    failure = Stack(Formation("ROLLBACK_COMPLETE", events=events), "chat").failure()
-    assert failure == "Hosts (AWS::A::Kind): No such image"
+    stack = Stack(Formation("ROLLBACK_COMPLETE", events=events), "chat")
+    assert stack.failure() == "Hosts (AWS::A::Kind): No such image"
+    assert stack.failure(stack.last_event()) is None  # nothing has happened since
 
 
 def test_operation_under_way_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
@@ -339,7 +340,8 @@ def test_no_stack() -> None:
     """Where there is no stack there is nothing to read, to wait for or to delete."""
     none = Stack(Formation(), "chat")
     none.settle()
-    assert (none.outputs(), none.parameters(), none.failure()) == ({}, {}, None)
+    assert (none.outputs(), none.parameters()) == ({}, {})
+    assert (none.last_event(), none.failure()) == (None, None)
     assert not none.delete()
 
 
