@@ -299,8 +299,9 @@ def test_first_failure_is_the_reason() -> None:
         event("chat", "CREATE_IN_PROGRESS", "User Initiated"),
         event("Old", "CREATE_FAILED", "Long ago"),
     ]
-    failure = Stack(Formation("ROLLBACK_COMPLETE", events=events), "chat").failure()
-    assert failure == "Hosts (AWS::A::Kind): No such image"
+    stack = Stack(Formation("ROLLBACK_COMPLETE", events=events), "chat")
+    assert stack.failure() == "Hosts (AWS::A::Kind): No such image"
+    assert stack.failure(stack.last_event()) is None  # nothing has happened since
 
 
 def test_operation_under_way_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
@@ -339,7 +340,8 @@ def test_no_stack() -> None:
     """Where there is no stack there is nothing to read, to wait for or to delete."""
     none = Stack(Formation(), "chat")
     none.settle()
-    assert (none.outputs(), none.parameters(), none.failure()) == ({}, {}, None)
+    assert (none.outputs(), none.parameters()) == ({}, {})
+    assert (none.last_event(), none.failure()) == (None, None)
     assert not none.delete()
 
 
@@ -378,16 +380,32 @@ def test_makefile_without_set_up(tmp_path: Path) -> None:
     assert "Run scripts/setup first" in done.stderr
 
 
-@pytest.mark.parametrize("uv", [True, False])
-def test_package_without_a_wheel(uv: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package that cannot be had for the function's processor is said in one sentence."""
-    if not uv:
-        monkeypatch.setattr(bundle.importlib.util, "find_spec", lambda name: None)
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """A project with next to nothing in it that goes into a zip."""
     (tmp_path / "functions/static").mkdir(parents=True)
     (tmp_path / bundle.CLIENT).touch()
-    (tmp_path / "functions/requirements.txt").write_text("./functions\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("uv", "processor"), [(True, "x86_64"), (False, "aarch64")])
+def test_packages_for_another_machine(
+    uv: bool, processor: str, sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packages come for the Python and the processor asked for, by pip where there is no uv."""
+    if not uv:
+        monkeypatch.setattr(bundle.importlib.util, "find_spec", lambda name: None)
+    (sources / "functions/requirements.txt").write_text("MarkupSafe==3.0.4\n")
+    bundle.bundle(sources / "zip", Target("3.13", processor), root=sources)
+    compiled = [file.name for file in (sources / "zip").rglob("*.so")]
+    assert compiled == [f"_speedups.cpython-313-{processor}-linux-gnu.so"]
+
+
+def test_package_without_a_wheel(sources: Path) -> None:
+    """A package that cannot be had for the function's processor is said in one sentence."""
+    (sources / "functions/requirements.txt").write_text("./functions\n")
     with pytest.raises(BundleError, match=r"not installed for Python 3.13 on aarch64\. Each needs"):
-        bundle.bundle(tmp_path / "zip", Target("3.13", "aarch64"), root=tmp_path)
+        bundle.bundle(sources / "zip", Target("3.13", "aarch64"), root=sources)
 
 
 @pytest.mark.parametrize("change", [("python3.13", "nodejs24.x"), ("[arm64]", "[riscv]")])

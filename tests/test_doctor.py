@@ -357,9 +357,10 @@ async def test_host_down(tmp_path: Path) -> None:
     assert "the edge got no answer from the socket host" in findings.words("socket")
 
 
-async def test_another_public_origin(tmp_path: Path) -> None:
+@pytest.mark.parametrize("origins", [("https://other.test",), ()], ids=["another", "unset"])
+async def test_another_public_origin(origins: tuple[str, ...], tmp_path: Path) -> None:
     """A host that knows the site by another origin refuses its own pages: which setting it is."""
-    async with site(tmp_path, origins=("https://other.test",)) as edge:
+    async with site(tmp_path, origins=origins) as edge:
         findings = await examined(edge.url)
     assert findings.failed == {"own-origin"}
     assert f"The host's PUBLIC_ORIGIN must name {edge.url} " in findings.words("own-origin")

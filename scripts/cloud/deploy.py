@@ -24,10 +24,9 @@ from scripts.terminal import say
 _AGAIN = "Run scripts/deploy again; it goes on from here."
 
 _UNREACHABLE = 2  # doctor's exit status
-_NAME_TRIES, _NAME_PAUSE = (
-    12,
-    10.0,
-)  # seconds: a name that is only just made takes a while to spread
+# A name that is only just made takes a while to spread.
+_NAME_TRIES = 12
+_NAME_PAUSE = 10.0  # seconds
 
 
 class UnfitError(Exception):
@@ -103,20 +102,17 @@ class Deployment:
             "Correct that, and run scripts/deploy again. A first deployment that failed is "
             "cleared away by itself; a later one has gone back to what was there before."
         )
-        with step(
-            f"Deploying the stack {self.name}; the first time takes some ten minutes", advice
-        ):
-            self._stack.settle()
+        what = f"Deploying the stack {self.name}; the first time takes some ten minutes"
+        with step(what, advice):
+            stack = self._stack
+            stack.settle()
+            before = stack.last_event()
+            given = {"Image": reference, **self.parameters}
             assert self.account.region is not None  # it would be missing
             try:
-                sam.deploy(
-                    self.name,
-                    {"Image": reference, **self.parameters},
-                    self.account.region,
-                    self.account.profile,
-                )
+                sam.deploy(self.name, given, self.account.region, self.account.profile)
             except sam.DeployError as error:
-                raise StackError(self._stack.failure() or str(error)) from None
+                raise StackError(stack.failure(before) or str(error)) from None
 
 
 def _build_advice(image: Image) -> str:

@@ -63,16 +63,30 @@ class Stack:
             raise StackError(self.failure() or f"the stack is {ended['StackStatus']}")
         return True
 
-    def failure(self) -> str | None:
-        """Return the reason of the first resource that failed in the last operation, if one did."""
+    def last_event(self) -> str | None:
+        """Return the id of the stack's last event, or None if there is no stack."""
+        return next((event["EventId"] for event in self._history()), None)
+
+    def failure(self, since: str | None = None) -> str | None:
+        """Return why the first resource failed in the last operation, if one did.
+
+        What has happened up to the event `since` does not count: it was another operation.
+        """
         reason = None
-        for event in self._events(self.name) if self.describe() else ():
+        for event in self._history():
+            if event["EventId"] == since:
+                break
             if _failed(event):
                 what = f"{event['LogicalResourceId']} ({event['ResourceType']})"
                 reason = f"{what}: {event.get('ResourceStatusReason', 'no reason is given')}"
             if _begins(event):
                 break
         return reason
+
+    def _history(self) -> Iterator[dict[str, Any]]:
+        """Yield the stack's events, the last one first; none if there is no stack."""
+        if self.describe():
+            yield from self._events(self.name)
 
     def _describe(self, name: str) -> dict[str, Any] | None:
         try:
