@@ -31,6 +31,8 @@ from tests.rehearsal import REGION, Cloud
 from tests.templates import SOURCE
 from tests.tls import https
 
+PATIENCE = 120  # seconds: a deadline that only a failure meets, beside a deployment at work
+
 # What Lambda's Python can import beside the standard library: the runtime client, and boto3.
 IN_LAMBDA = (
     *("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py"),
@@ -143,7 +145,7 @@ async def site(
         environ = function_environ(cloud, stack) | keys | {"PYTHONPATH": packages}
         await enter(pages.running(code, handler, environ))
         host = await enter(host_process(host_environ(cloud, stack) | cloud.environ))
-        await host.ready()
+        await host.ready(PATIENCE)
         balancer = Host(host.url, await enter(Proxy()))
         origins = {FUNCTION: FunctionOrigin(cast(Function, pages)), SOCKET_HOST: balancer}
         edge = await enter(running(behaviours(cloud, stack), origins))

@@ -27,8 +27,6 @@ PATIENCE = 300  # seconds: an image may have to be fetched first
 PROCESSOR = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
 MACHINE = PROCESSOR.get(platform.machine(), platform.machine())
 
-pytestmark = pytest.mark.xdist_group("rehearsal")  # beside no other use of sam
-
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
