@@ -145,7 +145,7 @@ async def _repeat(weather: Weather) -> None:
         try:
             ear, mouth = await Connection.open(address), await Connection.open(address)
             await _repeat_by(weather, ear, mouth)
-        except OSError:
+        except* OSError:
             await asyncio.sleep(0.05)  # until Redis is back
 
 
