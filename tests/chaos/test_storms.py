@@ -22,7 +22,7 @@ from tests.chaos.wire import Wire
 pytestmark = pytest.mark.chaos
 
 PAGES = 6
-PACE = {"throttle": 400}  # ms between two messages of a page
+PACE = {"throttle": 600}  # ms between two messages of a page, if not the usual
 
 SHORT = [("kill", 2), ("roll", 3), ("redis", 2), ("disturb", 2), ("throttle", 2)]
 LONG = [(storm, hosts) for storm in STORMS for hosts in (2, 3) if (storm, hosts) not in SHORT]
