@@ -179,7 +179,7 @@ async def test_slow_host_misses_nothing(redis: Redis) -> None:
             if number % 100 == 0:
                 await asyncio.sleep(0)
         await until(lambda: one.bus.health()["waiting"] == 0)
-        await until(lambda: other.bus._listener._paused)
+        await until(lambda: other.bus._connection._paused)
         goodbye.set()
         assert [await stays.hear("news") for _ in range(many)] == list(range(many))
         await leaves.hear("disconnect")

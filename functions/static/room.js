@@ -14,6 +14,7 @@ const timeline = new Timeline($("messages"), { room, last: Number(last), me: { i
 // Websocket first: one request instead of five. Where it cannot pass, polling (see connect_error).
 const socket = io({ transports: ["websocket", "polling"], timeout: 8_000 });
 let joined = false; // live events before that are the lobby's
+let wasJoined = false; // before the connection dropped
 
 // ---- Connection ----
 
@@ -40,7 +41,7 @@ socket.on("connect", async () => {
 
 async function enter() {
   try {
-    await join();
+    await (socket.recovered && wasJoined ? goOn() : join());
   } catch {
     // No answer: if the connection is gone, the next one joins; if the host is slow, ask again.
     if (socket.connected) socket.disconnect().connect();
@@ -48,6 +49,7 @@ async function enter() {
 }
 
 socket.on("disconnect", (reason) => {
+  wasJoined ||= joined;
   joined = false;
   $("who").hidden = true;
   showStatus("waiting", "Reconnecting…");
@@ -77,7 +79,15 @@ function renewSession(words) {
   location.reload();
 }
 
+// The host knows us still, and sends by itself what we missed.
+function goOn() {
+  joined = true;
+  if (noteUnsent) sayNote();
+  return send();
+}
+
 async function join() {
+  wasJoined = false;
   const state = await ask("join", { room, after: timeline.last });
   if (state.error) {
     if (state.retry) setTimeout(() => socket.connected && !joined && enter(), PAUSE);

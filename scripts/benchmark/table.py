@@ -155,12 +155,24 @@ def _notes(report: Report) -> str:
         f"and asyncio, Python {machine['python']}, default settings (compresses when offered).",
         "fast, guarded, fallback: this host, without and with session, origin check and rate "
         "limits; with TRANSPORT=stock. bare: a C program that only sends prebuilt frames.",
+        *_pairs(report.redis),
         f"The server has one core, the load generator another, all on loopback. Clients {offer} "
         "permessage-deflate, and send uncompressed.",
         *_quiet(report.foreign),
         *(f"Left out: {each}" for each in report.left_out),
     ]
     return "\n".join(lines)
+
+
+def _pairs(versions: dict[str, str]) -> list[str]:
+    if not versions:
+        return []
+    return [
+        f"Of each kind two hosts on one Redis {versions['server']}; all three share the server's "
+        "core. A client of one host speaks, those of the other listen. What Redis uses is not "
+        f"counted. Node has @socket.io/redis-adapter {versions['adapter']} and redis "
+        f"{versions['client']}."
+    ]
 
 
 def _quiet(foreign: list[float]) -> list[str]:
