@@ -45,7 +45,7 @@ class Balancer:
         self._hosts = hosts
         self._proxy = proxy
         self._stickiness = stickiness
-        self._leaving: set[str] = set()  # addresses of hosts that take nobody new
+        self._leaving: set[str] = set()  # addresses of hosts that drain, or do not answer
         self._turn = count()
 
     async def answer(self, viewer: web.BaseRequest, request: OriginRequest) -> web.StreamResponse:
@@ -74,9 +74,11 @@ class Balancer:
         return number, well[number]
 
     async def _ask(self, address: str) -> None:
-        with suppress(ClientError, TimeoutError):
-            leaving = await self._proxy.status(f"{address}/health") == _LEAVING
-            (self._leaving.add if leaving else self._leaving.discard)(address)
+        try:
+            well = await self._proxy.status(f"{address}/health") == 200
+        except (ClientError, TimeoutError):
+            well = False
+        (self._leaving.discard if well else self._leaving.add)(address)
 
     def _cookie(self, number: int) -> list[tuple[str, str]]:
         if seconds := self._stickiness():

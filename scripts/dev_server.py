@@ -185,7 +185,7 @@ async def _restart(hosts: Sequence[Host]) -> None:
         host.restart()
         await host.settled()
         if host.address is None and len(hosts) > 1:
-            say("The other socket hosts go on with what was saved before.")
+            say("The remaining socket hosts stay as they are.")
             return
 
 

@@ -100,6 +100,8 @@ async def test_draining_host_gets_nobody(site: Site) -> None:
     await _until_met(site, lambda names: "a" in names)
     site.hosts[1].draining = True
     await _until_met(site, lambda names: "b" not in names)
+    site.hosts[2].address = "http://127.0.0.1:1"  # where nobody listens
+    await _until_met(site, lambda names: names == ["a"] * 3)
     watching.cancel()
 
 

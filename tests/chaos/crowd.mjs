@@ -6,7 +6,7 @@ import { Page } from "./page.mjs";
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const pages = JSON.parse((await lines.next()).value).map((options) => new Page(options));
 const writing = [];
-const UNSENT = 10;
+const UNSENT = 5;
 
 const deeds = {
   // Each page writes about every so many ms, until told to stop; less if it cannot send.

@@ -81,6 +81,13 @@ async def cut(weather: Weather) -> None:
         wire.heal(forget=weather.chance.random() < 0.3)
 
 
+async def disturb(weather: Weather) -> None:
+    """The bus repeats and delays messages while networks are cut."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(repeat_and_delay(weather))
+        group.create_task(cut(weather))
+
+
 async def throttle(weather: Weather) -> None:
     """DynamoDB refuses calls, cancels them, or takes them without an answer; pages come anew."""
     table = weather.dynamodb
@@ -111,6 +118,7 @@ STORMS: dict[str, Callable[[Weather], Awaitable[None]]] = {
     "hang": hang_redis,
     "repeat": repeat_and_delay,
     "cut": cut,
+    "disturb": disturb,
     "throttle": throttle,
     "everything": everything,
 }
@@ -137,7 +145,7 @@ async def _repeat(weather: Weather) -> None:
         try:
             ear, mouth = await Connection.open(address), await Connection.open(address)
             await _repeat_by(weather, ear, mouth)
-        except OSError:
+        except* OSError:
             await asyncio.sleep(0.05)  # until Redis is back
 
 
