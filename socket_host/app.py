@@ -65,6 +65,9 @@ class SocketHost:
             starting.push_async_callback(self.bus.stop)
             await self.events.start()
             starting.push_async_callback(self._stop_events)
+            # After the events, so that they hear the answers; its goodbye comes before they end.
+            self.bus.peers.start()
+            starting.callback(self.bus.peers.stop)
             await self.transport.start()
             starting.push_async_callback(self.transport.stop)
             runner = web.AppRunner(

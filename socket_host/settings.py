@@ -37,6 +37,7 @@ class Settings:
     events_per_second: float = 50  # of one client, on average
     event_burst: int = 100  # events of one client at once
     drain_seconds: float = 10  # over which clients are let go; well below the container's stop time
+    recovery_seconds: float = 120  # for which a client that dropped may go on where it was; 0: no
     transport: str = "fast"
 
     @classmethod
@@ -59,6 +60,9 @@ class Settings:
             ),
             event_burst=read.whole("EVENT_BURST", cls.event_burst, 1, 1_000_000),
             drain_seconds=read.number("DRAIN_SECONDS", cls.drain_seconds, 0, 3_600, "of seconds"),
+            recovery_seconds=read.number(
+                "RECOVERY_SECONDS", cls.recovery_seconds, 0, 3_600, "of seconds"
+            ),
             transport=read.one_of("TRANSPORT", cls.transport, TRANSPORTS),
         )
         if read.problems:

@@ -139,6 +139,10 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio sh
         super().__init__(**options)
         self._check = check
 
+    def recovered(self, sid: str, namespace: str) -> bool:
+        """Tell that python-socketio does not let a client go on where it was."""
+        return False
+
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
         """Answer a request for the socket path."""
         opens = "sid" not in parse_qs(request.query_string)  # as python-engineio reads it

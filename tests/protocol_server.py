@@ -1,7 +1,8 @@
 """The server that protocol test suites are run against.
 
 `python -m tests.protocol_server --port N`: two namespaces, `/` and `/custom`, that emit `auth` with
-what the client sent at connect, and answer a handful of events with what came in.
+what the client sent at connect, and answer a handful of events with what came in. At `/engine.io`,
+below Socket.IO, the fast transport's engine sends every message back.
 """
 
 import argparse
@@ -15,12 +16,21 @@ from socket_host.__main__ import new_loop
 from socket_host.app import SocketHost, create_app
 from socket_host.namespace import Namespace
 from socket_host.settings import Settings
+from socket_host.transport.client import Client
+from socket_host.transport.message import Message
+from socket_host.transport.python_socketio import EngineServer
+from socket_host.transport.request import Environ, Head
+
+_APART = 0.01  # seconds
 
 
 class Echoes(Namespace):
     """Sends back what it is sent."""
 
     async def on_connect(self, sid: str, environ: Any, auth: Any) -> None:
+        # The official suites listen for one message at a time: they would lose this one, if it
+        # came in the same segment as the answer to CONNECT.
+        await asyncio.sleep(_APART)
         await self.emit("auth", auth or {}, to=sid)
 
     async def on_message(self, sid: str, *values: Any) -> None:
@@ -36,6 +46,35 @@ class Echoes(Namespace):
         return value
 
 
+class Mirror:
+    """Sends every message of an Engine.IO client back to it."""
+
+    def refusal(self, head: Head, environ: Environ, opens: bool) -> None:
+        """Let everybody in."""
+
+    def opened(self, client: Client) -> None:
+        """Say nothing first."""
+
+    def received(self, client: Client, data: str | bytes) -> None:
+        client.send(Message.of("4" + data if isinstance(data, str) else data))
+
+    async def closed(self, client: Client, reason: str) -> None:
+        """Miss nobody."""
+
+
+def mirror(settings: Settings) -> EngineServer:
+    """The engine alone, with the settings of a host."""
+    server = EngineServer(
+        async_mode="aiohttp",
+        ping_interval=settings.ping_interval,
+        ping_timeout=settings.ping_timeout,
+        max_http_buffer_size=settings.max_payload,
+        cors_allowed_origins="*",
+    )
+    server.start(Mirror(), backlog=1 << 20)
+    return server
+
+
 def make(**changes: Any) -> SocketHost:
     """A host without session, origin or rate checks, which is not started yet."""
     defaults: dict[str, Any] = {
@@ -46,11 +85,14 @@ def make(**changes: Any) -> SocketHost:
         "events_per_second": 1e9,
         "event_burst": 10**9,
         "drain_seconds": 0,
+        "recovery_seconds": 0,  # events are to be what was emitted, without an offset
         "transport": "fast",
     }
     settings = Settings(**defaults | changes)
     host = create_app(settings, Echoes)
     host.sio.register_namespace(Echoes(settings, "/custom"))
+    if settings.transport == "fast":
+        mirror(settings).attach(host.web)
     return host
 
 

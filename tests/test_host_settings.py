@@ -29,6 +29,7 @@ def test_everything_can_be_set() -> None:
         "EVENTS_PER_SECOND": "1.5",
         "EVENT_BURST": "3",
         "DRAIN_SECONDS": "0",
+        "RECOVERY_SECONDS": "7",
         "TRANSPORT": "stock",
     }
     assert Settings.from_environ(GOOD | values) == Settings(
@@ -45,6 +46,7 @@ def test_everything_can_be_set() -> None:
         events_per_second=1.5,
         event_burst=3,
         drain_seconds=0,
+        recovery_seconds=7,
         transport="stock",
     )
 

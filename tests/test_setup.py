@@ -30,6 +30,7 @@ class Project:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.path = str(root / "bin")
         for folder in ("functions/static", "socket_host", "scripts", "tests", "bin"):
             (root / folder).mkdir(parents=True)
         for half in ("functions", "socket_host", "scripts", "tests"):
@@ -51,7 +52,7 @@ class Project:
         return subprocess.Popen(
             ["scripts/setup", *options],
             cwd=self.root,
-            env={"PATH": str(self.root / "bin")},
+            env={"PATH": self.path},
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -179,3 +180,18 @@ def test_old_python(project: Project) -> None:
     project.tool("python3", "#!/bin/sh\nexit 1\n")
     assert "Python 3.11 or later is missing" in project.run()[1]
     assert not (project.root / ".venv").exists()
+
+
+def test_shims_come_last(project: Project) -> None:
+    """A Python that pyenv compiled, without optimisation, is taken only where there is no other."""
+    shims = project.root / "shims"
+    shims.mkdir()
+    (shims / "python3").write_text("#!/bin/sh\necho shim >>calls\n" + PYTHON)
+    (shims / "python3").chmod(0o755)
+    project.path = f"{shims}:{project.path}"
+    assert project.run()[0] == 0
+    assert "shim" not in project.calls
+    (project.root / "bin" / "python3").unlink()
+    shutil.rmtree(project.root / ".venv")
+    assert project.run()[0] == 0
+    assert "shim" in project.calls

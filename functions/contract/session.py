@@ -1,9 +1,11 @@
 """The session: pages issue it in a signed cookie, the socket host trusts it and nothing else."""
 
 import secrets
+import time
 from dataclasses import dataclass
+from functools import lru_cache
 
-from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
+from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 COOKIE = "sidepath_session"
 
@@ -15,6 +17,9 @@ MIN_SECRET_LENGTH = 32  # characters: 128 bits written in hex
 MAX_AGE = 7 * 24 * 60 * 60  # seconds; a page visited in its second half renews the cookie
 
 _SALT = "sidepath.session.v1"
+
+# Tokens whose signature need not be checked again: those of another tab, or after a drop.
+_REMEMBERED = 10_000
 
 _ADJECTIVES = (
     "Amber", "Brave", "Calm", "Clever", "Coral", "Eager", "Gentle", "Golden",
@@ -44,7 +49,8 @@ class Session:
     @classmethod
     def new(cls) -> "Session":
         """Return a session for a first visit, with a friendly random name."""
-        name = f"{secrets.choice(_ADJECTIVES)} {secrets.choice(_ANIMALS)}"
+        first, second = secrets.token_bytes(2)  # one draw of chance instead of two or more
+        name = f"{_ADJECTIVES[first % len(_ADJECTIVES)]} {_ANIMALS[second % len(_ANIMALS)]}"
         return cls(id=secrets.token_urlsafe(12), name=name)
 
 
@@ -59,6 +65,9 @@ class Sessions:
             raise ValueError(f"the session secret needs {MIN_SECRET_LENGTH} characters or more")
         self.max_age = max_age
         self._serializer = URLSafeTimedSerializer(secret, salt=_SALT)
+        # Remembers only what verified: forged tokens cannot crowd out others. Checking a signature
+        # is most of what a socket's handshake with a session costs more than one without.
+        self._signed = lru_cache(_REMEMBERED)(self._verify_signature)
 
     def issue(self, session: Session) -> str:
         """Return a token, safe in a cookie, that `verify` accepts for `max_age` seconds."""
@@ -78,15 +87,20 @@ class Sessions:
         return False
 
     def _load(self, token: str, max_age: int) -> Session:
+        session, issued = self._signed(token)
+        if not 0 <= int(time.time()) - issued <= max_age:
+            raise SessionError("Your session has expired. Reload the page to go on.")
+        return session
+
+    def _verify_signature(self, token: str) -> tuple[Session, float]:
+        """Return what was signed, however long ago, and when, in seconds since 1970."""
         try:
-            payload = self._serializer.loads(token, max_age=max_age)
-        except SignatureExpired:
-            raise SessionError("Your session has expired. Reload the page to go on.") from None
+            payload, issued = self._serializer.loads(token, return_timestamp=True)
         except BadSignature:
             raise SessionError(
                 "Your session could not be verified. Reload the page to get a new one."
             ) from None
         match payload:
             case [str(id_), str(name)]:
-                return Session(id_, name)
+                return Session(id_, name), issued.timestamp()
         raise SessionError("Your session is of an unknown form. Reload the page to get a new one.")

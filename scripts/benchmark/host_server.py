@@ -35,6 +35,7 @@ def settings(transport: str, *, guarded: bool) -> Settings:
         bus=os.environ.get("BUS", "local"),
         port=0,
         transport=transport,
+        recovery_seconds=0,
         events_per_second=1e9,
         event_burst=10**9,
     )

@@ -2,7 +2,8 @@
 
 `open_bus` returns the client manager for the setting BUS. `manager` has what all kinds share, with
 an `outbox` of what waits, a `memory` of what came, and the `outage` of each way; `redis` and `sns`
-carry the messages. `loopback` is for functions on the host's own machine.
+carry the messages. `peers` knows which other hosts are alive. `loopback` is for functions on the
+host's own machine.
 """
 
 from socket_host.bus.loopback import Loopback

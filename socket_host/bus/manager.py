@@ -6,7 +6,6 @@ A manager is a mixin. Put it before the one that keeps the rooms and writes to t
 
 import asyncio
 import contextlib
-import itertools
 import json
 import logging
 from collections import defaultdict
@@ -19,9 +18,10 @@ from socketio.async_pubsub_manager import (  # type: ignore[import-untyped]  # a
 )
 
 from functions.contract.bus import encode
-from socket_host.bus.memory import Memory
+from socket_host.bus.memory import ALL, Memory
 from socket_host.bus.outage import Outage
 from socket_host.bus.outbox import Entry, Outbox
+from socket_host.bus.peers import Peers
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +50,17 @@ Hearer = Callable[[str, Any], None]
 
 
 class Bus(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio ships no types
-    """The bus of a host that is alone: what is emitted reaches its own clients."""
+    """The bus of a host that is alone: what is emitted reaches its own clients.
+
+    `peers` are the other hosts; `arrivals` counts what the bus brought, our own words included.
+    """
+
+    arrivals = 0
+    message_id: str | None = None  # of what is emitted next, for the manager that keeps the rooms
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.peers = Peers(self)
 
     async def start(self) -> None:
         """Begin to listen to the other hosts."""
@@ -66,6 +76,10 @@ class Bus(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio ships
 
     def hear(self, subject: str, hearer: Hearer) -> None:
         """Have what other hosts announce on a subject passed to `hearer`."""
+
+    def had(self) -> dict[str, list[Any]]:
+        """Return, as the snapshot of a Memory, which messages this host has had."""
+        return {}
 
     def health(self) -> dict[str, Any]:
         """Return how the bus is: `status` is ok, or degraded, and then `why` says what is wrong."""
@@ -99,7 +113,7 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         self._duplicates = 0
         self._outbox = Outbox()
         self._memory = Memory()
-        self._numbers = itertools.count(1)
+        self._number = 0  # of the last message
         self._own = f'{{"message_id":"{self.host_id}:'.encode()
         self._listening = asyncio.Event()
         self._hearers: defaultdict[str, list[Hearer]] = defaultdict(list)
@@ -153,8 +167,13 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         """Have what other hosts announce on a subject passed to `hearer`."""
         self._hearers[subject].append(hearer)
 
+    def had(self) -> dict[str, list[Any]]:
+        """Return, as the snapshot of a Memory, which messages this host has had, or has sent."""
+        had = self._memory.snapshot()
+        return had | {self.host_id: [self._number, f"{ALL:x}"]}
+
     def health(self) -> dict[str, Any]:
-        """Return how the bus is, and the counts of what waits, was dropped, and came twice."""
+        """Return how the bus is, with counts: what waits, was dropped, came twice; live peers."""
         why = " ".join(outage.sentence for outage in self._outages if outage.sentence)
         return {
             "status": "degraded" if why else "ok",
@@ -162,6 +181,7 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
             "waiting": len(self._outbox),
             "dropped": self._outbox.dropped,
             "duplicates": self._duplicates,
+            "peers": len(self.peers),
         }
 
     async def _send(self, entries: list[Entry]) -> None:
@@ -194,8 +214,8 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
     async def _handle_emit(self, message: Mapping[str, Any]) -> None:
         # Posted before the local delivery, which may pause: else of two emits, each in a task of
         # its own, the second might overtake the first on its way to the others.
-        if message.get("host_id") == self.host_id:
-            self._post(message)
+        own = message.get("host_id") == self.host_id
+        self.message_id = self._post(message) if own else message.get("message_id")
         await super()._handle_emit(message)
 
     async def _publish(self, data: Mapping[str, Any]) -> None:
@@ -208,6 +228,7 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         while True:
             try:
                 async for body in self._receive():
+                    self.arrivals += 1
                     if message := self._read(body):
                         await self._act(message)
             except BusError as error:
@@ -229,10 +250,14 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         for hearer in self._hearers.get(message["subject"], ()):
             hearer(message["host_id"], message["body"])
 
-    def _post(self, message: Mapping[str, Any]) -> None:
-        message_id = f"{self.host_id}:{next(self._numbers)}"
-        if not self._outbox.add(Entry(message_id, encode(message, message_id).encode())):
+    def _post(self, message: Mapping[str, Any]) -> str:
+        """Put a message into the outbox and return its id."""
+        message_id = f"{self.host_id}:{self._number + 1}"
+        entry = Entry(message_id, encode(message, message_id).encode())
+        self._number += 1
+        if not self._outbox.add(entry):
             self._overflow.begin("more wait than the outbox holds")
+        return message_id
 
     def _read(self, body: bytes) -> dict[str, Any] | None:
         """Return the message if it is for us: another host's, and not had before."""

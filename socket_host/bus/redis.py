@@ -57,7 +57,7 @@ class RedisBus(SharedBus):
                 await self._gather(publisher)
                 self._publisher = publisher
             bodies = [entry.body for entry in entries]
-            self._listeners = await self._publisher.publish(self.channel, bodies)
+            self._published(await self._publisher.publish(self.channel, bodies))
         except OSError as error:
             raise BusError(error) from error
 
@@ -72,11 +72,17 @@ class RedisBus(SharedBus):
             if isinstance(answer, Exception):
                 self._unsent(batch, answer)
             else:
-                self._listeners = answer
+                self._published(answer)
                 self._sent()
 
         publisher.publish_now(self.channel, [entry.body for entry in batch], done)
         return True
+
+    def _published(self, listeners: int) -> None:
+        self._listeners = listeners
+        # The answer came the way that messages come: this host is not deaf, though its own
+        # messages are left out.
+        self.arrivals += 1
 
     async def _gather(self, publisher: Connection) -> None:
         """Wait, if there was an outage, until as many hosts listen as before."""

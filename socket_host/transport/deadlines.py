@@ -26,6 +26,8 @@ class Deadlines(Generic[T]):
         self._expire = expire
         self._due: OrderedDict[T, float] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
+        # Asking which loop runs is a system call on Python 3.11, and every handshake sets three.
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.due = 0.0  # when the item that expires now should have, on the loop's clock
         self._slack = _COALESCE if seconds >= _LONG else 0.0
 
@@ -34,7 +36,9 @@ class Deadlines(Generic[T]):
 
     def set(self, item: T, since: float | None = None) -> None:
         """Start the wait of `item`, from now or from a moment that has just passed."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
         self._due[item] = (since or loop.time()) + self._seconds
         self._due.move_to_end(item)
         if self._timer is None:

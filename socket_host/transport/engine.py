@@ -106,7 +106,7 @@ class Engine:
         if refusal := self.listener.refusal(head, environ, "sid" not in parameters):
             raise refusal
         transport = parameters.get("transport")
-        if transport not in self._transports():
+        if not self._offers(transport):
             raise unknown_transport()
         if head.upgrades != (transport == "websocket"):
             raise bad_request()
@@ -118,8 +118,10 @@ class Engine:
             raise unsupported_version()
         return None
 
-    def _transports(self) -> list[str]:
-        return ["polling"] * self.polls + ["websocket"] * self.websockets
+    def _offers(self, transport: str | None) -> bool:
+        if transport == "websocket":
+            return self.websockets
+        return transport == "polling" and self.polls
 
     def _existing(self, sid: str, head: Head) -> Client:
         client = self.clients.get(sid)
@@ -316,7 +318,8 @@ class Engine:
         else:
             client.send(Message.of(NOOP if reason == CLIENT_DISCONNECT else CLOSE))
         client.closing = True
-        return self.run(self._closing(client, reason))
+        client.ending = self.run(self._closing(client, reason))
+        return client.ending
 
     def _forget(self, client: Client) -> None:
         for deadlines in (self._pings, self._pongs, self._joins):
@@ -331,11 +334,12 @@ class Engine:
             # Whatever still holds one of these must not hold the other: collecting cycles by
             # the thousand is what makes a busy Python server stutter.
             client.members.clear()
-            client.socket = client.probe = None
+            client.socket = client.probe = client.ending = None
 
     def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` as a task that is kept until it is done."""
-        task = asyncio.get_running_loop().create_task(self._kept(work))
+        # With a name, so that the task need not make one up.
+        task = asyncio.get_running_loop().create_task(self._kept(work), name="client")
         self._tasks.add(task)
         return task
 

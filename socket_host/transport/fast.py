@@ -14,7 +14,9 @@ from socket_host.bus import Bus
 from socket_host.settings import Settings
 from socket_host.transport.collector import tune
 from socket_host.transport.engine import SERVER_DISCONNECT, Engine
+from socket_host.transport.handover import Handover
 from socket_host.transport.python_socketio import FanOut, SocketServer
+from socket_host.transport.recovery import Recovery
 from socket_host.transport.request import Refusal
 
 _FORBIDDEN = 4  # Engine.IO's number for what the server does not allow
@@ -55,8 +57,13 @@ class Fast:
     ) -> None:
         self._path = path
         self._check = check
+        recovery, self._handover = None, None
+        if seconds := settings.recovery_seconds:
+            recovery = Recovery(seconds, settings.session_secret)
+            self._handover = Handover(bus, recovery, seconds)
         self.sio = SocketServer(
             admit=self._admit,
+            recovery=recovery,
             client_manager=bus,
             logger=_log,
             engineio_logger=_log,
@@ -77,6 +84,8 @@ class Fast:
     async def stop(self) -> None:
         """Close who is left, and wait for their handlers."""
         await self.sio.shutdown()
+        if self._handover:
+            self._handover.stop()
         server_logger.removeFilter(self._broken_http)
 
     def protocols(self, server: web.Server) -> Callable[[], asyncio.BaseProtocol]:

@@ -88,7 +88,7 @@ class FirstRequest(asyncio.Protocol):
             if not head.upgrades or head.path not in self._front.paths:
                 self._theirs(received)
                 return
-            environ = Environ(head.raw, self._transport.get_extra_info("peername"))
+            environ = Environ(head, self._transport.get_extra_info("peername"))
             socket = self._front.engine.open_websocket(head, environ, self._transport)
         except Refusal as refusal:
             self._refuse(refusal)

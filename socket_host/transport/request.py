@@ -80,7 +80,7 @@ def unsupported_version() -> Refusal:
 class Head:
     """A request's line and headers; `headers` has lower-case names, repeated ones joined."""
 
-    __slots__ = ("headers", "method", "raw", "target", "version")
+    __slots__ = ("headers", "method", "path", "query", "raw", "target", "version")
 
     def __init__(self, raw: bytes) -> None:
         """Parse `raw`, which ends before the empty line; raises Refusal."""
@@ -90,6 +90,7 @@ class Head:
             self.method, self.target, self.version = first.split(" ")
         except ValueError:
             raise bad_request("Malformed request line") from None
+        self.path, _, self.query = self.target.partition("?")
         # One look at all of them: one at each took a third of the time of a handshake.
         if not _HEADERS.fullmatch(line_end + rest):
             raise bad_request("Malformed header")
@@ -105,16 +106,6 @@ class Head:
                 value = headers[name] + ("; " if name == "cookie" else ",") + value
             headers[name] = value
         self.headers = headers
-
-    @property
-    def path(self) -> str:
-        """The path, without the query."""
-        return self.target.partition("?")[0]
-
-    @property
-    def query(self) -> str:
-        """The query string, as it came."""
-        return self.target.partition("?")[2]
 
     def parameters(self) -> dict[str, str]:
         """Return the query's parameters, of repeated ones the last; raises Refusal."""
@@ -160,27 +151,29 @@ class Head:
 class Environ(MutableMapping[str, Any]):
     """The WSGI environment of a client's first request.
 
-    Kept as the bytes it came in, and parsed when somebody looks: parsed, the headers of a browser
-    take more memory than everything else about an idle client.
+    Once it has settled it is only the bytes it came in, and parsed when somebody looks: parsed,
+    the headers of a browser take more memory than everything else about an idle client.
     """
 
-    __slots__ = ("_changed", "_peer", "_raw", "_values")
+    __slots__ = ("_changed", "_head", "_peer", "_raw", "_values")
 
-    def __init__(self, raw: bytes, peer: Any) -> None:
-        self._raw = raw
+    def __init__(self, head: Head, peer: Any) -> None:
+        self._head: Head | None = head
+        self._raw = head.raw
         self._peer = peer
         self._values: dict[str, Any] | None = None
         self._changed = False
 
     def settle(self) -> None:
         """Forget the parsed form, unless somebody has put something into it."""
+        self._head = None
         if not self._changed:
             self._values = None
 
     @property
     def head(self) -> Head:
         """The request itself."""
-        return Head(self._raw)
+        return self._head or Head(self._raw)
 
     def _load(self) -> dict[str, Any]:
         if self._values is None:
@@ -188,6 +181,11 @@ class Environ(MutableMapping[str, Any]):
         return self._values
 
     def __getitem__(self, key: str) -> Any:
+        # The host looks at the cookie of every client, and at nothing else.
+        if self._values is None and self._head is not None and key.startswith("HTTP_"):
+            value = self._head.headers.get(key[5:].replace("_", "-").lower())
+            if value is not None:
+                return value
         return self._load()[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
