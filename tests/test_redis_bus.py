@@ -162,6 +162,21 @@ async def test_hosts_wait_for_each_other(redis: Redis, monkeypatch: pytest.Monke
         assert await client.hear("news") == "meanwhile"
 
 
+async def test_silent_host_waits_for_others_too(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also a host that never spoke waits with its first word until the others are back."""
+    async with buses.host(redis.setting) as one, buses.host(redis.setting) as other:
+        client = await other.client()
+        monkeypatch.setattr(other.bus._incoming, "pause", lambda: asyncio.sleep(0.5))
+        await redis.stop()
+        await until(lambda: one.bus.health()["status"] == "degraded")
+        await redis.start()
+        await until(lambda: one.bus.health()["status"] == "ok")
+        await one.sio.emit("news", "first")
+        assert await client.hear("news") == "first"
+
+
 async def test_slow_host_misses_nothing(redis: Redis) -> None:
     """A host that is busy with one message reads on when it is done, and has bounded memory."""
     async with buses.host(redis.setting) as one, buses.host(redis.setting) as other:
