@@ -264,7 +264,7 @@ def test_first_load_is_small() -> None:
 
 
 def test_settings_of_sam_local_are_good() -> None:
-    """The function starts under `sam local` with the settings that samconfig.toml gives it there."""
+    """The function starts under `sam local` with the settings samconfig.toml gives it there."""
     root = Path(__file__).parent.parent
     config = tomllib.loads((root / "samconfig.toml").read_text())
     file = config["default"]["local_start_api"]["parameters"]["env_vars"]
