@@ -17,13 +17,13 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from scripts.environment import Environment, Invocation
-from scripts.function import Function
-from scripts.origin_request import OriginRequest
-from scripts.origins import FunctionOrigin
-from scripts.proxy import Proxy
-from scripts.runtime_api import serving
-from scripts.template import FUNCTION, SOCKET_HOST, Template, load
+from scripts.local.environment import Environment, Invocation
+from scripts.local.function import Function
+from scripts.local.origin_request import OriginRequest
+from scripts.local.origins import FunctionOrigin
+from scripts.local.proxy import Proxy
+from scripts.local.runtime_api import serving
+from scripts.local.template import FUNCTION, SOCKET_HOST, Template, load
 from tests import dev
 from tests.edges import ROOT, running
 from tests.hosts import SECRET, host_process

@@ -17,10 +17,10 @@ from aiohttp import (
     web,
 )
 
-from scripts.host import Host
-from scripts.listeners import listen
-from scripts.origins import HostOrigin, PagesOrigin
-from scripts.proxy import Proxy
+from scripts.local.host import Host
+from scripts.local.listeners import listen
+from scripts.local.origins import HostOrigin, PagesOrigin
+from scripts.local.proxy import Proxy
 from tests.edges import (
     PATIENCE,
     Recorder,

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from scripts import ROOT
 from scripts.benchmark import chart, function, imports, machine, node, package, redis
 from scripts.benchmark.bus import bus_visits
 from scripts.benchmark.load import Conditions
@@ -18,10 +19,9 @@ from scripts.benchmark.plan import FULL, QUICK, Plan
 from scripts.benchmark.report import Report
 from scripts.benchmark.run import Choice, Run
 from scripts.benchmark.servers import DEFAULT, SERVERS, Server
-from scripts.benchmark.stage import ROOT
 from scripts.benchmark.table import render
 from scripts.benchmark.visits import visits
-from scripts.environment import FunctionError
+from scripts.local.environment import FunctionError
 
 FOLDER = ROOT / ".sidepath" / "bench"
 PUBLISHED = Path(__file__).parent / "figures"  # .json and .svg, which the README shows
