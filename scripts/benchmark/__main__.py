@@ -43,7 +43,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     print(render(report))
-    _keep(report, PUBLISHED if options.publish else FOLDER / "figures")
+    _keep(report, PUBLISHED if options.publish and not report.interrupted else FOLDER / "figures")
     return 0
 
 
@@ -55,7 +55,7 @@ def _measure(plan: Plan, choice: Choice, conditions: Conditions) -> Report:
         if choice.wants("function"):
             _measure_function(report, plan)
     except KeyboardInterrupt:
-        report.left_out.append("whatever was not yet measured when the run was interrupted.")
+        report.interrupted = True
     report.foreign = run.foreign
     report.left_out += [f"{server}, {step}: {why}" for (server, step), why in run.left_out.items()]
     return report
