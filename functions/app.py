@@ -17,6 +17,7 @@ from functions import pages
 from functions.assets import PREFIX
 from functions.contract.room_log import open_room_log
 from functions.contract.session import Sessions
+from functions.emit import open_emitter
 from functions.headers import SecurityHeaders
 from functions.redirects import DropTrailingSlashes
 from functions.settings import Settings
@@ -28,7 +29,11 @@ SOCKET_PATH = "/socket.io"
 
 def create_app(settings: Settings) -> SecurityHeaders:
     """Return the pages as an ASGI app, in the order a request travels through it."""
-    site = Site.create(open_room_log(settings.room_log), Path(__file__).parent)
+    site = Site.create(
+        open_room_log(settings.room_log),
+        open_emitter(settings.bus, settings.session_secret),
+        Path(__file__).parent,
+    )
     visitors = Middleware(
         Visitors,
         sessions=Sessions(settings.session_secret),

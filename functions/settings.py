@@ -6,6 +6,7 @@ from typing import Self
 
 from functions.contract.room_log import is_room_log
 from functions.contract.session import MIN_SECRET_LENGTH, SAMPLE_SECRET
+from functions.emit import open_emitter
 
 
 class SettingError(Exception):
@@ -18,6 +19,7 @@ class Settings:
 
     session_secret: str
     room_log: str
+    bus: str = ""
     development: bool = False
 
     @classmethod
@@ -26,6 +28,7 @@ class Settings:
         development = environ.get("STAGE", "production") == "development"
         secret = environ.get("SESSION_SECRET", "")
         room_log = environ.get("ROOM_LOG", "")
+        bus = environ.get("BUS", "")
         problems = []
         if environ.get("STAGE", "production") not in ("production", "development"):
             problems.append("STAGE must be production or development.")
@@ -35,6 +38,10 @@ class Settings:
             problems.append("SESSION_SECRET is the sample, which only STAGE=development accepts.")
         if not is_room_log(room_log):
             problems.append("ROOM_LOG must say where messages are kept, written sqlite:PATH.")
+        try:
+            open_emitter(bus, secret)
+        except ValueError as error:
+            problems.append(f"BUS {error}.")
         if problems:
             raise SettingError(" ".join(problems))
-        return cls(session_secret=secret, room_log=room_log, development=development)
+        return cls(secret, room_log, bus, development)

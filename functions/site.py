@@ -1,4 +1,4 @@
-"""What every page can reach: the room log, the templates and the static files."""
+"""What every page can reach: the room log, the sockets, the templates and the static files."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from starlette.templating import Jinja2Templates
 
 from functions.assets import Assets
 from functions.contract.room_log import RoomLog
+from functions.emit import Emitter
 
 
 @dataclass(frozen=True)
@@ -18,17 +19,18 @@ class Site:
     """The wiring of the pages; a page gets it by `Site.of(request)`."""
 
     log: RoomLog
+    emitter: Emitter
     assets: Assets
     templates: Jinja2Templates
 
     @classmethod
-    def create(cls, log: RoomLog, folder: Path) -> Self:
+    def create(cls, log: RoomLog, emitter: Emitter, folder: Path) -> Self:
         """Return the site whose templates/ and static/ lie in a folder."""
         assets = Assets(folder / "static")
         templates = Jinja2Templates(folder / "templates")
         templates.env.globals.update(static=assets.url, import_map=assets.import_map)
         templates.env.filters["iso"] = iso
-        return cls(log, assets, templates)
+        return cls(log, emitter, assets, templates)
 
     @classmethod
     def of(cls, request: Request) -> Self:

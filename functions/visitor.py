@@ -18,11 +18,11 @@ class Visitors:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         token = HTTPConnection(scope).cookies.get(COOKIE, "")
         try:
-            session = self.sessions.verify(token)
+            session, known = self.sessions.verify(token), True
             due = self.sessions.is_due(token)
         except SessionError:
-            session, due = Session.new(), True
-        scope.setdefault("state", {})["session"] = session
+            session, known, due = Session.new(), False, True
+        scope.setdefault("state", {}).update(session=session, known=known)
 
         async def send_with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -37,6 +37,16 @@ class Visitors:
         cookie = f"{COOKIE}={token}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax"
         # Not in development: Safari drops Secure cookies of http://localhost.
         return f"{cookie}; Secure" if self.secure else cookie
+
+
+def is_known(request: Request) -> bool:
+    """Whether the visitor brought a session along.
+
+    Browsers do not send its cookie with another site's form (SameSite=Lax): a page that changes
+    something refuses who is not known, and so what other sites try in their visitors' names.
+    """
+    known: bool = request.state.known
+    return known
 
 
 def visitor(request: Request) -> Session:

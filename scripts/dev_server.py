@@ -8,11 +8,13 @@ import argparse
 import asyncio
 import os
 import signal
+import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from functions.contract.bus import LOOPBACK_PATH
 from functions.contract.session import SAMPLE_SECRET
 from scripts.function import Function
 from scripts.host import Host
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from scripts.edge import Edge
 
 PORT = 3000
+MAX_HOSTS = 9
 CONNECTIONS = 1_000  # enough for one machine, whose limit on open files may be low
 TEMPLATE = ROOT / "infra" / "template.yaml"
 
@@ -33,6 +36,11 @@ TEMPLATE = ROOT / "infra" / "template.yaml"
 def main() -> None:
     """Serve until Ctrl-C or SIGTERM; exit with 1 and a sentence if that cannot begin."""
     options = _parser().parse_args()
+    if options.hosts > 1 and options.bus == "local":
+        sys.exit(
+            "Several hosts need a bus, or clients of one would not hear those of another. Say "
+            "which: scripts/dev --hosts 2 --bus redis://127.0.0.1:6379"
+        )
     try:
         asyncio.run(_serve(options))
     except KeyboardInterrupt:  # so early that nothing has begun
@@ -55,6 +63,21 @@ def _parser() -> argparse.ArgumentParser:
         "--data", type=Path, default=ROOT / ".sidepath", metavar="DIR", help="keep messages there"
     )
     parser.add_argument(
+        "--hosts",
+        type=int,
+        choices=range(1, MAX_HOSTS + 1),
+        default=1,
+        metavar="N",
+        help="run so many socket hosts behind a load balancer's stand-in; needs --bus",
+    )
+    parser.add_argument(
+        "--bus",
+        default=os.environ.get("BUS") or "local",
+        metavar="BUS",
+        help="what connects the hosts: redis://..., valkey://... or sns:TOPIC_ARN, for which "
+        "AWS_ENDPOINT_URL may name a server that stands in for AWS",
+    )
+    parser.add_argument(
         "--plain-runtime",
         action="store_true",
         help="run the function without AWS's runtime client, as where it cannot be installed",
@@ -69,27 +92,44 @@ async def _serve(options: argparse.Namespace) -> None:
     allow(2 * CONNECTIONS)  # each is one to the browser and one to the host
     listeners = listen(options.port)
     port: int = listeners[0].getsockname()[1]
+    relayed = socket.create_server(("127.0.0.1", 0))
     template = Template.read(TEMPLATE)
     environ = _environ(options.data.resolve(), port)
-    host = Host(environ)
-    host.start()
+    numbers = range(1, options.hosts + 1) if options.hosts > 1 else [None]
+    hosts = [Host(environ | {"BUS": options.bus}, number) for number in numbers]
+    for host in hosts:
+        host.start()
     function = None
     if not options.pages:
-        function = Function(template.function, environ, plain=options.plain_runtime)
+        loopback = f"http://127.0.0.1:{relayed.getsockname()[1]}{LOOPBACK_PATH}"
+        bus = options.bus if options.bus.startswith("sns:") else loopback
+        function = Function(template.function, environ | {"BUS": bus}, plain=options.plain_runtime)
         function.start()
     await asyncio.sleep(0)  # they start here, and import while this imports what follows
 
+    from scripts.balancer import Balancer
     from scripts.edge import Edge, serving
     from scripts.origins import FunctionOrigin, HostOrigin, PagesOrigin
     from scripts.proxy import Proxy
+    from scripts.relay import Relay
     from scripts.template import FUNCTION, SOCKET_HOST
 
     async with Proxy() as proxy:
         pages = FunctionOrigin(function) if function else PagesOrigin(options.pages, proxy)
-        edge = Edge(template, {FUNCTION: pages, SOCKET_HOST: HostOrigin(host, proxy)})
-        async with serving(edge, listeners):
-            await _until(stopped, _announce(port, host, function), _reload(edge, host, function))
-            await asyncio.gather(*(half.stop() for half in (host, function) if half))
+        balancer = Balancer(hosts, proxy, lambda: edge.template.stickiness)
+        sockets = balancer if len(hosts) > 1 else HostOrigin(hosts[0], proxy)
+        edge = Edge(template, {FUNCTION: pages, SOCKET_HOST: sockets})
+        async with (
+            serving(edge.answer, listeners),
+            serving(Relay(sockets).answer, [relayed]),
+        ):
+            await _until(
+                stopped,
+                _announce(port, hosts, function),
+                _reload(edge, hosts, function),
+                *([balancer.watch()] if sockets is balancer else []),
+            )
+            await asyncio.gather(*(each.stop() for each in (*hosts, function) if each))
 
 
 def _environ(data: Path, port: int) -> dict[str, str]:
@@ -112,15 +152,16 @@ async def _until(stopped: asyncio.Event, *coroutines: Coroutine[Any, Any, None])
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _announce(port: int, host: Host, function: Function | None) -> None:
-    await asyncio.gather(*(half.settled() for half in (host, function) if half))
+async def _announce(port: int, hosts: Sequence[Host], function: Function | None) -> None:
+    await asyncio.gather(*(each.settled() for each in (*hosts, function) if each))
     print(f"Sidepath is ready on http://localhost:{port}", flush=True)
 
 
-async def _reload(edge: "Edge", host: Host, function: Function | None) -> None:
+async def _reload(edge: "Edge", hosts: Sequence[Host], function: Function | None) -> None:
     """Give every save to the half it belongs to."""
     from scripts import watch
 
+    restarting: asyncio.Task[None] | None = None
     try:
         async for reloads in watch.saves(ROOT):
             if file := reloads.get(watch.TEMPLATE):
@@ -129,10 +170,23 @@ async def _reload(edge: "Edge", host: Host, function: Function | None) -> None:
                 say(f"{file} was saved: the function starts again.")
                 function.start()
             if file := reloads.get(watch.HOST):
-                say(f"{file} was saved: the socket host starts again.")
-                host.restart()
+                which = "the socket host starts" if len(hosts) == 1 else "the socket hosts start"
+                say(f"{file} was saved: {which} again.")
+                if restarting:
+                    restarting.cancel()
+                restarting = asyncio.create_task(_restart(hosts))
     except (OSError, RuntimeError) as error:  # the system's limit on watches, for one
         say(f"Saves are not noticed from here on: {error}")
+
+
+async def _restart(hosts: Sequence[Host]) -> None:
+    """Restart one after another: each listens before the next goes down, as in a deployment."""
+    for host in hosts:
+        host.restart()
+        await host.settled()
+        if host.address is None and len(hosts) > 1:
+            say("The remaining socket hosts stay as they are.")
+            return
 
 
 def _reload_template(edge: "Edge", function: Function | None, file: str) -> None:

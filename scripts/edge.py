@@ -6,7 +6,7 @@ not cache, compress or redirect to https.
 
 import re
 import socket
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -16,6 +16,8 @@ from scripts.origin_request import MAX_BODY, OriginRequest
 from scripts.origins import Origin
 from scripts.refusal import RefusedError
 from scripts.template import Template
+
+Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class Edge:
@@ -60,10 +62,10 @@ class Edge:
 
 
 @asynccontextmanager
-async def serving(edge: Edge, listeners: Iterable[socket.socket]) -> AsyncIterator[None]:
+async def serving(answer: Answer, listeners: Iterable[socket.socket]) -> AsyncIterator[None]:
     """Answer whoever connects to the listening sockets."""
     server = web.Server(
-        edge.answer,
+        answer,
         handler_cancellation=True,  # nobody is left to hear an answer, or to take a poll's messages
         auto_decompress=False,
         lingering_time=1.0,  # seconds to hear the rest of what was refused, so the refusal is heard

@@ -21,10 +21,14 @@ _LISTENING = re.compile(r"Socket host listening on (http://\S+)")
 class Host:
     """Keeps `python -m socket_host` running; knows where it listens, or why it does not."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], number: int | None = None) -> None:
+        """Know a host by its number, if there are several."""
+        self._name = f"host {number}" if number else "host"
+        self._called = f"Socket host {number}" if number else "The socket host"
         self.address: str | None = None  # such as http://127.0.0.1:41234, while it listens
-        self.why_away = "The socket host is being started."
-        self._environ = {**environ, "PORT": "0", "DRAIN_SECONDS": str(DRAIN_SECONDS)}
+        self.why_away = f"{self._called} is being started."
+        self.pid: int | None = None  # of the process that listens, or is about to
+        self._environ = {"DRAIN_SECONDS": str(DRAIN_SECONDS), **environ, "PORT": "0"}
         self._settled = asyncio.Event()
         self._saved = asyncio.Event()
         self._pause = 0.0
@@ -39,7 +43,8 @@ class Host:
         await self._settled.wait()
 
     def restart(self) -> None:
-        """Let the running host go and start it from what is saved now."""
+        """Let the running host go and start it from what is saved now; `settled` waits for it."""
+        self._settled.clear()
         self._saved.set()
 
     async def stop(self) -> None:
@@ -55,21 +60,23 @@ class Host:
 
     async def _run(self) -> None:
         """Start a process, and stay with it until it is time to start the next."""
-        process = await Process.spawn("host", ["socket_host"], self._environ, self._hear)
+        process = await Process.spawn(self._name, ["socket_host"], self._environ, self._hear)
+        self.pid = process.pid
         started = time.monotonic()
         try:
             status = await self._until_end_or_save(process)
         finally:
-            listened, self.address = self.address is not None, None
+            listened, self.address, self.pid = self.address is not None, None, None
             await process.stop(STOP_SECONDS)
-        self._settled.set()
         if status is None:
             self._pause = 0.0
-        elif listened or status < 0:
+            return
+        self._settled.set()
+        if listened or status < 0:
             await self._recover(status, time.monotonic() - started)
         else:
             # The same code would end in the same way.
-            self._away(f"The socket host {ended(status)} before it listened.", process.tail)
+            self._away(f"{self._called} {ended(status)} before it listened.", process.tail)
             await self._saved.wait()
 
     async def _until_end_or_save(self, process: Process) -> int | None:
@@ -78,14 +85,14 @@ class Host:
         saving = asyncio.create_task(self._saved.wait())
         try:
             await asyncio.wait([ending, saving], return_when=asyncio.FIRST_COMPLETED)
-            self.why_away = "The socket host is being started again, because its code was saved."
+            self.why_away = f"{self._called} is being started again, because its code was saved."
             return ending.result() if ending.done() else None
         finally:
             ending.cancel()
             saving.cancel()
 
     async def _recover(self, status: int, lived: float) -> None:
-        self._away(f"The socket host {ended(status)} and is being started again.")
+        self._away(f"{self._called} {ended(status)} and is being started again.")
         self._pause = min(self._pause * 2 or 0.25, MAX_PAUSE) if lived < SOON else 0.0
         with suppress(TimeoutError):
             async with asyncio.timeout(self._pause):

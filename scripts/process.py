@@ -55,6 +55,11 @@ class Process:
         )
         return cls(name, process, on_line)
 
+    @property
+    def pid(self) -> int:
+        """Its process id, and that of its group."""
+        return self._process.pid
+
     async def wait(self) -> int:
         """Return the exit status, negative for a signal, when it has ended and said all."""
         status = await self._process.wait()

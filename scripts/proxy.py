@@ -18,7 +18,7 @@ from yarl import URL
 from scripts.origin_request import OriginRequest
 from scripts.policies import end_to_end
 from scripts.refusal import RefusedError
-from scripts.tunnel import tunnel
+from scripts.tunnel import Own, tunnel
 
 # Less than any origin keeps an idle connection, so that none closes one just as it is used again:
 # then nobody could tell a request that was lost from one whose answer was.
@@ -52,21 +52,35 @@ class Proxy:
         await self._session.close()
 
     async def answer(
-        self, viewer: web.BaseRequest, request: OriginRequest, origin: str
+        self, viewer: web.BaseRequest, request: OriginRequest, origin: str, own: Own = ()
     ) -> web.StreamResponse:
-        """Return the origin's answer, sent as it comes; raise RefusedError if there is none."""
-        exchange = self._exchange(viewer, request, origin)
+        """Return the origin's answer, sent as it comes, with headers of our `own` added.
+
+        Raises RefusedError if there is none.
+        """
+        exchange = self._exchange(viewer, request, origin, own)
         if not request.upgrades:
             return await exchange
         # What a viewer sent before it went has to reach the host. So its going, which cancels what
         # answers it, does not cancel this; a websocket ends by itself.
         task = asyncio.create_task(exchange)
         self._tunnels.add(task)
-        task.add_done_callback(self._tunnels.discard)
+        task.add_done_callback(self._ended)
         return await asyncio.shield(task)
 
+    def _ended(self, tunnel: asyncio.Task[web.StreamResponse]) -> None:
+        self._tunnels.discard(tunnel)
+        if not tunnel.cancelled():
+            tunnel.exception()  # asked for here, in case the viewer is gone and nobody else asks
+
+    async def status(self, url: str) -> int:
+        """Return the status of the answer to a GET; raise ClientError or TimeoutError."""
+        timeout = ClientTimeout(total=CONNECT_SECONDS)
+        async with self._session.get(url, timeout=timeout) as answer:
+            return answer.status
+
     async def _exchange(
-        self, viewer: web.BaseRequest, request: OriginRequest, origin: str
+        self, viewer: web.BaseRequest, request: OriginRequest, origin: str, own: Own
     ) -> web.StreamResponse:
         try:
             async with self._session.request(
@@ -78,8 +92,8 @@ class Proxy:
                 timeout=ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=request.patience),
             ) as answer:
                 if answer.status == 101:
-                    return await tunnel(viewer, answer)
-                return await _stream(viewer, answer)
+                    return await tunnel(viewer, answer, own)
+                return await _stream(viewer, answer, own)
         except TimeoutError:
             raise RefusedError(
                 504, f"The origin {origin} was silent for {request.patience:g} s."
@@ -88,11 +102,11 @@ class Proxy:
             raise RefusedError(502, f"The origin {origin} has not answered: {error}.") from None
 
 
-async def _stream(viewer: web.BaseRequest, answer: ClientResponse) -> web.StreamResponse:
+async def _stream(viewer: web.BaseRequest, answer: ClientResponse, own: Own) -> web.StreamResponse:
     response = web.StreamResponse(
         status=answer.status,
         reason=answer.reason,
-        headers=CIMultiDict(end_to_end(list(answer.headers.items()))),
+        headers=CIMultiDict([*end_to_end(list(answer.headers.items())), *own]),
     )
     await response.prepare(viewer)
     try:

@@ -18,6 +18,7 @@ _READ_METHODS = frozenset({"GET", "HEAD"})  # what CloudFront allows where none 
 
 _DISTRIBUTION = "AWS::CloudFront::Distribution"
 _FUNCTION_TYPE = "AWS::Serverless::Function"
+_TARGET_GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
 
 
 class TemplateError(Exception):
@@ -40,6 +41,7 @@ class Template:
     behaviours: tuple[Behaviour, ...]
     read_timeouts: Mapping[str, float]  # by origin id: seconds an origin may be silent
     function: FunctionSettings
+    stickiness: float  # seconds the load balancer keeps a client with its host; 0 for not at all
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -57,7 +59,12 @@ class Template:
         resources = _section(load(text), "Resources", "the template")
         config = _section(_only(resources, _DISTRIBUTION), "DistributionConfig", "the distribution")
         origins = _origins(config)
-        return cls(_behaviours(config, origins), _read_timeouts(origins), _function(resources))
+        return cls(
+            _behaviours(config, origins),
+            _read_timeouts(origins),
+            _function(resources),
+            _stickiness(resources),
+        )
 
 
 def load(text: str) -> Any:
@@ -129,6 +136,18 @@ def _function(resources: Mapping[str, Any]) -> FunctionSettings:
         timeout=_number(properties.get("Timeout", 3), "the function's Timeout"),
         memory=int(_number(properties.get("MemorySize", 128), "the function's MemorySize")),
     )
+
+
+def _stickiness(resources: Mapping[str, Any]) -> float:
+    listed = _only(resources, _TARGET_GROUP).get("TargetGroupAttributes", [])
+    try:
+        attributes = {each["Key"]: each["Value"] for each in listed}
+    except (KeyError, TypeError):
+        raise TemplateError("TargetGroupAttributes must be a list of Key and Value.") from None
+    if str(attributes.get("stickiness.enabled", "false")).lower() != "true":
+        return 0
+    name = "stickiness.lb_cookie.duration_seconds"
+    return _number(attributes.get(name, 86_400), name)
 
 
 def _number(value: Any, what: str) -> float:

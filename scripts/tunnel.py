@@ -6,24 +6,30 @@ classes use the same door, `set_parser`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any
 
 from aiohttp import ClientResponse, StreamReader, web
 from aiohttp.base_protocol import BaseProtocol
+from multidict import CIMultiDict
 
 BUFFER = 64 * 1024  # bytes read ahead in each direction while the other side is slow
+Own = Iterable[tuple[str, str]]  # headers that we add to the host's
+
 STUCK_SECONDS = 60.0  # a side that takes nothing for so long is taken for gone
 
 
-async def tunnel(request: web.BaseRequest, agreed: ClientResponse) -> web.StreamResponse:
-    """Pass the host's 101 on, then bytes both ways, until either side has closed."""
+async def tunnel(
+    request: web.BaseRequest, agreed: ClientResponse, own: Own = ()
+) -> web.StreamResponse:
+    """Pass the host's 101 on, with our own headers, then bytes both ways, until a side closes."""
     connection = agreed.connection
     assert connection is not None
     assert connection.transport is not None
     assert connection.protocol is not None
-    response = web.StreamResponse(status=101, reason=agreed.reason, headers=agreed.headers)
+    headers = CIMultiDict([*agreed.headers.items(), *own])
+    response = web.StreamResponse(status=101, reason=agreed.reason, headers=headers)
     response.force_close()
     await response.prepare(request)
     loop = asyncio.get_running_loop()

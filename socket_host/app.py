@@ -7,7 +7,9 @@ from contextlib import AsyncExitStack
 
 from aiohttp import web
 
+from functions.contract.bus import LOOPBACK_PATH
 from socket_host.admission import Admission, Rejection
+from socket_host.bus import Loopback, open_bus
 from socket_host.drain import release
 from socket_host.listening import listen
 from socket_host.namespace import Namespace
@@ -38,11 +40,16 @@ class SocketHost:
         self.settings = settings
         self.events = events
         self.admission = Admission(Origins(settings.origins), settings.max_connections)
-        self.transport = TRANSPORTS[settings.transport](settings, SOCKET_PATH, self._check)
+        transport = TRANSPORTS[settings.transport]
+        self.bus = open_bus(settings.bus, transport.rooms)
+        self.transport = transport(settings, SOCKET_PATH, self._check, self.bus)
         self.sio = self.transport.sio
         self.sio.register_namespace(events)
         self.web = web.Application()
         self.web.add_routes([web.get("/health", self._health), *self._socket_routes()])
+        if settings.session_secret:
+            loopback = Loopback(self.sio, settings.session_secret)
+            self.web.add_routes([web.post(LOOPBACK_PATH, loopback.emit)])
         self._hurry = asyncio.Event()
         self._running = AsyncExitStack()
 
@@ -53,8 +60,14 @@ class SocketHost:
         """
         async with AsyncExitStack() as starting:
             listening = starting.enter_context(listen(self.settings.bind, self.settings.port))
+            # The bus before the events and after them: what they say at their end is still heard.
+            await self.bus.start()
+            starting.push_async_callback(self.bus.stop)
             await self.events.start()
             starting.push_async_callback(self._stop_events)
+            # After the events, so that they hear the answers; its goodbye comes before they end.
+            self.bus.peers.start()
+            starting.callback(self.bus.peers.stop)
             await self.transport.start()
             starting.push_async_callback(self.transport.stop)
             runner = web.AppRunner(
@@ -102,10 +115,14 @@ class SocketHost:
 
     async def _health(self, request: web.Request) -> web.Response:
         draining = self.admission.draining
+        bus = self.bus.health()
         body = {
-            "status": "draining" if draining else "ok",
+            # A bus that is away is no reason to send clients elsewhere: other hosts have it too.
+            "status": "draining" if draining else bus["status"],
             "connections": len(self.transport.connections()),
             "refused": self.admission.refused + self.events.refused,
+            "closed": self.transport.closed(),
+            "bus": bus,
         }
         return web.json_response(body, status=503 if draining else 200)
 

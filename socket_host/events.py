@@ -22,7 +22,7 @@ class Events(Namespace):
     async def start(self) -> None:
         """Open the room log."""
         self.log = HostRoomLog(self.settings.room_log)
-        self.presence = Presence(self.announce)
+        self.presence = Presence(self.announce, self.server.manager)
         await self.log.start()
 
     async def stop(self) -> None:
@@ -33,6 +33,13 @@ class Events(Namespace):
     async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
         """Start in the lobby, so that a client of three lines is somewhere."""
         await self.move(sid, LOBBY)
+
+    async def on_recover(self, sid: str) -> None:
+        """Be back in the room where the connection dropped."""
+        room = next((room for room in self.rooms(sid) if room != sid), LOBBY)
+        self.presence.enter(sid, room, self.visitor(sid))
+        # Nobody else may need to know, if the visitor has another tab open there.
+        self.tell(sid, "who", self.presence.who(room), ignore_queue=True)
 
     async def on_disconnect(self, sid: str, reason: str) -> None:
         """Be gone from the room."""
@@ -109,9 +116,9 @@ class Events(Namespace):
         return {"messages": [m.to_json() for m in messages], "last": last, "more": more}
 
     def announce(self, room: str) -> None:
-        """Tell a room who is there."""
-        self.tell(room, "who", self.presence.who(room))
+        """Tell those of a room who are on this host who is there; each host tells its own."""
+        self.tell(room, "who", self.presence.who(room), ignore_queue=True)
 
-    def tell(self, room: str, event: str, data: Ack) -> None:
+    def tell(self, room: str, event: str, data: Ack, **options: Any) -> None:
         """Emit to a room after what is under way: in the order of the calls."""
-        self.server.start_background_task(self.emit, event, data, room=room)
+        self.server.start_background_task(self.emit, event, data, room=room, **options)

@@ -10,7 +10,8 @@ import inspect
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any
 
 import socketio  # type: ignore[import-untyped]  # python-socketio ships no types
@@ -46,7 +47,9 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
         secret = settings.session_secret
         self._sessions = None if secret is None else Sessions(secret)
         self._clients: dict[str, _Client] = {}
-        self._greets = type(self).on_connect is not Namespace.on_connect
+        kind = type(self)
+        self._greets = kind.on_connect is not Namespace.on_connect
+        self._greets_back = kind.on_recover is not Namespace.on_recover
         self._handlers = {
             name.removeprefix("on_"): _Handler(getattr(self, name))
             for name in dir(self)
@@ -79,8 +82,25 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
     async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
         """Greet a client that is in: it may be emitted to, and its events wait for the end."""
 
+    async def on_recover(self, sid: str) -> None:
+        """Greet a client that dropped and is back with its sid, rooms and session.
+
+        Called in place of `on_connect`. What the client missed is sent before what this emits.
+        """
+
     async def on_disconnect(self, sid: str, reason: str) -> None:
-        """Forget a client that is gone."""
+        """Forget a client that is gone, or has dropped and may come back."""
+
+    def identify(self, environ: Mapping[str, Any], auth: Any) -> str:
+        """Return the id of the visitor who brings a session; empty if it is none."""
+        try:
+            return self._sessions.verify(_token(environ, auth)).id if self._sessions else ""
+        except SessionError:
+            return ""
+
+    def owner(self, sid: str) -> str:
+        """Return the id of the visitor who alone may have this sid again."""
+        return self.visitor(sid).id if self._sessions else ""
 
     def visitor(self, sid: str) -> Session:
         """Return the session of a client."""
@@ -115,17 +135,21 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
             raise self._refused("failed", "The host could not let you in. Try again.") from None
         client = _Client(session, self.settings)
         self._clients[sid] = client
-        if not self._greets:
+        if self.server.recovered(sid, self.namespace):
+            greeting = self._greets_back and partial(self.on_recover, sid)
+        else:
+            greeting = self._greets and partial(self.on_connect, sid, environ, auth)
+        if not greeting:
             return
         # In a task of its own, which begins after python-socketio has told the client, in the
         # step we are in, that it is connected: else it would get events before that.
-        client.greeting = self.server.start_background_task(self._greet, sid, client, environ, auth)
+        client.greeting = self.server.start_background_task(self._greet, sid, client, greeting)
 
     async def _greet(
-        self, sid: str, client: "_Client", environ: Mapping[str, Any], auth: Any
+        self, sid: str, client: "_Client", greeting: Callable[[], Awaitable[None]]
     ) -> None:
         try:
-            await self.on_connect(sid, environ, auth)
+            await greeting()
         except Refused:  # admit is the place for that; but never let in whom an app refuses
             client.greeting = None  # on_disconnect would wait for its end
             await self.disconnect(sid)

@@ -6,6 +6,7 @@ from typing import Self
 
 from functions.contract.room_log import is_room_log
 from functions.contract.session import MIN_SECRET_LENGTH, SAMPLE_SECRET
+from socket_host.bus import parse_bus
 from socket_host.origin import parse_origins
 
 TRANSPORTS = ("fast", "stock")
@@ -26,6 +27,7 @@ class Settings:
     session_secret: str | None = field(repr=False)
     origins: tuple[str, ...] | None
     room_log: str = "sqlite:.sidepath/rooms.sqlite3"
+    bus: str = field(default="local", repr=False)  # it may hold a password
     bind: str = "127.0.0.1"
     port: int = 3200  # 0 lets the system choose
     ping_interval: float = 25  # seconds; shorter than what any proxy on the way calls idle
@@ -35,6 +37,7 @@ class Settings:
     events_per_second: float = 50  # of one client, on average
     event_burst: int = 100  # events of one client at once
     drain_seconds: float = 10  # over which clients are let go; well below the container's stop time
+    recovery_seconds: float = 120  # for which a client that dropped may go on where it was; 0: no
     transport: str = "fast"
 
     @classmethod
@@ -45,6 +48,7 @@ class Settings:
             session_secret=read.secret(),
             origins=read.origins(),
             room_log=read.room_log(cls.room_log),
+            bus=read.bus("local"),
             bind=read.text("BIND", cls.bind),
             port=read.whole("PORT", cls.port, 0, 65_535),
             ping_interval=read.number("PING_INTERVAL", cls.ping_interval, 0.1, 3_600, "of seconds"),
@@ -56,6 +60,9 @@ class Settings:
             ),
             event_burst=read.whole("EVENT_BURST", cls.event_burst, 1, 1_000_000),
             drain_seconds=read.number("DRAIN_SECONDS", cls.drain_seconds, 0, 3_600, "of seconds"),
+            recovery_seconds=read.number(
+                "RECOVERY_SECONDS", cls.recovery_seconds, 0, 3_600, "of seconds"
+            ),
             transport=read.one_of("TRANSPORT", cls.transport, TRANSPORTS),
         )
         if read.problems:
@@ -115,6 +122,14 @@ class _Reader:
         text = self.text("ROOM_LOG", default)
         if not is_room_log(text):
             self.problems.append(f"ROOM_LOG must be sqlite:PATH or dynamodb:TABLE, not {text!r}.")
+        return text
+
+    def bus(self, default: str) -> str:
+        text = self.text("BUS", default)
+        try:
+            parse_bus(text)
+        except ValueError as error:
+            self.problems.append(f"BUS {error}.")
         return text
 
     def origins(self) -> tuple[str, ...]:

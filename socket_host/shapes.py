@@ -5,7 +5,7 @@ All raise EventError, with a sentence for whoever writes the client, if it has a
 
 from typing import Any
 
-from functions.contract.room_log import MAX_ID, MAX_TEXT, is_room
+from functions.contract.room_log import MAX_ID, MAX_TEXT, is_message_id, is_room, is_text
 from socket_host.event_error import EventError
 
 MAX_SEQ = 2**53 - 1  # the largest whole number JavaScript can count to
@@ -30,7 +30,7 @@ def after(data: Any) -> int:
 def message(data: Any) -> tuple[str, str]:
     """Read `{id, text}`: the client's own id of a message, and what it says."""
     match data:
-        case {"id": str(id_), "text": message_text} if 0 < len(id_) <= MAX_ID and _storable(id_):
+        case {"id": str(id_), "text": message_text} if is_message_id(id_):
             if text(message_text).strip():
                 return id_, message_text
             raise EventError("A message needs a text that is not blank.")
@@ -39,7 +39,7 @@ def message(data: Any) -> tuple[str, str]:
 
 def text(data: Any) -> str:
     """Read a text of bounded length."""
-    if isinstance(data, str) and len(data) <= MAX_TEXT and _storable(data):
+    if isinstance(data, str) and is_text(data):
         return data
     raise EventError(f"A text may have up to {MAX_TEXT} characters, all of them valid Unicode.")
 
@@ -55,12 +55,3 @@ def _seq(data: Any) -> int:
     if isinstance(data, int) and not isinstance(data, bool) and 0 <= data <= MAX_SEQ:
         return data
     raise EventError("`after` is the number of the last message seen: 0 or more.")
-
-
-def _storable(data: str) -> bool:
-    """Whether a text is Unicode: JSON can carry halves of characters, which UTF-8 cannot."""
-    try:
-        data.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -8,7 +8,7 @@ aiohttp. Another transport offers the same.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -17,6 +17,7 @@ from aiohttp import web
 from engineio.payload import Payload  # type: ignore[import-untyped]  # python-engineio neither
 
 from socket_host.admission import Rejection
+from socket_host.bus import Bus
 from socket_host.settings import Settings
 
 # A client that is back from a break sends what it saved up in one POST. The default of 16 packets
@@ -55,12 +56,19 @@ class Stock:
     `check` is asked about every request, with its Origin and whether it would open a connection.
     """
 
+    rooms = socketio.AsyncManager  # what a bus is mixed with to keep the rooms
+
     def __init__(
-        self, settings: Settings, path: str, check: Callable[[str | None, bool], Rejection | None]
+        self,
+        settings: Settings,
+        path: str,
+        check: Callable[[str | None, bool], Rejection | None],
+        bus: Bus,
     ) -> None:
         Payload.max_decode_packets = _MAX_PACKETS
         self.sio = _Server(
             check,
+            client_manager=bus,
             async_mode="aiohttp",
             serializer=_Packet,
             logger=_log,
@@ -91,6 +99,10 @@ class Stock:
         """Return the Engine.IO ids of all who are connected."""
         connections: Collection[str] = self.sio.environ.keys()
         return connections
+
+    def closed(self) -> Mapping[str, int]:
+        """Return how many were let go, by cause: this transport does not count them."""
+        return {}
 
     async def close(self, connection: str) -> None:
         """Close a connection under its client, which then connects again by itself.
@@ -126,6 +138,10 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio sh
     ) -> None:
         super().__init__(**options)
         self._check = check
+
+    def recovered(self, sid: str, namespace: str) -> bool:
+        """Tell that python-socketio does not let a client go on where it was."""
+        return False
 
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
         """Answer a request for the socket path."""

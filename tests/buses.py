@@ -2,15 +2,12 @@
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import socket
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +16,10 @@ import pytest
 import socketio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from moto import backends
-from moto.server import ThreadedMotoServer
-from moto.sqs import models
 
 from socket_host.bus import Bus, open_bus, queue
 from socket_host.transport import FanOut, SocketServer
+from tests.aws import aws as server_of_aws
 from tests.clients import PythonClient
 from tests.hosts import PATIENCE
 
@@ -85,39 +80,12 @@ async def redis(folder: Path, *options: str) -> AsyncIterator[Redis]:
 
 @contextmanager
 def aws() -> Iterator[None]:
-    """A server that speaks SNS and SQS, for any process that has these settings."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-        patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        amend_moto(patch)
+    """AWS for hosts' queues."""
+    with server_of_aws(), pytest.MonkeyPatch.context() as patch:
         # moto goes on with a request whose connection was cut, and gives it messages.
         patch.setattr(queue, "POLL_SECONDS", 1)
         patch.setitem(queue._ATTRIBUTES, "VisibilityTimeout", "1")
         yield
-    server.stop()
-
-
-def amend_moto(patch: pytest.MonkeyPatch) -> None:
-    """Take out of moto what would make tests slow, or fail now and then."""
-    # Worked out anew for every request, and several times for every message that waits.
-    modules = list(backends.list_of_moto_modules())
-    patch.setattr(backends, "list_of_moto_modules", lambda: modules)
-    patch.setattr(models, "camelcase_to_underscores", cache(models.camelcase_to_underscores))
-    patch.setattr(models, "unix_time_millis", lambda *_: time.time() * 1_000)
-    # Without the lock a message that arrives meanwhile is lost.
-    delete = models.Queue.delete_message
-
-    def delete_message(self: models.Queue, receipt_handle: str) -> None:
-        with self._messages_lock:
-            delete(self, receipt_handle)
-
-    patch.setattr(models.Queue, "delete_message", delete_message)
 
 
 def topic() -> str:

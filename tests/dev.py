@@ -16,7 +16,7 @@ from pathlib import Path
 from aiohttp import ClientSession
 
 from functions.contract.session import COOKIE
-from tests.edges import PATIENCE
+from tests.edges import PATIENCE, eventually
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("functions", "socket_host", "scripts", "infra")
@@ -38,6 +38,7 @@ class Dev:
         self.url = ""
         self.said: list[str] = []
         self._new = asyncio.Condition()
+        self._originals: dict[str, str] = {}
         self._listening = asyncio.create_task(self._listen())
 
     async def ready(self) -> None:
@@ -80,11 +81,35 @@ class Dev:
         path = self.root / file
         text = path.read_text()
         assert old in text, f"{file} no longer says {old!r}"
+        self._originals.setdefault(file, text)
         path.write_text(text.replace(old, new))
+
+    async def restore(self) -> None:
+        """Take all saves back, and wait until both halves run as if there had been none."""
+        for file, text in self._originals.items():
+            if (self.root / file).read_text() != text:
+                await self._take_back(file, text)
+        self._originals.clear()
+        await self.becomes("/", 200)
+        await self.becomes("/socket.io/?EIO=4&transport=polling", 200)
+        self.said.clear()
+
+    async def _take_back(self, file: str, text: str) -> None:
+        told = len(self.said)
+        hosts = [pid for pid, command in self._children().items() if "socket_host" in command]
+        (self.root / file).write_text(text)
+        if file.startswith(("socket_host/", "functions/contract/")):
+            await self.says("the socket host starts again", after=told)
+            await eventually(lambda: not any(map(alive, hosts)))
+        else:
+            await self.says(f"{file} was saved", after=told)
+
+    def _children(self) -> dict[int, str]:
+        return descendants(self.process.pid)
 
     def pid(self, words: str) -> int:
         """The child whose command holds words."""
-        found = descendants(self.process.pid)
+        found = self._children()
         pids = [pid for pid, command in found.items() if words in command]
         assert len(pids) == 1, (found, self.said)
         return pids[0]

@@ -6,6 +6,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 
 from aiohttp import web
@@ -21,6 +22,12 @@ ROOT = Path(__file__).parent.parent
 TEMPLATE = (ROOT / "infra/template.yaml").read_text()
 
 PATIENCE = 20  # seconds: a deadline that only a failure meets, also on a busy machine
+
+
+@cache
+def real_template() -> Template:
+    """The project's template, which nobody can change."""
+    return Template.parse(TEMPLATE)
 
 
 def changed(*replacements: tuple[str, str]) -> Template:
@@ -82,9 +89,9 @@ async def running(
 ) -> AsyncIterator[RunningEdge]:
     """An edge on a port of its own; without origins, two that record."""
     origins = origins or {FUNCTION: Recorder("pages"), SOCKET_HOST: Recorder("host", sockets=True)}
-    edge = Edge(template or Template.parse(TEMPLATE), origins)
+    edge = Edge(template or real_template(), origins)
     listeners = listen(0)
-    async with serving_edge(edge, listeners):
+    async with serving_edge(edge.answer, listeners):
         yield RunningEdge(edge, listeners[0].getsockname()[1], origins)
 
 

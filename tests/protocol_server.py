@@ -85,6 +85,7 @@ def make(**changes: Any) -> SocketHost:
         "events_per_second": 1e9,
         "event_burst": 10**9,
         "drain_seconds": 0,
+        "recovery_seconds": 0,  # events are to be what was emitted, without an offset
         "transport": "fast",
     }
     settings = Settings(**defaults | changes)

@@ -28,14 +28,19 @@ class _NoPolicies(ManagedPolicyLoader):  # type: ignore[misc]  # the translator 
         return {}
 
 
+def transformed(template: Json) -> Json:
+    """A packaged template after the SAM transform."""
+    with mock.patch.dict(os.environ, AWS_DEFAULT_REGION="us-east-1"):
+        result: Json = transform(template, {}, _NoPolicies(boto3.client("iam")))
+    return result
+
+
 @cache
 def _translated() -> Json:
     source = load(SOURCE.read_text())
     # The translator takes code that has been packaged already.
     source["Resources"]["Pages"]["Properties"]["CodeUri"] = "s3://bucket/key"
-    with mock.patch.dict(os.environ, AWS_DEFAULT_REGION="us-east-1"):
-        result: Json = transform(source, {}, _NoPolicies(boto3.client("iam")))
-    return result
+    return transformed(source)
 
 
 def translate() -> Json:

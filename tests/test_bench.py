@@ -13,7 +13,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from scripts.benchmark import chart, function, imports
+from scripts.benchmark import chart, function, imports, redis
+from scripts.benchmark.bus import bus_visits
 from scripts.benchmark.figures import Figures
 from scripts.benchmark.load import Conditions, Load, LoadError
 from scripts.benchmark.machine import cpu_seconds
@@ -37,6 +38,7 @@ TINY = dataclasses.replace(
     crowd=12,
     churn=0,
     settle=0.01,
+    audiences=((2, 200), (3, 100)),
 )
 
 # ---- the load generator -----------------------------------------------------------------------
@@ -85,6 +87,10 @@ async def doubled(writer: Writer, messages: list[bytes]) -> None:
 async def first_only(writer: Writer, messages: list[bytes]) -> None:
     """Lose all messages but the first."""
     await joined(writer, messages[:1])
+
+
+async def none(writer: Writer, messages: list[bytes]) -> None:
+    """Lose all messages."""
 
 
 class TinyServer:
@@ -178,6 +184,23 @@ async def test_the_load_generator_notices_a_lost_message(folder: Path) -> None:
         await command("close 4 4")
 
 
+@pytest.mark.parametrize(
+    ("tell", "lost", "strays"), [(joined, 0, 0), (doubled, 0, 8), (none, 8, 0)]
+)
+async def test_every_message_at_a_fixed_rate_is_followed(
+    tell: Tell, lost: int, strays: int, folder: Path
+) -> None:
+    """Two messages to four clients have a latency each, and one lost or doubled is noticed."""
+    async with load(tell, folder) as command:
+        await command("open 4 4 websocket")
+        await command("speakers 1")
+        reply = await command("told 0.02 100")
+        assert (reply["rounds"], reply["lost"]) == (2, lost)
+        assert reply["strays"] + (await command("wait 0.05"))["strays"] >= strays
+        assert (reply["p99_us"] > 0) is (lost == 0)
+        await command("close 4 4")
+
+
 async def test_a_refused_client_is_not_overlooked(folder: Path) -> None:
     """A measurement ends with a sentence when the server does not let all clients in."""
 
@@ -220,6 +243,27 @@ def test_every_measure_is_taken_and_nothing_is_lost(tiny_run: Run) -> None:
     for name in ("upgrade", "memory"):
         assert set(tiny_run.figures.values[name]) == {"stock"}, name
     assert tiny_run.figures.lost("stock") == tiny_run.figures.lost("bare") == 0
+
+
+def test_what_two_hosts_say_is_measured_on_both(folder: Path) -> None:
+    """A pair of hosts on a real Redis yields every value of its visit, and loses nothing."""
+    servers = (SERVERS["fast"],)
+    run = Run(
+        TINY, Choice(("bus",), servers), Conditions(spin=False, silence=5), folder, bus_visits
+    )
+    run.measure()
+    assert run.left_out == {}
+    for name in ("message", "listening", "burst", "paced", "p50", "p99"):
+        for size in (2, 3):
+            assert (run.figures.median(f"bus-{name}-{size}", "fast") or 0) > 0, (name, size)
+    assert run.figures.lost("fast") == 0
+
+
+def test_a_missing_redis_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without redis-server the bus is not measured, and a sentence says what to install."""
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(redis.RedisError, match="apt-get install redis-server"):
+        redis.version()
 
 
 def test_a_server_that_does_not_start_is_left_out(folder: Path) -> None:
@@ -279,6 +323,9 @@ def test_a_ratio_is_of_medians_to_nodes(figures: Figures) -> None:
         ("disconnect-10000", 0.60),
         ("disconnect-2000", None),
         ("handshake", 0.40),
+        ("bus-delivery-1000", 0.75),
+        ("bus-message-5", 1.00),
+        ("bus-p99-1000", 1.00),
     ],
 )
 def test_a_measure_knows_its_target(name: str, target: float | None) -> None:

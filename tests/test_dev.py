@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from aiohttp import ClientSession, TCPConnector, web
 
 from functions.contract.session import SAMPLE_SECRET
@@ -16,6 +17,8 @@ from tests.clients import PythonClient
 from tests.dev import Dev, Poller, alive, copy_project, descendants, running, starting
 from tests.edges import PATIENCE, eventually
 from tests.hosts import token
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 POLL = "/socket.io/?EIO=4&transport=polling"
 EVENT = """
@@ -25,9 +28,23 @@ EVENT = """
     async def on_message("""
 
 
-@pytest.fixture
-async def dev(tmp_path: Path) -> AsyncIterator[Dev]:
-    """A development server in a copy of the project, for tests that save files."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Dev]:
+    """A development server in a copy of the project: what takes longest is its start."""
+    async with running(copy_project(tmp_path_factory.mktemp("project"))) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def dev(server: Dev) -> AsyncIterator[Dev]:
+    """A development server for a test that saves files, or kills a half; all is undone after."""
+    yield server
+    await server.restore()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def own(tmp_path: Path) -> AsyncIterator[Dev]:
+    """A development server for a test that ends it, or leaves it with many clients."""
     async with running(copy_project(tmp_path)) as dev:
         yield dev
 
@@ -139,6 +156,21 @@ async def test_broken_host(dev: Dev) -> None:
     await dev.becomes(POLL, 200)
 
 
+async def test_form_is_heard_live(dev: Dev) -> None:
+    """A message from the form, which the function takes, is heard by sockets, a restart or not."""
+    for number in range(2):
+        async with visitor(dev) as client, ClientSession() as browser:
+            await (await browser.get(dev.url)).text()
+            fields = {"id": f"m{number}", "text": f"by hand {number}"}
+            answer = await browser.post(f"{dev.url}/rooms/lobby", data=fields)
+            assert (answer.status, answer.url.path) == (200, "/")
+            assert fields["text"] in await answer.text()
+            assert (await client.hear("message"))["text"] == fields["text"]
+        os.kill(dev.pid("socket_host"), signal.SIGKILL)
+        await dev.becomes(POLL, 502)
+        await dev.becomes(POLL, 200)
+
+
 async def test_contract_saved(dev: Dev) -> None:
     """What both halves import reloads both."""
     function, host = dev.pid("scripts.runtime"), dev.pid("socket_host")
@@ -191,14 +223,14 @@ async def test_function_killed(dev: Dev) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-async def test_signals(dev: Dev, number: signal.Signals) -> None:
+async def test_signals(own: Dev, number: signal.Signals) -> None:
     """Ctrl-C, SIGTERM or a closed terminal end it with 0, no process left and nothing to read."""
-    children = descendants(dev.process.pid)
+    children = descendants(own.process.pid)
     assert len(children) == 2
-    async with visitor(dev):
-        assert await dev.end(number) == 0
+    async with visitor(own):
+        assert await own.end(number) == 0
     assert not any(map(alive, children))
-    assert "Traceback" not in "\n".join(dev.said)
+    assert "Traceback" not in "\n".join(own.said)
 
 
 @pytest.mark.parametrize("file", ["functions/app.py", "socket_host/__main__.py"])
@@ -214,10 +246,10 @@ async def test_signal_while_a_half_hangs(tmp_path: Path, file: str) -> None:
         assert not any(map(alive, children))
 
 
-async def test_killed_itself(dev: Dev) -> None:
+async def test_killed_itself(own: Dev) -> None:
     """Even when it is killed, so that it cannot end its children, they do not stay."""
-    children = descendants(dev.process.pid)
-    await dev.end(signal.SIGKILL)
+    children = descendants(own.process.pid)
+    await own.end(signal.SIGKILL)
     await eventually(lambda: not any(map(alive, children)))
 
 
@@ -274,12 +306,12 @@ async def test_plain_runtime(tmp_path: Path) -> None:
         assert "Invocation" in (await dev.get("/about"))[1]
 
 
-async def test_many_polling_clients(dev: Dev) -> None:
+async def test_many_polling_clients(own: Dev) -> None:
     """Three hundred clients that only poll are all connected, and each gets every message once."""
-    texts = [f"message {number}" for number in range(10)]
+    texts = [f"message {number}" for number in range(4)]
     tokens = [token(f"Visitor {number}", secret=SAMPLE_SECRET) for number in range(300)]
     async with ClientSession(connector=TCPConnector(limit=0)) as http:
-        pollers = [Poller(http, dev.url, each) for each in tokens]
+        pollers = [Poller(http, own.url, each) for each in tokens]
         await asyncio.gather(*(poller.connect() for poller in pollers))
         async with asyncio.timeout(2 * PATIENCE), asyncio.TaskGroup() as group:
             for poller in pollers:

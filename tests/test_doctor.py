@@ -9,14 +9,12 @@ import itertools
 import json
 import socket
 import sqlite3
-import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,10 +23,6 @@ import pytest
 import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from functions.app import handler
 from functions.contract.session import SAMPLE_SECRET
@@ -51,6 +45,7 @@ from socket_host.namespace import Namespace
 from tests.development import start_development
 from tests.edges import PATIENCE, ROOT, TEMPLATE, RunningEdge, running
 from tests.hosts import serving, url
+from tests.tls import https
 
 Result = dict[str, Any]
 Change = Callable[[str, Result], Result]
@@ -362,9 +357,10 @@ async def test_host_down(tmp_path: Path) -> None:
     assert "the edge got no answer from the socket host" in findings.words("socket")
 
 
-async def test_another_public_origin(tmp_path: Path) -> None:
+@pytest.mark.parametrize("origins", [("https://other.test",), ()], ids=["another", "unset"])
+async def test_another_public_origin(origins: tuple[str, ...], tmp_path: Path) -> None:
     """A host that knows the site by another origin refuses its own pages: which setting it is."""
-    async with site(tmp_path, origins=("https://other.test",)) as edge:
+    async with site(tmp_path, origins=origins) as edge:
         findings = await examined(edge.url)
     assert findings.failed == {"own-origin"}
     assert f"The host's PUBLIC_ORIGIN must name {edge.url} " in findings.words("own-origin")
@@ -715,60 +711,6 @@ async def test_cookie_that_scripts_can_read(tmp_path: Path) -> None:
 # https.
 
 
-@asynccontextmanager
-async def https(
-    folder: Path, edge_port: int, port: int = 0
-) -> AsyncIterator[tuple[int, ssl.SSLContext]]:
-    """TLS in front of an edge: the port, and what a client needs to believe its certificate."""
-    certificate = _certificate(folder / "edge.pem")
-    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server_side.load_cert_chain(certificate)
-    client_side = ssl.create_default_context(cafile=str(certificate))
-
-    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", edge_port)
-        await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
-
-    server = await asyncio.start_server(pass_on, "127.0.0.1", port, ssl=server_side)
-    try:
-        yield server.sockets[0].getsockname()[1], client_side
-    finally:
-        server.close()
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):  # a client that has seen enough
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
-
-
-def _certificate(file: Path) -> Path:
-    """Write a certificate for localhost, and its key, that nobody else has signed."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    file.write_bytes(pem + certificate.public_bytes(serialization.Encoding.PEM))
-    return file
-
-
 def secure(path: str, result: Result) -> Result:
     """The function outside development: its cookie is Secure."""
     result["cookies"] = [f"{cookie}; Secure" for cookie in result.get("cookies", [])]
@@ -777,12 +719,13 @@ def secure(path: str, result: Result) -> Result:
 
 async def test_https(tmp_path: Path) -> None:
     """Over https everything is ok, HSTS and the cookie's Secure among it."""
-    port = unused_port()
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
     async with AsyncExitStack() as stack:
         edge = await stack.enter_async_context(
             site(tmp_path, change=secure, origins=(f"https://localhost:{port}",))
         )
-        _, trust = await stack.enter_async_context(https(tmp_path, edge.port, port))
+        _, trust = await stack.enter_async_context(https(tmp_path, edge.port, listener))
         findings = await examined(f"https://localhost:{port}", tls=trust)
     assert findings.failed == set()
     assert {"hsts", "session-cookie"} <= findings.with_outcome(OK)

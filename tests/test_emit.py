@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,6 +18,13 @@ from socket_host.transport import FanOut
 from tests import buses
 from tests.buses import Host
 from tests.hosts import PATIENCE, ROOT, SECRET
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[None]:
+    """AWS, as far as a bus needs it."""
+    with buses.aws():
+        yield
 
 
 @asynccontextmanager
@@ -48,18 +55,18 @@ async def test_page_reaches_sockets_on_its_machine() -> None:
         assert heard == [(), ([1],), ("a", {"b": "é\ud800"})]
 
 
+@pytest.mark.usefixtures("aws")
 async def test_page_reaches_sockets_on_every_host() -> None:
     """A topic carries what a function emits to the clients of all hosts, in its order."""
-    with buses.aws():
-        setting = buses.topic()
-        async with buses.host(setting) as one, buses.host(setting) as other:
-            clients = [await one.client(), await other.client()]
-            emitter = open_emitter(setting, SECRET)
-            for number in range(20):
-                await asyncio.to_thread(emitter.emit, "news", number, room="lobby")
-            for client in clients:
-                assert [await client.hear("news") for _ in range(20)] == list(range(20))
-            assert one.bus.health()["duplicates"] == 0
+    setting = buses.topic()
+    async with buses.host(setting) as one, buses.host(setting) as other:
+        clients = [await one.client(), await other.client()]
+        emitter = open_emitter(setting, SECRET)
+        for number in range(20):
+            await asyncio.to_thread(emitter.emit, "news", number, room="lobby")
+        for client in clients:
+            assert [await client.hear("news") for _ in range(20)] == list(range(20))
+        assert one.bus.health()["duplicates"] == 0
 
 
 async def test_loopback_asks_for_the_secret() -> None:
@@ -141,14 +148,14 @@ async def test_hanging_host_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     server.close()
 
 
-async def test_absent_sns_is_told_of() -> None:
+@pytest.mark.usefixtures("aws")
+async def test_absent_sns_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     """When SNS refuses or cannot be reached, the page hears so in words."""
-    with buses.aws(), pytest.MonkeyPatch.context() as patch:
-        with pytest.raises(EmitError, match=r"'news' was not emitted: .*NotFound"):
-            await emit("sns:arn:aws:sns:eu-west-1:123456789012:none.fifo", "news")
-        patch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-        with pytest.raises(EmitError, match="Could not connect"):
-            await emit("sns:arn:aws:sns:eu-west-1:123456789012:none.fifo", "news")
+    with pytest.raises(EmitError, match=r"'news' was not emitted: .*NotFound"):
+        await emit("sns:arn:aws:sns:eu-west-1:123456789012:none.fifo", "news")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    with pytest.raises(EmitError, match="Could not connect"):
+        await emit("sns:arn:aws:sns:eu-west-1:123456789012:none.fifo", "news")
 
 
 async def test_unset_bus_is_told_of() -> None:

@@ -128,4 +128,6 @@ async def test_health_counts(transport: str, tmp_path: Path) -> None:
                 "status": "ok",
                 "connections": 1,
                 "refused": {"origin": 1, "shape": 1},
+                "closed": {"refused requests": 1} if transport == "fast" else {},
+                "bus": {"status": "ok"},
             }

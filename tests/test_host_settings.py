@@ -19,6 +19,7 @@ def test_everything_can_be_set() -> None:
     """Every setting has its variable."""
     values = {
         "ROOM_LOG": "sqlite:/tmp/x",
+        "BUS": "redis://:password@redis.example",
         "BIND": "0.0.0.0",
         "PORT": "0",
         "PING_INTERVAL": "0.3",
@@ -28,12 +29,14 @@ def test_everything_can_be_set() -> None:
         "EVENTS_PER_SECOND": "1.5",
         "EVENT_BURST": "3",
         "DRAIN_SECONDS": "0",
+        "RECOVERY_SECONDS": "7",
         "TRANSPORT": "stock",
     }
     assert Settings.from_environ(GOOD | values) == Settings(
         session_secret="s" * 32,
         origins=("https://a.example",),
         room_log="sqlite:/tmp/x",
+        bus="redis://:password@redis.example",
         bind="0.0.0.0",
         port=0,
         ping_interval=0.3,
@@ -43,6 +46,7 @@ def test_everything_can_be_set() -> None:
         events_per_second=1.5,
         event_burst=3,
         drain_seconds=0,
+        recovery_seconds=7,
         transport="stock",
     )
 
@@ -77,6 +81,8 @@ def test_origins_are_written_as_browsers_do(text: str, origins: tuple[str, ...])
         ("PUBLIC_ORIGIN", "https://a.example:port", "as in https://example.com"),
         ("PUBLIC_ORIGIN", "https://me@a.example", "as in https://example.com"),
         ("ROOM_LOG", "papyrus", "sqlite:PATH or dynamodb:TABLE, not 'papyrus'"),
+        ("BUS", "kafka://x", "local, sns:TOPIC_ARN, redis://"),
+        ("BUS", "sns:topic", "the ARN of a FIFO topic"),
         ("PORT", "http", "a whole number from 0 to 65,535, not 'http'"),
         ("PORT", "65536", "from 0 to 65,535"),
         ("PORT", "3.5", "a whole number"),
@@ -114,4 +120,6 @@ def test_sample_secret_is_for_development() -> None:
 
 def test_secret_is_not_shown() -> None:
     """Settings can be logged without giving the secret away."""
-    assert "s" * 32 not in repr(Settings.from_environ(GOOD))
+    settings = Settings.from_environ(GOOD | {"BUS": "redis://:password@redis.example"})
+    assert "s" * 32 not in repr(settings)
+    assert "password" not in repr(settings)

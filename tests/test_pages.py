@@ -2,9 +2,12 @@
 
 import base64
 import gzip
+import json
 import re
+import tomllib
 import uuid
 from html.parser import HTMLParser
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -260,6 +263,15 @@ def test_first_load_is_small() -> None:
     assert sum(sizes) + len(body) < 40_000
 
 
+def test_settings_of_sam_local_are_good() -> None:
+    """The function starts under `sam local` with the settings samconfig.toml gives it there."""
+    root = Path(__file__).parent.parent
+    config = tomllib.loads((root / "samconfig.toml").read_text())
+    file = config["default"]["local_start_api"]["parameters"]["env_vars"]
+    settings = Settings.from_environ(json.loads((root / file).read_text())["Pages"])
+    assert settings.session_secret == SAMPLE_SECRET
+
+
 @pytest.mark.parametrize(
     ("environ", "named"),
     [
@@ -269,11 +281,13 @@ def test_first_load_is_small() -> None:
         ({"SESSION_SECRET": "x" * 32, "ROOM_LOG": ""}, ["ROOM_LOG"]),
         ({"SESSION_SECRET": "x" * 32, "ROOM_LOG": "postgres:x"}, ["ROOM_LOG"]),
         ({"SESSION_SECRET": "x" * 32, "ROOM_LOG": "sqlite:x", "STAGE": "dev"}, ["STAGE"]),
+        ({"SESSION_SECRET": "x" * 32, "ROOM_LOG": "sqlite:x", "BUS": "http://a.example"}, ["BUS"]),
+        ({"SESSION_SECRET": "x" * 32, "ROOM_LOG": "sqlite:x", "BUS": "sns:topic"}, ["BUS"]),
     ],
 )
 def test_bad_settings_are_named(environ: dict[str, str], named: list[str]) -> None:
     """A missing or malformed setting stops the start with a sentence that names it."""
     with pytest.raises(SettingError) as raised:
         Settings.from_environ(environ)
-    for name in ("SESSION_SECRET", "ROOM_LOG", "STAGE"):
+    for name in ("SESSION_SECRET", "ROOM_LOG", "STAGE", "BUS"):
         assert (f"{name} " in str(raised.value)) is (name in named)

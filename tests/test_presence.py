@@ -6,6 +6,7 @@ import pytest
 
 from functions.contract.session import Session
 from socket_host import presence
+from socket_host.bus import Bus
 from socket_host.presence import MAX_NAMES, Presence
 from tests.hosts import PATIENCE
 
@@ -21,7 +22,7 @@ class Announcements:
     """What a presence announced: the count of the room at that time."""
 
     def __init__(self) -> None:
-        self.presence = Presence(self.take)
+        self.presence = Presence(self.take, Bus())
         self.counts: asyncio.Queue[int] = asyncio.Queue()
 
     def take(self, room: str) -> None:
@@ -104,4 +105,5 @@ async def test_nothing_is_kept_of_who_is_gone() -> None:
         here.enter("1", f"room-{number}", ANN)
     here.leave("1")
     await told.pauses_end()
-    assert [here._places, here._tabs, here._changed] == [{}, {}, set()]
+    assert [here._places, here._tabs, here._present, here._changed] == [{}, {}, {}, set()]
+    assert here._attendance._news == {}

@@ -11,7 +11,7 @@ README = (ROOT / "README.md").read_text()
 
 def settings(half: str) -> set[str]:
     """The names of what a half reads from its environment."""
-    return set(re.findall(r'"([A-Z][A-Z_]{3,})"', (ROOT / half / "settings.py").read_text()))
+    return set(re.findall(r'"([A-Z][A-Z_]{2,})"', (ROOT / half / "settings.py").read_text()))
 
 
 @pytest.mark.parametrize("half", ["functions", "socket_host"])

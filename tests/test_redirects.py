@@ -161,7 +161,7 @@ _paths = st.lists(_pieces, max_size=8).map(lambda pieces: "/" + "".join(pieces))
 _queries = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="#"))
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(path=_paths, query=_queries, door=st.sampled_from([http_api, function_url]))
 @example(path="/..//evil.example/", query="", door=http_api)
 @example(path="/a/%2e/", query="b", door=http_api)

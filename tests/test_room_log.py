@@ -1,7 +1,6 @@
 """The room log loses nothing, doubles nothing and leaves no hole, whoever appends."""
 
 import multiprocessing
-import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -9,8 +8,6 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from functions.contract.room_log import (
     MAX_TEXT,
@@ -19,6 +16,7 @@ from functions.contract.room_log import (
     is_room,
     open_room_log,
 )
+from tests.aws import aws
 
 
 def say(log: RoomLog, text: str, *, room: str = "lobby", id: str = "") -> int:  # noqa: A002 - the log's word
@@ -26,30 +24,11 @@ def say(log: RoomLog, text: str, *, room: str = "lobby", id: str = "") -> int:  
     return appended.message.seq
 
 
-class Quiet(WSGIRequestHandler):
-    """Answers requests without a line in the log for each."""
-
-    def log_request(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def dynamodb() -> Iterator[None]:
     """A server that speaks DynamoDB, for any process that has these settings."""
-    # One request at a time: moto's conditional writes are not atomic between threads.
-    backend = DomainDispatcherApplication(create_backend_app)
-    server = make_server("127.0.0.1", 0, backend, request_handler=Quiet)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.port}")
-        patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with aws("--one-by-one"):  # moto's conditional writes are not atomic between threads
         yield
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture(params=["sqlite", "dynamodb"])

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+LOOPBACK_PATH = "/bus"  # where a host hears the functions on its own machine
+
 MAX_BYTES = 256 * 1024  # of one message, and of one batch: what SNS takes at the most
 
 # SNS and SQS refuse these, even though JSON has them; written as escapes they pass.

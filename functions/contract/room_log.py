@@ -80,6 +80,25 @@ def is_room(name: object) -> bool:
     return isinstance(name, str) and _ROOM.fullmatch(name) is not None
 
 
+def is_text(text: object) -> bool:
+    """Whether it is a text short enough to keep, and Unicode.
+
+    JSON can carry halves of characters, which UTF-8 cannot.
+    """
+    if not isinstance(text, str) or len(text) > MAX_TEXT:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_message_id(id_: object) -> bool:
+    """Whether a client's id of a message is one."""
+    return is_text(id_) and 0 < len(str(id_)) <= MAX_ID
+
+
 def is_room_log(setting: str) -> bool:
     """Whether a setting names a room log: `sqlite:PATH` or `dynamodb:TABLE`."""
     kind, _, rest = setting.partition(":")

@@ -4,7 +4,7 @@ import { io } from "./socket.io.esm.min.js";
 import { Timeline } from "./timeline.js";
 
 const ANSWER = 10_000; // ms to wait for an ack before trying again
-const PAUSE = 2_000; // ms between tries of a message that could not be stored
+const PAUSE = 2_000; // ms between tries of what the host could not do just now
 const TYPING = 3_000; // ms a "typing" lasts without another
 
 const $ = (id) => document.getElementById(id);
@@ -14,6 +14,7 @@ const timeline = new Timeline($("messages"), { room, last: Number(last), me: { i
 // Websocket first: one request instead of five. Where it cannot pass, polling (see connect_error).
 const socket = io({ transports: ["websocket", "polling"], timeout: 8_000 });
 let joined = false; // live events before that are the lobby's
+let wasJoined = false; // before the connection dropped
 
 // ---- Connection ----
 
@@ -35,15 +36,20 @@ function notify(words) {
 socket.on("connect", async () => {
   showConnected();
   socket.io.engine.once("upgrade", showConnected);
+  await enter();
+});
+
+async function enter() {
   try {
-    await join();
+    await (socket.recovered && wasJoined ? goOn() : join());
   } catch {
     // No answer: if the connection is gone, the next one joins; if the host is slow, ask again.
     if (socket.connected) socket.disconnect().connect();
   }
-});
+}
 
 socket.on("disconnect", (reason) => {
+  wasJoined ||= joined;
   joined = false;
   $("who").hidden = true;
   showStatus("waiting", "Reconnecting…");
@@ -73,9 +79,20 @@ function renewSession(words) {
   location.reload();
 }
 
+// The host knows us still, and sends by itself what we missed.
+function goOn() {
+  joined = true;
+  if (noteUnsent) sayNote();
+  return send();
+}
+
 async function join() {
+  wasJoined = false;
   const state = await ask("join", { room, after: timeline.last });
-  if (state.error) return notify(state.error);
+  if (state.error) {
+    if (state.retry) setTimeout(() => socket.connected && !joined && enter(), PAUSE);
+    return notify(state.error);
+  }
   sessionStorage.removeItem("renewed");
   notify("");
   joined = true;
@@ -113,7 +130,8 @@ function catchUp() {
     for (let more = joined; more; ) {
       const answer = await ask("history", { after: timeline.last });
       answer.messages?.forEach(showMessage);
-      more = answer.more;
+      if (answer.retry) await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      more = joined && (answer.more || answer.retry);
     }
   })().finally(() => (catchingUp = undefined));
   return catchingUp;
@@ -121,14 +139,14 @@ function catchUp() {
 
 let sending = false;
 
-// Sends what is unsent, one after the other. The id makes a second try of a stored message harmless.
+// Sends what is unsent, one after the other: what cannot be sent now is not overtaken by what was
+// written later. The id makes a second try of a stored message harmless.
 async function send() {
   if (sending) return;
   sending = true;
   try {
     for (const entry of timeline.unsent.values()) {
-      if (!joined) break;
-      await sendOne(entry);
+      if (!joined || !(await sendOne(entry))) break;
     }
   } finally {
     sending = false;
@@ -136,19 +154,25 @@ async function send() {
   if (joined && timeline.unsent.size) setTimeout(send, PAUSE);
 }
 
+// Returns false if the message has to be sent again.
 async function sendOne(entry) {
   timeline.state(entry, "Sending…");
   try {
     const { id, text } = entry;
     const { seq, at, error, retry } = await ask("message", { id, text });
-    if (seq) return takeIn({ room, seq, id, author: me, name, text, at });
+    if (seq) {
+      takeIn({ room, seq, id, author: me, name, text, at });
+      return true;
+    }
     notify(error);
-    if (retry) return timeline.state(entry, "Not sent yet");
-    timeline.drop(entry);
-    $("message").value ||= text;
-  } catch {
-    timeline.state(entry, "Not sent yet");
-  }
+    if (!retry) {
+      timeline.drop(entry);
+      $("message").value ||= text;
+      return true;
+    }
+  } catch {} // no answer
+  timeline.state(entry, "Not sent yet");
+  return false;
 }
 
 $("composer").addEventListener("submit", (event) => {
@@ -237,7 +261,5 @@ function showPeople({ count, names }) {
   $("people").replaceChildren(...items);
 }
 
-$("message").disabled = false;
-$("composer").querySelector("button").disabled = false;
 $("note").readOnly = false;
 showStatus("connecting", "Connecting…");

@@ -1,6 +1,6 @@
 """Measures this host, stock python-socketio and Node socket.io side by side on this machine.
 
-Figures go to stdout, progress to stderr. A full run takes about twenty minutes.
+Figures go to stdout, progress to stderr. A full run takes about twenty minutes, of --bus three.
 """
 
 import argparse
@@ -10,7 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from scripts.benchmark import chart, function, imports, machine, package
+from scripts.benchmark import chart, function, imports, machine, node, package, redis
+from scripts.benchmark.bus import bus_visits
 from scripts.benchmark.load import Conditions
 from scripts.benchmark.native import CompileError
 from scripts.benchmark.plan import FULL, QUICK, Plan
@@ -19,13 +20,15 @@ from scripts.benchmark.run import Choice, Run
 from scripts.benchmark.servers import DEFAULT, SERVERS, Server
 from scripts.benchmark.stage import ROOT
 from scripts.benchmark.table import render
+from scripts.benchmark.visits import visits
 from scripts.environment import FunctionError
 
 FOLDER = ROOT / ".sidepath" / "bench"
 PUBLISHED = Path(__file__).parent / "figures"  # .json and .svg, which the README shows
 
 QUICK_MEASURES = ("broadcast-1000", "burst", "event", "handshake")
-QUICK_SERVERS = ("node", "stock", "fast")
+QUICK_SERVERS: tuple[str, ...] = ("node", "stock", "fast")
+BUS_SERVERS: tuple[str, ...] = ("node", "fast")
 
 
 def main() -> int:
@@ -38,18 +41,20 @@ def main() -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
     try:
         machine.prepare(plan.crowd + 1_000)
-        report = _measure(plan, choice, conditions)
-    except (machine.UnfitMachineError, CompileError) as error:
+        report = _measure(plan, choice, conditions, bus=options.bus)
+    except (machine.UnfitMachineError, redis.RedisError, CompileError) as error:
         print(error, file=sys.stderr)
         return 1
     print(render(report))
-    _keep(report, PUBLISHED if options.publish and not report.interrupted else FOLDER / "figures")
-    return 0
+    _keep(report, _path(options, publish=options.publish and not report.interrupted))
+    return _outcome(report)
 
 
-def _measure(plan: Plan, choice: Choice, conditions: Conditions) -> Report:
-    run = Run(plan, choice, conditions, FOLDER)
+def _measure(plan: Plan, choice: Choice, conditions: Conditions, *, bus: bool) -> Report:
+    run = Run(plan, choice, conditions, FOLDER, bus_visits if bus else visits)
     report = Report.new(run.figures, plan, dataclasses.asdict(conditions))
+    if bus:
+        report.redis = _redis_versions()
     try:
         run.measure()
         if choice.wants("function"):
@@ -59,6 +64,14 @@ def _measure(plan: Plan, choice: Choice, conditions: Conditions) -> Report:
     report.foreign = run.foreign
     report.left_out += [f"{server}, {step}: {why}" for (server, step), why in run.left_out.items()]
     return report
+
+
+def _redis_versions() -> dict[str, str]:
+    return {
+        "server": redis.version(),
+        "adapter": node.version("@socket.io/redis-adapter"),
+        "client": node.version("redis"),
+    }
 
 
 def _measure_function(report: Report, plan: Plan) -> None:
@@ -72,16 +85,27 @@ def _measure_function(report: Report, plan: Plan) -> None:
         report.left_out.append("function: its imports fail.")
 
 
+def _path(options: argparse.Namespace, *, publish: bool) -> Path:
+    path = PUBLISHED if publish else FOLDER / "figures"
+    return path.with_name(f"{path.name}-bus") if options.bus else path
+
+
 def _keep(report: Report, path: Path) -> None:
     report.write(path.with_suffix(".json"))
     path.with_suffix(".svg").write_text(chart.render(report), "utf-8")
     print(f"\nKept in {path.with_suffix('.json').relative_to(ROOT)}, as a chart in .svg beside it.")
 
 
+def _outcome(report: Report) -> int:
+    """Return the exit status: a bus that loses a message has failed, however fast it is."""
+    return 1 if report.redis and any(map(report.figures.lost, report.figures.servers())) else 0
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     add = parser.add_argument
     add("--quick", action="store_true", help="the most telling measures in about a minute")
+    add("--bus", action="store_true", help="two hosts of a kind on one Redis, instead of one host")
     add("--only", nargs="+", metavar="MEASURE", help="beginnings of names: broadcast-1000 event")
     add("--servers", type=_servers, metavar="A,B", help=f"of {', '.join(SERVERS)}")
     add("--rounds", type=int, help="the figures are their medians")
@@ -111,10 +135,16 @@ def _plan(options: argparse.Namespace) -> Plan:
 
 
 def _choice(options: argparse.Namespace) -> Choice:
-    default = QUICK_SERVERS if options.quick else DEFAULT
+    measures: tuple[str, ...]
+    if options.bus:
+        measures, servers = ("bus",), BUS_SERVERS
+    elif options.quick:
+        measures, servers = QUICK_MEASURES, QUICK_SERVERS
+    else:
+        measures, servers = ("",), DEFAULT
     return Choice(
-        measures=tuple(options.only or (QUICK_MEASURES if options.quick else ("",))),
-        servers=options.servers or tuple(SERVERS[name] for name in default),
+        measures=tuple(options.only or measures),
+        servers=options.servers or tuple(SERVERS[name] for name in servers),
     )
 
 

@@ -17,6 +17,12 @@ MEASURES = (
     "disconnect-10000",
     "memory",
     "memory-churned",
+    "bus-delivery-1000",
+    "bus-message-5",
+    "bus-p50-1000",
+    "bus-p50-5",
+    "bus-p99-1000",
+    "bus-p99-5",
 )
 BARS = ("fast", "node", "stock")
 

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 
 from scripts.benchmark.guard import ORIGIN, SECRET
 from socket_host.__main__ import new_loop
@@ -31,8 +32,10 @@ def settings(transport: str, *, guarded: bool) -> Settings:
     return Settings(
         session_secret=None,
         origins=None,
+        bus=os.environ.get("BUS", "local"),
         port=0,
         transport=transport,
+        recovery_seconds=0,
         events_per_second=1e9,
         event_burst=10**9,
     )

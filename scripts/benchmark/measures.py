@@ -34,6 +34,14 @@ _SIZED: dict[str, tuple[str, dict[int, float]]] = {
     "burst": ("16 broadcasts by one handler to {:,}, per delivery", {0: 0.20}),
     "crowd": ("16 of {:,} clients speak at once, per delivery", {}),
     "disconnect": ("disconnect, {:,} connected", {10_000: 0.60}),
+    # From one host to clients of another.
+    "bus-message": ("a message to {:,} on the other host, both hosts' CPU", {0: 1.00}),
+    "bus-delivery": ("a message to {:,}, both hosts' CPU, per delivery", {1_000: 0.75}),
+    "bus-listening": ("· the listening host's part of it", {}),
+    "bus-burst": ("· 16 messages by one handler", {}),
+    "bus-paced": ("· at a fixed rate", {}),
+    "bus-p50": ("· time to the clients, at that rate, median", {0: 1.00}),
+    "bus-p99": ("· time to the clients, at that rate, 99th percentile", {0: 1.00}),
 }
 
 _PLAIN = {

@@ -30,8 +30,8 @@ def install() -> None:
         raise NodeError(f"npm could not install socket.io:\n{done.stderr}")
 
 
-def socketio_version() -> str:
-    """Return the version of socket.io that is compared with."""
-    package = json.loads((HERE / "package.json").read_text("utf-8"))
-    version: str = package["dependencies"]["socket.io"]
-    return version
+def version(package: str) -> str:
+    """Return the version of a package that is compared with."""
+    content = json.loads((HERE / "package.json").read_text("utf-8"))
+    pinned: str = content["dependencies"][package]
+    return pinned

@@ -1,9 +1,19 @@
-// The server people would pick instead: Node socket.io with its default settings.
+// The server people would pick instead: Node socket.io with its default settings, and with its
+// Redis adapter if BUS names a Redis.
 import { createServer } from "node:http";
 import { Server } from "socket.io";
 
 const http = createServer();
 const io = new Server(http);
+
+if (process.env.BUS) {
+  const { createAdapter } = await import("@socket.io/redis-adapter");
+  const { createClient } = await import("redis");
+  const publisher = createClient({ url: process.env.BUS });
+  const listener = publisher.duplicate();
+  await Promise.all([publisher.connect(), listener.connect()]);
+  io.adapter(createAdapter(publisher, listener));
+}
 
 io.on("connection", (socket) => {
   socket.on("echo", (text, ack) => ack(text));

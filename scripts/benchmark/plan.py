@@ -19,6 +19,9 @@ class Plan:
     settle: float  # seconds a server has to tidy up before its memory is read
     starts: int  # of the function
     pages: int  # the function renders, warm
+    # Clients that listen on another host, and how many messages a second they get while latency is
+    # measured: so few that the servers are idle most of the time.
+    audiences: tuple[tuple[int, int], ...] = ((5, 200), (1_000, 10))
 
 
 FULL = Plan(

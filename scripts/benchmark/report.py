@@ -29,6 +29,7 @@ class Report:
     interrupted: bool = False
     function: dict[str, float] = field(default_factory=dict)  # milliseconds; bytes of the zip
     imports: dict[str, float] = field(default_factory=dict)  # milliseconds
+    redis: dict[str, str] = field(default_factory=dict)  # versions, where the hosts were in pairs
 
     @classmethod
     def new(cls, figures: Figures, plan: Plan, conditions: dict[str, Any]) -> Self:
@@ -58,7 +59,7 @@ class Report:
 def _versions() -> dict[str, str]:
     packages = ("python-socketio", "python-engineio", "aiohttp", "uvloop")
     return {name: version(name) for name in packages} | {
-        "socket.io": node.socketio_version(),
+        "socket.io": node.version("socket.io"),
         "node": _node(),
     }
 

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,9 @@ from scripts.benchmark.figures import Figures
 from scripts.benchmark.load import Conditions, LoadError
 from scripts.benchmark.node import NodeError
 from scripts.benchmark.plan import Plan
+from scripts.benchmark.redis import RedisError
 from scripts.benchmark.servers import Server
-from scripts.benchmark.stage import ServerError, stage
+from scripts.benchmark.stage import ServerError
 from scripts.benchmark.table import number
 from scripts.benchmark.visits import Visit, visits
 
@@ -31,11 +32,19 @@ class Choice:
 class Run:
     """One run of the benchmark. Its figures may be read at any time."""
 
-    def __init__(self, plan: Plan, choice: Choice, conditions: Conditions, folder: Path) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        choice: Choice,
+        conditions: Conditions,
+        folder: Path,
+        of: Callable[[Plan], Sequence[Visit]] = visits,
+    ) -> None:
         self.figures = Figures()
         self.left_out: dict[tuple[str, str], str] = {}  # (server, measure or visit) → why
         self.foreign: list[float] = []  # share of the server's core that others used, by visit
         self._plan = plan
+        self._visits = of(plan)
         self._choice = choice
         self._conditions = conditions
         self._folder = folder
@@ -45,7 +54,7 @@ class Run:
         """Measure all that was chosen. What fails is left out and noted; the rest goes on."""
         turns = [
             (visit, turn, server)
-            for visit in visits(self._plan)
+            for visit in self._visits
             for turn in range(1, self._plan.rounds + 1)
             for server in self._choice.servers
             if visit.select(self._choice.wants, server).steps
@@ -62,13 +71,13 @@ class Run:
             return
         name = "start"
         try:
-            with stage(server, self._folder, self._conditions) as running:
+            with visit.stage(server, self._folder, self._conditions) as running:
                 visit.warm_up(running)
                 running.baseline = running.resident()
                 for name, step in visit.steps:  # noqa: B007 - told apart below, when one fails
                     self._note(server, step(running))
                 self.foreign.append(running.foreign_share())
-        except (ServerError, NodeError, LoadError) as error:
+        except (ServerError, RedisError, NodeError, LoadError) as error:
             self.left_out[server.name, name] = str(error)
             self._progress.say(f"    left out: {error}")
 

@@ -155,6 +155,7 @@ def _notes(report: Report) -> str:
         f"and asyncio, Python {machine['python']}, default settings (compresses when offered).",
         "fast, guarded, fallback: this host, without and with session, origin check and rate "
         "limits; with TRANSPORT=stock. bare: a C program that only sends prebuilt frames.",
+        *_pairs(report.redis),
         f"The server has one core, the load generator another, all on loopback. Clients {offer} "
         "permessage-deflate, and send uncompressed.",
         *_quiet(report.foreign),
@@ -162,6 +163,17 @@ def _notes(report: Report) -> str:
         *(["The run was interrupted: the rest was not measured."] if report.interrupted else []),
     ]
     return "\n".join(lines)
+
+
+def _pairs(versions: dict[str, str]) -> list[str]:
+    if not versions:
+        return []
+    return [
+        f"Of each kind two hosts on one Redis {versions['server']}; all three share the server's "
+        "core. A client of one host speaks, those of the other listen. What Redis uses is not "
+        f"counted. Node has @socket.io/redis-adapter {versions['adapter']} and redis "
+        f"{versions['client']}."
+    ]
 
 
 def _quiet(foreign: list[float]) -> list[str]:

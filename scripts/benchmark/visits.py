@@ -5,17 +5,22 @@ has the name of its measure, such as `broadcast-1000`; see measures.py for what 
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
+from scripts.benchmark.load import Conditions
 from scripts.benchmark.plan import Plan
 from scripts.benchmark.servers import Server
-from scripts.benchmark.stage import AT_ONCE, Stage
+from scripts.benchmark.stage import AT_ONCE, Stage, stage
 
 TIMES = 16  # broadcasts of a burst
 
 Values = dict[str, float]
-Step = Callable[[Stage], Values]
+Step = Callable[[Any], Values]  # of what its visit opens
+Open = Callable[[Server, Path, Conditions], AbstractContextManager[Stage]]
 
 
 @dataclass(frozen=True)
@@ -23,8 +28,9 @@ class Visit:
     """Steps to be done one after the other on one server, each with the measures it yields."""
 
     name: str
-    warm_up: Callable[[Stage], None]
+    warm_up: Callable[[Any], None]
     steps: tuple[tuple[str, Step], ...]
+    stage: Open = stage
 
     def select(self, wanted: Callable[[str], bool], server: Server) -> "Visit":
         """Return the visit with only those steps that are wanted and possible."""

@@ -13,8 +13,6 @@ from aiohttp import web
 
 from functions.contract.bus import MAX_BYTES, loopback_token
 
-PATH = "/bus"
-
 
 class Loopback:
     """Emits what a function posts, if it is on this machine and knows the session secret."""

@@ -6,10 +6,10 @@ A manager is a mixin. Put it before the one that keeps the rooms and writes to t
 
 import asyncio
 import contextlib
-import itertools
 import json
 import logging
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import socketio  # type: ignore[import-untyped]  # python-socketio ships no types
@@ -18,11 +18,14 @@ from socketio.async_pubsub_manager import (  # type: ignore[import-untyped]  # a
 )
 
 from functions.contract.bus import encode
-from socket_host.bus.memory import Memory
+from socket_host.bus.memory import ALL, Memory
 from socket_host.bus.outage import Outage
 from socket_host.bus.outbox import Entry, Outbox
+from socket_host.bus.peers import Peers
 
 _log = logging.getLogger(__name__)
+
+_json = json.JSONDecoder()
 
 START_SECONDS = 5.0  # to hear the others before the first client comes; then the bus is away
 
@@ -40,14 +43,43 @@ class BusError(Exception):
         self.unsent = unsent
 
 
+_ANNOUNCEMENT = "announcement"  # the method of messages that are ours, not python-socketio's
+
+# What hears an announcement: it is given the id of the host that made it, and what it said.
+Hearer = Callable[[str, Any], None]
+
+
 class Bus(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio ships no types
-    """The bus of a host that is alone: what is emitted reaches its own clients."""
+    """The bus of a host that is alone: what is emitted reaches its own clients.
+
+    `peers` are the other hosts; `arrivals` counts what the bus brought, our own words included.
+    """
+
+    arrivals = 0
+    message_id: str | None = None  # of what is emitted next, for the manager that keeps the rooms
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.peers = Peers(self)
 
     async def start(self) -> None:
         """Begin to listen to the other hosts."""
 
     async def stop(self) -> None:
         """Say what is still unsaid, and leave the bus."""
+
+    def announce(self, subject: str, body: Any) -> None:
+        """Tell all other hosts something that is no event for clients; `body` is JSON.
+
+        Raises BusMessageError if it is no JSON or too large for the bus.
+        """
+
+    def hear(self, subject: str, hearer: Hearer) -> None:
+        """Have what other hosts announce on a subject passed to `hearer`."""
+
+    def had(self) -> dict[str, list[Any]]:
+        """Return, as the snapshot of a Memory, which messages this host has had."""
+        return {}
 
     def health(self) -> dict[str, Any]:
         """Return how the bus is: `status` is ok, or degraded, and then `why` says what is wrong."""
@@ -81,10 +113,20 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         self._duplicates = 0
         self._outbox = Outbox()
         self._memory = Memory()
-        self._numbers = itertools.count(1)
+        self._number = 0  # of the last message
         self._own = f'{{"message_id":"{self.host_id}:'.encode()
         self._listening = asyncio.Event()
+        self._hearers: defaultdict[str, list[Hearer]] = defaultdict(list)
         self._tasks: list[asyncio.Task[None]] = []
+        self._methods: dict[Any, Callable[[Any], Coroutine[Any, Any, None]]] = {
+            _ANNOUNCEMENT: self._hear,
+            "emit": self._handle_emit,
+            "callback": self._handle_callback,
+            "disconnect": self._handle_disconnect,
+            "enter_room": self._handle_enter_room,
+            "leave_room": self._handle_leave_room,
+            "close_room": self._handle_close_room,
+        }
 
     def initialize(self) -> None:
         """Do nothing: `start` begins to listen, before the first client comes."""
@@ -92,7 +134,7 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
     async def start(self) -> None:
         """Begin to send and to listen; return when the host listens, or will not soon."""
         self._run(self._send_all())
-        self._run(self._thread())
+        self._run(self._listen_all())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._listening.wait(), START_SECONDS)
 
@@ -110,8 +152,28 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
             _log.error("The host stops with %d messages to other hosts unsent.", unsent)
         await self._leave()
 
+    def announce(self, subject: str, body: Any) -> None:
+        """Tell all other hosts something, after what this host has said before."""
+        self._post(
+            {
+                "method": _ANNOUNCEMENT,
+                "host_id": self.host_id,
+                "subject": subject,
+                "body": body,
+            }
+        )
+
+    def hear(self, subject: str, hearer: Hearer) -> None:
+        """Have what other hosts announce on a subject passed to `hearer`."""
+        self._hearers[subject].append(hearer)
+
+    def had(self) -> dict[str, list[Any]]:
+        """Return, as the snapshot of a Memory, which messages this host has had, or has sent."""
+        had = self._memory.snapshot()
+        return had | {self.host_id: [self._number, f"{ALL:x}"]}
+
     def health(self) -> dict[str, Any]:
-        """Return how the bus is, and the counts of what waits, was dropped, and came twice."""
+        """Return how the bus is, with counts: what waits, was dropped, came twice; live peers."""
         why = " ".join(outage.sentence for outage in self._outages if outage.sentence)
         return {
             "status": "degraded" if why else "ok",
@@ -119,6 +181,7 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
             "waiting": len(self._outbox),
             "dropped": self._outbox.dropped,
             "duplicates": self._duplicates,
+            "peers": len(self.peers),
         }
 
     async def _send(self, entries: list[Entry]) -> None:
@@ -151,57 +214,86 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
     async def _handle_emit(self, message: Mapping[str, Any]) -> None:
         # Posted before the local delivery, which may pause: else of two emits, each in a task of
         # its own, the second might overtake the first on its way to the others.
-        if message.get("host_id") == self.host_id:
-            self._post(message)
+        own = message.get("host_id") == self.host_id
+        self.message_id = self._post(message) if own else message.get("message_id")
         await super()._handle_emit(message)
 
     async def _publish(self, data: Mapping[str, Any]) -> None:
         if data["method"] != "emit":
             self._post(data)
 
-    async def _listen(self) -> AsyncIterator[dict[str, Any]]:
+    # What other hosts say: instead of python-socketio's `_thread`, which takes longer for it.
+
+    async def _listen_all(self) -> None:
         while True:
             try:
                 async for body in self._receive():
+                    self.arrivals += 1
                     if message := self._read(body):
-                        yield message
+                        await self._act(message)
             except BusError as error:
                 self._incoming.begin(error)
             await self._incoming.pause()
 
-    def _post(self, message: Mapping[str, Any]) -> None:
-        message_id = f"{self.host_id}:{next(self._numbers)}"
-        if not self._outbox.add(Entry(message_id, encode(message, message_id).encode())):
+    async def _act(self, message: Mapping[str, Any]) -> None:
+        """Do what another host asks for; nothing it says ends the listening."""
+        try:
+            method = message.get("method")
+            handler = self._methods.get(method)  # none for the words of a later version
+            # An answer bears the id of the host that waits for it, all else its sender's.
+            if handler and (method == "callback" or message.get("host_id") != self.host_id):
+                await handler(message)
+        except Exception:
+            _log.exception("A message of another host was not understood: %.100r", message)
+
+    async def _hear(self, message: Mapping[str, Any]) -> None:
+        for hearer in self._hearers.get(message["subject"], ()):
+            hearer(message["host_id"], message["body"])
+
+    def _post(self, message: Mapping[str, Any]) -> str:
+        """Put a message into the outbox and return its id."""
+        message_id = f"{self.host_id}:{self._number + 1}"
+        entry = Entry(message_id, encode(message, message_id).encode())
+        self._number += 1
+        if not self._outbox.add(entry):
             self._overflow.begin("more wait than the outbox holds")
+        return message_id
 
     def _read(self, body: bytes) -> dict[str, Any] | None:
         """Return the message if it is for us: another host's, and not had before."""
         if body.startswith(self._own):
             return None
         try:
-            message = json.loads(str(body, "utf-8"))
+            message: dict[str, Any] = _json.raw_decode(str(body, "utf-8"))[0]
             if not self._memory.is_new(message.get("message_id")):
                 self._duplicates += 1
                 return None
         except (ValueError, AttributeError, RecursionError):  # it is none of ours
             return None
-        return dict(message)
+        return message
 
     async def _send_all(self) -> None:
         while True:
             batch = await self._outbox.take(self.BATCH)
-            unsent: Sequence[Entry] = batch
             try:
                 await self._send(batch)
-                unsent = ()
             except BusError as error:
-                self._outgoing.begin(error)
-                unsent = batch if error.unsent is None else error.unsent
-            finally:
-                self._outbox.settle(unsent)
-            if unsent:
+                self._unsent(batch if error.unsent is None else error.unsent, error)
                 await self._outgoing.pause()
-                continue
-            self._outgoing.end()
-            if not self._outbox:
-                self._overflow.end()
+            except BaseException:
+                self._outbox.settle(batch)
+                raise
+            else:
+                self._sent()
+
+    def _sent(self) -> None:
+        """Note that the bus has what was taken for it."""
+        self._outbox.settle(())
+        self._outgoing.end()
+        if not self._outbox:
+            self._overflow.end()
+
+    def _unsent(self, entries: Sequence[Entry], error: object) -> None:
+        """Keep what the bus has not taken, for the next try."""
+        self._outgoing.begin(error)
+        self._outbox.settle(entries)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from functions.contract.bus import MAX_BYTES
@@ -28,6 +28,9 @@ class Outbox:
 
     def __init__(self, *, count: int = MAX_WAITING, size: int = MAX_WAITING_BYTES) -> None:
         self.dropped = 0
+        # Called when there is something to take and nothing is being sent; returns whether it took
+        # it, with `take_now`. If not, it is for whoever waits in `take`.
+        self.taker: Callable[[], bool] = bool
         self._max_count = count
         self._max_size = size
         self._waiting: deque[Entry] = deque()
@@ -45,9 +48,11 @@ class Outbox:
         """Put an entry last; return False if others had to be dropped for it."""
         self._waiting.append(entry)
         self._size += len(entry.body)
-        self._filled.set()
         self._emptied.clear()
-        return not self._drop()
+        kept = not self._drop()
+        if not (self._taken or self._filled.is_set() or self.taker()):
+            self._filled.set()
+        return kept
 
     async def take(self, count: int, size: int = MAX_BYTES) -> list[Entry]:
         """Return the first entries, at least one, once there are any.
@@ -55,13 +60,17 @@ class Outbox:
         They belong to the caller until it calls `settle`.
         """
         await self._filled.wait()
+        return self.take_now(count, size)
+
+    def take_now(self, count: int, size: int = MAX_BYTES) -> list[Entry]:
+        """Return the first entries, as `take` does when there are any."""
         batch: list[Entry] = []
         while self._waiting and len(batch) < count:
             size -= len(self._waiting[0].body)
             if batch and size < 0:
                 break
             batch.append(self._waiting.popleft())
-        self._size -= sum(len(entry.body) for entry in batch)
+        self._size -= sum([len(entry.body) for entry in batch])
         self._taken = len(batch)
         self._note()
         return batch
@@ -69,9 +78,10 @@ class Outbox:
     def settle(self, unsent: Sequence[Entry]) -> None:
         """Put back, as the first and in their order, those of the taken that were not sent."""
         self._taken = 0
-        self._waiting.extendleft(reversed(unsent))
-        self._size += sum(len(entry.body) for entry in unsent)
-        self._drop()
+        if unsent:
+            self._waiting.extendleft(reversed(unsent))
+            self._size += sum(len(entry.body) for entry in unsent)
+            self._drop()
         self._note()
 
     async def empty(self) -> None:
@@ -86,9 +96,9 @@ class Outbox:
         return self.dropped > dropped
 
     def _note(self) -> None:
-        if self._waiting:
+        if self._waiting and not self._taken:
             self._filled.set()
         else:
             self._filled.clear()
-            if not self._taken:
-                self._emptied.set()
+        if not self:
+            self._emptied.set()

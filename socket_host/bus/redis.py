@@ -7,6 +7,7 @@ python-socketio's managers in other programs can emit through it.
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 from socket_host.bus.address import Address
 from socket_host.bus.manager import BusError, SharedBus
@@ -20,31 +21,74 @@ _GATHER_SECONDS = LONGEST_PAUSE + 1.0
 
 
 class RedisBus(SharedBus):
-    """A client manager whose bus is a channel of Redis or Valkey."""
+    """A client manager whose bus is a channel of Redis or Valkey.
+
+    It speaks and listens on one connection: what it says comes back to it together with the answer.
+    """
 
     BATCH = 500
 
     def __init__(self, address: Address) -> None:
         super().__init__()
         self._address = address
-        self._publisher: Connection | None = None
-        self._listener: Connection | None = None
+        self._connecting = asyncio.Lock()
+        self._connection: Connection | None = None
+        self._publisher: Connection | None = None  # the same, once the others listen as well
+        self._was_away = False  # before the connection was made
         self._listeners = 0  # when we last published, this host included
+        self._outbox.taker = self._send_now
+
+    async def _connected(self) -> Connection:
+        """Return the connection, which listens; make it if there is none."""
+        async with self._connecting:
+            if self._connection is None or not self._connection.is_open:
+                connection = await Connection.open(self._address)
+                try:
+                    await connection.listen(self.channel, self._own)
+                except BaseException:
+                    connection.close()
+                    raise
+                self._was_away = self._connection is not None
+                self._connection = connection
+            return self._connection
 
     async def _send(self, entries: list[Entry]) -> None:
         try:
             if self._publisher is None or not self._publisher.is_open:
-                self._publisher = await Connection.open(self._address)
-                await self._gather(self._publisher)
-            self._listeners = await self._publisher.publish(
-                self.channel, [entry.body for entry in entries]
-            )
+                publisher = await self._connected()
+                await self._gather(publisher)
+                self._publisher = publisher
+            bodies = [entry.body for entry in entries]
+            self._published(await self._publisher.publish(self.channel, bodies))
         except OSError as error:
             raise BusError(error) from error
 
+    def _send_now(self) -> bool:
+        """Send what waits in this turn of the loop, if the others are known to listen."""
+        publisher = self._publisher
+        if publisher is None or not publisher.is_open:
+            return False
+        batch = self._outbox.take_now(self.BATCH)
+
+        def done(answer: Any) -> None:
+            if isinstance(answer, Exception):
+                self._unsent(batch, answer)
+            else:
+                self._published(answer)
+                self._sent()
+
+        publisher.publish_now(self.channel, [entry.body for entry in batch], done)
+        return True
+
+    def _published(self, listeners: int) -> None:
+        self._listeners = listeners
+        # The answer came the way that messages come: this host is not deaf, though its own
+        # messages are left out.
+        self.arrivals += 1
+
     async def _gather(self, publisher: Connection) -> None:
         """Wait, if there was an outage, until as many hosts listen as before."""
-        if not (self._outgoing.sentence or self._incoming.sentence or self._listeners):
+        if not (self._was_away or self._outgoing.sentence or self._incoming.sentence):
             return
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _GATHER_SECONDS
@@ -56,17 +100,13 @@ class RedisBus(SharedBus):
 
     async def _receive(self) -> AsyncIterator[bytes]:
         try:
-            self._listener = await Connection.open(self._address)
-            await self._listener.listen(self.channel)
+            connection = await self._connected()
             self._hears()
-            async for body in self._listener.messages():
+            async for body in connection.messages():
                 yield body
         except OSError as error:
-            if self._listener is not None:
-                self._listener.close()
             raise BusError(error) from error
 
     async def _leave(self) -> None:
-        for connection in (self._publisher, self._listener):
-            if connection is not None:
-                connection.close()
+        if self._connection is not None:
+            self._connection.close()

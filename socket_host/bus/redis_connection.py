@@ -7,8 +7,9 @@ host. It speaks RESP3: Redis 6 and later, and any Valkey.
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self, cast
 
 import hiredis
@@ -22,13 +23,18 @@ _SILENCE_SECONDS = 10.0  # after which the other end has to show that it is stil
 _MAX_UNREAD = 1_000  # messages not yet acted upon; with more we read no further for a while
 
 
-@dataclass
+# Called once: with the reply to the last command, or with what went wrong.
+Answered = Callable[[Any], None]
+
+
+@dataclass(slots=True)
 class _Call:
     """Commands that wait for their replies."""
 
-    count: int
-    done: asyncio.Future[list[Any]]
-    replies: list[Any] = field(default_factory=list)
+    count: int  # of the replies still to come
+    since: float
+    done: Answered
+    refusal: hiredis.ReplyError | None = None
 
 
 class Connection(asyncio.Protocol):
@@ -38,10 +44,12 @@ class Connection(asyncio.Protocol):
     """
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader()
         self._calls: deque[_Call] = deque()
         self._unread: deque[bytes] = deque()
-        self._news = asyncio.Event()
+        self._own: bytes | None = None
+        self._waiting: asyncio.Future[None] | None = None  # for a message
         self._lost: Exception | None = None
         self._paused = False
 
@@ -74,7 +82,9 @@ class Connection(asyncio.Protocol):
 
     async def ask(self, *command: str) -> Any:
         """Return the server's reply to a command."""
-        return (await self._ask(_packed(*command), 1))[0]
+        answer: asyncio.Future[Any] = self._loop.create_future()
+        self._call(_packed(*command), 1, partial(_settle, answer))
+        return await answer
 
     async def listeners(self, channel: str) -> int:
         """Return how many connections listen to a channel."""
@@ -83,11 +93,22 @@ class Connection(asyncio.Protocol):
 
     async def publish(self, channel: str, bodies: Sequence[bytes]) -> int:
         """Publish messages, in their order; return how many connections got the last one."""
-        publish = [_packed("PUBLISH", channel, body) for body in bodies]
-        return int((await self._ask(b"".join(publish), len(bodies)))[-1])
+        answer: asyncio.Future[int] = self._loop.create_future()
+        self.publish_now(channel, bodies, partial(_settle, answer))
+        return await answer
 
-    async def listen(self, channel: str) -> None:
-        """Have `messages` yield what is published to a channel from now on."""
+    def publish_now(self, channel: str, bodies: Sequence[bytes], done: Answered) -> None:
+        """Begin to publish; `done` is called with what `publish` returns or raises."""
+        publish = b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n" % (len(channel), channel.encode())
+        commands = [b"%b$%d\r\n%b\r\n" % (publish, len(body), body) for body in bodies]
+        self._call(b"".join(commands), len(bodies), done)
+
+    async def listen(self, channel: str, own: bytes | None = None) -> None:
+        """Have `messages` yield what is published to a channel from now on.
+
+        Messages that begin with `own` are left out.
+        """
+        self._own = own
         # RESP3 answers by a push, not a reply; that the next command is answered says the same.
         self._transport.write(_packed("SUBSCRIBE", channel))
         await self.listeners(channel)
@@ -100,44 +121,45 @@ class Connection(asyncio.Protocol):
             if self._lost:
                 raise self._lost
             if self._paused:
-                self._paused = False
-                self._transport.resume_reading()
-            self._news.clear()
-            try:
-                async with asyncio.timeout(_SILENCE_SECONDS):
-                    await self._news.wait()
-            except TimeoutError:
-                await self.ask("PING")
+                self._resume()
+            self._waiting = self._loop.create_future()
+            await self._waiting
 
     def close(self) -> None:
         """End the connection at once."""
         self._transport.abort()
 
-    async def _ask(self, commands: bytes, count: int) -> list[Any]:
+    def _call(self, commands: bytes, count: int, done: Answered) -> None:
         if self._lost:
-            raise self._lost
-        call = _Call(count, asyncio.get_running_loop().create_future())
-        self._calls.append(call)
+            done(self._lost)
+            return
+        self._calls.append(_Call(count, self._loop.time(), done))
         self._transport.write(commands)
-        try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                replies = await call.done
-        except TimeoutError:
-            self.close()  # a late reply would be taken for that to the next command
-            raise TimeoutError(f"the server did not answer in {_ANSWER_SECONDS:g} s") from None
-        for reply in replies:
-            if isinstance(reply, hiredis.ReplyError):
-                raise OSError(f"the server refused: {reply}")
-        return replies
+
+    # One timer for all calls: a timeout for each would cost more than the rest of it.
+    def _watch(self) -> None:
+        """Ask a server that is silent for a sign of life, and give up one that does not answer."""
+        now = self._loop.time()
+        if self._calls and not self._paused and now - self._calls[0].since >= _ANSWER_SECONDS:
+            # A reply that comes later would be taken for that to the next command.
+            self._lost = TimeoutError(f"the server did not answer in {_ANSWER_SECONDS:g} s")
+            self.close()
+            return
+        if not self._calls and now - self._heard >= _SILENCE_SECONDS:
+            self._call(_packed("PING"), 1, lambda _: None)
+        self._watching = self._loop.call_later(_ANSWER_SECONDS / 5, self._watch)
 
     # What asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep what to write to."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
+        self._heard = self._loop.time()
+        self._watching = self._loop.call_later(_ANSWER_SECONDS / 5, self._watch)
 
     def data_received(self, data: bytes) -> None:
         """Hand replies to whoever waits for them, and keep messages."""
+        self._heard = self._loop.time()
         self._reader.feed(data)
         try:
             while (reply := self._reader.gets()) is not False:
@@ -151,28 +173,53 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell all who wait."""
+        self._watching.cancel()
         self._lost = self._lost or exc or ConnectionResetError("the server closed the connection")
         for call in self._calls:
-            if not call.done.done():
-                call.done.set_exception(self._lost)
-        self._news.set()
+            call.done(self._lost)
+        self._wake()
 
     def _reply(self, reply: Any) -> None:
         call = self._calls[0]
-        call.replies.append(reply)
-        if len(call.replies) == call.count:
+        if isinstance(reply, hiredis.ReplyError):
+            call.refusal = reply
+        call.count -= 1
+        if not call.count:
             self._calls.popleft()
-            if not call.done.done():
-                call.done.set_result(call.replies)
+            refusal = call.refusal
+            call.done(reply if refusal is None else OSError(f"the server refused: {refusal}"))
 
     def _push(self, push: list[Any]) -> None:
         if push[0] != b"message":
             return
-        self._unread.append(push[2])
-        self._news.set()
+        body = push[2]
+        if self._own is not None and body.startswith(self._own):
+            return
+        self._unread.append(body)
+        self._wake()
         if len(self._unread) > _MAX_UNREAD and not self._paused:
             self._paused = True
             self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        self._paused = False
+        self._transport.resume_reading()
+        for call in self._calls:
+            call.since = self._loop.time()  # it may have been answered long ago
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
+
+
+def _settle(future: asyncio.Future[Any], answer: Any) -> None:
+    if future.done():  # nobody waits for it any more
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
 
 
 def _packed(*command: str | bytes) -> bytes:

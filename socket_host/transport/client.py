@@ -26,6 +26,7 @@ class Client:
         "busy",
         "closed",
         "closing",
+        "ending",
         "engine",
         "environ",
         "inbox",
@@ -51,6 +52,7 @@ class Client:
         self.members: dict[str, Member] = {}
         self.closing = False
         self.closed = False
+        self.ending: asyncio.Task[None] | None = None  # tells the layer above
         # What came in while the server was busy with an earlier packet; None if it is not.
         self.inbox: list[str | bytes] | None = None
         self.busy: asyncio.Task[None] | None = None

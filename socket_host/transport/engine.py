@@ -319,7 +319,8 @@ class Engine:
         else:
             client.send(Message.of(NOOP if reason == CLIENT_DISCONNECT else CLOSE))
         client.closing = True
-        return self.run(self._closing(client, reason))
+        client.ending = self.run(self._closing(client, reason))
+        return client.ending
 
     def _forget(self, client: Client) -> None:
         for deadlines in (self._pings, self._pongs, self._joins):
@@ -334,7 +335,7 @@ class Engine:
             # Whatever still holds one of these must not hold the other: collecting cycles by
             # the thousand is what makes a busy Python server stutter.
             client.members.clear()
-            client.socket = client.probe = None
+            client.socket = client.probe = client.ending = None
 
     def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` as a task that is kept until it is done."""

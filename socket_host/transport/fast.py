@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
 
 from aiohttp import web
@@ -10,10 +10,13 @@ from aiohttp.http import HttpProcessingError
 from aiohttp.log import server_logger
 
 from socket_host.admission import Rejection
+from socket_host.bus import Bus
 from socket_host.settings import Settings
 from socket_host.transport.collector import tune
 from socket_host.transport.engine import SERVER_DISCONNECT, Engine
-from socket_host.transport.python_socketio import SocketServer
+from socket_host.transport.handover import Handover
+from socket_host.transport.python_socketio import FanOut, SocketServer
+from socket_host.transport.recovery import Recovery
 from socket_host.transport.request import Refusal
 
 _FORBIDDEN = 4  # Engine.IO's number for what the server does not allow
@@ -43,13 +46,25 @@ class Fast:
     `check` is asked about every request, with its Origin and whether it would open a connection.
     """
 
+    rooms = FanOut  # what a bus is mixed with to keep the rooms
+
     def __init__(
-        self, settings: Settings, path: str, check: Callable[[str | None, bool], Rejection | None]
+        self,
+        settings: Settings,
+        path: str,
+        check: Callable[[str | None, bool], Rejection | None],
+        bus: Bus,
     ) -> None:
         self._path = path
         self._check = check
+        recovery, self._handover = None, None
+        if seconds := settings.recovery_seconds:
+            recovery = Recovery(seconds, settings.session_secret)
+            self._handover = Handover(bus, recovery, seconds)
         self.sio = SocketServer(
             admit=self._admit,
+            recovery=recovery,
+            client_manager=bus,
             logger=_log,
             engineio_logger=_log,
             ping_interval=settings.ping_interval,
@@ -69,6 +84,8 @@ class Fast:
     async def stop(self) -> None:
         """Close who is left, and wait for their handlers."""
         await self.sio.shutdown()
+        if self._handover:
+            self._handover.stop()
         server_logger.removeFilter(self._broken_http)
 
     def protocols(self, server: web.Server) -> Callable[[], asyncio.BaseProtocol]:
@@ -80,6 +97,10 @@ class Fast:
         """Return the Engine.IO ids of all who are connected."""
         connections: Collection[str] = self._engine.clients.keys()
         return connections
+
+    def closed(self) -> Mapping[str, int]:
+        """Return how many were let go or refused, by cause."""
+        return self._engine.counts
 
     async def close(self, connection: str) -> None:
         """Close a connection under its client, which then connects again by itself."""

@@ -22,9 +22,16 @@ from aiohttp import web
 
 from socket_host.transport import polling
 from socket_host.transport.client import Client
-from socket_host.transport.engine import SERVER_DISCONNECT, Engine, Limits, PacketError
+from socket_host.transport.engine import (
+    SERVER_DISCONNECT,
+    TRANSPORT_CLOSE,
+    Engine,
+    Limits,
+    PacketError,
+)
 from socket_host.transport.front import Front
 from socket_host.transport.message import Message
+from socket_host.transport.recovery import Dropped, Recovery, Return, Visit
 from socket_host.transport.request import Environ, Head, Refusal, forbidden
 from socket_host.transport.rooms import Member, Namespace, Stage, gather
 from socket_host.transport.socket_packet import (
@@ -148,6 +155,8 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
     """
 
     rooms: dict[str, Namespace]
+    # What the bus calls the message that is emitted next; set by it right before it calls `emit`.
+    message_id: str | None = None
 
     async def emit(
         self,
@@ -161,20 +170,38 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         **kwargs: Any,
     ) -> None:
         """Send an event to a member, a room, several rooms, or the whole namespace."""
-        space = self.rooms.get(namespace)
-        if space is None:
-            return
+        message_id, self.message_id = self.message_id, None
         arguments = [event, *_arguments(data)]
-        skipped = skip_sid if isinstance(skip_sid, list) else [skip_sid]
+        skipped = skip_sid if isinstance(skip_sid, list) else [skip_sid] if skip_sid else []
         if callback:
-            self._emit_for_acks(space, to or room, skipped, arguments, callback)
+            self._emit_for_acks(namespace, to or room, skipped, arguments, callback)
         else:
-            message = self.server.message(EVENT, namespace, None, arguments)
-            self._broadcast(space, to or room, skipped, message)
+            self._emit(namespace, to or room, skipped, arguments, message_id)
         turn = self.server.eio.engine.turn
         if turn.full:
             turn.flush()
             await asyncio.sleep(0)
+
+    def _emit(
+        self,
+        namespace: str,
+        room: Any,
+        skipped: list[Any],
+        arguments: list[Any],
+        message_id: str | None,
+    ) -> None:
+        recovery: Recovery | None = self.server.recovery
+        if recovery is None:
+            message = self.server.message(EVENT, namespace, None, arguments)
+        else:
+            # For those who dropped too, so even if nobody is here.
+            arguments.append(recovery.journal.next_offset())
+            message = self.server.message(EVENT, namespace, None, arguments)
+            if message_id is not None:
+                skipped = skipped + recovery.elsewhere(message_id)
+            recovery.journal.add(message, namespace, room, skipped, message_id)
+        if namespace in self.rooms:
+            self._broadcast(self.rooms[namespace], room, skipped, message)
 
     def _broadcast(self, space: Namespace, room: Any, skipped: list[Any], message: Message) -> None:
         members = space.everybody.members
@@ -195,12 +222,13 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
                 member.send(message)
 
     def _emit_for_acks(
-        self, space: Namespace, room: Any, skipped: list[Any], arguments: list[Any], callback: Any
+        self, namespace: str, room: Any, skipped: list[Any], arguments: list[Any], callback: Any
     ) -> None:
-        for member in list(space.members(room)):
+        space = self.rooms.get(namespace)
+        for member in list(space.members(room)) if space else ():
             if member.sid not in skipped:
                 ack = self._generate_ack_id(member.sid, callback)
-                member.send(self.server.message(EVENT, space.name, ack, arguments))
+                member.send(self.server.message(EVENT, namespace, ack, arguments))
 
     async def trigger_callback(self, sid: str, id: int, data: list[Any]) -> None:  # noqa: A002 - theirs
         """Call what waits for an ack; an ack nobody waits for is not worth a line in the log."""
@@ -221,10 +249,13 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
     async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
         """Make the client a member that is still connecting."""
         client = self.server.eio.engine.clients.get(eio_sid)
+        back = self.server.returns.pop((eio_sid, namespace), None)
         if client is None or namespace in client.members:
             return None
         space = self.rooms.setdefault(namespace, Namespace(namespace))
-        member = Member(self.server.eio.generate_id(), client, space)
+        sid = back.dropped.sid if back else self.server.eio.generate_id()
+        member = Member(sid, client, space)
+        member.visit = back
         member.hold()
         space.everybody.add(member)
         client.members[namespace] = member
@@ -236,8 +267,26 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         member = self.member(sid, namespace)
         if member is not None:
             member.stage = Stage.CONNECTED
+            self._begin_visit(member)
             member.release()
         return sid
+
+    def _begin_visit(self, member: Member) -> None:
+        """Note from when on a member has what concerns it; let one that is back have its state."""
+        recovery: Recovery | None = self.server.recovery
+        if recovery is None:
+            return
+        back = member.visit
+        if not isinstance(back, Return):
+            member.visit = Visit(recovery.journal.position)
+            return
+        visit = member.visit = recovery.begin(back)
+        for room in back.dropped.rooms:
+            member.namespace.enter(member, room)
+        if back.dropped.data is not None:
+            member.client.session[member.namespace.name] = back.dropped.data
+        for sent in visit.replayed:
+            member.client.send(sent.message)
 
     def is_pre_connected(self, sid: str, namespace: str) -> bool:
         """Tell if the member is still connecting."""
@@ -298,7 +347,8 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
             raise ValueError("sid is not connected to requested namespace")
         if self.is_sid_room(namespace, room):
             raise ValueError("cannot enter a sid room")
-        member.namespace.enter(member, room)
+        recovery = self.server.recovery
+        member.namespace.enter(member, room, recovery.journal.position if recovery else 0)
 
     def basic_leave_room(self, sid: str, namespace: str, room: Any) -> None:
         """Take a member out of a room, if it is there."""
@@ -332,9 +382,10 @@ def _arguments(data: Any) -> Iterable[Any]:
 class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no types
     """`socketio.AsyncServer` on this host's transport.
 
-    Takes the same options, and two more. `backlog` is the most bytes that may wait for one client
+    Takes the same options, and three more. `backlog` is the most bytes that may wait for one client
     before it is closed. `admit` is asked about every request, with its Origin and whether it opens
-    a session, and returns why not, or None. Raises VersionError.
+    a session, and returns why not, or None. `recovery` lets clients that dropped go on where they
+    were. Raises VersionError.
     """
 
     manager_initialized: bool
@@ -344,6 +395,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         client_manager: FanOut | None = None,
         backlog: int = 1 << 20,
         admit: Callable[[str | None, bool], Refusal | None] | None = None,
+        recovery: Recovery | None = None,
         **options: Any,
     ) -> None:
         check_versions()
@@ -357,6 +409,10 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         self._admit = admit
         # Their packets are left to other serializers, and to other JSON modules at least writing.
         self._foreign = self.packet_class is not socketio.packet.Packet
+        self.recovery = None if self._foreign else recovery
+        if recovery is not None:
+            recovery.let_go = self._let_go
+        self.returns: dict[tuple[str, str], Return] = {}  # by Engine.IO sid and namespace
         self._plain = not self._foreign and self.packet_class.json is engineio.json
         self._running: set[asyncio.Task[Any] | None] = set()
         # Asking which loop runs takes 0.2 µs on Python 3.11, and every event would ask twice.
@@ -415,6 +471,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         member = self.eio.engine.clients[eio_sid].members[namespace]
         connected = member.stage is Stage.CONNECTED
         member.stage = Stage.LEAVING
+        dropped = self._dropped(member) if connected and reason else None
         try:
             if connected:
                 await self._trigger_event(
@@ -424,6 +481,16 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
             self.logger.exception("a disconnect handler failed")
         finally:
             await self.manager.disconnect(member.sid, namespace, ignore_queue=True)
+            if dropped is not None and self.recovery is not None:
+                self.recovery.keep(dropped)
+
+    def _dropped(self, member: Member) -> Dropped | None:
+        """Return what a member needs when it comes back, if it may."""
+        if self.recovery is None or not isinstance(member.visit, Visit):
+            return None
+        namespace = member.namespace.name
+        data = member.client.session.get(namespace)
+        return Dropped(namespace, member.sid, dict(member.rooms or ()), data, member.visit)
 
     def received(self, client: Client, data: str | bytes) -> None:
         """Take one message of a client; raises PacketError."""
@@ -526,6 +593,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
             client.send(self.message(CONNECT_ERROR, namespace, None, {"message": _UNKNOWN}))
             return
         try:
+            await self._take_back(client, namespace, packet.data)
             await self._handle_connect(client.sid, namespace, packet.data)
         except Exception:
             self.logger.exception("a connect handler failed")
@@ -533,6 +601,39 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
             if member := client.members.get(namespace):
                 await self.manager.disconnect(member.sid, namespace, ignore_queue=True)
         client.environ.settle()
+
+    async def _take_back(self, client: Client, namespace: str, auth: Any) -> None:
+        """Let a client that dropped a moment ago have its state again, if it is still known."""
+        if self.recovery is None or not (isinstance(auth, dict) and "pid" in auth):
+            return
+        handler = self.namespace_handlers.get(namespace)
+        owner = handler.identify(client.environ, auth) if hasattr(handler, "identify") else ""
+        sid = self.recovery.sid(auth, owner)
+        if sid is None:
+            return
+        offset = auth.get("offset")
+        back = await self.recovery.find(namespace, sid, offset if isinstance(offset, str) else None)
+        if back is not None:
+            self.returns[client.sid, namespace] = back
+
+    async def _let_go(self, namespace: str, sid: str) -> None:
+        """Close the connection of a member, if it has one, and wait until it has left."""
+        while (member := self.manager.member(sid, namespace)) is not None:
+            self.eio.engine.close(member.client, TRANSPORT_CLOSE)
+            await asyncio.wait([member.client.ending])
+
+    def recovered(self, sid: str, namespace: str) -> bool:
+        """Tell, while its `connect` handler runs, if this member is back with its state."""
+        member = self.manager.member(sid, namespace)
+        return member is not None and isinstance(member.visit, Return)
+
+    def _pid(self, sid: str, namespace: str) -> dict[str, str]:
+        """Return what CONNECT says beside the sid."""
+        if self.recovery is None:
+            return {}
+        handler = self.namespace_handlers.get(namespace)
+        owner = handler.owner(sid) if hasattr(handler, "owner") else ""
+        return {"pid": self.recovery.pid(sid, owner)}
 
     def _is_namespace(self, namespace: str) -> bool:
         return (
@@ -562,7 +663,8 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         if client is None:
             return
         if str(pkt.packet_type) == CONNECT:  # one for every handshake
-            client.send(self.message(CONNECT, pkt.namespace, None, pkt.data))
+            data = pkt.data | self._pid(pkt.data["sid"], pkt.namespace)
+            client.send(self.message(CONNECT, pkt.namespace, None, data))
         else:
             client.send(_engine_message(pkt.encode()))
 

@@ -11,6 +11,7 @@ from socket_host.transport.turn import Audience
 
 if TYPE_CHECKING:
     from socket_host.transport.client import Client
+    from socket_host.transport.recovery import Return, Visit
 
 
 class Stage(enum.Enum):
@@ -24,14 +25,16 @@ class Stage(enum.Enum):
 class Member:
     """One client in one namespace: what Socket.IO calls a socket."""
 
-    __slots__ = ("client", "held", "namespace", "rooms", "sid", "stage")
+    __slots__ = ("client", "held", "namespace", "rooms", "sid", "stage", "visit")
 
     def __init__(self, sid: str, client: Client, namespace: Namespace) -> None:
         self.sid = sid
         self.client = client
         self.namespace = namespace
         self.stage = Stage.CONNECTING
-        self.rooms: set[Any] | None = None  # names; None for the many that are in no room
+        # Names, with the journal's position at which it entered; None if it is in no room.
+        self.rooms: dict[Any, int] | None = None
+        self.visit: Visit | Return | None = None  # a Return until it is connected
         self.held: list[Message] | None = None
 
     def send(self, message: Message) -> None:
@@ -140,20 +143,23 @@ class Namespace:
             return self.everybody
         return None if isinstance(room, (list, tuple, set, frozenset)) else self.rooms.get(room)
 
-    def enter(self, member: Member, room: Any) -> None:
-        """Put `member` into a room, which begins to exist with its first member."""
+    def enter(self, member: Member, room: Any, position: int = 0) -> None:
+        """Put `member` into a room, which begins to exist with its first member.
+
+        `position` is the journal's: what came before it was not for this member.
+        """
         if room not in self.rooms:
             self.rooms[room] = Room()
         self.rooms[room].add(member)
         if member.rooms is None:
-            member.rooms = set()
-        member.rooms.add(room)
+            member.rooms = {}
+        member.rooms.setdefault(room, position)
 
     def leave(self, member: Member, room: Any) -> None:
         """Take `member` out of a room, which ends with its last member."""
         if not member.rooms or room not in member.rooms:
             return
-        member.rooms.remove(room)
+        del member.rooms[room]
         self.rooms[room].remove(member)
         if not self.rooms[room].members:
             del self.rooms[room]

@@ -36,11 +36,12 @@ struct client {
     bool probed;     /* the server has answered the probe of the upgrade */
     bool polling;    /* a poll is waiting for its answer */
     char sid[64];    /* of the Engine.IO session, while it polls */
+    unsigned heard;  /* the number of what it heard last, for whoever counts that */
     struct line socket, poll, post;
     struct websocket websocket;
 };
 
-/* The same for all clients; set once, before the first connects. */
+/* The same for all clients; set before the first connects, and the port again between two. */
 struct target {
     uint16_t port;
     bool offer_deflate; /* as browsers do */

@@ -8,6 +8,10 @@
                                             N clients speak
      events SECONDS N                       every client sends N events, and another for each ack
      paced SECONDS RATE                     so many events a second in all, whatever the acks do
+     port NUMBER                            clients opened from now on go there
+     speakers COUNT                         of all clients only the first so many ever speak
+     told SECONDS RATE                      the first client speaks so many times a second, and
+                                            those that never speak take the time
      wait SECONDS                           only answer pings
 
    Start: load PORT DEFLATE(0|1) SPIN(0|1) SILENCE_SECONDS ORIGIN [COOKIE_FILE] */
@@ -117,14 +121,22 @@ static void close_clients(size_t count, size_t at_once)
 
 static unsigned round_number;
 static size_t delivered, strays;
+static size_t speakers; /* zero: all speak */
 
-static void count_delivery(struct client *client, const char *packet, size_t length)
+/* Returns the number of the round in which somebody said this, or 0. */
+static unsigned number_of(const char *packet, size_t length)
 {
     static const char expected[] = "42[\"said\",\"";
     static const size_t prefix = sizeof expected - 1;
+    if (length <= prefix + 8 || memcmp(packet, expected, prefix))
+        return 0;
+    return (unsigned)strtoul(packet + prefix, NULL, 10);
+}
+
+static void count_delivery(struct client *client, const char *packet, size_t length)
+{
     (void)client;
-    if (length > prefix + 8 && !memcmp(packet, expected, prefix) &&
-        strtoul(packet + prefix, NULL, 10) == round_number)
+    if (number_of(packet, length) == round_number)
         delivered++;
     else
         strays++; /* late, doubled, or something nobody said */
@@ -143,7 +155,7 @@ static void speak(struct client *client, unsigned times)
 static struct client *next_speaker(void)
 {
     static size_t turn;
-    return ready[turn++ % ready_count];
+    return ready[turn++ % (speakers && speakers < ready_count ? speakers : ready_count)];
 }
 
 static void broadcast(double seconds, const char *form, unsigned times)
@@ -258,6 +270,57 @@ static void paced(double seconds, double rate)
     sent_count = 0;
 }
 
+/* ---- broadcasts at a fixed rate ---------------------------------------------------------- */
+
+static double *due;  /* when each round was to be said */
+static double *took; /* until each of its deliveries */
+static size_t took_count;
+
+static void take_told(struct client *client, const char *packet, size_t length)
+{
+    if (number_of(packet, length) != client->heard + 1) {
+        strays++; /* doubled, out of order, or behind one that was lost */
+        return;
+    }
+    client->heard++;
+    delivered++;
+    if (client->position >= speakers)
+        took[took_count++] = monotonic() - due[client->heard];
+}
+
+static void told(double seconds, double rate)
+{
+    unsigned rounds = (unsigned)(seconds * rate);
+    size_t goal = rounds * ready_count;
+    on_packet = take_told;
+    delivered = strays = took_count = 0;
+    round_number = 0;
+    for (size_t i = 0; i < ready_count; i++)
+        ready[i]->heard = 0;
+    due = calloc(rounds + 1, sizeof *due);
+    took = calloc(goal + 1, sizeof *took);
+    if (!due || !took)
+        give_up("memory");
+    double start = monotonic();
+    while (round_number < rounds && !dropped_count) {
+        double next = start + round_number / rate;
+        if (monotonic() >= next) {
+            due[++round_number] = next;
+            speak(ready[0], 0);
+        }
+        clients_turn(0);
+    }
+    reach(&delivered, goal);
+    qsort(took, took_count, sizeof *took, by_size);
+    reply(", \"rounds\": %u, \"deliveries\": %zu, \"lost\": %zu, \"strays\": %zu, "
+          "\"p50_us\": %.1f, \"p99_us\": %.1f",
+          rounds, delivered, goal - delivered, strays, percentile(took, took_count, .5),
+          percentile(took, took_count, .99));
+    free(due);
+    free(took);
+    on_packet = count_delivery; /* what comes too late has nowhere to be noted */
+}
+
 /* ---- commands ---------------------------------------------------------------------------- */
 
 static void idle(double seconds)
@@ -266,6 +329,18 @@ static void idle(double seconds)
     while (monotonic() < deadline)
         clients_turn(10);
     reply(", \"strays\": %zu", strays);
+}
+
+static void go_to(uint16_t port)
+{
+    target.port = port;
+    reply("%s", "");
+}
+
+static void limit_speakers(size_t count)
+{
+    speakers = count;
+    reply("%s", "");
 }
 
 static void obey(const char *line)
@@ -286,6 +361,12 @@ static void obey(const char *line)
         events(seconds, times);
     else if (sscanf(line, "paced %lf %lf", &seconds, &rate) == 2)
         paced(seconds, rate);
+    else if (sscanf(line, "told %lf %lf", &seconds, &rate) == 2)
+        told(seconds, rate);
+    else if (sscanf(line, "port %zu", &count) == 1)
+        go_to((uint16_t)count);
+    else if (sscanf(line, "speakers %zu", &count) == 1)
+        limit_speakers(count);
     else if (sscanf(line, "wait %lf", &seconds) == 1)
         idle(seconds);
     else

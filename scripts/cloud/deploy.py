@@ -1,0 +1,183 @@
+"""Puts everything into an AWS account, or what has changed since: image, function, stack.
+
+Prints the address at the end. Whatever fails says why and what to do; running it again goes on
+where it failed.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+from scripts.cloud import arguments, sam
+from scripts.cloud.account import Account, NoProfileError
+from scripts.cloud.bundle import CLIENT
+from scripts.cloud.engine import Engine, NoEngineError
+from scripts.cloud.image import Image
+from scripts.cloud.repository import Repository
+from scripts.cloud.stack import Stack
+from scripts.cloud.step import StackError, StepError, step
+from scripts.process import ROOT
+from scripts.terminal import say
+
+_AGAIN = "Run scripts/deploy again; it goes on from here."
+
+_UNREACHABLE = 2  # doctor's exit status
+# A name that is only just made takes a while to spread.
+_NAME_TRIES = 12
+_NAME_PAUSE = 10.0  # seconds
+
+
+class UnfitError(Exception):
+    """Something that a deployment needs is missing; the text lists all of it."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One run of scripts/deploy."""
+
+    name: str
+    parameters: dict[str, str]
+    account: Account
+    engine: Engine
+
+    @classmethod
+    def begin(cls, options: argparse.Namespace) -> "Deployment":
+        """Return a deployment that has all it needs, or raise UnfitError."""
+        missing = []
+        account, engine = None, None
+        try:
+            account = Account.find(options.profile, options.region)
+            missing += account.missing()
+        except NoProfileError as error:
+            missing.append(str(error))
+        try:
+            engine = Engine.find()
+        except NoEngineError as error:
+            missing.append(str(error))
+        if not sam.present():
+            missing.append("SAM, AWS's tool for stacks, is missing: scripts/sam says why.")
+        if not (ROOT / CLIENT).is_file():
+            missing.append("Set-up is not complete. Run scripts/setup.")
+        if missing or not account or not engine:
+            raise UnfitError("\n".join(f"  - {sentence}" for sentence in missing))
+        return cls(options.stack, _parameters(options), account, engine)
+
+    def run(self) -> str:
+        """Take all steps, and return the address; raise StepError."""
+        reference = self._push(Image.read(ROOT))
+        with step("Building the function", "Correct that, and run scripts/deploy again."):
+            sam.build()
+        self._deploy(reference)
+        with step("Reading the stack's outputs", _AGAIN):
+            outputs = self._stack.outputs()
+        with step("Examining the site", f"See what doctor says above. {_AGAIN}"):
+            _examine(f"https://{outputs['EdgeDomain']}")
+        return outputs["Address"]
+
+    @property
+    def _stack(self) -> Stack:
+        return Stack(self.account.client("cloudformation"), self.name)
+
+    def _push(self, image: Image) -> str:
+        """Return the image by its digest, built and pushed where its content is new."""
+        repository = Repository(self.account.client("ecr"), self.name)
+        with step(f"Looking for the image in the repository {repository.name}", _AGAIN):
+            uri = repository.make()
+            digest = repository.digest(image.tag)
+        if digest:
+            say("It is there: nothing in it has changed.")
+            return f"{uri}@{digest}"
+        reference = f"{uri}:{image.tag}"
+        with step(f"Building the image for {image.platform}", _build_advice(image)):
+            self.engine.build(reference, image.platform)
+        with step("Pushing the image", _AGAIN):
+            self.engine.push(reference, *repository.login())
+            digest = repository.digest(image.tag)
+        return f"{uri}@{digest}"
+
+    def _deploy(self, reference: str) -> None:
+        advice = (
+            "Correct that, and run scripts/deploy again. A first deployment that failed is "
+            "cleared away by itself; a later one has gone back to what was there before."
+        )
+        what = f"Deploying the stack {self.name}; the first time takes some ten minutes"
+        with step(what, advice):
+            stack = self._stack
+            stack.settle()
+            before = stack.last_event()
+            given = {"Image": reference, **self.parameters}
+            assert self.account.region is not None  # it would be missing
+            try:
+                sam.deploy(self.name, given, self.account.region, self.account.profile)
+            except sam.DeployError as error:
+                raise StackError(stack.failure(before) or str(error)) from None
+
+
+def _build_advice(image: Image) -> str:
+    return (
+        'Correct that, and run scripts/deploy again. If it said "exec format error", this machine '
+        f"has another processor and its engine cannot act as {image.platform}: "
+        "docker run --privileged --rm tonistiigi/binfmt --install all teaches it; or deploy from a "
+        "machine that has that processor."
+    )
+
+
+def _examine(address: str) -> None:
+    """Run doctor, again while the address is not known everywhere yet; raise StackError."""
+    for tries in range(_NAME_TRIES):
+        if tries:
+            time.sleep(_NAME_PAUSE)
+        doctor = [sys.executable, "-m", "scripts.checkup", address]
+        status = subprocess.run(doctor, cwd=ROOT, stdout=sys.stderr).returncode
+        if status != _UNREACHABLE:
+            break
+    if status:
+        raise StackError(f"{address} is deployed, but scripts/doctor is not content with it.")
+
+
+def _parameters(options: argparse.Namespace) -> dict[str, str]:
+    """Return the template's parameters that were given; the others stay as they are."""
+    given = {
+        "MinHosts": options.min_hosts,
+        "MaxHosts": options.max_hosts,
+        "Domain": options.domain,
+        "Certificate": options.certificate,
+        "DataOnDelete": {True: "Retain", False: "Delete", None: None}[options.keep_data],
+    }
+    return {name: str(value) for name, value in given.items() if value is not None}
+
+
+def _options() -> argparse.Namespace:
+    parser = arguments.parser("scripts/deploy", __doc__)
+    parser.add_argument("--min-hosts", type=int, metavar="N", help="socket hosts that always run")
+    parser.add_argument("--max-hosts", type=int, metavar="N", help="and that may; bounds the cost")
+    parser.add_argument(
+        "--domain", metavar="NAME", help="a domain name of yours; needs a certificate"
+    )
+    parser.add_argument("--certificate", metavar="ARN", help="an ACM certificate, in us-east-1")
+    parser.add_argument(
+        "--keep-data",
+        action=argparse.BooleanOptionalAction,
+        help="whether scripts/destroy leaves the table with the messages",
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Deploy, and print the address; exit with 1 and the reason if that fails."""
+    options = _options()
+    try:
+        address = Deployment.begin(options).run()
+    except UnfitError as error:
+        sys.exit(f"scripts/deploy needs more than is here:\n{error}")
+    except StepError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(f"Stopped. What AWS has begun goes on there. {_AGAIN}")
+    print(address)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""The peers: which other hosts on the bus are alive.
+
+Each host says by a heartbeat that it lives. A newcomer's greeting is answered at once, a host that
+stops says goodbye, and one that is silent for too long is lost.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from socket_host.bus.manager import Bus
+
+_log = logging.getLogger(__name__)
+
+_SUBJECT = "peers"
+
+# Seconds between two heartbeats. By SNS a host's cost about $0.40 a month (1.3 million messages),
+# and $1.30 more for each host that hears them, itself included (SQS bills receiving and deleting):
+# $6 for two hosts, $24 for four. Twice as many seconds cost half of that.
+HEARTBEAT = 2.0
+
+# Heartbeats missed in a row by which a host is lost: it was silent for 4 to 6 seconds then, and was
+# killed 2 to 6 seconds ago.
+LOST = 3
+
+Watcher = Callable[..., object]
+
+
+class Peers(Collection[str]):
+    """The ids of the other hosts that are alive; a host that is alone on its bus has none.
+
+    While the bus brings nothing at all, not even this host's own heartbeats, silence says nothing
+    about the others: then none is lost, and each has its full time again when the bus is back.
+    """
+
+    def __init__(self, bus: "Bus") -> None:
+        self.state: dict[str, Any] = {}  # what the heartbeats say beside; keep it small
+        self._bus = bus
+        self._missed: dict[str, int] = {}  # heartbeats, by host
+        self._arrivals = 0  # what the bus had brought at the last heartbeat
+        self._watchers: dict[str, list[Watcher]] = {"joined": [], "lost": [], "heard": []}
+        self._beating: asyncio.Task[None] | None = None
+
+    def __contains__(self, host: object) -> bool:
+        """Tell if another host is alive."""
+        return host in self._missed
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the ids of the hosts that are alive."""
+        return iter(self._missed)
+
+    def __len__(self) -> int:
+        """Return how many other hosts are alive."""
+        return len(self._missed)
+
+    def watch(
+        self,
+        *,
+        joined: Callable[[str], object] | None = None,
+        lost: Callable[[str], object] | None = None,
+        heard: Callable[[str, Mapping[str, Any]], object] | None = None,
+    ) -> None:
+        """Have functions called with the id of a host that is new, or lost or gone.
+
+        `heard` is called at each heartbeat, with the host's `state` too.
+        """
+        for event, watcher in (("joined", joined), ("lost", lost), ("heard", heard)):
+            if watcher:
+                self._watchers[event].append(watcher)
+
+    def start(self) -> None:
+        """Greet the others, and begin to tell them and to watch them."""
+        self._bus.hear(_SUBJECT, self._hear)
+        self._say("hello")
+        self._beating = asyncio.create_task(self._beat())
+
+    def stop(self) -> None:
+        """Say goodbye: for the others this host is gone at once."""
+        if self._beating:
+            self._beating.cancel()
+            self._beating = None
+            self._say("goodbye")
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT)
+            self._count()
+            self._say("alive")
+
+    def _count(self) -> None:
+        deaf = self._arrivals == self._bus.arrivals
+        self._arrivals = self._bus.arrivals
+        for host, missed in list(self._missed.items()):
+            self._missed[host] = 0 if deaf else missed + 1
+            if self._missed[host] >= LOST:
+                _log.warning("Host %s is lost: it missed %d heartbeats.", host, LOST)
+                self._lose(host)
+
+    def _say(self, word: str) -> None:
+        self._bus.announce(_SUBJECT, {"word": word, "state": self.state})
+
+    def _hear(self, host: str, said: Any) -> None:
+        match said:
+            case {"word": "goodbye"}:
+                self._lose(host)
+            case {"word": word, "state": {**state}}:
+                new = host not in self._missed
+                self._missed[host] = 0
+                if new:
+                    self._tell("joined", host)
+                if word == "hello" and self._beating:
+                    self._say("alive")
+                self._tell("heard", host, state)
+
+    def _lose(self, host: str) -> None:
+        if self._missed.pop(host, None) is not None:
+            self._tell("lost", host)
+
+    def _tell(self, event: str, *values: Any) -> None:
+        for watcher in self._watchers[event]:
+            try:
+                watcher(*values)
+            except Exception:  # the heartbeats go on, or for the others this host were lost
+                _log.exception("What watches the peers failed.")

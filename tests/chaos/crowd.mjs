@@ -1,0 +1,38 @@
+// A crowd of pages, told what to do by lines of JSON: [{ url, token, room, name, transports }, …] first.
+
+import { createInterface } from "node:readline";
+import { Page } from "./page.mjs";
+
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const pages = JSON.parse((await lines.next()).value).map((options) => new Page(options));
+const writing = [];
+const UNSENT = 5;
+
+const deeds = {
+  // Each page writes about every so many ms, until told to stop; less if it cannot send.
+  write: (ms) => {
+    const write = (page) => page.unsent < UNSENT && page.write();
+    for (const page of pages) writing.push(setInterval(write, ms * (0.75 + Math.random() / 2), page));
+  },
+  stop: () => {
+    writing.splice(0).forEach(clearInterval);
+  },
+  last: () => {
+    for (const page of pages) page.write();
+  },
+  stand: () =>
+    pages.map(({ name, shown, unsent, notice, written, socket }) => {
+      return { name, shown: shown.length, unsent, notice, written: written.length, connected: socket.connected };
+    }),
+  report: () =>
+    pages.map(({ name, shown, written, acked, counts }) => ({ name, shown, written, acked, counts })),
+};
+
+await Promise.all(pages.map((page) => page.open()));
+process.stdout.write(`${JSON.stringify("open")}\n`);
+for await (const line of lines) {
+  const [deed, ...values] = JSON.parse(line);
+  process.stdout.write(`${JSON.stringify(deeds[deed](...values) ?? null)}\n`);
+}
+for (const page of pages) page.close();
+process.exit(0);

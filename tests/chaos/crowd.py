@@ -1,0 +1,118 @@
+"""A crowd: the page's own code with official clients, many pages in one Node process."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.hosts import token
+
+ROOM = "storm"
+PATIENCE = 60  # seconds: pages that were away for long have much to catch up with
+
+# As a page connects by itself; where no websocket passes; and as other clients do.
+WAYS: list[list[str] | None] = [None, ["polling"], ["polling", "websocket"]]
+
+
+Stand = list[dict[str, Any]]  # how each page stands
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one page has shown and was told."""
+
+    name: str
+    shown: list[tuple[int, str]]  # seq and id of each message, in the order they appeared
+    written: list[str]  # texts, in the order they were typed
+    acked: dict[str, int]  # seq by id
+    counts: dict[str, int]
+
+
+class Crowd:
+    """Pages in a room."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def do(self, deed: str, *values: Any) -> Any:
+        """Have all pages do something; return what crowd.mjs answers."""
+        return await self._ask([deed, *values])
+
+    async def _ask(self, line: Any) -> Any:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps(line).encode() + b"\n")
+        async with asyncio.timeout(PATIENCE):
+            answer = await self._process.stdout.readline()
+        assert answer, "the crowd has died; its last words are on stderr"
+        return json.loads(answer)
+
+    async def flows(self, count: int = 10) -> None:
+        """Wait until every page has shown so many more messages."""
+        before = {page["name"]: page["shown"] for page in await self.do("stand")}
+        await self._stands(
+            lambda stand: all(page["shown"] >= before[page["name"]] + count for page in stand)
+        )
+
+    async def agrees(self) -> None:
+        """Wait until every page has sent all it wrote and shows what all have written."""
+        await self._stands(_agree)
+
+    async def _stands(self, condition: Callable[[Stand], bool]) -> None:
+        stand: Stand = []
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not (stand and condition(stand)):
+                    await asyncio.sleep(0.05)
+                    stand = await self.do("stand")
+        except TimeoutError:
+            raise AssertionError(
+                "\n".join(["The pages stand like this:", *map(str, stand)])
+            ) from None
+
+    async def report(self) -> list[Report]:
+        return [
+            Report(**page | {"shown": list(map(tuple, page["shown"]))})
+            for page in await self.do("report")
+        ]
+
+
+def _agree(stand: Stand) -> bool:
+    written = sum(page["written"] for page in stand)
+    return all(
+        not page["unsent"] and page["shown"] == written and page["connected"] for page in stand
+    )
+
+
+@asynccontextmanager
+async def crowd(urls: Sequence[str]) -> AsyncIterator[Crowd]:
+    """Open a page for each address; the ways to connect take turns."""
+    process = await asyncio.create_subprocess_exec(
+        *("node", "--no-warnings", "--experimental-vm-modules"),
+        str(Path(__file__).parent / "crowd.mjs"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=64 * 1024 * 1024,
+    )
+    names = [f"Page{number}" for number in range(1, len(urls) + 1)]
+    pages = [
+        {"url": url, "token": token(name), "room": ROOM, "name": name}
+        | ({"transports": way} if (way := WAYS[number % len(WAYS)]) else {})
+        for number, (url, name) in enumerate(zip(urls, names, strict=True))
+    ]
+    running = Crowd(process)
+    try:
+        assert await running._ask(pages) == "open"
+        yield running
+    finally:
+        assert process.stdin
+        process.stdin.close()  # which ends it
+        try:
+            async with asyncio.timeout(10):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()

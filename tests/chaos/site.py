@@ -1,0 +1,103 @@
+"""A site of several hosts: the edge, the load balancer's stand-in, and hosts in their processes."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import ClientSession
+
+from functions.contract.room_log import Message, open_room_log
+from scripts.balancer import Balancer
+from scripts.edge import Edge, serving
+from scripts.host import Host
+from scripts.listeners import listen
+from scripts.proxy import Proxy
+from scripts.template import SOCKET_HOST, Template
+from tests.edges import TEMPLATE
+from tests.hosts import environ
+
+PATIENCE = 30  # seconds: a deadline that only a failure meets, also on a busy machine
+
+
+class Site:
+    """Hosts that are started again whenever they end, behind one address."""
+
+    def __init__(self, port: int, hosts: list[Host], room_log: str) -> None:
+        self.port = port
+        self.hosts = hosts
+        self._room_log = room_log
+
+    async def kill(self, host: Host, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal to a host's process, and wait until another listens in its place."""
+        pid = host.pid
+        assert pid
+        os.kill(pid, number)
+        await self.until(lambda: host.pid not in (pid, None) and host.address)
+
+    async def well(self) -> None:
+        """Wait until every host listens and says that it, and its bus, is well."""
+        async with asyncio.timeout(PATIENCE), ClientSession() as http:
+            for host in self.hosts:
+                while not await _is_well(http, host):  # noqa: ASYNC110 - it is asked, not told
+                    await asyncio.sleep(0.05)
+
+    async def health(self) -> list[dict[str, Any]]:
+        """What each host says of itself."""
+        async with ClientSession() as http:
+            answers = [await http.get(f"{host.address}/health") for host in self.hosts]
+            return [await answer.json() for answer in answers]
+
+    async def messages(self, room: str) -> list[Message]:
+        """All that is stored in a room."""
+
+        def read() -> list[Message]:
+            log = open_room_log(self._room_log)
+            messages: list[Message] = []
+            while batch := log.after(room, messages[-1].seq if messages else 0):
+                messages += batch
+            log.close()
+            return messages
+
+        return await asyncio.to_thread(read)
+
+    async def until(self, condition: Callable[[], Any]) -> None:
+        """Wait until something holds."""
+        async with asyncio.timeout(PATIENCE):
+            while not condition():  # noqa: ASYNC110 - whatever it is, it cannot tell us
+                await asyncio.sleep(0.01)
+
+
+async def _is_well(http: ClientSession, host: Host) -> bool:
+    if not host.address:
+        return False
+    try:
+        async with http.get(f"{host.address}/health") as answer:
+            return answer.status == 200 and (await answer.json())["status"] == "ok"
+    except OSError:
+        return False
+
+
+@asynccontextmanager
+async def site(folder: Path, count: int, **settings: str) -> AsyncIterator[Site]:
+    """So many hosts that share the settings, a bus among them."""
+    shared = environ(folder, **settings)
+    hosts = [Host(shared, number) for number in range(1, count + 1)]
+    listeners = listen(0)
+    async with Proxy() as proxy:
+        template = Template.parse(TEMPLATE)
+        balancer = Balancer(hosts, proxy, lambda: template.stickiness)
+        watching = asyncio.create_task(balancer.watch())
+        async with serving(Edge(template, {SOCKET_HOST: balancer}).answer, listeners):
+            for host in hosts:
+                host.start()
+            running = Site(listeners[0].getsockname()[1], hosts, shared["ROOM_LOG"])
+            try:
+                await running.well()
+                yield running
+            finally:
+                watching.cancel()
+                await asyncio.gather(*(host.stop() for host in hosts))

@@ -1,0 +1,170 @@
+"""Storms: what goes wrong while people write. Each takes its chances from a seeded source."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from random import Random
+
+from socket_host.bus.address import Address
+from socket_host.bus.redis_connection import Connection
+from tests.buses import Redis
+from tests.chaos.dynamodb import DynamoDB
+from tests.chaos.site import Site
+from tests.chaos.wire import Wire
+
+REFUSALS = 6  # calls that DynamoDB refuses at each degree of trouble
+
+CHANNEL = "socketio"  # on which hosts talk
+
+
+@dataclass
+class Weather:
+    """A site, and all that a storm can take hold of."""
+
+    site: Site
+    chance: Random
+    redis: Redis
+    bus: Wire  # between hosts and Redis
+    wires: list[Wire]  # each between a page and the edge
+    dynamodb: DynamoDB | None = None
+    repeated: int = field(default=0)  # bus messages that came more than once
+
+
+async def kill(weather: Weather) -> None:
+    """A host is killed as by kill -9, or a lack of memory."""
+    await weather.site.kill(weather.chance.choice(weather.site.hosts))
+
+
+async def roll(weather: Weather) -> None:
+    """All hosts are replaced one after another, as by a deployment."""
+    for host in weather.site.hosts:
+        await weather.site.kill(host, signal.SIGTERM)
+
+
+async def lose_redis(weather: Weather) -> None:
+    """Redis hangs for a moment, then dies and is started again, empty."""
+    weather.redis.signal(signal.SIGSTOP)
+    await _while(weather, 0.2, 0.6)
+    weather.redis.signal(signal.SIGCONT)
+    await _while(weather, 0.1, 0.3)
+    await weather.redis.stop()
+    await _while(weather, 0.3, 1.5)
+    await weather.redis.start()
+    await weather.site.well()
+
+
+async def hang_redis(weather: Weather) -> None:
+    """Redis hangs for longer than hosts have patience with it."""
+    weather.redis.signal(signal.SIGSTOP)
+    await _while(weather, 6, 8)
+    weather.redis.signal(signal.SIGCONT)
+    await weather.site.well()
+
+
+async def repeat_and_delay(weather: Weather) -> None:
+    """The bus brings messages late, and again, some of them much later."""
+    weather.bus.delay = lambda: weather.chance.choice([0, 0, 0.02, 0.2])
+    async with _echo(weather):
+        await _while(weather, 2, 3)
+    weather.bus.delay = lambda: 0
+
+
+async def cut(weather: Weather) -> None:
+    """Networks of half of the pages are cut or fall silent, and heal."""
+    for wire in weather.chance.sample(weather.wires, len(weather.wires) // 2):
+        weather.chance.choice([wire.cut, wire.silence])()
+        await _while(weather, 0, 0.3)
+    await _while(weather, 0.5, 2.5)  # longer than a page waits for a ping, or not
+    for wire in weather.wires:
+        wire.heal(forget=weather.chance.random() < 0.3)
+
+
+async def disturb(weather: Weather) -> None:
+    """The bus repeats and delays messages while networks are cut."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(repeat_and_delay(weather))
+        group.create_task(cut(weather))
+
+
+async def throttle(weather: Weather) -> None:
+    """DynamoDB refuses calls, cancels them, or takes them without an answer; pages come anew."""
+    table = weather.dynamodb
+    assert table
+    for trouble in (0.5, 1.0, 0.5):
+        table.trouble, before = trouble, table.refused
+        for wire in weather.chance.sample(weather.wires, len(weather.wires) // 2):
+            wire.heal(forget=True)
+        await weather.site.until(lambda before=before: table.refused >= before + REFUSALS)
+    table.trouble = 0
+
+
+async def everything(weather: Weather) -> None:
+    """One thing after another goes wrong, and some at the same time."""
+    async with _echo(weather), asyncio.TaskGroup() as group:
+        group.create_task(cut(weather))
+        group.create_task(kill(weather))
+        group.create_task(lose_redis(weather))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(cut(weather))
+        group.create_task(roll(weather))
+
+
+STORMS: dict[str, Callable[[Weather], Awaitable[None]]] = {
+    "kill": kill,
+    "roll": roll,
+    "redis": lose_redis,
+    "hang": hang_redis,
+    "repeat": repeat_and_delay,
+    "cut": cut,
+    "disturb": disturb,
+    "throttle": throttle,
+    "everything": everything,
+}
+
+
+async def _while(weather: Weather, shortest: float, longest: float) -> None:
+    await asyncio.sleep(weather.chance.uniform(shortest, longest))
+
+
+@asynccontextmanager
+async def _echo(weather: Weather) -> AsyncIterator[None]:
+    """Publish what is published a second time, soon or late."""
+    task = asyncio.create_task(_repeat(weather))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _repeat(weather: Weather) -> None:
+    address = Address.parse(weather.redis.setting)
+    while True:
+        try:
+            ear, mouth = await Connection.open(address), await Connection.open(address)
+            await _repeat_by(weather, ear, mouth)
+        except* OSError:
+            await asyncio.sleep(0.05)  # until Redis is back
+
+
+async def _repeat_by(weather: Weather, ear: Connection, mouth: Connection) -> None:
+    said: set[bytes] = set()
+    try:
+        await ear.listen(CHANNEL)
+        async with asyncio.TaskGroup() as group:
+            async for body in ear.messages():
+                if body not in said and weather.chance.random() < 0.5:
+                    said.add(body)
+                    group.create_task(_later(weather, mouth, body))
+    finally:
+        ear.close()
+        mouth.close()
+
+
+async def _later(weather: Weather, mouth: Connection, body: bytes) -> None:
+    await asyncio.sleep(weather.chance.choice([0, 0.01, 0.5]))
+    if mouth.is_open:
+        await mouth.publish(CHANNEL, [body])
+        weather.repeated += 1

@@ -1,0 +1,126 @@
+"""With a container engine: the image runs as the cloud runs it, and the function under sam local.
+
+Where no engine runs, or none can get images, these are skipped, and the summary says why.
+"""
+
+import asyncio
+import platform
+import subprocess
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from scripts.cloud.engine import Engine, NoEngineError
+from tests.deployed import copy_project
+from tests.dev import running
+from tests.hosts import ORIGIN, SECRET
+
+ROOT = Path(__file__).parent.parent
+PATIENCE = 300  # seconds: an image may have to be fetched first
+
+PROCESSOR = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
+MACHINE = PROCESSOR.get(platform.machine(), platform.machine())
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    """An engine that runs, and can get the image that ours begins with."""
+    try:
+        found = Engine.find()
+    except NoEngineError as error:
+        pytest.skip(f"no container was run. {error}")
+    base = (ROOT / "socket_host/Dockerfile").read_text().partition("FROM ")[2].split()[0]
+    pulled = subprocess.run([found.program, "pull", base], capture_output=True, text=True)
+    if pulled.returncode:
+        pytest.skip(f"no container was run. {base} cannot be had: {pulled.stderr.strip()}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def image(engine: Engine) -> Iterator[str]:
+    """The image, built for this machine."""
+    name = f"sidepath-test:{uuid.uuid4().hex[:8]}"
+    engine.build(name, f"linux/{MACHINE}")
+    yield name
+    subprocess.run([engine.program, "rmi", "--force", name], check=True, capture_output=True)
+
+
+async def ask(address: str) -> tuple[int, str]:
+    """The first answer that comes from an address."""
+    async with aiohttp.ClientSession() as http, asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                async with http.get(address) as answer:
+                    return answer.status, await answer.text()
+            except (aiohttp.ClientError, ConnectionError):
+                await asyncio.sleep(0.1)
+
+
+@pytest.fixture
+def container(engine: Engine, image: str) -> Iterator[str]:
+    """A container as the task runs it: nobody, a root that cannot be written, no capabilities."""
+    settings = {
+        "SESSION_SECRET": SECRET,
+        "PUBLIC_ORIGIN": ORIGIN,
+        "ROOM_LOG": "dynamodb:no-such-table",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "MAX_CONNECTIONS": "500",
+    }
+    given = [word for name, value in settings.items() for word in ("--env", f"{name}={value}")]
+    confined = ["--read-only", "--user", "10001:10001", "--cap-drop", "ALL"]
+    command = [engine.program, "run", "--detach", "--publish", "127.0.0.1::3200", *confined, *given]
+    id_ = subprocess.run([*command, image], check=True, capture_output=True, text=True).stdout
+    yield id_.strip()
+    subprocess.run([engine.program, "rm", "--force", id_.strip()], check=True, capture_output=True)
+
+
+async def test_image_runs(engine: Engine, container: str) -> None:
+    """The image, confined as in the cloud, is well, and ends by itself when it is told to."""
+
+    def output(*words: str) -> str:
+        done = subprocess.run([engine.program, *words], check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    address = await asyncio.to_thread(output, "port", container, "3200/tcp")
+    assert (await ask(f"http://{address.splitlines()[0]}/health"))[0] == 200
+    await asyncio.to_thread(output, "stop", "--time", "30", container)
+    status = await asyncio.to_thread(output, "inspect", "-f", "{{.State.ExitCode}}", container)
+    assert status == "0"
+
+
+@asynccontextmanager
+async def start_api(project: Path, port: int) -> AsyncIterator[str]:
+    """`sam local start-api` with the built function, for this machine's processor."""
+    process = await asyncio.create_subprocess_exec(
+        *("scripts/sam", "local", "start-api", "--port", str(port)), cwd=project
+    )
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@pytest.fixture
+def project(engine: Engine, tmp_path: Path) -> Path:
+    """A copy of the project whose function is built for this machine's processor."""
+    project = copy_project(tmp_path / "project")
+    template = project / "infra/template.yaml"
+    architecture = {"amd64": "x86_64"}.get(MACHINE, MACHINE)
+    template.write_text(template.read_text().replace("[arm64]", f"[{architecture}]"))
+    subprocess.run(["scripts/sam", "build"], cwd=project, check=True)
+    return project
+
+
+async def test_sam_local(project: Path, unused_tcp_port: int) -> None:
+    """scripts/dev takes pages from sam local, which runs the built function in Lambda's image."""
+    async with start_api(project, unused_tcp_port) as pages:
+        assert (await ask(pages))[0] == 200
+        async with running(project, "--pages", pages) as dev:
+            status, page = await ask(f"{dev.url}/about")
+    assert status == 200
+    assert "<!doctype html>" in page.lower()

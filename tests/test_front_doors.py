@@ -1,0 +1,120 @@
+"""Both halves behind what AWS puts before them: CloudFront, its API, and a load balancer by http.
+
+The headers are those that arrive at an origin: CloudFront's, what its policies let through of the
+viewer's (AllViewer to hosts, AllViewerExceptHostHeader to the function), and the next one's own.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from yarl import URL
+
+from functions.contract.session import COOKIE
+from socket_host.events import Events
+from tests.clients import WAYS, PythonClient
+from tests.hosts import ORIGIN, PATIENCE, on_each_transport, serving, token, url
+from tests.lambda_events import http_api, invoke
+
+SITE = URL(ORIGIN)
+VIEWER, EDGE = "192.0.2.4", "198.51.100.7"  # addresses: of the viewer, and of CloudFront's server
+
+FROM_CLOUDFRONT = {
+    "Via": "2.0 d111.cloudfront.net (CloudFront)",
+    "X-Amz-Cf-Id": "an-id-of-the-request",
+}
+
+# What the load balancer makes of it: it hears http, and says so, whatever the viewer speaks.
+AT_THE_HOST = FROM_CLOUDFRONT | {
+    "Host": str(SITE.host),
+    "Origin": ORIGIN,
+    "X-Forwarded-For": f"{VIEWER}, {EDGE}",
+    "X-Forwarded-Proto": "http",
+    "X-Forwarded-Port": "80",
+    "X-Amzn-Trace-Id": "Root=1-67891233-abcdef012345678912345678",
+    "Cookie": f"AWSALB=a-host; {COOKIE}={token('Ann')}; other=1",
+}
+
+
+class Asking(Events):
+    """Events, and one that tells what the host knows of the client."""
+
+    async def on_where(self, sid: str) -> dict[str, Any]:
+        assert self.server
+        environ = self.server.get_environ(sid, self.namespace)
+        return {"for": environ["HTTP_X_FORWARDED_FOR"], "peer": environ["REMOTE_ADDR"]}
+
+
+@on_each_transport
+@pytest.mark.parametrize("way", WAYS)
+async def test_host_behind_the_load_balancer(way: str, transport: str, tmp_path: Path) -> None:
+    """The site's pages connect over http from the balancer, by the cookie beside its own.
+
+    Events see the viewer's address where the edge has put it, and whom the host speaks to as such.
+    """
+    async with (
+        serving(tmp_path, Asking, transport=transport) as host,
+        closing(PythonClient()) as client,
+    ):
+        headers = dict(AT_THE_HOST)  # the client takes the cookie out of it
+        await client.connect(url(host), way=way, headers=headers, wait_timeout=PATIENCE)
+        assert await client.say("where") == {"for": f"{VIEWER}, {EDGE}", "peer": "127.0.0.1"}
+        assert "error" not in await client.say("join", {"room": "lobby"})
+
+
+@asynccontextmanager
+async def closing(client: PythonClient) -> AsyncIterator[PythonClient]:
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+def at_the_function(path: str, query: str = "", *, method: str = "GET", **headers: str) -> Any:
+    """The API's event: its own Host, https, and CloudFront as who has asked."""
+    event = http_api(
+        path,
+        query,
+        method=method,
+        x_forwarded_for=f"{VIEWER}, {EDGE}",
+        x_forwarded_proto="https",
+        x_forwarded_port="443",
+        cloudfront_viewer_address=f"{VIEWER}:46532",
+        **{name.lower().replace("-", "_"): value for name, value in FROM_CLOUDFRONT.items()},
+        **headers,
+    )
+    event["requestContext"]["http"]["sourceIp"] = EDGE
+    return event
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("proto", ["http", "https"])
+def test_redirects_behind_the_edge(method: str, proto: str) -> None:
+    """A redirect names neither the API's host nor a scheme, whatever the last mile speaks."""
+    event = at_the_function("/about/", "a=%2F&b", method=method)
+    event["headers"]["x-forwarded-proto"] = proto
+    answer = invoke(event)
+    assert (answer["statusCode"], answer["headers"]["location"]) == (308, "/about?a=%2F&b")
+
+
+def test_pages_behind_the_edge() -> None:
+    """A page names no host but by what it calls its own, and its cookie belongs to who got it."""
+    answer = invoke(at_the_function("/"))
+    assert answer["statusCode"] == 200
+    host = at_the_function("/")["headers"]["host"]
+    everything = answer["body"] + str(answer["headers"]) + str(answer["cookies"])
+    assert host not in everything
+    assert not re.search(r'(?:href|src|action)="(?:https?:)?//', answer["body"])
+    (cookie,) = answer["cookies"]
+    assert "domain" not in cookie.lower()
+
+
+def test_session_behind_the_edge() -> None:
+    """The cookie that a page has set comes back through the edge among others, and is kept."""
+    (cookie,) = invoke(at_the_function("/"))["cookies"]
+    session = cookie.partition(";")[0]
+    again = invoke(at_the_function("/", cookie=f"AWSALB=a-host; {session}; other=1"))
+    assert not again.get("cookies")
