@@ -1,6 +1,7 @@
 """Through the edge to a host: polls, posts and websockets arrive whole, once, or not at all."""
 
 import asyncio
+import gc
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -243,6 +244,34 @@ async def test_viewer_leaves_a_poll() -> None:
         reset(client)
         async with asyncio.timeout(PATIENCE):
             await gone.wait()
+
+
+async def test_viewer_leaves_before_a_refusal(caplog: pytest.LogCaptureFixture) -> None:
+    """A viewer that left is refused nothing, and the developer is shown no traceback of it."""
+    here, gone = asyncio.Event(), asyncio.Event()
+
+    async def handler(request: web.Request) -> web.Response:
+        here.set()
+        await gone.wait()
+        assert request.transport
+        request.transport.abort()
+        return web.Response()
+
+    async with host(handler) as (edge, _):
+        proxy = cast(HostOrigin, edge.origins["socket-host"])._proxy
+        client = socket.create_connection(("127.0.0.1", edge.port), PATIENCE)
+        client.sendall(UPGRADE)
+        await here.wait()
+        (asking,) = proxy._tunnels
+        # Whoever answers the viewer waits for what asks the host, but does not take it along.
+        waiting = len(asking._callbacks)  # type: ignore[attr-defined]  # asyncio's own
+        reset(client)
+        await eventually(lambda: len(asking._callbacks) < waiting)  # type: ignore[attr-defined]
+        gone.set()
+        await eventually(lambda: not proxy._tunnels)
+        del asking
+        gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 async def test_pages_from_elsewhere() -> None:
