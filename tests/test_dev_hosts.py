@@ -64,12 +64,9 @@ async def test_one_site(bus: str, tmp_path: Path) -> None:
         await (await browser.get(dev.url)).text()
         await browser.post(f"{dev.url}/rooms/lobby", data={"id": "m4", "text": "by hand"})
         for person in people:
-            assert [(await person.hear("message"))["id"] for _ in "1234"] == [
-                "m1",
-                "m2",
-                "m3",
-                "m4",
-            ]
+            # In any order: what comes by the bus may be overtaken; each has its number for that.
+            heard = {(await person.hear("message"))["id"] for _ in range(4)}
+            assert heard == {"m1", "m2", "m3", "m4"}
 
 
 keeps_cookies = {"withCredentials": True}
