@@ -233,7 +233,7 @@ def test_opened_while_another_process_prepares_it(tmp_path: Path) -> None:
     """Hosts that start at once on a new file wait for each other."""
     path = tmp_path / "rooms.sqlite3"
     with sqlite3.connect(path, check_same_thread=False) as other, ThreadPoolExecutor(1) as threads:
-        other.execute("BEGIN EXCLUSIVE")
+        other.execute("BEGIN IMMEDIATE")
         opening = threads.submit(open_room_log, f"sqlite:{path}")
         with pytest.raises(TimeoutError):
             opening.result(0.1)
