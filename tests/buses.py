@@ -110,6 +110,10 @@ class Line:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
+        # asyncio loses a connection, its socket open, that is accepted while its server closes.
+        for listening in self._server.sockets:
+            asyncio.get_running_loop().remove_reader(listening.fileno())
+        await asyncio.sleep(0.01)
         self._server.close()
         while self._here or self._passing:
             for here in self._here:
