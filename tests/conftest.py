@@ -16,8 +16,13 @@ os.environ["STAGE"] = "development"
 os.environ["SESSION_SECRET"] = SAMPLE_SECRET
 os.environ["ROOM_LOG"] = f"sqlite:{_folder}/rooms.sqlite3"
 
-# Their fixtures are expensive, and one use of sam at a time is enough.
-TOGETHER = {"tests/test_deploy.py", "tests/test_container.py"}
+# Files whose tests share what is expensive to make: a deployment, a browser, a running site.
+TOGETHER = {
+    "tests/test_deploy.py": "sam",
+    "tests/test_container.py": "sam",  # one use of sam at a time is enough
+    "tests/test_dev.py": "site",
+    "tests/test_journey.py": "browser",
+}
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types for it
@@ -28,7 +33,7 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no t
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "together" if file in TOGETHER else nodeid
+        return TOGETHER.get(file, nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -5,8 +5,6 @@ viewer's (AllViewer to hosts, AllViewerExceptHostHeader to the function), and th
 """
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,8 @@ from yarl import URL
 
 from functions.contract.session import COOKIE
 from socket_host.events import Events
-from tests.clients import WAYS, PythonClient
-from tests.hosts import ORIGIN, PATIENCE, on_each_transport, serving, token, url
+from tests.clients import WAYS, clients
+from tests.hosts import ORIGIN, on_each_transport, serving, token, url
 from tests.lambda_events import http_api, invoke
 
 SITE = URL(ORIGIN)
@@ -57,20 +55,11 @@ async def test_host_behind_the_load_balancer(way: str, transport: str, tmp_path:
     """
     async with (
         serving(tmp_path, Asking, transport=transport) as host,
-        closing(PythonClient()) as client,
+        clients("javascript", way) as people,
     ):
-        headers = dict(AT_THE_HOST)  # the client takes the cookie out of it
-        await client.connect(url(host), way=way, headers=headers, wait_timeout=PATIENCE)
+        client = await people.connect(url(host), None, extraHeaders=AT_THE_HOST)
         assert await client.say("where") == {"for": f"{VIEWER}, {EDGE}", "peer": "127.0.0.1"}
         assert "error" not in await client.say("join", {"room": "lobby"})
-
-
-@asynccontextmanager
-async def closing(client: PythonClient) -> AsyncIterator[PythonClient]:
-    try:
-        yield client
-    finally:
-        await client.close()
 
 
 def at_the_function(path: str, query: str = "", *, method: str = "GET", **headers: str) -> Any:

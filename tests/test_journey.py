@@ -5,7 +5,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect, sync_playwright
@@ -18,6 +18,8 @@ LIVE = re.compile("Live")
 PATIENCE = 30_000  # ms: a host that was killed has to start, and browsers wait between tries
 
 expect.set_options(timeout=PATIENCE)
+
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 # Chromium runs as root in a container here, and looks for nothing outside.
 ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
@@ -245,16 +247,12 @@ def test_first_load(visit: Visit, site: Development) -> None:
     assert 10_000 < sizes < 40_000
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("shape", "width", "height"), [("wide", 1200, 800), ("narrow", 360, 740)])
-def test_look(visit: Visit, room: str, shape: str, width: int, height: int, scheme: Any) -> None:
+def test_look(visit: Visit, room: str) -> None:
     """Wide and narrow, light and dark: nothing sticks out, and axe finds no barrier.
 
     The pictures are left in test-results/ to be looked at.
     """
-    viewport = {"width": width, "height": height}
-    ann = live(visit(f"/rooms/{room}", viewport=viewport, color_scheme=scheme))
-    bob = live(visit(f"/rooms/{room}"))
+    ann, bob = live(visit(f"/rooms/{room}")), live(visit(f"/rooms/{room}"))
     say(ann, "Morning! The edge sends /socket.io/ past the function now.")
     expect(bob.locator("#messages li")).to_have_count(1)
     say(bob, "And the page itself still comes from Lambda? " + "long" * 40)
@@ -262,15 +260,21 @@ def test_look(visit: Visit, room: str, shape: str, width: int, height: int, sche
     ann.get_by_label("Shared note").fill("Ship it on Thursday")
     bob.get_by_label("Message to").press_sequentially("so")
     expect(ann.locator("#typing")).to_have_text(re.compile("typing"))
-    for path in (f"/rooms/{room}", "/about", "/nope"):
-        if path != f"/rooms/{room}":
-            ann = visit(path, viewport=viewport, color_scheme=scheme, errors_expected=True)
-        name = f"{path.strip('/').split('/')[0]}-{shape}-{scheme}"
-        ann.screenshot(path=ROOT / "test-results" / f"{name}.png")
-        assert ann.evaluate("document.documentElement.scrollWidth") <= width
-        ann.evaluate((ROOT / "node_modules/axe-core/axe.min.js").read_text())
-        found = ann.evaluate("axe.run().then(found => found.violations)")
-        assert found == []
+    look(ann, "room")
+    for name in ("about", "nope"):
+        look(visit(f"/{name}", errors_expected=True), name)
+
+
+def look(page: Page, name: str) -> None:
+    """Take pictures of a page in all its shapes, and let axe see each."""
+    page.evaluate((ROOT / "node_modules/axe-core/axe.min.js").read_text())
+    for shape, width, height in (("wide", 1200, 800), ("narrow", 360, 740)):
+        page.set_viewport_size({"width": width, "height": height})
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            page.screenshot(path=ROOT / "test-results" / f"{name}-{shape}-{scheme}.png")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.evaluate("axe.run().then(found => found.violations)") == []
 
 
 def test_keyboard_alone(visit: Visit, room: str) -> None:

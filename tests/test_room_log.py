@@ -127,9 +127,9 @@ def test_current_text_is_the_last_kept(log: RoomLog) -> None:
 
 def test_long_messages_come_whole(log: RoomLog) -> None:
     """A batch is as many messages as were asked for, however much they weigh together."""
-    for number in range(150):
+    for number in range(135):  # more than the megabyte after which DynamoDB ends an answer
         log.append("lobby", id=str(number), author="a", name="Ann", text="\U0001f98a" * MAX_TEXT)
-    assert [message.seq for message in log.after("lobby", 0)] == list(range(1, 151))
+    assert [message.seq for message in log.after("lobby", 0)] == list(range(1, 136))
 
 
 def test_log_outlives_its_process(log: RoomLog, setting: str) -> None:
@@ -152,15 +152,15 @@ def test_processes_append_at_once(setting: str) -> None:
     """Two processes at once: contiguous, none lost, none doubled, each author's in order."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, mp_context=spawn) as pool:
-        runs = [pool.submit(append_many, setting, author, 60) for author in ("ann", "bob")]
+        runs = [pool.submit(append_many, setting, author, 25) for author in ("ann", "bob")]
         seqs = [run.result(timeout=60) for run in runs]
-    assert sorted(seqs[0] + seqs[1]) == list(range(1, 121))
+    assert sorted(seqs[0] + seqs[1]) == list(range(1, 51))
     assert all(run == sorted(run) for run in seqs)
     log = open_room_log(setting)
     messages = log.after("lobby", 0, 1000)
     log.close()
-    assert [message.seq for message in messages] == list(range(1, 121))
-    assert len({message.id for message in messages}) == 120
+    assert [message.seq for message in messages] == list(range(1, 51))
+    assert len({message.id for message in messages}) == 50
 
 
 def test_threads_append_at_once(log: RoomLog) -> None:
