@@ -1,6 +1,7 @@
 """The room log loses nothing, doubles nothing and leaves no hole, whoever appends."""
 
 import multiprocessing
+import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -173,6 +174,19 @@ def test_failed_append_leaves_nothing(log: RoomLog) -> None:
     with pytest.raises(RoomLogError):
         log.append("lobby", id="m1", author="a1", name="Ann", text=None)  # type: ignore[arg-type]  # the point
     assert say(log, "hello") == 1
+
+
+def test_many_may_make_the_file(tmp_path: Path) -> None:
+    """Hosts and function that start together on a new file all open it, whoever is first."""
+    together = threading.Barrier(8)
+
+    def start(file: int) -> None:
+        together.wait()
+        open_room_log(f"sqlite:{tmp_path}/{file}.sqlite3").close()
+
+    with ThreadPoolExecutor(8) as pool:
+        for _ in pool.map(start, sorted([*range(50)] * 8)):
+            pass
 
 
 def test_unusable_path_is_named(tmp_path: Path) -> None:

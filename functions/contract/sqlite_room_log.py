@@ -24,7 +24,7 @@ class SQLiteRoomLog:
             self._db = sqlite3.connect(
                 path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            self._db.executescript(_SCHEMA)
+            self._make_tables()
         except (OSError, sqlite3.Error) as error:
             raise RoomLogError(f"The room log {path} cannot be opened: {error}.") from error
 
@@ -70,6 +70,20 @@ class SQLiteRoomLog:
         """Close the file."""
         with self._lock:
             self._db.close()
+
+    def _make_tables(self) -> None:
+        """Make what is not there yet; wait for another process that does so, too."""
+        end = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                self._db.executescript(_SCHEMA)
+                return
+            except sqlite3.OperationalError as error:
+                # SQLite waits by itself, but not for another that changes the journal's mode.
+                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > end:
+                    raise
+            time.sleep(0.01)
 
     def _all(self, query: str, *values: object) -> list[Message]:
         with self._reading() as db:
