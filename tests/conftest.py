@@ -1,7 +1,13 @@
-"""Settings for what reads the environment when it is imported, before any test imports it."""
+"""Settings for what reads the environment when it is imported, before any test imports it.
+
+And which tests stay in one worker.
+"""
 
 import os
 import tempfile
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from functions.contract.session import SAMPLE_SECRET
 
@@ -9,3 +15,22 @@ _folder = tempfile.mkdtemp(prefix="sidepath-tests-")
 os.environ["STAGE"] = "development"
 os.environ["SESSION_SECRET"] = SAMPLE_SECRET
 os.environ["ROOM_LOG"] = f"sqlite:{_folder}/rooms.sqlite3"
+
+# Their fixtures are expensive, and one use of sam at a time is enough.
+TOGETHER = {"tests/test_deploy.py", "tests/test_container.py"}
+
+
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types for it
+    """Each test goes where there is room, but those of some files go together.
+
+    The group marks of xdist 3.8 would say this, but do nothing under pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "together" if file in TOGETHER else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling:
+    return Scheduling(config, log)

@@ -17,19 +17,21 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from scripts.environment import Environment, Invocation
-from scripts.function import Function
-from scripts.origin_request import OriginRequest
-from scripts.origins import FunctionOrigin
-from scripts.proxy import Proxy
-from scripts.runtime_api import serving
-from scripts.template import FUNCTION, SOCKET_HOST, Template, load
+from scripts.local.environment import Environment, Invocation
+from scripts.local.function import Function
+from scripts.local.origin_request import OriginRequest
+from scripts.local.origins import FunctionOrigin
+from scripts.local.proxy import Proxy
+from scripts.local.runtime_api import serving
+from scripts.local.template import FUNCTION, SOCKET_HOST, Template, load
 from tests import dev
 from tests.edges import ROOT, running
 from tests.hosts import SECRET, host_process
 from tests.rehearsal import REGION, Cloud
 from tests.templates import SOURCE
 from tests.tls import https
+
+PATIENCE = 120  # seconds: a deadline that only a failure meets, beside a deployment at work
 
 # What Lambda's Python can import beside the standard library: the runtime client, and boto3.
 IN_LAMBDA = (
@@ -143,7 +145,7 @@ async def site(
         environ = function_environ(cloud, stack) | keys | {"PYTHONPATH": packages}
         await enter(pages.running(code, handler, environ))
         host = await enter(host_process(host_environ(cloud, stack) | cloud.environ))
-        await host.ready()
+        await host.ready(PATIENCE)
         balancer = Host(host.url, await enter(Proxy()))
         origins = {FUNCTION: FunctionOrigin(cast(Function, pages)), SOCKET_HOST: balancer}
         edge = await enter(running(behaviours(cloud, stack), origins))

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from aiohttp import web
 
-from scripts.edge import Edge
-from scripts.edge import serving as serving_edge
-from scripts.listeners import listen
-from scripts.origin_request import OriginRequest
-from scripts.origins import Origin
-from scripts.template import FUNCTION, SOCKET_HOST, Template
+from scripts.local.edge import Edge
+from scripts.local.edge import serving as serving_edge
+from scripts.local.listeners import listen
+from scripts.local.origin_request import OriginRequest
+from scripts.local.origins import Origin
+from scripts.local.template import FUNCTION, SOCKET_HOST, Template
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = (ROOT / "infra/template.yaml").read_text()

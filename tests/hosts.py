@@ -68,10 +68,10 @@ class HostProcess:
         self.process = process
         self.url = ""
 
-    async def ready(self) -> None:
+    async def ready(self, patience: float = PATIENCE) -> None:
         """Wait for the line that says where it listens."""
         assert self.process.stdout
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             line = (await self.process.stdout.readline()).decode()
         assert line.startswith("Socket host listening on http://"), line
         self.url = line.split()[-1]

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from scripts import ROOT
 from scripts.benchmark import chart, function, imports, redis
 from scripts.benchmark.bus import bus_visits
 from scripts.benchmark.figures import Figures
@@ -23,7 +24,6 @@ from scripts.benchmark.plan import QUICK
 from scripts.benchmark.report import Report
 from scripts.benchmark.run import Choice, Run
 from scripts.benchmark.servers import SERVERS
-from scripts.benchmark.stage import ROOT
 from scripts.benchmark.table import TIMES, number, render
 
 TINY = dataclasses.replace(

@@ -71,6 +71,40 @@ async def test_empty_means_sent() -> None:
     await asyncio.wait_for(waiting, PATIENCE)
 
 
+async def test_idle_outbox_is_emptied_at_once() -> None:
+    """What is added while nothing is being sent goes to the taker, all else waits its turn."""
+    outbox = Outbox()
+    taken: list[list[int]] = []
+
+    def take() -> bool:
+        taken.append(numbers(outbox.take_now(10)))
+        return True
+
+    outbox.taker = take
+    outbox.add(entry(1))
+    assert taken == [[1]]
+    outbox.add(entry(2))
+    outbox.add(entry(3))
+    waiting = asyncio.create_task(outbox.take(10))
+    await asyncio.sleep(0)
+    assert (taken, waiting.done()) == ([[1]], False)
+    outbox.settle([])
+    assert numbers(await waiting) == [2, 3]
+    outbox.settle([])
+    outbox.add(entry(4))
+    assert taken == [[1], [4]]
+
+
+async def test_what_the_taker_leaves_can_be_waited_for() -> None:
+    """A taker that cannot take leaves the entries, and those behind them, in their order."""
+    outbox = Outbox()
+    outbox.taker = lambda: False
+    outbox.add(entry(1))
+    outbox.taker = lambda: pytest.fail("a later entry would overtake the first")
+    outbox.add(entry(2))
+    assert numbers(await outbox.take(10)) == [1, 2]
+
+
 @given(st.lists(st.integers(0, 60), max_size=200), st.integers(1, 10**12))
 def test_memory_knows_each_message(arrivals: list[int], start: int) -> None:
     """In whatever order a sender's messages come, and come again, each is new exactly once."""

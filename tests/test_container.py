@@ -4,7 +4,6 @@ Where no engine runs, or none can get images, these are skipped, and the summary
 """
 
 import asyncio
-import json
 import platform
 import subprocess
 import uuid
@@ -15,7 +14,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from functions.contract.session import SAMPLE_SECRET
 from scripts.cloud.engine import Engine, NoEngineError
 from tests.deployed import copy_project
 from tests.dev import running
@@ -26,8 +24,6 @@ PATIENCE = 300  # seconds: an image may have to be fetched first
 
 PROCESSOR = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
 MACHINE = PROCESSOR.get(platform.machine(), platform.machine())
-
-pytestmark = pytest.mark.xdist_group("rehearsal")  # beside no other use of sam
 
 
 @pytest.fixture(scope="module")
@@ -99,16 +95,8 @@ async def test_image_runs(engine: Engine, container: str) -> None:
 @asynccontextmanager
 async def start_api(project: Path, port: int) -> AsyncIterator[str]:
     """`sam local start-api` with the built function, for this machine's processor."""
-    settings = {
-        "STAGE": "development",
-        "SESSION_SECRET": SAMPLE_SECRET,
-        "ROOM_LOG": "sqlite:/tmp/rooms.sqlite3",
-        "BUS": "",
-    }
-    (project / "settings.json").write_text(json.dumps({"Pages": settings}))
-    options = ["--port", str(port), "--env-vars", "settings.json"]
     process = await asyncio.create_subprocess_exec(
-        *("scripts/sam", "local", "start-api", *options), cwd=project
+        *("scripts/sam", "local", "start-api", "--port", str(port)), cwd=project
     )
     try:
         yield f"http://127.0.0.1:{port}"

@@ -8,9 +8,11 @@ happens once; each test looks at one thing of it.
 import asyncio
 import os
 import re
+import signal
 import socket
 import ssl
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -28,8 +30,6 @@ from tests.tls import write_certificate
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 240  # seconds: a deadline that only a failure meets, also on a busy machine
-
-pytestmark = pytest.mark.xdist_group("rehearsal")  # one worker, one life
 
 STACK = "sidepath"
 REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
@@ -87,9 +87,14 @@ class Place:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
         )
-        async with asyncio.timeout(PATIENCE):
-            printed, said = await process.communicate(typed.encode())
+        try:
+            async with asyncio.timeout(PATIENCE):
+                printed, said = await process.communicate(typed.encode())
+        finally:
+            with suppress(ProcessLookupError):  # what it has started must not stay either
+                os.killpg(process.pid, signal.SIGKILL)
         assert process.returncode is not None
         return Run(printed.decode(), said.decode(), process.returncode, calls(self.engine))
 

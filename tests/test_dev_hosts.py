@@ -64,7 +64,7 @@ async def test_one_site(bus: str, tmp_path: Path) -> None:
         await (await browser.get(dev.url)).text()
         await browser.post(f"{dev.url}/rooms/lobby", data={"id": "m4", "text": "by hand"})
         for person in people:
-            # In any order: what comes by the bus may be overtaken; each has its number for that.
+            # In the order of each host, not of all: pages put them in the order of their numbers.
             heard = {(await person.hear("message"))["id"] for _ in range(4)}
             assert heard == {"m1", "m2", "m3", "m4"}
 

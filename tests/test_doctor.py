@@ -33,12 +33,12 @@ from scripts.checkup.finding import FAILED, OK, SKIPPED, Failure, Finding
 from scripts.checkup.reach import UnreachableError, reach
 from scripts.checkup.report import Report
 from scripts.checkup.site import Address, Site
-from scripts.function import Function
-from scripts.origin_request import OriginRequest
-from scripts.origins import FunctionOrigin
-from scripts.proxy import Proxy
-from scripts.refusal import RefusedError
-from scripts.template import FUNCTION, SOCKET_HOST, Template, load
+from scripts.local.function import Function
+from scripts.local.origin_request import OriginRequest
+from scripts.local.origins import FunctionOrigin
+from scripts.local.proxy import Proxy
+from scripts.local.refusal import RefusedError
+from scripts.local.template import FUNCTION, SOCKET_HOST, Template, load
 from socket_host import namespace
 from socket_host.events import Events
 from socket_host.namespace import Namespace

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts.function import Function
-from scripts.origin_request import MAX_BODY
-from scripts.origins import FunctionOrigin
-from scripts.template import FUNCTION, SOCKET_HOST
+from scripts.local.function import Function
+from scripts.local.origin_request import MAX_BODY
+from scripts.local.origins import FunctionOrigin
+from scripts.local.template import FUNCTION, SOCKET_HOST
 from tests.edges import (
     PATIENCE,
     Recorder,

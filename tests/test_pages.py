@@ -2,9 +2,12 @@
 
 import base64
 import gzip
+import json
 import re
+import tomllib
 import uuid
 from html.parser import HTMLParser
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -258,6 +261,15 @@ def test_first_load_is_small() -> None:
     sizes = [len(base64.b64decode(answer["body"])) for answer in answers]
     assert len(sizes) + 1 <= 5
     assert sum(sizes) + len(body) < 40_000
+
+
+def test_settings_of_sam_local_are_good() -> None:
+    """The function starts under `sam local` with the settings samconfig.toml gives it there."""
+    root = Path(__file__).parent.parent
+    config = tomllib.loads((root / "samconfig.toml").read_text())
+    file = config["default"]["local_start_api"]["parameters"]["env_vars"]
+    settings = Settings.from_environ(json.loads((root / file).read_text())["Pages"])
+    assert settings.session_secret == SAMPLE_SECRET
 
 
 @pytest.mark.parametrize(

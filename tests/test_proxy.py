@@ -18,10 +18,10 @@ from aiohttp import (
     web,
 )
 
-from scripts.host import Host
-from scripts.listeners import listen
-from scripts.origins import HostOrigin, PagesOrigin
-from scripts.proxy import Proxy
+from scripts.local.host import Host
+from scripts.local.listeners import listen
+from scripts.local.origins import HostOrigin, PagesOrigin
+from scripts.local.proxy import Proxy
 from tests.edges import (
     PATIENCE,
     Recorder,
@@ -262,16 +262,14 @@ async def test_viewer_leaves_before_a_refusal(caplog: pytest.LogCaptureFixture) 
         client = socket.create_connection(("127.0.0.1", edge.port), PATIENCE)
         client.sendall(UPGRADE)
         await here.wait()
-
-        def waiting() -> int:
-            # What answers the viewer waits for what asks the host, but does not take it along.
-            return sum(len(asking._callbacks) for asking in proxy._tunnels)  # type: ignore[attr-defined]  # asyncio's own
-
-        before = waiting()
+        asking: list[Any] = [*proxy._tunnels]
+        # Whoever answers the viewer waits for what asks the host, but does not take it along.
+        waiting = len(asking[0]._callbacks)
         reset(client)
-        await eventually(lambda: waiting() < before)
+        await eventually(lambda: len(asking[0]._callbacks) < waiting)
         gone.set()
         await eventually(lambda: not proxy._tunnels)
+        asking.clear()
         gc.collect()
     assert "never retrieved" not in caplog.text
 

@@ -162,6 +162,21 @@ async def test_hosts_wait_for_each_other(redis: Redis, monkeypatch: pytest.Monke
         assert await client.hear("news") == "meanwhile"
 
 
+async def test_silent_host_waits_for_others_too(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also a host that never spoke waits with its first word until the others are back."""
+    async with buses.host(redis.setting) as one, buses.host(redis.setting) as other:
+        client = await other.client()
+        monkeypatch.setattr(other.bus._incoming, "pause", lambda: asyncio.sleep(0.5))
+        await redis.stop()
+        await until(lambda: one.bus.health()["status"] == "degraded")
+        await redis.start()
+        await until(lambda: one.bus.health()["status"] == "ok")
+        await one.sio.emit("news", "first")
+        assert await client.hear("news") == "first"
+
+
 async def test_slow_host_misses_nothing(redis: Redis) -> None:
     """A host that is busy with one message reads on when it is done, and has bounded memory."""
     async with buses.host(redis.setting) as one, buses.host(redis.setting) as other:
@@ -183,6 +198,54 @@ async def test_slow_host_misses_nothing(redis: Redis) -> None:
         goodbye.set()
         assert [await stays.hear("news") for _ in range(many)] == list(range(many))
         await leaves.hear("disconnect")
+
+
+async def test_emit_leaves_in_its_turn(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An idle host writes to Redis while it emits, and waits for an answer before the next."""
+    async with buses.host(redis.setting) as one, buses.host(redis.setting) as other:
+        await hears(one, other)
+        await until(lambda: one.bus.health()["waiting"] == 0)
+        written: list[int] = []
+        publish = Connection.publish_now
+
+        def publish_now(self: Connection, channel: str, bodies: Any, done: Any) -> None:
+            written.append(len(bodies))
+            publish(self, channel, bodies, done)
+
+        monkeypatch.setattr(Connection, "publish_now", publish_now)
+        for number in range(10):
+            await one.sio.emit("news", number)
+        assert written == [1]
+        await until(lambda: one.bus.health()["waiting"] == 0)
+        assert written == [1, 9]
+
+
+async def test_slow_host_does_not_lose_its_connection(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that reads no further for a while does not take the silence for the server's."""
+    monkeypatch.setattr(redis_connection, "_MAX_UNREAD", 1)
+    async with buses.host(redis.setting) as one, buses.host(redis.setting) as other:
+        goodbye = asyncio.Event()
+
+        async def disconnect(*_: Any) -> None:
+            await goodbye.wait()
+
+        await other.client()
+        other.sio.on("disconnect", disconnect)
+        await hears(other, one)
+        await one.sio.disconnect(other.sids[0])
+        for number in range(5):
+            await one.sio.emit("news", number)
+        await until(lambda: other.bus._connection._paused)
+        await other.sio.emit("unanswered")
+        connection = other.bus._connection
+        connection._calls[0].since -= 60  # seconds: much longer than an answer may take
+        connection._watch()
+        goodbye.set()
+        await until(lambda: other.bus.health()["waiting"] == 0)
+        assert other.bus._connection is connection
+        assert connection.is_open
 
 
 async def test_messages_of_other_programs(redis: Redis) -> None:

@@ -1,7 +1,7 @@
 """The room log loses nothing, doubles nothing and leaves no hole, whoever appends."""
 
 import multiprocessing
-import threading
+import sqlite3
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -18,6 +18,7 @@ from functions.contract.room_log import (
     open_room_log,
 )
 from tests.aws import aws
+from tests.hosts import PATIENCE
 
 
 def say(log: RoomLog, text: str, *, room: str = "lobby", id: str = "") -> int:  # noqa: A002 - the log's word
@@ -176,19 +177,6 @@ def test_failed_append_leaves_nothing(log: RoomLog) -> None:
     assert say(log, "hello") == 1
 
 
-def test_many_may_make_the_file(tmp_path: Path) -> None:
-    """Hosts and function that start together on a new file all open it, whoever is first."""
-    together = threading.Barrier(8)
-
-    def start(file: int) -> None:
-        together.wait()
-        open_room_log(f"sqlite:{tmp_path}/{file}.sqlite3").close()
-
-    with ThreadPoolExecutor(8) as pool:
-        for _ in pool.map(start, sorted([*range(50)] * 8)):
-            pass
-
-
 def test_unusable_path_is_named(tmp_path: Path) -> None:
     """A log that cannot be opened says which file, in a sentence."""
     (tmp_path / "file").touch()
@@ -238,4 +226,19 @@ def test_unreachable_dynamodb_is_an_error_to_retry(monkeypatch: pytest.MonkeyPat
     log = open_room_log("dynamodb:nowhere")
     with pytest.raises(RoomLogError, match="cannot be used now"):
         log.latest("lobby")
+    log.close()
+
+
+def test_opened_while_another_process_prepares_it(tmp_path: Path) -> None:
+    """Hosts that start at once on a new file wait for each other."""
+    path = tmp_path / "rooms.sqlite3"
+    with sqlite3.connect(path, check_same_thread=False) as other, ThreadPoolExecutor(1) as threads:
+        other.execute("BEGIN IMMEDIATE")
+        opening = threads.submit(open_room_log, f"sqlite:{path}")
+        with pytest.raises(TimeoutError):
+            opening.result(0.1)
+        other.rollback()
+        log = opening.result(PATIENCE)
+    other.close()
+    assert say(log, "hello") == 1
     log.close()

@@ -5,7 +5,9 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from functools import partial
 
 import pytest
 
@@ -122,6 +124,41 @@ async def test_several_messages_in_one_segment(ws: Raw) -> None:
     ws.send(b"".join(frame(b'42%d["echo",%d]' % (n, n)) for n in range(50)))
     for number in range(50):
         assert await ws.frame() == (TEXT, b"43%d[%d]" % (number, number))
+
+
+async def test_answers_to_one_segment_are_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What several clients send at a time is answered in order, with one write for each of them."""
+    written: list[bytes] = []
+    async with protocol_server() as host, AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(raw(host.port)) for _ in range(3)]
+        for client in clients:
+            await client.upgrade()
+            client.send(frame(b"40"))
+            while b"auth" not in (await client.frame())[1]:
+                pass
+        for client in host.sio.eio.engine.clients.values():
+            client.write = partial(_note, written, client.write)
+        for client in clients:
+            client.send(b"".join(frame(b'42%d["echo",1]' % n) for n in range(1, 9)))
+        for client in clients:
+            answers = [(await client.frame())[1] for _ in range(8)]
+            assert answers == [b"43%d[1]" % n for n in range(1, 9)]
+    assert len(written) == 3
+
+
+def _note(written: list[bytes], write: Callable[[bytes], None], data: bytes) -> None:
+    written.append(data)
+    write(data)
+
+
+async def test_nothing_follows_the_close_frame(ws: Raw) -> None:
+    """To a client that says goodbye nothing is written after the answer to that."""
+    ws.send(frame(b'421["echo",1]') + frame(b'422["echo",2]') + frame(b"\x03\xe8", CLOSE))
+    heard = []
+    while (message := await ws.frame())[0] != CLOSE:
+        heard.append(message[1])
+    assert heard in ([], [b"431[1]", b"432[2]"])  # as far as the handlers had come
+    assert not await ws.reader.read()
 
 
 async def test_message_cut_anywhere(ws: Raw) -> None:

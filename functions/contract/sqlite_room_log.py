@@ -12,6 +12,7 @@ from functions.contract.room_log import BATCH, PAGE, Appended, Message, RoomLogE
 
 # How long an append waits for another process's append before it gives up. They take milliseconds.
 _BUSY_SECONDS = 10.0
+_BUSY_PAUSE = 0.01  # seconds between two tries where SQLite does not wait by itself
 
 
 class SQLiteRoomLog:
@@ -24,9 +25,23 @@ class SQLiteRoomLog:
             self._db = sqlite3.connect(
                 path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            self._make_tables()
+            self._prepare()
         except (OSError, sqlite3.Error) as error:
             raise RoomLogError(f"The room log {path} cannot be opened: {error}.") from error
+
+    def _prepare(self) -> None:
+        """Make the tables of a new file."""
+        deadline = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                self._db.executescript(_SCHEMA)
+                return
+            except sqlite3.OperationalError as error:
+                # Another process prepares the same new file: SQLite does not wait for its WAL.
+                busy = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > deadline:
+                    raise
+                time.sleep(_BUSY_PAUSE)
 
     def append(self, room: str, *, id: str, author: str, name: str, text: str) -> Appended:  # noqa: A002 - the wire's word
         """Store a message as the room's next, or return the one already stored under `id`."""
@@ -70,20 +85,6 @@ class SQLiteRoomLog:
         """Close the file."""
         with self._lock:
             self._db.close()
-
-    def _make_tables(self) -> None:
-        """Make what is not there yet; wait for another process that does so, too."""
-        end = time.monotonic() + _BUSY_SECONDS
-        while True:
-            try:
-                self._db.executescript(_SCHEMA)
-                return
-            except sqlite3.OperationalError as error:
-                # SQLite waits by itself, but not for another that changes the journal's mode.
-                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-                if not busy or time.monotonic() > end:
-                    raise
-            time.sleep(0.01)
 
     def _all(self, query: str, *values: object) -> list[Message]:
         with self._reading() as db:

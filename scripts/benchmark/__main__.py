@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from scripts import ROOT
 from scripts.benchmark import chart, function, imports, machine, node, package, redis
 from scripts.benchmark.bus import bus_visits
 from scripts.benchmark.load import Conditions
@@ -18,10 +19,9 @@ from scripts.benchmark.plan import FULL, QUICK, Plan
 from scripts.benchmark.report import Report
 from scripts.benchmark.run import Choice, Run
 from scripts.benchmark.servers import DEFAULT, SERVERS, Server
-from scripts.benchmark.stage import ROOT
 from scripts.benchmark.table import render
 from scripts.benchmark.visits import visits
-from scripts.environment import FunctionError
+from scripts.local.environment import FunctionError
 
 FOLDER = ROOT / ".sidepath" / "bench"
 PUBLISHED = Path(__file__).parent / "figures"  # .json and .svg, which the README shows
@@ -46,7 +46,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     print(render(report))
-    _keep(report, _path(options))
+    _keep(report, _path(options, publish=options.publish and not report.interrupted))
     return _outcome(report)
 
 
@@ -60,7 +60,7 @@ def _measure(plan: Plan, choice: Choice, conditions: Conditions, *, bus: bool) -
         if choice.wants("function"):
             _measure_function(report, plan)
     except KeyboardInterrupt:
-        report.left_out.append("whatever was not yet measured when the run was interrupted.")
+        report.interrupted = True
     report.foreign = run.foreign
     report.left_out += [f"{server}, {step}: {why}" for (server, step), why in run.left_out.items()]
     return report
@@ -85,8 +85,8 @@ def _measure_function(report: Report, plan: Plan) -> None:
         report.left_out.append("function: its imports fail.")
 
 
-def _path(options: argparse.Namespace) -> Path:
-    path = PUBLISHED if options.publish else FOLDER / "figures"
+def _path(options: argparse.Namespace, *, publish: bool) -> Path:
+    path = PUBLISHED if publish else FOLDER / "figures"
     return path.with_name(f"{path.name}-bus") if options.bus else path
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from functions.contract.room_log import LOBBY, PAGE, open_room_log
+from scripts import ROOT
 from scripts.benchmark.machine import SERVER_CORE, cpu_seconds, on_core
 from scripts.benchmark.plan import Plan
-from scripts.benchmark.stage import ROOT
-from scripts.environment import Environment, Invocation
-from scripts.http_api import event
-from scripts.origin_request import OriginRequest
-from scripts.runtime_api import serving
+from scripts.local.environment import Environment, Invocation
+from scripts.local.http_api import event
+from scripts.local.origin_request import OriginRequest
+from scripts.local.runtime_api import serving
 
 HANDLER = "functions.app.handler"
 

@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 
-from scripts.benchmark.stage import ROOT
+from scripts import ROOT
 
 _LINE = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+([\w.]+)")
 

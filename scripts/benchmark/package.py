@@ -6,7 +6,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from scripts.benchmark.stage import ROOT
+from scripts import ROOT
 
 FUNCTIONS = ROOT / "functions"
 

@@ -20,8 +20,8 @@ class Plan:
     starts: int  # of the function
     pages: int  # the function renders, warm
     # Clients that listen on another host, and how many messages a second they get while latency is
-    # measured: so few that neither host is busy half of the time.
-    audiences: tuple[tuple[int, int], ...] = ((5, 500), (1_000, 20))
+    # measured: so few that the servers are idle most of the time.
+    audiences: tuple[tuple[int, int], ...] = ((5, 200), (1_000, 10))
 
 
 FULL = Plan(

@@ -26,6 +26,7 @@ class Report:
     date: str
     foreign: list[float] = field(default_factory=list)  # see Run
     left_out: list[str] = field(default_factory=list)
+    interrupted: bool = False
     function: dict[str, float] = field(default_factory=dict)  # milliseconds; bytes of the zip
     imports: dict[str, float] = field(default_factory=dict)  # milliseconds
     redis: dict[str, str] = field(default_factory=dict)  # versions, where the hosts were in pairs

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from scripts import ROOT
 from scripts.benchmark.load import Conditions, Load, Reply
 from scripts.benchmark.machine import (
     SERVER_CORE,
@@ -17,8 +18,6 @@ from scripts.benchmark.machine import (
     resident_bytes,
 )
 from scripts.benchmark.servers import Server
-
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 class ServerError(Exception):

@@ -160,6 +160,7 @@ def _notes(report: Report) -> str:
         "permessage-deflate, and send uncompressed.",
         *_quiet(report.foreign),
         *(f"Left out: {each}" for each in report.left_out),
+        *(["The run was interrupted: the rest was not measured."] if report.interrupted else []),
     ]
     return "\n".join(lines)
 

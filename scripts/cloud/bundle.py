@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from scripts.process import ROOT
-from scripts.template import load
+from scripts import ROOT
+from scripts.local.template import load
 
 CLIENT = "functions/static/socket.io.esm.min.js"
 

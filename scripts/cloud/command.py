@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
-from scripts.process import ROOT
+from scripts import ROOT
 
 
 class CommandError(Exception):

@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import dataclass
 
+from scripts import ROOT
 from scripts.cloud import arguments, sam
 from scripts.cloud.account import Account, NoProfileError
 from scripts.cloud.bundle import CLIENT
@@ -18,7 +19,6 @@ from scripts.cloud.image import Image
 from scripts.cloud.repository import Repository
 from scripts.cloud.stack import Stack
 from scripts.cloud.step import StackError, StepError, step
-from scripts.process import ROOT
 from scripts.terminal import say
 
 _AGAIN = "Run scripts/deploy again; it goes on from here."

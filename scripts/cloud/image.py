@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from scripts.template import load
+from scripts.local.template import load
 
 _PLATFORMS = {"ARM64": "linux/arm64", "X86_64": "linux/amd64"}
 

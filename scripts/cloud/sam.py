@@ -4,8 +4,8 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
+from scripts import ROOT
 from scripts.cloud.command import CommandError, run
-from scripts.process import ROOT
 
 _SAM = "scripts/sam"
 

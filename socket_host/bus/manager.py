@@ -264,7 +264,7 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         if body.startswith(self._own):
             return None
         try:
-            message: dict[str, Any] = _json.decode(str(body, "utf-8"))
+            message: dict[str, Any] = _json.raw_decode(str(body, "utf-8"))[0]
             if not self._memory.is_new(message.get("message_id")):
                 self._duplicates += 1
                 return None

@@ -34,6 +34,7 @@ class RedisBus(SharedBus):
         self._connecting = asyncio.Lock()
         self._connection: Connection | None = None
         self._publisher: Connection | None = None  # the same, once the others listen as well
+        self._was_away = False  # before the connection was made
         self._listeners = 0  # when we last published, this host included
         self._outbox.taker = self._send_now
 
@@ -47,6 +48,7 @@ class RedisBus(SharedBus):
                 except BaseException:
                     connection.close()
                     raise
+                self._was_away = self._connection is not None
                 self._connection = connection
             return self._connection
 
@@ -86,7 +88,7 @@ class RedisBus(SharedBus):
 
     async def _gather(self, publisher: Connection) -> None:
         """Wait, if there was an outage, until as many hosts listen as before."""
-        if not (self._outgoing.sentence or self._incoming.sentence or self._listeners):
+        if not (self._was_away or self._outgoing.sentence or self._incoming.sentence):
             return
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _GATHER_SECONDS

@@ -206,6 +206,7 @@ class Engine:
     def broken(self, socket: WebSocket, error: FrameError) -> None:
         """End a websocket that does not follow its protocol, and the session on it."""
         self.note("invalid frames", error.reason)
+        self.turn.flush()  # nothing may follow a close frame
         client = socket.client
         socket.end(error.code, error.reason)
         if client is not None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from socket_host.transport.message import Message
@@ -49,10 +50,11 @@ class Turn:
     overtake a broadcast. Whoever wants to write to one client adds it here instead.
     """
 
-    __slots__ = ("_bytes", "_entries", "pending")
+    __slots__ = ("_bytes", "_entries", "_joining", "pending")
 
     def __init__(self) -> None:
         self.pending = False
+        self._joining = 0  # calls of `joining` whose tasks have not all begun
         self._bytes = 0
         # (audience, those left out, message), or for one client (None, that client, message)
         self._entries: list[tuple[Audience | None, Set[Client], Message]] = []
@@ -70,6 +72,20 @@ class Turn:
         """True when whoever sends in a loop should let others have their turn."""
         return self._bytes > _MOST_BYTES or len(self._entries) >= _MOST_ENTRIES
 
+    @contextmanager
+    def joining(self) -> Iterator[None]:
+        """Join what is sent meanwhile, also by tasks begun meanwhile that do not have to wait."""
+        self.pending = True
+        self._joining += 1
+        try:
+            yield
+        finally:
+            asyncio.get_running_loop().call_soon(self._joined)
+
+    def _joined(self) -> None:
+        self._joining -= 1
+        self.flush()
+
     def _add(self, audience: Audience | None, clients: Set[Client], message: Message) -> None:
         if not self.pending:
             self.pending = True
@@ -80,7 +96,7 @@ class Turn:
     def flush(self) -> None:
         """Write everything that is pending, now."""
         entries, self._entries = self._entries, []
-        self.pending = False
+        self.pending = self._joining > 0
         self._bytes = 0
         audiences = {id(entry[0]): entry[0] for entry in entries if entry[0] is not None}
         if len(audiences) == 1:

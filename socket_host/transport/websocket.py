@@ -53,11 +53,20 @@ class WebSocket(asyncio.Protocol):
 
     def _read(self, data: bytes) -> None:
         reader = self.reader or FrameReader(self.engine.limits.payload)
-        for opcode, payload in reader.feed(data):
+        messages = reader.feed(data)
+        if len(messages) < 2:
+            self._frames(messages)
+        else:
+            # The answers to what came together go together: each write is a system call.
+            with self.engine.turn.joining():
+                self._frames(messages)
+        self.reader = None if reader.idle or self.ending else reader
+
+    def _frames(self, messages: list[tuple[int, bytes]]) -> None:
+        for opcode, payload in messages:
             self._frame(opcode, payload)
             if self.ending:
                 return
-        self.reader = None if reader.idle else reader
 
     def _frame(self, opcode: int, payload: bytes) -> None:
         if opcode == frames.TEXT:
@@ -76,6 +85,7 @@ class WebSocket(asyncio.Protocol):
             self.engine.probed(self, self.prober, packet)
 
     def _closed_by_client(self, code: int) -> None:
+        self.engine.turn.flush()  # nothing may follow a close frame
         self.press(frames.close_frame(frames.NORMAL if code == frames.NO_STATUS else code))
         self.ending = True
         self.transport.close()

@@ -1,4 +1,4 @@
-"""The first code in every child of the development server: `python -m scripts.child MODULE ...`.
+"""The first code in every child of scripts/dev: `python -m scripts.local.child MODULE ...`.
 
 Runs the module as `python -m MODULE ...` would, and sees to it that the child does not outlive the
 development server, however that ends: when its standard input closes, nobody is left at the other

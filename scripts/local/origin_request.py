@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from scripts.policies import Headers
+from scripts.local.policies import Headers
 
 MAX_BODY = 10 * 1024 * 1024  # bytes: what an HTTP API takes at the most
 

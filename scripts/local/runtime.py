@@ -1,7 +1,7 @@
 """The function's process: imports the handler, then runs what the Runtime API hands out.
 
-`python -m scripts.runtime HANDLER` leaves the running to AWS's own runtime client where that is
-installed (it has wheels for Linux only); `--plain` runs the few lines below instead.
+`python -m scripts.local.runtime HANDLER` leaves the running to AWS's own runtime client where that
+is installed (it has wheels for Linux only); `--plain` runs the few lines below instead.
 """
 
 import importlib

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from scripts.origin_request import OriginRequest
-from scripts.policies import Headers
+from scripts.local.origin_request import OriginRequest
+from scripts.local.policies import Headers
 
 # The API answers to its own host name only, never the viewer's. One that cannot be resolved makes
 # an address built from it fail here and not first in the cloud.

@@ -1,4 +1,4 @@
-"""Everything on one machine, behind one address: `python -m scripts.dev_server`.
+"""Everything on one machine, behind one address: `python -m scripts.local.server`.
 
 What takes longest to start, the two children, begins first; what they take longest to import,
 aiohttp, is imported here only after that.
@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from functions.contract.bus import LOOPBACK_PATH
 from functions.contract.session import SAMPLE_SECRET
-from scripts.function import Function
-from scripts.host import Host
-from scripts.listeners import PortError, listen
-from scripts.process import ROOT
-from scripts.template import Template, TemplateError
+from scripts import ROOT
+from scripts.local.function import Function
+from scripts.local.host import Host
+from scripts.local.listeners import PortError, listen
+from scripts.local.template import Template, TemplateError
 from scripts.terminal import say
 from socket_host.open_files import allow
 
 if TYPE_CHECKING:
-    from scripts.edge import Edge
+    from scripts.local.edge import Edge
 
 PORT = 3000
 MAX_HOSTS = 9
@@ -107,12 +107,12 @@ async def _serve(options: argparse.Namespace) -> None:
         function.start()
     await asyncio.sleep(0)  # they start here, and import while this imports what follows
 
-    from scripts.balancer import Balancer
-    from scripts.edge import Edge, serving
-    from scripts.origins import FunctionOrigin, HostOrigin, PagesOrigin
-    from scripts.proxy import Proxy
-    from scripts.relay import Relay
-    from scripts.template import FUNCTION, SOCKET_HOST
+    from scripts.local.balancer import Balancer
+    from scripts.local.edge import Edge, serving
+    from scripts.local.origins import FunctionOrigin, HostOrigin, PagesOrigin
+    from scripts.local.proxy import Proxy
+    from scripts.local.relay import Relay
+    from scripts.local.template import FUNCTION, SOCKET_HOST
 
     async with Proxy() as proxy:
         pages = FunctionOrigin(function) if function else PagesOrigin(options.pages, proxy)
@@ -159,7 +159,7 @@ async def _announce(port: int, hosts: Sequence[Host], function: Function | None)
 
 async def _reload(edge: "Edge", hosts: Sequence[Host], function: Function | None) -> None:
     """Give every save to the half it belongs to."""
-    from scripts import watch
+    from scripts.local import watch
 
     restarting: asyncio.Task[None] | None = None
     try:

@@ -15,10 +15,10 @@ from aiohttp import (
 from multidict import CIMultiDict
 from yarl import URL
 
-from scripts.origin_request import OriginRequest
-from scripts.policies import end_to_end
-from scripts.refusal import RefusedError
-from scripts.tunnel import Own, tunnel
+from scripts.local.origin_request import OriginRequest
+from scripts.local.policies import end_to_end
+from scripts.local.refusal import RefusedError
+from scripts.local.tunnel import Own, tunnel
 
 # Less than any origin keeps an idle connection, so that none closes one just as it is used again:
 # then nobody could tell a request that was lost from one whose answer was.

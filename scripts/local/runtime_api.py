@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from scripts.environment import Environment
+from scripts.local.environment import Environment
 
 _VERSION = "/2018-06-01/runtime"
 _MAX_RESULT = 64 * 1024 * 1024  # bytes read in order to say how much too large a result is

@@ -7,12 +7,10 @@ import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Self
 
+from scripts import ROOT
 from scripts.terminal import relay
-
-ROOT = Path(__file__).resolve().parent.parent
 
 TAIL = 40  # last lines kept, to show why a process has ended: a traceback fits
 MAX_LINE = 64 * 1024  # bytes; a longer line reaches the terminal in pieces
@@ -44,7 +42,7 @@ class Process:
         """Start `python -m` with a module and its arguments, in the root of the repository."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "scripts.child", *module),
+            *("-m", "scripts.local.child", *module),
             cwd=ROOT,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **environ},
             stdin=asyncio.subprocess.PIPE,  # its end tells the child that nobody is left here

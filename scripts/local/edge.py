@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from scripts.behaviours import Behaviour, choose
-from scripts.origin_request import MAX_BODY, OriginRequest
-from scripts.origins import Origin
-from scripts.refusal import RefusedError
-from scripts.template import Template
+from scripts.local.behaviours import Behaviour, choose
+from scripts.local.origin_request import MAX_BODY, OriginRequest
+from scripts.local.origins import Origin
+from scripts.local.refusal import RefusedError
+from scripts.local.template import Template
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 

@@ -7,8 +7,8 @@ from typing import Any, Self
 
 import yaml
 
-from scripts.behaviours import Behaviour
-from scripts.policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES, Policy
+from scripts.local.behaviours import Behaviour
+from scripts.local.policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES, Policy
 
 FUNCTION = "function"
 SOCKET_HOST = "socket-host"
@@ -214,6 +214,6 @@ def _managed(policies: Mapping[str, Policy], id_: Any, what: str) -> Policy:
     if not isinstance(id_, str) or id_ not in policies:
         raise TemplateError(
             f"{what} is {id_!r}, which the local edge cannot enforce. It knows the managed "
-            "policies listed in scripts/policies.py."
+            "policies listed in scripts/local/policies.py."
         )
     return policies[id_]

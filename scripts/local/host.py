@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
-from scripts.process import Process, ended
+from scripts.local.process import Process, ended
 from scripts.terminal import say
 
 DRAIN_SECONDS = 0.2  # a save should not wait until clients have been let go gently

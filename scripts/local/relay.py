@@ -3,9 +3,9 @@
 from aiohttp import web
 
 from functions.contract.bus import LOOPBACK_PATH
-from scripts.origin_request import MAX_BODY, OriginRequest
-from scripts.origins import Origin
-from scripts.refusal import RefusedError
+from scripts.local.origin_request import MAX_BODY, OriginRequest
+from scripts.local.origins import Origin
+from scripts.local.refusal import RefusedError
 
 _PATIENCE = 2.0  # seconds the host may be silent
 

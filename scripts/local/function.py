@@ -5,9 +5,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.environment import Environment, FunctionError, Invocation
-from scripts.http_api import MAX_PAYLOAD
-from scripts.template import FunctionSettings
+from scripts.local.environment import Environment, FunctionError, Invocation
+from scripts.local.http_api import MAX_PAYLOAD
+from scripts.local.template import FunctionSettings
 
 MAX_WAITING = 1_000  # requests that wait for their turn; Lambda too refuses what exceeds its limit
 
@@ -74,7 +74,7 @@ class Function:
     async def _live(self, environment: Environment) -> None:
         settings = self.settings
         error = await environment.run(
-            ["scripts.runtime", settings.handler, *self._options],
+            ["scripts.local.runtime", settings.handler, *self._options],
             {
                 **self._environ,
                 "AWS_LAMBDA_FUNCTION_NAME": "sidepath",

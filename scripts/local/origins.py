@@ -5,13 +5,13 @@ from typing import Protocol
 from aiohttp import web
 from multidict import CIMultiDict
 
-from scripts import http_api
-from scripts.environment import FunctionError
-from scripts.function import Function
-from scripts.host import Host
-from scripts.origin_request import OriginRequest
-from scripts.proxy import Proxy
-from scripts.refusal import RefusedError
+from scripts.local import http_api
+from scripts.local.environment import FunctionError
+from scripts.local.function import Function
+from scripts.local.host import Host
+from scripts.local.origin_request import OriginRequest
+from scripts.local.proxy import Proxy
+from scripts.local.refusal import RefusedError
 
 
 class Origin(Protocol):

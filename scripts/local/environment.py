@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scripts.http_api import MAX_PAYLOAD
-from scripts.process import Process, ended
+from scripts.local.http_api import MAX_PAYLOAD
+from scripts.local.process import Process, ended
 
 INIT_SECONDS = 30.0  # to import the handler in; Lambda gives 10, but its machine does nothing else
 
@@ -122,7 +122,7 @@ class Environment:
 
     async def _serve(self, process: Process, listener: socket.socket) -> FunctionError:
         # Not before the process is there: it imports what it needs while this imports aiohttp.
-        from scripts.runtime_api import serving
+        from scripts.local.runtime_api import serving
 
         self._process = process
         if self._retired:

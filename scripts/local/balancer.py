@@ -13,9 +13,9 @@ from typing import Protocol
 
 from aiohttp import ClientError, web
 
-from scripts.origin_request import OriginRequest
-from scripts.proxy import Proxy
-from scripts.refusal import RefusedError
+from scripts.local.origin_request import OriginRequest
+from scripts.local.proxy import Proxy
+from scripts.local.refusal import RefusedError
 
 COOKIE = "AWSALB"
 HEALTH_SECONDS = 0.25  # between two questions after a host's health
