@@ -9,6 +9,7 @@ import importlib.util
 import json
 import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -158,6 +159,7 @@ def copy_project(folder: Path) -> Path:
     dev.copy_project(folder)
     for name in (".dockerignore", "samconfig.toml", "package-lock.json"):
         shutil.copy(ROOT / name, folder / name)
+    subprocess.run(["scripts/sam"], cwd=ROOT, check=True)  # it may be being installed still
     for name in (".venv", ".venv-sam"):
         (folder / name).symlink_to(ROOT / name)
     return folder

@@ -36,7 +36,8 @@ class Project:
         for half in ("functions", "socket_host", "scripts", "tests"):
             (root / half / "requirements.txt").write_text(f"{half}==1\n")
         (root / "package-lock.json").write_text("{}")
-        shutil.copy(ROOT / "scripts/setup", root / "scripts/setup")
+        for script in ("setup", "lock.sh"):
+            shutil.copy(ROOT / "scripts" / script, root / "scripts" / script)
         for tool in (*TOOLS, "sleep"):
             (root / "bin" / tool).symlink_to(str(shutil.which(tool)))
         self.tool("python3", PYTHON)
