@@ -34,7 +34,8 @@ def topic() -> Topic:
 
 def host(topic: Topic, **options: Any) -> Any:
     """A host whose queue is swept and marked in a hurry."""
-    options = {"heartbeat": 0.1, "orphan": 1.0} | options
+    # A busy machine may keep a host from marking its queue for a second or two.
+    options = {"heartbeat": 0.1, "orphan": 3.0} | options
     manager = type("Manager", (SnsBus, FanOut), {})(topic, **options)
     return Host(manager, "fast").serving()
 
@@ -168,7 +169,7 @@ async def test_heartbeat_keeps_the_queue(topic: Topic) -> None:
     """A host marks its queue as in use again and again, so that no other takes it for an orphan."""
     async with host(topic) as one, host(topic) as other:
         mine, before = queues(topic), seen(topic, one)
-        await until(lambda: min(seen(topic, one), seen(topic, other)) > before + 1.5)
+        await until(lambda: min(seen(topic, one), seen(topic, other)) > before + 3.5)
         assert queues(topic) == mine
 
 
