@@ -82,6 +82,7 @@ function renewSession(words) {
 // The host knows us still, and sends by itself what we missed.
 function goOn() {
   joined = true;
+  catchUp().catch(() => {}); // a hole may have been open when the connection dropped
   if (noteUnsent) sayNote();
   return send();
 }
