@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
-import boto3
 import pytest
 
 from functions.contract.room_log import (
@@ -17,7 +16,7 @@ from functions.contract.room_log import (
     is_room,
     open_room_log,
 )
-from tests.aws import aws
+from tests.aws import aws, make_rooms
 from tests.hosts import PATIENCE
 
 
@@ -40,18 +39,7 @@ def setting(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:{tmp_path}/data/rooms.sqlite3"
     request.getfixturevalue("dynamodb")
     table = f"rooms-{uuid.uuid4()}"
-    boto3.client("dynamodb").create_table(
-        TableName=table,
-        KeySchema=[
-            {"AttributeName": "room", "KeyType": "HASH"},
-            {"AttributeName": "item", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[
-            {"AttributeName": "room", "AttributeType": "S"},
-            {"AttributeName": "item", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    make_rooms(table)
     return f"dynamodb:{table}"
 
 

@@ -84,9 +84,9 @@ class Handover:
             back = await self._ask(key, offset)
         return back
 
-    def elsewhere(self, message_id: str | None) -> list[str]:
+    def elsewhere(self, message_id: str) -> list[str]:
         """Return the sids of those who have had this message on the host they came from."""
-        if not self._arrived or message_id is None:
+        if not self._arrived:
             return []
         sender, _, number = message_id.rpartition(":")
         if int(number) > self._newest.get(sender, 0):
@@ -127,10 +127,8 @@ class Handover:
         had: dict[str, list[Any]],
     ) -> Return | None:
         dropped = Dropped(*asked.key, dict.fromkeys(rooms, 0), data, Visit(0))
-        journal = self._recovery.journal
-        since = journal.position_at(asyncio.get_running_loop().time() - _SKEW_SECONDS)
         sent = [Sent.of(*one) for one in missed]
-        return self._complete(dropped, asked.offset, sent, Memory.of(had), since)
+        return self._complete(dropped, asked.offset, sent, Memory.of(had), self._surely_had())
 
     def _inherited(self, key: Key, offset: str | None) -> Return | None:
         for estate in self._estates.values():
@@ -155,6 +153,11 @@ class Handover:
             self._newest[sender] = max(highest, self._newest.get(sender, 0))
         missed = missed + dropped.concerned(journal, new)
         return Return(dropped, offset, missed, journal.position)
+
+    def _surely_had(self) -> int:
+        """Return the position of our journal up to which other hosts have had all by now."""
+        now = asyncio.get_running_loop().time()
+        return self._recovery.journal.position_at(now - _SKEW_SECONDS)
 
     def _settle(self, sid: str) -> None:
         del self._arrived[sid]
@@ -192,9 +195,7 @@ class Handover:
     def _inherit(self, host: str, piece: Any) -> None:
         estate = self._estates.get(host)
         if estate is None:
-            now = asyncio.get_running_loop().time()
-            position = self._recovery.journal.position_at(now - _SKEW_SECONDS)
-            estate = self._estates[host] = Estate(position)
+            estate = self._estates[host] = Estate(self._surely_had())
             self._expiry.set(host)
         estate.add(piece)
         if estate.had:

@@ -181,7 +181,7 @@ class Recovery:
             back = await self.handover.find(namespace, sid, offset)
         return back
 
-    def elsewhere(self, message_id: str | None) -> list[str]:
+    def elsewhere(self, message_id: str) -> list[str]:
         """Return the sids of those who have had this message on the host they came from."""
         return self.handover.elsewhere(message_id) if self.handover else []
 

@@ -11,12 +11,13 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
 from moto.dynamodb import models
 from moto.dynamodb.models.table import Table
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+from tests.aws import make_rooms
 
 Start = Callable[..., Any]
 
@@ -55,18 +56,7 @@ class DynamoDB:
 
     def create(self) -> None:
         """Make the table."""
-        boto3.client("dynamodb").create_table(
-            TableName=self.setting.partition(":")[2],
-            KeySchema=[
-                {"AttributeName": "room", "KeyType": "HASH"},
-                {"AttributeName": "item", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[
-                {"AttributeName": "room", "AttributeType": "S"},
-                {"AttributeName": "item", "AttributeType": "S"},
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        make_rooms(self.setting.partition(":")[2])
 
 
 def _answer(start: Start, status: str, body: dict[str, Any]) -> list[bytes]:
