@@ -125,7 +125,12 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
             return self._let_go(sid, client, *values)
         return self._answer(sid, client, event, values)
 
-    async def _let_in(self, sid: str, environ: Mapping[str, Any], auth: Any = None) -> None:
+    def let_in(self, sid: str, environ: Mapping[str, Any], auth: Any = None) -> None:
+        """Let a client in, or raise ConnectionRefusedError.
+
+        Whoever calls this tells the client in the same step of the event loop: its greeting begins
+        after that, in a task of its own, so that it gets no event before it knows that it is in.
+        """
         try:
             session = self.admit(sid, environ, auth)
         except Refused:
@@ -139,11 +144,11 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
             greeting = self._greets_back and partial(self.on_recover, sid)
         else:
             greeting = self._greets and partial(self.on_connect, sid, environ, auth)
-        if not greeting:
-            return
-        # In a task of its own, which begins after python-socketio has told the client, in the
-        # step we are in, that it is connected: else it would get events before that.
-        client.greeting = self.server.start_background_task(self._greet, sid, client, greeting)
+        if greeting:
+            client.greeting = self.server.start_background_task(self._greet, sid, client, greeting)
+
+    async def _let_in(self, sid: str, environ: Mapping[str, Any], auth: Any = None) -> None:
+        self.let_in(sid, environ, auth)
 
     async def _greet(
         self, sid: str, client: "_Client", greeting: Callable[[], Awaitable[None]]

@@ -8,13 +8,12 @@ import pytest
 
 from socket_host.app import SocketHost
 from socket_host.transport.client import Client
-from socket_host.transport.front import FirstRequest
 from socket_host.transport.rooms import Member
 from socket_host.transport.websocket import WebSocket
 from tests.protocol_client import CLOSE, PATIENCE, frame, handshake, http_client, raw
 from tests.protocol_server import protocol_server
 
-OURS = (Client, FirstRequest, Member, WebSocket)
+OURS = (Client, Member, WebSocket)
 
 
 @pytest.fixture(autouse=True)

@@ -94,6 +94,11 @@ class Engine:
         self._probes: Deadlines[WebSocket] = Deadlines(limits.probe_time, WebSocket.end)
         self._joins: Deadlines[Client] = Deadlines(limits.join_time, self._joined_nothing)
         self._tasks: set[asyncio.Task[Any] | None] = set()
+        # What every client is told at its handshake.
+        self._terms = (
+            f'"pingInterval":{round(limits.ping_interval * 1000)},'
+            f'"pingTimeout":{round(limits.ping_timeout * 1000)},"maxPayload":{limits.payload}'
+        )
 
     # Handshakes
 
@@ -133,22 +138,19 @@ class Engine:
             raise bad_request()
         return client
 
-    def open_websocket(
-        self, head: Head, environ: Environ, transport: asyncio.Transport
-    ) -> WebSocket:
+    def open_websocket(self, head: Head, environ: Environ, socket: WebSocket) -> None:
         """Accept a websocket, for a new session or as the upgrade of one; raises Refusal."""
         client = self.admit(environ, head)
         response = head.accept()
-        socket = WebSocket(self, transport)
+        write = socket.transport.write
         if client is not None:
-            transport.write(response)
+            write(response)
             self._probe(socket, client)
-            return socket
+            return
         client = self._open(environ)
         socket.client, client.socket = client, socket
-        client.write = transport.write
-        transport.write(response + frames.packet_frame(self._open_packet(client, "[]")))
-        return socket
+        client.write = write
+        write(response + frames.packet_frame(self._open_packet(client, "[]")))
 
     def open_polling(self, environ: Environ) -> Client:
         """Begin a session by polling; its first packet is in the queue."""
@@ -166,12 +168,7 @@ class Engine:
         return client
 
     def _open_packet(self, client: Client, upgrades: str) -> str:
-        limits = self.limits
-        return (
-            f'{OPEN}{{"sid":"{client.sid}","upgrades":{upgrades},'
-            f'"pingInterval":{round(limits.ping_interval * 1000)},'
-            f'"pingTimeout":{round(limits.ping_timeout * 1000)},"maxPayload":{limits.payload}}}'
-        )
+        return f'{OPEN}{{"sid":"{client.sid}","upgrades":{upgrades},{self._terms}}}'
 
     # Packets
 

@@ -10,6 +10,7 @@ from typing import cast
 from socket_host.transport.deadlines import Deadlines
 from socket_host.transport.engine import Engine
 from socket_host.transport.request import Environ, Head, Refusal
+from socket_host.transport.websocket import WebSocket
 
 _END = b"\r\n\r\n"
 
@@ -19,6 +20,9 @@ class Front:
 
     `paths` are where the sockets live; `http` makes the protocol that gets everything else
     (`AppRunner.server` is such a factory).
+
+    The protocol is a websocket from the start, and asks here what to do until its handshake is
+    over: to change a connection's protocol costs as much as half a handshake's system calls.
     """
 
     def __init__(
@@ -27,89 +31,71 @@ class Front:
         self.engine = engine
         self.http = http
         # What a websocket's request may begin with; whatever else does too is asked again later.
-        self.starts = tuple(f"GET {path}".encode() for path in paths)
-        self.paths = paths
-        self.deadlines: Deadlines[FirstRequest] = Deadlines(
-            engine.limits.head_time, FirstRequest.too_late
-        )
+        self._starts = tuple(f"GET {path}".encode() for path in paths)
+        self._paths = paths
+        self._deadlines: Deadlines[WebSocket] = Deadlines(engine.limits.head_time, self._too_late)
+        self._heads: dict[WebSocket, bytearray] = {}  # those that have begun to arrive
 
-    def __call__(self) -> FirstRequest:
-        return FirstRequest(self)
+    def __call__(self) -> WebSocket:
+        return WebSocket(self.engine, self)
 
+    def expect(self, socket: WebSocket) -> None:
+        """Wait for the first request of a connection, not for ever."""
+        self._deadlines.set(socket)
 
-class FirstRequest(asyncio.Protocol):
-    """Waits for the first request's head, not for ever, and hands the connection on."""
+    def forget(self, socket: WebSocket) -> None:
+        """Wait no longer."""
+        self._deadlines.drop(socket)
+        self._heads.pop(socket, None)
 
-    __slots__ = ("_front", "_received", "_transport")
-
-    def __init__(self, front: Front) -> None:
-        self._front = front
-        self._received = bytearray()
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to wait."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's does not derive from it
-        self._front.deadlines.set(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Nobody asked anything."""
-        self._front.deadlines.drop(self)
-        self._transport = None
-
-    def too_late(self) -> None:
-        """Hang up on a client that took too long to say what it wants."""
-        if self._transport is not None:
-            self._front.engine.note("slow requests", "no complete head in time")
-            self._transport.abort()
-
-    def data_received(self, data: bytes) -> None:
+    def take(self, socket: WebSocket, data: bytes) -> None:
         """Collect the head; then hand over."""
-        self._received += data
-        end = self._received.find(_END)
-        if end >= 0:
-            self._hand_over(bytes(self._received), end)
-        elif len(self._received) > self._front.engine.limits.head:
-            self._refuse(Refusal(3, "Headers too large", _TOO_LARGE))
-
-    def _hand_over(self, received: bytes, end: int) -> None:
-        self._front.deadlines.drop(self)
-        if end > self._front.engine.limits.head:
-            self._refuse(Refusal(3, "Headers too large", _TOO_LARGE))
-        elif received.startswith(self._front.starts):
-            self._ours(received, end)
-        else:
-            self._theirs(received)
-
-    def _ours(self, received: bytes, end: int) -> None:
-        assert self._transport is not None
-        try:
-            head = Head(received[:end])
-            if not head.upgrades or head.path not in self._front.paths:
-                self._theirs(received)
-                return
-            environ = Environ(head, self._transport.get_extra_info("peername"))
-            socket = self._front.engine.open_websocket(head, environ, self._transport)
-        except Refusal as refusal:
-            self._refuse(refusal)
+        if socket in self._heads:
+            self._heads[socket] += data
+            data = bytes(self._heads[socket])
+        end = data.find(_END)
+        if end < 0 and len(data) <= self.engine.limits.head:
+            self._heads.setdefault(socket, bytearray(data))
             return
-        self._transport.set_protocol(socket)
-        if rest := received[end + len(_END) :]:
+        self.forget(socket)
+        socket.front = None
+        if not 0 <= end <= self.engine.limits.head:
+            self._refuse(socket, Refusal(3, "Headers too large", _TOO_LARGE))
+        elif data.startswith(self._starts):
+            self._ours(socket, data, end)
+        else:
+            self._theirs(socket, data)
+
+    def _ours(self, socket: WebSocket, data: bytes, end: int) -> None:
+        try:
+            head = Head(data[:end])
+            if not head.upgrades or head.path not in self._paths:
+                self._theirs(socket, data)
+                return
+            environ = Environ(head, socket.transport.get_extra_info("peername"))
+            self.engine.open_websocket(head, environ, socket)
+        except Refusal as refusal:
+            self._refuse(socket, refusal)
+            return
+        if rest := data[end + len(_END) :]:
             socket.data_received(rest)
 
-    def _theirs(self, received: bytes) -> None:
-        assert self._transport is not None
-        http = cast(asyncio.Protocol, self._front.http())
-        self._transport.set_protocol(http)
-        http.connection_made(self._transport)
-        http.data_received(received)
+    def _theirs(self, socket: WebSocket, data: bytes) -> None:
+        http = cast(asyncio.Protocol, self.http())
+        socket.transport.set_protocol(http)
+        http.connection_made(socket.transport)
+        http.data_received(data)
 
-    def _refuse(self, refusal: Refusal) -> None:
-        assert self._transport is not None
-        self._front.engine.counts["refused handshakes"] += 1
-        self._front.deadlines.drop(self)
-        self._transport.write(refusal.response)
-        self._transport.close()
+    def _refuse(self, socket: WebSocket, refusal: Refusal) -> None:
+        self.engine.counts["refused handshakes"] += 1
+        socket.ending = True
+        socket.transport.write(refusal.response)
+        socket.transport.close()
+
+    def _too_late(self, socket: WebSocket) -> None:
+        """Hang up on a client that took too long to say what it wants."""
+        self.engine.note("slow requests", "no complete head in time")
+        socket.abort()
 
 
 _TOO_LARGE = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE

@@ -14,6 +14,7 @@ from socket_host.transport.client import Client
 from socket_host.transport.engine import CLOSE, NOOP, TRANSPORT_CLOSE, TRANSPORT_ERROR, Engine
 from socket_host.transport.message import SEPARATOR, Message
 from socket_host.transport.request import Environ, Head, Refusal, bad_method, bad_request
+from socket_host.transport.websocket import WebSocket
 
 _WORTH_COMPRESSING = 1024  # bytes: below, gzip's header and our time cost more than it saves
 
@@ -35,7 +36,9 @@ def take_over(
     transport, http = request.transport, request.protocol
     if transport is None:
         raise bad_request()
-    socket = engine.open_websocket(head, environ, transport)
+    socket = WebSocket(engine)
+    socket.connection_made(transport)
+    engine.open_websocket(head, environ, socket)
     transport.set_protocol(socket)
     # aiohttp has no way to give a connection up, so it is told that the connection is lost. Its
     # attempt to send this response then ends quietly.

@@ -8,8 +8,10 @@ written for one version each, and refuse to start with another.
 from __future__ import annotations
 
 import asyncio
+import base64
 import importlib.metadata
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from typing import Any
@@ -19,6 +21,9 @@ import engineio.json  # type: ignore[import-untyped]  # as above
 import socketio  # type: ignore[import-untyped]  # python-socketio neither
 import socketio.packet  # type: ignore[import-untyped]  # as above
 from aiohttp import web
+from socketio.exceptions import (  # type: ignore[import-untyped]  # as above
+    ConnectionRefusedError as Refused,
+)
 
 from socket_host.transport import polling
 from socket_host.transport.client import Client
@@ -81,10 +86,18 @@ def check_versions() -> None:
             )
 
 
+def _random_ids() -> Iterator[str]:
+    """Yield ids of 120 random bits, drawn many at a time: each draw is a system call."""
+    while True:
+        text = base64.urlsafe_b64encode(os.urandom(15 * 64)).decode()
+        yield from (text[at : at + 20] for at in range(0, len(text), 20))
+
+
 class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # ships no types
     """What python-socketio calls `sio.eio`: its interface, over our engine."""
 
     engine: Engine
+    _ids: Iterator[str]
 
     def start(self, server: SocketServer, backlog: int) -> None:
         """Begin to serve `server`; called once, from its constructor."""
@@ -94,11 +107,16 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # ships no type
             payload=self.max_http_buffer_size,
             backlog=backlog,
         )
+        self._ids = _random_ids()
         self.engine = Engine(server, limits, self.generate_id)
         self.engine.upgrades = self.allow_upgrades
         self.engine.polls = "polling" in self.transports
         self.engine.websockets = "websocket" in self.transports
         self.sockets = self.engine.clients
+
+    def generate_id(self) -> str:
+        """Return an id for a session that nobody can guess."""
+        return next(self._ids)
 
     def attach(self, app: web.Application, engineio_path: str = "engine.io") -> None:
         """Serve polling clients at the path, with and without its slash at the end."""
@@ -249,27 +267,37 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
     async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
         """Make the client a member that is still connecting."""
         client = self.server.eio.engine.clients.get(eio_sid)
-        back = self.server.returns.pop((eio_sid, namespace), None)
         if client is None or namespace in client.members:
             return None
-        space = self.rooms.setdefault(namespace, Namespace(namespace))
+        return self.begin(client, namespace).sid
+
+    def begin(self, client: Client, namespace: str) -> Member:
+        """Make the client a member that is still connecting, and may only be told so later."""
+        back = self.server.returns.pop((client.sid, namespace), None)
+        space = self.rooms.get(namespace)
+        if space is None:
+            space = self.rooms[namespace] = Namespace(namespace)
         sid = back.dropped.sid if back else self.server.eio.generate_id()
         member = Member(sid, client, space)
         member.visit = back
         member.hold()
         space.everybody.add(member)
         client.members[namespace] = member
-        self.server.eio.engine.joined(client)
-        return member.sid
+        client.engine.joined(client)
+        return member
 
     async def connect(self, sid: str, namespace: str) -> str:
         """Make a connecting member a connected one."""
         member = self.member(sid, namespace)
         if member is not None:
-            member.stage = Stage.CONNECTED
-            self._begin_visit(member)
-            member.release()
+            self.connected(member)
         return sid
+
+    def connected(self, member: Member) -> None:
+        """Make a connecting member a connected one, and send it what was held for it."""
+        member.stage = Stage.CONNECTED
+        self._begin_visit(member)
+        member.release()
 
     def _begin_visit(self, member: Member) -> None:
         """Note from when on a member has what concerns it; let one that is back have its state."""
@@ -443,7 +471,8 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
 
     def opened(self, client: Client) -> None:
         """Do what python-socketio does for a new session."""
-        self._loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
         handler = self.eio.handlers["connect"]
         if handler != self._handle_eio_connect:  # the admin interface wants to know
             self.eio.engine.run(handler(client.sid, client.environ))
@@ -503,6 +532,8 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         elif packet := self._packet(client, data):
             if packet.kind == EVENT:
                 self._event(client, packet.namespace, packet.ack, packet.data)
+            elif packet.kind == CONNECT:
+                self._connect(client, packet.namespace, packet.data)
             else:
                 self._busy(client, self._handle(client, packet))
 
@@ -576,25 +607,52 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
             self.eio.engine.message(client, data)
 
     async def _handle(self, client: Client, packet: Packet) -> None:
-        if packet.kind == CONNECT:
-            await self._connect(client, packet)
-        elif packet.namespace not in client.members:
+        if packet.namespace not in client.members:
             return
-        elif packet.kind == DISCONNECT:
+        if packet.kind == DISCONNECT:
             await self._handle_disconnect(client.sid, packet.namespace)
         elif packet.kind == ACK:
             await self._handle_ack(client.sid, packet.namespace, packet.ack, packet.data)
 
-    async def _connect(self, client: Client, packet: Packet) -> None:
-        namespace = packet.namespace
+    def _connect(self, client: Client, namespace: str, auth: Any) -> None:
         if namespace in client.members:
             raise PacketError("connected to the same namespace twice")
         if not self._is_namespace(namespace):
             client.send(self.message(CONNECT_ERROR, namespace, None, {"message": _UNKNOWN}))
-            return
+        elif (let_in := self._doorkeeper(namespace)) is None or self._comes_back(auth):
+            self._busy(client, self._connect_slowly(client, namespace, auth))
+        else:
+            self._connect_at_once(client, namespace, auth, let_in)
+
+    def _doorkeeper(self, namespace: str) -> Callable[[str, Environ, Any], None] | None:
+        """Return what decides about a client without having to wait, if this namespace has it."""
+        if self.handlers or self.always_connect or "_trigger_event" in self.__dict__:
+            return None  # somebody else wants to know: a function, or the admin interface
+        return getattr(self.namespace_handlers.get(namespace), "let_in", None)
+
+    def _connect_at_once(
+        self,
+        client: Client,
+        namespace: str,
+        auth: Any,
+        let_in: Callable[[str, Environ, Any], None],
+    ) -> None:
+        """Do what python-socketio does at CONNECT, without a task: that is half of the time."""
+        member = self.manager.begin(client, namespace)
         try:
-            await self._take_back(client, namespace, packet.data)
-            await self._handle_connect(client.sid, namespace, packet.data)
+            let_in(member.sid, client.environ, auth or None)
+        except Refused as refused:
+            client.send(self.message(CONNECT_ERROR, namespace, None, refused.error_args))
+            self.manager.basic_disconnect(member.sid, namespace)
+        else:
+            client.send(self._welcome(member.sid, namespace))
+            self.manager.connected(member)
+        client.environ.settle()
+
+    async def _connect_slowly(self, client: Client, namespace: str, auth: Any) -> None:
+        try:
+            await self._take_back(client, namespace, auth)
+            await self._handle_connect(client.sid, namespace, auth)
         except Exception:
             self.logger.exception("a connect handler failed")
             client.send(self.message(CONNECT_ERROR, namespace, None, {"message": _FAILED}))
@@ -602,9 +660,13 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
                 await self.manager.disconnect(member.sid, namespace, ignore_queue=True)
         client.environ.settle()
 
+    def _comes_back(self, auth: Any) -> bool:
+        """Tell if a client says that it was here before, and wants to go on."""
+        return self.recovery is not None and isinstance(auth, dict) and "pid" in auth
+
     async def _take_back(self, client: Client, namespace: str, auth: Any) -> None:
         """Let a client that dropped a moment ago have its state again, if it is still known."""
-        if self.recovery is None or not (isinstance(auth, dict) and "pid" in auth):
+        if self.recovery is None or not self._comes_back(auth):
             return
         handler = self.namespace_handlers.get(namespace)
         owner = handler.identify(client.environ, auth) if hasattr(handler, "identify") else ""
@@ -627,13 +689,14 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         member = self.manager.member(sid, namespace)
         return member is not None and isinstance(member.visit, Return)
 
-    def _pid(self, sid: str, namespace: str) -> dict[str, str]:
-        """Return what CONNECT says beside the sid."""
-        if self.recovery is None:
-            return {}
-        handler = self.namespace_handlers.get(namespace)
-        owner = handler.owner(sid) if hasattr(handler, "owner") else ""
-        return {"pid": self.recovery.pid(sid, owner)}
+    def _welcome(self, sid: str, namespace: str) -> Message:
+        """Return the answer to a CONNECT that succeeded."""
+        welcome = {"sid": sid}
+        if self.recovery is not None:
+            handler = self.namespace_handlers.get(namespace)
+            owner = handler.owner(sid) if hasattr(handler, "owner") else ""
+            welcome["pid"] = self.recovery.pid(sid, owner)
+        return self.message(CONNECT, namespace, None, welcome)
 
     def _is_namespace(self, namespace: str) -> bool:
         return (
@@ -662,9 +725,8 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         client = self.eio.engine.clients.get(eio_sid)
         if client is None:
             return
-        if str(pkt.packet_type) == CONNECT:  # one for every handshake
-            data = pkt.data | self._pid(pkt.data["sid"], pkt.namespace)
-            client.send(self.message(CONNECT, pkt.namespace, None, data))
+        if str(pkt.packet_type) == CONNECT:
+            client.send(self._welcome(pkt.data["sid"], pkt.namespace))
         else:
             client.send(_engine_message(pkt.encode()))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 import json
@@ -97,15 +96,20 @@ class Head:
         lines = rest.split("\r\n") if rest else []
         if len(lines) > _MOST_HEADERS:
             raise bad_request("Too many headers")
-        headers: dict[str, str] = {}
-        for line in lines:
-            name, _, value = line.partition(":")
-            name, value = name.lower(), value.strip(" \t")
-            if name in headers:
-                # What a proxy does that splits a long cookie (RFC 9113, section 8.2.3).
-                value = headers[name] + ("; " if name == "cookie" else ",") + value
-            headers[name] = value
-        self.headers = headers
+        pairs = [line.partition(":") for line in lines]
+        self.headers = {name.lower(): value.strip(" \t") for name, _, value in pairs}
+        if len(self.headers) < len(pairs):
+            self._join(pairs)
+
+    def _join(self, pairs: list[tuple[str, str, str]]) -> None:
+        """Put the values of repeated headers together."""
+        values: dict[str, list[str]] = {}
+        for name, _, value in pairs:
+            values.setdefault(name.lower(), []).append(value.strip(" \t"))
+        # A cookie is split by proxies when it is long (RFC 9113, section 8.2.3).
+        self.headers = {
+            name: ("; " if name == "cookie" else ",").join(parts) for name, parts in values.items()
+        }
 
     def parameters(self) -> dict[str, str]:
         """Return the query's parameters, of repeated ones the last; raises Refusal."""
@@ -138,14 +142,14 @@ class Head:
         )
 
     def _proof(self) -> bytes:
-        key = self.headers.get("sec-websocket-key", "")
+        key = self.headers.get("sec-websocket-key", "").encode("utf-8", "surrogateescape")
         try:
-            if len(base64.b64decode(key, validate=True)) != 16:
+            if len(binascii.a2b_base64(key, strict_mode=True)) != 16:
                 raise bad_request()
-        except (ValueError, binascii.Error):
+        except ValueError:
             raise bad_request() from None
-        digest = hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()
-        return base64.b64encode(digest)
+        digest = hashlib.sha1(key + _GUID, usedforsecurity=False).digest()
+        return binascii.b2a_base64(digest, newline=False)
 
 
 class Environ(MutableMapping[str, Any]):

@@ -1,9 +1,9 @@
-"""A client's websocket: the protocol of one connection after the handshake."""
+"""A client's websocket: the protocol of one connection."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from socket_host.transport import frames
 from socket_host.transport.frames import FrameError, FrameReader
@@ -11,42 +11,56 @@ from socket_host.transport.frames import FrameError, FrameReader
 if TYPE_CHECKING:
     from socket_host.transport.client import Client
     from socket_host.transport.engine import Engine
+    from socket_host.transport.front import Front
 
 _SHORT_TEXT = 0x81  # first byte of a final text frame
 _HEADER = 6  # bytes before the payload of a short masked frame
 
 
 class WebSocket(asyncio.Protocol):
-    """Reads frames and hands packets to the engine; created when the handshake is accepted.
+    """Reads frames and hands packets to the engine: the protocol of one connection.
 
-    `prober` is the polling client that this websocket may take over, until it has.
+    `front` is asked what to do until the handshake is over. `prober` is the polling client that
+    this websocket may take over, until it has.
     """
 
-    __slots__ = ("client", "ending", "engine", "prober", "reader", "transport")
+    __slots__ = ("client", "ending", "engine", "front", "prober", "reader", "transport")
 
-    def __init__(self, engine: Engine, transport: asyncio.Transport) -> None:
+    transport: asyncio.Transport
+
+    def __init__(self, engine: Engine, front: Front | None = None) -> None:
         self.engine = engine
-        self.transport: asyncio.Transport = transport
+        self.front = front
         self.client: Client | None = None
         self.prober: Client | None = None
         self.ending = False
         self.reader: FrameReader | None = None  # only while something is left over
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for the first request."""
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's does not derive from it
+        if self.front is not None:
+            self.front.expect(self)
+
     def data_received(self, data: bytes) -> None:
         """Take bytes from the client; what is wrong with them ends the connection."""
-        if self.ending:
-            return
         size = len(data) - _HEADER
+        client = self.client
         try:
             # Nearly always exactly one short text frame: the reader does the same, at length.
             if (
                 0 < size < 126
                 and data[0] == _SHORT_TEXT
                 and data[1] == size | 0x80
+                and client is not None
                 and self.reader is None
+                and not self.ending
             ):
-                self._packet(frames.utf8(frames.unmask(data[_HEADER:], data[2:_HEADER])))
-            else:
+                packet = frames.utf8(frames.unmask(data[_HEADER:], data[2:_HEADER]))
+                self.engine.packet(client, packet)
+            elif self.front is not None:
+                self.front.take(self, data)
+            elif not self.ending:
                 self._read(data)
         except FrameError as error:
             self.engine.broken(self, error)
@@ -135,5 +149,7 @@ class WebSocket(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone; nothing here may keep anything else alive."""
         self.ending = True
+        if self.front is not None:
+            self.front.forget(self)
         self.engine.lost(self)
-        self.client = self.prober = self.reader = None
+        self.client = self.prober = self.reader = self.front = None
