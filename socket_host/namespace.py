@@ -8,7 +8,6 @@ them. Derive from Namespace and write `on_...` methods, as events.py does.
 import asyncio
 import inspect
 import logging
-import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
@@ -28,8 +27,6 @@ _log = logging.getLogger(__name__)
 
 # How long a stopping host waits for handlers: longer than the room log waits for another process.
 _SETTLE_SECONDS = 15.0
-
-_COOKIE = re.compile(rf"(?:^|[;,])\s*{COOKIE}=([^;,\s]*)")
 
 
 class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socketio ships no types
@@ -248,5 +245,9 @@ def _token(environ: Mapping[str, Any], auth: Any) -> str:
     match auth:
         case {"session": str(token)}:
             return token
-    cookie = _COOKIE.search(environ.get("HTTP_COOKIE", ""))
-    return cookie[1] if cookie else ""
+    # A header for each, joined by commas, is what some proxies make of them.
+    for cookie in environ.get("HTTP_COOKIE", "").replace(",", ";").split(";"):
+        name, _, value = cookie.partition("=")
+        if name.strip() == COOKIE:
+            return str(value.strip())
+    return ""
