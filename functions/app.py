@@ -51,7 +51,8 @@ def create_app(settings: Settings) -> SecurityHeaders:
     )
     app.router.redirect_slashes = False
     app.state.site = site
-    compressed = GZipMiddleware(app, compresslevel=6)
+    # Level 3 takes half the time of 6, and makes a page 5 % longer.
+    compressed = GZipMiddleware(app, compresslevel=3)
     redirected = DropTrailingSlashes(compressed, socket_prefixes=[SOCKET_PATH])
     return SecurityHeaders(redirected, scripts=site.assets.import_map_hash)
 
