@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -235,6 +235,37 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
                 self._incoming.begin(error)
             await self._incoming.pause()
 
+    @property
+    def _taker(self) -> Callable[[deque[bytes]], None] | None:
+        """What takes messages as they arrive, if the manager that keeps the rooms can do that."""
+        return self._take if hasattr(self, "emit_now") else None
+
+    def _take(self, bodies: deque[bytes]) -> None:
+        """Send local clients the events among messages, from the first on, and write them at once.
+
+        The task that listens would do so two turns of the loop later; it does all that takes time.
+        """
+        while bodies and not self.crowded and (message := _event(bodies[0])):
+            bodies.popleft()
+            self.arrivals += 1
+            if self._is_news(message):
+                self._emit_now(message)
+        self.flush()
+
+    def _emit_now(self, message: Mapping[str, Any]) -> None:
+        try:
+            data = message["data"]
+            self.message_id = message.get("message_id")
+            self.emit_now(
+                message["event"],
+                data[0] if len(data) == 1 else tuple(data),
+                message.get("namespace"),
+                message.get("room"),
+                message.get("skip_sid"),
+            )
+        except Exception:
+            self._not_understood(message)
+
     async def _act(self, message: Mapping[str, Any]) -> None:
         """Do what another host asks for; nothing it says ends the listening."""
         try:
@@ -244,7 +275,10 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
             if handler and (method == "callback" or message.get("host_id") != self.host_id):
                 await handler(message)
         except Exception:
-            _log.exception("A message of another host was not understood: %.100r", message)
+            self._not_understood(message)
+
+    def _not_understood(self, message: Mapping[str, Any]) -> None:
+        _log.exception("A message of another host was not understood: %.100r", message)
 
     async def _hear(self, message: Mapping[str, Any]) -> None:
         for hearer in self._hearers.get(message["subject"], ()):
@@ -263,14 +297,18 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         """Return the message if it is for us: another host's, and not had before."""
         if body.startswith(self._own):
             return None
+        message = _parsed(body)
+        return message if message and self._is_news(message) else None
+
+    def _is_news(self, message: Mapping[str, Any]) -> bool:
+        """Tell, once, if a message of ours has not been had before."""
         try:
-            message: dict[str, Any] = _json.raw_decode(str(body, "utf-8"))[0]
-            if not self._memory.is_new(message.get("message_id")):
-                self._duplicates += 1
-                return None
-        except (ValueError, AttributeError, RecursionError):  # it is none of ours
-            return None
-        return message
+            if self._memory.is_new(message.get("message_id")):
+                return True
+        except (ValueError, AttributeError):  # none of our ids
+            return False
+        self._duplicates += 1
+        return False
 
     async def _send_all(self) -> None:
         while True:
@@ -297,3 +335,22 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         """Keep what the bus has not taken, for the next try."""
         self._outgoing.begin(error)
         self._outbox.settle(entries)
+
+
+def _parsed(body: bytes) -> dict[str, Any] | None:
+    """Return the message in what the bus brought; None if it is none of ours."""
+    try:
+        message = _json.raw_decode(str(body, "utf-8"))[0]
+    except (ValueError, RecursionError):
+        return None
+    return message if isinstance(message, dict) else None
+
+
+def _event(body: bytes) -> dict[str, Any] | None:
+    """Return the message in `body` if it is an event for clients, and nothing special about it."""
+    message = _parsed(body)
+    if message is None or message.get("method") != "emit" or "host_id" not in message:
+        return None
+    if message.get("binary") or message.get("callback") or type(message.get("data")) is not list:
+        return None
+    return message

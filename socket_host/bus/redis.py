@@ -44,7 +44,7 @@ class RedisBus(SharedBus):
             if self._connection is None or not self._connection.is_open:
                 connection = await Connection.open(self._address)
                 try:
-                    await connection.listen(self.channel, self._own)
+                    await connection.listen(self.channel, self._own, self._taker)
                 except BaseException:
                     connection.close()
                     raise

@@ -26,6 +26,9 @@ _MAX_UNREAD = 1_000  # messages not yet acted upon; with more we read no further
 # Called once: with the reply to the last command, or with what went wrong.
 Answered = Callable[[Any], None]
 
+# Called with the messages nobody has acted upon; takes from them, from the left, what it will.
+Taker = Callable[[deque[bytes]], None]
+
 
 @dataclass(slots=True)
 class _Call:
@@ -49,6 +52,7 @@ class Connection(asyncio.Protocol):
         self._calls: deque[_Call] = deque()
         self._unread: deque[bytes] = deque()
         self._own: bytes | None = None
+        self._take: Taker | None = None
         self._waiting: asyncio.Future[None] | None = None  # for a message
         self._lost: Exception | None = None
         self._paused = False
@@ -103,12 +107,15 @@ class Connection(asyncio.Protocol):
         commands = [b"%b$%d\r\n%b\r\n" % (publish, len(body), body) for body in bodies]
         self._call(b"".join(commands), len(bodies), done)
 
-    async def listen(self, channel: str, own: bytes | None = None) -> None:
+    async def listen(
+        self, channel: str, own: bytes | None = None, take: Taker | None = None
+    ) -> None:
         """Have `messages` yield what is published to a channel from now on.
 
-        Messages that begin with `own` are left out.
+        Messages that begin with `own` are left out. What `take` takes as soon as it arrives is too:
+        it is asked only while whoever goes through `messages` waits for one.
         """
-        self._own = own
+        self._own, self._take = own, take
         # RESP3 answers by a push, not a reply; that the next command is answered says the same.
         self._transport.write(_packed("SUBSCRIBE", channel))
         await self.listeners(channel)
@@ -170,6 +177,8 @@ class Connection(asyncio.Protocol):
         except (hiredis.ProtocolError, IndexError):
             self._lost = OSError("what answers there is no Redis")
             self.close()
+        if self._unread:
+            self._arrived()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell all who wait."""
@@ -193,10 +202,14 @@ class Connection(asyncio.Protocol):
         if push[0] != b"message":
             return
         body = push[2]
-        if self._own is not None and body.startswith(self._own):
-            return
-        self._unread.append(body)
-        self._wake()
+        if self._own is None or not body.startswith(self._own):
+            self._unread.append(body)
+
+    def _arrived(self) -> None:
+        if self._take is not None and self._waiting is not None:
+            self._take(self._unread)
+        if self._unread:
+            self._wake()
         if len(self._unread) > _MAX_UNREAD and not self._paused:
             self._paused = True
             self._transport.pause_reading()

@@ -188,17 +188,34 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         **kwargs: Any,
     ) -> None:
         """Send an event to a member, a room, several rooms, or the whole namespace."""
-        message_id, self.message_id = self.message_id, None
-        arguments = [event, *_arguments(data)]
-        skipped = skip_sid if isinstance(skip_sid, list) else [skip_sid] if skip_sid else []
         if callback:
-            self._emit_for_acks(namespace, to or room, skipped, arguments, callback)
+            self.message_id = None
+            skipped = _listed(skip_sid)
+            self._emit_for_acks(
+                namespace, to or room, skipped, [event, *_arguments(data)], callback
+            )
         else:
-            self._emit(namespace, to or room, skipped, arguments, message_id)
-        turn = self.server.eio.engine.turn
-        if turn.full:
-            turn.flush()
+            self.emit_now(event, data, namespace, to or room, skip_sid)
+        if self.crowded:
+            self.flush()
             await asyncio.sleep(0)
+
+    def emit_now(
+        self, event: str, data: Any, namespace: str, room: Any = None, skip_sid: Any = None
+    ) -> None:
+        """Do as `emit` does, which never waits but to let others have their turn."""
+        message_id, self.message_id = self.message_id, None
+        self._emit(namespace, room, _listed(skip_sid), [event, *_arguments(data)], message_id)
+
+    @property
+    def crowded(self) -> bool:
+        """True when whoever emits in a loop should let others have their turn."""
+        full: bool = self.server.eio.engine.turn.full
+        return full
+
+    def flush(self) -> None:
+        """Write what was emitted in this turn of the event loop, without waiting for its end."""
+        self.server.eio.engine.turn.flush()
 
     def _emit(
         self,
@@ -399,6 +416,12 @@ _RESERVED = frozenset(
 
 def _is_for_handlers(event: Any) -> bool:
     return isinstance(event, str) and event not in _RESERVED
+
+
+def _listed(skip_sid: Any) -> list[Any]:
+    if isinstance(skip_sid, list):
+        return skip_sid
+    return [skip_sid] if skip_sid else []
 
 
 def _arguments(data: Any) -> Iterable[Any]:
