@@ -27,7 +27,7 @@ FOLDER = ROOT / ".sidepath" / "bench"
 PUBLISHED = Path(__file__).parent / "figures"  # .json and .svg, which the README shows
 
 QUICK_MEASURES = ("broadcast-1000", "burst", "event", "handshake")
-QUICK_SERVERS: tuple[str, ...] = ("node", "stock", "fast")
+QUICK_SERVERS: tuple[str, ...] = ("node", "fast")
 BUS_SERVERS: tuple[str, ...] = ("node", "fast")
 
 
