@@ -67,6 +67,12 @@ class Stage:
         return cls({name: getattr(r, "properties", None) for name, r in found.items()}, zipped)
 
 
+def authorities() -> bytes:
+    """The certificates that this machine believes, by which packages are fetched."""
+    file = ssl.get_default_verify_paths().cafile
+    return Path(file).read_bytes() if file else b""
+
+
 class Place:
     """A copy of the project, and a stand-in for the container engine on its PATH."""
 
@@ -76,6 +82,8 @@ class Place:
         self.engine = install(folder / "bin")
         self.certificate = folder / "edge.pem"
         write_certificate(self.certificate)
+        self.trusted = folder / "trusted.pem"
+        self.trusted.write_bytes(self.certificate.read_bytes() + authorities())
 
     async def run(self, *command: str, typed: str = "") -> Run:
         """Run a script of the project's."""
@@ -83,7 +91,7 @@ class Place:
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=self.project,
-            env=os.environ | {"PATH": path, "SSL_CERT_FILE": str(self.certificate)},
+            env=os.environ | {"PATH": path, "SSL_CERT_FILE": str(self.trusted)},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
