@@ -122,6 +122,7 @@ async def test_image_runs(engine: Engine, container: str, host: str) -> None:
     await output(engine, "exec", container, *json.loads(check.partition("CMD ")[2]))
     async with clients() as made:
         writer, reader = [await made.connect(host, token(name)) for name in ("Ada", "Bob")]
+        await reader.hear("who")  # it is in the room now, where `connect` alone comes before that
         await writer.tell("input-change", "hello")
         assert await reader.hear("update-input") == "hello"
 
