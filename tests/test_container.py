@@ -4,6 +4,8 @@ Where no engine runs, or none can get images, these are skipped, and the summary
 """
 
 import asyncio
+import json
+import os
 import platform
 import subprocess
 import uuid
@@ -15,12 +17,25 @@ import aiohttp
 import pytest
 
 from scripts.cloud.engine import Engine, NoEngineError
+from tests.clients import clients
 from tests.deployed import copy_project
 from tests.dev import running
-from tests.hosts import ORIGIN, SECRET
+from tests.hosts import ORIGIN, SECRET, token
+from tests.test_image import instructions
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 300  # seconds: an image may have to be fetched first
+
+# Who runs it, and what comes of writing beside the code and to the root.
+TRIES = """
+import os
+print(os.getuid())
+for file in ("/app/written", "/written"):
+    try:
+        open(file, "w")
+    except OSError as error:
+        print(error.strerror)
+"""
 
 PROCESSOR = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
 MACHINE = PROCESSOR.get(platform.machine(), platform.machine())
@@ -34,9 +49,10 @@ def engine() -> Engine:
     except NoEngineError as error:
         pytest.skip(f"no container was run. {error}")
     base = (ROOT / "socket_host/Dockerfile").read_text().partition("FROM ")[2].split()[0]
-    pulled = subprocess.run([found.program, "pull", base], capture_output=True, text=True)
-    if pulled.returncode:
-        pytest.skip(f"no container was run. {base} cannot be had: {pulled.stderr.strip()}")
+    if subprocess.run([found.program, "image", "inspect", base], capture_output=True).returncode:
+        pulled = subprocess.run([found.program, "pull", base], capture_output=True, text=True)
+        if pulled.returncode:
+            pytest.skip(f"no container was run. {base} cannot be had: {pulled.stderr.strip()}")
     return found
 
 
@@ -62,7 +78,10 @@ async def ask(address: str) -> tuple[int, str]:
 
 @pytest.fixture
 def container(engine: Engine, image: str) -> Iterator[str]:
-    """A container as the task runs it: nobody, a root that cannot be written, no capabilities."""
+    """A container as the task runs it, with a root that cannot be written and no capabilities.
+
+    Nobody is its user by the image's own word.
+    """
     settings = {
         "SESSION_SECRET": SECRET,
         "PUBLIC_ORIGIN": ORIGIN,
@@ -71,32 +90,82 @@ def container(engine: Engine, image: str) -> Iterator[str]:
         "MAX_CONNECTIONS": "500",
     }
     given = [word for name, value in settings.items() for word in ("--env", f"{name}={value}")]
-    confined = ["--read-only", "--user", "10001:10001", "--cap-drop", "ALL"]
+    confined = ["--read-only", "--cap-drop", "ALL"]
     command = [engine.program, "run", "--detach", "--publish", "127.0.0.1::3200", *confined, *given]
     id_ = subprocess.run([*command, image], check=True, capture_output=True, text=True).stdout
     yield id_.strip()
     subprocess.run([engine.program, "rm", "--force", id_.strip()], check=True, capture_output=True)
 
 
-async def test_image_runs(engine: Engine, container: str) -> None:
-    """The image, confined as in the cloud, is well, and ends by itself when it is told to."""
+@pytest.fixture
+async def host(engine: Engine, container: str) -> str:
+    """The address of the host in the container, once it is well."""
+    mapped = await output(engine, "port", container, "3200/tcp")
+    address = f"http://{mapped.splitlines()[0]}"
+    assert (await ask(f"{address}/health"))[0] == 200
+    return address
 
-    def output(*words: str) -> str:
-        done = subprocess.run([engine.program, *words], check=True, capture_output=True, text=True)
-        return done.stdout.strip()
 
-    address = await asyncio.to_thread(output, "port", container, "3200/tcp")
-    assert (await ask(f"http://{address.splitlines()[0]}/health"))[0] == 200
-    await asyncio.to_thread(output, "stop", "--time", "30", container)
-    status = await asyncio.to_thread(output, "inspect", "-f", "{{.State.ExitCode}}", container)
-    assert status == "0"
+async def output(engine: Engine, *words: str) -> str:
+    """What a command of the engine prints, which has to succeed."""
+    process = await asyncio.create_subprocess_exec(
+        engine.program, *words, stdout=asyncio.subprocess.PIPE
+    )
+    printed, _ = await process.communicate()
+    assert process.returncode == 0, words
+    return printed.decode().strip()
+
+
+async def test_image_runs(engine: Engine, container: str, host: str) -> None:
+    """The image, confined as in the cloud, has its own health check pass, and carries sockets."""
+    (check,) = instructions("HEALTHCHECK")
+    await output(engine, "exec", container, *json.loads(check.partition("CMD ")[2]))
+    async with clients() as made:
+        writer, reader = [await made.connect(host, token(name)) for name in ("Ada", "Bob")]
+        await reader.hear("who")  # it is in the room now, where `connect` alone comes before that
+        await writer.tell("input-change", "hello")
+        assert await reader.hear("update-input") == "hello"
+
+
+async def test_image_is_confined(engine: Engine, container: str, host: str) -> None:
+    """The host is nobody, and nothing that is in the image can be written."""
+    user, *refused = (await output(engine, "exec", container, "python", "-c", TRIES)).splitlines()
+    assert user == "10001"
+    assert refused == ["Read-only file system"] * 2
+
+
+async def test_image_ends(engine: Engine, container: str, host: str) -> None:
+    """The host in the container ends by itself when it is told to."""
+    await output(engine, "stop", "--time", "30", container)
+    assert await output(engine, "inspect", "-f", "{{.State.ExitCode}}", container) == "0"
+
+
+@pytest.fixture
+async def docker_api(engine: Engine, tmp_path: Path) -> AsyncIterator[dict[str, str]]:
+    """The environment by which sam finds the engine: it knows Docker's API, not Podman itself."""
+    if engine.program != "podman":
+        yield {}
+        return
+    api = tmp_path / "api"
+    command = ("podman", "system", "service", "--time", "0", f"unix://{api}")
+    process = await asyncio.create_subprocess_exec(*command)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not api.exists():  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.05)
+        yield {"DOCKER_HOST": f"unix://{api}"}
+    finally:
+        process.terminate()
+        await process.wait()
 
 
 @asynccontextmanager
-async def start_api(project: Path, port: int) -> AsyncIterator[str]:
+async def start_api(project: Path, port: int, environ: dict[str, str]) -> AsyncIterator[str]:
     """`sam local start-api` with the built function, for this machine's processor."""
     process = await asyncio.create_subprocess_exec(
-        *("scripts/sam", "local", "start-api", "--port", str(port)), cwd=project
+        *("scripts/sam", "local", "start-api", "--port", str(port)),
+        cwd=project,
+        env=os.environ | environ,
     )
     try:
         yield f"http://127.0.0.1:{port}"
@@ -116,9 +185,9 @@ def project(engine: Engine, tmp_path: Path) -> Path:
     return project
 
 
-async def test_sam_local(project: Path, unused_tcp_port: int) -> None:
+async def test_sam_local(project: Path, docker_api: dict[str, str], unused_tcp_port: int) -> None:
     """scripts/dev takes pages from sam local, which runs the built function in Lambda's image."""
-    async with start_api(project, unused_tcp_port) as pages:
+    async with start_api(project, unused_tcp_port, docker_api) as pages:
         assert (await ask(pages))[0] == 200
         async with running(project, "--pages", pages) as dev:
             status, page = await ask(f"{dev.url}/about")

@@ -40,6 +40,10 @@ REQUIRED = {
     "typing_extensions.py",
 }
 
+# What somebody types who only knows the image: Enter to all else that sam asks.
+IMAGE = f"{REGISTRY}/sidepath/sidepath:by-hand"
+ANSWERS = "\n" * 2 + IMAGE + "\n" * 20
+
 REASON = "Service did not stabilize. Ask its events why."
 
 
@@ -67,6 +71,12 @@ class Stage:
         return cls({name: getattr(r, "properties", None) for name, r in found.items()}, zipped)
 
 
+def authorities() -> bytes:
+    """The certificates that this machine believes, by which packages are fetched."""
+    file = ssl.get_default_verify_paths().cafile
+    return Path(file).read_bytes() if file else b""
+
+
 class Place:
     """A copy of the project, and a stand-in for the container engine on its PATH."""
 
@@ -76,6 +86,17 @@ class Place:
         self.engine = install(folder / "bin")
         self.certificate = folder / "edge.pem"
         write_certificate(self.certificate)
+        self.trusted = folder / "trusted.pem"
+        self.trusted.write_bytes(self.certificate.read_bytes() + authorities())
+
+    def files(self) -> dict[str, bytes]:
+        """What is in the project, but for what programs keep there for themselves."""
+        found = {file.relative_to(self.project): file for file in self.project.rglob("*")}
+        return {
+            str(name): file.read_bytes()
+            for name, file in found.items()
+            if file.is_file() and not {".aws-sam", ".sidepath", "__pycache__"} & {*name.parts}
+        }
 
     async def run(self, *command: str, typed: str = "") -> Run:
         """Run a script of the project's."""
@@ -83,7 +104,8 @@ class Place:
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=self.project,
-            env=os.environ | {"PATH": path, "SSL_CERT_FILE": str(self.certificate)},
+            env=os.environ
+            | {"PATH": path, "SSL_CERT_FILE": str(self.trusted), "SAM_CLI_POLL_DELAY": "0.5"},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -113,10 +135,13 @@ class Life:
     before: dict[str, list[str]]
     destroyed: Run
     after: dict[str, list[str]]
+    guided: Run
+    third: Stage
+    edited: dict[str, bytes]  # files that are not as they were before
 
 
 async def live(place: Place, cloud: Cloud) -> Life:
-    """Deploy; deploy a change, which fails; do it by plain sam; destroy; destroy what is gone."""
+    """Deploy; deploy a change, which fails; do it by plain sam; destroy; answer sam's questions."""
     deployed, page = await deploy(place, cloud)
     first = Stage.of(cloud)
     file = place.project / "functions/pages.py"
@@ -131,9 +156,12 @@ async def live(place: Place, cloud: Cloud) -> Life:
     destroyed = await place.run("scripts/destroy", "--region", REGION, typed=f"{STACK}\n")
     after = cloud.stock()
     destroy(Account.find(None, REGION), STACK)  # what is gone already is no failure
+    files = place.files()
+    guided = await place.run("scripts/sam", "deploy", "--guided", typed=ANSWERS)
+    edited = dict(place.files().items() - files.items())
     return Life(
         *(place, deployed, page, first, failed, changed, second),
-        *(before, destroyed, after),
+        *(before, destroyed, after, guided, Stage.of(cloud), edited),
     )
 
 
@@ -292,3 +320,22 @@ def test_data_that_is_kept_is_named(life: Life) -> None:
     """With --keep-data the table survives, and destroying says so."""
     (table,) = life.after["tables"]
     assert f"the DynamoDB table {table}" in life.destroyed.said
+
+
+# ---- By hand ----
+
+
+def test_guided_by_enter(life: Life) -> None:
+    """`sam deploy --guided` makes the stack for who gives the image and else presses Enter."""
+    assert life.guided.status == 0, life.guided.said
+    (container,) = life.third.resources["HostTask"]["ContainerDefinitions"]
+    assert container["Image"] == IMAGE
+
+
+def test_guided_saves_answers_only(life: Life) -> None:
+    """What sam was told is kept in samconfig.toml, beside what was there; all else is as it was."""
+    assert list(life.edited) == ["samconfig.toml"]
+    saved = life.edited["samconfig.toml"].decode()
+    assert f'Image=\\"{IMAGE}\\"' in saved
+    for line in (ROOT / "samconfig.toml").read_text().splitlines():
+        assert line in saved

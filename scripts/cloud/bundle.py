@@ -4,9 +4,7 @@
 template names has to be on this machine: packages are taken as ready-made wheels.
 """
 
-import importlib.util
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Self
 
 from scripts import ROOT
 from scripts.local.template import load
+from scripts.packages import PackagesError, install_into
 
 CLIENT = "functions/static/socket.io.esm.min.js"
 
@@ -64,32 +63,21 @@ def bundle(folder: Path, target: Target, root: Path = ROOT) -> None:
 
 
 def _install(folder: Path, target: Target, requirements: Path) -> None:
-    where = ["--target", str(folder), "--requirement", str(requirements)]
-    done = subprocess.run(
-        [sys.executable, "-m", *_installer(target), "--only-binary", ":all:", *where],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    if done.returncode:
-        raise BundleError(
-            f"{done.stderr.strip()}\nThe packages in {requirements} were not installed for Python "
-            f"{target.python} on {target.processor}. Each needs a wheel for it."
-        )
-
-
-def _installer(target: Target) -> list[str]:
-    """Return the words that install for a target: uv in a moment, pip where uv is not."""
-    python = ["--python-version", target.python]
-    if importlib.util.find_spec("uv"):
-        platform = f"{target.processor}-{_C_LIBRARIES[-1]}"
-        return [*_UV, *python, "--python-platform", platform]
     # pip does not know by itself that an older C library will do.
     platforms = [f"--platform={library}_{target.processor}" for library in _C_LIBRARIES]
-    return [*_PIP, *python, *platforms]
-
-
-_UV = ["uv", "pip", "install", "--quiet", "--link-mode", "copy"]
-_PIP = ["pip", "--disable-pip-version-check", "install", "--quiet", "--no-compile"]
+    wheels = ["--python-version", target.python, "--only-binary", ":all:"]
+    try:
+        install_into(
+            str(folder),
+            [*wheels, "--requirement", str(requirements)],
+            uv=["--python-platform", f"{target.processor}-{_C_LIBRARIES[-1]}"],
+            pip=platforms,
+        )
+    except PackagesError:
+        raise BundleError(
+            f"The packages in {requirements} were not installed for Python {target.python} on "
+            f"{target.processor}; why stands above. Each needs a wheel for it."
+        ) from None
 
 
 def main(folder: str) -> None:
