@@ -59,6 +59,11 @@ class HostRoomLog:
         """Return the room's last messages, as many as a page shows, oldest first."""
         return await self._call(partial(self._sync.latest, room))
 
+    async def last(self, room: str) -> int:
+        """Return the number of the room's last message, 0 if there is none."""
+        latest = await self._call(partial(self._sync.latest, room, 1))
+        return latest[0].seq if latest else 0
+
     async def after(self, room: str, seq: int, limit: int) -> list[Message]:
         """Return the first messages that came after `seq`, oldest first."""
         return await self._call(partial(self._sync.after, room, seq, limit))
