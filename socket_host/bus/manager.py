@@ -55,6 +55,8 @@ class Bus(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio ships
     `peers` are the other hosts; `arrivals` counts what the bus brought, our own words included.
     """
 
+    ANSWER_SECONDS = 0.0  # in which every other host has answered a greeting: there are none
+
     arrivals = 0
     message_id: str | None = None  # of what is emitted next, for the manager that keeps the rooms
 
@@ -95,6 +97,8 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
 
     A kind of bus defines `_send`, `_receive` and `_leave`, which raise BusError.
     """
+
+    ANSWER_SECONDS = 1.5  # generous: by SNS there and back takes some 0.2
 
     BATCH = 1  # messages that `_send` is given at the most
 
