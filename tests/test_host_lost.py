@@ -1,10 +1,14 @@
-"""What a killed host stored and told nobody reaches the clients of the others all the same."""
+"""What was stored reaches the clients of all hosts, though a host was killed before it told them,
+or the bus lost it: the page's own code hears that it lacks something, and asks.
+"""
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,9 +49,10 @@ class Site:
         """How many messages the page shows."""
         return int((await self.page.do("stand"))[0]["shown"])
 
-    async def heals(self) -> None:
-        """Wait until the page shows the message."""
-        await self.page._stands(lambda stand: stand[0]["shown"] == 1)
+
+async def heals(page: Crowd) -> None:
+    """Wait until the page shows the message."""
+    await page._stands(lambda stand: stand[0]["shown"] == 1)
 
 
 async def say(where: str) -> dict[str, object]:
@@ -84,7 +89,7 @@ async def test_untold_message_is_seen_once_the_host_is_lost(
     """Pages on the other hosts show it, though nobody says another word in that room."""
     await site.lose_message()
     monkeypatch.setattr(peers, "HEARTBEAT", 0.1)
-    await site.heals()
+    await heals(site.page)
 
 
 async def test_room_log_that_is_away_delays_that_only(
@@ -99,7 +104,7 @@ async def test_room_log_that_is_away_delays_that_only(
     site.host.bus.peers._lose(next(iter(site.host.bus.peers)))
     await until(lambda: log._away)
     await rename(log, "gone", "message")
-    await site.heals()
+    await heals(site.page)
 
 
 async def rename(log: HostRoomLog, table: str, name: str) -> None:
@@ -113,4 +118,48 @@ async def test_untold_message_is_seen_once_it_is_sent_again(
     monkeypatch.setattr(peers, "LOST", 1_000)
     await site.lose_message()
     assert await say(url(site.host)) == {"seq": 1}
-    await site.heals()
+    await heals(site.page)
+
+
+async def test_message_that_the_bus_lost_is_seen_once_it_is_back(tmp_path: Path) -> None:
+    """A host that was cut off from Redis tells its rooms what was stored meanwhile elsewhere."""
+    async with (
+        buses.redis(tmp_path) as redis,
+        Wire(redis.port).open() as wire,
+        serving(tmp_path, bus=redis.setting) as host,
+        serving(tmp_path, bus=f"redis://127.0.0.1:{wire.port}", origins=None) as deaf,
+        crowd([url(deaf)]) as page,
+    ):
+        await until(lambda: ROOM in deaf.events.presence.rooms())
+        wire.cut()
+        await until(lambda: deaf.bus.health()["status"] == "degraded")
+        assert await say(url(host)) == {"seq": 1}
+        await until(lambda: not host.bus.health()["waiting"])
+        wire.heal()
+        await heals(page)
+
+
+async def test_page_that_is_told_while_it_asks_asks_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that is older than what a page has just heard of does not satisfy it."""
+    async with serving(tmp_path, origins=None) as host, crowd([url(host)]) as page:
+        events, asked, gate = host.events, asyncio.Event(), asyncio.Event()
+        await until(lambda: ROOM in events.presence.rooms())
+        await events.settle()  # it has joined
+        history = events.history
+
+        async def late(room: str, after: int | None) -> Any:
+            answer = await history(room, after)
+            asked.set()
+            await gate.wait()
+            return answer
+
+        monkeypatch.setattr(events, "history", late)
+        events.remind(ROOM, 1)
+        await asked.wait()
+        await events.log.append(ROOM, id="m1", author="ann", name="Ann", text="hello")
+        events.remind(ROOM, 1)
+        await page.do("stand")  # so long that the news is on its way before the answer
+        gate.set()
+        await heals(page)
