@@ -25,8 +25,8 @@ class Events(Namespace):
         self.log = HostRoomLog(self.settings.room_log)
         bus = self.server.manager
         self.presence = Presence(self.announce, bus)
-        self.reminder = Reminder(bus, self.presence.rooms, self.log.last, self.remind)
         await self.log.start()
+        self.reminder = Reminder(bus, self.presence.rooms, self.log.last, self.remind)
 
     async def stop(self) -> None:
         """Close the room log."""
