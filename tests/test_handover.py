@@ -122,8 +122,10 @@ async def test_back_at_another_host(way: str, bus: str, tmp_path: Path) -> None:
 async def test_back_while_the_old_host_ends(redis: Redis, tmp_path: Path) -> None:
     """A client that was away while its host was stopped has its state from what that host left."""
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
-        one, other = await running.start(), await running.start()
+        one = await running.start()
+        await emit(one, *map(str, range(10)))  # so that its journal is longer than the other's
         async with visiting(one, people) as ann:
+            other = await running.start()
             sid = await ann.sid()
             await emit(one, "before")
             assert await ann.heard("before") == ["before"]

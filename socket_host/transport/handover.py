@@ -161,6 +161,8 @@ class Handover:
         if entries is None:
             return None
         new = [e for e in entries if e.message_id is not None and not had.has(e.message_id)]
+        # It entered them before all that is new here; the other host's positions are none of ours.
+        dropped.rooms = dict.fromkeys(dropped.rooms, 0)
         self._arrived[dropped.sid] = had
         self._settling.set(dropped.sid)
         for sender, highest in had.highest():
