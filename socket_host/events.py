@@ -11,6 +11,7 @@ from functions.contract.room_log import BATCH, LOBBY
 from socket_host import shapes
 from socket_host.namespace import Namespace
 from socket_host.presence import Presence
+from socket_host.reminder import Reminder
 from socket_host.room_log import HostRoomLog
 
 Ack = dict[str, Any]
@@ -22,12 +23,15 @@ class Events(Namespace):
     async def start(self) -> None:
         """Open the room log."""
         self.log = HostRoomLog(self.settings.room_log)
-        self.presence = Presence(self.announce, self.server.manager)
+        bus = self.server.manager
+        self.presence = Presence(self.announce, bus)
         await self.log.start()
+        self.reminder = Reminder(bus, self.presence.rooms, self.log.last, self.remind)
 
     async def stop(self) -> None:
         """Close the room log."""
         self.presence.close()
+        self.reminder.close()
         await self.log.stop()
 
     async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
@@ -72,7 +76,7 @@ class Events(Namespace):
         return {}
 
     async def on_message(self, sid: str, data: Any) -> Ack:
-        """Store a message, then send it to the whole room; say it again, and nothing happens."""
+        """Store a message, then send it to the whole room; said again it is not stored again."""
         id_, text = shapes.message(data)
         room, visitor = self.room(sid), self.visitor(sid)
         stored = await self.log.append(
@@ -81,6 +85,8 @@ class Events(Namespace):
         if stored.new:
             # In a task of its own, so that the ack goes first and need not wait for the others.
             self.tell(room, "message", stored.message.to_json())
+        else:  # the host of the first try may have been killed before it told anybody
+            self.tell(room, "last", {"room": room, "seq": stored.message.seq})
         return {"seq": stored.message.seq, "at": stored.message.at}
 
     async def on_typing(self, sid: str, typing: Any) -> Ack:
@@ -118,6 +124,10 @@ class Events(Namespace):
     def announce(self, room: str) -> None:
         """Tell those of a room who are on this host who is there; each host tells its own."""
         self.tell(room, "who", self.presence.who(room), ignore_queue=True)
+
+    def remind(self, room: str, seq: int) -> None:
+        """Tell those of a room who are on this host which message is its last."""
+        self.tell(room, "last", {"room": room, "seq": seq}, ignore_queue=True)
 
     def tell(self, room: str, event: str, data: Ack, **options: Any) -> None:
         """Emit to a room after what is under way: in the order of the calls."""

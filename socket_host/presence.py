@@ -53,6 +53,10 @@ class Presence:
         place = self._places.get(sid)
         return place and place[0]
 
+    def rooms(self) -> list[str]:
+        """Return the rooms in which this host has clients."""
+        return list(self._tabs)
+
     def who(self, room: str) -> dict[str, Any]:
         """Return how many are in a room, and the names of those that came first."""
         present = self._present.get(room, {})

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from functions.contract.room_log import Appended, Message, RoomLog, RoomLogError, open_room_log
 from socket_host.event_error import EventError
@@ -17,20 +18,26 @@ KEEP_SECONDS = 1.0  # a room's current text is written at most this often
 
 MAX_WAITING = 10_000  # calls, and rooms with an unwritten text: about 20 MB at the longest texts
 
+# Calls at the same time, each for another room. A room into which many hosts write at once keeps a
+# thread for seconds; the connections of boto3's pool would do for two more.
+THREADS = 8
+
 T = TypeVar("T")
 
 
 class HostRoomLog:
     """A room log whose calls can be awaited.
 
-    One thread makes them all, so they take effect, and are answered, in the order they were made:
-    messages reach a room in the order of their numbers. All but `start` and `keep_text` raise
-    EventError, meant for the client, if the log cannot be reached.
+    Those of one room are made one after another, so they take effect, and are answered, in their
+    order: messages reach a room in the order of their numbers. Other rooms do not wait for them.
+    All but `start` and `keep_text` raise EventError, meant for the client, if the log cannot be
+    reached.
     """
 
     def __init__(self, setting: str) -> None:
         self._setting = setting
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="room-log")
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="room-log")
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by room
         self._waiting = 0
         self._away = False
         self._texts: dict[str, str] = {}  # by room, not yet written
@@ -46,28 +53,32 @@ class HostRoomLog:
         self._stopping.set()
         if self._writing:
             await self._writing
-        await self._in_thread(self._sync.close)
-        self._thread.shutdown()
+        await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(self._sync.close)
 
     async def append(self, room: str, *, id: str, author: str, name: str, text: str) -> Appended:  # noqa: A002 - the wire's word
         """Store a message as the room's next, or return the one already stored under `id`."""
-        return await self._call(
-            partial(self._sync.append, room, id=id, author=author, name=name, text=text)
-        )
+        append = partial(self._sync.append, room, id=id, author=author, name=name, text=text)
+        return await self._call(room, append)
 
     async def latest(self, room: str) -> list[Message]:
         """Return the room's last messages, as many as a page shows, oldest first."""
-        return await self._call(partial(self._sync.latest, room))
+        return await self._call(room, partial(self._sync.latest, room))
+
+    async def last(self, room: str) -> int:
+        """Return the number of the room's last message, 0 if there is none."""
+        latest = await self._call(room, partial(self._sync.latest, room, 1))
+        return latest[0].seq if latest else 0
 
     async def after(self, room: str, seq: int, limit: int) -> list[Message]:
         """Return the first messages that came after `seq`, oldest first."""
-        return await self._call(partial(self._sync.after, room, seq, limit))
+        return await self._call(room, partial(self._sync.after, room, seq, limit))
 
     async def text(self, room: str) -> str:
         """Return the room's current text, written or not."""
         if room in self._texts:
             return self._texts[room]
-        return await self._call(partial(self._sync.text, room))
+        return await self._call(room, partial(self._sync.text, room))
 
     def keep_text(self, room: str, text: str) -> None:
         """Remember the room's current text, and write it within about a second."""
@@ -80,25 +91,25 @@ class HostRoomLog:
         while self._texts:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), KEEP_SECONDS)
-            texts, self._texts = self._texts, {}
-            try:
-                await self._call(partial(self._keep_all, texts))
-            except EventError:
-                self._texts = texts | self._texts  # what was typed meanwhile wins
+            with contextlib.suppress(EventError):  # else they stay for the next time
+                for room, text in list(self._texts.items()):
+                    await self._keep(room, text)
             if self._stopping.is_set():
                 break
         self._writing = None
 
-    def _keep_all(self, texts: dict[str, str]) -> None:
-        for room, text in texts.items():
-            self._sync.keep_text(room, text)
+    async def _keep(self, room: str, text: str) -> None:
+        await self._call(room, partial(self._sync.keep_text, room, text))
+        if self._texts[room] == text:  # else something was typed meanwhile
+            del self._texts[room]
 
-    async def _call(self, call: Callable[[], T]) -> T:
+    async def _call(self, room: str, call: Callable[[], T]) -> T:
         if self._waiting >= MAX_WAITING:
             raise _away()
         self._waiting += 1
         try:
-            answer = await self._in_thread(call)
+            async with self._turns.setdefault(room, asyncio.Lock()):
+                answer = await self._in_thread(call)
         except RoomLogError as error:
             self._note(away=True, why=str(error))
             raise _away() from None
@@ -108,7 +119,7 @@ class HostRoomLog:
         return answer
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     def _note(self, *, away: bool, why: str = "") -> None:
         """Log when the log goes away and when it is back, not every call that failed between."""

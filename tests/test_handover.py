@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from socket_host.app import SocketHost
+from socket_host.bus.manager import SharedBus
 from socket_host.bus.memory import Memory
 from socket_host.transport import estate, handover
 from tests import buses
@@ -34,14 +36,19 @@ class Hosts:
 
     async def start(self) -> SocketHost:
         """A new host, once it and the others know each other."""
+        host = await self.start_unknown()
+        others = len(self._running) - 1
+        for one, _ in self._running:
+            await until(lambda one=one: len(one.bus.peers) == others)
+        return host
+
+    async def start_unknown(self) -> SocketHost:
+        """A new host, which may not know the others yet."""
         stack = AsyncExitStack()
         host = await stack.enter_async_context(
             serving(self._folder, Rooms, origins=None, bus=self._bus)
         )
         self._running.append((host, stack))
-        others = len(self._running) - 1
-        for one, _ in self._running:
-            await until(lambda one=one: len(one.bus.peers) == others)
         return host
 
     async def stop(self, host: SocketHost) -> None:
@@ -115,8 +122,10 @@ async def test_back_at_another_host(way: str, bus: str, tmp_path: Path) -> None:
 async def test_back_while_the_old_host_ends(redis: Redis, tmp_path: Path) -> None:
     """A client that was away while its host was stopped has its state from what that host left."""
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
-        one, other = await running.start(), await running.start()
+        one = await running.start()
+        await emit(one, *map(str, range(10)))  # so that its journal is longer than the other's
         async with visiting(one, people) as ann:
+            other = await running.start()
             sid = await ann.sid()
             await emit(one, "before")
             assert await ann.heard("before") == ["before"]
@@ -150,8 +159,12 @@ async def test_rolling_restart(redis: Redis, tmp_path: Path) -> None:
             assert await ann.sid() == sid
 
 
-async def test_old_host_was_killed(redis: Redis, tmp_path: Path) -> None:
+async def test_old_host_was_killed(
+    redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A client that nobody knows any more is told so as soon as all hosts have answered."""
+    monkeypatch.setattr(SharedBus, "ANSWER_SECONDS", 0)
+    monkeypatch.setattr(handover, "ASK_SECONDS", 3_600)
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
         one, other = await running.start(), await running.start()
         async with visiting(one, people) as ann:
@@ -172,6 +185,65 @@ async def test_nobody_answers(
         async with visiting(one, people) as ann:
             await ann.drop()
             assert not await move(ann, other)
+
+
+async def test_back_at_a_newcomer(
+    redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that has just started, and knows no other yet, asks all the same."""
+    async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
+        one = await running.start()
+        async with visiting(one, people) as ann:
+            await ann.drop()
+            await emit(one, "missed")
+            monkeypatch.setattr(one.bus.peers, "_say", lambda word: None)
+            newcomer = await running.start_unknown()
+            assert await move(ann, newcomer)
+            assert not newcomer.bus.peers
+            await emit(newcomer, "end")
+            assert await ann.heard() == ["missed", "end"]
+
+
+async def test_answer_of_a_late_acquaintance_is_awaited(
+    redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the others a newcomer waits also for one that it gets to know after it has asked."""
+    monkeypatch.setattr(SharedBus, "ANSWER_SECONDS", 0.5)
+    async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
+        one = await running.start()
+        gate, resume = asyncio.Event(), one.sio.recovery.resume
+
+        async def resume_late(*client: str) -> Any:
+            await gate.wait()
+            return await resume(*client)
+
+        async with visiting(one, people) as ann:
+            await ann.drop()
+            with monkeypatch.context() as silent:
+                silent.setattr(one.bus.peers, "_say", lambda word: None)
+                silent.setattr(one.sio.recovery, "resume", resume_late)
+                newcomer = await running.start_unknown()
+                moving = asyncio.create_task(move(ann, newcomer))
+                await until(lambda: newcomer.transport._handover._questions)
+            one.bus.peers._say("alive")
+            await until(lambda: newcomer.bus.peers and not newcomer.bus.peers.strangers_for())
+            gate.set()
+            assert await moving
+
+
+async def test_newcomer_that_is_alone_says_no(
+    redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that nobody knows hears so as soon as the others would have been there."""
+    monkeypatch.setattr(SharedBus, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(handover, "ASK_SECONDS", 3_600)
+    async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
+        host = await running.start()
+        async with visiting(host, people) as ann:
+            await ann.drop()
+            await until(lambda: not host.transport.connections())
+            host.sio.recovery.take_all()
+            assert not await ann.back()
 
 
 async def test_what_arrives_late_is_not_sent_twice(redis: Redis, tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from functions.contract.room_log import Appended
 from functions.contract.sqlite_room_log import SQLiteRoomLog
 from socket_host import room_log
 from socket_host.event_error import EventError
 from socket_host.room_log import HostRoomLog
+from tests.buses import until
 from tests.hosts import PATIENCE
 
 
@@ -47,9 +49,7 @@ async def test_text_is_written_once_for_many_changes(
     for number in range(100):
         log.keep_text("den", f"text {number}")
         log.keep_text("hall", f"text {number}")
-    async with asyncio.timeout(PATIENCE):
-        while len(written) < 2:  # noqa: ASYNC110 - the writing tells nobody
-            await asyncio.sleep(0.01)
+    await until(lambda: len(written) >= 2)
     assert written == [("den", "text 99"), ("hall", "text 99")]
     assert await log.text("den") == "text 99"
     log.keep_text("den", "last")
@@ -64,22 +64,16 @@ async def test_text_is_kept_through_an_outage(
     monkeypatch.setattr(room_log, "KEEP_SECONDS", 0.01)
     database = log._sync._db  # type: ignore[attr-defined]
     await log._in_thread(lambda: database.execute("ALTER TABLE current_text RENAME TO gone"))
-    gate = threading.Event()
-    slow = asyncio.create_task(log._in_thread(gate.wait))
     log.keep_text("den", "old")
     log.keep_text("hall", "only")
-    async with asyncio.timeout(PATIENCE):
-        while log._texts:  # noqa: ASYNC110 - the writing tells nobody
-            await asyncio.sleep(0.01)
-    log.keep_text("den", "new")  # while the old one is being written
-    gate.set()
-    await slow
+    await until(lambda: log._away)
     with pytest.raises(EventError):
         await log.text("attic")
     await log._in_thread(lambda: database.execute("ALTER TABLE gone RENAME TO current_text"))
-    async with asyncio.timeout(PATIENCE):
-        while log._writing:  # noqa: ASYNC110 - the writing tells nobody
-            await asyncio.sleep(0.01)
+    with log._sync._lock:  # type: ignore[attr-defined]
+        await until(lambda: log._waiting)
+        log.keep_text("den", "new")  # while the old one is being written
+    await until(lambda: not log._writing)
     other = SQLiteRoomLog(tmp_path / "rooms.sqlite3")
     assert (other.text("den"), other.text("hall")) == ("new", "only")
     other.close()
@@ -88,16 +82,39 @@ async def test_text_is_kept_through_an_outage(
 async def test_what_waits_is_bounded(log: HostRoomLog, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the log is slow, calls beyond a limit are refused at once, and texts are let go."""
     monkeypatch.setattr(room_log, "MAX_WAITING", 2)
-    gate = threading.Event()
-    slow = asyncio.create_task(log._in_thread(gate.wait))
-    waiting = [asyncio.create_task(log.latest("den")) for _ in range(2)]
-    await asyncio.sleep(0)
-    with pytest.raises(EventError) as refused:
-        await log.latest("den")
-    assert refused.value.retry
-    for number in range(5):
-        log.keep_text(f"room-{number}", "text")
-    assert len(log._texts) == 2
-    gate.set()
+    with log._sync._lock:  # type: ignore[attr-defined]
+        waiting = [asyncio.create_task(log.latest("den")) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(EventError) as refused:
+            await log.latest("den")
+        assert refused.value.retry
+        for number in range(5):
+            log.keep_text(f"room-{number}", "text")
+        assert len(log._texts) == 2
     assert await asyncio.gather(*waiting) == [[], []]
-    await slow
+
+
+async def test_busy_room_keeps_no_other_waiting(
+    log: HostRoomLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A room that takes no message for a while holds up its own only, which keep their order."""
+    gate = threading.Event()
+    append = SQLiteRoomLog.append
+
+    def first_waits(self: SQLiteRoomLog, room: str, **message: str) -> Appended:
+        if message["id"] == "first":
+            gate.wait(PATIENCE)
+        return append(self, room, **message)
+
+    monkeypatch.setattr(SQLiteRoomLog, "append", first_waits)
+    busy = [asyncio.create_task(say(log, "busy", id_)) for id_ in ("first", "second", "third")]
+    assert await say(log, "den", "other") == 1
+    assert not any(task.done() for task in busy)
+    gate.set()
+    assert await asyncio.gather(*busy) == [1, 2, 3]
+    assert not log._turns
+
+
+async def say(log: HostRoomLog, room: str, id_: str) -> int:
+    appended = await log.append(room, id=id_, author="a1", name="Ann", text="hello")
+    return appended.message.seq

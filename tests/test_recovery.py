@@ -165,6 +165,20 @@ async def test_drop_in_the_middle_of_what_was_missed(host: SocketHost) -> None:
         assert await ann.heard() == ["one", "two", "three", "four", "five", "end"]
 
 
+async def test_what_comes_with_the_end_is_had_once(host: SocketHost) -> None:
+    """A client that is let go just when it is told something hears that once, by polling too."""
+    async with clients("javascript", "polling") as people, visiting(host, people) as ann:
+        engine = host.sio.eio.engine
+        (ann_there,) = engine.clients.values()
+        await until(lambda: ann_there.poll)
+        await emit(host, "last")
+        engine.close(ann_there, "server disconnect")
+        await ann.client.hear("disconnect")
+        assert await ann.back()
+        await emit(host, "end")
+        assert await ann.heard() == ["last", "end"]
+
+
 async def test_room_entered_late(host: SocketHost) -> None:
     """What was said in a room before a client entered it is not sent as missed."""
     async with clients("javascript") as people, visiting(host, people) as ann:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from functions.contract import dynamodb_room_log
+from functions.contract.dynamodb_room_log import DynamoDBRoomLog
 from functions.contract.room_log import (
     MAX_TEXT,
     RoomLog,
@@ -201,6 +203,33 @@ def test_malformed_setting_is_named(setting: str) -> None:
 def test_room_names(name: object, expected: bool) -> None:
     """A room's name can stand in an address as it is."""
     assert is_room(name) is expected
+
+
+@pytest.mark.usefixtures("dynamodb")
+def test_busy_room_is_an_error_to_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An append that others overtake for too long gives up; tried again, it is stored once."""
+    monkeypatch.setattr(dynamodb_room_log, "_PERSISTENCE", 0.1)
+    table = f"rooms-{uuid.uuid4()}"
+    make_rooms(table)
+    log, faster = (open_room_log(f"dynamodb:{table}") for _ in "ab")
+    with monkeypatch.context() as patch:
+        read = DynamoDBRoomLog._read_last
+
+        def overtaken(self: DynamoDBRoomLog, room: str) -> int:
+            last = read(self, room)
+            if self is log:
+                say(faster, str(last))
+            return last
+
+        patch.setattr(DynamoDBRoomLog, "_read_last", overtaken)
+        with pytest.raises(RoomLogError, match="lobby is too busy"):
+            say(log, "hello")
+    stored = [message.text for message in log.latest("lobby")]
+    assert len(stored) >= 2
+    assert "hello" not in stored
+    assert say(log, "hello") == say(log, "hello") == len(stored) + 1
+    log.close()
+    faster.close()
 
 
 @pytest.mark.usefixtures("dynamodb")

@@ -3,11 +3,15 @@
 The table's key is `room` and, in it, `item`: a message is kept as `seq#…`, its number written with
 zeros in front so that DynamoDB sorts by it; beside it `id#…` holds the same message under the
 client's id; `text` is the room's current text. infra/template.yaml declares the table.
+
+An append is one call, a transaction of two conditional puts, and cannot be a single put: the number
+has to be free and so has the id, and a condition sees one item. To look for the id first, on a
+retry only, would store a message twice whose first try, at another host, is still under way.
 """
 
 import random
+import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,9 +24,9 @@ from functions.contract.room_log import BATCH, PAGE, Appended, Message, RoomLogE
 
 KEPT_DAYS = 90  # then DynamoDB's TTL deletes a message
 
-# Tries of one append. Each lost one means that another host's append to the same room won, so
-# with n hosts writing at once the n-th try wins at the latest, but for bad luck.
-_TRIES = 30
+# Seconds in which an append is tried again. Each lost try means that another host's append to the
+# same room won, so with n hosts writing at once the n-th wins at the latest, but for bad luck.
+_PERSISTENCE = 3.0
 _PAUSE = 0.02  # seconds before the second try, at most; it doubles, up to a bound, with each
 _LONGEST_PAUSE = 0.5
 
@@ -43,15 +47,14 @@ class DynamoDBRoomLog:
         with _aws():
             self._dynamodb = client or boto3.client("dynamodb", config=_PATIENCE)
         self._table = table
-        self._last: OrderedDict[str, int] = OrderedDict()
+        self._lock = threading.Lock()
+        self._last: dict[str, int] = {}  # by room, the one longest unused first
 
     def append(self, room: str, *, id: str, author: str, name: str, text: str) -> Appended:  # noqa: A002 - the wire's word
         """Store a message as the room's next, or return the one already stored under `id`."""
         at = time.time_ns() // 1_000_000
-        for attempt in range(_TRIES):
-            if attempt:
-                time.sleep(random.uniform(0, min(_PAUSE * 2**attempt, _LONGEST_PAUSE)))
-            last = self._last.get(room) if not attempt else None
+        last = self._last.get(room)
+        for _ in _tries():
             seq = 1 + (self._read_last(room) if last is None else last)
             message = Message(room, seq, id, author, name, text, at)
             stored, taken = self._put(message)
@@ -60,6 +63,7 @@ class DynamoDBRoomLog:
             if not taken:
                 self._remember(room, seq)
                 return Appended(message, new=True)
+            last = None
         raise RoomLogError(f"The room {room} is too busy to take another message now.")
 
     def latest(self, room: str, limit: int = PAGE) -> list[Message]:
@@ -121,10 +125,11 @@ class DynamoDBRoomLog:
         return latest[0].seq if latest else 0
 
     def _remember(self, room: str, last: int) -> None:
-        self._last[room] = last
-        self._last.move_to_end(room)
-        if len(self._last) > _ROOMS_REMEMBERED:
-            self._last.popitem(last=False)
+        with self._lock:
+            self._last.pop(room, None)
+            self._last[room] = last
+            if len(self._last) > _ROOMS_REMEMBERED:
+                del self._last[next(iter(self._last))]
 
     def _query(
         self, room: str, start: str, limit: int, *, backwards: bool = False
@@ -157,6 +162,17 @@ class DynamoDBRoomLog:
 
 _DIGITS = 16  # of a number in a key: enough for the largest whole number of JavaScript
 _TAKEN = ("ConditionalCheckFailed", "TransactionConflict")
+
+
+def _tries() -> Iterator[None]:
+    """Yield at each time to try, after pauses that are never the same as another host's."""
+    end = time.monotonic() + _PERSISTENCE
+    longest = _PAUSE
+    yield
+    while time.monotonic() < end:
+        time.sleep(random.uniform(0, longest))
+        longest = min(longest * 2, _LONGEST_PAUSE)
+        yield
 
 
 @contextmanager

@@ -98,7 +98,7 @@ async function join() {
   notify("");
   joined = true;
   state.messages.forEach(showMessage);
-  if (state.more) await catchUp();
+  if (state.more || !timeline.whole) await catchUp();
   if (noteUnsent) sayNote();
   else showNote(state.text);
   showPeople(state.who);
@@ -114,25 +114,41 @@ function ask(event, data) {
 function showMessage(message) {
   $("empty").hidden = true;
   showTyping({ id: message.author, typing: false });
-  return timeline.add(message);
+  timeline.add(message);
 }
 
 function takeIn(message) {
-  if (message.room === room && !showMessage(message)) catchUp().catch(() => {});
+  if (message.room !== room) return;
+  showMessage(message);
+  heal();
+}
+
+function heal() {
+  if (!timeline.whole) catchUp().catch(() => {});
 }
 
 socket.on("message", takeIn);
 
-let catchingUp;
+// A host is gone that may have stored a message and told nobody.
+socket.on("last", (news) => {
+  if (news.room !== room) return;
+  timeline.hear(news.seq);
+  heal();
+});
 
-// Asks for what is missing between the last message in order and those that came after a hole.
+let catchingUp;
+let askAgain;
+
+// Asks for what is missing after the last message in order.
 function catchUp() {
+  askAgain = true; // what is being answered may be older than what I heard of just now
   catchingUp ??= (async () => {
     for (let more = joined; more; ) {
+      askAgain = false;
       const answer = await ask("history", { after: timeline.last });
       answer.messages?.forEach(showMessage);
       if (answer.retry) await new Promise((resolve) => setTimeout(resolve, PAUSE));
-      more = joined && (answer.more || answer.retry);
+      more = joined && (answer.more || answer.retry || (askAgain && !timeline.whole));
     }
   })().finally(() => (catchingUp = undefined));
   return catchingUp;

@@ -12,6 +12,7 @@ export class Timeline {
     this.list = list;
     this.me = me;
     this.last = last;
+    this.heardOf = last; // the highest sequence number that there is, as far as I know
     this.early = new Map(); // what came after a hole, by sequence number
     this.unsent = new Map(); // id → { id, text, item }, in the order they were written
     // Kept for the tab, so that a reload (a new session, say) loses nothing unsent.
@@ -25,16 +26,26 @@ export class Timeline {
     this.#scroll();
   }
 
-  /** Takes in a stored message; returns false if one before it is missing. */
+  /** Whether nothing is missing, as far as I know. */
+  get whole() {
+    return this.last >= this.heardOf;
+  }
+
+  /** Notes that there is a message with this number. */
+  hear(seq) {
+    this.heardOf = Math.max(this.heardOf, seq);
+  }
+
+  /** Takes in a stored message. */
   add(message) {
     const written = this.unsent.get(message.id);
     if (written) this.drop(written);
+    this.hear(message.seq);
     if (message.seq > this.last) this.early.set(message.seq, message);
     for (let next; (next = this.early.get(this.last + 1)); this.last++) {
       this.early.delete(next.seq);
       this.#show(next);
     }
-    return this.early.size === 0;
   }
 
   /** Shows a message of mine that is not stored yet, and returns it. */

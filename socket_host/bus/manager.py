@@ -55,12 +55,15 @@ class Bus(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio ships
     `peers` are the other hosts; `arrivals` counts what the bus brought, our own words included.
     """
 
+    ANSWER_SECONDS = 0.0  # in which every other host has answered a greeting: there are none
+
     arrivals = 0
     message_id: str | None = None  # of what is emitted next, for the manager that keeps the rooms
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.peers = Peers(self)
+        self._gap_hearers: list[Callable[[], object]] = []
 
     async def start(self) -> None:
         """Begin to listen to the other hosts."""
@@ -76,6 +79,10 @@ class Bus(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio ships
 
     def hear(self, subject: str, hearer: Hearer) -> None:
         """Have what other hosts announce on a subject passed to `hearer`."""
+
+    def hear_of_gaps(self, hearer: Callable[[], object]) -> None:
+        """Have a function called when the bus is back and may have lost what was for this host."""
+        self._gap_hearers.append(hearer)
 
     def had(self) -> dict[str, list[Any]]:
         """Return, as the snapshot of a Memory, which messages this host has had."""
@@ -95,6 +102,8 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
 
     A kind of bus defines `_send`, `_receive` and `_leave`, which raise BusError.
     """
+
+    ANSWER_SECONDS = 1.5  # generous: by SNS there and back takes some 0.2
 
     BATCH = 1  # messages that `_send` is given at the most
 
@@ -206,8 +215,12 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
             self._outgoing.begin(repr(error))
 
     def _hears(self) -> None:
+        was_away = bool(self._incoming.sentence)
         self._incoming.end()
         self._listening.set()
+        if was_away:
+            for hearer in self._gap_hearers:
+                hearer()
 
     # What python-socketio calls
 

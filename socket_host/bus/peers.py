@@ -42,6 +42,7 @@ class Peers(Collection[str]):
         self._arrivals = 0  # what the bus had brought at the last heartbeat
         self._watchers: dict[str, list[Watcher]] = {"joined": [], "lost": [], "heard": []}
         self._beating: asyncio.Task[None] | None = None
+        self._all_known_at = 0.0  # by the loop's clock
 
     def __contains__(self, host: object) -> bool:
         """Tell if another host is alive."""
@@ -54,6 +55,10 @@ class Peers(Collection[str]):
     def __len__(self) -> int:
         """Return how many other hosts are alive."""
         return len(self._missed)
+
+    def strangers_for(self) -> float:
+        """Return for how many seconds more there may be hosts that have not yet answered us."""
+        return max(0.0, self._all_known_at - asyncio.get_running_loop().time())
 
     def watch(
         self,
@@ -72,6 +77,7 @@ class Peers(Collection[str]):
 
     def start(self) -> None:
         """Greet the others, and begin to tell them and to watch them."""
+        self._all_known_at = asyncio.get_running_loop().time() + self._bus.ANSWER_SECONDS
         self._bus.hear(_SUBJECT, self._hear)
         self._say("hello")
         self._beating = asyncio.create_task(self._beat())

@@ -1,7 +1,8 @@
 """The handover: a client that comes back to another host than it left gets its state from there.
 
 The new host asks all others; the one that has the client answers with its state and with what it
-missed there. A host that ends leaves its journal, and those who may come back, to all others.
+missed there. One that has just started takes no "no" for an answer before all others have had time
+to greet it. A host that ends leaves its journal, and those who may come back, to all others.
 
 Hosts hear the messages of the bus in different orders. So the state comes with `had`, what the old
 host has had of the bus: of that the client gets nothing from the new host any more, and of all
@@ -57,6 +58,7 @@ class Handover:
         self._newest: dict[str, int] = {}  # what any of them has had of each sender
         self._tasks: set[asyncio.Task[None]] = set()
         recovery.handover = self
+        bus.peers.watch(joined=self._wait_for)
         bus.hear("recovery.ask", self._asked)
         bus.hear("recovery.answer", self._answered)
         bus.hear("recovery.estate", self._inherit)
@@ -80,7 +82,7 @@ class Handover:
         """Return the return of a client that another host has, or has left; None if none has."""
         key = namespace, sid
         back = self._inherited(key, offset)
-        if back is None and self._bus.peers:
+        if back is None and (self._bus.peers or self._bus.peers.strangers_for()):
             back = await self._ask(key, offset)
         return back
 
@@ -94,9 +96,15 @@ class Handover:
         return [sid for sid, had in self._arrived.items() if had.has(message_id)]
 
     async def _ask(self, key: Key, offset: str | None) -> Return | None:
-        answer: asyncio.Future[Return | None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Return | None] = loop.create_future()
         question = secrets.token_urlsafe(12)
-        self._questions[question] = Question(key, offset, set(self._bus.peers), answer)
+        waits_for = set(self._bus.peers)
+        self._questions[question] = Question(key, offset, waits_for, answer)
+        if seconds := self._bus.peers.strangers_for():
+            # We are one of those who answer no, and do so when we know all others.
+            waits_for.add(self._bus.host_id)
+            loop.call_later(seconds, self._answered, self._bus.host_id, [question, None])
         self._bus.announce("recovery.ask", [question, *key, offset])
         try:
             async with asyncio.timeout(ASK_SECONDS):
@@ -105,6 +113,12 @@ class Handover:
             return None
         finally:
             del self._questions[question]
+
+    def _wait_for(self, host: str) -> None:
+        """Have a host that has just answered our greeting answer the questions too."""
+        for asked in self._questions.values():
+            if self._bus.host_id in asked.waits_for:
+                asked.waits_for.add(host)
 
     def _answered(self, host: str, said: Any) -> None:
         question, state = said
@@ -147,6 +161,8 @@ class Handover:
         if entries is None:
             return None
         new = [e for e in entries if e.message_id is not None and not had.has(e.message_id)]
+        # It entered them before all that is new here; the other host's positions are none of ours.
+        dropped.rooms = dict.fromkeys(dropped.rooms, 0)
         self._arrived[dropped.sid] = had
         self._settling.set(dropped.sid)
         for sender, highest in had.highest():

@@ -84,7 +84,18 @@ async def _wait(engine: Engine, client: Client) -> list[Message]:
         raise bad_request()
     if not client.queue and not client.probed:
         await _until_woken(engine, client)
-    return client.take_queue() or [Message.of(NOOP)]
+    return _before_close(client.take_queue()) or [Message.of(NOOP)]
+
+
+def _before_close(messages: list[Message]) -> list[Message]:
+    """Leave the end out of what has more in it: the next GET, which is refused, says it as well.
+
+    socket.io-client takes events beside it only after it has noted that it is not connected: it
+    keeps them for the next connection, and does not know then that it has had them.
+    """
+    if len(messages) > 1 and messages[-1].packets == Message.of(CLOSE).packets:
+        del messages[-1]
+    return messages
 
 
 async def _until_woken(engine: Engine, client: Client) -> None:

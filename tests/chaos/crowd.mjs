@@ -17,9 +17,6 @@ const deeds = {
   stop: () => {
     writing.splice(0).forEach(clearInterval);
   },
-  last: () => {
-    for (const page of pages) page.write();
-  },
   stand: () =>
     pages.map(({ name, shown, unsent, notice, written, socket }) => {
       return { name, shown: shown.length, unsent, notice, written: written.length, connected: socket.connected };

@@ -2,12 +2,18 @@
 
 import asyncio
 import signal
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 
+import boto3
+
+from functions.contract.bus import Topic
 from socket_host.bus.address import Address
+from socket_host.bus.queue import HostQueue
 from socket_host.bus.redis_connection import Connection
 from tests.buses import Redis
 from tests.chaos.dynamodb import DynamoDB
@@ -25,9 +31,10 @@ class Weather:
 
     site: Site
     chance: Random
-    redis: Redis
-    bus: Wire  # between hosts and Redis
+    bus: Wire  # between hosts and Redis, or AWS
     wires: list[Wire]  # each between a page and the edge
+    redis: Redis | None = None
+    topic: Topic | None = None  # where the bus is SNS
     dynamodb: DynamoDB | None = None
     repeated: int = field(default=0)  # bus messages that came more than once
 
@@ -45,18 +52,21 @@ async def roll(weather: Weather) -> None:
 
 async def lose_redis(weather: Weather) -> None:
     """Redis hangs for a moment, then dies and is started again, empty."""
-    weather.redis.signal(signal.SIGSTOP)
+    redis = weather.redis
+    assert redis
+    redis.signal(signal.SIGSTOP)
     await _while(weather, 0.2, 0.6)
-    weather.redis.signal(signal.SIGCONT)
+    redis.signal(signal.SIGCONT)
     await _while(weather, 0.1, 0.3)
-    await weather.redis.stop()
+    await redis.stop()
     await _while(weather, 0.3, 1.5)
-    await weather.redis.start()
+    await redis.start()
     await weather.site.well()
 
 
 async def hang_redis(weather: Weather) -> None:
     """Redis hangs for longer than hosts have patience with it."""
+    assert weather.redis
     weather.redis.signal(signal.SIGSTOP)
     await _while(weather, 6, 8)
     weather.redis.signal(signal.SIGCONT)
@@ -86,6 +96,13 @@ async def disturb(weather: Weather) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(repeat_and_delay(weather))
         group.create_task(cut(weather))
+
+
+async def disturb_sns(weather: Weather) -> None:
+    """SNS repeats and delays messages while a host is killed and comes back."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(repeat_and_delay(weather))
+        group.create_task(kill(weather))
 
 
 async def throttle(weather: Weather) -> None:
@@ -119,6 +136,7 @@ STORMS: dict[str, Callable[[Weather], Awaitable[None]]] = {
     "repeat": repeat_and_delay,
     "cut": cut,
     "disturb": disturb,
+    "sns": disturb_sns,
     "throttle": throttle,
     "everything": everything,
 }
@@ -131,7 +149,7 @@ async def _while(weather: Weather, shortest: float, longest: float) -> None:
 @asynccontextmanager
 async def _echo(weather: Weather) -> AsyncIterator[None]:
     """Publish what is published a second time, soon or late."""
-    task = asyncio.create_task(_repeat(weather))
+    task = asyncio.create_task(_repeat_by_sns(weather) if weather.topic else _repeat(weather))
     try:
         yield
     finally:
@@ -161,6 +179,28 @@ async def _repeat_by(weather: Weather, ear: Connection, mouth: Connection) -> No
     finally:
         ear.close()
         mouth.close()
+
+
+async def _repeat_by_sns(weather: Weather) -> None:
+    assert weather.topic
+    direct = f"http://127.0.0.1:{weather.bus.to}"
+    sns, sqs = (boto3.client(name, endpoint_url=direct) for name in ("sns", "sqs"))
+    publish = partial(sns.publish, TopicArn=weather.topic.arn, MessageGroupId="echo")
+    queue = HostQueue(weather.topic, sns, sqs)
+    said: set[str] = set()
+    await asyncio.to_thread(queue.open)
+    try:
+        while True:
+            for message in await asyncio.to_thread(queue.receive, wait=True):
+                await asyncio.to_thread(queue.delete, [message])
+                body = message["Body"]
+                if body not in said and weather.chance.random() < 0.5:
+                    said.add(body)
+                    again = str(uuid.uuid4())
+                    await asyncio.to_thread(publish, Message=body, MessageDeduplicationId=again)
+                    weather.repeated += 1
+    finally:
+        await asyncio.to_thread(queue.close)
 
 
 async def _later(weather: Weather, mouth: Connection, body: bytes) -> None:

@@ -11,7 +11,7 @@ class Wire:
     def __init__(self, port: int) -> None:
         self.delay: Callable[[], float] = lambda: 0
         self.port = 0
-        self._to = port
+        self.to = port
         self._cut = False
         self._passes = asyncio.Event()
         self._passes.set()
@@ -62,7 +62,7 @@ class Wire:
             return
         ends = {writer}
         try:
-            there_reader, there = await asyncio.open_connection("127.0.0.1", self._to)
+            there_reader, there = await asyncio.open_connection("127.0.0.1", self.to)
             ends.add(there)
             self._ends |= ends
             await asyncio.gather(self._pass(reader, there), self._pass(there_reader, writer))
