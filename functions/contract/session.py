@@ -50,9 +50,10 @@ class Session:
     @classmethod
     def new(cls) -> "Session":
         """Return a session for a first visit, with a friendly random name."""
-        first, second, *rest = secrets.token_bytes(14)  # one draw: each is a system call
-        name = f"{_ADJECTIVES[first % len(_ADJECTIVES)]} {_ANIMALS[second % len(_ANIMALS)]}"
-        return cls(id=base64.urlsafe_b64encode(bytes(rest)).decode(), name=name)
+        chance = secrets.token_bytes(14)  # one draw: each is a system call
+        adjective = _ADJECTIVES[chance[0] % len(_ADJECTIVES)]
+        animal = _ANIMALS[chance[1] % len(_ANIMALS)]
+        return cls(base64.urlsafe_b64encode(chance[2:]).decode(), f"{adjective} {animal}")
 
 
 class Sessions:

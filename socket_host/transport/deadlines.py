@@ -39,8 +39,9 @@ class Deadlines(Generic[T]):
         loop = self._loop
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
+        if item in self._due:
+            self._due.move_to_end(item)
         self._due[item] = (since or loop.time()) + self._seconds
-        self._due.move_to_end(item)
         if self._timer is None:
             self._wait(loop)
 

@@ -27,6 +27,8 @@ class Packet(NamedTuple):
     attachments: int = 0
 
 
+_PLAIN_CONNECT = Packet(CONNECT, "/", None, None)  # what nearly every handshake ends with
+
 # NaN and Infinity are not JSON: sent on, they would break every browser in the room. They become
 # what JavaScript makes of them.
 _decode = json.JSONDecoder(parse_constant=lambda name: None).raw_decode
@@ -49,6 +51,8 @@ def plain_event(text: str) -> tuple[int | None, list[Any]] | None:
 
 def parse(text: str) -> Packet:
     """Return the packet in `text`; raises PacketError."""
+    if text == CONNECT:
+        return _PLAIN_CONNECT
     match = _PACKET.fullmatch(text)
     if match is None:
         raise PacketError("not a Socket.IO packet")
