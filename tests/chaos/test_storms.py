@@ -30,7 +30,7 @@ PAGES = 6
 # room faster than its DynamoDB takes messages shut each other out.
 PACE = {"throttle": 1_200, "sns": 300}
 
-SHORT = [("kill", 2), ("roll", 3), ("redis", 2), ("disturb", 2), ("throttle", 2), ("sns", 2)]
+SHORT = [("kill", 2), ("roll", 3), ("redis", 2), ("disturb", 2), ("throttle", 2)]
 LONG = [(storm, hosts) for storm in STORMS for hosts in (2, 3) if (storm, hosts) not in SHORT]
 CASES = [*SHORT, *(pytest.param(*case, marks=pytest.mark.long) for case in LONG)]
 
