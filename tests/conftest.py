@@ -3,7 +3,9 @@
 And which tests stay in one worker.
 """
 
+import atexit
 import os
+import shutil
 import tempfile
 
 import pytest
@@ -12,6 +14,7 @@ from xdist.scheduler import LoadScopeScheduling
 from functions.contract.session import SAMPLE_SECRET
 
 _folder = tempfile.mkdtemp(prefix="sidepath-tests-")
+atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 os.environ["STAGE"] = "development"
 os.environ["SESSION_SECRET"] = SAMPLE_SECRET
 os.environ["ROOM_LOG"] = f"sqlite:{_folder}/rooms.sqlite3"
