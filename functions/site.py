@@ -1,17 +1,19 @@
 """What every page can reach: the room log, the sockets, the templates and the static files."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.templating import Jinja2Templates
 
 from functions.assets import Assets
-from functions.contract.room_log import RoomLog
+from functions.contract.room_log import Message, RoomLog
 from functions.emit import Emitter
 
 _REMEMBERED = 1_000  # messages as HTML, of at most some 10 KB each
@@ -33,11 +35,9 @@ class Site:
         templates = Jinja2Templates(folder / "templates")
         templates.env.auto_reload = False  # in development a change starts the function anew
         templates.env.filters["iso"] = iso
-        # A message never changes, so its HTML is made once: fifty took half of a page's time.
-        item = templates.get_template("message.html").module.item  # type: ignore[attr-defined]  # its macro
-        message_item = lru_cache(_REMEMBERED)(item)
+        messages = _MessageItems(templates.get_template("message.html").module.item)  # type: ignore[attr-defined]  # its macro
         templates.env.globals.update(
-            static=assets.url, import_map=assets.import_map, message_item=message_item
+            static=assets.url, import_map=assets.import_map, message_items=messages
         )
         return cls(log, emitter, assets, templates)
 
@@ -51,6 +51,18 @@ class Site:
         """Render a template as a page of this visitor's own, which no cache may keep."""
         headers = {"cache-control": "private, no-store"}
         return self.templates.TemplateResponse(request, template, context, status, headers)
+
+
+class _MessageItems:
+    """Messages as HTML. As one never changes, it is made once: fifty took half of a page's time."""
+
+    def __init__(self, item: Callable[[Message, bool], Markup]) -> None:
+        self._item = lru_cache(_REMEMBERED)(item)
+
+    def __call__(self, messages: Iterable[Message], me: str) -> Markup:
+        """Return messages as list items; those of the visitor `me` are marked."""
+        items = [self._item(message, message.author == me) for message in messages]
+        return Markup("".join(items))  # the template has escaped what is in them
 
 
 def iso(milliseconds: int) -> str:
