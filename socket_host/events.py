@@ -5,6 +5,7 @@ back to that client as the ack; an EventError it raises becomes the ack's `error
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from functions.contract.room_log import BATCH, LOBBY
@@ -26,7 +27,8 @@ class Events(Namespace):
         bus = self.server.manager
         self.presence = Presence(self.announce, bus)
         await self.log.start()
-        self.reminder = Reminder(bus, self.presence.rooms, self.log.last, self.remind)
+        remind = partial(self.remind, ignore_queue=True)  # each host reminds its own
+        self.reminder = Reminder(bus, self.presence.rooms, self.log.last, remind)
 
     async def stop(self) -> None:
         """Close the room log."""
@@ -86,7 +88,7 @@ class Events(Namespace):
             # In a task of its own, so that the ack goes first and need not wait for the others.
             self.tell(room, "message", stored.message.to_json())
         else:  # the host of the first try may have been killed before it told anybody
-            self.tell(room, "last", {"room": room, "seq": stored.message.seq})
+            self.remind(room, stored.message.seq)
         return {"seq": stored.message.seq, "at": stored.message.at}
 
     async def on_typing(self, sid: str, typing: Any) -> Ack:
@@ -125,9 +127,9 @@ class Events(Namespace):
         """Tell those of a room who are on this host who is there; each host tells its own."""
         self.tell(room, "who", self.presence.who(room), ignore_queue=True)
 
-    def remind(self, room: str, seq: int) -> None:
-        """Tell those of a room who are on this host which message is its last."""
-        self.tell(room, "last", {"room": room, "seq": seq}, ignore_queue=True)
+    def remind(self, room: str, seq: int, **options: Any) -> None:
+        """Tell a room that there is a message with this number, for who may have missed it."""
+        self.tell(room, "last", {"room": room, "seq": seq}, **options)
 
     def tell(self, room: str, event: str, data: Ack, **options: Any) -> None:
         """Emit to a room after what is under way: in the order of the calls."""

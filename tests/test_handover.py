@@ -159,6 +159,13 @@ async def test_rolling_restart(redis: Redis, tmp_path: Path) -> None:
             assert await ann.sid() == sid
 
 
+async def forgotten(visitor: Visitor, host: SocketHost) -> None:
+    """Have a client drop, and its host know nothing of it any more."""
+    await visitor.drop()
+    await until(lambda: not host.transport.connections())
+    host.sio.recovery.take_all()
+
+
 async def test_old_host_was_killed(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,9 +175,7 @@ async def test_old_host_was_killed(
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
         one, other = await running.start(), await running.start()
         async with visiting(one, people) as ann:
-            await ann.drop()
-            await until(lambda: not one.transport.connections())
-            one.sio.recovery.take_all()
+            await forgotten(ann, one)
             assert not await move(ann, other)
 
 
@@ -240,9 +245,7 @@ async def test_newcomer_that_is_alone_says_no(
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
         host = await running.start()
         async with visiting(host, people) as ann:
-            await ann.drop()
-            await until(lambda: not host.transport.connections())
-            host.sio.recovery.take_all()
+            await forgotten(ann, host)
             assert not await ann.back()
 
 

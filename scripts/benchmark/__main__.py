@@ -112,7 +112,11 @@ def _options() -> argparse.Namespace:
     add("--seconds", type=float, help="of each measurement under load")
     add("--no-deflate", dest="deflate", action="store_false", help="clients do not offer it")
     add("--no-spin", dest="spin", action="store_false", help="the load generator may sleep")
-    add("--publish", action="store_true", help=f"keep the figures in {PUBLISHED.parent.name}/")
+    add(
+        "--publish",
+        action="store_true",
+        help=f"keep the figures in {PUBLISHED.parent.relative_to(ROOT)}/",
+    )
     options = parser.parse_args()
     if options.publish and (options.quick or options.only):
         parser.error("only the figures of a full run are for publishing")

@@ -93,7 +93,7 @@ def _before_close(messages: list[Message]) -> list[Message]:
     socket.io-client takes events beside it only after it has noted that it is not connected: it
     keeps them for the next connection, and does not know then that it has had them.
     """
-    if len(messages) > 1 and messages[-1].packets == Message.of(CLOSE).packets:
+    if len(messages) > 1 and messages[-1].packets == (CLOSE,):
         del messages[-1]
     return messages
 

@@ -284,13 +284,13 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
     async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
         """Make the client a member that is still connecting."""
         client = self.server.eio.engine.clients.get(eio_sid)
+        back = self.server.returns.pop((eio_sid, namespace), None)
         if client is None or namespace in client.members:
             return None
-        return self.begin(client, namespace).sid
+        return self.begin(client, namespace, back).sid
 
-    def begin(self, client: Client, namespace: str) -> Member:
-        """Make the client a member that is still connecting, and may only be told so later."""
-        back = self.server.returns.pop((client.sid, namespace), None)
+    def begin(self, client: Client, namespace: str, back: Return | None = None) -> Member:
+        """Make the client, which may be `back`, a member that is still connecting."""
         space = self.rooms.get(namespace)
         if space is None:
             space = self.rooms[namespace] = Namespace(namespace)
