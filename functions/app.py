@@ -2,9 +2,12 @@
 
 import asyncio
 import os
+from functools import cached_property
 from pathlib import Path
 
 from mangum import Mangum
+from mangum.handlers.api_gateway import HTTPGateway
+from mangum.types import Scope
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -34,6 +37,8 @@ def create_app(settings: Settings) -> SecurityHeaders:
         open_emitter(settings.bus, settings.session_secret),
         Path(__file__).parent,
     )
+    if not settings.development:  # where the snapshot of a started function has them compiled
+        site.compile_templates()
     visitors = Middleware(
         Visitors,
         sessions=Sessions(settings.session_secret),
@@ -76,8 +81,17 @@ async def error_page(request: Request, error: Exception) -> Response:
     return response
 
 
+class HttpApi(HTTPGateway):
+    """Mangum's reader of API Gateway's events, which otherwise makes the scope twice a request."""
+
+    @cached_property
+    def scope(self) -> Scope:
+        return super().scope
+
+
 # Mangum 0.22 asks for the thread's event loop, which Python 3.12 no longer makes without a warning
 # and 3.14 not at all.
 loop = asyncio.new_event_loop()
 asyncio.set_event_loop(loop)
-handler = Mangum(create_app(Settings.from_environ(os.environ)), lifespan="off")
+app = create_app(Settings.from_environ(os.environ))
+handler = Mangum(app, lifespan="off", custom_handlers=[HttpApi])

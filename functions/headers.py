@@ -1,6 +1,5 @@
 """Security headers, on whatever the function answers."""
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
@@ -12,7 +11,7 @@ class SecurityHeaders:
 
     def __init__(self, app: ASGIApp, *, scripts: str) -> None:
         self.app = app
-        self.headers = {
+        headers = {
             "content-security-policy": (
                 f"default-src 'self'; script-src 'self' {scripts}; img-src 'self' data:; "
                 "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -23,13 +22,15 @@ class SecurityHeaders:
             # A year, in seconds. Browsers ignore it over plain http.
             "strict-transport-security": f"max-age={365 * 24 * 60 * 60}",
         }
+        self.headers = [(name.encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in self.headers.items():
-                    headers.setdefault(name, value)
+                headers = list(message["headers"])
+                present = {name for name, _ in headers}
+                headers += [header for header in self.headers if header[0] not in present]
+                message = {**message, "headers": headers}
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

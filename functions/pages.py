@@ -1,7 +1,7 @@
 """The pages: one function each, and the list of routes. Put yours here."""
 
 import logging
-import uuid
+import secrets
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -83,7 +83,7 @@ def room_page(
 ) -> Response:
     """Render a room as it stands: whole without JavaScript, and where JavaScript goes on from."""
     site = Site.of(request)
-    messages = site.log.latest(name)
+    messages, text = site.recent.state(name)
     return site.page(
         request,
         "room.html",
@@ -91,9 +91,9 @@ def room_page(
         room=name,
         draft=draft,
         notice=notice,
-        new_id=uuid.uuid4().hex,
+        new_id=secrets.token_hex(16),
         messages=messages,
         last=messages[-1].seq if messages else 0,
-        text=site.log.text(name),
+        text=text,
         me=visitor(request),
     )

@@ -15,6 +15,7 @@ from starlette.templating import Jinja2Templates
 from functions.assets import Assets
 from functions.contract.room_log import Message, RoomLog
 from functions.emit import Emitter
+from functions.recent import Recent
 
 _REMEMBERED = 1_000  # messages as HTML, of at most some 10 KB each
 
@@ -24,6 +25,7 @@ class Site:
     """The wiring of the pages; a page gets it by `Site.of(request)`."""
 
     log: RoomLog
+    recent: Recent
     emitter: Emitter
     assets: Assets
     templates: Jinja2Templates
@@ -39,7 +41,12 @@ class Site:
         templates.env.globals.update(
             static=assets.url, import_map=assets.import_map, message_items=messages
         )
-        return cls(log, emitter, assets, templates)
+        return cls(log, Recent(log), emitter, assets, templates)
+
+    def compile_templates(self) -> None:
+        """Do now what the first request would wait for; raises TemplateError for a broken one."""
+        for name in self.templates.env.list_templates(extensions=["html"]):
+            self.templates.get_template(name)
 
     @classmethod
     def of(cls, request: Request) -> Self:

@@ -1,5 +1,7 @@
 """Who asks: every page knows its visitor's session, and a new visitor gets one in a cookie."""
 
+from contextlib import suppress
+
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,12 +18,7 @@ class Visitors:
         self.secure = secure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        token = HTTPConnection(scope).cookies.get(COOKIE, "")
-        try:
-            session, known = self.sessions.verify(token), True
-            due = self.sessions.is_due(token)
-        except SessionError:
-            session, known, due = Session.new(), False, True
+        session, known, due = self._session(HTTPConnection(scope).cookies.get(COOKIE))
         scope.setdefault("state", {}).update(session=session, known=known)
 
         async def send_with_cookie(message: Message) -> None:
@@ -31,6 +28,13 @@ class Visitors:
             await send(message)
 
         await self.app(scope, receive, send_with_cookie if due else send)
+
+    def _session(self, token: str | None) -> tuple[Session, bool, bool]:
+        """Return a visitor's session, whether they brought it along, and whether to issue it."""
+        if token is not None:
+            with suppress(SessionError):
+                return self.sessions.verify(token), True, self.sessions.is_due(token)
+        return Session.new(), False, True
 
     def _cookie(self, session: Session) -> str:
         token, max_age = self.sessions.issue(session), self.sessions.max_age

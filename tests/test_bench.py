@@ -412,7 +412,7 @@ def test_the_cpu_of_a_server_includes_its_children(child: subprocess.Popen[bytes
 
 def test_the_function_is_measured_rendering_its_page(folder: Path) -> None:
     """The runtime client is started until its first page, and renders more of them, warm."""
-    values = function.measure(dataclasses.replace(TINY, starts=1, pages=2), folder)
+    values = function.measure(dataclasses.replace(TINY, starts=1, pages=2), folder, spin=True)
     assert set(values) == {
         "function-cold",
         "function-cold-cpu",

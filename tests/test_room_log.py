@@ -127,6 +127,18 @@ def test_current_text_is_the_last_kept(log: RoomLog) -> None:
     assert log.text("garden") == ""
 
 
+def test_state_is_what_is_new_and_the_text(log: RoomLog) -> None:
+    """Who knows some messages reads the newer ones, as many as a page shows, and the text."""
+    assert log.state("lobby") == ([], "")
+    for number in range(60):
+        say(log, str(number))
+    assert log.state("lobby") == (log.latest("lobby"), "")
+    log.keep_text("lobby", "hel")
+    assert log.state("lobby") == log.state("lobby", 3) == (log.latest("lobby"), "hel")
+    assert log.state("lobby", 58) == (log.latest("lobby", 2), "hel")
+    assert log.state("lobby", 60) == ([], "hel")
+
+
 def test_long_messages_come_whole(log: RoomLog) -> None:
     """A batch is as many messages as were asked for, however much they weigh together."""
     for number in range(135):  # more than the megabyte after which DynamoDB ends an answer

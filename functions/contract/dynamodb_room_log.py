@@ -20,7 +20,7 @@ import boto3  # type: ignore[import-untyped]  # boto3 and botocore ship no types
 from botocore.config import Config  # type: ignore[import-untyped]  # as above
 from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 
-from functions.contract.room_log import BATCH, PAGE, Appended, Message, RoomLogError
+from functions.contract.room_log import BATCH, PAGE, Appended, Message, RoomLogError, RoomState
 
 KEPT_DAYS = 90  # then DynamoDB's TTL deletes a message
 
@@ -68,22 +68,30 @@ class DynamoDBRoomLog:
 
     def latest(self, room: str, limit: int = PAGE) -> list[Message]:
         """Return the room's last messages, oldest first."""
-        return self._query(room, _seq(0), limit, backwards=True)[::-1]
+        items = self._query(room, _seq(0), _END, limit, backwards=True)
+        return [_message(item) for item in reversed(items)]
+
+    def state(self, room: str, after: int = 0) -> RoomState:
+        """Return how a room stands, but no message up to the number `after`: for who knows them."""
+        # One call: the text's key comes behind those of the messages.
+        items = self._query(room, _seq(after + 1), _TEXT, PAGE + 1, backwards=True)
+        text = items.pop(0)["text"]["S"] if items and items[0]["item"]["S"] == _TEXT else ""
+        return RoomState([_message(item) for item in reversed(items[:PAGE])], text)
 
     def after(self, room: str, seq: int, limit: int = BATCH) -> list[Message]:
         """Return the first messages that came after `seq`, oldest first."""
-        return self._query(room, _seq(seq + 1), limit)
+        return [_message(item) for item in self._query(room, _seq(seq + 1), _END, limit)]
 
     def keep_text(self, room: str, text: str) -> None:
         """Remember the room's current text: what was last typed, not yet a message."""
-        item = {**_key(room, "text"), "text": {"S": text}, "expires": _expires()}
+        item = {**_key(room, _TEXT), "text": {"S": text}, "expires": _expires()}
         with _aws():
             self._dynamodb.put_item(TableName=self._table, Item=item)
 
     def text(self, room: str) -> str:
         """Return the room's current text, empty if none was kept."""
         with _aws():
-            found = self._dynamodb.get_item(TableName=self._table, Key=_key(room, "text"))
+            found = self._dynamodb.get_item(TableName=self._table, Key=_key(room, _TEXT))
         text: str = found["Item"]["text"]["S"] if "Item" in found else ""
         return text
 
@@ -132,8 +140,8 @@ class DynamoDBRoomLog:
                 del self._last[next(iter(self._last))]
 
     def _query(
-        self, room: str, start: str, limit: int, *, backwards: bool = False
-    ) -> list[Message]:
+        self, room: str, start: str, end: str, limit: int, *, backwards: bool = False
+    ) -> list[Item]:
         query = {
             "TableName": self._table,
             "KeyConditionExpression": "room = :room AND #item BETWEEN :start AND :end",
@@ -141,23 +149,23 @@ class DynamoDBRoomLog:
             "ExpressionAttributeValues": {
                 ":room": {"S": room},
                 ":start": {"S": start},
-                ":end": {"S": _seq(10**_DIGITS - 1)},
+                ":end": {"S": end},
             },
             # A client that asks for a message it was told of must not be answered with a past
             # that lacks it, and an append must not count from an old number.
             "ConsistentRead": True,
             "ScanIndexForward": not backwards,
         }
-        messages: list[Message] = []
+        items: list[Item] = []
         # DynamoDB ends an answer at 1 MB, full or not.
-        while len(messages) < limit:
+        while len(items) < limit:
             with _aws():
-                found = self._dynamodb.query(**query, Limit=limit - len(messages))
-            messages += map(_message, found["Items"])
+                found = self._dynamodb.query(**query, Limit=limit - len(items))
+            items += found["Items"]
             if "LastEvaluatedKey" not in found:
                 break
             query["ExclusiveStartKey"] = found["LastEvaluatedKey"]
-        return messages
+        return items
 
 
 _DIGITS = 16  # of a number in a key: enough for the largest whole number of JavaScript
@@ -190,6 +198,10 @@ def _aws(*expected: str) -> Iterator[None]:
 
 def _seq(seq: int) -> str:
     return f"seq#{seq:0{_DIGITS}}"
+
+
+_END = _seq(10**_DIGITS - 1)  # the last key a message can have
+_TEXT = "text"  # the key of the current text
 
 
 def _key(room: str, item: str) -> Item:

@@ -5,10 +5,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import astuple
 from pathlib import Path
 
-from functions.contract.room_log import BATCH, PAGE, Appended, Message, RoomLogError
+from functions.contract.room_log import BATCH, PAGE, Appended, Message, RoomLogError, RoomState
 
 # How long an append waits for another process's append before it gives up. They take milliseconds.
 _BUSY_SECONDS = 10.0
@@ -54,15 +53,16 @@ class SQLiteRoomLog:
                 "SELECT coalesce(max(seq), 0) FROM message WHERE room = ?", (room,)
             ).fetchone()
             message = Message(room, last + 1, id, author, name, text, at)
-            db.execute(
-                f"INSERT INTO message ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", astuple(message)
-            )
+            db.execute(f"INSERT INTO message ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", message)
         return Appended(message, new=True)
 
     def latest(self, room: str, limit: int = PAGE) -> list[Message]:
         """Return the room's last messages, oldest first."""
-        rows = self._all(f"{_SELECT} WHERE room = ? ORDER BY seq DESC LIMIT ?", room, limit)
-        return rows[::-1]
+        return self._last(room, 0, limit)
+
+    def state(self, room: str, after: int = 0) -> RoomState:
+        """Return how a room stands, but no message up to the number `after`: for who knows them."""
+        return RoomState(self._last(room, after, PAGE), self.text(room))
 
     def after(self, room: str, seq: int, limit: int = BATCH) -> list[Message]:
         """Return the first messages that came after `seq`, oldest first."""
@@ -86,9 +86,15 @@ class SQLiteRoomLog:
         with self._lock:
             self._db.close()
 
+    def _last(self, room: str, after: int, limit: int) -> list[Message]:
+        found = self._all(
+            f"{_SELECT} WHERE room = ? AND seq > ? ORDER BY seq DESC LIMIT ?", room, after, limit
+        )
+        return found[::-1]
+
     def _all(self, query: str, *values: object) -> list[Message]:
         with self._reading() as db:
-            return [Message(*row) for row in db.execute(query, values)]
+            return list(map(Message._make, db.execute(query, values)))
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

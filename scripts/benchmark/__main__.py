@@ -58,7 +58,7 @@ def _measure(plan: Plan, choice: Choice, conditions: Conditions, *, bus: bool) -
     try:
         run.measure()
         if choice.wants("function"):
-            _measure_function(report, plan)
+            _measure_function(report, plan, spin=conditions.spin)
     except KeyboardInterrupt:
         report.interrupted = True
     report.foreign = run.foreign
@@ -74,9 +74,9 @@ def _redis_versions() -> dict[str, str]:
     }
 
 
-def _measure_function(report: Report, plan: Plan) -> None:
+def _measure_function(report: Report, plan: Plan, *, spin: bool) -> None:
     try:
-        report.function = function.measure(plan, FOLDER)
+        report.function = function.measure(plan, FOLDER, spin=spin)
         report.imports = imports.measure("functions.app", function.environment_of(FOLDER))
         report.function["function-zip"] = package.measure(FOLDER)
     except (function.PageError, FunctionError, package.PackageError) as error:

@@ -17,8 +17,8 @@ class Plan:
     crowd: int  # idle clients
     churn: int  # clients that come and go while the crowd stays
     settle: float  # seconds a server has to tidy up before its memory is read
-    starts: int  # of the function
-    pages: int  # the function renders, warm
+    starts: int  # of the function, for each of two pages
+    pages: int  # it renders after its first, warm
     # Clients that listen on another host, and how many messages a second they get while latency is
     # measured: so few that the servers are idle most of the time.
     audiences: tuple[tuple[int, int], ...] = ((5, 200), (1_000, 10))
@@ -36,7 +36,7 @@ FULL = Plan(
     churn=50_000,
     settle=5,
     starts=7,
-    pages=1_000,
+    pages=300,
 )
 
 QUICK = Plan(
@@ -51,5 +51,5 @@ QUICK = Plan(
     churn=0,
     settle=1,
     starts=3,
-    pages=200,
+    pages=100,
 )
