@@ -36,11 +36,10 @@ class Site:
         assets = Assets(folder / "static")
         templates = Jinja2Templates(folder / "templates")
         templates.env.auto_reload = False  # in development a change starts the function anew
-        templates.env.filters["iso"] = iso
+        # Filters, as Jinja2 applies them to what is constant when it compiles a template.
+        templates.env.filters.update(iso=iso, static=assets.url)
         messages = _MessageItems(templates.get_template("message.html").module.item)  # type: ignore[attr-defined]  # its macro
-        templates.env.globals.update(
-            static=assets.url, import_map=assets.import_map, message_items=messages
-        )
+        templates.env.globals.update(import_map=assets.import_map, message_items=messages)
         return cls(log, Recent(log), emitter, assets, templates)
 
     def compile_templates(self) -> None:

@@ -58,17 +58,21 @@ class SQLiteRoomLog:
 
     def latest(self, room: str, limit: int = PAGE) -> list[Message]:
         """Return the room's last messages, oldest first."""
-        return self._last(room, 0, limit)
+        with self._reading() as db:
+            return _last(db, room, 0, limit)
 
     def state(self, room: str, after: int = 0) -> RoomState:
         """Return how a room stands, but no message up to the number `after`: for who knows them."""
-        return RoomState(self._last(room, after, PAGE), self.text(room))
+        with self._reading() as db:
+            return RoomState(_last(db, room, after, PAGE), _text(db, room))
 
     def after(self, room: str, seq: int, limit: int = BATCH) -> list[Message]:
         """Return the first messages that came after `seq`, oldest first."""
-        return self._all(
-            f"{_SELECT} WHERE room = ? AND seq > ? ORDER BY seq LIMIT ?", room, seq, limit
-        )
+        with self._reading() as db:
+            found = db.execute(
+                f"{_SELECT} WHERE room = ? AND seq > ? ORDER BY seq LIMIT ?", (room, seq, limit)
+            )
+            return list(map(Message._make, found))
 
     def keep_text(self, room: str, text: str) -> None:
         """Remember the room's current text: what was last typed, not yet a message."""
@@ -78,23 +82,12 @@ class SQLiteRoomLog:
     def text(self, room: str) -> str:
         """Return the room's current text, empty if none was kept."""
         with self._reading() as db:
-            row = db.execute("SELECT text FROM current_text WHERE room = ?", (room,)).fetchone()
-        return row[0] if row else ""
+            return _text(db, room)
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._db.close()
-
-    def _last(self, room: str, after: int, limit: int) -> list[Message]:
-        found = self._all(
-            f"{_SELECT} WHERE room = ? AND seq > ? ORDER BY seq DESC LIMIT ?", room, after, limit
-        )
-        return found[::-1]
-
-    def _all(self, query: str, *values: object) -> list[Message]:
-        with self._reading() as db:
-            return list(map(Message._make, db.execute(query, values)))
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -140,3 +133,15 @@ CREATE TABLE IF NOT EXISTS message (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS current_text (room TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
 """
+
+
+def _last(db: sqlite3.Connection, room: str, after: int, limit: int) -> list[Message]:
+    found = db.execute(
+        f"{_SELECT} WHERE room = ? AND seq > ? ORDER BY seq DESC LIMIT ?", (room, after, limit)
+    )
+    return list(map(Message._make, found))[::-1]
+
+
+def _text(db: sqlite3.Connection, room: str) -> str:
+    row = db.execute("SELECT text FROM current_text WHERE room = ?", (room,)).fetchone()
+    return row[0] if row else ""
