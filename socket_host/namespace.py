@@ -8,6 +8,7 @@ them. Derive from Namespace and write `on_...` methods, as events.py does.
 import asyncio
 import inspect
 import logging
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
@@ -245,9 +246,9 @@ def _token(environ: Mapping[str, Any], auth: Any) -> str:
     match auth:
         case {"session": str(token)}:
             return token
-    # A header for each, joined by commas, is what some proxies make of them.
-    for cookie in environ.get("HTTP_COOKIE", "").replace(",", ";").split(";"):
-        name, _, value = cookie.partition("=")
-        if name.strip() == COOKIE:
-            return str(value.strip())
-    return ""
+    cookie = _COOKIE.search(environ.get("HTTP_COOKIE", ""))
+    return cookie[1] if cookie else ""
+
+
+# Commas are between cookies where a proxy has joined headers.
+_COOKIE = re.compile(rf"(?:^|[;,])[ \t]*{COOKIE}[ \t]*=[ \t]*([^;, \t]*)")

@@ -1,11 +1,12 @@
 """A session is believed only as long as, and only from whom, it should be."""
 
 import json
+import re
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Callable
 
 import pytest
+from itsdangerous.encoding import base64_encode
 
 from functions.contract.session import Session, SessionError, Sessions
 
@@ -27,6 +28,12 @@ def test_issued_session_verifies() -> None:
     """What was issued comes back whole, whatever the name holds."""
     session = Session(id="abc", name="Zoë “the 🦊” O'Hara")
     assert Sessions(SECRET).verify(Sessions(SECRET).issue(session)) == session
+
+
+@pytest.mark.parametrize("name", ["", "A", "An", "Ann", "Zoë 🦊"])
+def test_token_needs_no_quotes(name: str) -> None:
+    """A token is a cookie's value as it stands, for clients that would quote it otherwise."""
+    assert re.fullmatch(r"[\w.-]+", Sessions(SECRET).issue(Session("a", name)), re.ASCII)
 
 
 def test_new_sessions_differ() -> None:
@@ -82,7 +89,7 @@ def test_other_secret_is_refused() -> None:
 def test_other_form_is_refused(payload: object) -> None:
     """A token we signed with something else in it, by an older release say, is no session."""
     sessions = Sessions(SECRET)
-    signed = sessions._signer.sign(urlsafe_b64encode(json.dumps(payload).encode()))
+    signed = sessions._signer.sign(base64_encode(json.dumps(payload)))
     with pytest.raises(SessionError, match="unknown form"):
         sessions.verify(signed.decode())
 

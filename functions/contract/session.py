@@ -9,6 +9,7 @@ from functools import lru_cache
 from hashlib import blake2b
 
 from itsdangerous import BadSignature, TimestampSigner
+from itsdangerous.encoding import base64_decode, base64_encode
 from itsdangerous.signer import SigningAlgorithm
 
 COOKIE = "sidepath_session"
@@ -77,8 +78,8 @@ class Sessions:
 
     def issue(self, session: Session) -> str:
         """Return a token, safe in a cookie, that `verify` accepts for `max_age` seconds."""
-        payload = json.dumps([session.id, session.name]).encode()
-        return self._signer.sign(base64.urlsafe_b64encode(payload)).decode()
+        payload = json.dumps([session.id, session.name])
+        return self._signer.sign(base64_encode(payload)).decode()
 
     def verify(self, token: str) -> Session:
         """Return the session a token was issued for; raise SessionError for any other text."""
@@ -106,7 +107,7 @@ class Sessions:
             raise SessionError(
                 "Your session could not be verified. Reload the page to get a new one."
             ) from None
-        match json.loads(base64.urlsafe_b64decode(signed)):
+        match json.loads(base64_decode(signed)):
             case [str(id_), str(name)]:
                 return Session(id_, name), issued.timestamp()
         raise SessionError("Your session is of an unknown form. Reload the page to get a new one.")

@@ -435,8 +435,8 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
 
     Takes the same options, and three more. `backlog` is the most bytes that may wait for one client
     before it is closed. `admit` is asked about every request, with its Origin and whether it opens
-    a session, and returns why not, or None. `recovery` lets clients that dropped go on where they
-    were. Raises VersionError.
+    a session, and returns why not, or None; nothing else decides about origins then. `recovery`
+    lets clients that dropped go on where they were. Raises VersionError.
     """
 
     manager_initialized: bool
@@ -485,8 +485,8 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
     def refusal(self, head: Head, environ: Environ, opens: bool) -> Refusal | None:
         """Tell why a request is to be refused, or None."""
         origin = head.headers.get("origin")
-        if self._admit is not None and (refusal := self._admit(origin, opens)):
-            return refusal
+        if self._admit is not None:
+            return self._admit(origin, opens)
         if origin is None or self.eio.cors_allowed_origins == []:
             return None
         allowed = self.eio._cors_allowed_origins(environ)

@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, MutableMapping
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
@@ -85,9 +84,24 @@ def _header(line: str) -> tuple[str, str]:
     return match[1].lower(), match[2].rstrip(" \t")
 
 
-# Nearly all lines of a browser's request are those of the request before, whoever sent it.
-_known = lru_cache(1_000)(_header)
-_SHORT = 200  # characters: what is longer is a cookie
+# Nearly all lines of a browser's request are those of the request before, whoever sent it; but not
+# these, nor any that are longer than the longest that all send, in characters.
+_OWN = frozenset(
+    ["cookie", "sec-websocket-key", "x-amz-cf-id", "x-amzn-trace-id", "x-forwarded-for"]
+)
+_LONGEST_KNOWN = 200
+_MOST_KNOWN = 1_000
+_known: dict[str, tuple[str, str]] = {}
+
+
+def _learn(line: str) -> tuple[str, str]:
+    """Return what `_header` does, and know it the next time; raises Refusal."""
+    header = _header(line)
+    if header[0] not in _OWN and len(line) <= _LONGEST_KNOWN:
+        if len(_known) == _MOST_KNOWN:
+            _known.clear()
+        _known[line] = header
+    return header
 
 
 class Head:
@@ -106,7 +120,7 @@ class Head:
         self.path, _, self.query = self.target.partition("?")
         if len(lines) > _MOST_HEADERS:
             raise bad_request("Too many headers")
-        pairs = [_known(line) if len(line) < _SHORT else _header(line) for line in lines]
+        pairs = [_known.get(line) or _learn(line) for line in lines]
         self.headers = dict(pairs)
         if len(self.headers) < len(pairs):
             self._join(pairs)

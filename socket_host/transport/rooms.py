@@ -51,10 +51,11 @@ class Member:
 
     def release(self) -> None:
         """Send what was held; from now on nothing is."""
-        held, self.held = self.held or [], None
-        self.client.uncount(held)
-        for message in held:
-            self.client.send(message)
+        held, self.held = self.held, None
+        if held:
+            self.client.uncount(held)
+            for message in held:
+                self.client.send(message)
         self.refresh()
 
     def refresh(self) -> None:

@@ -39,9 +39,11 @@ def plain_event(text: str) -> tuple[int | None, list[Any]] | None:
 
     What `parse` does too, in half the time, for what nearly all packets are. Raises PacketError.
     """
+    if text[:1] != EVENT:
+        return None
     start = text.find("[")
     ack = text[1:start]
-    if text[:1] != EVENT or start < 1 or (ack and not (ack.isdecimal() and ack.isascii())):
+    if start < 1 or (ack and not (ack.isdecimal() and ack.isascii())):
         return None
     arguments = _json(text, start)
     if not arguments or len(ack) > _LONGEST_ACK:
