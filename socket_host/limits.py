@@ -30,7 +30,8 @@ class Allowance:
                 retry=True,
             )
         now = time.monotonic()
-        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+        tokens = self._tokens + (now - self._at) * self._rate
+        self._tokens = tokens if tokens < self._burst else self._burst
         self._at = now
         if self._tokens < 1:
             raise EventError("You are sending too fast. Slow down.", reason="rate", retry=True)

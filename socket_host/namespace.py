@@ -8,7 +8,6 @@ them. Derive from Namespace and write `on_...` methods, as events.py does.
 import asyncio
 import inspect
 import logging
-import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
@@ -54,8 +53,7 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
             if name.startswith("on_") and name not in ("on_connect", "on_disconnect")
         }
         self._in_progress = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._settled: asyncio.Event | None = None  # once somebody waits for it
 
     async def start(self) -> None:
         """Open what the handlers need; called once the host has its port."""
@@ -106,8 +104,11 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
 
     async def settle(self) -> None:
         """Wait until every event that has begun has its answer, or has had time enough."""
+        if not self._in_progress:
+            return
+        self._settled = asyncio.Event()
         try:
-            await asyncio.wait_for(self._idle.wait(), _SETTLE_SECONDS)
+            await asyncio.wait_for(self._settled.wait(), _SETTLE_SECONDS)
         except TimeoutError:
             _log.error("%d events got no answer before the host stopped.", self._in_progress)
 
@@ -173,13 +174,12 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
 
     async def _answer(self, sid: str, client: "_Client", event: Any, values: list[Any]) -> Any:
         self._in_progress += 1
-        self._idle.clear()
         try:
             with client.allowance:
                 if client.greeting:
                     await client.greeting
-                answer = self._handler(event)(sid, *values)
-                return await answer if inspect.isawaitable(answer) else answer
+                answer = self._handle(event, sid, values)
+                return await answer if hasattr(answer, "__await__") else answer
         except EventError as error:
             self.refused[error.reason] += 1
             return error.to_ack()
@@ -189,17 +189,18 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
             return EventError("Something went wrong here; it is noted.", retry=True).to_ack()
         finally:
             self._in_progress -= 1
-            if not self._in_progress:
-                self._idle.set()
+            if self._settled and not self._in_progress:
+                self._settled.set()
 
-    def _handler(self, event: Any) -> "_Handler":
-        name = event.replace("-", "_") if isinstance(event, str) else None
-        handler = self._handlers.get(name) if name else None
+    def _handle(self, event: Any, sid: str, values: list[Any]) -> Any:
+        handler = self._handlers.get(event.replace("-", "_")) if isinstance(event, str) else None
         if handler is None:
             raise EventError(
                 "Nothing here answers to an event of that name.", reason="unknown event"
             )
-        return handler
+        if not handler.fewest <= len(values) <= handler.most:
+            raise EventError(f"This event takes {handler.fewest} values, not {len(values)}.")
+        return handler.method(sid, *values)
 
     def _refused(self, code: str, text: str) -> Exception:
         self.refused[code] += 1
@@ -219,19 +220,16 @@ class _Client:
 
 
 class _Handler:
-    """A handler method that refuses a wrong number of arguments."""
+    """A handler method, and how many values an event may bring it."""
+
+    __slots__ = ("fewest", "method", "most")
 
     def __init__(self, method: Callable[..., Any]) -> None:
-        self._method = method
+        self.method = method
         parameters = list(inspect.signature(method).parameters.values())[1:]  # after the sid
-        self._fewest = sum(p.default is p.empty and p.kind in _SINGLE for p in parameters)
+        self.fewest = sum(p.default is p.empty and p.kind in _SINGLE for p in parameters)
         several = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-        self._most = float("inf") if several else sum(p.kind in _SINGLE for p in parameters)
-
-    def __call__(self, sid: str, *values: Any) -> Any:
-        if not self._fewest <= len(values) <= self._most:
-            raise EventError(f"This event takes {self._fewest} values, not {len(values)}.")
-        return self._method(sid, *values)
+        self.most = float("inf") if several else sum(p.kind in _SINGLE for p in parameters)
 
 
 async def _nothing() -> None:
@@ -246,9 +244,10 @@ def _token(environ: Mapping[str, Any], auth: Any) -> str:
     match auth:
         case {"session": str(token)}:
             return token
-    cookie = _COOKIE.search(environ.get("HTTP_COOKIE", ""))
-    return cookie[1] if cookie else ""
-
-
-# Commas are between cookies where a proxy has joined headers.
-_COOKIE = re.compile(rf"(?:^|[;,])[ \t]*{COOKIE}[ \t]*=[ \t]*([^;, \t]*)")
+    # A header for each, joined by commas, is what some proxies make of them. A pattern would take
+    # two to four times as long.
+    for cookie in environ.get("HTTP_COOKIE", "").replace(",", ";").split(";"):
+        name, _, value = cookie.partition("=")
+        if name.strip() == COOKIE:
+            return str(value.strip())
+    return ""

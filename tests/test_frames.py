@@ -61,6 +61,22 @@ def test_fragments_and_chunks_do_not_matter(parts: list[bytes], cuts: list[int])
     assert reader.idle
 
 
+_whole = st.builds(frame, st.binary(max_size=130), st.sampled_from([TEXT, BINARY, PING]))
+
+
+@given(st.lists(_whole | st.binary(max_size=12), max_size=6).map(b"".join))
+def test_short_texts_are_what_a_reader_reads(stream: bytes) -> None:
+    """The short way and the long one agree on any bytes, on wrong ones too."""
+    short, at = frames.short_texts(stream, 64)
+    try:
+        expected = read(stream, limit=64)
+    except FrameError as error:
+        with pytest.raises(FrameError, match=error.reason):
+            read(stream[at:], limit=64)
+    else:
+        assert short + read(stream[at:], limit=64) == expected
+
+
 @given(st.binary(max_size=400), st.integers(1, 50))
 def test_no_bytes_do_more_than_be_refused(data: bytes, size: int) -> None:
     """Whatever a client sends is read or refused; nothing else is raised, nothing is kept."""

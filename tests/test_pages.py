@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import re
+import shutil
 import tomllib
 import uuid
 from html.parser import HTMLParser
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from jinja2 import TemplateSyntaxError
 from starlette.routing import Route
 
 from functions import app as door
@@ -157,6 +159,16 @@ def test_failing_page(
     assert ("nothing you wrote is lost" in answer["body"]) is not development
     assert "secret detail" in caplog.text
     assert "content-security-policy" in answer["headers"]
+
+
+def test_broken_template_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Templates are compiled with the start: what a deployment would break, it shows at once."""
+    for part in ("templates", "static"):
+        shutil.copytree(Path(door.__file__).parent / part, tmp_path / part)
+    (tmp_path / "templates/mine.html").write_text("{% if %}")
+    monkeypatch.setattr(door, "__file__", str(tmp_path / "app.py"))
+    with pytest.raises(TemplateSyntaxError):
+        door.create_app(Settings("a secret of this test, long enough", f"sqlite:{tmp_path}/rooms"))
 
 
 def test_open_room_form() -> None:

@@ -465,7 +465,9 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
             recovery.let_go = self._let_go
         self.returns: dict[tuple[str, str], Return] = {}  # by Engine.IO sid and namespace
         self._plain = not self._foreign and self.packet_class.json is engineio.json
-        self._running: set[asyncio.Task[Any] | None] = set()
+        # Events that are being answered, by the identity of their arguments, which live as long: to
+        # ask for the task one is in takes longer on Python 3.11.
+        self._running: dict[int, asyncio.Task[None]] = {}
         # Asking which loop runs takes 0.2 µs on Python 3.11, and every event would ask twice.
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -580,20 +582,17 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         if namespace not in self.namespace_handlers and not _is_for_handlers(arguments[0]):
             raise PacketError("not the name of an event")
         answer = self._answer(member, ack, arguments)
-        if self.async_handlers:
-            self._start(answer)
-        else:
+        if not self.async_handlers:
             self._busy(client, answer)
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        if sys.version_info >= (3, 12):
+        elif sys.version_info >= (3, 12):
             # Begins at once: most handlers end without ever having waited for anything.
-            task = asyncio.Task(work, loop=self._loop, eager_start=True)
+            task = asyncio.Task(answer, loop=self._loop, eager_start=True)
             if not task.done():
-                self._running.add(task)
+                self._running[id(arguments)] = task
         else:
             # With a name, so that the task need not make one up.
-            self._running.add(asyncio.Task(work, loop=self._loop, name="event"))
+            task = asyncio.Task(answer, loop=self._loop, name="event")
+            self._running[id(arguments)] = task
 
     async def _answer(self, member: Member, ack: int | None, arguments: list[Any]) -> None:
         namespace = member.namespace.name
@@ -604,7 +603,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         except Exception:
             self.logger.exception("the handler of %.100r failed", arguments[0])
         finally:
-            self._running.discard(asyncio.current_task(self._loop))
+            self._running.pop(id(arguments), None)
 
     # Returns what to wait for instead of waiting for it: a layer less is 0.4 µs less an event.
     def _trigger_event(self, event: Any, namespace: str, *args: Any) -> Awaitable[Any]:

@@ -31,7 +31,8 @@ _PLAIN_CONNECT = Packet(CONNECT, "/", None, None)  # what nearly every handshake
 
 # NaN and Infinity are not JSON: sent on, they would break every browser in the room. They become
 # what JavaScript makes of them.
-_decode = json.JSONDecoder(parse_constant=lambda name: None).raw_decode
+_decoder = json.JSONDecoder(parse_constant=lambda name: None)
+_decode = _decoder.scan_once  # type: ignore[attr-defined]  # what `raw_decode` calls, a layer less
 
 
 def plain_event(text: str) -> tuple[int | None, list[Any]] | None:
@@ -78,7 +79,7 @@ def parse(text: str) -> Packet:
 def _json(text: str, start: int = 0) -> Any:
     try:
         data, end = _decode(text, start)
-    except (ValueError, RecursionError):
+    except (ValueError, StopIteration, RecursionError):
         raise PacketError("payload is not JSON") from None
     if end != len(text) and not text[end:].isspace():
         raise PacketError("something follows the payload")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Set
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Set
 from typing import TYPE_CHECKING
 
 from socket_host.transport.message import Message
@@ -50,10 +49,12 @@ class Turn:
     overtake a broadcast. Whoever wants to write to one client adds it here instead.
     """
 
-    __slots__ = ("_bytes", "_entries", "_joining", "pending")
+    __slots__ = ("_bytes", "_entries", "_joining", "_loop", "pending")
 
     def __init__(self) -> None:
         self.pending = False
+        # Asking which loop runs is a system call on Python 3.11.
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._joining = 0  # calls of `joining` whose tasks have not all begun
         self._bytes = 0
         # (audience, those left out, message), or for one client (None, that client, message)
@@ -61,37 +62,39 @@ class Turn:
 
     def broadcast(self, audience: Audience, left_out: Set[Client], message: Message) -> None:
         """Send `message` to `audience` except `left_out` at the end of this turn."""
-        self._add(audience, left_out, message)
+        if not self.pending:
+            self.pending = True
+            self._soon(self.flush)
+        self._entries.append((audience, left_out, message))
+        self._bytes += len(message.frames)
 
     def single(self, client: Client, message: Message) -> None:
-        """Send `message` to one client, after what is pending."""
-        self._add(None, {client}, message)
+        """Send `message` to one client after what is pending: something has to be."""
+        self._entries.append((None, {client}, message))
+        self._bytes += len(message.frames)
 
     @property
     def full(self) -> bool:
         """True when whoever sends in a loop should let others have their turn."""
         return self._bytes > _MOST_BYTES or len(self._entries) >= _MOST_ENTRIES
 
-    @contextmanager
-    def joining(self) -> Iterator[None]:
-        """Join what is sent meanwhile, also by tasks begun meanwhile that do not have to wait."""
+    def join(self) -> None:
+        """Join what is sent from now on, until `joined` is called and the tasks begun by then."""
         self.pending = True
         self._joining += 1
-        try:
-            yield
-        finally:
-            asyncio.get_running_loop().call_soon(self._joined)
 
-    def _joined(self) -> None:
+    def joined(self) -> None:
+        """End what `join` began, once tasks begun meanwhile have done what they can at once."""
+        self._soon(self._end_joining)
+
+    def _soon(self, call: Callable[[], None]) -> None:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        self._loop.call_soon(call)
+
+    def _end_joining(self) -> None:
         self._joining -= 1
         self.flush()
-
-    def _add(self, audience: Audience | None, clients: Set[Client], message: Message) -> None:
-        if not self.pending:
-            self.pending = True
-            asyncio.get_running_loop().call_soon(self.flush)
-        self._entries.append((audience, clients, message))
-        self._bytes += len(message.frames)
 
     def flush(self) -> None:
         """Write everything that is pending, now."""
@@ -123,18 +126,19 @@ def _write_each(
 ) -> None:
     """Gather for every client (or for `only` these) what it gets, and write it at once."""
     outgoing: dict[Client, list[bytes]] = {}
-    for audience, clients, message in entries:
-        for client in _recipients(audience, clients, only):
+    for audience, named, message in entries:
+        clients: Iterable[Client] = named
+        if audience is not None:
+            clients = _recipients(audience, named, only)
+        for client in clients:
             outgoing.setdefault(client, []).append(message.frames)
     for client, frames in outgoing.items():
         client.push(b"".join(frames))
 
 
 def _recipients(
-    audience: Audience | None, clients: Set[Client], only: Set[Client] | None
-) -> Set[Client] | list[Client]:
-    if audience is None:
-        return clients
+    audience: Audience, left_out: Set[Client], only: Set[Client] | None
+) -> Iterable[Client]:
     if only is None:
-        return [client for client in audience.clients if client not in clients]
-    return [one for one in only if one not in clients and audience.place(one) is not None]
+        return [client for client in audience.clients if client not in left_out]
+    return [one for one in only if one not in left_out and audience.place(one) is not None]

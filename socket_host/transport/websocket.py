@@ -66,19 +66,28 @@ class WebSocket(asyncio.Protocol):
             self.engine.broken(self, error)
 
     def _read(self, data: bytes) -> None:
-        reader = self.reader or FrameReader(self.engine.limits.payload)
-        messages = reader.feed(data)
+        reader, limit = self.reader, self.engine.limits.payload
+        messages, at = ([], 0) if reader else frames.short_texts(data, limit)
+        if at < len(data):
+            reader = reader or FrameReader(limit)
+            messages += reader.feed(data[at:])
         if len(messages) < 2:
             self._frames(messages)
         else:
             # The answers to what came together go together: each write is a system call.
-            with self.engine.turn.joining():
+            self.engine.turn.join()
+            try:
                 self._frames(messages)
-        self.reader = None if reader.idle or self.ending else reader
+            finally:
+                self.engine.turn.joined()
+        self.reader = None if reader is None or reader.idle or self.ending else reader
 
     def _frames(self, messages: list[tuple[int, bytes]]) -> None:
         for opcode, payload in messages:
-            self._frame(opcode, payload)
+            if opcode == frames.TEXT and self.client is not None:
+                self.engine.packet(self.client, frames.utf8(payload))
+            else:
+                self._frame(opcode, payload)
             if self.ending:
                 return
 
