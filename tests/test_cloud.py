@@ -321,7 +321,7 @@ def test_function_may_do_what_it_does(template: Json) -> None:
         for node in ast.walk(pages)
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Attribute)
-        and node.value.attr == "log"
+        and node.value.attr in ("log", "_log")
     }
     assert used
     logging = {"logs:CreateLogStream", "logs:PutLogEvents"}

@@ -90,10 +90,8 @@ class DynamoDBRoomLog:
 
     def text(self, room: str) -> str:
         """Return the room's current text, empty if none was kept."""
-        with _aws():
-            found = self._dynamodb.get_item(TableName=self._table, Key=_key(room, _TEXT))
-        text: str = found["Item"]["text"]["S"] if "Item" in found else ""
-        return text
+        items = self._query(room, _TEXT, _TEXT, 1)
+        return items[0]["text"]["S"] if items else ""
 
     def close(self) -> None:
         """Close the connections."""
