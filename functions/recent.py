@@ -12,8 +12,8 @@ _SECONDS = 60.0  # for as long: then who has deleted a message by hand sees it g
 class Recent:
     """Reads how a room stands, of its messages only those that are new.
 
-    They never change, and their numbers have no holes. From DynamoDB that is a twentieth of the
-    items, and boto3 takes a tenth of a millisecond for each.
+    They never change, and their numbers have no holes. With DynamoDB half of what a page cost was
+    to read its fifty messages again: boto3 takes a tenth of a millisecond of CPU for each.
     """
 
     def __init__(self, log: RoomLog) -> None:

@@ -7,6 +7,7 @@ import re
 import shutil
 import tomllib
 import uuid
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -66,6 +67,13 @@ def log() -> RoomLog:
         app = app.app
     site: Site = app.state.site
     return site.log
+
+
+@pytest.fixture
+def create(log: RoomLog, monkeypatch: pytest.MonkeyPatch) -> Callable[[Settings], Any]:
+    """Makes the app of other settings, with the room log that is open already."""
+    monkeypatch.setattr(door, "open_room_log", lambda setting: log)
+    return door.create_app
 
 
 def get(path: str, query: str = "", **headers: str) -> tuple[int, Page, dict[str, Any]]:
@@ -147,12 +155,15 @@ async def broken(request: object) -> None:
 
 @pytest.mark.parametrize("development", [False, True])
 def test_failing_page(
-    development: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    development: bool,
+    create: Callable[[Settings], Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A page that fails says so without detail, logs the cause, and shows it in development."""
     monkeypatch.setattr(pages, "routes", [Route("/", broken)])
-    settings = Settings(SAMPLE_SECRET, "sqlite::memory:", development=development)
-    monkeypatch.setattr(door.handler, "app", door.create_app(settings))
+    settings = Settings(SAMPLE_SECRET, "unused", development=development)
+    monkeypatch.setattr(door.handler, "app", create(settings))
     answer = invoke(http_api("/", accept="text/html"))
     assert answer["statusCode"] == 500
     assert ("secret detail" in answer["body"]) is development
@@ -161,14 +172,16 @@ def test_failing_page(
     assert "content-security-policy" in answer["headers"]
 
 
-def test_broken_template_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_template_stops_the_start(
+    create: Callable[[Settings], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Templates are compiled with the start: what a deployment would break, it shows at once."""
     for part in ("templates", "static"):
         shutil.copytree(Path(door.__file__).parent / part, tmp_path / part)
     (tmp_path / "templates/mine.html").write_text("{% if %}")
     monkeypatch.setattr(door, "__file__", str(tmp_path / "app.py"))
     with pytest.raises(TemplateSyntaxError):
-        door.create_app(Settings("a secret of this test, long enough", f"sqlite:{tmp_path}/rooms"))
+        create(Settings("a secret of this test, long enough", "unused"))
 
 
 def test_open_room_form() -> None:
@@ -217,10 +230,12 @@ def test_bad_session_is_replaced(token: str) -> None:
     assert cookie_of(http_api("/", cookie=f"{COOKIE}={token}"))
 
 
-def test_cookie_is_secure_outside_development(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cookie_is_secure_outside_development(
+    create: Callable[[Settings], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In production the cookie goes over HTTPS only."""
-    settings = Settings("a secret of this test, long enough", "sqlite::memory:")
-    monkeypatch.setattr(door.handler, "app", door.create_app(settings))
+    settings = Settings("a secret of this test, long enough", "unused")
+    monkeypatch.setattr(door.handler, "app", create(settings))
     assert "Secure" in (cookie_of(http_api("/")) or "")
 
 
