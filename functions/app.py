@@ -1,13 +1,11 @@
 """The stateless half's door: settings, then redirects, then routes, as the Lambda `handler`."""
 
 import asyncio
+import gc
 import os
-from functools import cached_property
 from pathlib import Path
 
 from mangum import Mangum
-from mangum.handlers.api_gateway import HTTPGateway
-from mangum.types import Scope
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -22,6 +20,7 @@ from functions.contract.room_log import open_room_log
 from functions.contract.session import Sessions
 from functions.emit import open_emitter
 from functions.headers import SecurityHeaders
+from functions.http_api import HttpApi
 from functions.redirects import DropTrailingSlashes
 from functions.settings import Settings
 from functions.site import Site
@@ -81,17 +80,11 @@ async def error_page(request: Request, error: Exception) -> Response:
     return response
 
 
-class HttpApi(HTTPGateway):
-    """Mangum's reader of API Gateway's events, which otherwise makes the scope twice a request."""
-
-    @cached_property
-    def scope(self) -> Scope:
-        return super().scope
-
-
 # Mangum 0.22 asks for the thread's event loop, which Python 3.12 no longer makes without a warning
 # and 3.14 not at all.
 loop = asyncio.new_event_loop()
 asyncio.set_event_loop(loop)
 app = create_app(Settings.from_environ(os.environ))
 handler = Mangum(app, lifespan="off", custom_handlers=[HttpApi])
+# What the start has made stays for good: no page need wait while it is searched for garbage.
+gc.freeze()

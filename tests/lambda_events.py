@@ -25,6 +25,7 @@ def http_api(path: str, query: str = "", *, method: str = "GET", **headers: str)
         "rawQueryString": query,
         "headers": {"host": "abc123.execute-api.eu-west-1.amazonaws.com", **names},
         "requestContext": {
+            "domainName": "abc123.execute-api.eu-west-1.amazonaws.com",
             "http": {
                 "method": method,
                 "path": unquote(path),
@@ -45,7 +46,8 @@ def function_url(path: str, query: str = "", *, method: str = "GET", **headers: 
     """A function URL sends the HTTP API's form from a host of its own; the path stays encoded."""
     event = http_api(path, query, method=method, **headers)
     event["rawPath"] = event["requestContext"]["http"]["path"] = path
-    event["headers"]["host"] = "abc123.lambda-url.eu-west-1.on.aws"
+    host = "abc123.lambda-url.eu-west-1.on.aws"
+    event["headers"]["host"] = event["requestContext"]["domainName"] = host
     return event
 
 

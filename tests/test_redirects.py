@@ -119,6 +119,12 @@ def test_redirect_behind_every_front_door(door: Any) -> None:
     assert location("/rooms/caf%C3%A9//", "a=1", door) == "/rooms/caf%C3%A9?a=1"
 
 
+@pytest.mark.parametrize("door", [http_api, function_url])
+def test_path_is_decoded_once(door: Any) -> None:
+    """What stands for a percent sign is one, whatever follows it."""
+    assert location("/a%2541/", door=door) == "/a%2541"
+
+
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"page"})
