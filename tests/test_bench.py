@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import subprocess
 import sys
+import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 
 from scripts import ROOT
-from scripts.benchmark import chart, function, imports, redis
+from scripts.benchmark import chart, function, imports, nextjs, redis
 from scripts.benchmark.bus import bus_visits
 from scripts.benchmark.figures import Figures
 from scripts.benchmark.load import Conditions, Load, LoadError
@@ -412,8 +413,11 @@ def test_the_cpu_of_a_server_includes_its_children(child: subprocess.Popen[bytes
 
 def test_the_function_is_measured_rendering_its_page(folder: Path) -> None:
     """The runtime client is started until its first page, and renders more of them, warm."""
-    values = function.measure(dataclasses.replace(TINY, starts=1, pages=2), folder, spin=True)
+    plan = dataclasses.replace(TINY, starts=1, pages=2)
+    values = function.measure(plan, folder, spin=True, other=lambda: 0.5)
     assert set(values) == {
+        "other-cold",
+        "function-cold-ratio",
         "function-cold",
         "function-cold-cpu",
         "function-warm",
@@ -422,6 +426,52 @@ def test_the_function_is_measured_rendering_its_page(folder: Path) -> None:
         "function-plain-cpu",
     }
     assert all(value > 0 for value in values.values())
+    assert values["function-cold-ratio"] == values["function-cold"] / 500
+
+
+@pytest.fixture
+def standalone(tmp_path: Path) -> Callable[[str], Path]:
+    """Makes a folder with a server as Next.js leaves one."""
+
+    def make(code: str) -> Path:
+        (tmp_path / "server.js").write_text(code)
+        return tmp_path
+
+    return make
+
+
+_SERVER = """
+const page = (request, response) => response.writeHead(STATUS).end("<h1>It is noon</h1>");
+require("node:http").createServer(page).listen(process.env.PORT, process.env.HOSTNAME);
+"""
+
+
+def test_next_is_started_until_its_first_page(standalone: Callable[[str], Path]) -> None:
+    """A start counts from the spawning of the server until its page has come."""
+    began = time.perf_counter()
+    seconds = nextjs.first_page(standalone(_SERVER.replace("STATUS", "200")))
+    assert 0 < seconds < time.perf_counter() - began
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [("process.exit(1)", "did not start"), (_SERVER.replace("STATUS", "500"), "answered 500")],
+)
+def test_next_without_a_page_is_no_start(
+    standalone: Callable[[str], Path], code: str, sentence: str
+) -> None:
+    """A server that ends at once, or fails, is told of and not measured."""
+    with pytest.raises(nextjs.NextError, match=sentence):
+        nextjs.first_page(standalone(code))
+
+
+def test_next_that_cannot_be_built_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without npm, Next.js is left out, with a sentence that says what is missing."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(nextjs.NextError, match="no npm here"):
+        nextjs.build(tmp_path)
 
 
 def test_imports_are_summed_by_package() -> None:

@@ -8,10 +8,12 @@ import dataclasses
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from scripts import ROOT
-from scripts.benchmark import chart, function, imports, machine, node, package, redis
+from scripts.benchmark import chart, function, imports, machine, nextjs, node, package, redis
 from scripts.benchmark.bus import bus_visits
 from scripts.benchmark.load import Conditions
 from scripts.benchmark.native import CompileError
@@ -58,7 +60,7 @@ def _measure(plan: Plan, choice: Choice, conditions: Conditions, *, bus: bool) -
     try:
         run.measure()
         if choice.wants("function"):
-            _measure_function(report, plan, spin=conditions.spin)
+            _measure_function(report, plan, choice, spin=conditions.spin)
     except KeyboardInterrupt:
         report.interrupted = True
     report.foreign = run.foreign
@@ -74,15 +76,32 @@ def _redis_versions() -> dict[str, str]:
     }
 
 
-def _measure_function(report: Report, plan: Plan, *, spin: bool) -> None:
+def _measure_function(report: Report, plan: Plan, choice: Choice, *, spin: bool) -> None:
     try:
-        report.function = function.measure(plan, FOLDER, spin=spin)
+        other = _next(report, choice)
+        report.function = function.measure(plan, FOLDER, spin=spin, other=other)
         report.imports = imports.measure("functions.app", function.environment_of(FOLDER))
         report.function["function-zip"] = package.measure(FOLDER)
-    except (function.PageError, FunctionError, package.PackageError) as error:
+    except (
+        function.PageError,
+        FunctionError,
+        nextjs.NextError,
+        package.PackageError,
+    ) as error:
         report.left_out.append(f"function: {error}")
     except subprocess.CalledProcessError:
         report.left_out.append("function: its imports fail.")
+
+
+def _next(report: Report, choice: Choice) -> Callable[[], float] | None:
+    """Return what starts Next.js until its first page, if Node is compared with and it is there."""
+    if SERVERS["node"] not in choice.servers:
+        return None
+    try:
+        return partial(nextjs.first_page, nextjs.build(FOLDER))
+    except nextjs.NextError as error:
+        report.left_out.append(f"Next.js: {error}")
+        return None
 
 
 def _path(options: argparse.Namespace, *, publish: bool) -> Path:

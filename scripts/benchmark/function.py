@@ -7,7 +7,7 @@ import socket
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,16 +41,26 @@ class Start:
     warm_cpu: float
 
 
-def measure(plan: Plan, folder: Path, *, spin: bool) -> dict[str, float]:
+def measure(
+    plan: Plan, folder: Path, *, spin: bool, other: Callable[[], float] | None = None
+) -> dict[str, float]:
     """Return the function's values, in milliseconds; `spin` as in Conditions.
 
-    Raises PageError if it renders no page, FunctionError if it fails while it does.
+    `other` starts what its start is compared with, in turn with it, and returns the seconds that
+    took. Raises PageError if the function renders no page, FunctionError if it fails while it does.
     """
     environ = environment_of(folder)
-    starts = {
-        path: [asyncio.run(_live(environ, path, plan.pages, spin)) for _ in range(plan.starts)]
-        for path in ("/", "/about")
-    }
+    starts: dict[str, list[Start]] = {"/": [], "/about": []}
+    others: list[float] = []
+    for _ in range(plan.starts):
+        for path, lives in starts.items():
+            lives.append(asyncio.run(_live(environ, path, plan.pages, spin)))
+        if other:
+            others.append(other())
+    return _values(starts) | _comparison(starts["/"], others)
+
+
+def _values(starts: Mapping[str, Sequence[Start]]) -> dict[str, float]:
     return {
         f"function-{name}": statistics.median(getattr(start, field) for start in starts[path]) * 1e3
         for name, path, field in (
@@ -62,6 +72,13 @@ def measure(plan: Plan, folder: Path, *, spin: bool) -> dict[str, float]:
             ("plain-cpu", "/about", "warm_cpu"),
         )
     }
+
+
+def _comparison(starts: Sequence[Start], others: Sequence[float]) -> dict[str, float]:
+    if not others:
+        return {}
+    own, other = statistics.median(start.cold for start in starts), statistics.median(others)
+    return {"other-cold": other * 1e3, "function-cold-ratio": own / other}
 
 
 def environment_of(folder: Path) -> dict[str, str]:

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
-from scripts.benchmark import machine, node
+from scripts.benchmark import machine, nextjs, node
 from scripts.benchmark.figures import Figures
 from scripts.benchmark.plan import Plan
 
@@ -61,6 +61,7 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in packages} | {
         "socket.io": node.version("socket.io"),
         "node": _node(),
+        "next": nextjs.version(),
     }
 
 
