@@ -375,6 +375,14 @@ def test_the_table_shows_ratios_targets_and_doubts(report: Report) -> None:
     assert "repeat this on a quiet machine" in text
 
 
+def test_the_table_tells_of_a_slow_machine(report: Report) -> None:
+    """Where Next.js takes longer to start than it should, a page may too."""
+    report.versions["next"] = "16"
+    for milliseconds, told in ((1_400.0, True), (600.0, False)):
+        report.function["other-cold"] = milliseconds
+        assert ("2.00 times as long" in render(report)) == told
+
+
 def test_a_report_survives_its_file(report: Report, tmp_path: Path) -> None:
     """What was written to JSON is read back whole."""
     report.write(tmp_path / "figures.json")

@@ -175,10 +175,22 @@ def _pairs(versions: dict[str, str]) -> list[str]:
     ]
 
 
+_SLOWEST_NEXT = (
+    700.0  # ms of its start on the machines the function's goals were set on; 430 at best
+)
+
+
 def _next(report: Report) -> list[str]:
-    if "other-cold" not in report.function:
+    milliseconds = report.function.get("other-cold")
+    if milliseconds is None:
         return []
-    return [f"Next.js {report.versions['next']}: a page of one line, rendered for each request."]
+    line = f"Next.js {report.versions['next']}: a page of one line, rendered for each request."
+    if milliseconds > _SLOWEST_NEXT:
+        line += (
+            f" It took {milliseconds / _SLOWEST_NEXT:.2f} times as long to start as where the "
+            "goal of 1 ms a page was set, at most: this machine is that much slower just now."
+        )
+    return [line]
 
 
 def _quiet(foreign: list[float]) -> list[str]:
