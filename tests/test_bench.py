@@ -17,15 +17,17 @@ import pytest
 from scripts import ROOT
 from scripts.benchmark import chart, function, imports, nextjs, redis
 from scripts.benchmark.bus import bus_visits
+from scripts.benchmark.duel import DUELS, Duel
 from scripts.benchmark.figures import Figures
 from scripts.benchmark.load import Conditions, Load, LoadError
 from scripts.benchmark.machine import cpu_seconds
 from scripts.benchmark.measures import find
-from scripts.benchmark.plan import QUICK
+from scripts.benchmark.plan import FULL, QUICK
 from scripts.benchmark.report import Report
 from scripts.benchmark.run import Choice, Run
 from scripts.benchmark.servers import SERVERS
 from scripts.benchmark.table import TIMES, number, render
+from scripts.benchmark.visits import visits
 
 TINY = dataclasses.replace(
     QUICK,
@@ -39,6 +41,7 @@ TINY = dataclasses.replace(
     crowd=12,
     churn=0,
     settle=0.01,
+    turns=1,
     audiences=((2, 200), (3, 100)),
 )
 
@@ -344,6 +347,25 @@ def test_a_figure_shows_what_it_means(value: float, text: str) -> None:
     assert number(value) == text
 
 
+# ---- servers side by side ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("server", "other"), [("fallback", "fast"), ("fast", "fallback")])
+def test_two_servers_are_measured_side_by_side(server: str, other: str, folder: Path) -> None:
+    """The figure is above 1 for the server that costs more: several times, with TRANSPORT=stock."""
+    duel = Duel("broadcast-5", server, other, target=1)
+    ratio = duel.ratio(TINY, folder, Conditions(spin=False, silence=5))
+    assert (ratio > 1) == (server == "fallback")
+
+
+@pytest.mark.parametrize("duel", DUELS)
+def test_every_duel_is_of_a_measure(duel: Duel) -> None:
+    """A duel's measure is one of the full run's, and of both its servers."""
+    for name in (duel.server, duel.other):
+        assert not duel.measure.startswith(SERVERS[name].cannot)
+    assert duel.measure in {name for visit in visits(FULL) for name, _ in visit.steps}
+
+
 # ---- the report -------------------------------------------------------------------------------
 
 
@@ -360,6 +382,7 @@ def report(figures: Figures) -> Report:
         date="2026-11-23",
         foreign=[0.5],
         left_out=["stock: it was not there."],
+        duels={DUELS[-1].name: 1.25},
         function={"function-cold": 250.0, "function-zip": 500_000},
         imports={"jinja2": 30.0},
     )
@@ -370,6 +393,8 @@ def test_the_table_shows_ratios_targets_and_doubts(report: Report) -> None:
     text = render(report)
     row = next(line for line in text.splitlines() if line.startswith("broadcast to 1,000"))
     assert row.split()[-6:] == ["12.0", "5.00", f"{TIMES}0.42", "≤", "0.65", "met"]
+    duel = next(line for line in text.splitlines() if "guarded / fast" in line)
+    assert duel.split()[-4:] == [f"{TIMES}1.25", "≤", "1.10", "missed"]
     assert "jinja2 30.0" in text
     assert "Left out: stock: it was not there." in text
     assert "repeat this on a quiet machine" in text

@@ -15,12 +15,14 @@ from pathlib import Path
 from scripts import ROOT
 from scripts.benchmark import chart, function, imports, machine, nextjs, node, package, redis
 from scripts.benchmark.bus import bus_visits
-from scripts.benchmark.load import Conditions
+from scripts.benchmark.duel import DUELS
+from scripts.benchmark.load import Conditions, LoadError
 from scripts.benchmark.native import CompileError
 from scripts.benchmark.plan import FULL, QUICK, Plan
 from scripts.benchmark.report import Report
 from scripts.benchmark.run import Choice, Run
 from scripts.benchmark.servers import DEFAULT, SERVERS, Server
+from scripts.benchmark.stage import ServerError
 from scripts.benchmark.table import render
 from scripts.benchmark.visits import visits
 from scripts.local.environment import FunctionError
@@ -61,12 +63,24 @@ def _measure(plan: Plan, choice: Choice, conditions: Conditions, *, bus: bool) -
         # First: its times are absolute, and shared machines slow down who keeps them busy.
         if choice.wants("function"):
             _measure_function(report, plan, choice, spin=conditions.spin)
+        _measure_duels(report, plan, choice, conditions)
         run.measure()
     except KeyboardInterrupt:
         report.interrupted = True
     report.foreign = run.foreign
     report.left_out += [f"{server}, {step}: {why}" for (server, step), why in run.left_out.items()]
     return report
+
+
+def _measure_duels(report: Report, plan: Plan, choice: Choice, conditions: Conditions) -> None:
+    for duel in DUELS:
+        servers = SERVERS[duel.server], SERVERS[duel.other]
+        if choice.wants(duel.measure) and all(server in choice.servers for server in servers):
+            print(f"{duel.name}, side by side", file=sys.stderr, flush=True)
+            try:
+                report.duels[duel.name] = duel.ratio(plan, FOLDER, conditions)
+            except (ServerError, LoadError) as error:
+                report.left_out.append(f"{duel.name}: {error}")
 
 
 def _redis_versions() -> dict[str, str]:
@@ -80,6 +94,7 @@ def _redis_versions() -> dict[str, str]:
 def _measure_function(report: Report, plan: Plan, choice: Choice, *, spin: bool) -> None:
     try:
         other = _next(report, choice)
+        print("The function is started and asked for pages.", file=sys.stderr, flush=True)
         report.function = function.measure(plan, FOLDER, spin=spin, other=other)
         report.imports = imports.measure("functions.app", function.environment_of(FOLDER))
         report.function["function-zip"] = package.measure(FOLDER)

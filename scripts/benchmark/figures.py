@@ -36,10 +36,6 @@ class Figures:
         """Return the median of a value as a multiple of Node's, or of another value of Node's."""
         return _quotient(self.median(name, server), self.median(reference or name, REFERENCE))
 
-    def compare(self, name: str, server: str, other: str) -> float | None:
-        """Return the median of a value as a multiple of another server's."""
-        return _quotient(self.median(name, server), self.median(name, other))
-
     def spread(self, name: str, server: str) -> float:
         """Return how far the rounds lie apart, as a share of their median."""
         values = self.values[name][server]

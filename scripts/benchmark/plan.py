@@ -17,6 +17,7 @@ class Plan:
     crowd: int  # idle clients
     churn: int  # clients that come and go while the crowd stays
     settle: float  # seconds a server has to tidy up before its memory is read
+    turns: int  # each of two servers that are measured side by side begins
     starts: int  # of the function, for each of two pages
     pages: int  # it renders after its first, warm
     # Clients that listen on another host, and how many messages a second they get while latency is
@@ -35,6 +36,7 @@ FULL = Plan(
     crowd=10_000,
     churn=50_000,
     settle=5,
+    turns=12,
     starts=7,
     pages=300,
 )
@@ -50,6 +52,7 @@ QUICK = Plan(
     crowd=2_000,
     churn=0,
     settle=1,
+    turns=2,
     starts=3,
     pages=100,
 )

@@ -27,6 +27,7 @@ class Report:
     foreign: list[float] = field(default_factory=list)  # see Run
     left_out: list[str] = field(default_factory=list)
     interrupted: bool = False
+    duels: dict[str, float] = field(default_factory=dict)  # ratios, by the duel's name
     function: dict[str, float] = field(default_factory=dict)  # milliseconds; bytes of the zip
     imports: dict[str, float] = field(default_factory=dict)  # milliseconds
     redis: dict[str, str] = field(default_factory=dict)  # versions, where the hosts were in pairs

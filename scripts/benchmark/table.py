@@ -1,7 +1,9 @@
 """The table at the end of a run: a row for each measure, a column for each server."""
 
 import statistics
+from collections.abc import Mapping
 
+from scripts.benchmark.duel import DUELS
 from scripts.benchmark.figures import REFERENCE, Figures
 from scripts.benchmark.measures import Measure, find
 from scripts.benchmark.report import Report
@@ -15,7 +17,7 @@ def render(report: Report) -> str:
     """Return the figures as text, with their ratios to Node's, and what they depend on."""
     parts = [
         _comparison(report.figures),
-        _other_goals(report.figures),
+        _duels(report.duels),
         _function(report),
         _notes(report),
     ]
@@ -77,23 +79,16 @@ def number(value: float) -> str:
     return f"{value:,.0f}"
 
 
-# ---- goals that are not ratios to Node's --------------------------------------------------------
-
-_OTHER_GOALS = (
-    ("broadcast-5000", "fast", "bare", 1.35),
-    ("broadcast-1000", "guarded", "fast", 1.10),
-    ("broadcast-5000", "guarded", "fast", 1.10),
-    ("handshake", "guarded", "fast", 1.10),
-)
+# ---- servers side by side -----------------------------------------------------------------------
 
 
-def _other_goals(figures: Figures) -> str:
+def _duels(ratios: Mapping[str, float]) -> str:
     lines = []
-    for name, server, other, target in _OTHER_GOALS:
-        ratio, measure = figures.compare(name, server, other), find(name)
+    for duel in DUELS:
+        ratio, measure = ratios.get(duel.name), find(duel.measure)
         if ratio is not None and measure:
-            title = f"{measure.title}: {server} / {other}"
-            lines.append(_line(title, [f"{TIMES}{ratio:<4.2f}"], _goal(ratio, target)))
+            title = f"{measure.title}: {duel.server} / {duel.other}"
+            lines.append(_line(title, [f"{TIMES}{ratio:<4.2f}"], _goal(ratio, duel.target)))
     return "\n".join(lines)
 
 

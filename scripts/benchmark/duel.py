@@ -1,0 +1,64 @@
+"""Duels: two servers at once, measured in turn within seconds, where a tenth makes a difference.
+
+One visit is minutes from the next, and a shared machine becomes faster or slower by more than that.
+"""
+
+import statistics
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from scripts.benchmark.load import Conditions
+from scripts.benchmark.plan import Plan
+from scripts.benchmark.servers import SERVERS
+from scripts.benchmark.stage import Stage, stage
+from scripts.benchmark.visits import Step, Visit, visits
+
+_SECONDS = 0.25  # of a broadcast, before it is the other's turn
+
+
+@dataclass(frozen=True)
+class Duel:
+    """A measure by which one server is compared with another."""
+
+    measure: str
+    server: str
+    other: str
+    target: float  # times the other's, at the most
+
+    @property
+    def name(self) -> str:
+        """The name of its outcome."""
+        return f"{self.measure}: {self.server} / {self.other}"
+
+    def ratio(self, plan: Plan, folder: Path, conditions: Conditions) -> float:
+        """Return what the server used, as a multiple of what the other did.
+
+        Raises ServerError, CompileError or LoadError.
+        """
+        visit, step = self._step(replace(plan, seconds=min(_SECONDS, plan.seconds)))
+        with (
+            stage(SERVERS[self.server], folder, conditions) as first,
+            stage(SERVERS[self.other], folder, conditions) as second,
+        ):
+            visit.warm_up(first)
+            visit.warm_up(second)
+            quotients: list[float] = []
+            for _ in range(plan.turns):  # each begins as often as the other
+                quotients.append(self._quotient(step, first, second))
+                quotients.append(1 / self._quotient(step, second, first))
+            return statistics.median(quotients)
+
+    def _step(self, plan: Plan) -> tuple[Visit, Step]:
+        steps = {name: (visit, step) for visit in visits(plan) for name, step in visit.steps}
+        return steps[self.measure]
+
+    def _quotient(self, step: Step, earlier: Stage, later: Stage) -> float:
+        return step(earlier)[self.measure] / step(later)[self.measure]
+
+
+DUELS = (
+    Duel("broadcast-5000", "fast", "bare", 1.35),
+    Duel("broadcast-1000", "guarded", "fast", 1.10),
+    Duel("broadcast-5000", "guarded", "fast", 1.10),
+    Duel("handshake", "guarded", "fast", 1.10),
+)
