@@ -13,7 +13,7 @@ from scripts.benchmark.servers import SERVERS
 from scripts.benchmark.stage import Stage, stage
 from scripts.benchmark.visits import Step, Visit, visits
 
-_SECONDS = 0.25  # of a broadcast, before it is the other's turn
+_SECONDS, _WARM_UP = 0.25, 0.1  # of one server, before it is the other's turn
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Duel:
 
         Raises ServerError, CompileError or LoadError.
         """
-        visit, step = self._step(replace(plan, seconds=min(_SECONDS, plan.seconds)))
+        visit, step = self._step(plan)
         with (
             stage(SERVERS[self.server], folder, conditions) as first,
             stage(SERVERS[self.other], folder, conditions) as second,
@@ -49,7 +49,14 @@ class Duel:
             return statistics.median(quotients)
 
     def _step(self, plan: Plan) -> tuple[Visit, Step]:
-        steps = {name: (visit, step) for visit in visits(plan) for name, step in visit.steps}
+        """Return the visit the measure belongs to, as planned, and its step in brief."""
+        seconds, warm_up = min(_SECONDS, plan.seconds), min(_WARM_UP, plan.warm_up)
+        brief = visits(replace(plan, seconds=seconds, warm_up=warm_up))
+        steps = {
+            name: (visit, step)
+            for visit, brief_visit in zip(visits(plan), brief, strict=True)
+            for name, step in brief_visit.steps
+        }
         return steps[self.measure]
 
     def _quotient(self, step: Step, earlier: Stage, later: Stage) -> float:
@@ -57,6 +64,8 @@ class Duel:
 
 
 DUELS = (
+    Duel("event", "fast", "node", 0.80),
+    Duel("pipelined", "fast", "node", 0.80),
     Duel("broadcast-5000", "fast", "bare", 1.35),
     Duel("broadcast-1000", "guarded", "fast", 1.10),
     Duel("broadcast-5000", "guarded", "fast", 1.10),
