@@ -79,7 +79,7 @@ def _measure_duels(report: Report, plan: Plan, choice: Choice, conditions: Condi
             print(f"{duel.name}, side by side", file=sys.stderr, flush=True)
             try:
                 report.duels[duel.name] = duel.ratio(plan, FOLDER, conditions)
-            except (ServerError, LoadError) as error:
+            except (ServerError, node.NodeError, LoadError) as error:
                 report.left_out.append(f"{duel.name}: {error}")
 
 

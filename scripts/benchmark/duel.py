@@ -33,7 +33,7 @@ class Duel:
     def ratio(self, plan: Plan, folder: Path, conditions: Conditions) -> float:
         """Return what the server used, as a multiple of what the other did.
 
-        Raises ServerError, CompileError or LoadError.
+        Raises ServerError, CompileError, NodeError or LoadError.
         """
         visit, step = self._step(plan)
         with (
