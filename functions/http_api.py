@@ -7,7 +7,7 @@ from mangum.types import LambdaConfig, LambdaContext, LambdaEvent, Scope
 
 
 class HttpApi(HTTPGateway):
-    """Reads payload format 2.0 as Mangum does, but does nothing twice.
+    """Mangum's reader of payload format 2.0, but for two things which that does twice.
 
     Mangum decodes the path, which the API has decoded already: `/a%2541` became `/aA`. And it makes
     the scope once more for the answer.
@@ -22,23 +22,6 @@ class HttpApi(HTTPGateway):
     @cached_property
     def scope(self) -> Scope:
         """The request as ASGI has it."""
-        described = self.event["requestContext"]
-        headers = {name.lower(): value for name, value in self.event["headers"].items()}
-        if cookies := self.event.get("cookies"):
-            headers["cookie"] = "; ".join(cookies)
-        return {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.0"},
-            "http_version": "1.1",
-            "method": described["http"]["method"],
-            "scheme": headers.get("x-forwarded-proto", "https"),
-            "path": described["http"]["path"],
-            "raw_path": None,
-            "root_path": "",
-            "query_string": self.event["rawQueryString"].encode(),
-            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-            "client": (described["http"]["sourceIp"], 0),
-            "server": (headers.get("host", ""), 443),
-            "aws.event": self.event,
-            "aws.context": self.context,
-        }
+        scope = super().scope
+        scope["path"] = self.event["requestContext"]["http"]["path"]
+        return scope
