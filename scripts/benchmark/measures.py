@@ -47,9 +47,9 @@ _SIZED: dict[str, tuple[str, dict[int, float]]] = {
 _PLAIN = {
     each.name: each
     for each in (
-        Measure("event", "event with ack, 100 clients, each one at a time"),
+        Measure("event", "event with ack, 100 clients, each one at a time", target=0.80),
         Measure("event-rate", "· events", PER_SECOND),
-        Measure("pipelined", "event with ack, 100 clients, each eight at a time"),
+        Measure("pipelined", "event with ack, 100 clients, each eight at a time", target=0.80),
         Measure("pipelined-rate", "· events", PER_SECOND),
         Measure("paced", "event with ack, at a fixed rate"),
         Measure("paced-p50", "· time to the ack, median"),
