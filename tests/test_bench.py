@@ -22,6 +22,7 @@ from scripts.benchmark.figures import Figures
 from scripts.benchmark.load import Conditions, Load, LoadError
 from scripts.benchmark.machine import cpu_seconds
 from scripts.benchmark.measures import find
+from scripts.benchmark.node import NodeError
 from scripts.benchmark.plan import FULL, QUICK
 from scripts.benchmark.report import Report
 from scripts.benchmark.run import Choice, Run
@@ -488,13 +489,17 @@ def test_next_is_started_until_its_first_page(standalone: Callable[[str], Path])
 
 @pytest.mark.parametrize(
     ("code", "sentence"),
-    [("process.exit(1)", "did not start"), (_SERVER.replace("STATUS", "500"), "answered 500")],
+    [
+        ("process.exit(1)", "did not start"),
+        (_SERVER.replace("STATUS", "500"), "answered 500"),
+        (_SERVER.replace("response.", "request.socket.destroy() && response."), "broke off"),
+    ],
 )
 def test_next_without_a_page_is_no_start(
     standalone: Callable[[str], Path], code: str, sentence: str
 ) -> None:
     """A server that ends at once, or fails, is told of and not measured."""
-    with pytest.raises(nextjs.NextError, match=sentence):
+    with pytest.raises(NodeError, match=sentence):
         nextjs.first_page(standalone(code))
 
 
@@ -503,7 +508,7 @@ def test_next_that_cannot_be_built_says_why(
 ) -> None:
     """Without npm, Next.js is left out, with a sentence that says what is missing."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(nextjs.NextError, match="no npm here"):
+    with pytest.raises(NodeError, match="no npm here"):
         nextjs.build(tmp_path)
 
 

@@ -98,12 +98,7 @@ def _measure_function(report: Report, plan: Plan, choice: Choice, *, spin: bool)
         report.function = function.measure(plan, FOLDER, spin=spin, other=other)
         report.imports = imports.measure("functions.app", function.environment_of(FOLDER))
         report.function["function-zip"] = package.measure(FOLDER)
-    except (
-        function.PageError,
-        FunctionError,
-        nextjs.NextError,
-        package.PackageError,
-    ) as error:
+    except (function.PageError, FunctionError, node.NodeError, package.PackageError) as error:
         report.left_out.append(f"function: {error}")
     except subprocess.CalledProcessError:
         report.left_out.append("function: its imports fail.")
@@ -115,7 +110,7 @@ def _next(report: Report, choice: Choice) -> Callable[[], float] | None:
         return None
     try:
         return partial(nextjs.first_page, nextjs.build(FOLDER))
-    except nextjs.NextError as error:
+    except node.NodeError as error:
         report.left_out.append(f"Next.js: {error}")
         return None
 

@@ -35,29 +35,23 @@ class Duel:
 
         Raises ServerError, CompileError, NodeError or LoadError.
         """
-        visit, step = self._step(plan)
+        warm_up = self._visit(plan).warm_up
+        seconds, brief = min(_SECONDS, plan.seconds), min(_WARM_UP, plan.warm_up)
+        step = dict(self._visit(replace(plan, seconds=seconds, warm_up=brief)).steps)[self.measure]
         with (
             stage(SERVERS[self.server], folder, conditions) as first,
             stage(SERVERS[self.other], folder, conditions) as second,
         ):
-            visit.warm_up(first)
-            visit.warm_up(second)
+            warm_up(first)
+            warm_up(second)
             quotients: list[float] = []
             for _ in range(plan.turns):  # each begins as often as the other
                 quotients.append(self._quotient(step, first, second))
                 quotients.append(1 / self._quotient(step, second, first))
             return statistics.median(quotients)
 
-    def _step(self, plan: Plan) -> tuple[Visit, Step]:
-        """Return the visit the measure belongs to, as planned, and its step in brief."""
-        seconds, warm_up = min(_SECONDS, plan.seconds), min(_WARM_UP, plan.warm_up)
-        brief = visits(replace(plan, seconds=seconds, warm_up=warm_up))
-        steps = {
-            name: (visit, step)
-            for visit, brief_visit in zip(visits(plan), brief, strict=True)
-            for name, step in brief_visit.steps
-        }
-        return steps[self.measure]
+    def _visit(self, plan: Plan) -> Visit:
+        return next(visit for visit in visits(plan) if self.measure in dict(visit.steps))
 
     def _quotient(self, step: Step, earlier: Stage, later: Stage) -> float:
         return step(earlier)[self.measure] / step(later)[self.measure]

@@ -3,6 +3,7 @@
 import os
 import platform
 import resource
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,6 +51,13 @@ def on_core(core: int) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on, for a program that cannot be asked which it took."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
 
 
 def cpu_seconds(pid: int) -> float:

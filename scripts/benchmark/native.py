@@ -1,9 +1,10 @@
 """The two C programs: the load generator and the bare sender, compiled when they have changed."""
 
-import hashlib
 import os
 import subprocess
 from pathlib import Path
+
+from scripts.benchmark.sources import digest
 
 SOURCES = Path(__file__).parent / "native"
 
@@ -22,10 +23,7 @@ def program(name: str, folder: Path) -> Path:
 
     Raises CompileError.
     """
-    digest = hashlib.sha256()
-    for source in sorted(SOURCES.iterdir()):
-        digest.update(source.read_bytes())
-    compiled = folder / f"{name}-{digest.hexdigest()[:12]}"
+    compiled = folder / f"{name}-{digest(SOURCES)}"
     if not compiled.exists():
         folder.mkdir(parents=True, exist_ok=True)
         _compile(name, compiled)

@@ -18,20 +18,26 @@ def install() -> None:
     if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
         return
     # Without the optional native addons of ws, as npm installs socket.io for everybody.
-    command = ["npm", "ci", "--no-audit", "--no-fund", "--prefix", str(HERE)]
+    npm("ci", "--no-audit", "--no-fund", folder=HERE)
+
+
+def npm(*arguments: str, folder: Path) -> None:
+    """Run npm in a folder. Raises NodeError."""
+    command = ["npm", *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise NodeError(
-            "There is no npm here. Install Node 20 or later, or leave Node out: "
+            "There is no npm here. Install Node 20.9 or later, or leave Node out: "
             "--servers fast,stock"
         ) from None
     if done.returncode:
-        raise NodeError(f"npm could not install socket.io:\n{done.stderr}")
+        output = (done.stdout + done.stderr)[-2_000:]
+        raise NodeError(f"`{' '.join(command)}` failed in {folder}:\n{output}")
 
 
-def version(package: str) -> str:
-    """Return the version of a package that is compared with."""
-    content = json.loads((HERE / "package.json").read_text("utf-8"))
+def version(package: str, folder: Path = HERE) -> str:
+    """Return the version of a package that is compared with, as a folder's package.json pins it."""
+    content = json.loads((folder / "package.json").read_text("utf-8"))
     pinned: str = content["dependencies"][package]
     return pinned

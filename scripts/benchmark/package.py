@@ -1,12 +1,12 @@
 """The function's zip, as the cloud would get it."""
 
-import hashlib
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 from scripts import ROOT
+from scripts.benchmark.sources import digest
 
 FUNCTIONS = ROOT / "functions"
 
@@ -30,10 +30,9 @@ def measure(folder: Path) -> int:
 
 def _packages(folder: Path) -> Path:
     requirements = FUNCTIONS / "requirements.txt"
-    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
-    target = folder / f"packages-{digest}"
+    target = folder / f"packages-{digest(requirements)}"
     if not target.exists():
-        unfinished = folder / f"unfinished-{digest}"
+        unfinished = target.with_name(f"unfinished-{target.name}")
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--upgrade"]
         command += [*_PLATFORM, "--only-binary=:all:", "--no-compile"]
         command += ["--target", str(unfinished), "-r", str(requirements)]

@@ -2,13 +2,12 @@
 
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts.benchmark.machine import SERVER_CORE, on_core
+from scripts.benchmark.machine import SERVER_CORE, free_port, on_core
 
 
 class RedisError(Exception):
@@ -21,8 +20,7 @@ def redis(folder: Path) -> Iterator[tuple[int, str]]:
 
     Raises RedisError.
     """
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     process = _start(["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder])
     try:
         _await_ready(process)

@@ -62,7 +62,7 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in packages} | {
         "socket.io": node.version("socket.io"),
         "node": _node(),
-        "next": nextjs.version(),
+        "next": node.version("next", nextjs.SOURCES),
     }
 
 

@@ -170,9 +170,7 @@ def _pairs(versions: dict[str, str]) -> list[str]:
     ]
 
 
-_SLOWEST_NEXT = (
-    700.0  # ms of its start on the machines the function's goals were set on; 430 at best
-)
+_SLOWEST_NEXT = 700.0  # ms of its start where the function's goals were set; 430 at best
 
 
 def _next(report: Report) -> list[str]:
