@@ -5,18 +5,7 @@ import random
 
 import pytest
 
-
-def _is_long(config: pytest.Config) -> bool:
-    return str(config.getoption("-m")).strip() == "chaos"
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is for the long form only, which is asked for by `-m chaos`."""
-    if not _is_long(config):
-        left_out = [item for item in items if item.get_closest_marker("long")]
-        items[:] = [item for item in items if item not in left_out]
-        config.hook.pytest_deselected(items=left_out)
+from tests.long_form import is_long
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -31,7 +20,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture
 def rounds(request: pytest.FixtureRequest) -> int:
     """How often a storm comes over a site."""
-    return 4 if _is_long(request.config) else 1
+    return 4 if is_long(request.config) else 1
 
 
 @pytest.fixture
