@@ -53,7 +53,8 @@ class Mirror:
         """Let everybody in."""
 
     def opened(self, client: Client) -> None:
-        """Say nothing first."""
+        """Expect no CONNECT."""
+        client.engine.joined(client)
 
     def received(self, client: Client, data: str | bytes) -> None:
         client.send(Message.of("4" + data if isinstance(data, str) else data))

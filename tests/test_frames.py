@@ -15,7 +15,11 @@ LIMIT = 100_000
 
 def read(data: bytes, limit: int = LIMIT) -> list[tuple[int, bytes]]:
     """Everything a reader makes of some bytes."""
-    return FrameReader(limit).feed(data)
+    reader = FrameReader(limit)
+    messages = reader.feed(data)
+    while reader.more:
+        messages += reader.feed(b"")
+    return messages
 
 
 def code(data: bytes, limit: int = LIMIT) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,12 @@ from socket_host.transport.request import Environ
 if TYPE_CHECKING:
     from socket_host.transport.engine import Engine
     from socket_host.transport.rooms import Member
+    from socket_host.transport.throttle import Throttle
     from socket_host.transport.websocket import WebSocket
+
+SLICE = 128  # packets for which a client is charged together
+
+BUSY = 1  # why a websocket is not being read: its last packet is still being worked on
 
 
 class Client:
@@ -30,6 +36,7 @@ class Client:
         "engine",
         "environ",
         "inbox",
+        "joined",
         "members",
         "partial",
         "poll",
@@ -41,6 +48,8 @@ class Client:
         "session",
         "sid",
         "socket",
+        "spent",
+        "throttle",
         "write",
     )
 
@@ -54,9 +63,12 @@ class Client:
         self.closed = False
         self.ending: asyncio.Task[None] | None = None  # tells the layer above
         # What came in while the server was busy with an earlier packet; None if it is not.
-        self.inbox: list[str | bytes] | None = None
+        self.inbox: deque[str | bytes] | None = None
         self.busy: asyncio.Task[None] | None = None
         self.partial: Any = None  # a Socket.IO packet that waits for its attachments
+        self.joined = False  # it has been in a namespace
+        self.spent = 0  # packets it has not been charged for yet
+        self.throttle: Throttle | None = None  # while it is, or was lately, busy
         # By websocket:
         self.socket: WebSocket | None = None
         self.write: Callable[[bytes], None] | None = None
@@ -112,7 +124,8 @@ class Client:
 
     def pause(self) -> None:
         """Collect what comes in from now on."""
-        self.inbox = []
+        if self.inbox is None:
+            self.inbox = deque()
 
     def collect(self, data: str | bytes) -> None:
         """Keep `data` for later, and read no more than is on its way.
@@ -121,15 +134,14 @@ class Client:
         """
         assert self.inbox is not None
         if not self.inbox and self.socket is not None:
-            self.socket.transport.pause_reading()
+            self.socket.hold(BUSY)
         self.inbox.append(data)
 
-    def resume(self) -> list[str | bytes]:
-        """Read again; return what has been collected."""
-        inbox, self.inbox = self.inbox or [], None
-        if inbox and self.socket is not None and not self.socket.ending:
-            self.socket.transport.resume_reading()
-        return inbox
+    def resume(self) -> None:
+        """Collect no more: what was collected is done."""
+        self.inbox = None
+        if self.socket is not None:
+            self.socket.release(BUSY)
 
     def uncount(self, messages: list[Message]) -> None:
         """Undo `count_held` for messages that no longer wait."""

@@ -7,12 +7,14 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from socket_host.transport import frames
-from socket_host.transport.client import Client
+from socket_host.transport.client import SLICE, Client
 from socket_host.transport.deadlines import Deadlines
 from socket_host.transport.frames import FrameError
+from socket_host.transport.input_budget import InputBudget
 from socket_host.transport.message import Message
 from socket_host.transport.request import (
     Environ,
@@ -24,6 +26,7 @@ from socket_host.transport.request import (
     unknown_transport,
     unsupported_version,
 )
+from socket_host.transport.throttle import FloodError, Throttle
 from socket_host.transport.turn import Turn
 from socket_host.transport.websocket import WebSocket
 
@@ -39,6 +42,9 @@ SERVER_DISCONNECT, CLIENT_DISCONNECT = "server disconnect", "client disconnect"
 PING_TIMEOUT, TRANSPORT_CLOSE = "ping timeout", "transport close"
 TRANSPORT_ERROR = "transport error"
 
+_UNJOINED = 10  # packets that one of a client is worth that has not joined a namespace
+_WORTH_CHARGING = 1_024  # bytes that came at once; fewer are covered by the limit on packets
+
 _GOODBYE = 1.0  # seconds a stopping host gives clients to hang up
 
 
@@ -49,6 +55,12 @@ class Limits:
     ping_interval: float = 25
     ping_timeout: float = 20
     payload: int = 100_000  # one websocket message, or the body of one POST
+    connect: int = 4_096  # the same, until the client has joined a namespace
+    partial: int = 32 << 20  # input of all clients together that is not complete
+    packets_per_second: float = 500  # of one client, on average; one that sends more is closed
+    packet_burst: float = 1_000
+    bytes_per_second: float = 1 << 20  # of one client, on average; one that sends more has to wait
+    byte_burst: float = 1 << 20
     backlog: int = 1 << 20  # what may wait for one client; beyond it the client is closed
     head: int = 16_384  # request line and headers: a cookie or two of 4 KB and room to spare
     head_time: float = 10  # from connecting to the end of the headers, and for a POST's body
@@ -87,6 +99,8 @@ class Engine:
         self.polls = self.upgrades = self.websockets = True
         self.clients: dict[str, Client] = {}
         self.turn = Turn()
+        self.input = InputBudget(limits.partial)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.counts: Counter[str] = Counter()
         self.endings: Deadlines[WebSocket] = Deadlines(limits.ending_time, WebSocket.abort)
         self._pings: Deadlines[Client] = Deadlines(limits.ping_interval, self._ping)
@@ -172,6 +186,41 @@ class Engine:
 
     # Packets
 
+    def soon(self, call: Callable[..., object], *values: Any) -> None:
+        """Call something in the next turn of the event loop."""
+        self.loop.call_soon(call, *values)
+
+    def later(self, seconds: float, call: Callable[..., object], *values: Any) -> None:
+        """Call something after a while."""
+        self.loop.call_later(seconds, call, *values)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop, kept: asking for it is a system call on Python 3.11."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop
+
+    def charge(self, client: Client, packets: int, size: int) -> float:
+        """Charge a client for what it sent; return the seconds for which it is not to be read.
+
+        Whoever sends too many packets is closed. Before it has joined a namespace, each counts
+        tenfold.
+        """
+        client.spent += packets
+        if client.spent < SLICE and size < _WORTH_CHARGING:
+            return 0.0
+        spent, client.spent = client.spent, 0
+        if client.throttle is None:
+            client.throttle = Throttle(self.limits, self.loop.time())
+        try:
+            spent *= 1 if client.joined else _UNJOINED
+            return client.throttle.charge(self.limits, self.loop.time(), spent, size)
+        except FloodError:
+            self.note("floods", "too many packets")
+            self.close(client, TRANSPORT_ERROR, frames.POLICY, "too many packets")
+            return 0.0
+
     def packet(self, client: Client, packet: str | bytes) -> None:
         """Take one packet of a client; a wrong one ends its session."""
         if isinstance(packet, bytes):
@@ -185,6 +234,15 @@ class Engine:
             self.close(client, CLIENT_DISCONNECT)
         elif packet != NOOP:
             self.wrong(client, "not an Engine.IO packet")
+
+    def hold_partial(self, client: Client, what: str, size: int) -> None:
+        """Note how many bytes a client has sent of something that is not complete."""
+        self.input.hold((client, what), size, partial(self._evict, client))
+
+    def _evict(self, client: Client) -> None:
+        self.note("partial input", "the host held too much of it")
+        client.partial = None
+        self.close(client, TRANSPORT_ERROR, frames.POLICY, "incomplete message")
 
     def message(self, client: Client, data: str | bytes) -> None:
         """Hand a message to the layer above; one that is wrong ends the session."""
@@ -230,6 +288,8 @@ class Engine:
 
     def _ping(self, client: Client) -> None:
         self._pongs.set(client, self._pings.due)
+        if client.throttle is not None and client.throttle.is_full(self.limits, self.loop.time()):
+            client.throttle = None
         if client.socket is not None:
             client.push(_PING.frames)
         else:
@@ -245,6 +305,7 @@ class Engine:
 
     def joined(self, client: Client) -> None:
         """The client is in a namespace."""
+        client.joined = True
         self._joins.drop(client)
 
     def _joined_nothing(self, client: Client) -> None:
@@ -328,6 +389,7 @@ class Engine:
             await self.listener.closed(client, reason)
         finally:
             client.closed = True
+            self.input.release((client, "attachments"))
             self.clients.pop(client.sid, None)
             # Whatever still holds one of these must not hold the other: collecting cycles by
             # the thousand is what makes a busy Python server stutter.

@@ -6,6 +6,8 @@ else about an idle client, and more than twice the time per message.
 
 from __future__ import annotations
 
+import sys
+
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 _FINAL, _RESERVED, _OPCODE, _MASKED, _LENGTH = 0x80, 0x70, 0x0F, 0x80, 0x7F
 _CONTROL = 0x8  # opcodes from here on are control frames
@@ -52,7 +54,7 @@ def close_frame(code: int, reason: str = "") -> bytes:
     return frame(CLOSE, code.to_bytes(2, "big") + reason.encode()[: _SMALL - 2])
 
 
-def unmask(payload: bytes, mask: bytes) -> bytes:
+def unmask(payload: bytes | bytearray, mask: bytes) -> bytes:
     """Undo a client's mask, as one exclusive-or of two long integers."""
     size = len(payload)
     key = (mask * (size // 4 + 1))[:size]
@@ -80,14 +82,17 @@ def utf8(payload: bytes) -> str:
         raise FrameError(BAD_DATA, "invalid UTF-8") from None
 
 
-def short_texts(data: bytes, limit: int) -> tuple[list[tuple[int, bytes]], int]:
-    """Return the whole, short messages of text that bytes begin with, and where they end.
+def short_texts(
+    data: bytes, limit: int, most: int = sys.maxsize
+) -> tuple[list[tuple[int, bytes]], int]:
+    """Return the whole, short text messages at the start of `data`, and where they end.
 
-    For what nearly all frames are, this does in a third of the time what a FrameReader does.
+    This is the fast path for what nearly all frames are. It stops after `most` messages, and at
+    the first frame that is anything else, which is for a FrameReader.
     """
     messages: list[tuple[int, bytes]] = []
     at, available, longest = 0, len(data), min(_SMALL, limit)
-    while at + 6 <= available and data[at] == _FINAL | TEXT:
+    while at + 6 <= available and data[at] == _FINAL | TEXT and len(messages) < most:
         start = at + 6
         size = data[at + 1] ^ _MASKED  # too long if it is not masked
         if size > longest or start + size > available:
@@ -100,46 +105,72 @@ def short_texts(data: bytes, limit: int) -> tuple[list[tuple[int, bytes]], int]:
 class FrameReader:
     """Cuts a client's bytes into messages and control frames.
 
-    `limit` is the most bytes a message may have, its fragments together. What is kept between two
-    calls is at most one message and one frame's header.
+    `limit` is the most bytes a message may have, its fragments together.
     """
 
-    __slots__ = ("_limit", "_need", "_opcode", "_parts", "_rest")
+    __slots__ = ("_broken", "_need", "_opcode", "_parts", "_rest", "frames", "limit", "more")
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
+        self.more = False  # True if `feed(b"")` has more to return
+        self.frames = 0  # read by the last `feed`
         self._rest = bytearray()
         self._need = 2
         self._opcode = CONTINUATION
         self._parts = bytearray()
+        self._broken: FrameError | None = None
 
     @property
     def idle(self) -> bool:
         """True if nothing is left over: no part of a frame, no part of a message."""
         return not self._rest and self._opcode == CONTINUATION
 
-    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """Return the messages that are complete now, as pairs of opcode and payload.
+    def __len__(self) -> int:
+        """Return how many bytes are held."""
+        return len(self._rest) + len(self._parts)
 
-        Raises FrameError at the first byte that is wrong; what came before it is lost, and the
-        connection with it.
+    def feed(
+        self, data: bytes, most: int = sys.maxsize, size: int = sys.maxsize
+    ) -> list[tuple[int, bytes]]:
+        """Take `data`, and return the messages that are complete, as pairs of opcode and payload.
+
+        Reads at most `most` frames, and stops once they have `size` bytes; the rest stays for the
+        next call. Raises FrameError at the first byte that is wrong, after a call that returned
+        what came before it.
         """
         # Collected first and parsed only when enough is there: a client that sends a long
-        # message byte by byte must not make us copy it for every byte.
+        # message byte by byte must not make us look at it for every byte.
         self._rest += data
-        if len(self._rest) < self._need:
-            return []
-        buffer = bytes(self._rest)
+        self.frames = 0
         messages: list[tuple[int, bytes]] = []
-        at = 0
-        while (size := self._frame_size(buffer, at)) and at + size <= len(buffer):
-            self._take(buffer, at, size, messages)
-            at += size
-        self._need = size or len(buffer) - at + 1
-        self._rest = bytearray(buffer[at:])
+        try:
+            if self._broken is not None:
+                raise self._broken
+            if len(self._rest) >= self._need:
+                self._parse(messages, most, size)
+        except FrameError as error:
+            self.more = bool(messages)
+            if not messages:
+                raise
+            self._broken = error
+            self._rest.clear()
         return messages
 
-    def _frame_size(self, buffer: bytes, at: int) -> int:
+    def _parse(self, messages: list[tuple[int, bytes]], most: int, size: int) -> None:
+        buffer, at, end, need = self._rest, 0, len(self._rest), 0
+        try:
+            while (need := self._frame_size(buffer, at)) and at + need <= end:
+                if self.frames >= most or at >= size:
+                    break
+                self._take(buffer, at, need, messages)
+                at += need
+                self.frames += 1
+        finally:
+            del buffer[:at]
+        self.more = bool(need) and at + need <= end
+        self._need = need or end - at + 1
+
+    def _frame_size(self, buffer: bytearray, at: int) -> int:
         """Return the size of the frame that begins at `at`, or 0 if that cannot be told yet."""
         available = len(buffer) - at
         if available < 2:
@@ -174,14 +205,16 @@ class FrameReader:
             raise FrameError(PROTOCOL_ERROR, "fragments are out of order")
 
     def _allowed(self, first: int, length: int) -> int:
-        if first & _OPCODE < _CONTROL and len(self._parts) + length > self._limit:
-            raise FrameError(TOO_BIG, f"message is longer than {self._limit} bytes")
+        if first & _OPCODE < _CONTROL and len(self._parts) + length > self.limit:
+            raise FrameError(TOO_BIG, f"message is longer than {self.limit} bytes")
         return length
 
-    def _take(self, buffer: bytes, at: int, size: int, messages: list[tuple[int, bytes]]) -> None:
+    def _take(
+        self, buffer: bytearray, at: int, size: int, messages: list[tuple[int, bytes]]
+    ) -> None:
         first = buffer[at]
         start = at + {126: 8, 127: 14}.get(buffer[at + 1] & _LENGTH, 6)
-        payload = unmask(buffer[start : at + size], buffer[start - 4 : start])
+        payload = unmask(buffer[start : at + size], bytes(buffer[start - 4 : start]))
         opcode = first & _OPCODE
         if opcode >= _CONTROL or (first & _FINAL and opcode != CONTINUATION):
             messages.append((opcode, payload))

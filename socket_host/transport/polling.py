@@ -16,6 +16,9 @@ from socket_host.transport.message import SEPARATOR, Message
 from socket_host.transport.request import Environ, Head, Refusal, bad_method, bad_request
 from socket_host.transport.websocket import WebSocket
 
+_A_TURN = 100  # packets of one client that are taken in one turn of the event loop
+_REQUEST_PACKETS = 10  # that a POST counts for besides its own: it costs as much as they do
+
 _WORTH_COMPRESSING = 1024  # bytes: below, gzip's header and our time cost more than it saves
 
 
@@ -120,31 +123,49 @@ async def _take(engine: Engine, client: Client, request: web.Request) -> None:
     try:
         while client.busy is not None:
             await asyncio.wait([client.busy])
-        packets = _packets(await _body(engine, client, request))
+        body = await _body(engine, client, request)
+        packets = _packets(body)
+        await asyncio.sleep(engine.charge(client, len(packets) + _REQUEST_PACKETS, len(body)))
+        await _deliver(engine, client, packets)
     except ValueError as error:
         engine.wrong(client, str(error))
         raise bad_request() from None
     finally:
         client.posting = False
-    for packet in packets:
-        engine.packet(client, packet)
     if client.closing and packets[-1] != CLOSE:
         raise bad_request()
 
 
+async def _deliver(engine: Engine, client: Client, packets: list[str | bytes]) -> None:
+    """Hand packets to the engine, a slice in each turn of the event loop."""
+    for start in range(0, len(packets), _A_TURN):
+        if start:
+            await asyncio.sleep(0)
+        for packet in packets[start : start + _A_TURN]:
+            if client.closing:
+                return
+            engine.packet(client, packet)
+
+
 async def _body(engine: Engine, client: Client, request: web.Request) -> bytes:
     limits = engine.limits
+    most = limits.payload if client.joined else limits.connect
     body = bytearray()
     try:
         async with asyncio.timeout(limits.head_time):
             while chunk := await request.content.readany():
                 body += chunk
-                if len(body) > limits.payload:
+                if len(body) > most:
                     raise Refusal(3, "Payload too large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+                if client.closing:
+                    raise bad_request()
+                engine.hold_partial(client, "body", len(body))
     except (Refusal, TimeoutError, web.RequestPayloadError, ConnectionError) as error:
         engine.note("invalid requests", "a POST too large, too slow or cut off")
         engine.close(client, TRANSPORT_ERROR)
         raise error if isinstance(error, Refusal) else bad_request() from None
+    finally:
+        engine.input.release((client, "body"))
     return bytes(body)
 
 

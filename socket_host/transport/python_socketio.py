@@ -67,6 +67,8 @@ def _encoder() -> Callable[[Any], str]:
 
 _encode = _encoder()
 _MESSAGE = "4"  # Engine.IO's packet type
+_A_TURN = 100  # packets of one client that wait and are taken in one turn of the event loop
+_CONNECT_PACKETS = 15  # that a CONNECT counts for besides itself: it costs as much as they do
 _UNKNOWN = "Invalid namespace"  # the words of the specification
 _FAILED = "The server could not accept the connection. Try again later."
 
@@ -300,7 +302,6 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         member.hold()
         space.everybody.add(member)
         client.members[namespace] = member
-        client.engine.joined(client)
         return member
 
     async def connect(self, sid: str, namespace: str) -> str:
@@ -313,6 +314,7 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
     def connected(self, member: Member) -> None:
         """Make a connecting member a connected one, and send it what was held for it."""
         member.stage = Stage.CONNECTED
+        member.client.engine.joined(member.client)
         self._begin_visit(member)
         member.release()
 
@@ -550,17 +552,36 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         """Take one message of a client; raises PacketError."""
         if client.inbox is not None:
             client.collect(data)
-        elif self._foreign:
+        else:
+            self._take(client, data)
+
+    def _take(self, client: Client, data: str | bytes) -> None:
+        if self._foreign:
             self._busy(client, self._handle_eio_message(client.sid, data))
+        elif not client.joined and data[:1] != CONNECT:
+            raise PacketError("not a CONNECT, and in no namespace")
         elif client.partial is None and isinstance(data, str) and (event := plain_event(data)):
             self._event(client, "/", *event)
         elif packet := self._packet(client, data):
-            if packet.kind == EVENT:
-                self._event(client, packet.namespace, packet.ack, packet.data)
-            elif packet.kind == CONNECT:
-                self._connect(client, packet.namespace, packet.data)
-            else:
-                self._busy(client, self._handle(client, packet))
+            self._packet_of(client, packet)
+
+    def _packet_of(self, client: Client, packet: Packet) -> None:
+        if packet.kind == CONNECT:
+            client.spent += _CONNECT_PACKETS
+            self._connect(client, packet.namespace, packet.data)
+        elif packet.namespace not in client.members:
+            pass  # sent before it knew that it is no longer a member
+        elif packet.kind == EVENT:
+            self._event(client, packet.namespace, packet.ack, packet.data)
+        elif packet.kind == DISCONNECT:
+            self._busy(client, self._handle_disconnect(client.sid, packet.namespace))
+        elif packet.kind == ACK and packet.ack in self.manager.callbacks.get(
+            client.members[packet.namespace].sid, ()
+        ):
+            self._busy(
+                client,
+                self._handle_ack(client.sid, packet.namespace, packet.ack, packet.data),
+            )
 
     def _packet(self, client: Client, data: str | bytes) -> Packet | None:
         """Return the packet that `data` is or completes, None if attachments are missing."""
@@ -568,12 +589,15 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
             packet: Packet | None = client.partial.add(data)
             if packet is not None:
                 client.partial = None
-            return packet
-        packet = parse(data if isinstance(data, str) else "")
-        if packet.attachments:
-            client.partial = Partial(packet)
-            return None
-        return packet
+                self.eio.engine.input.release((client, "attachments"))
+                return packet
+        else:
+            packet = parse(data if isinstance(data, str) else "")
+            if not packet.attachments:
+                return packet
+            client.partial = Partial(str(data), packet, self.eio.engine.limits.payload)
+        self.eio.engine.hold_partial(client, "attachments", client.partial.size)
+        return None
 
     def _event(self, client: Client, namespace: str, ack: int | None, arguments: list[Any]) -> None:
         member = client.members.get(namespace)
@@ -625,16 +649,21 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         except Exception:
             self.logger.exception("a handler failed")
         client.busy = None
-        for data in client.resume():
-            self.eio.engine.message(client, data)
+        self._catch_up(client)
 
-    async def _handle(self, client: Client, packet: Packet) -> None:
-        if packet.namespace not in client.members:
-            return
-        if packet.kind == DISCONNECT:
-            await self._handle_disconnect(client.sid, packet.namespace)
-        elif packet.kind == ACK:
-            await self._handle_ack(client.sid, packet.namespace, packet.ack, packet.data)
+    def _catch_up(self, client: Client) -> None:
+        """Take what was collected while the client was busy, until it is busy again."""
+        for _ in range(_A_TURN):
+            if client.closing or not client.inbox:
+                client.resume()
+                return
+            try:
+                self._take(client, client.inbox.popleft())
+            except PacketError as error:
+                self.eio.engine.wrong(client, str(error))
+            if client.busy is not None:
+                return
+        self.eio.engine.soon(self._catch_up, client)
 
     def _connect(self, client: Client, namespace: str, auth: Any) -> None:
         if namespace in client.members:

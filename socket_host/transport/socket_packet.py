@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import Any, NamedTuple
 
 from socket_host.transport.engine import PacketError
@@ -100,27 +101,37 @@ def _check(packet: Packet) -> None:
 
 
 class Partial:
-    """A packet whose attachments have not all arrived."""
+    """A packet whose attachments have not all arrived.
 
-    __slots__ = ("_attachments", "_packet")
+    It is kept as the text it came in: parsed, it may take fifty times as much memory.
+    """
 
-    def __init__(self, packet: Packet) -> None:
-        self._packet = packet
-        self._attachments: list[bytes] = []
+    __slots__ = ("_attachments", "_missing", "_room", "_text", "size")
+
+    def __init__(self, text: str, packet: Packet, limit: int) -> None:
+        """Keep the text of a packet; text and attachments have at most `limit` bytes together."""
+        self._text = text
+        self._missing = packet.attachments
+        self._room = limit - len(text)
+        self._attachments: list[bytes | None] = []
+        self.size = sys.getsizeof(text)  # bytes of memory, so far
 
     def add(self, attachment: str | bytes) -> Packet | None:
         """Take the next attachment; return the packet if it was the last. Raises PacketError."""
         if isinstance(attachment, str):
             raise PacketError("text where an attachment was announced")
+        self.size += sys.getsizeof(attachment)
+        self._room -= len(attachment)
+        if self._room < 0:
+            raise PacketError("attachments are too large together")
         self._attachments.append(attachment)
-        if len(self._attachments) < self._packet.attachments:
-            return None
-        return self.complete()
+        self._missing -= 1
+        return None if self._missing else self._complete()
 
-    def complete(self) -> Packet:
-        """Return the packet with the attachments in their places; raises PacketError."""
+    def _complete(self) -> Packet:
+        packet = parse(self._text)
         try:
-            return self._packet._replace(data=self._filled(self._packet.data))
+            return packet._replace(data=self._filled(packet.data))
         except (LookupError, TypeError, RecursionError):
             raise PacketError("a placeholder without its attachment") from None
 
@@ -134,6 +145,9 @@ class Partial:
         return {key: self._filled(one) for key, one in data.items()}
 
     def _attachment(self, number: int) -> bytes:
-        if number < 0:
+        """Return an attachment, once: sent on, each place of one would be a copy of its own."""
+        attachment = self._attachments[number] if number >= 0 else None
+        if attachment is None:
             raise IndexError(number)
-        return self._attachments[number]
+        self._attachments[number] = None
+        return attachment

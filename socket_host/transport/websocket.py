@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from socket_host.transport import frames
+from socket_host.transport.client import SLICE
 from socket_host.transport.frames import FrameError, FrameReader
 
 if TYPE_CHECKING:
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
 _SHORT_TEXT = 0x81  # first byte of a final text frame
 _HEADER = 6  # bytes before the payload of a short masked frame
 
+# What one client may have done in one turn of the event loop; then it is the others' turn.
+_FRAMES_A_TURN = 100
+_BYTES_A_TURN = 1 << 16
+
+_MOST_DISCARDED = 1 << 18  # bytes of a client that goes on sending after it was told to go
+
+# Why a websocket is not being read, besides BUSY.
+TURN = 2  # others have their turn
+RATE = 4  # it has sent too many bytes
+
 
 class WebSocket(asyncio.Protocol):
     """Reads frames and hands packets to the engine: the protocol of one connection.
@@ -24,7 +35,17 @@ class WebSocket(asyncio.Protocol):
     this websocket may take over, until it has.
     """
 
-    __slots__ = ("client", "ending", "engine", "front", "prober", "reader", "transport")
+    __slots__ = (
+        "client",
+        "discarded",
+        "ending",
+        "engine",
+        "front",
+        "held",
+        "prober",
+        "reader",
+        "transport",
+    )
 
     transport: asyncio.Transport
 
@@ -35,6 +56,8 @@ class WebSocket(asyncio.Protocol):
         self.prober: Client | None = None
         self.ending = False
         self.reader: FrameReader | None = None  # only while something is left over
+        self.held = 0  # why it is not being read: BUSY, TURN and RATE, or none of them
+        self.discarded = 0  # bytes that came after the end
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for the first request."""
@@ -46,41 +69,107 @@ class WebSocket(asyncio.Protocol):
         """Take bytes from the client; what is wrong with them ends the connection."""
         size = len(data) - _HEADER
         client = self.client
-        try:
-            # Nearly always exactly one short text frame: the reader does the same, at length.
-            if (
-                0 < size < 126
-                and data[0] == _SHORT_TEXT
-                and data[1] == size | 0x80
-                and client is not None
-                and self.reader is None
-                and not self.ending
-            ):
+        # Nearly always exactly one short text frame: `_read` does the same, at length.
+        if (
+            0 < size < 126
+            and data[0] == _SHORT_TEXT
+            and data[1] == size | 0x80
+            and client is not None
+            and self.reader is None
+            and not self.ending
+        ):
+            try:
                 packet = frames.utf8(frames.unmask(data[_HEADER:], data[2:_HEADER]))
+            except FrameError as error:
+                self.engine.broken(self, error)
+                return
+            client.spent += 1
+            if client.spent < SLICE or self._charge(client, 0, 0):
                 self.engine.packet(client, packet)
-            elif self.front is not None:
-                self.front.take(self, data)
-            elif not self.ending:
-                self._read(data)
-        except FrameError as error:
-            self.engine.broken(self, error)
+        elif self.front is not None:
+            self.front.take(self, data)
+        elif not self.ending:
+            self._read(data)
+        else:
+            self._discard(data)
 
     def _read(self, data: bytes) -> None:
-        reader, limit = self.reader, self.engine.limits.payload
-        messages, at = ([], 0) if reader else frames.short_texts(data, limit)
-        if at < len(data):
-            reader = reader or FrameReader(limit)
-            messages += reader.feed(data[at:])
+        """Do what a client may have done in one turn of the loop with what has come of it."""
+        client = self.client or self.prober
+        if client is None:
+            return
+        limits = self.engine.limits
+        # One at a time until it has joined: what follows then may be longer.
+        most, limit = (_FRAMES_A_TURN, limits.payload) if client.joined else (1, limits.connect)
+        try:
+            messages, count = self._parse(data, most, limit)
+            if self._charge(client, count, len(data)):
+                self._deliver(messages)
+        except FrameError as error:
+            self.engine.broken(self, error)
+        self._keep()
+
+    def _parse(self, data: bytes, most: int, limit: int) -> tuple[list[tuple[int, bytes]], int]:
+        """Return the next messages, and of how many frames they are; raises FrameError."""
+        messages: list[tuple[int, bytes]] = []
+        if self.reader is None:
+            messages, at = frames.short_texts(data, limit, most)
+            if at == len(data):
+                return messages, len(messages)
+            data = data[at:]
+            self.reader = FrameReader(limit)
+        self.reader.limit = limit
+        count = len(messages)
+        messages += self.reader.feed(data, most - count, _BYTES_A_TURN)
+        return messages, count + self.reader.frames
+
+    def _keep(self) -> None:
+        """Let go of the reader, or keep what is left over in it until the next turn."""
+        reader = self.reader
+        if reader is None:
+            return
+        if reader.more:
+            self.hold(TURN)
+            self.engine.soon(self.release, TURN)
+        if reader.more or not reader.idle:
+            self.engine.input.hold(self, len(reader), self.evict)
+        else:
+            self._forget()
+
+    def _charge(self, client: Client, packets: int, size: int) -> bool:
+        """Charge the client for what it has sent; return False if that ended its connection."""
+        seconds = self.engine.charge(client, packets, size)
+        if seconds:
+            self.hold(RATE)
+            self.engine.later(seconds, self.release, RATE)
+        return not self.ending
+
+    def hold(self, why: int) -> None:
+        """Read no further, for one reason or another."""
+        if not self.held and not self.transport.is_closing():
+            self.transport.pause_reading()
+        self.held |= why
+
+    def release(self, why: int) -> None:
+        """Read on, if there is no other reason not to."""
+        if not self.held & why:
+            return
+        self.held &= ~why
+        if not self.held and self.reader is not None and self.reader.more:
+            self._read(b"")
+        if not self.held and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def _deliver(self, messages: list[tuple[int, bytes]]) -> None:
         if len(messages) < 2:
             self._frames(messages)
-        else:
-            # The answers to what came together go together: each write is a system call.
-            self.engine.turn.join()
-            try:
-                self._frames(messages)
-            finally:
-                self.engine.turn.joined()
-        self.reader = None if reader is None or reader.idle or self.ending else reader
+            return
+        # The answers to what came together go together: each write is a system call.
+        self.engine.turn.join()
+        try:
+            self._frames(messages)
+        finally:
+            self.engine.turn.joined()
 
     def _frames(self, messages: list[tuple[int, bytes]]) -> None:
         for opcode, payload in messages:
@@ -90,6 +179,18 @@ class WebSocket(asyncio.Protocol):
                 self._frame(opcode, payload)
             if self.ending:
                 return
+
+    def _discard(self, data: bytes) -> None:
+        """Hang up on a client that does not stop sending."""
+        self.discarded += len(data)
+        if self.discarded > _MOST_DISCARDED:
+            self.transport.abort()
+
+    def evict(self) -> None:
+        """Hang up on a client whose input stays incomplete while others need the room."""
+        self.engine.note("partial input", "the host held too much of it")
+        self.abort()
+        self.engine.lost(self)
 
     def _frame(self, opcode: int, payload: bytes) -> None:
         if opcode == frames.TEXT:
@@ -111,6 +212,7 @@ class WebSocket(asyncio.Protocol):
         self.engine.turn.flush()  # nothing may follow a close frame
         self.press(frames.close_frame(frames.NORMAL if code == frames.NO_STATUS else code))
         self.ending = True
+        self._forget()
         self.transport.close()
         self.engine.lost(self)
 
@@ -129,8 +231,11 @@ class WebSocket(asyncio.Protocol):
             return
         self.press(frames.close_frame(code, reason))
         self.ending = True
-        self.reader = None
+        self._forget()
         self.engine.endings.set(self)
+        if self.held and not self.transport.is_closing():
+            self.held = 0
+            self.transport.resume_reading()  # or it would not be seen to hang up
         try:
             # Hanging up first would reset the connection while the client still sends, and the
             # close frame would be lost with it.
@@ -141,7 +246,14 @@ class WebSocket(asyncio.Protocol):
     def abort(self) -> None:
         """Hang up at once."""
         self.ending = True
+        self._forget()
         self.transport.abort()
+
+    def _forget(self) -> None:
+        """Let go of what has come and is not complete."""
+        if self.reader is not None:
+            self.reader = None
+            self.engine.input.release(self)
 
     def pause_writing(self) -> None:
         """The client does not read: from now on what waits for it is watched."""
@@ -158,7 +270,8 @@ class WebSocket(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone; nothing here may keep anything else alive."""
         self.ending = True
+        self._forget()
         if self.front is not None:
             self.front.forget(self)
         self.engine.lost(self)
-        self.client = self.prober = self.reader = self.front = None
+        self.client = self.prober = self.front = None
