@@ -9,16 +9,22 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 from urllib.parse import parse_qs
 
 import socketio  # type: ignore[import-untyped]  # python-socketio ships no types
-from aiohttp import web
+from aiohttp import WSMsgType, web
+from engineio.async_drivers import aiohttp as aiohttp_driver  # type: ignore[import-untyped]
+from engineio.exceptions import SocketIsClosedError  # type: ignore[import-untyped]  # as above
 from engineio.payload import Payload  # type: ignore[import-untyped]  # python-engineio neither
 
 from socket_host.admission import Rejection
 from socket_host.bus import Bus
 from socket_host.settings import Settings
+from socket_host.transport.engine import UNJOINED
+from socket_host.transport.limits import Limits, limits_of
+from socket_host.transport.throttle import FloodError, Throttle
 
 # A client that is back from a break sends what it saved up in one POST. The default of 16 packets
 # loses that whole request, unsaid; MAX_PAYLOAD limits its bytes anyway.
@@ -68,6 +74,7 @@ class Stock:
         Payload.max_decode_packets = _MAX_PACKETS
         self.sio = _Server(
             check,
+            limits_of(settings),
             client_manager=bus,
             async_mode="aiohttp",
             serializer=_Packet,
@@ -120,24 +127,26 @@ class Stock:
         before: set[str] = set()
         while True:
             await asyncio.sleep(_CONNECT_SECONDS)
-            silent = {c for c in self.connections() if not self._is_in_namespace(c)}
+            silent = {c for c in self.connections() if not self.sio.is_in_namespace(c)}
             for connection in silent & before:
                 await self.close(connection)
             before = silent
 
-    def _is_in_namespace(self, connection: str) -> bool:
-        manager = self.sio.manager
-        return any(manager.sid_from_eio_sid(connection, n) for n in manager.get_namespaces())
-
 
 class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio ships no types
-    """A server that asks before it takes a request."""
+    """A server that asks before it takes a request, and limits what a client may send."""
 
     def __init__(
-        self, check: Callable[[str | None, bool], Rejection | None], **options: Any
+        self, check: Callable[[str | None, bool], Rejection | None], limits: Limits, **options: Any
     ) -> None:
         super().__init__(**options)
         self._check = check
+        self._limits = limits
+        self._throttles: dict[str, Throttle] = {}  # by Engine.IO sid
+        self._joined: set[str] = set()  # Engine.IO sids that have been in a namespace
+        self._room: dict[str, int] = {}  # bytes that attachments may still have
+        self.websockets: dict[str, _WebSocket] = {}
+        self.eio._async = {**self.eio._async, "websocket": partial(_WebSocket, self)}
 
     def recovered(self, sid: str, namespace: str) -> bool:
         """Tell that python-socketio does not let a client go on where it was."""
@@ -145,12 +154,120 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio sh
 
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
         """Answer a request for the socket path."""
-        opens = "sid" not in parse_qs(request.query_string)  # as python-engineio reads it
-        rejection = self._check(request.headers.get("Origin"), opens)
+        query = parse_qs(request.query_string)  # as python-engineio reads it
+        rejection = self._check(request.headers.get("Origin"), "sid" not in query)
         if rejection:
             return web.Response(status=rejection.status, text=rejection.text)
+        sid = query.get("sid", [""])[0]
+        if request.method == "POST" and (request.content_length or 0) > self._most(sid):
+            await self.eio.disconnect(sid)
+            return web.Response(status=413, text="Payload too large\n")
         response: web.StreamResponse = await super().handle_request(request)
         return response
+
+    async def charge(self, connection: str, packets: int, size: int) -> None:
+        """Charge a client for what it sent, and wait if it sent too many bytes.
+
+        Raises SocketIsClosedError, which ends its connection, if it sent too many packets.
+        """
+        now = asyncio.get_running_loop().time()
+        throttle = self._throttles.get(connection)
+        if throttle is None:
+            throttle = self._throttles[connection] = Throttle(self._limits, now)
+        packets *= 1 if connection in self._joined else UNJOINED
+        try:
+            await asyncio.sleep(throttle.charge(self._limits, now, packets, size))
+        except FloodError:
+            self._hang_up(connection)
+
+    async def _handle_eio_message(self, eio_sid: str, data: str | bytes) -> None:
+        if len(data) > self._most(eio_sid) or not self._is_expected(eio_sid, data):
+            self._hang_up(eio_sid)
+        socket = self.eio.sockets.get(eio_sid)
+        if socket is not None and not socket.upgraded:  # else it has been charged for the frame
+            await self.charge(eio_sid, 1, len(data))
+        self._measure(eio_sid, data)
+        await super()._handle_eio_message(eio_sid, data)
+        if eio_sid not in self._joined and self.is_in_namespace(eio_sid):
+            self._joined.add(eio_sid)
+
+    async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+        self._throttles.pop(eio_sid, None)
+        self._room.pop(eio_sid, None)
+        self._joined.discard(eio_sid)
+        self._binary_packet.pop(eio_sid, None)
+        await super()._handle_eio_disconnect(eio_sid, reason)
+
+    def _hang_up(self, connection: str) -> NoReturn:
+        """End a connection without waiting for the client to say goodbye: it may go on sending."""
+        if websocket := self.websockets.get(connection):
+            websocket.abort()
+        raise SocketIsClosedError
+
+    def _most(self, connection: str) -> int:
+        """Return the most bytes a message of this client may have."""
+        return self._limits.payload if connection in self._joined else self._limits.connect
+
+    def _is_expected(self, connection: str, data: str | bytes) -> bool:
+        return connection in self._joined or data[:1] == "0"  # a CONNECT
+
+    def _measure(self, connection: str, data: str | bytes) -> None:
+        """Count a packet and its attachments together; raise SocketIsClosedError for too much."""
+        if connection not in self._binary_packet:
+            self._room[connection] = self._limits.payload
+        self._room[connection] -= len(data)
+        if self._room[connection] < 0:
+            self._hang_up(connection)
+
+    def is_in_namespace(self, connection: str) -> bool:
+        """Tell if a client has joined a namespace."""
+        manager = self.manager
+        return any(manager.sid_from_eio_sid(connection, n) for n in manager.get_namespaces())
+
+
+class _WebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]  # python-engineio ships no types
+    """python-engineio's websocket, whose frames are charged to the client."""
+
+    def __init__(self, sio: _Server, handler: Any, server: Any) -> None:
+        super().__init__(handler, server)
+        self._sio = sio
+        self._connection: str = handler.__self__.sid
+
+    async def __call__(self, environ: dict[str, Any]) -> web.WebSocketResponse:
+        """Serve the connection until it ends."""
+        self._sock = web.WebSocketResponse(
+            max_msg_size=self.server.max_http_buffer_size, autoping=False
+        )
+        await self._sock.prepare(environ["aiohttp.request"])
+        self.environ = environ
+        self._sio.websockets[self._connection] = self
+        try:
+            await self.handler(self)
+        finally:
+            del self._sio.websockets[self._connection]
+        return self._sock
+
+    def abort(self) -> None:
+        """Hang up at once."""
+        transport = self.environ["aiohttp.request"].transport
+        if transport is not None:
+            transport.abort()
+
+    async def wait(self) -> str | bytes:
+        """Return the next message; raise OSError or SocketIsClosedError at the end."""
+        while True:
+            message = await self._sock.receive()
+            if message.type not in _DATA:
+                raise OSError
+            await self._sio.charge(self._connection, 1, len(message.data))
+            if message.type is WSMsgType.PING:
+                await self._sock.pong(message.data)
+            elif message.type is not WSMsgType.PONG:
+                data: str | bytes = message.data
+                return data
+
+
+_DATA = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG)
 
 
 class _Packet(socketio.packet.Packet):  # type: ignore[misc]  # python-socketio ships no types

@@ -17,6 +17,7 @@ from socket_host.app import SocketHost, create_app
 from socket_host.namespace import Namespace
 from socket_host.settings import Settings
 from socket_host.transport.client import Client
+from socket_host.transport.limits import limits_of
 from socket_host.transport.message import Message
 from socket_host.transport.python_socketio import EngineServer
 from socket_host.transport.request import Environ, Head
@@ -72,7 +73,7 @@ def mirror(settings: Settings) -> EngineServer:
         max_http_buffer_size=settings.max_payload,
         cors_allowed_origins="*",
     )
-    server.start(Mirror(), backlog=1 << 20)
+    server.start(Mirror(), limits_of(settings))
     return server
 
 

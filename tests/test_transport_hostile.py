@@ -5,12 +5,14 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
 
 from socket_host.app import SocketHost
-from socket_host.transport import python_socketio
-from socket_host.transport.engine import Engine, Limits
+from socket_host.transport import fast
+from socket_host.transport.engine import Engine
+from socket_host.transport.limits import limits_of
 from tests.protocol_client import PATIENCE, TEXT, Raw, frame, handshake, http_client, raw
 from tests.protocol_server import protocol_server
 
@@ -21,7 +23,7 @@ QUICK = {"head_time": 0.2, "probe_time": 0.2, "ending_time": 0.2, "join_time": 0
 async def host(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SocketHost]:
     """A host with little patience, and room for 100,000 bytes that a client does not read."""
     monkeypatch.setattr(
-        python_socketio, "Limits", lambda **given: Limits(**given | QUICK | {"backlog": 100_000})
+        fast, "limits_of", lambda settings: replace(limits_of(settings), **QUICK, backlog=100_000)
     )
     async with protocol_server() as host:
         yield host

@@ -6,8 +6,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
 from socket_host.transport import frames
@@ -15,6 +13,7 @@ from socket_host.transport.client import SLICE, Client
 from socket_host.transport.deadlines import Deadlines
 from socket_host.transport.frames import FrameError
 from socket_host.transport.input_budget import InputBudget
+from socket_host.transport.limits import Limits
 from socket_host.transport.message import Message
 from socket_host.transport.request import (
     Environ,
@@ -42,31 +41,10 @@ SERVER_DISCONNECT, CLIENT_DISCONNECT = "server disconnect", "client disconnect"
 PING_TIMEOUT, TRANSPORT_CLOSE = "ping timeout", "transport close"
 TRANSPORT_ERROR = "transport error"
 
-_UNJOINED = 10  # packets that one of a client is worth that has not joined a namespace
+UNJOINED = 10  # packets that one of a client is worth that has not joined a namespace
 _WORTH_CHARGING = 1_024  # bytes that came at once; fewer are covered by the limit on packets
 
 _GOODBYE = 1.0  # seconds a stopping host gives clients to hang up
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a client gets: times in seconds, sizes in bytes."""
-
-    ping_interval: float = 25
-    ping_timeout: float = 20
-    payload: int = 100_000  # one websocket message, or the body of one POST
-    connect: int = 4_096  # the same, until the client has joined a namespace
-    partial: int = 32 << 20  # input of all clients together that is not complete
-    packets_per_second: float = 500  # of one client, on average; one that sends more is closed
-    packet_burst: float = 1_000
-    bytes_per_second: float = 1 << 20  # of one client, on average; one that sends more has to wait
-    byte_burst: float = 1 << 20
-    backlog: int = 1 << 20  # what may wait for one client; beyond it the client is closed
-    head: int = 16_384  # request line and headers: a cookie or two of 4 KB and room to spare
-    head_time: float = 10  # from connecting to the end of the headers, and for a POST's body
-    probe_time: float = 10  # from the upgrade's handshake to its last packet
-    ending_time: float = 5  # for a client to hang up after it was told to
-    join_time: float = 45  # from the handshake to the first namespace
 
 
 class PacketError(Exception):
@@ -214,7 +192,7 @@ class Engine:
         if client.throttle is None:
             client.throttle = Throttle(self.limits, self.loop.time())
         try:
-            spent *= 1 if client.joined else _UNJOINED
+            spent *= 1 if client.joined else UNJOINED
             return client.throttle.charge(self.limits, self.loop.time(), spent, size)
         except FloodError:
             self.note("floods", "too many packets")
@@ -235,11 +213,8 @@ class Engine:
         elif packet != NOOP:
             self.wrong(client, "not an Engine.IO packet")
 
-    def hold_partial(self, client: Client, what: str, size: int) -> None:
-        """Note how many bytes a client has sent of something that is not complete."""
-        self.input.hold((client, what), size, partial(self._evict, client))
-
-    def _evict(self, client: Client) -> None:
+    def evict(self, client: Client) -> None:
+        """Close a client whose input stays incomplete while others need the room."""
         self.note("partial input", "the host held too much of it")
         client.partial = None
         self.close(client, TRANSPORT_ERROR, frames.POLICY, "incomplete message")

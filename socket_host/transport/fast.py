@@ -15,6 +15,7 @@ from socket_host.settings import Settings
 from socket_host.transport.collector import tune
 from socket_host.transport.engine import SERVER_DISCONNECT, Engine
 from socket_host.transport.handover import Handover
+from socket_host.transport.limits import limits_of
 from socket_host.transport.python_socketio import FanOut, SocketServer
 from socket_host.transport.recovery import Recovery
 from socket_host.transport.request import Refusal
@@ -63,6 +64,7 @@ class Fast:
             self._handover = Handover(bus, recovery, seconds)
         self.sio = SocketServer(
             admit=self._admit,
+            limits=limits_of(settings),
             recovery=recovery,
             client_manager=bus,
             logger=_log,

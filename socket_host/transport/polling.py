@@ -151,15 +151,19 @@ async def _body(engine: Engine, client: Client, request: web.Request) -> bytes:
     limits = engine.limits
     most = limits.payload if client.joined else limits.connect
     body = bytearray()
+
+    def evict() -> None:
+        engine.evict(client)
+        if request.transport is not None:
+            request.transport.abort()  # which cancels us
+
     try:
         async with asyncio.timeout(limits.head_time):
             while chunk := await request.content.readany():
                 body += chunk
                 if len(body) > most:
                     raise Refusal(3, "Payload too large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-                if client.closing:
-                    raise bad_request()
-                engine.hold_partial(client, "body", len(body))
+                engine.input.hold((client, "body"), len(body), evict)
     except (Refusal, TimeoutError, web.RequestPayloadError, ConnectionError) as error:
         engine.note("invalid requests", "a POST too large, too slow or cut off")
         engine.close(client, TRANSPORT_ERROR)

@@ -14,6 +14,8 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import engineio  # type: ignore[import-untyped]  # python-engineio ships no types
@@ -31,10 +33,10 @@ from socket_host.transport.engine import (
     SERVER_DISCONNECT,
     TRANSPORT_CLOSE,
     Engine,
-    Limits,
     PacketError,
 )
 from socket_host.transport.front import Front
+from socket_host.transport.limits import Limits
 from socket_host.transport.message import Message
 from socket_host.transport.recovery import Dropped, Recovery, Return, Visit
 from socket_host.transport.request import Environ, Head, Refusal, forbidden
@@ -101,13 +103,13 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # ships no type
     engine: Engine
     _ids: Iterator[str]
 
-    def start(self, server: SocketServer, backlog: int) -> None:
+    def start(self, server: SocketServer, limits: Limits) -> None:
         """Begin to serve `server`; called once, from its constructor."""
-        limits = Limits(
+        limits = replace(
+            limits,
             ping_interval=self.ping_interval,
             ping_timeout=self.ping_timeout,
             payload=self.max_http_buffer_size,
-            backlog=backlog,
         )
         self._ids = _random_ids()
         self.engine = Engine(server, limits, self.generate_id)
@@ -435,8 +437,8 @@ def _arguments(data: Any) -> Iterable[Any]:
 class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no types
     """`socketio.AsyncServer` on this host's transport.
 
-    Takes the same options, and three more. `backlog` is the most bytes that may wait for one client
-    before it is closed. `admit` is asked about every request, with its Origin and whether it opens
+    Takes the same options, and three more. `limits` are those of each connection, but for what the
+    options say. `admit` is asked about every request, with its Origin and whether it opens
     a session, and returns why not, or None; nothing else decides about origins then. `recovery`
     lets clients that dropped go on where they were. Raises VersionError.
     """
@@ -446,7 +448,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
     def __init__(
         self,
         client_manager: FanOut | None = None,
-        backlog: int = 1 << 20,
+        limits: Limits | None = None,
         admit: Callable[[str | None, bool], Refusal | None] | None = None,
         recovery: Recovery | None = None,
         **options: Any,
@@ -458,7 +460,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
                 "class Manager(socketio.AsyncRedisManager, FanOut)."
             )
         super().__init__(client_manager=client_manager or FanOut(), **options)
-        self.eio.start(self, backlog)
+        self.eio.start(self, limits or Limits())
         self._admit = admit
         # Their packets are left to other serializers, and to other JSON modules at least writing.
         self._foreign = self.packet_class is not socketio.packet.Packet
@@ -596,7 +598,10 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
             if not packet.attachments:
                 return packet
             client.partial = Partial(str(data), packet, self.eio.engine.limits.payload)
-        self.eio.engine.hold_partial(client, "attachments", client.partial.size)
+        engine = self.eio.engine
+        engine.input.hold(
+            (client, "attachments"), client.partial.size, partial(engine.evict, client)
+        )
         return None
 
     def _event(self, client: Client, namespace: str, ack: int | None, arguments: list[Any]) -> None:

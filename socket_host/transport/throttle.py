@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from socket_host.transport.engine import Limits
+from socket_host.transport.limits import Limits
 
 
 class FloodError(Exception):

@@ -1,0 +1,44 @@
+"""The limits of a connection: what a client may send, hold and wait for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from socket_host.settings import Settings
+
+PACKETS_AN_EVENT = 10  # packets a client may send for each event it may: acks, attachments, pongs
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a client gets: times in seconds, sizes in bytes."""
+
+    ping_interval: float = 25
+    ping_timeout: float = 20
+    payload: int = 100_000  # one websocket message, or the body of one POST
+    connect: int = 4_096  # the same, until the client has joined a namespace
+    partial: int = 16 << 20  # input of all clients together that is not complete
+    packets_per_second: float = 500  # of one client, on average; one that sends more is closed
+    packet_burst: float = 1_000
+    bytes_per_second: float = 1 << 20  # of one client, on average; one that sends more has to wait
+    byte_burst: float = 1 << 20
+    backlog: int = 1 << 20  # what may wait for one client; beyond it the client is closed
+    head: int = 16_384  # request line and headers: a cookie or two of 4 KB and room to spare
+    head_time: float = 10  # from connecting to the end of the headers, and for a POST's body
+    probe_time: float = 10  # from the upgrade's handshake to its last packet
+    ending_time: float = 5  # for a client to hang up after it was told to
+    join_time: float = 45  # from the handshake to the first namespace
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return the limits that a host's settings ask for."""
+    return Limits(
+        ping_interval=settings.ping_interval,
+        ping_timeout=settings.ping_timeout,
+        payload=settings.max_payload,
+        packets_per_second=max(
+            Limits.packets_per_second, PACKETS_AN_EVENT * settings.events_per_second
+        ),
+        packet_burst=max(Limits.packet_burst, PACKETS_AN_EVENT * settings.event_burst),
+        byte_burst=max(Limits.byte_burst, 2 * settings.max_payload),
+    )

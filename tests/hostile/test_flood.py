@@ -1,0 +1,240 @@
+"""Floods: whoever sends more than any client may is closed, and nobody else notices."""
+
+import asyncio
+import base64
+import gzip
+import os
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.hostile.attack import frame, honest, pour, websocket
+from tests.hostile.victim import victim
+from tests.hosts import token
+from tests.protocol_client import BINARY, PING, http_client
+
+TRANSPORTS = ["fast", "stock"]
+ATTACKERS = 10
+MB = 1 << 20
+
+# What one connection sends again and again. The host never needs more than a few of each.
+FLOODS = {
+    "pong": frame(b"3"),
+    "noop": frame(b"6"),
+    "refused event": frame(b'42["typing",true]'),
+    "unknown event": frame(b'42["x"]'),
+    "event with ack": frame(b'421["typing",true]'),
+    "acks nobody waits for": frame(b"431[]"),
+    "disconnect of another namespace": frame(b"41/x,"),
+    "event for another namespace": frame(b'42/x,["x"]'),
+    "unknown namespace": frame(b"40/x,"),
+    "websocket ping": frame(b"", PING),
+    "empty fragments": frame(b"3", final=False) + frame(b"", 0, final=False) * 50 + frame(b"", 0),
+}
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("flood", FLOODS)
+async def test_flooders_are_closed(flood: str, transport: str, tmp_path: Path) -> None:
+    """Ten who flood are closed, for less than a second of processor, and the others go on."""
+    async with victim(tmp_path, TRANSPORT=transport) as host, AsyncExitStack() as stack:
+        await stack.enter_async_context(honest(host.port))
+        flooders = [
+            await stack.enter_async_context(websocket(host.port, f"Eve {n}"))
+            for n in range(ATTACKERS)
+        ]
+        cpu, rss = host.cpu(), host.rss()
+        await asyncio.gather(*(pour(eve, FLOODS[flood], 16 * MB) for eve in flooders))
+        assert host.cpu() - cpu < (1.0 if transport == "fast" else 8.0)
+        assert host.rss() - rss < 20 * MB
+
+
+@pytest.mark.parametrize("flood", [b"3", b"6", b"40", b'40{"session":"nonsense"}', b"40/x,"])
+async def test_who_has_not_joined_is_closed_sooner(flood: bytes, tmp_path: Path) -> None:
+    """Before it has joined, a client may send next to nothing."""
+    async with victim(tmp_path) as host, AsyncExitStack() as stack:
+        await stack.enter_async_context(honest(host.port))
+        flooders = [await stack.enter_async_context(websocket(host.port)) for _ in range(ATTACKERS)]
+        cpu = host.cpu()
+        await asyncio.gather(*(pour(eve, frame(flood), 16 * MB) for eve in flooders))
+        assert host.cpu() - cpu < 0.5
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("packet", ["41", "3", "6", '42["x"]', "43[]", "41/x,", "40/x,", "2"])
+async def test_many_packets_in_one_post(packet: str, transport: str, tmp_path: Path) -> None:
+    """A POST full of small packets costs less than a microsecond a byte, and nobody is lost."""
+    async with (
+        victim(tmp_path, TRANSPORT=transport) as host,
+        honest(host.port),
+        http_client(host.port) as http,
+    ):
+        eve = await http.open()
+        assert (await eve.post(f'40{{"session":"{token("Eve")}"}}'))[0] == 200
+        body = "\x1e".join([packet] * (99_000 // (len(packet) + 1)))
+        cpu = host.cpu()
+        await eve.post(body)
+        assert host.cpu() - cpu < 0.1 + len(body) / 1e6
+
+
+async def test_compressed_post_is_refused(tmp_path: Path) -> None:
+    """What a few bytes can be inflated to is not looked at."""
+    async with victim(tmp_path) as host, http_client(host.port) as http:
+        eve = await http.open()
+        body = gzip.compress("\x1e".join(["41"] * 33_000).encode())
+        cpu = host.cpu()
+        status, _ = await http.ask(
+            "POST",
+            body,
+            EIO="4",
+            transport="polling",
+            sid=eve.sid,
+            headers={"Content-Encoding": "gzip"},
+        )
+        assert status >= 400
+        assert host.cpu() - cpu < 0.1
+        assert len(body) < 200
+
+
+async def test_flood_of_posts_is_closed(tmp_path: Path) -> None:
+    """Small POSTs, one after the other, are packets too."""
+    async with victim(tmp_path) as host, honest(host.port), http_client(host.port) as http:
+        eve = await http.open()
+        cpu = host.cpu()
+        for _ in range(1_000):
+            status, _ = await eve.post("6")
+            if status != 200:
+                break
+        assert status == 400
+        assert host.cpu() - cpu < 1.0
+
+
+async def test_half_sent_attachments_are_bounded(tmp_path: Path) -> None:
+    """Clients that announce attachments and never send them all share one budget."""
+    header = frame(b'510-["x",' + b",".join([b"[]"] * 20_000) + b"]")
+    part = frame(os.urandom(10_000), BINARY)
+    async with victim(tmp_path) as host, AsyncExitStack() as stack:
+        await stack.enter_async_context(honest(host.port))
+        rss = host.rss()
+        for n in range(400):
+            eve = await stack.enter_async_context(websocket(host.port, f"Eve {n}"))
+            eve.send(header + part)
+            await eve.writer.drain()
+        assert (await host.health())["status"] == "ok"
+        assert host.rss() - rss < 60 * MB
+
+
+async def test_attachments_count_together(tmp_path: Path) -> None:
+    """A packet and its attachments have MAX_PAYLOAD bytes together."""
+    async with victim(tmp_path) as host, websocket(host.port, "Eve") as eve:
+        eve.send(frame(b'53-["x",{"_placeholder":true,"num":0}]'))
+        for _ in range(2):
+            eve.send(frame(bytes(60_000), BINARY))
+        assert await eve.close_code() == 1008
+
+
+async def test_attachment_is_placed_once(tmp_path: Path) -> None:
+    """An attachment that is named twice would be copied for each place on its way out."""
+    place = b'{"_placeholder":true,"num":0}'
+    async with victim(tmp_path) as host, websocket(host.port, "Eve") as eve:
+        eve.send(frame(b'51-["x",' + place + b"," + place + b"]") + frame(b"...", BINARY))
+        assert await eve.close_code() == 1008
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        frame(b'40{"session":"' + b"x" * 98_000 + b'"}'),
+        frame(b'51-["x"]') + frame(bytes(10_000), BINARY),
+        frame(b'40{"session":"' + b"x" * 98_000, final=False),
+        frame(bytes(90_000), BINARY),
+        frame(b'42["typing",true]'),
+    ],
+    ids=["long CONNECT", "attachment", "fragment", "binary", "event"],
+)
+async def test_only_a_connect_before_joining(data: bytes, tmp_path: Path) -> None:
+    """Whoever has not joined may send a CONNECT of 4 kB, and is closed for anything else."""
+    async with victim(tmp_path) as host, AsyncExitStack() as stack:
+        rss = host.rss()
+        for _ in range(100):
+            eve = await stack.enter_async_context(websocket(host.port))
+            eve.send(data)
+            assert await eve.close_code() in (1008, 1009)
+        assert host.rss() - rss < 10 * MB
+
+
+async def test_long_connect_by_polling(tmp_path: Path) -> None:
+    """By polling, too, a CONNECT has 4 kB at the most."""
+    async with victim(tmp_path) as host, http_client(host.port) as http:
+        rss = host.rss()
+        for _ in range(100):
+            eve = await http.open()
+            assert (await eve.post(f'40{{"session":"{"x" * 98_000}"}}'))[0] == 413
+        assert host.rss() - rss < 10 * MB
+
+
+async def test_fragments_without_end_are_bounded(tmp_path: Path) -> None:
+    """Messages of which the last fragment never comes share one budget."""
+    part = frame(bytes(90_000), final=False)
+    async with victim(tmp_path) as host, AsyncExitStack() as stack:
+        await stack.enter_async_context(honest(host.port))
+        rss = host.rss()
+        for n in range(450):
+            eve = await stack.enter_async_context(websocket(host.port, f"Eve {n}"))
+            eve.send(part)
+            await eve.writer.drain()
+        assert (await host.health())["status"] == "ok"
+        assert host.rss() - rss < 60 * MB
+
+
+async def test_bodies_without_end_are_bounded(tmp_path: Path) -> None:
+    """POSTs whose body never ends share the same budget."""
+    async with victim(tmp_path) as host, AsyncExitStack() as stack:
+        http = await stack.enter_async_context(http_client(host.port))
+        rss = host.rss()
+        for n in range(400):
+            eve = await http.open()
+            await eve.post(f'40{{"session":"{token(f"Eve {n}")}"}}')
+            _, writer = await asyncio.open_connection("127.0.0.1", host.port)
+            stack.callback(writer.close)
+            writer.write(
+                f"POST /socket.io/?EIO=4&transport=polling&sid={eve.sid} HTTP/1.1\r\n"
+                "Host: x\r\nContent-Length: 99000\r\n\r\n".encode()
+                + b"4" * 98_000
+            )
+            await writer.drain()
+        assert (await host.health())["status"] == "ok"
+        assert host.rss() - rss < 60 * MB
+
+
+async def test_an_upload_is_slowed_down_not_closed(tmp_path: Path) -> None:
+    """Bytes beyond the rate wait; the client that sends them stays."""
+    event = frame(b'421["input-change","' + b"x" * 50_000 + b'"]')
+    async with victim(tmp_path) as host, websocket(host.port, "Ann") as ann:
+        for _ in range(60):
+            ann.send(event)
+            await ann.writer.drain()
+            while not (await ann.frame())[1].startswith(b"431"):
+                pass
+
+
+async def test_refused_clients_leave_nothing_behind(tmp_path: Path) -> None:
+    """Ten thousand refused CONNECTs leave no memory behind, not even for the collector."""
+    async with victim(tmp_path) as host, aiohttp.ClientSession() as http:
+        address = f"{host.url}/socket.io/?EIO=4&transport=websocket"
+        forged = base64.b64encode(os.urandom(1_500)).decode()
+
+        async def refused(times: int) -> None:
+            for _ in range(times):
+                async with http.ws_connect(address) as ws:
+                    await ws.receive_str()
+                    for _ in range(5):
+                        await ws.send_str(f'40{{"session":"{forged}"}}')
+                        assert (await ws.receive_str()).startswith("44")
+
+        await refused(50)
+        rss = host.rss()
+        await refused(500)
+        assert host.rss() - rss < 4 * MB
