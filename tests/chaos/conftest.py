@@ -8,15 +8,6 @@ import pytest
 from tests.long_form import is_long
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what the storms counted."""
-    for outcome in ("passed", "failed"):
-        for report in terminalreporter.getreports(outcome):
-            for name, value in report.user_properties:
-                if name == "counts":
-                    terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {value}")
-
-
 @pytest.fixture
 def rounds(request: pytest.FixtureRequest) -> int:
     """How often a storm comes over a site."""
