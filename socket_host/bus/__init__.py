@@ -1,8 +1,8 @@
 """The bus between socket hosts, and from functions to them.
 
 `open_bus` returns the client manager for the setting BUS. `manager` has what all kinds share, with
-an `outbox` of what waits, a `memory` of what came, and the `outage` of each way; `redis` and `sns`
-carry the messages. `peers` knows which other hosts are alive. `loopback` is for functions on the
+an `outbox` of what waits, a `memory` of what came, a `schema` of what may come, and the `outage` of
+each way; `redis` and `sns` carry the messages. `peers` knows which other hosts are alive. `loopback` is for functions on the
 host's own machine.
 """
 

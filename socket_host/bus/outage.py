@@ -27,14 +27,15 @@ class Outage:
         """Note that it does not work, or still does not."""
         reason = str(why).rstrip(".")
         began = not self.sentence
+        # At the place of who calls: each outage is a cause of its own to whatever limits the log.
         self.sentence = f"{self._trouble}: {reason}."
         if began:
-            _log.error(self.sentence)
+            _log.error("%s", self.sentence, stacklevel=2)
 
     def end(self) -> None:
         """Note that it works, or works again."""
         if self.sentence:
-            _log.info(self._relief)
+            _log.info("%s", self._relief, stacklevel=2)
             self.sentence = ""
         self._pause = _FIRST_PAUSE
 
