@@ -7,7 +7,7 @@ aiohttp. Another transport offers the same.
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -17,7 +17,9 @@ from aiohttp import web
 from engineio.payload import Payload  # type: ignore[import-untyped]  # python-engineio neither
 
 from socket_host.admission import Rejection
+from socket_host.bad_requests import BadRequests
 from socket_host.bus import Bus
+from socket_host.log_limit import LIMIT
 from socket_host.settings import Settings
 
 # A client that is back from a break sends what it saved up in one POST. The default of 16 packets
@@ -31,23 +33,9 @@ _MAX_ATTACHMENTS = 10  # of one event; each is a packet, and all are kept until 
 _CONNECT_SECONDS = 30.0
 
 
-class _Sparing(logging.Filter):
-    """Lets ten records a minute pass: clients can cause them at will."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._passed: deque[float] = deque(maxlen=10)
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if len(self._passed) == 10 and record.created - self._passed[0] < 60:
-            return False
-        self._passed.append(record.created)
-        return True
-
-
 _log = logging.getLogger(__name__)
 _log.setLevel(logging.ERROR)  # below that python-socketio logs all that clients say
-_log.addFilter(_Sparing())
+_log.addFilter(LIMIT)
 
 
 class Stock:
@@ -66,8 +54,11 @@ class Stock:
         bus: Bus,
     ) -> None:
         Payload.max_decode_packets = _MAX_PACKETS
+        self._counts: Counter[str] = Counter()
+        self._bad_requests = BadRequests(self._note)
         self.sio = _Server(
             check,
+            self._note,
             client_manager=bus,
             async_mode="aiohttp",
             serializer=_Packet,
@@ -83,6 +74,7 @@ class Stock:
 
     async def start(self) -> None:
         """Begin to watch over the connections."""
+        self._bad_requests.start()
         self._sweep = asyncio.create_task(self._close_silent())
 
     async def stop(self) -> None:
@@ -90,6 +82,7 @@ class Stock:
         if self._sweep:
             self._sweep.cancel()
         await self.sio.shutdown()
+        self._bad_requests.stop()
 
     def protocols(self, server: web.Server) -> Callable[[], asyncio.BaseProtocol]:
         """Return what makes the protocol of each TCP connection, given aiohttp's own."""
@@ -101,8 +94,13 @@ class Stock:
         return connections
 
     def closed(self) -> Mapping[str, int]:
-        """Return how many were let go, by cause: this transport does not count them."""
-        return {}
+        """Return how many sent what is wrong, by cause; others who were let go are not counted."""
+        return self._counts
+
+    def _note(self, cause: str, detail: str) -> None:
+        self._counts[cause] += 1
+        if self._counts[cause] == 1:
+            _log.error("A client sent %s (%s); from now on they are only counted.", cause, detail)
 
     async def close(self, connection: str) -> None:
         """Close a connection under its client, which then connects again by itself.
@@ -134,10 +132,14 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio sh
     """A server that asks before it takes a request."""
 
     def __init__(
-        self, check: Callable[[str | None, bool], Rejection | None], **options: Any
+        self,
+        check: Callable[[str | None, bool], Rejection | None],
+        note: Callable[[str, str], object],
+        **options: Any,
     ) -> None:
         super().__init__(**options)
         self._check = check
+        self._note = note
 
     def recovered(self, sid: str, namespace: str) -> bool:
         """Tell that python-socketio does not let a client go on where it was."""
@@ -149,7 +151,11 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio sh
         rejection = self._check(request.headers.get("Origin"), opens)
         if rejection:
             return web.Response(status=rejection.status, text=rejection.text)
-        response: web.StreamResponse = await super().handle_request(request)
+        try:
+            response: web.StreamResponse = await super().handle_request(request)
+        except ValueError:  # python-engineio lets it through
+            self._note("invalid packets", "not an Engine.IO packet")
+            return web.Response(status=400, text="That is not an Engine.IO packet.\n")
         return response
 
 
