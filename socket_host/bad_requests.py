@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from aiohttp import RequestPayloadError
+from aiohttp import web
 from aiohttp.http import HttpProcessingError
 from aiohttp.log import server_logger
 
@@ -29,7 +29,7 @@ class BadRequests(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell if a record is about something else."""
         error = record.exc_info[1] if record.exc_info else None
-        if not isinstance(error, HttpProcessingError | RequestPayloadError):
+        if not isinstance(error, HttpProcessingError | web.RequestPayloadError):
             return True
         self._note("invalid requests", "not HTTP")
         return False

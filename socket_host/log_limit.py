@@ -1,7 +1,8 @@
 """The log limit: each cause has one line in the log, with its trace, and then a count a minute.
 
 What a client sends can be the cause of a line as often as it likes. So a cause is known by where in
-the code it is logged, in which words and with which exception, and never by what came.
+the code it is logged, in which words and with which exception, and never by what came; where that
+is not enough, `extra={"cause": …}` names it.
 """
 
 import asyncio
@@ -144,7 +145,9 @@ def _cause(record: logging.LogRecord) -> Hashable:
     error = record.exc_info[1] if record.exc_info else None
     # Without arguments the message may have been made of what came; with them it is a format.
     words = str(record.msg) if record.args else ""
-    return record.name, record.pathname, record.lineno, words, type(error), _raised_at(error)
+    named = getattr(record, "cause", None)
+    place = record.name, record.pathname, record.lineno
+    return place, words, named, type(error), _raised_at(error)
 
 
 def _raised_at(error: BaseException | None) -> tuple[str, int] | None:

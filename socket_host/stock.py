@@ -100,7 +100,12 @@ class Stock:
     def _note(self, cause: str, detail: str) -> None:
         self._counts[cause] += 1
         if self._counts[cause] == 1:
-            _log.error("A client sent %s (%s); from now on they are only counted.", cause, detail)
+            _log.error(
+                "A client sent %s (%s); from now on they are only counted.",
+                cause,
+                detail,
+                extra={"cause": cause},
+            )
 
     async def close(self, connection: str) -> None:
         """Close a connection under its client, which then connects again by itself.

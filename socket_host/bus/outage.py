@@ -27,15 +27,14 @@ class Outage:
         """Note that it does not work, or still does not."""
         reason = str(why).rstrip(".")
         began = not self.sentence
-        # At the place of who calls: each outage is a cause of its own to whatever limits the log.
         self.sentence = f"{self._trouble}: {reason}."
         if began:
-            _log.error("%s", self.sentence, stacklevel=2)
+            _log.error("%s", self.sentence, extra={"cause": self._trouble})
 
     def end(self) -> None:
         """Note that it works, or works again."""
         if self.sentence:
-            _log.info("%s", self._relief, stacklevel=2)
+            _log.info("%s", self._relief, extra={"cause": self._relief})
             self.sentence = ""
         self._pause = _FIRST_PAUSE
 

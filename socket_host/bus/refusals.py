@@ -23,7 +23,9 @@ class Refusals:
         self._last, self._until = cause, time.monotonic() + _RECENT
         if self.counts[cause] == 1:
             _log.warning(
-                "A message from the bus is refused (%s); more of them are only counted.", cause
+                "A message from the bus is refused (%s); from now on they are only counted.",
+                cause,
+                extra={"cause": cause},
             )
 
     @property
