@@ -76,6 +76,8 @@ class Memory:
             return True
         sender, _, digits = message_id.rpartition(":")
         number = int(digits)
+        if not (digits.isdecimal() and digits.isascii()):  # but a sign or an underscore
+            raise ValueError("invalid message_id")
         kept = self._had.get(sender)
         if kept is None:  # a sender that is known has had its form checked
             self._check_form(message_id)

@@ -57,7 +57,7 @@ def plain_emit(body: bytes) -> tuple[Any, ...] | None:
         fields: tuple[Any, ...] = _fields(message)
     except (ValueError, LookupError, TypeError, StopIteration, RecursionError):
         return None
-    message_id, method, event, data, namespace, room, skip_sid, callback, _ = fields
+    message_id, method, event, data, namespace, room, skip_sid, callback, host_id = fields
     if (
         method == "emit"
         and type(message_id) is str
@@ -67,7 +67,9 @@ def plain_emit(body: bytes) -> tuple[Any, ...] | None:
         and (room is None or (type(room) is str and len(room) <= MAX_NAME))
         and (skip_sid is None or (type(skip_sid) is str and len(skip_sid) <= MAX_NAME))
         and callback is None
+        and type(host_id) is str
         and len(message_id) <= MAX_ID
+        and message_id.startswith(host_id)  # all that is ours does: no more need be asked of it
         and len(namespace) <= MAX_NAME
         and len(body) <= MAX_BYTES
         and len(text) == end
