@@ -78,16 +78,13 @@ class Memory:
         number = int(digits)
         if not (digits.isdecimal() and digits.isascii()):  # but a sign or an underscore
             raise ValueError("invalid message_id")
-        kept = self._had.get(sender)
-        if kept is None:  # a sender that is known has had its form checked
-            self._check_form(message_id)
-            kept = number - 1, 0
-        highest, had = kept  # of `had`, bit n is highest - n
+        # Of `had`, bit n is highest - n.
+        highest, had = self._had.get(sender) or self._unknown(message_id, number)
         ahead = number - highest
         if ahead == 1 and had == ALL:
             highest = number  # the usual case, for which long numbers take too long
         elif not -_WIDTH < ahead <= _LEAP:
-            self._check_form(message_id)
+            _check_form(message_id)
             if not self._leaps(sender, number, ahead):
                 return False
             highest, had = number, 1
@@ -105,9 +102,10 @@ class Memory:
             self._had.popitem(last=False)
         return True
 
-    def _check_form(self, message_id: str) -> None:
-        if not is_id(message_id):
-            raise ValueError("invalid message_id")
+    def _unknown(self, message_id: str, number: int) -> tuple[int, int]:
+        """Return what is kept of a sender before its first message."""
+        _check_form(message_id)
+        return number - 1, 0
 
     def _leaps(self, sender: str, number: int, ahead: int) -> bool:
         """Tell if a number far away follows another one there, as the sender's next would."""
@@ -122,3 +120,9 @@ class Memory:
         if ahead > 0:
             raise UnlikelyNumberError("a number far ahead")
         return False
+
+
+def _check_form(message_id: str) -> None:
+    """Check the whole form: a sender that is known has had it checked."""
+    if not is_id(message_id):
+        raise ValueError("invalid message_id")
