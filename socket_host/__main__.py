@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import sys
 
 from functions.contract.room_log import RoomLogError
-from socket_host import open_files
+from socket_host import log_limit, open_files
 from socket_host.app import create_app
 from socket_host.events import Events
 from socket_host.listening import ListenError
@@ -17,7 +16,7 @@ from socket_host.settings import SettingError, Settings
 
 def main() -> int:
     """Run a host with the environment's settings; return the process's exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    log_limit.install()
     try:
         settings = Settings.from_environ(os.environ)
         with asyncio.Runner(loop_factory=new_loop) as runner:
@@ -39,6 +38,9 @@ def new_loop() -> asyncio.AbstractEventLoop:
 
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then drain; a second one hurries."""
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(log_limit.unhandled)
+    reporting = loop.create_task(log_limit.LIMIT.keep_reporting())
     host = create_app(settings, Events)
     told_to_stop = asyncio.Event()
 
@@ -49,7 +51,7 @@ async def serve(settings: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(NotImplementedError):  # on Windows, where Ctrl-C just ends it
-            asyncio.get_running_loop().add_signal_handler(number, stop)
+            loop.add_signal_handler(number, stop)
     await host.start()
     open_files.allow(settings.max_connections)
     bind = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
@@ -57,6 +59,9 @@ async def serve(settings: Settings) -> None:
     await told_to_stop.wait()
     await host.drain()
     await host.stop()
+    reporting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await reporting
 
 
 if __name__ == "__main__":

@@ -19,6 +19,14 @@ GATHER = 0.2  # seconds in which changes come together into one announcement
 
 _SUBJECT = "attendance"
 
+_ALL_PAUSE = 1.0  # seconds between two full reports, however many ask
+
+# How much is kept of what one other host reports, the parts of a full report included, and of what
+# all report.
+MAX_REPORT_BYTES = 32 * 1024 * 1024
+MAX_BYTES_OF_ALL = 128 * 1024 * 1024
+_PLACE_BYTES = 500  # of a place, beside its texts
+
 _PART = 2_000  # changes or visitors in one announcement, and their bytes: the rest is around them
 _PART_BYTES = MAX_BYTES - 1_024
 
@@ -31,7 +39,20 @@ class _Report:
 
     number: int = 0  # of its last announcement
     places: set[Place] = field(default_factory=set)
-    parts: list[Any] = field(default_factory=list)  # of a full report that is not yet complete
+    size: int = 0  # of the places, in bytes
+    # Of a full report that is not yet complete: the places so far, their size, and the parts.
+    coming: dict[Place, None] = field(default_factory=dict)
+    coming_size: int = 0
+    parts: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """What the report takes, in all."""
+        return self.size + self.coming_size
+
+    def begin(self) -> None:
+        """Forget the parts of a full report."""
+        self.coming, self.coming_size, self.parts = {}, 0, 0
 
 
 class Attendance:
@@ -54,8 +75,10 @@ class Attendance:
         self._news: dict[Place, bool] = {}  # whether one is there who was not at the last, or not
         self._reports: dict[str, _Report] = {}  # by host
         self._to_ask: set[str] = set()
-        self._asked = False
+        self._size = 0  # of all reports, in bytes
         self._timer: asyncio.TimerHandle | None = None
+        self._all_timer: asyncio.TimerHandle | None = None  # for a full report
+        self._told_all_at = float("-inf")  # by the loop's clock
         bus.hear(_SUBJECT, self._hear)
         bus.peers.watch(lost=self._drop, heard=self._compare)
 
@@ -67,8 +90,9 @@ class Attendance:
 
     def close(self) -> None:
         """Tell nothing any more."""
-        if self._timer:
-            self._timer.cancel()
+        for timer in (self._timer, self._all_timer):
+            if timer:
+                timer.cancel()
 
     # What we say
 
@@ -76,19 +100,26 @@ class Attendance:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(GATHER, self._tell)
 
+    def _tell_all_soon(self) -> None:
+        if self._all_timer is None:
+            loop = asyncio.get_running_loop()
+            at = max(loop.time() + GATHER, self._told_all_at + _ALL_PAUSE)
+            self._all_timer = loop.call_at(at, self._tell_all)
+
     def _tell(self) -> None:
-        self._timer = None
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
         news, self._news = self._news, {}
         for part in _parts([[*_written(place), here] for place, here in news.items()]):
             self._say({"news": part, "number": self._next_number()})
-        if self._asked:
-            self._asked = False
-            self._tell_all()
         if self._to_ask:
             self._say({"ask": list(self._to_ask)})
             self._to_ask.clear()
 
     def _tell_all(self) -> None:
+        self._all_timer, self._told_all_at = None, asyncio.get_running_loop().time()
+        self._tell()  # the news first: the report has them, under the number of the last
         parts = list(_parts([_written(place) for place in self._places()])) or [[]]
         for index, part in enumerate(parts):
             place = {"part": index, "of": len(parts), "number": self._number}
@@ -111,8 +142,7 @@ class Attendance:
         report = self._reports.setdefault(host, _Report())
         match body:
             case {"ask": hosts} if self._bus.host_id in hosts:
-                self._asked = True
-                self._tell_soon()
+                self._tell_all_soon()
             case {"news": news, "number": number} if number == report.number + 1:
                 report.number = number
                 self._apply(report, [(_read(item), item[3]) for item in news])
@@ -129,29 +159,50 @@ class Attendance:
 
     def _gather(self, report: _Report, part: Any, index: int, parts: int, number: int) -> None:
         if index == 0:
-            report.parts = []
-        if index != len(report.parts):  # one is missing: we shall ask again
+            self._begin(report)
+        if index != report.parts:  # one is missing: we shall ask again
             return
-        report.parts.append(part)
-        if len(report.parts) == parts:
-            places = dict.fromkeys(_read(item) for part in report.parts for item in part)
-            report.parts = []
+        report.parts += 1
+        for place in map(_read, part):
+            if place not in report.coming and self._has_room(report, place):
+                report.coming[place] = None
+                report.coming_size += _size(place)
+                self._size += _size(place)
+        if report.parts == parts:
+            places = report.coming
+            self._begin(report)
             report.number = number
             gone = [(place, False) for place in report.places if place not in places]
             came = [(place, True) for place in places if place not in report.places]
             self._apply(report, gone + came)
 
+    def _begin(self, report: _Report) -> None:
+        self._size -= report.coming_size
+        report.begin()
+
     def _drop(self, host: str) -> None:
         self._to_ask.discard(host)
         if report := self._reports.pop(host, None):
+            self._begin(report)
             self._apply(report, [(place, False) for place in report.places])
 
     def _apply(self, report: _Report, changes: Iterable[tuple[Place, bool]]) -> None:
         for place, here in changes:
-            if here == (place in report.places):
+            if here == (place in report.places) or (here and not self._has_room(report, place)):
                 continue
             (report.places.add if here else report.places.remove)(place)
+            size = _size(place) if here else -_size(place)
+            report.size += size
+            self._size += size
             self._changed(place, here)
+
+    def _has_room(self, report: _Report, place: Place) -> bool:
+        """Tell if a place may be kept; others are missing until their host is asked again."""
+        size = _size(place)
+        if report.bytes + size <= MAX_REPORT_BYTES and self._size + size <= MAX_BYTES_OF_ALL:
+            return True
+        self._bus.refuse("more visitors than there can be")
+        return False
 
 
 def _parts(items: list[Any]) -> Iterator[list[Any]]:
@@ -172,3 +223,8 @@ def _written(place: Place) -> list[Any]:
 
 def _read(item: list[Any]) -> Place:
     return item[0], Session(item[1], item[2])
+
+
+def _size(place: Place) -> int:
+    room, session = place
+    return _PLACE_BYTES + len(room) + len(session.id) + len(session.name)

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from socket_host.bus import Bus
 from socket_host.event_error import EventError
 
-PAUSE = 1.0  # seconds before the room log is asked again if it is away
+PAUSE = 1.0  # seconds between two rounds, and before the log is asked again if it is away
 
 
 class Reminder:
@@ -46,6 +46,7 @@ class Reminder:
             self._due.clear()  # what is lost from now on is the next round's
             for room in list(self._rooms()):
                 self._tell(room, await self._read(room))
+            await asyncio.sleep(PAUSE)
 
     async def _read(self, room: str) -> int:
         while True:

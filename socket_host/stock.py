@@ -7,7 +7,7 @@ aiohttp. Another transport offers the same.
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, NoReturn
@@ -20,7 +20,9 @@ from engineio.exceptions import SocketIsClosedError  # type: ignore[import-untyp
 from engineio.payload import Payload  # type: ignore[import-untyped]  # python-engineio neither
 
 from socket_host.admission import Rejection
+from socket_host.bad_requests import BadRequests
 from socket_host.bus import Bus
+from socket_host.log_limit import LIMIT
 from socket_host.settings import Settings
 from socket_host.transport.engine import UNJOINED
 from socket_host.transport.limits import Limits, limits_of
@@ -37,23 +39,9 @@ _MAX_ATTACHMENTS = 10  # of one event; each is a packet, and all are kept until 
 _CONNECT_SECONDS = 30.0
 
 
-class _Sparing(logging.Filter):
-    """Lets ten records a minute pass: clients can cause them at will."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._passed: deque[float] = deque(maxlen=10)
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if len(self._passed) == 10 and record.created - self._passed[0] < 60:
-            return False
-        self._passed.append(record.created)
-        return True
-
-
 _log = logging.getLogger(__name__)
 _log.setLevel(logging.ERROR)  # below that python-socketio logs all that clients say
-_log.addFilter(_Sparing())
+_log.addFilter(LIMIT)
 
 
 class Stock:
@@ -72,9 +60,12 @@ class Stock:
         bus: Bus,
     ) -> None:
         Payload.max_decode_packets = _MAX_PACKETS
+        self._counts: Counter[str] = Counter()
+        self._bad_requests = BadRequests(self._note)
         self.sio = _Server(
             check,
             limits_of(settings),
+            self._note,
             client_manager=bus,
             async_mode="aiohttp",
             serializer=_Packet,
@@ -90,6 +81,7 @@ class Stock:
 
     async def start(self) -> None:
         """Begin to watch over the connections."""
+        self._bad_requests.start()
         self._sweep = asyncio.create_task(self._close_silent())
 
     async def stop(self) -> None:
@@ -97,6 +89,7 @@ class Stock:
         if self._sweep:
             self._sweep.cancel()
         await self.sio.shutdown()
+        self._bad_requests.stop()
 
     def protocols(self, server: web.Server) -> Callable[[], asyncio.BaseProtocol]:
         """Return what makes the protocol of each TCP connection, given aiohttp's own."""
@@ -108,8 +101,18 @@ class Stock:
         return connections
 
     def closed(self) -> Mapping[str, int]:
-        """Return how many were let go, by cause: this transport does not count them."""
-        return {}
+        """Return how many sent what is wrong, by cause; others who were let go are not counted."""
+        return self._counts
+
+    def _note(self, cause: str, detail: str) -> None:
+        self._counts[cause] += 1
+        if self._counts[cause] == 1:
+            _log.error(
+                "A client sent %s (%s); from now on they are only counted.",
+                cause,
+                detail,
+                extra={"cause": cause},
+            )
 
     async def close(self, connection: str) -> None:
         """Close a connection under its client, which then connects again by itself.
@@ -137,11 +140,16 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio sh
     """A server that asks before it takes a request, and limits what a client may send."""
 
     def __init__(
-        self, check: Callable[[str | None, bool], Rejection | None], limits: Limits, **options: Any
+        self,
+        check: Callable[[str | None, bool], Rejection | None],
+        limits: Limits,
+        note: Callable[[str, str], object],
+        **options: Any,
     ) -> None:
         super().__init__(**options)
         self._check = check
         self._limits = limits
+        self._note = note
         self._throttles: dict[str, Throttle] = {}  # by Engine.IO sid
         self._joined: set[str] = set()  # Engine.IO sids that have been in a namespace
         self._room: dict[str, int] = {}  # bytes that attachments may still have
@@ -160,9 +168,14 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio sh
             return web.Response(status=rejection.status, text=rejection.text)
         sid = query.get("sid", [""])[0]
         if request.method == "POST" and (request.content_length or 0) > self._most(sid):
+            self._note("invalid requests", "a POST too large")
             await self.eio.disconnect(sid)
             return web.Response(status=413, text="Payload too large\n")
-        response: web.StreamResponse = await super().handle_request(request)
+        try:
+            response: web.StreamResponse = await super().handle_request(request)
+        except ValueError:  # python-engineio lets it through
+            self._note("invalid packets", "not an Engine.IO packet")
+            return web.Response(status=400, text="That is not an Engine.IO packet.\n")
         return response
 
     async def charge(self, connection: str, packets: int, size: int) -> None:
@@ -178,10 +191,12 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio sh
         try:
             await asyncio.sleep(throttle.charge(self._limits, now, packets, size))
         except FloodError:
+            self._note("floods", "too many packets")
             self._hang_up(connection)
 
     async def _handle_eio_message(self, eio_sid: str, data: str | bytes) -> None:
         if len(data) > self._most(eio_sid) or not self._is_expected(eio_sid, data):
+            self._note("invalid packets", "too long, or not a CONNECT")
             self._hang_up(eio_sid)
         socket = self.eio.sockets.get(eio_sid)
         if socket is not None and not socket.upgraded:  # else it has been charged for the frame
@@ -217,6 +232,7 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio sh
             self._room[connection] = self._limits.payload
         self._room[connection] -= len(data)
         if self._room[connection] < 0:
+            self._note("invalid packets", "attachments are too large together")
             self._hang_up(connection)
 
     def is_in_namespace(self, connection: str) -> bool:

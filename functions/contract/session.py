@@ -94,6 +94,10 @@ class Sessions:
         return False
 
     def _load(self, token: str, max_age: int) -> Session:
+        if not token.isascii():  # ours are, and some of what is not cannot be encoded
+            raise SessionError(
+                "Your session could not be verified. Reload the page to get a new one."
+            )
         session, issued = self._signed(token)
         if not 0 <= int(time.time()) - issued <= max_age:
             raise SessionError("Your session has expired. Reload the page to go on.")

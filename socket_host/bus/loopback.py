@@ -5,13 +5,13 @@ In the cloud they publish to the bus; on one machine there need not be one.
 
 import hmac
 import ipaddress
-import json
 from typing import Any
 
 import socketio  # type: ignore[import-untyped]  # python-socketio ships no types
 from aiohttp import web
 
-from functions.contract.bus import MAX_BYTES, loopback_token
+from functions.contract.bus import MAX_BYTES, BusMessageError, loopback_token
+from socket_host.bus.schema import fault, parse
 
 
 class Loopback:
@@ -23,21 +23,28 @@ class Loopback:
 
     async def emit(self, request: web.Request) -> web.Response:
         """Answer a request: emit to the clients of this host, and of the others on its bus."""
-        authorization = request.headers.get("Authorization", "").encode()
+        # aiohttp has bytes that are no UTF-8 as surrogates.
+        authorization = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
         if not _is_loopback(request) or not hmac.compare_digest(authorization, self._authorization):
             return web.Response(status=403, text="Only the functions of this host may emit here.\n")
         if request.content_length is None or request.content_length > MAX_BYTES:
             return web.Response(status=413, text=f"A message has {MAX_BYTES} bytes at the most.\n")
-        match _load(await request.read()):
-            case {"method": "emit", "event": str(event), "data": list(data), **rest}:
-                await self._sio.emit(
-                    event,
-                    data[0] if len(data) == 1 else tuple(data),
-                    room=rest.get("room"),
-                    namespace=rest.get("namespace"),
-                )
-                return web.Response(status=204)
-        return web.Response(status=400, text="That is not a message of the bus.\n")
+        if "Content-Encoding" in request.headers:
+            return web.Response(status=415, text="A message comes as it is, not compressed.\n")
+        message = _load(await request.read())
+        if message is None:
+            return web.Response(status=400, text="That is not a message of the bus.\n")
+        data = message["data"]
+        try:
+            await self._sio.emit(
+                message["event"],
+                data[0] if len(data) == 1 else tuple(data),
+                room=message.get("room"),
+                namespace=message["namespace"],
+            )
+        except BusMessageError as error:
+            return web.Response(status=413, text=f"{error}\n")
+        return web.Response(status=204)
 
 
 def _is_loopback(request: web.Request) -> bool:
@@ -46,8 +53,12 @@ def _is_loopback(request: web.Request) -> bool:
     return bool(peer) and ipaddress.ip_address(peer[0]).is_loopback
 
 
-def _load(body: bytes) -> Any:
+def _load(body: bytes) -> dict[str, Any] | None:
+    """Return the emit in a body, None if it is none."""
     try:
-        return json.loads(body)
+        message = parse(str(body, "utf-8"))
     except ValueError:
         return None
+    if fault(message) or message["method"] != "emit" or message.get("binary"):
+        return None
+    return dict(message)

@@ -6,7 +6,6 @@ A manager is a mixin. Put it before the one that keeps the rooms and writes to t
 
 import asyncio
 import contextlib
-import json
 import logging
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
@@ -17,15 +16,15 @@ from socketio.async_pubsub_manager import (  # type: ignore[import-untyped]  # a
     AsyncPubSubManager,
 )
 
-from functions.contract.bus import encode
-from socket_host.bus.memory import ALL, Memory
+from functions.contract.bus import MAX_BYTES, encode
+from socket_host.bus.memory import ALL, Memory, UnlikelyNumberError
 from socket_host.bus.outage import Outage
 from socket_host.bus.outbox import Entry, Outbox
 from socket_host.bus.peers import Peers
+from socket_host.bus.refusals import Refusals
+from socket_host.bus.schema import ANNOUNCEMENT, fault, parse, plain_emit
 
 _log = logging.getLogger(__name__)
-
-_json = json.JSONDecoder()
 
 START_SECONDS = 5.0  # to hear the others before the first client comes; then the bus is away
 
@@ -42,8 +41,6 @@ class BusError(Exception):
         super().__init__(str(why))
         self.unsent = unsent
 
-
-_ANNOUNCEMENT = "announcement"  # the method of messages that are ours, not python-socketio's
 
 # What hears an announcement: it is given the id of the host that made it, and what it said.
 Hearer = Callable[[str, Any], None]
@@ -88,6 +85,9 @@ class Bus(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio ships
         """Return, as the snapshot of a Memory, which messages this host has had."""
         return {}
 
+    def refuse(self, cause: str) -> None:
+        """Note that something from the bus was refused; `cause` holds nothing of it."""
+
     def health(self) -> dict[str, Any]:
         """Return how the bus is: `status` is ok, or degraded, and then `why` says what is wrong."""
         return {"status": "ok"}
@@ -120,15 +120,16 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         )
         self._outages = [self._outgoing, self._incoming, self._overflow]
         self._duplicates = 0
+        self._refusals = Refusals()
         self._outbox = Outbox()
-        self._memory = Memory()
+        self._memory = Memory(on_leap=self._leapt)
         self._number = 0  # of the last message
         self._own = f'{{"message_id":"{self.host_id}:'.encode()
         self._listening = asyncio.Event()
         self._hearers: defaultdict[str, list[Hearer]] = defaultdict(list)
         self._tasks: list[asyncio.Task[None]] = []
         self._methods: dict[Any, Callable[[Any], Coroutine[Any, Any, None]]] = {
-            _ANNOUNCEMENT: self._hear,
+            ANNOUNCEMENT: self._hear,
             "emit": self._handle_emit,
             "callback": self._handle_callback,
             "disconnect": self._handle_disconnect,
@@ -165,7 +166,7 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         """Tell all other hosts something, after what this host has said before."""
         self._post(
             {
-                "method": _ANNOUNCEMENT,
+                "method": ANNOUNCEMENT,
                 "host_id": self.host_id,
                 "subject": subject,
                 "body": body,
@@ -181,15 +182,24 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         had = self._memory.snapshot()
         return had | {self.host_id: [self._number, f"{ALL:x}"]}
 
+    def refuse(self, cause: str) -> None:
+        """Note that something from the bus was refused; the bus is degraded for a while."""
+        self._refusals.note(cause)
+
     def health(self) -> dict[str, Any]:
-        """Return how the bus is, with counts: what waits, was dropped, came twice; live peers."""
-        why = " ".join(outage.sentence for outage in self._outages if outage.sentence)
+        """Return how the bus is, with counts.
+
+        They are of what waits, was dropped, came twice and was invalid, and of live peers.
+        """
+        troubles: list[Outage | Refusals] = [*self._outages, self._refusals]
+        why = " ".join(trouble.sentence for trouble in troubles if trouble.sentence)
         return {
             "status": "degraded" if why else "ok",
             **({"why": why} if why else {}),
             "waiting": len(self._outbox),
             "dropped": self._outbox.dropped,
             "duplicates": self._duplicates,
+            "invalid": self._refusals.counts.total(),
             "peers": len(self.peers),
         }
 
@@ -219,8 +229,15 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         self._incoming.end()
         self._listening.set()
         if was_away:
-            for hearer in self._gap_hearers:
-                hearer()
+            self._tell_of_gap()
+
+    def _leapt(self) -> None:
+        self.refuse("numbers that left some out")
+        self._tell_of_gap()
+
+    def _tell_of_gap(self) -> None:
+        for hearer in self._gap_hearers:
+            hearer()
 
     # What python-socketio calls
 
@@ -258,26 +275,31 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
 
         The task that listens would do so two turns of the loop later; it does all that takes time.
         """
-        while bodies and not self.crowded and (message := _event(bodies[0])):
+        while bodies and not self.crowded and (event := plain_emit(bodies[0])):
             bodies.popleft()
             self.arrivals += 1
-            if self._is_news(message):
-                self._emit_now(message)
+            if self._is_news(event[0]):
+                self._emit_now(*event)
         self.flush()
 
-    def _emit_now(self, message: Mapping[str, Any]) -> None:
+    def _emit_now(
+        self,
+        message_id: str,
+        method: str,
+        event: str,
+        data: list[Any],
+        namespace: str,
+        room: str | None,
+        skip_sid: str | None,
+        *_: Any,
+    ) -> None:
         try:
-            data = message["data"]
-            self.message_id = message.get("message_id")
+            self.message_id = message_id
             self.emit_now(
-                message["event"],
-                data[0] if len(data) == 1 else tuple(data),
-                message.get("namespace"),
-                message.get("room"),
-                message.get("skip_sid"),
+                event, data[0] if len(data) == 1 else tuple(data), namespace, room, skip_sid
             )
         except Exception:
-            self._not_understood(message)
+            self._not_understood(method)
 
     async def _act(self, message: Mapping[str, Any]) -> None:
         """Do what another host asks for; nothing it says ends the listening."""
@@ -288,10 +310,11 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
             if handler and (method == "callback" or message.get("host_id") != self.host_id):
                 await handler(message)
         except Exception:
-            self._not_understood(message)
+            self._not_understood(message["method"])
 
-    def _not_understood(self, message: Mapping[str, Any]) -> None:
-        _log.exception("A message of another host was not understood: %.100r", message)
+    def _not_understood(self, method: str) -> None:
+        self.refuse("not understood")
+        _log.exception("A message of another host was not understood: %.40r", method)
 
     async def _hear(self, message: Mapping[str, Any]) -> None:
         for hearer in self._hearers.get(message["subject"], ()):
@@ -307,18 +330,32 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         return message_id
 
     def _read(self, body: bytes) -> dict[str, Any] | None:
-        """Return the message if it is for us: another host's, and not had before."""
+        """Return the message if it is right and for us: another host's, and not had before."""
         if body.startswith(self._own):
             return None
-        message = _parsed(body)
-        return message if message and self._is_news(message) else None
-
-    def _is_news(self, message: Mapping[str, Any]) -> bool:
-        """Tell, once, if a message of ours has not been had before."""
+        if len(body) > MAX_BYTES:
+            self.refuse("larger than a message may be")
+            return None
         try:
-            if self._memory.is_new(message.get("message_id")):
+            message = parse(str(body, "utf-8"))
+        except ValueError:
+            self.refuse("not JSON")
+            return None
+        if why := fault(message):
+            self.refuse(why)
+            return None
+        return message if self._is_news(message.get("message_id")) else None
+
+    def _is_news(self, message_id: str | None) -> bool:
+        """Tell, once, if a message has not been had before."""
+        try:
+            if self._memory.is_new(message_id):
                 return True
-        except (ValueError, AttributeError):  # none of our ids
+        except UnlikelyNumberError as error:
+            self.refuse(str(error))
+            return False
+        except ValueError:
+            self.refuse("message_id")
             return False
         self._duplicates += 1
         return False
@@ -348,22 +385,3 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         """Keep what the bus has not taken, for the next try."""
         self._outgoing.begin(error)
         self._outbox.settle(entries)
-
-
-def _parsed(body: bytes) -> dict[str, Any] | None:
-    """Return the message in what the bus brought; None if it is none of ours."""
-    try:
-        message = _json.raw_decode(str(body, "utf-8"))[0]
-    except (ValueError, RecursionError):
-        return None
-    return message if isinstance(message, dict) else None
-
-
-def _event(body: bytes) -> dict[str, Any] | None:
-    """Return the message in `body` if it is an event for clients, and nothing special about it."""
-    message = _parsed(body)
-    if message is None or message.get("method") != "emit" or "host_id" not in message:
-        return None
-    if message.get("binary") or message.get("callback") or type(message.get("data")) is not list:
-        return None
-    return message

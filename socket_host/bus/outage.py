@@ -29,12 +29,12 @@ class Outage:
         began = not self.sentence
         self.sentence = f"{self._trouble}: {reason}."
         if began:
-            _log.error(self.sentence)
+            _log.error("%s", self.sentence, extra={"cause": self._trouble})
 
     def end(self) -> None:
         """Note that it works, or works again."""
         if self.sentence:
-            _log.info(self._relief)
+            _log.info("%s", self._relief, extra={"cause": self._relief})
             self.sentence = ""
         self._pause = _FIRST_PAUSE
 

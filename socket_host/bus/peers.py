@@ -25,6 +25,12 @@ HEARTBEAT = 2.0
 # killed 2 to 6 seconds ago.
 LOST = 3
 
+MAX_PEERS = 1_000  # hosts; those beyond it are not taken for hosts
+
+_ANSWER_PAUSE = 0.2  # seconds between two answers to greetings, however many greet
+
+_NAMED = 5  # hosts in a line of the log
+
 Watcher = Callable[..., object]
 
 
@@ -42,6 +48,8 @@ class Peers(Collection[str]):
         self._arrivals = 0  # what the bus had brought at the last heartbeat
         self._watchers: dict[str, list[Watcher]] = {"joined": [], "lost": [], "heard": []}
         self._beating: asyncio.Task[None] | None = None
+        self._answering: asyncio.TimerHandle | None = None  # during the pause after an answer
+        self._greeted = False  # meanwhile
         self._all_known_at = 0.0  # by the loop's clock
 
     def __contains__(self, host: object) -> bool:
@@ -84,6 +92,8 @@ class Peers(Collection[str]):
 
     def stop(self) -> None:
         """Say goodbye: for the others this host is gone at once."""
+        if self._answering:
+            self._answering.cancel()
         if self._beating:
             self._beating.cancel()
             self._beating = None
@@ -98,11 +108,16 @@ class Peers(Collection[str]):
     def _count(self) -> None:
         deaf = self._arrivals == self._bus.arrivals
         self._arrivals = self._bus.arrivals
-        for host, missed in list(self._missed.items()):
+        for host, missed in self._missed.items():
             self._missed[host] = 0 if deaf else missed + 1
-            if self._missed[host] >= LOST:
-                _log.warning("Host %s is lost: it missed %d heartbeats.", host, LOST)
-                self._lose(host)
+        lost = [host for host, missed in self._missed.items() if missed >= LOST]
+        if lost:
+            names = ", ".join(lost[:_NAMED]) + (", …" if len(lost) > _NAMED else "")
+            _log.warning(
+                "%d hosts are lost, which missed %d heartbeats: %s", len(lost), LOST, names
+            )
+        for host in lost:
+            self._lose(host)
 
     def _say(self, word: str) -> None:
         self._bus.announce(_SUBJECT, {"word": word, "state": self.state})
@@ -113,12 +128,30 @@ class Peers(Collection[str]):
                 self._lose(host)
             case {"word": word, "state": {**state}}:
                 new = host not in self._missed
+                if new and len(self._missed) >= MAX_PEERS:
+                    self._bus.refuse("more hosts than there can be")
+                    return
                 self._missed[host] = 0
                 if new:
                     self._tell("joined", host)
                 if word == "hello" and self._beating:
-                    self._say("alive")
+                    self._answer()
                 self._tell("heard", host, state)
+
+    def _answer(self) -> None:
+        """Answer a greeting, at once or together with those that come within the next moment."""
+        if self._answering:
+            self._greeted = True
+            return
+        self._say("alive")
+        loop = asyncio.get_running_loop()
+        self._answering = loop.call_later(_ANSWER_PAUSE, self._answer_again)
+
+    def _answer_again(self) -> None:
+        self._answering = None
+        if self._greeted:
+            self._greeted = False
+            self._answer()
 
     def _lose(self, host: str) -> None:
         if self._missed.pop(host, None) is not None:

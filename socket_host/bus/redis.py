@@ -81,7 +81,7 @@ class RedisBus(SharedBus):
         return True
 
     def _published(self, listeners: int) -> None:
-        self._listeners = listeners
+        self._listeners = listeners if isinstance(listeners, int) else 0
         # The answer came the way that messages come: this host is not deaf, though its own
         # messages are left out.
         self.arrivals += 1

@@ -20,8 +20,13 @@ _CONNECT_SECONDS = 2.0
 _ANSWER_SECONDS = 5.0
 _SILENCE_SECONDS = 10.0  # after which the other end has to show that it is still there
 
-_MAX_UNREAD = 1_000  # messages not yet acted upon; with more we read no further for a while
+# Messages not yet acted upon; with more we read no further for a while.
+_MAX_UNREAD = 1_000
+_MAX_UNREAD_BYTES = 8 * 1024 * 1024
 
+# Of one reply or message. The connection ends before a larger one has arrived: the library keeps
+# all of it, and a server lets through half a gigabyte.
+_MAX_REPLY_BYTES = 4 * 1024 * 1024
 
 # Called once: with the reply to the last command, or with what went wrong.
 Answered = Callable[[Any], None]
@@ -51,6 +56,7 @@ class Connection(asyncio.Protocol):
         self._reader = hiredis.Reader()
         self._calls: deque[_Call] = deque()
         self._unread: deque[bytes] = deque()
+        self._unread_bytes = 0
         self._own: bytes | None = None
         self._take: Taker | None = None
         self._waiting: asyncio.Future[None] | None = None  # for a message
@@ -92,8 +98,10 @@ class Connection(asyncio.Protocol):
 
     async def listeners(self, channel: str) -> int:
         """Return how many connections listen to a channel."""
-        _, count = await self.ask("PUBSUB", "NUMSUB", channel)
-        return int(count)
+        match await self.ask("PUBSUB", "NUMSUB", channel):
+            case [_, int(count)]:
+                return count
+        raise OSError("what answers there is no Redis")
 
     async def publish(self, channel: str, bodies: Sequence[bytes]) -> int:
         """Publish messages, in their order; return how many connections got the last one."""
@@ -124,7 +132,9 @@ class Connection(asyncio.Protocol):
         """Yield what is published; end with an OSError when the connection is lost."""
         while True:
             while self._unread:
-                yield self._unread.popleft()
+                body = self._unread.popleft()
+                self._unread_bytes -= len(body)
+                yield body
             if self._lost:
                 raise self._lost
             if self._paused:
@@ -174,8 +184,11 @@ class Connection(asyncio.Protocol):
                     self._push(reply)
                 else:
                     self._reply(reply)
-        except (hiredis.ProtocolError, IndexError):
+        except (hiredis.ProtocolError, LookupError, TypeError, RecursionError):
             self._lost = OSError("what answers there is no Redis")
+            self.close()
+        if self._reader.len() > _MAX_REPLY_BYTES:
+            self._lost = OSError(f"a message has more than {_MAX_REPLY_BYTES} bytes")
             self.close()
         if self._unread:
             self._arrived()
@@ -202,15 +215,20 @@ class Connection(asyncio.Protocol):
         if push[0] != b"message":
             return
         body = push[2]
+        if not isinstance(body, bytes):
+            raise TypeError("a message that is no text")
         if self._own is None or not body.startswith(self._own):
             self._unread.append(body)
+            self._unread_bytes += len(body)
 
     def _arrived(self) -> None:
         if self._take is not None and self._waiting is not None:
             self._take(self._unread)
+            self._unread_bytes = sum(map(len, self._unread)) if self._unread else 0
         if self._unread:
             self._wake()
-        if len(self._unread) > _MAX_UNREAD and not self._paused:
+        full = len(self._unread) > _MAX_UNREAD or self._unread_bytes > _MAX_UNREAD_BYTES
+        if full and not self._paused:
             self._paused = True
             self._transport.pause_reading()
 

@@ -111,7 +111,7 @@ class SnsBus(SharedBus):
             messages = await _call(self._receive_calls, partial(queue.receive, wait=wait))
             self._hears()
             for message in messages:
-                yield message["Body"].encode()
+                yield message["Body"].encode("utf-8", "surrogatepass")  # which is no UTF-8
             if messages:
                 await _call(self._receive_calls, partial(queue.delete, messages))
             wait = True

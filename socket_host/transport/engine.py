@@ -257,7 +257,12 @@ class Engine:
         """Count a client that was let go; the first of each cause is logged."""
         self.counts[cause] += 1
         if self.counts[cause] == 1:
-            logger.warning("closed a client: %s (%s); from now on only counted", cause, detail)
+            logger.warning(
+                "closed a client: %s (%s); from now on only counted",
+                cause,
+                detail,
+                extra={"cause": cause},
+            )
 
     # Heartbeat
 

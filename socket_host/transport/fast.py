@@ -6,10 +6,9 @@ from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
 
 from aiohttp import web
-from aiohttp.http import HttpProcessingError
-from aiohttp.log import server_logger
 
 from socket_host.admission import Rejection
+from socket_host.bad_requests import BadRequests
 from socket_host.bus import Bus
 from socket_host.settings import Settings
 from socket_host.transport.collector import tune
@@ -24,21 +23,6 @@ _FORBIDDEN = 4  # Engine.IO's number for what the server does not allow
 
 _log = logging.getLogger(__name__)
 _log.setLevel(logging.WARNING)  # below that python-socketio logs all that clients say
-
-
-class _BrokenHttp(logging.Filter):
-    """Counts requests that are not HTTP, for which aiohttp would log a stack trace each."""
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__()
-        self._engine = engine
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        if not isinstance(error, HttpProcessingError):
-            return True
-        self._engine.note("invalid requests", "not HTTP")
-        return False
 
 
 class Fast:
@@ -76,19 +60,19 @@ class Fast:
             cors_allowed_origins=list(settings.origins or []),
         )
         self._engine: Engine = self.sio.eio.engine
-        self._broken_http = _BrokenHttp(self._engine)
+        self._bad_requests = BadRequests(self._engine.note)
 
     async def start(self) -> None:
         """Prepare the process for many connections."""
         tune()
-        server_logger.addFilter(self._broken_http)
+        self._bad_requests.start()
 
     async def stop(self) -> None:
         """Close who is left, and wait for their handlers."""
         await self.sio.shutdown()
         if self._handover:
             self._handover.stop()
-        server_logger.removeFilter(self._broken_http)
+        self._bad_requests.stop()
 
     def protocols(self, server: web.Server) -> Callable[[], asyncio.BaseProtocol]:
         """Return what makes the protocol of each TCP connection, given aiohttp's own."""
