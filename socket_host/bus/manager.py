@@ -88,6 +88,10 @@ class Bus(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio ships
         """Return, as the snapshot of a Memory, which messages this host has had."""
         return {}
 
+    def ahead(self, had: Memory) -> Memory:
+        """Return of what another host has had the part that this one has not had in full."""
+        return Memory()
+
     def health(self) -> dict[str, Any]:
         """Return how the bus is: `status` is ok, or degraded, and then `why` says what is wrong."""
         return {"status": "ok"}
@@ -180,6 +184,10 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
         """Return, as the snapshot of a Memory, which messages this host has had, or has sent."""
         had = self._memory.snapshot()
         return had | {self.host_id: [self._number, f"{ALL:x}"]}
+
+    def ahead(self, had: Memory) -> Memory:
+        """Return of what another host has had the part that this one has not had in full."""
+        return had.beyond(self._memory, self.host_id)
 
     def health(self) -> dict[str, Any]:
         """Return how the bus is, with counts: what waits, was dropped, came twice; live peers."""
