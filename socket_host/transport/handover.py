@@ -33,8 +33,9 @@ _log = logging.getLogger(__name__)
 
 ASK_SECONDS = 2.0  # for the others to answer; then the client begins anew
 
-# A host that takes so many times longer to answer than others did lately is a suspect, and is not
-# waited for until it is heard again. Never less than the seconds: it may have a lot to do.
+# A host that takes so many times longer than answers did lately, and says nothing else meanwhile,
+# is a suspect: it is not waited for until it is heard again. Never less than the seconds: it may
+# have a lot to do.
 _PATIENCE = 4
 _LEAST_PATIENCE = 0.5
 
@@ -81,6 +82,7 @@ class Handover:
         self._inflow = Bucket(_BYTES_PER_SECOND, _MAX_BYTES)
         self._unknown: Deadlines[Key] = Deadlines(_UNKNOWN_SECONDS, lambda key: None)
         self._suspects: set[str] = set()
+        self._heard_at: dict[str, float] = {}  # when a peer said last that it lives
         self._slowest = bus.ANSWER_SECONDS / 2 / _PATIENCE  # answer lately, in seconds
         self._estates: dict[str, Estate] = {}
         self._expiry: Deadlines[str] = Deadlines(seconds, self._forget)
@@ -185,18 +187,22 @@ class Handover:
                 loop.call_later(self._patience, self._doubt, question, [host])
 
     def _doubt(self, question: str, hosts: Iterable[str]) -> None:
-        """Suspect those hosts that have not answered, and wait for them no longer."""
+        """Suspect those hosts that have said nothing since, and wait for them no longer."""
         if (asked := self._questions.get(question)) is not None:
             for host in asked.waits_for.intersection(hosts):
-                self._suspects.add(host)
-                self._release(host)
+                if self._heard_at.get(host, 0.0) < asked.at:
+                    self._suspects.add(host)
+                    self._release(host)
 
     def _lost(self, host: str) -> None:
         self._suspects.discard(host)
+        self._heard_at.pop(host, None)
         self._release(host)
 
-    def _heard(self, host: str, state: object) -> None:
+    def _heard(self, host: str, state: object = None) -> None:
         self._suspects.discard(host)
+        if host in self._bus.peers:
+            self._heard_at[host] = asyncio.get_running_loop().time()
 
     def _release(self, host: str) -> None:
         for asked in self._questions.values():
@@ -216,7 +222,7 @@ class Handover:
         if host != self._bus.host_id:
             took = asyncio.get_running_loop().time() - asked.at
             self._slowest = max(took, 0.9 * self._slowest)
-            self._suspects.discard(host)
+            self._heard(host)
         back = None if state is None else self._brought(asked, state)
         if back is None:
             self._no(asked, host)

@@ -828,7 +828,13 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         if client is None:
             return
         if str(pkt.packet_type) == CONNECT:
-            client.send(self._welcome(pkt.data["sid"], pkt.namespace))
+            sid, namespace = pkt.data["sid"], pkt.namespace
+            member = self.manager.member(sid, namespace)
+            if member is not None and member.replay is not None:
+                # Together with what was missed: a client that is gone soon has had it.
+                member.replay.first = self._welcome(sid, namespace)
+            else:
+                client.send(self._welcome(sid, namespace))
         else:
             client.send(_engine_message(pkt.encode()))
 

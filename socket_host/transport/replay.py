@@ -26,13 +26,25 @@ class Replay:
     """Brings a member up to the present: first what it missed elsewhere, then from the journal.
 
     As long as it runs, events for the member are not sent to it: the journal has them. What is not
-    in the journal is held, and sent in its place. `pid` is the one that the member came back with.
+    in the journal is held, and sent in its place. `pid` is the one that the member came back with;
+    `first` is sent before all else.
     """
 
-    __slots__ = ("_journal", "_left", "_member", "_nothing", "_position", "_soon", "_visit", "pid")
+    __slots__ = (
+        "_journal",
+        "_left",
+        "_member",
+        "_nothing",
+        "_position",
+        "_soon",
+        "_visit",
+        "first",
+        "pid",
+    )
 
     def __init__(self, member: Member, journal: Journal, visit: Visit, pid: str = "") -> None:
         self.pid = pid
+        self.first: Message | None = None
         self._member = member
         self._journal = journal
         self._visit = visit
@@ -75,6 +87,8 @@ class Replay:
         messages: list[Message] = []
         size = 0
         try:
+            if self.first is not None and self.running:
+                messages, self.first = [self.first], None
             for _ in range(_ENTRIES if self.running else 0):
                 if self._is_done():
                     self._end()
@@ -86,10 +100,10 @@ class Replay:
                     if size >= _PIECE:
                         break
         except _ForgottenError:
-            client = self._member.client
-            client.engine.note("unfinished replays", "the replay buffer has forgotten the rest")
-            client.engine.close(client, TRANSPORT_ERROR)
-            return []
+            if not messages:  # else the next call comes to it again
+                client = self._member.client
+                client.engine.note("unfinished replays", "the replay buffer has forgotten the rest")
+                client.engine.close(client, TRANSPORT_ERROR)
         return messages
 
     def _is_done(self) -> bool:
@@ -113,12 +127,13 @@ class Replay:
         entry = self._journal.entry(self._position + 1)
         if entry is None:
             raise _ForgottenError
-        self._position += 1
-        if not entry.concerns(member.namespace.name, member.sid, member.rooms or {}):
-            if self._nothing:
-                visit.start = self._position
-            return None
-        self._nothing = False
-        if entry.message is None:
+        concerns = entry.concerns(member.namespace.name, member.sid, member.rooms or {})
+        if concerns and entry.message is None:
             raise _ForgottenError
-        return entry.message
+        self._position = entry.position
+        if concerns:
+            self._nothing = False
+            return entry.message
+        if self._nothing:
+            visit.start = self._position
+        return None
