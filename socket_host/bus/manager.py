@@ -88,6 +88,10 @@ class Bus(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio ships
     def refuse(self, cause: str) -> None:
         """Note that something from the bus was refused; `cause` holds nothing of it."""
 
+    def ahead(self, had: Memory) -> Memory:
+        """Return of what another host has had the part that this one has not had in full."""
+        return Memory()
+
     def health(self) -> dict[str, Any]:
         """Return how the bus is: `status` is ok, or degraded, and then `why` says what is wrong."""
         return {"status": "ok"}
@@ -185,6 +189,10 @@ class SharedBus(AsyncPubSubManager, Bus):  # type: ignore[misc]  # as above
     def refuse(self, cause: str) -> None:
         """Note that something from the bus was refused; the bus is degraded for a while."""
         self._refusals.note(cause)
+
+    def ahead(self, had: Memory) -> Memory:
+        """Return of what another host has had the part that this one has not had in full."""
+        return had.beyond(self._memory, self.host_id)
 
     def health(self) -> dict[str, Any]:
         """Return how the bus is, with counts.

@@ -38,18 +38,43 @@ class Memory:
         self._doubts: OrderedDict[str, int] = OrderedDict()  # by sender, the number far away
         self._on_leap = on_leap
 
+    def __len__(self) -> int:
+        return len(self._had)
+
     @classmethod
     def of(cls, snapshot: Mapping[str, Sequence[Any]]) -> Self:
         """Return the memory that a snapshot was made of."""
         memory = cls()
-        for sender, (highest, had) in snapshot.items():
-            memory._had[sender] = highest, int(had, 16)
+        for sender, (highest, had) in reversed(list(snapshot.items())):
+            memory._had[sender] = highest, int(had, 16) & ALL
         return memory
 
-    def snapshot(self) -> dict[str, list[Any]]:
+    def snapshot(self, senders: int = _SNAPSHOT) -> dict[str, list[Any]]:
         """Return, as JSON, what it has had of the senders heard last."""
-        last = islice(reversed(self._had.items()), _SNAPSHOT)
+        last = islice(reversed(self._had.items()), senders)
         return {sender: [highest, f"{had:x}"] for sender, (highest, had) in last}
+
+    def add(self, other: Self) -> None:
+        """Have had what another memory has had too."""
+        for sender, (highest, had) in other._had.items():
+            mine, bits = self._had.get(sender, (highest, 0))
+            top = max(mine, highest)
+            joined = bits << min(top - mine, _WIDTH) | had << min(top - highest, _WIDTH)
+            self._had[sender] = top, joined & ALL
+
+    def beyond(self, other: "Memory", besides: str) -> "Memory":
+        """Return a memory of those senders of whom another lacks something that this one had.
+
+        One sender is known to the other in full besides.
+        """
+        rest = Memory()
+        for sender, (highest, had) in self._had.items():
+            if sender == besides:
+                continue
+            theirs, bits = other._had.get(sender, (highest - 1, 0))
+            if theirs < highest or had << min(theirs - highest, _WIDTH) & ALL & ~bits:
+                rest._had[sender] = highest, had
+        return rest
 
     def highest(self) -> Iterator[tuple[str, int]]:
         """Yield each sender and its highest number."""

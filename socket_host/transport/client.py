@@ -43,6 +43,7 @@ class Client:
         "posting",
         "probe",
         "probed",
+        "proof",
         "queue",
         "queued",
         "session",
@@ -65,6 +66,7 @@ class Client:
         # What came in while the server was busy with an earlier packet; None if it is not.
         self.inbox: deque[str | bytes] | None = None
         self.busy: asyncio.Task[None] | None = None
+        self.proof = -1  # the journal's position that the pong to the last ping proves; -1 for none
         self.partial: Any = None  # a Socket.IO packet that waits for its attachments
         self.joined = False  # it has been in a namespace
         self.spent = 0  # packets it has not been charged for yet
@@ -148,10 +150,18 @@ class Client:
         self.queued -= sum(len(message.frames) for message in messages)
 
     def take_queue(self) -> list[Message]:
-        """Return the queue and leave an empty one."""
+        """Return the queue and leave an empty one; of what was missed a piece comes with it."""
         queue, self.queue = self.queue, []
         self.uncount(queue)
+        for member in self.members.values():
+            if member.replay is not None:
+                queue += member.replay.piece()
         return queue
+
+    @property
+    def behind(self) -> bool:
+        """True while it is sent what it has missed."""
+        return any(member.replay and member.replay.running for member in self.members.values())
 
     def refresh(self) -> None:
         """Have all audiences this client belongs to made anew, after `write` has changed."""

@@ -67,6 +67,10 @@ class Listener(Protocol):
         """A session has ended: return what there is to do then."""
 
 
+def _do_nothing(client: Client) -> None:
+    """Be told of a client by an engine that nobody listens to."""
+
+
 class Engine:
     """All sessions of this host. `counts` says how often clients were let go, by cause."""
 
@@ -81,6 +85,9 @@ class Engine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.counts: Counter[str] = Counter()
         self.endings: Deadlines[WebSocket] = Deadlines(limits.ending_time, WebSocket.abort)
+        # Called right before a ping is sent, and when it is answered.
+        self.pinging: Callable[[Client], object] = _do_nothing
+        self.ponged: Callable[[Client], object] = _do_nothing
         self._pings: Deadlines[Client] = Deadlines(limits.ping_interval, self._ping)
         self._pongs: Deadlines[Client] = Deadlines(limits.ping_timeout, self._timed_out)
         self._probes: Deadlines[WebSocket] = Deadlines(limits.probe_time, WebSocket.end)
@@ -206,7 +213,8 @@ class Engine:
         elif packet[:1] == MESSAGE:
             self.message(client, packet[1:])
         elif packet == PONG:
-            self._pongs.drop(client)
+            if self._pongs.drop(client):
+                self.ponged(client)
             self._pings.set(client)
         elif packet == CLOSE:
             self.close(client, CLIENT_DISCONNECT)
@@ -270,6 +278,9 @@ class Engine:
         self._pongs.set(client, self._pings.due)
         if client.throttle is not None and client.throttle.is_full(self.limits, self.loop.time()):
             client.throttle = None
+        if self.turn.pending:
+            self.turn.flush()  # a pong is to prove that all of it has arrived
+        self.pinging(client)
         if client.socket is not None:
             client.push(_PING.frames)
         else:

@@ -44,7 +44,8 @@ class Fast:
         self._check = check
         recovery, self._handover = None, None
         if seconds := settings.recovery_seconds:
-            recovery = Recovery(seconds, settings.session_secret)
+            unproved = settings.ping_interval + settings.ping_timeout
+            recovery = Recovery(seconds, settings.session_secret, unproved)
             self._handover = Handover(bus, recovery, seconds)
         self.sio = SocketServer(
             admit=self._admit,

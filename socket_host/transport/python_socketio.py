@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -32,13 +33,15 @@ from socket_host.transport.client import Client
 from socket_host.transport.engine import (
     SERVER_DISCONNECT,
     TRANSPORT_CLOSE,
+    TRANSPORT_ERROR,
     Engine,
     PacketError,
 )
 from socket_host.transport.front import Front
 from socket_host.transport.limits import Limits
 from socket_host.transport.message import Message
-from socket_host.transport.recovery import Dropped, Recovery, Return, Visit
+from socket_host.transport.recovery import Claim, Dropped, Recovery, Return, Visit
+from socket_host.transport.replay import Replay
 from socket_host.transport.request import Environ, Head, Refusal, forbidden
 from socket_host.transport.rooms import Member, Namespace, Stage, gather
 from socket_host.transport.socket_packet import (
@@ -72,6 +75,7 @@ _MESSAGE = "4"  # Engine.IO's packet type
 _A_TURN = 100  # packets of one client that wait and are taken in one turn of the event loop
 _CONNECT_PACKETS = 15  # that a CONNECT counts for besides itself: it costs as much as they do
 _UNKNOWN = "Invalid namespace"  # the words of the specification
+_LET_GO_SECONDS = 5.0  # for a client's handlers to end, before another connection has its state
 _FAILED = "The server could not accept the connection. Try again later."
 
 
@@ -246,7 +250,7 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         members = space.everybody.members
         if isinstance(room, str) and room in members:
             if room not in skipped:
-                members[room].send(message)
+                members[room].deliver(message)
             return
         named = space.room(room)
         if named is not None:
@@ -258,7 +262,7 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
             self.server.eio.engine.turn.broadcast(audience, left_out, message)
         for member in list(indirect):
             if member.client not in left_out:
-                member.send(message)
+                member.deliver(message)
 
     def _emit_for_acks(
         self, namespace: str, room: Any, skipped: list[Any], arguments: list[Any], callback: Any
@@ -288,23 +292,47 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
     async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
         """Make the client a member that is still connecting."""
         client = self.server.eio.engine.clients.get(eio_sid)
-        back = self.server.returns.pop((eio_sid, namespace), None)
+        back, offset = self.server.returns.pop((eio_sid, namespace), (None, None))
         if client is None or namespace in client.members:
             return None
-        return self.begin(client, namespace, back).sid
+        if back is not None and self.member(back.dropped.sid, namespace) is not None:
+            back = None  # it is back by another connection already
+        member = self.begin(client, namespace, back and back.dropped.sid, offset)
+        if back is not None:
+            self._restore(member, back)
+        return member.sid
 
-    def begin(self, client: Client, namespace: str, back: Return | None = None) -> Member:
-        """Make the client, which may be `back`, a member that is still connecting."""
+    def begin(
+        self, client: Client, namespace: str, sid: str | None = None, offset: str | None = None
+    ) -> Member:
+        """Make the client a member that is still connecting.
+
+        It may have a `sid` already, and the `offset` of what it last had wherever it was.
+        """
         space = self.rooms.get(namespace)
         if space is None:
-            space = self.rooms[namespace] = Namespace(namespace)
-        sid = back.dropped.sid if back else self.server.eio.generate_id()
-        member = Member(sid, client, space)
-        member.visit = back
+            recovery = self.server.recovery
+            space = Namespace(namespace, recovery and recovery.journal)
+            self.rooms[namespace] = space
+        member = Member(sid or self.server.eio.generate_id(), client, space)
+        if space.journal is not None:
+            member.visit = Visit(space.journal.position, offset)
         member.hold()
         space.everybody.add(member)
         client.members[namespace] = member
         return member
+
+    def _restore(self, member: Member, back: Return) -> None:
+        """Let a member that is back have its rooms and its session, and soon what it missed."""
+        space, client = member.namespace, member.client
+        assert space.journal is not None
+        member.visit = back.visit
+        member.replay = Replay(member, space.journal, back.visit, back.pid)
+        for room, position in back.dropped.rooms.items():
+            space.enter(member, room, position)
+        if back.dropped.data is not None:
+            client.session[space.name] = back.dropped.data
+        client.proof = -1  # a ping that is under way comes before what it missed
 
     async def connect(self, sid: str, namespace: str) -> str:
         """Make a connecting member a connected one."""
@@ -317,25 +345,13 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         """Make a connecting member a connected one, and send it what was held for it."""
         member.stage = Stage.CONNECTED
         member.client.engine.joined(member.client)
-        self._begin_visit(member)
-        member.release()
-
-    def _begin_visit(self, member: Member) -> None:
-        """Note from when on a member has what concerns it; let one that is back have its state."""
-        recovery: Recovery | None = self.server.recovery
-        if recovery is None:
-            return
-        back = member.visit
-        if not isinstance(back, Return):
-            member.visit = Visit(recovery.journal.position)
-            return
-        visit = member.visit = recovery.begin(back)
-        for room in back.dropped.rooms:
-            member.namespace.enter(member, room)
-        if back.dropped.data is not None:
-            member.client.session[member.namespace.name] = back.dropped.data
-        for sent in visit.replayed:
-            member.client.send(sent.message)
+        journal, visit = member.namespace.journal, member.visit
+        if member.replay is None and journal and visit and visit.start < journal.position:
+            member.replay = Replay(member, journal, visit)  # of what was emitted meanwhile
+        if member.replay is None:
+            member.release()
+        else:
+            member.replay.proceed()
 
     def is_pre_connected(self, sid: str, namespace: str) -> bool:
         """Tell if the member is still connecting."""
@@ -371,6 +387,7 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         member = self.member(sid, namespace)
         if member is None:
             return
+        member.replay = None
         space = member.namespace
         for room in list(member.rooms or ()):
             self.basic_leave_room(sid, namespace, room)
@@ -466,8 +483,12 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         self._foreign = self.packet_class is not socketio.packet.Packet
         self.recovery = None if self._foreign else recovery
         if recovery is not None:
-            recovery.let_go = self._let_go
-        self.returns: dict[tuple[str, str], Return] = {}  # by Engine.IO sid and namespace
+            recovery.let_go, recovery.is_here = self._let_go, self._is_here
+            self.eio.engine.pinging, self.eio.engine.ponged = self._pinging, self._ponged
+        # Who is about to connect, if back, and with which offset; by Engine.IO sid and namespace.
+        self.returns: dict[tuple[str, str], tuple[Return | None, str | None]] = {}
+        self._leaving: dict[Client, asyncio.Future[None]] = {}  # ends their waiting for others
+        self._searches: set[asyncio.Task[Return | None]] = set()
         self._plain = not self._foreign and self.packet_class.json is engineio.json
         # Events that are being answered, by the identity of their arguments, which live as long: to
         # ask for the task one is in takes longer on Python 3.11.
@@ -512,6 +533,8 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
 
     async def closed(self, client: Client, reason: str) -> None:
         """Run the disconnect handlers, once those that connect have returned."""
+        if (leaving := self._leaving.get(client)) is not None and not leaving.done():
+            leaving.set_result(None)
         while client.busy is not None:
             await asyncio.wait([client.busy])
         client.partial = None
@@ -529,7 +552,6 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         member = self.eio.engine.clients[eio_sid].members[namespace]
         connected = member.stage is Stage.CONNECTED
         member.stage = Stage.LEAVING
-        dropped = self._dropped(member) if connected and reason else None
         try:
             if connected:
                 await self._trigger_event(
@@ -538,14 +560,18 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         except Exception:
             self.logger.exception("a disconnect handler failed")
         finally:
+            # Only now: the handler may have left rooms, or saved something.
+            dropped = self._dropped(member, reason) if connected and reason else None
             await self.manager.disconnect(member.sid, namespace, ignore_queue=True)
             if dropped is not None and self.recovery is not None:
                 self.recovery.keep(dropped)
 
-    def _dropped(self, member: Member) -> Dropped | None:
+    def _dropped(self, member: Member, reason: str) -> Dropped | None:
         """Return what a member needs when it comes back, if it may."""
-        if self.recovery is None or not isinstance(member.visit, Visit):
+        if self.recovery is None or member.visit is None:
             return None
+        if member.replay is not None and reason == TRANSPORT_ERROR:
+            return None  # it could not be sent what it missed, and could not the next time
         namespace = member.namespace.name
         data = member.client.session.get(namespace)
         return Dropped(namespace, member.sid, dict(member.rooms or ()), data, member.visit)
@@ -628,7 +654,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         try:
             result = await self._trigger_event(arguments[0], namespace, member.sid, *arguments[1:])
             if ack is not None and result is not self.not_handled:
-                member.client.send(self.message(ACK, namespace, ack, list(_arguments(result))))
+                member.send(self.message(ACK, namespace, ack, list(_arguments(result))))
         except Exception:
             self.logger.exception("the handler of %.100r failed", arguments[0])
         finally:
@@ -673,10 +699,13 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
     def _connect(self, client: Client, namespace: str, auth: Any) -> None:
         if namespace in client.members:
             raise PacketError("connected to the same namespace twice")
+        claim = None
+        if isinstance(auth, dict) and "pid" in auth:
+            auth, claim = Claim.of(auth)
         if not self._is_namespace(namespace):
             client.send(self.message(CONNECT_ERROR, namespace, None, {"message": _UNKNOWN}))
-        elif (let_in := self._doorkeeper(namespace)) is None or self._comes_back(auth):
-            self._busy(client, self._connect_slowly(client, namespace, auth))
+        elif (let_in := self._doorkeeper(namespace)) is None or (claim and self.recovery):
+            self._busy(client, self._connect_slowly(client, namespace, auth, claim))
         else:
             self._connect_at_once(client, namespace, auth, let_in)
 
@@ -705,9 +734,15 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
             self.manager.connected(member)
         client.environ.settle()
 
-    async def _connect_slowly(self, client: Client, namespace: str, auth: Any) -> None:
+    async def _connect_slowly(
+        self, client: Client, namespace: str, auth: Any, claim: Claim | None
+    ) -> None:
         try:
-            await self._take_back(client, namespace, auth)
+            if claim is not None and self.recovery is not None:
+                back = await self._back(client, namespace, auth, claim, self.recovery)
+                if client.closing:
+                    return
+                self.returns[client.sid, namespace] = back
             await self._handle_connect(client.sid, namespace, auth)
         except Exception:
             self.logger.exception("a connect handler failed")
@@ -716,43 +751,88 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
                 await self.manager.disconnect(member.sid, namespace, ignore_queue=True)
         client.environ.settle()
 
-    def _comes_back(self, auth: Any) -> bool:
-        """Tell if a client says that it was here before, and wants to go on."""
-        return self.recovery is not None and isinstance(auth, dict) and "pid" in auth
-
-    async def _take_back(self, client: Client, namespace: str, auth: Any) -> None:
-        """Let a client that dropped a moment ago have its state again, if it is still known."""
-        if self.recovery is None or not self._comes_back(auth):
-            return
+    async def _back(
+        self, client: Client, namespace: str, auth: Any, claim: Claim, recovery: Recovery
+    ) -> tuple[Return | None, str | None]:
+        """Return what a client that dropped a moment ago has again, and the offset it brought."""
         handler = self.namespace_handlers.get(namespace)
         owner = handler.identify(client.environ, auth) if hasattr(handler, "identify") else ""
-        sid = self.recovery.sid(auth, owner)
-        if sid is None:
-            return
-        offset = auth.get("offset")
-        back = await self.recovery.find(namespace, sid, offset if isinstance(offset, str) else None)
-        if back is not None:
-            self.returns[client.sid, namespace] = back
+        loop = asyncio.get_running_loop()
+        search = loop.create_task(recovery.find(namespace, claim, owner))
+        self._searches.add(search)
+        search.add_done_callback(self._searches.discard)
+        # Whose state it is may be waiting for this client in turn, which must not go on once this
+        # one is to leave.
+        leaving = self._leaving[client] = loop.create_future()
+        try:
+            await asyncio.wait([search, leaving], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            del self._leaving[client]
+        offset = claim.offset if claim.is_plausible else None
+        if client.closing:
+            search.add_done_callback(self._put_back)
+            return None, offset
+        return self._found(search), offset
+
+    def _put_back(self, search: asyncio.Task[Return | None]) -> None:
+        """Let a client that has gone before it was found come back later."""
+        if self.recovery is not None and (back := self._found(search)) is not None:
+            self.recovery.keep(back.dropped)
+
+    def _found(self, search: asyncio.Task[Return | None]) -> Return | None:
+        if search.cancelled():
+            return None
+        if error := search.exception():
+            self.logger.error("a client could not be recovered", exc_info=error)
+            return None
+        return search.result()
+
+    def _is_here(self, namespace: str, sid: str) -> bool:
+        return self.manager.member(sid, namespace) is not None
 
     async def _let_go(self, namespace: str, sid: str) -> None:
-        """Close the connection of a member, if it has one, and wait until it has left."""
-        while (member := self.manager.member(sid, namespace)) is not None:
-            self.eio.engine.close(member.client, TRANSPORT_CLOSE)
-            await asyncio.wait([member.client.ending])
+        """Close the connection of a member, if it has one, and wait a little until it has left."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LET_GO_SECONDS):
+                while (member := self.manager.member(sid, namespace)) is not None:
+                    self.eio.engine.close(member.client, TRANSPORT_CLOSE)
+                    if (ending := member.client.ending) is None:
+                        return  # it has gone, but for what a handler of it may still do
+                    await asyncio.wait([ending])
+
+    # What a pong proves
+
+    def _pinging(self, client: Client) -> None:
+        """Note what has been sent before a ping, unless something is still to be sent."""
+        recovery = self.recovery
+        if recovery is not None:
+            behind = any(member.held is not None for member in client.members.values())
+            client.proof = -1 if behind else recovery.journal.position
+
+    def _ponged(self, client: Client) -> None:
+        """Note that what was sent before the ping has arrived."""
+        for member in client.members.values():
+            if member.visit is not None and client.proof >= 0:
+                member.visit.prove(client.proof)
 
     def recovered(self, sid: str, namespace: str) -> bool:
         """Tell, while its `connect` handler runs, if this member is back with its state."""
         member = self.manager.member(sid, namespace)
-        return member is not None and isinstance(member.visit, Return)
+        return member is not None and member.replay is not None
 
     def _welcome(self, sid: str, namespace: str) -> Message:
         """Return the answer to a CONNECT that succeeded."""
         welcome = {"sid": sid}
         if self.recovery is not None:
-            handler = self.namespace_handlers.get(namespace)
-            owner = handler.owner(sid) if hasattr(handler, "owner") else ""
-            welcome["pid"] = self.recovery.pid(sid, owner)
+            welcome["pid"] = self._pid(sid, namespace, self.recovery)
         return self.message(CONNECT, namespace, None, welcome)
+
+    def _pid(self, sid: str, namespace: str, recovery: Recovery) -> str:
+        member = self.manager.member(sid, namespace)
+        if member is not None and member.replay is not None:
+            return str(member.replay.pid)  # the same tells the client that it is recovered
+        handler = self.namespace_handlers.get(namespace)
+        return recovery.pid(sid, handler.owner(sid) if hasattr(handler, "owner") else "")
 
     def _is_namespace(self, namespace: str) -> bool:
         return (
@@ -782,7 +862,13 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         if client is None:
             return
         if str(pkt.packet_type) == CONNECT:
-            client.send(self._welcome(pkt.data["sid"], pkt.namespace))
+            sid, namespace = pkt.data["sid"], pkt.namespace
+            member = self.manager.member(sid, namespace)
+            if member is not None and member.replay is not None:
+                # Together with what was missed: a client that is gone soon has had it.
+                member.replay.first = self._welcome(sid, namespace)
+            else:
+                client.send(self._welcome(sid, namespace))
         else:
             client.send(_engine_message(pkt.encode()))
 

@@ -11,7 +11,9 @@ from socket_host.transport.turn import Audience
 
 if TYPE_CHECKING:
     from socket_host.transport.client import Client
-    from socket_host.transport.recovery import Return, Visit
+    from socket_host.transport.journal import Journal
+    from socket_host.transport.recovery import Visit
+    from socket_host.transport.replay import Replay
 
 
 class Stage(enum.Enum):
@@ -25,7 +27,7 @@ class Stage(enum.Enum):
 class Member:
     """One client in one namespace: what Socket.IO calls a socket."""
 
-    __slots__ = ("client", "held", "namespace", "rooms", "sid", "stage", "visit")
+    __slots__ = ("client", "held", "namespace", "replay", "rooms", "sid", "stage", "visit")
 
     def __init__(self, sid: str, client: Client, namespace: Namespace) -> None:
         self.sid = sid
@@ -34,28 +36,41 @@ class Member:
         self.stage = Stage.CONNECTING
         # Names, with the journal's position at which it entered; None if it is in no room.
         self.rooms: dict[Any, int] | None = None
-        self.visit: Visit | Return | None = None  # a Return until it is connected
-        self.held: list[Message] | None = None
+        self.visit: Visit | None = None  # None if nobody can be recovered
+        self.replay: Replay | None = None  # while there is something it has missed
+        # What waits, with the journal's position behind which it belongs.
+        self.held: list[tuple[int, Message]] | None = None
 
     def send(self, message: Message) -> None:
         """Send `message`, or hold it as long as `hold` says so."""
         if self.held is None:
             self.client.send(message)
-        else:
-            self.held.append(message)
-            self.client.count_held(message)
+            return
+        journal = self.namespace.journal
+        self.held.append((journal.position if journal else 0, message))
+        self.client.count_held(message)
+
+    def deliver(self, message: Message) -> None:
+        """Send an event; if there is a journal, the event is in it, and need not be held."""
+        if self.held is None or self.namespace.journal is None:
+            self.send(message)
 
     def hold(self) -> None:
         """Keep what is sent from now on: nothing may arrive before the answer to CONNECT."""
         self.held = []
 
+    def unhold(self) -> Message:
+        """Take the oldest of what is held."""
+        assert self.held
+        _, message = self.held.pop(0)
+        self.client.uncount([message])
+        return message
+
     def release(self) -> None:
         """Send what was held; from now on nothing is."""
-        held, self.held = self.held, None
-        if held:
-            self.client.uncount(held)
-            for message in held:
-                self.client.send(message)
+        while self.held:
+            self.client.send(self.unhold())
+        self.held = None
         self.refresh()
 
     def refresh(self) -> None:
@@ -63,6 +78,8 @@ class Member:
         self.namespace.everybody.audience = None
         for name in self.rooms or ():
             self.namespace.rooms[name].audience = None
+        if self.replay is not None:
+            self.replay.proceed_soon()
 
 
 class Room:
@@ -108,10 +125,11 @@ def gather(members: Iterable[Member]) -> tuple[Audience, list[Member]]:
 class Namespace:
     """The members of a namespace and its rooms; every sid is a room of its own, at no cost."""
 
-    __slots__ = ("everybody", "name", "rooms")
+    __slots__ = ("everybody", "journal", "name", "rooms")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, journal: Journal | None = None) -> None:
         self.name = name
+        self.journal = journal  # of what is emitted here, if clients are recovered
         self.everybody = Room()
         self.rooms: dict[Any, Room] = {}
 
