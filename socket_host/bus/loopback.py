@@ -15,16 +15,16 @@ from functions.contract.bus import MAX_BYTES, loopback_token
 
 
 class Loopback:
-    """Emits what a function posts, if it is on this machine and knows the session secret."""
+    """Emits what a function posts, if it is on this machine and knows one of the secrets."""
 
-    def __init__(self, sio: socketio.AsyncServer, secret: str) -> None:
+    def __init__(self, sio: socketio.AsyncServer, *secrets: str) -> None:
         self._sio = sio
-        self._authorization = f"Bearer {loopback_token(secret)}".encode()
+        self._authorized = [f"Bearer {loopback_token(secret)}".encode() for secret in secrets]
 
     async def emit(self, request: web.Request) -> web.Response:
         """Answer a request: emit to the clients of this host, and of the others on its bus."""
         authorization = request.headers.get("Authorization", "").encode()
-        if not _is_loopback(request) or not hmac.compare_digest(authorization, self._authorization):
+        if not _is_loopback(request) or not self._is_authorized(authorization):
             return web.Response(status=403, text="Only the functions of this host may emit here.\n")
         if request.content_length is None or request.content_length > MAX_BYTES:
             return web.Response(status=413, text=f"A message has {MAX_BYTES} bytes at the most.\n")
@@ -38,6 +38,9 @@ class Loopback:
                 )
                 return web.Response(status=204)
         return web.Response(status=400, text="That is not a message of the bus.\n")
+
+    def _is_authorized(self, authorization: bytes) -> bool:
+        return any(hmac.compare_digest(authorization, each) for each in self._authorized)
 
 
 def _is_loopback(request: web.Request) -> bool:

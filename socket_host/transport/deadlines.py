@@ -45,9 +45,9 @@ class Deadlines(Generic[T]):
         if self._timer is None:
             self._wait(loop)
 
-    def drop(self, item: T) -> None:
-        """Forget `item`, if it is there."""
-        self._due.pop(item, None)
+    def drop(self, item: T) -> bool:
+        """Forget `item`; return whether it was there."""
+        return self._due.pop(item, None) is not None
 
     def passed(self, item: T) -> bool:
         """Tell if `item` has waited long enough, though the timer may not have come to it yet."""

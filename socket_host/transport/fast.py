@@ -59,7 +59,7 @@ class Fast:
         self._check = check
         recovery, self._handover = None, None
         if seconds := settings.recovery_seconds:
-            recovery = Recovery(seconds, settings.session_secret)
+            recovery = Recovery(seconds, settings.session_secret, *settings.former_secrets)
             self._handover = Handover(bus, recovery, seconds)
         self.sio = SocketServer(
             admit=self._admit,

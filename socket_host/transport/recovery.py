@@ -131,13 +131,10 @@ class Return:
 class Recovery:
     """Who may come back to this host, and what they will have missed. Times are in seconds."""
 
-    def __init__(self, seconds: float, secret: str | None) -> None:
+    def __init__(self, seconds: float, secret: str | None, *former: str) -> None:
         self.journal = Journal(seconds)
         key = secret.encode() if secret else secrets.token_bytes(32)
-        # BLAKE2 with a key of its own: a third of the time of HMAC, at every handshake.
-        self._mac = hashlib.blake2b(
-            key=hmac.digest(key, b"sidepath.recovery.v1", "sha256"), digest_size=16
-        )
+        self._mac, *self._former = map(_mac, (key, *(each.encode() for each in former)))
         self.handover: Handover | None = None  # from and to other hosts, if there are any
         # Ends the connection a client is taken to have still. Of a network that broke, the client
         # often knows before the host does.
@@ -147,9 +144,7 @@ class Recovery:
 
     def pid(self, sid: str, owner: str) -> str:
         """Return the private id that lets `owner`, and nobody else, have this sid again."""
-        mac = self._mac.copy()
-        mac.update(f"{sid} {owner}".encode())
-        return f"{sid}.{mac.hexdigest()}"
+        return _pid(self._mac, sid, owner)
 
     def sid(self, auth: Any, owner: str) -> str | None:
         """Return the sid that a client may have again, by the pid it brings; None if it may not."""
@@ -157,7 +152,9 @@ class Recovery:
         if not isinstance(pid, str) or len(pid) > _LONGEST_PID or not pid.isascii():
             return None
         sid = pid.rpartition(".")[0]
-        return sid if hmac.compare_digest(pid, self.pid(sid, owner)) else None
+        macs = (self._mac, *self._former)
+        mine = any(hmac.compare_digest(pid, _pid(mac, sid, owner)) for mac in macs)
+        return sid if mine else None
 
     def keep(self, dropped: Dropped) -> None:
         """Let a client come back, for a while."""
@@ -208,6 +205,17 @@ class Recovery:
 
     def _expire(self, key: Key) -> None:
         self._dropped.pop(key, None)
+
+
+def _mac(key: bytes) -> hashlib.blake2b:
+    # BLAKE2 with a key of its own: a third of the time of HMAC, at every handshake.
+    return hashlib.blake2b(key=hmac.digest(key, b"sidepath.recovery.v1", "sha256"), digest_size=16)
+
+
+def _pid(mac: hashlib.blake2b, sid: str, owner: str) -> str:
+    mac = mac.copy()
+    mac.update(f"{sid} {owner}".encode())
+    return f"{sid}.{mac.hexdigest()}"
 
 
 async def _nobody(namespace: str, sid: str) -> None:
