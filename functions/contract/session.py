@@ -128,7 +128,7 @@ class Sessions:
             raise SessionError(
                 "Your session could not be verified. Reload the page to get a new one."
             )
-        if not left <= session.expires - int(time.time()) <= self.max_age + LEEWAY:
+        if not left <= session.expires - time.time() <= self.max_age + LEEWAY:
             raise SessionError("Your session has expired. Reload the page to go on.")
         return session
 
