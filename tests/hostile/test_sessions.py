@@ -465,6 +465,7 @@ async def pong_unasked(socket: Socket) -> None:
         with contextlib.suppress(ConnectionError):
             await socket.say("3")
         await asyncio.wait([closed], timeout=0.1)
+    await closed
 
 
 @on_each_transport
