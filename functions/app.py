@@ -22,6 +22,7 @@ from functions.emit import open_emitter
 from functions.headers import SecurityHeaders
 from functions.http_api import HttpApi
 from functions.redirects import DropTrailingSlashes
+from functions.same_origin import SameOrigin
 from functions.settings import Settings
 from functions.site import Site
 from functions.visitor import Visitors
@@ -38,18 +39,18 @@ def create_app(settings: Settings) -> SecurityHeaders:
     )
     if not settings.development:  # where the snapshot of a started function has them compiled
         site.compile_templates()
-    visitors = Middleware(
-        Visitors,
-        sessions=Sessions(settings.session_secret),
-        secure=not settings.development,
-    )
+    sessions = Sessions(settings.session_secret, *settings.former_secrets)
+    guards = [
+        Middleware(Visitors, sessions=sessions, secure=not settings.development),
+        Middleware(SameOrigin, routes=pages.routes),
+    ]
     app = Starlette(
         debug=settings.development,
         routes=[
             Route(PREFIX + "{name:path}", site.assets.serve),
             Route(SOCKET_PATH, misdirected, methods=None),
             Route(SOCKET_PATH + "/{rest:path}", misdirected, methods=None),
-            Mount("", routes=pages.routes, middleware=[visitors]),
+            Mount("", routes=pages.routes, middleware=guards),
         ],
         exception_handlers={HTTPException: error_page, 500: error_page},
     )

@@ -1,5 +1,6 @@
 """API Gateway's HTTP API, the function's front door: how Mangum is to read its events."""
 
+import json
 from functools import cached_property
 
 from mangum.handlers.api_gateway import HTTPGateway
@@ -7,10 +8,11 @@ from mangum.types import LambdaConfig, LambdaContext, LambdaEvent, Scope
 
 
 class HttpApi(HTTPGateway):
-    """Mangum's reader of payload format 2.0, but for two things which that does twice.
+    """Mangum's reader of payload format 2.0, but for what that does twice, or not at all.
 
-    Mangum decodes the path, which the API has decoded already: `/a%2541` became `/aA`. And it makes
-    the scope once more for the answer.
+    Mangum decodes the path, which the API has decoded already: `/a%2541` became `/aA`. It makes the
+    scope once more for the answer. And it fails where a byte of a header is no UTF-8, and half a
+    character stands in its place: here that is a question mark.
     """
 
     @classmethod
@@ -22,6 +24,11 @@ class HttpApi(HTTPGateway):
     @cached_property
     def scope(self) -> Scope:
         """The request as ASGI has it."""
-        scope = super().scope
+        try:
+            scope = super().scope
+        except UnicodeEncodeError:
+            written = json.dumps(self.event, ensure_ascii=False)
+            self.event = json.loads(written.encode(errors="replace"))
+            scope = super().scope
         scope["path"] = self.event["requestContext"]["http"]["path"]
         return scope

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
+from sys import getsizeof
 from typing import Any, Self
 
 from jinja2 import Environment, FileSystemLoader, select_autoescape
@@ -14,12 +14,15 @@ from starlette.responses import Response
 from starlette.templating import Jinja2Templates
 
 from functions.assets import Assets
+from functions.contract.cache import Cache
 from functions.contract.room_log import Message, RoomLog
 from functions.emit import Emitter
-from functions.recent import Recent
+from functions.recent import Recent, size
 
-_REMEMBERED = 1_000  # messages as HTML, of at most some 10 KB each
-_REMEMBERED_LISTS = 20  # of a page's messages as HTML, of at most some 500 KB each
+# Bytes of messages as HTML, one by one and as a page's list. One message has at most 40 KB, for all
+# that HTML escapes is five characters then.
+_REMEMBERED = 8 * 1024 * 1024
+_REMEMBERED_LISTS = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -80,18 +83,28 @@ class _MessageItems:
     """Messages as HTML. As one never changes, it is made once: fifty took half of a page's time."""
 
     def __init__(self, item: Callable[[Message, bool], Markup]) -> None:
-        self._item = lru_cache(_REMEMBERED)(item)
-        self._list = lru_cache(_REMEMBERED_LISTS)(self._joined)
+        self._make = item
+        self._items: Cache[tuple[Message, bool], Markup] = Cache(_REMEMBERED)
+        self._lists: Cache[tuple[tuple[Message, ...], str], Markup] = Cache(_REMEMBERED_LISTS)
 
     def __call__(self, messages: Iterable[Message], me: str) -> Markup:
         """Return messages as list items; those of the visitor `me` are marked."""
         messages = tuple(messages)
         # Who wrote none of them sees the same list as everybody else who did not.
-        return self._list(messages, me if me in [message.author for message in messages] else "")
+        key = messages, me if me in [message.author for message in messages] else ""
+        joined = self._lists.get(key)
+        if joined is None:
+            items = [self._item(message, message.author == me) for message in messages]
+            joined = Markup("".join(items))  # the template has escaped what is in them
+            self._lists.put(key, joined, getsizeof(joined) + size(messages))
+        return joined
 
-    def _joined(self, messages: tuple[Message, ...], me: str) -> Markup:
-        items = [self._item(message, message.author == me) for message in messages]
-        return Markup("".join(items))  # the template has escaped what is in them
+    def _item(self, message: Message, mine: bool) -> Markup:
+        item = self._items.get((message, mine))
+        if item is None:
+            item = self._make(message, mine)
+            self._items.put((message, mine), item, getsizeof(item) + size([message]))
+        return item
 
 
 def iso(milliseconds: int) -> str:

@@ -1,12 +1,11 @@
 """Who asks: every page knows its visitor's session, and a new visitor gets one in a cookie."""
 
-from contextlib import suppress
-
-from starlette.datastructures import MutableHeaders
-from starlette.requests import HTTPConnection, Request
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from functions.contract.session import COOKIE, Session, SessionError, Sessions
+from functions.contract.cookie import HOST_COOKIE, read_cookie, write_cookie
+from functions.contract.session import Session, SessionError, Sessions
 
 
 class Visitors:
@@ -18,39 +17,26 @@ class Visitors:
         self.secure = secure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        session, known, due = self._session(HTTPConnection(scope).cookies.get(COOKIE))
+        session, known, due = self._session("; ".join(Headers(scope=scope).getlist("cookie")))
         scope.setdefault("state", {}).update(session=session, known=known)
 
         async def send_with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start":
+                token, max_age = self.sessions.issue(session), self.sessions.max_age
                 headers = MutableHeaders(scope=message)
-                headers.append("set-cookie", self._cookie(session))
+                headers.append("set-cookie", write_cookie(token, max_age, secure=self.secure))
             await send(message)
 
         await self.app(scope, receive, send_with_cookie if due else send)
 
-    def _session(self, token: str | None) -> tuple[Session, bool, bool]:
+    def _session(self, header: str) -> tuple[Session, bool, bool]:
         """Return a visitor's session, whether they brought it along, and whether to issue it."""
-        if token is not None:
-            with suppress(SessionError):
-                return self.sessions.verify(token), True, self.sessions.is_due(token)
-        return Session.new(), False, True
-
-    def _cookie(self, session: Session) -> str:
-        token, max_age = self.sessions.issue(session), self.sessions.max_age
-        cookie = f"{COOKIE}={token}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax"
-        # Not in development: Safari drops Secure cookies of http://localhost.
-        return f"{cookie}; Secure" if self.secure else cookie
-
-
-def is_known(request: Request) -> bool:
-    """Whether the visitor brought a session along.
-
-    Browsers do not send its cookie with another site's form (SameSite=Lax): a page that changes
-    something refuses who is not known, and so what other sites try in their visitors' names.
-    """
-    known: bool = request.state.known
-    return known
+        try:
+            cookie = read_cookie(header, self.sessions)
+        except SessionError:
+            return Session.new(), False, True
+        renamed = self.secure and cookie.name != HOST_COOKIE
+        return cookie.session, True, renamed or self.sessions.is_due(cookie.token)
 
 
 def visitor(request: Request) -> Session:

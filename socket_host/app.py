@@ -48,7 +48,7 @@ class SocketHost:
         self.web = web.Application()
         self.web.add_routes([web.get("/health", self._health), *self._socket_routes()])
         if settings.session_secret:
-            loopback = Loopback(self.sio, settings.session_secret)
+            loopback = Loopback(self.sio, settings.session_secret, *settings.former_secrets)
             self.web.add_routes([web.post(LOOPBACK_PATH, loopback.emit)])
         self._hurry = asyncio.Event()
         self._running = AsyncExitStack()

@@ -8,6 +8,7 @@ them. Derive from Namespace and write `on_...` methods, as events.py does.
 import asyncio
 import inspect
 import logging
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
@@ -18,7 +19,8 @@ from socketio.exceptions import (  # type: ignore[import-untyped]  # as above
     ConnectionRefusedError as Refused,
 )
 
-from functions.contract.session import COOKIE, Session, SessionError, Sessions
+from functions.contract.cookie import read_cookie
+from functions.contract.session import Session, SessionError, Sessions
 from socket_host.event_error import EventError
 from socket_host.limits import Allowance
 from socket_host.settings import Settings
@@ -41,8 +43,8 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
         super().__init__(namespace)
         self.settings = settings
         self.refused: Counter[str] = Counter()
-        secret = settings.session_secret
-        self._sessions = None if secret is None else Sessions(secret)
+        secret, former = settings.session_secret, settings.former_secrets
+        self._sessions = None if secret is None else Sessions(secret, *former)
         self._clients: dict[str, _Client] = {}
         kind = type(self)
         self._greets = kind.on_connect is not Namespace.on_connect
@@ -71,7 +73,7 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
         if self._sessions is None:
             return Session.new()
         try:
-            return self._sessions.verify(_token(environ, auth))
+            return _session(self._sessions, environ, auth)
         except SessionError as error:
             raise self._refused("session", str(error)) from None
 
@@ -90,7 +92,7 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
     def identify(self, environ: Mapping[str, Any], auth: Any) -> str:
         """Return the id of the visitor who brings a session; empty if it is none."""
         try:
-            return self._sessions.verify(_token(environ, auth)).id if self._sessions else ""
+            return _session(self._sessions, environ, auth).id if self._sessions else ""
         except SessionError:
             return ""
 
@@ -101,6 +103,11 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
     def visitor(self, sid: str) -> Session:
         """Return the session of a client."""
         return self._clients[sid].session
+
+    def expired(self, sid: str) -> bool:
+        """Whether a client has outlived its session; whoever serves it asks, and closes it then."""
+        client = self._clients.get(sid)
+        return client is not None and client.session.expires < time.time()
 
     async def settle(self) -> None:
         """Wait until every event that has begun has its answer, or has had time enough."""
@@ -178,6 +185,8 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
             with client.allowance:
                 if client.greeting:
                     await client.greeting
+                if client.session.expires < time.time():
+                    raise _expired()
                 answer = self._handle(event, sid, values)
                 return await answer if hasattr(answer, "__await__") else answer
         except EventError as error:
@@ -239,15 +248,18 @@ async def _nothing() -> None:
 _SINGLE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-def _token(environ: Mapping[str, Any], auth: Any) -> str:
-    """Return the session token a client brought: in its auth, or in the page's cookie."""
+def _session(sessions: Sessions, environ: Mapping[str, Any], auth: Any) -> Session:
+    """Return the session a client brought, in its auth or in the page's cookie.
+
+    Raises SessionError if it is none.
+    """
     match auth:
         case {"session": str(token)}:
-            return token
-    # A header for each, joined by commas, is what some proxies make of them. A pattern would take
-    # two to four times as long.
-    for cookie in environ.get("HTTP_COOKIE", "").replace(",", ";").split(";"):
-        name, _, value = cookie.partition("=")
-        if name.strip() == COOKIE:
-            return str(value.strip())
-    return ""
+            return sessions.verify(token)
+    return read_cookie(environ.get("HTTP_COOKIE", ""), sessions).session
+
+
+def _expired() -> EventError:
+    # What was sent is accepted once the client is back with a new one.
+    words = "Your session has expired. Reload the page to go on."
+    return EventError(words, reason="session", retry=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from functions.contract.room_log import is_room_log
-from functions.contract.session import MIN_SECRET_LENGTH, SAMPLE_SECRET
+from functions.contract.session import parse_secrets
 from socket_host.bus import parse_bus
 from socket_host.origin import parse_origins
 
@@ -39,13 +39,17 @@ class Settings:
     drain_seconds: float = 10  # over which clients are let go; well below the container's stop time
     recovery_seconds: float = 120  # for which a client that dropped may go on where it was; 0: no
     transport: str = "fast"
+    # They sign nothing any more, but what they have signed is believed.
+    former_secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
         """Return the settings an environment holds; raise SettingError naming all that is wrong."""
         read = _Reader(environ)
+        secret, *former = read.secrets()
         settings = cls(
-            session_secret=read.secret(),
+            session_secret=secret,
+            former_secrets=tuple(former),
             origins=read.origins(),
             room_log=read.room_log(cls.room_log),
             bus=read.bus("local"),
@@ -105,18 +109,14 @@ class _Reader:
         self.problems.append(f"{name} must be {what} from {low:,} to {high:,}, not {text!r}.")
         return default
 
-    def secret(self) -> str:
-        secret = self._environ.get("SESSION_SECRET", "")
+    def secrets(self) -> tuple[str, ...]:
+        text = self._environ.get("SESSION_SECRET", "")
         stage = self.one_of("STAGE", "production", ("production", "development"))
-        if len(secret) < MIN_SECRET_LENGTH:
-            self.problems.append(
-                f"SESSION_SECRET must have {MIN_SECRET_LENGTH} characters or more."
-            )
-        elif secret == SAMPLE_SECRET and stage != "development":
-            self.problems.append(
-                "SESSION_SECRET is the sample, which only STAGE=development accepts."
-            )
-        return secret
+        try:
+            return parse_secrets(text, development=stage == "development")
+        except ValueError as error:
+            self.problems.append(f"SESSION_SECRET {error}.")
+            return ("",)
 
     def room_log(self, default: str) -> str:
         text = self.text("ROOM_LOG", default)

@@ -77,17 +77,19 @@ class Stock:
             # [] is not "none" but "do not check": without origins every one may connect.
             cors_allowed_origins=list(settings.origins or []),
         )
-        self._sweep: asyncio.Task[None] | None = None
+        self._ping_interval = settings.ping_interval
+        self._sweeps: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Begin to watch over the connections."""
         self._bad_requests.start()
-        self._sweep = asyncio.create_task(self._close_silent())
+        sweeps = self._close_silent(), self._close_expired()
+        self._sweeps = [asyncio.create_task(sweep) for sweep in sweeps]
 
     async def stop(self) -> None:
         """End what `start` and the first connection began."""
-        if self._sweep:
-            self._sweep.cancel()
+        for sweep in self._sweeps:
+            sweep.cancel()
         await self.sio.shutdown()
         self._bad_requests.stop()
 
@@ -134,6 +136,20 @@ class Stock:
             for connection in silent & before:
                 await self.close(connection)
             before = silent
+
+    async def _close_expired(self) -> None:
+        """Close those who have outlived their session, as often as clients are pinged."""
+        while True:
+            await asyncio.sleep(self._ping_interval)
+            for connection in [c for c in self.connections() if self._is_expired(c)]:
+                await self.close(connection)
+
+    def _is_expired(self, connection: str) -> bool:
+        for name, handler in self.sio.namespace_handlers.items():
+            sid = self.sio.manager.sid_from_eio_sid(connection, name)
+            if sid and handler.expired(sid):
+                return True
+        return False
 
 
 class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio ships no types

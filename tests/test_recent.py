@@ -79,8 +79,8 @@ def test_what_was_deleted_goes_within_a_minute(
 def test_it_remembers_the_rooms_last_read(
     log: CountingLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many rooms there are, it remembers only so many: what it holds is bounded."""
-    monkeypatch.setattr(recent, "_ROOMS", 2)
+    """However many rooms there are, it remembers only so many bytes of them."""
+    monkeypatch.setattr(recent, "_REMEMBERED", 4_000)  # two rooms with a message each
     pages = Recent(log)
     for room in ("a", "b", "c"):
         log.say(1, room)

@@ -159,9 +159,33 @@ def test_function_settings(translated: dict[str, Any]) -> None:
     variables = properties(translated, "Pages")["Environment"]["Variables"]
     assert set(variables) == {"STAGE", "SESSION_SECRET", "ROOM_LOG", "BUS"}
     assert variables["STAGE"] == "production"
-    assert variables["SESSION_SECRET"] == {"Fn::Sub": "{{resolve:secretsmanager:${SessionSecret}}}"}
+    version, secret = variables["SESSION_SECRET"]["Fn::If"][1:]
+    assert secret == {"Fn::Sub": "{{resolve:secretsmanager:${SessionSecret}}}"}
+    assert version == {
+        "Fn::Sub": "{{resolve:secretsmanager:${SessionSecret}:SecretString:::${SecretVersion}}}"
+    }
     made = resource(translated, "AWS::SecretsManager::Secret")["GenerateSecretString"]
     assert made["PasswordLength"] >= 32
+
+
+def test_changed_secret_reaches_both_halves(translated: dict[str, Any]) -> None:
+    """Another version of the secret makes a new version of the function, and starts hosts anew."""
+    changed = ["SecretChanged", {"Ref": "SecretVersion"}, {"Ref": "AWS::NoValue"}]
+    # CloudFormation replaces a version whose description changes: it cannot change one.
+    version = resource(translated, "AWS::Lambda::Version")
+    assert version["Description"] == {"Fn::If": changed}
+    (container,) = properties(translated, "HostTask")["ContainerDefinitions"]
+    labels = {"secret-version": {"Ref": "SecretVersion"}}
+    assert container["DockerLabels"] == {"Fn::If": [changed[0], labels, changed[2]]}
+
+
+def test_function_is_told_the_domain(translated: dict[str, Any]) -> None:
+    """Where there is a domain, the edge says its name to the function, whose Host is the API's."""
+    config = properties(translated, "Edge")["DistributionConfig"]
+    (origin,) = [each for each in config["Origins"] if each["Id"] == "function"]
+    header = {"HeaderName": "X-Forwarded-Host", "HeaderValue": {"Ref": "Domain"}}
+    told = {"Fn::If": ["HasDomain", [header], {"Ref": "AWS::NoValue"}]}
+    assert origin["OriginCustomHeaders"] == told
 
 
 def test_handler_is_in_the_package() -> None:

@@ -1,18 +1,23 @@
 """The session: pages issue it in a signed cookie, the socket host trusts it and nothing else."""
 
 import base64
+import hmac
 import json
+import math
+import re
 import secrets
 import time
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from hashlib import blake2b
+from sys import getsizeof
 
-from itsdangerous import BadSignature, TimestampSigner
-from itsdangerous.encoding import base64_decode, base64_encode
+from itsdangerous import TimestampSigner
+from itsdangerous.encoding import base64_encode, int_to_bytes
 from itsdangerous.signer import SigningAlgorithm
 
-COOKIE = "sidepath_session"
+from functions.contract.cache import Cache
+
+COOKIE = "sidepath_session"  # cookie.py says under which names it goes over the wire
 
 # Lets a clone start with no setting at all. Both doors refuse it outside development.
 SAMPLE_SECRET = "sample-secret-for-development-only"
@@ -21,10 +26,20 @@ MIN_SECRET_LENGTH = 32  # characters: 128 bits written in hex
 
 MAX_AGE = 7 * 24 * 60 * 60  # seconds; a page visited in its second half renews the cookie
 
+LEEWAY = 5  # seconds by which the clock that issued a token may be ahead of the one that reads it
+
+MAX_TOKEN = 1_024  # characters; measured before anything else is done with a token
+
 _PURPOSE = b"session.v1"  # so that nothing else signed with the same secret is a session
 
-# Tokens whose signature need not be checked again: those of another tab, or after a drop.
-_REMEMBERED = 10_000
+# Payload, time and signature in base64 without padding. The 24 bytes of a signature make exactly 32
+# characters, and the largest time that itsdangerous writes makes eleven.
+_TOKEN = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{1,11})\.[A-Za-z0-9_-]{32}")
+
+# Bytes of tokens whose signature need not be checked again: those of another tab, or after a drop.
+# With names as ours that is some 10,000 of them.
+_REMEMBERED = 8 * 1024 * 1024
+_ENTRY = 400  # bytes that one takes beside its three texts
 
 _ADJECTIVES = (
     "Amber", "Brave", "Calm", "Clever", "Coral", "Eager", "Gentle", "Golden",
@@ -44,12 +59,17 @@ class SessionError(Exception):
     """The token is not a session; the text is meant for the person who holds it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Session:
-    """Who a visitor is: a random id, kept for as long as they keep coming, and a name to show."""
+    """Who a visitor is: a random id, kept for as long as they keep coming, and a name to show.
+
+    `expires` is when the token ends that it was read from, in seconds since 1970. Two tokens of one
+    visitor are the same session.
+    """
 
     id: str
     name: str
+    expires: float = field(default=math.inf, compare=False)
 
     @classmethod
     def new(cls) -> "Session":
@@ -63,58 +83,101 @@ class Session:
 class Sessions:
     """Issues and verifies signed session tokens.
 
-    Raises ValueError for a secret too short to resist guessing.
+    The first secret signs; what any of them has signed verifies. Raises ValueError for a secret too
+    short to resist guessing.
     """
 
-    def __init__(self, secret: str, *, max_age: int = MAX_AGE) -> None:
-        if len(secret) < MIN_SECRET_LENGTH:
-            raise ValueError(f"the session secret needs {MIN_SECRET_LENGTH} characters or more")
+    def __init__(self, secret: str, *former: str, max_age: int = MAX_AGE) -> None:
         self.max_age = max_age
-        key = blake2b(secret.encode(), person=_PURPOSE, digest_size=32).digest()
-        self._signer = TimestampSigner(key, key_derivation="none", algorithm=_KeyedBlake2())
+        self._signer, *self._former = (_signer(each) for each in (secret, *former))
         # Remembers only what verified: forged tokens cannot crowd out others. Checking a signature
         # is most of what a socket's handshake with a session costs more than one without.
-        self._signed = lru_cache(_REMEMBERED)(self._verify_signature)
+        self._verified: Cache[str, Session] = Cache(_REMEMBERED)
 
     def issue(self, session: Session) -> str:
-        """Return a token, safe in a cookie, that `verify` accepts for `max_age` seconds."""
-        payload = json.dumps([session.id, session.name])
-        return self._signer.sign(base64_encode(payload)).decode()
+        """Return a token, safe in a cookie, that `verify` accepts for `max_age` seconds.
+
+        Raises ValueError for a session that is too large for a token.
+        """
+        token = self._signer.sign(_payload(session)).decode()
+        if len(token) > MAX_TOKEN:
+            raise ValueError(f"a session's token has {MAX_TOKEN:,} characters at the most")
+        return token
 
     def verify(self, token: str) -> Session:
-        """Return the session a token was issued for; raise SessionError for any other text."""
-        return self._load(token, self.max_age)
+        """Return the session a token was issued for; raise SessionError for any other text.
+
+        One text alone is a session's token: what `issue` wrote.
+        """
+        return self._load(token, 0)
 
     def is_due(self, token: str) -> bool:
         """Whether a token that verifies has lived half its life and should be issued anew."""
         try:
-            self._load(token, self.max_age // 2)
+            self._load(token, self.max_age - self.max_age // 2)
         except SessionError:
             return True
         return False
 
-    def _load(self, token: str, max_age: int) -> Session:
-        if not token.isascii():  # ours are, and some of what is not cannot be encoded
+    def _load(self, token: str, left: int) -> Session:
+        """Return the session of a token that has so many seconds left."""
+        session = None
+        if len(token) <= MAX_TOKEN:
+            session = self._verified.get(token) or self._verify_signature(token)
+        if session is None:
             raise SessionError(
                 "Your session could not be verified. Reload the page to get a new one."
             )
-        session, issued = self._signed(token)
-        if not 0 <= int(time.time()) - issued <= max_age:
+        if not left <= session.expires - time.time() <= self.max_age + LEEWAY:
             raise SessionError("Your session has expired. Reload the page to go on.")
         return session
 
-    def _verify_signature(self, token: str) -> tuple[Session, float]:
-        """Return what was signed, however long ago, and when, in seconds since 1970."""
+    def _verify_signature(self, token: str) -> Session | None:
+        """Return the session in a token, however old; None if nobody of us has signed it."""
+        parts = _TOKEN.fullmatch(token)
+        if parts is None or not self._is_signed(token):
+            return None
+        session = self._read(*parts.groups())
+        texts = token, session.id, session.name
+        self._verified.put(token, session, _ENTRY + sum(map(getsizeof, texts)))
+        return session
+
+    def _is_signed(self, token: str) -> bool:
+        # By comparing texts: decoded, many texts are one signature.
+        value, _, signature = token.rpartition(".")
+        return any(
+            hmac.compare_digest(signer.get_signature(value), signature.encode())
+            for signer in (self._signer, *self._former)
+        )
+
+    def _read(self, payload: str, timestamp: str) -> Session:
+        """Return the session of a signed token's parts, if they are as `issue` writes them."""
         try:
-            signed, issued = self._signer.unsign(token, return_timestamp=True)
-        except BadSignature:
-            raise SessionError(
-                "Your session could not be verified. Reload the page to get a new one."
-            ) from None
-        match json.loads(base64_decode(signed)):
-            case [str(id_), str(name)]:
-                return Session(id_, name), issued.timestamp()
+            issued = int.from_bytes(_decode(timestamp))
+            match json.loads(_decode(payload)):
+                case [str(id_), str(name)]:
+                    session = Session(id_, name, issued + self.max_age)
+                    written = _payload(session), base64_encode(int_to_bytes(issued))
+                    if written == (payload.encode(), timestamp.encode()):
+                        return session
+        except ValueError:
+            pass
         raise SessionError("Your session is of an unknown form. Reload the page to get a new one.")
+
+
+def _payload(session: Session) -> bytes:
+    return base64_encode(json.dumps([session.id, session.name]))
+
+
+def _decode(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _signer(secret: str) -> TimestampSigner:
+    if len(secret) < MIN_SECRET_LENGTH:
+        raise ValueError(f"the session secret needs {MIN_SECRET_LENGTH} characters or more")
+    key = blake2b(secret.encode(), person=_PURPOSE, digest_size=32).digest()
+    return TimestampSigner(key, key_derivation="none", algorithm=_KeyedBlake2())
 
 
 class _KeyedBlake2(SigningAlgorithm):
@@ -122,3 +185,19 @@ class _KeyedBlake2(SigningAlgorithm):
 
     def get_signature(self, key: bytes, value: bytes) -> bytes:
         return blake2b(value, key=key, digest_size=24).digest()
+
+
+def parse_secrets(text: str, *, development: bool) -> tuple[str, ...]:
+    """Return the secrets in a setting, separated by commas or white space, at least one.
+
+    Raises ValueError, to be read after the setting's name, for one that must not sign anything.
+    """
+    found = tuple(re.split(r"[,\s]+", text.strip(", \t\r\n")))
+    if any(len(secret) < MIN_SECRET_LENGTH for secret in found):
+        raise ValueError(
+            f"must have {MIN_SECRET_LENGTH} characters or more, and so must each of several, which "
+            "are separated by commas"
+        )
+    if SAMPLE_SECRET in found and not development:
+        raise ValueError("is the sample, which only STAGE=development accepts")
+    return found

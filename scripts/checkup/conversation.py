@@ -15,7 +15,6 @@ import socketio  # type: ignore[import-untyped]  # python-socketio ships no type
 from aiohttp import CookieJar
 from yarl import URL
 
-from functions.contract.session import COOKIE
 from scripts.checkup.finding import Failure, Skip
 from scripts.checkup.site import Site
 
@@ -54,7 +53,7 @@ class Client:
 async def connected(site: Site, *transports: str) -> AsyncIterator[Client]:
     """A client that has the page's session and comes from the site's own origin."""
     jar = CookieJar(unsafe=True, quote_cookie=False)  # unsafe: for an address in numbers too
-    jar.update_cookies({COOKIE: site.token}, URL(site.address.origin))
+    jar.update_cookies({site.cookie_name: site.token}, URL(site.address.origin))
     async with site.client(jar) as http:
         sio = socketio.AsyncClient(http_session=http, reconnection=False, handle_sigint=False)
         client = Client(sio, _patience(site))

@@ -8,7 +8,6 @@ from typing import Any
 
 from aiohttp import ClientError, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
-from functions.contract.session import COOKIE
 from scripts.checkup.diagnosis import not_a_websocket, not_the_host
 from scripts.checkup.site import Answer, Site
 
@@ -84,7 +83,7 @@ async def knock(site: Site, *, cookie: str = "", auth: str = "") -> Refusal | No
 
     Returns None if that was granted; raises Failure if there is no websocket.
     """
-    headers = {"Cookie": f"{COOKIE}={cookie}"} if cookie else {}
+    headers = {"Cookie": f"{site.cookie_name}={cookie}"} if cookie else {}
     async with websocket(site, headers) as connection:
         await connection.send_str(CONNECT + (json.dumps({"session": auth}) if auth else ""))
         while True:

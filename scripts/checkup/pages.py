@@ -4,7 +4,7 @@ from http.cookies import Morsel
 
 from functions.contract.session import COOKIE
 from scripts.checkup.finding import Failure
-from scripts.checkup.site import Answer, Site, nowhere
+from scripts.checkup.site import Site, nowhere
 
 _LOG = (
     "Look at the function's log: the terminal of scripts/dev, or the log group of Pages in "
@@ -56,7 +56,7 @@ async def not_found(site: Site) -> str:
 
 async def session_cookie(site: Site) -> str:
     """The session's cookie is HttpOnly, SameSite=Lax, for every path, and Secure over https."""
-    cookie = _session_of(site.front)
+    cookie = site.front.session
     if cookie is None:
         raise Failure(
             f"/ sets no cookie {COOKIE}.",
@@ -66,23 +66,20 @@ async def session_cookie(site: Site) -> str:
         )
     if lacks := _lacking(cookie, site.address.secure):
         raise Failure(
-            f"The cookie {COOKIE} is not {' and not '.join(lacks)}.",
+            f"The cookie {cookie.key} is not {' and not '.join(lacks)}.",
             why="A session that scripts can read, that other sites can send along or that travels "
             "in the clear can be stolen; with a narrower Path it misses the socket.",
-            do="See _cookie in functions/visitor.py; Secure needs STAGE=production there.",
+            do="See write_cookie in functions/contract/cookie.py; for Secure the function needs "
+            "STAGE=production.",
         )
     if cookie["secure"] and not site.address.secure:
         raise Failure(
-            f"The cookie {COOKIE} is Secure, and this address is plain http.",
+            f"The cookie {cookie.key} is Secure, and this address is plain http.",
             why="Browsers do not send it back over http, so nobody can connect.",
             do="Use the https address, or set STAGE=development for the function.",
         )
     secure = ", Secure" if cookie["secure"] else ""
     return f"The session's cookie is HttpOnly, SameSite=Lax{secure}."
-
-
-def _session_of(answer: Answer) -> Morsel[str] | None:
-    return answer.cookies.get(COOKIE)
 
 
 def _lacking(cookie: Morsel[str], secure: bool) -> list[str]:
@@ -97,8 +94,8 @@ def _lacking(cookie: Morsel[str], secure: bool) -> list[str]:
 
 async def session_kept(site: Site) -> str:
     """A visitor who comes back with the session's cookie keeps that session."""
-    answer = await site.ask("/", headers={"Cookie": f"{COOKIE}={site.token}"})
-    if _session_of(answer):
+    answer = await site.ask("/", headers={"Cookie": f"{site.cookie_name}={site.token}"})
+    if answer.session:
         raise Failure(
             "/ gave another session to a visitor who came with one.",
             why="With every page a visitor becomes somebody else, under another name.",
@@ -120,7 +117,7 @@ async def pages_not_cached(site: Site) -> str:
                 why="A page holds its visitor's name and session: out of a cache, others get them.",
                 do="Answer with Site.page, which says no-store: see functions/site.py.",
             )
-    cookie, other = _session_of(site.front), _session_of(await site.ask("/"))
+    cookie, other = site.front.session, (await site.ask("/")).session
     if cookie and other and cookie.value == other.value:
         raise Failure(
             "Two visitors on their first visit got the same session.",

@@ -21,6 +21,7 @@ from aiohttp.abc import AbstractCookieJar
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+from functions.contract.cookie import HOST_COOKIE
 from functions.contract.session import COOKIE
 
 # Seconds for one answer. Longer than a function's cold start, which takes one or two.
@@ -41,6 +42,11 @@ class Answer:
     headers: CIMultiDictProxy[str]
     cookies: Mapping[str, Morsel[str]]
     body: bytes
+
+    @property
+    def session(self) -> Morsel[str] | None:
+        """The session's cookie that it sets, under either name."""
+        return self.cookies.get(HOST_COOKIE) or self.cookies.get(COOKIE)
 
     @property
     def text(self) -> str:
@@ -135,8 +141,14 @@ class Site:
     @property
     def token(self) -> str:
         """The session that the first visit was given; empty if none."""
-        cookie = self.front.cookies.get(COOKIE)
+        cookie = self.front.session
         return cookie.value if cookie else ""
+
+    @property
+    def cookie_name(self) -> str:
+        """The name under which it was given."""
+        cookie = self.front.session
+        return cookie.key if cookie else COOKIE
 
     async def ask(
         self,

@@ -74,7 +74,7 @@ def _check_kept(file: Answer) -> None:
 async def without_cookies(site: Site) -> str:
     """A static file sets no cookie, whatever cookie it is asked with."""
     path = referred(site)[0]
-    for cookie in ("", f"{COOKIE}=changed", f"{COOKIE}={site.token}; other=1"):
+    for cookie in ("", f"{COOKIE}=changed", f"{site.cookie_name}={site.token}; other=1"):
         file = await site.ask(path, headers={"Cookie": cookie} if cookie else {})
         if "Set-Cookie" in file.headers:
             raise Failure(

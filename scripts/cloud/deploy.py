@@ -17,6 +17,7 @@ from scripts.cloud.bundle import CLIENT
 from scripts.cloud.engine import Engine, NoEngineError
 from scripts.cloud.image import Image
 from scripts.cloud.repository import Repository
+from scripts.cloud.session_secret import changed_version
 from scripts.cloud.stack import Stack
 from scripts.cloud.step import StackError, StepError, step
 from scripts.terminal import say
@@ -97,6 +98,11 @@ class Deployment:
             digest = repository.digest(image.tag)
         return f"{uri}@{digest}"
 
+    def _secret(self, stack: Stack) -> dict[str, str]:
+        """Return the parameter that has both halves take a secret that has been changed."""
+        version = changed_version(self.account.client("secretsmanager"), stack)
+        return {"SecretVersion": version} if version else {}
+
     def _deploy(self, reference: str) -> None:
         advice = (
             "Correct that, and run scripts/deploy again. A first deployment that failed is "
@@ -107,7 +113,7 @@ class Deployment:
             stack = self._stack
             stack.settle()
             before = stack.last_event()
-            given = {"Image": reference, **self.parameters}
+            given = {"Image": reference, **self._secret(stack), **self.parameters}
             assert self.account.region is not None  # it would be missing
             try:
                 sam.deploy(self.name, given, self.account.region, self.account.profile)

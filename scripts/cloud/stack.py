@@ -39,6 +39,17 @@ class Stack:
         found = (self.describe() or {}).get("Parameters", [])
         return {p["ParameterKey"]: p["ParameterValue"] for p in found}
 
+    def resource(self, name: str) -> str | None:
+        """Return the physical id of the stack's resource of a name, or None if there is none."""
+        if not self.describe():
+            return None
+        pages = self._cloudformation.get_paginator("list_stack_resources")
+        for page in pages.paginate(StackName=self.name):
+            for found in page["StackResourceSummaries"]:
+                if found["LogicalResourceId"] == name:
+                    return str(found.get("PhysicalResourceId", "")) or None
+        return None
+
     def settle(self) -> None:
         """Wait until nobody changes the stack any more, and clear away one that never came to be.
 

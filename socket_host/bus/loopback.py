@@ -15,17 +15,17 @@ from socket_host.bus.schema import fault, parse
 
 
 class Loopback:
-    """Emits what a function posts, if it is on this machine and knows the session secret."""
+    """Emits what a function posts, if it is on this machine and knows one of the secrets."""
 
-    def __init__(self, sio: socketio.AsyncServer, secret: str) -> None:
+    def __init__(self, sio: socketio.AsyncServer, *secrets: str) -> None:
         self._sio = sio
-        self._authorization = f"Bearer {loopback_token(secret)}".encode()
+        self._authorized = [f"Bearer {loopback_token(secret)}".encode() for secret in secrets]
 
     async def emit(self, request: web.Request) -> web.Response:
         """Answer a request: emit to the clients of this host, and of the others on its bus."""
         # aiohttp has bytes that are no UTF-8 as surrogates.
         authorization = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-        if not _is_loopback(request) or not hmac.compare_digest(authorization, self._authorization):
+        if not _is_loopback(request) or not self._is_authorized(authorization):
             return web.Response(status=403, text="Only the functions of this host may emit here.\n")
         if request.content_length is None or request.content_length > MAX_BYTES:
             return web.Response(status=413, text=f"A message has {MAX_BYTES} bytes at the most.\n")
@@ -45,6 +45,9 @@ class Loopback:
         except BusMessageError as error:
             return web.Response(status=413, text=f"{error}\n")
         return web.Response(status=204)
+
+    def _is_authorized(self, authorization: bytes) -> bool:
+        return any(hmac.compare_digest(authorization, each) for each in self._authorized)
 
 
 def _is_loopback(request: web.Request) -> bool:

@@ -63,6 +63,9 @@ class Listener(Protocol):
     def received(self, client: Client, data: str | bytes) -> None:
         """A message came in; raises PacketError."""
 
+    def expired(self, client: Client) -> bool:
+        """Tell whether a client has outlived its session; asked before each ping."""
+
     def closed(self, client: Client, reason: str) -> Coroutine[Any, Any, None]:
         """A session has ended: return what there is to do then."""
 
@@ -213,9 +216,10 @@ class Engine:
         elif packet[:1] == MESSAGE:
             self.message(client, packet[1:])
         elif packet == PONG:
+            # Only one that was asked for: else a client could put off its next ping for ever.
             if self._pongs.drop(client):
                 self.ponged(client)
-            self._pings.set(client)
+                self._pings.set(client)
         elif packet == CLOSE:
             self.close(client, CLIENT_DISCONNECT)
         elif packet != NOOP:
@@ -275,6 +279,10 @@ class Engine:
     # Heartbeat
 
     def _ping(self, client: Client) -> None:
+        if self.listener.expired(client):
+            self.counts["expired sessions"] += 1
+            self.close(client, SERVER_DISCONNECT)
+            return
         self._pongs.set(client, self._pings.due)
         if client.throttle is not None and client.throttle.is_full(self.limits, self.loop.time()):
             client.throttle = None

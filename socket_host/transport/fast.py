@@ -44,8 +44,12 @@ class Fast:
         self._check = check
         recovery, self._handover = None, None
         if seconds := settings.recovery_seconds:
-            unproved = settings.ping_interval + settings.ping_timeout
-            recovery = Recovery(seconds, settings.session_secret, unproved)
+            recovery = Recovery(
+                seconds,
+                settings.session_secret,
+                *settings.former_secrets,
+                unproved=settings.ping_interval + settings.ping_timeout,
+            )
             self._handover = Handover(bus, recovery, seconds)
         self.sio = SocketServer(
             admit=self._admit,

@@ -531,6 +531,14 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
             self.manager.initialize()
         self.environ[client.sid] = client.environ
 
+    def expired(self, client: Client) -> bool:
+        """Tell whether a namespace says that this client has outlived its session."""
+        for name, member in client.members.items():
+            expired = getattr(self.namespace_handlers.get(name), "expired", None)
+            if expired is not None and expired(member.sid):
+                return True
+        return False
+
     async def closed(self, client: Client, reason: str) -> None:
         """Run the disconnect handlers, once those that connect have returned."""
         if (leaving := self._leaving.get(client)) is not None and not leaving.done():

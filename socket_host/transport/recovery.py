@@ -199,16 +199,16 @@ class Return:
 class Recovery:
     """Who may come back to this host, and what they will have missed. Times are in seconds.
 
-    `unproved` is how long it may take to notice that nothing arrives at a client any more.
+    The secret signs private ids, and the former ones still verify them. `unproved` is how long it
+    may take to notice that nothing arrives at a client any more.
     """
 
-    def __init__(self, seconds: float, secret: str | None, unproved: float = 0) -> None:
+    def __init__(
+        self, seconds: float, secret: str | None, *former: str, unproved: float = 0
+    ) -> None:
         self.journal = Journal(seconds + unproved + _REPLAY_SECONDS)
         key = secret.encode() if secret else secrets.token_bytes(32)
-        # BLAKE2 with a key of its own: a third of the time of HMAC, at every handshake.
-        self._mac = hashlib.blake2b(
-            key=hmac.digest(key, b"sidepath.recovery.v1", "sha256"), digest_size=16
-        )
+        self._mac, *self._former = map(_mac, (key, *(each.encode() for each in former)))
         self.handover: Handover | None = None  # from and to other hosts, if there are any
         # Ends the connection a client is taken to have still, and waits for its end. Of a network
         # that broke, the client often knows before the host does.
@@ -221,9 +221,16 @@ class Recovery:
     def pid(self, sid: str, owner: str, issued: str = "") -> str:
         """Return the private id that lets `owner`, and nobody else, have this sid again."""
         issued = issued or f"{int(time.time()):08x}"
-        mac = self._mac.copy()
-        mac.update(f"{sid}.{issued} {owner}".encode())
-        return f"{sid}.{issued}.{mac.hexdigest()}"
+        return _pid(self._mac, sid, owner, issued)
+
+    def is_valid(self, pid: str, owner: str) -> bool:
+        """Tell if a private id was made for `owner`, with one of the secrets."""
+        found = _PID.fullmatch(pid)
+        if found is None:
+            return False
+        sid, issued = found.groups()
+        macs = (self._mac, *self._former)
+        return any(hmac.compare_digest(pid, _pid(mac, sid, owner, issued)) for mac in macs)
 
     def keep(self, dropped: Dropped) -> None:
         """Let a client come back, for a while."""
@@ -258,12 +265,9 @@ class Recovery:
     async def find(self, namespace: str, claim: Claim, owner: str) -> Return | None:
         """Return the return of a client, wherever it was; None if there can be none."""
         pid, offset = claim
-        found = _PID.fullmatch(pid)
-        if found is None or not claim.is_plausible:
+        if not claim.is_plausible or not self.is_valid(pid, owner):
             return None
-        sid, issued = found.groups()
-        if not hmac.compare_digest(pid, self.pid(sid, owner, issued)):
-            return None
+        sid, issued, _ = pid.rsplit(".", 2)
         if self.knows(namespace, sid):
             back = await self.resume(namespace, sid, offset)
         elif self.handover is not None:
@@ -288,6 +292,17 @@ class Recovery:
 
     def _expire(self, key: Key) -> None:
         self.take(*key)
+
+
+def _mac(key: bytes) -> hashlib.blake2b:
+    # BLAKE2 with a key of its own: a third of the time of HMAC, at every handshake.
+    return hashlib.blake2b(key=hmac.digest(key, b"sidepath.recovery.v1", "sha256"), digest_size=16)
+
+
+def _pid(mac: hashlib.blake2b, sid: str, owner: str, issued: str) -> str:
+    mac = mac.copy()
+    mac.update(f"{sid}.{issued} {owner}".encode())
+    return f"{sid}.{issued}.{mac.hexdigest()}"
 
 
 async def _nobody(namespace: str, sid: str) -> None:

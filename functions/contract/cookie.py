@@ -1,0 +1,69 @@
+"""The session's cookie as it goes over the wire: both halves read it here, and nowhere else.
+
+In production its name begins with `__Host-`. Browsers take such a cookie only over https, for every
+path, and from this very host, while one of the plain name may have been planted by a sibling,
+another host of the same domain. The plain name is used in development, for Safari drops Secure
+cookies of http://localhost, and is still read everywhere: sessions that began under it go on until
+they expire, and the next page renews them under the other name.
+"""
+
+from typing import NamedTuple
+
+from functions.contract.session import COOKIE, Session, SessionError, Sessions
+
+HOST_COOKIE = f"__Host-{COOKIE}"
+
+# Cookies of one request that are looked at: a sibling can plant many, and each costs a signature.
+_MOST = 5
+
+
+class Cookie(NamedTuple):
+    """A session's cookie that verifies."""
+
+    name: str
+    token: str
+    session: Session
+
+
+def read_cookie(header: str, sessions: Sessions) -> Cookie:
+    """Return the cookie in a request's Cookie header that holds its session.
+
+    Of several that is the first that verifies: those with the prefix come before those without, and
+    among the others the order is the browser's. Raises SessionError, with what is wrong with the
+    first of them, if none of the first few verifies.
+    """
+    problem = ""
+    for name, token in _candidates(header)[:_MOST]:
+        try:
+            return Cookie(name, token, sessions.verify(token))
+        except SessionError as error:
+            problem = problem or str(error)
+    raise SessionError(problem or "You have no session yet. Reload the page to get one.")
+
+
+def _candidates(header: str) -> list[tuple[str, str]]:
+    """Return the names and values in a Cookie header that may be a session, the best first."""
+    if COOKIE not in header:
+        return []
+    ranks: tuple[list[tuple[str, str]], ...] = ([], [], [])
+    for piece in header.split(";"):
+        # Some proxies join the headers of one request by commas. But a comma may stand in the value
+        # of a cookie that a sibling planted, so what follows one comes last.
+        for index, part in enumerate(piece.split(",")) if COOKIE in piece else ():
+            name, value = _pair(part)
+            if name in (HOST_COOKIE, COOKIE):
+                ranks[2 if index else name == COOKIE].append((name, value))
+    return [pair for rank in ranks for pair in rank]
+
+
+def _pair(text: str) -> tuple[str, str]:
+    # No other white space: to a browser a name with some of it before the prefix has no prefix.
+    name, _, value = (part.strip(" \t") for part in text.partition("="))
+    quoted = len(value) > 1 and value[0] == value[-1] == '"'
+    return name, value[1:-1] if quoted else value
+
+
+def write_cookie(token: str, max_age: int, *, secure: bool) -> str:
+    """Return the Set-Cookie header for a token that is good for `max_age` seconds."""
+    name, secured = (HOST_COOKIE, "; Secure") if secure else (COOKIE, "")
+    return f"{name}={token}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secured}"
