@@ -25,7 +25,7 @@ _MAX_NAMES = 64 * 1024  # characters of all rooms, or all sids, of one event
 _MAX_STATE = 1_024  # characters of the JSON that a heartbeat carries
 _MAX_HOSTS = 1_000  # in one question
 _MAX_PARTS = 10_000  # of one report
-_MOST_HAD = 4_096  # senders in a snapshot of a memory
+_MOST_HAD = 8_192  # senders in a snapshot of a memory
 _HAD = re.compile(r"[0-9a-f]{1,256}")
 
 Test = Callable[[Any], bool]
@@ -290,13 +290,14 @@ def _is_answer(body: Any) -> bool:
     match body:
         case [question, None]:
             return _is_name(question)
-        case [question, [rooms, data, missed, had]]:
+        case [question, [rooms, data, missed, had, *attempts]]:
             return (
                 _is_name(question)
                 and _are(rooms, _is_room)
                 and _fits(data, lambda value: type(value) is dict)
                 and _are(missed, _is_sent)
                 and is_snapshot(had)
+                and _are(attempts, _is_number, 1)
             )
     return False
 
@@ -334,7 +335,7 @@ def _is_entry(entry: Any) -> bool:
 
 def _is_dropped(client: Any) -> bool:
     match client:
-        case [namespace, sid, rooms, data, start, offset, replayed]:
+        case [namespace, sid, rooms, data, start, offset, replayed, *attempts]:
             return (
                 _is_name(namespace)
                 and _is_name(sid)
@@ -343,6 +344,7 @@ def _is_dropped(client: Any) -> bool:
                 and _is_number(start)
                 and _fits(offset, _is_name)
                 and _are(replayed, _is_sent)
+                and _are(attempts, _is_number, 1)
             )
     return False
 

@@ -732,7 +732,7 @@ async def asked(host: SocketHost, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return said
 
 
-@pytest.mark.parametrize("offset", ["x" * 65, "x" * 90_000, 42, {"a": []}])
+@pytest.mark.parametrize("offset", ["x" * 65, "x" * 3_000, 42, {"a": []}])
 async def test_offset_is_short(
     offset: Any, redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -888,7 +888,7 @@ def test_memories_are_joined() -> None:
         for number in numbers:
             memory.is_new(f"a:{number}")
     other.is_new("b:7")
-    one.is_new(f"far:{10**30}")
+    one.is_new("far:90000")
     other.is_new("far:1")
     beyond = other.beyond(one, "nobody")
     assert (beyond.has("a:3"), beyond.has("b:7")) == (True, True)
