@@ -66,7 +66,9 @@ def _ask(command: list[str]) -> str:
         asked = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE)
     except FileNotFoundError:
         return "it is not installed"
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
+    except subprocess.TimeoutExpired:
+        return f"it has not answered within {_PATIENCE} s"
+    except OSError as error:
+        return str(error.strerror)
     said = (asked.stderr if asked.returncode else asked.stdout).strip()
     return said.partition("\n")[0].strip()
