@@ -89,7 +89,7 @@ def changes(root: Path, lists: Mapping[str, str]) -> list[str]:
 def pins(text: str) -> dict[str, str]:
     """Return the version of each package in a list, with the systems that it is for."""
     found: dict[str, str] = {}
-    for name, version in re.findall(r"^([\w.-]+)==(.+?) *\\?$", text, re.MULTILINE):
+    for name, version in re.findall(r"^([\w.-]+)(?:\[.*?\])?==(.+?) *\\?$", text, re.MULTILINE):
         found[name] = f"{found[name]} or {version}" if name in found else version
     return found
 
@@ -106,6 +106,7 @@ def _compile(root: Path, output: Path, groups: Iterable[str], words: Sequence[st
         *(f"--group={group}" for group in groups),
         *("--universal", "--python-version", _OLDEST_PYTHON, "--generate-hashes"),
         *("--fork-strategy", "fewest"),
+        "--no-strip-extras",  # or pip takes them for something else, without a hash
         *("--no-annotate", "--custom-compile-command", "scripts/pin"),
         *("--exclude-newer", os.environ.get("UV_EXCLUDE_NEWER", f"{WAIT.days} days")),
         *("--output-file", str(output), *words),

@@ -39,7 +39,9 @@ def _from_python(folder: Path, lists: str) -> Iterator[dict[str, Any]]:
     """
     for distribution in distributions(path=[str(folder)]):
         name = re.sub(r"[-_.]+", "-", distribution.name).lower()
-        pin = re.compile(rf"^{re.escape(name)}==\S+(?: ;.*?)? \\\n((?: +--hash.*\n?)+)", re.M)
+        pin = re.compile(
+            rf"^{re.escape(name)}(?:\[.*?\])?==\S+(?: ;.*?)? \\\n((?: +--hash.*\n?)+)", re.M
+        )
         found = pin.search(lists)
         hashes = re.findall(r"sha256:(\w+)", found[1]) if found else []
         yield _component("pypi", name, distribution.version, [("SHA-256", h) for h in hashes])
