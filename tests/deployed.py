@@ -157,7 +157,7 @@ async def site(
 def copy_project(folder: Path) -> Path:
     """A copy that a test may change and deploy, with the environments of the original."""
     dev.copy_project(folder)
-    for name in (".dockerignore", "samconfig.toml", "package-lock.json"):
+    for name in (".dockerignore", "samconfig.toml", "package-lock.json", "requirements.txt"):
         shutil.copy(ROOT / name, folder / name)
     subprocess.run(["scripts/sam"], cwd=ROOT, check=True)  # it may be being installed still
     for name in (".venv", ".venv-sam"):

@@ -17,6 +17,7 @@ import aiohttp
 import pytest
 
 from scripts.cloud.engine import Engine, NoEngineError
+from scripts.supply.base import Base
 from tests.clients import clients
 from tests.deployed import copy_project
 from tests.dev import running
@@ -48,7 +49,7 @@ def engine() -> Engine:
         found = Engine.find()
     except NoEngineError as error:
         pytest.skip(f"no container was run. {error}")
-    base = (ROOT / "socket_host/Dockerfile").read_text().partition("FROM ")[2].split()[0]
+    base = str(Base.read(ROOT))
     if subprocess.run([found.program, "image", "inspect", base], capture_output=True).returncode:
         pulled = subprocess.run([found.program, "pull", base], capture_output=True, text=True)
         if pulled.returncode:
@@ -60,7 +61,7 @@ def engine() -> Engine:
 def image(engine: Engine) -> Iterator[str]:
     """The image, built for this machine."""
     name = f"sidepath-test:{uuid.uuid4().hex[:8]}"
-    engine.build(name, f"linux/{MACHINE}")
+    engine.build(name, f"linux/{MACHINE}", Base.read(ROOT))
     yield name
     subprocess.run([engine.program, "rmi", "--force", name], check=True, capture_output=True)
 
@@ -132,6 +133,18 @@ async def test_image_is_confined(engine: Engine, container: str, host: str) -> N
     user, *refused = (await output(engine, "exec", container, "python", "-c", TRIES)).splitlines()
     assert user == "10001"
     assert refused == ["Read-only file system"] * 2
+
+
+async def test_image_says_what_it_is_made_of(engine: Engine, container: str, host: str) -> None:
+    """The SBOM in the image lists what is installed there, and its label what it stands on."""
+    bill = json.loads(await output(engine, "exec", container, "cat", "/app/sbom.json"))
+    listed = {component["name"]: component["version"] for component in bill["components"]}
+    printed = await output(engine, "exec", container, "pip", "list", "--format", "json")
+    assert listed == {
+        p["name"].replace("_", "-").lower(): p["version"] for p in json.loads(printed)
+    }
+    label = '{{index .Config.Labels "org.opencontainers.image.base.name"}}'
+    assert await output(engine, "inspect", "-f", label, container) == str(Base.read(ROOT))
 
 
 async def test_image_ends(engine: Engine, container: str, host: str) -> None:

@@ -24,7 +24,7 @@ from scripts.cloud.account import Account
 from scripts.cloud.destroy import destroy
 from scripts.cloud.image import Image
 from tests.deployed import copy_project, site
-from tests.engine import calls, install
+from tests.engine import DIGEST, calls, install
 from tests.rehearsal import ACCOUNT, REGION, Cloud, Kept, cloud
 from tests.tls import write_certificate
 
@@ -37,7 +37,7 @@ DEPLOY = ("scripts/deploy", "--region", REGION, "--keep-data")
 # What the function's requirements.txt brings, by the names that are imported.
 REQUIRED = {
     *("anyio", "idna", "itsdangerous", "jinja2", "mangum", "markupsafe", "starlette"),
-    "typing_extensions.py",
+    *("typing_extensions.py", "sbom.json"),
 }
 
 # What somebody types who only knows the image: Enter to all else that sam asks.
@@ -230,6 +230,7 @@ def test_image_is_built_and_pushed(life: Life) -> None:
     build, login, push = life.deployed.calls
     assert build[:3] == ["build", "--tag", reference]
     assert build[build.index("--platform") + 1] == "linux/arm64"
+    assert build[build.index("--build-arg") + 1] == f"BASE=python:3.13-slim@{DIGEST}"
     assert login[:4] == ["login", "--username", "AWS", "--password-stdin"]
     assert login[4:] == [REGISTRY, f"{ACCOUNT}-auth-token"]
     assert push == ["push", reference, ""]

@@ -4,6 +4,7 @@ import argparse
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -163,6 +164,31 @@ def test_build_that_fails(
     assert "exec format error" in str(error.value)
 
 
+def test_base_without_a_digest(
+    nothing: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Where nobody can tell what the base's tag stands for, the image is built on the tag."""
+    (tmp_path / "socket_host").mkdir()
+    (tmp_path / "socket_host/Dockerfile").write_text("ARG BASE=python:3\nFROM ${BASE}\n")
+    monkeypatch.setattr(deploying, "ROOT", tmp_path)
+    assert str(deploying._base()) == "python:3"
+    said = capsys.readouterr().err
+    assert "What python:3 stands for cannot be looked up" in said
+    assert "built on the tag" in said
+
+
+def test_base_with_a_digest(nothing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the Dockerfile has a digest, nobody is asked for another."""
+    base = f"python:3@sha256:{'a' * 64}"
+    (tmp_path / "socket_host").mkdir()
+    (tmp_path / "socket_host/Dockerfile").write_text(f"ARG BASE={base}\nFROM ${{BASE}}\n")
+    monkeypatch.setattr(deploying, "ROOT", tmp_path)
+    assert str(deploying._base()) == base
+
+
 def test_arguments_become_parameters() -> None:
     """What is said becomes a parameter, and what is not said stays as it was."""
     assert deploying._parameters(options()) == {}
@@ -199,7 +225,9 @@ def tree(tmp_path: Path) -> Path:
     """What an image is made of, to be changed."""
     for name in ("functions/contract", "socket_host", "infra"):
         shutil.copytree(ROOT / name, tmp_path / name)
-    shutil.copy(ROOT / ".dockerignore", tmp_path)
+    for name in (".dockerignore", "requirements.txt", "scripts/supply/sbom.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 
 
@@ -209,6 +237,8 @@ def tree(tmp_path: Path) -> Path:
         ("socket_host/events.py", False),
         ("socket_host/Dockerfile", False),
         ("functions/contract/session.py", False),
+        ("requirements.txt", False),
+        ("scripts/supply/sbom.py", False),
         ("socket_host/__pycache__/events.pyc", True),
         ("functions/pages.py", True),
     ],
@@ -387,7 +417,16 @@ def sources(tmp_path: Path) -> Path:
     """A project with next to nothing in it that goes into a zip."""
     (tmp_path / "functions/static").mkdir(parents=True)
     (tmp_path / bundle.CLIENT).touch()
+    (tmp_path / "requirements.txt").touch()
+    (tmp_path / "package-lock.json").write_text('{"packages": {}}')
     return tmp_path
+
+
+def entry(package: str, file: str) -> str:
+    """What a list of ours has of a package."""
+    found = re.search(rf"^{package}==.*\n(?: .*\n)+", (ROOT / file).read_text(), re.MULTILINE)
+    assert found
+    return found[0]
 
 
 def without_uv(patch: pytest.MonkeyPatch) -> None:
@@ -415,7 +454,8 @@ def test_packages_for_another_machine(
 ) -> None:
     """Packages come for the Python and the processor asked for, by pip where uv gets none."""
     hinder(monkeypatch)
-    (sources / "functions/requirements.txt").write_text("MarkupSafe==3.0.4\n")
+    pin = entry("markupsafe", "functions/requirements.txt")
+    (sources / "functions/requirements.txt").write_text(pin)
     bundle.bundle(sources / "zip", Target("3.13", processor), root=sources)
     compiled = [file.name for file in (sources / "zip").rglob("*.so")]
     assert compiled == [f"_speedups.cpython-313-{processor}-linux-gnu.so"]
@@ -423,7 +463,8 @@ def test_packages_for_another_machine(
 
 def test_package_without_a_wheel(sources: Path) -> None:
     """A package that cannot be had for the function's processor is said in one sentence."""
-    (sources / "functions/requirements.txt").write_text("./functions\n")
+    pin = entry("pywin32", "tests/requirements.txt").replace("; sys_platform == 'win32' ", "")
+    (sources / "functions/requirements.txt").write_text(pin)
     with pytest.raises(BundleError, match=r"not installed for Python 3.13 on aarch64; .* wheel"):
         bundle.bundle(sources / "zip", Target("3.13", "aarch64"), root=sources)
 

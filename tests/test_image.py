@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.supply.base import Base
 from tests.hosts import ORIGIN, PATIENCE, SECRET
 
 ROOT = Path(__file__).parent.parent
@@ -144,7 +145,11 @@ async def test_health_check_can_fail(image: Image) -> None:
 def test_only_the_host_is_inside(image: Image) -> None:
     """The image holds the host and the contract: no pages, no tests, no bytecode of elsewhere."""
     files = image.files()
-    assert {name.split("/")[0] for name in files} == {"functions", "socket_host"}
+    assert {name.split("/")[0] for name in files} == {
+        "functions",
+        "requirements.txt",
+        "socket_host",
+    }
     assert all(name.startswith("functions/contract") for name in files if name[:10] == "functions/")
     assert not any(name.endswith((".pyc", "__pycache__")) for name in files)
 
@@ -155,10 +160,11 @@ def test_builder_is_sent_little() -> None:
         ".git/config",
         ".sidepath/rooms.sqlite3",
         "functions/app.py",
+        "scripts/setup",
         ".env",
     ):
         assert ignored(Path(name)), name
-    for name in ("functions/contract/bus.py", "socket_host/bus/sns.py"):
+    for name in ("functions/contract/bus.py", "socket_host/bus/sns.py", "requirements.txt"):
         assert not ignored(Path(name)), name
 
 
@@ -178,6 +184,6 @@ def test_code_comes_after_packages() -> None:
 
 def test_base_is_the_functions_python() -> None:
     """Both halves run on the same version of Python."""
-    (base,) = instructions("FROM")
-    version = base.removeprefix("python:").removesuffix("-slim")
+    assert instructions("FROM") == ["${BASE}"]
+    version = Base.read(ROOT).tag.removeprefix("python:").removesuffix("-slim")
     assert f"Runtime: python{version}" in (ROOT / "infra/template.yaml").read_text()

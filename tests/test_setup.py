@@ -12,7 +12,7 @@ PYTHON = """#!/bin/sh
 case "$*" in
   *scripts.packages*) echo "packages $*" >>calls; [ ! -f broken ];;
   *venv*) mkdir -p .venv/bin; cp "$0" .venv/bin/python;;
-  *uv*) echo "pip $*" >>calls; [ ! -f no-uv ];;
+  *"install "*uv.txt) echo "pip $*" >>calls; [ ! -f no-uv ];;
 esac
 """
 NPM = """#!/bin/sh
@@ -35,6 +35,9 @@ class Project:
             (root / folder).mkdir(parents=True)
         for half in ("functions", "socket_host", "scripts", "tests"):
             (root / half / "requirements.txt").write_text(f"{half}==1\n")
+        (root / "requirements.txt").write_text("")
+        (root / "scripts/tools").mkdir()
+        (root / "scripts/tools/uv.txt").write_text("uv==1")
         (root / "package-lock.json").write_text("{}")
         for script in ("setup", "lock.sh"):
             shutil.copy(ROOT / "scripts" / script, root / "scripts" / script)
@@ -80,9 +83,9 @@ def test_first_time(project: Project) -> None:
     """The first set-up makes an environment, installs both halves, and takes the client."""
     assert project.run()[0] == 0
     uv, packages, npm = project.calls
-    assert "uv==" in uv
-    for half in ("functions", "socket_host", "scripts"):
-        assert f"--requirement={half}/requirements.txt" in packages
+    assert "--require-hashes --requirement scripts/tools/uv.txt" in uv
+    for half in ("", "functions/", "socket_host/", "scripts/"):
+        assert f" {half}requirements.txt" in packages
     assert "tests" not in packages
     assert npm.startswith("npm ci")
     assert (project.root / "functions/static/socket.io.esm.min.js").read_text() == "client\n"
@@ -93,7 +96,7 @@ def test_without_uv(project: Project) -> None:
     (project.root / "no-uv").touch()
     assert project.run()[0] == 0
     _, packages, _ = project.calls
-    assert "--requirement=functions/requirements.txt" in packages
+    assert "functions/requirements.txt" in packages
 
 
 def test_nothing_changed(project: Project) -> None:
@@ -105,7 +108,11 @@ def test_nothing_changed(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    "file", ["functions/requirements.txt", "scripts/requirements.txt", "package-lock.json"]
+    "file",
+    [
+        *("requirements.txt", "functions/requirements.txt", "scripts/requirements.txt"),
+        *("scripts/tools/uv.txt", "package-lock.json"),
+    ],
 )
 def test_something_changed(project: Project, file: str) -> None:
     """A changed requirement is installed at the next start."""
@@ -128,7 +135,7 @@ def test_something_lost(project: Project, file: str) -> None:
 def test_tests(project: Project) -> None:
     """--tests adds what the tests need, once, and leaves nothing for scripts/dev to do."""
     assert project.run("--tests")[0] == 0
-    assert "--requirement=tests/requirements.txt" in project.calls[-1]
+    assert "tests/requirements.txt" in project.calls[-1]
     calls = project.calls
     assert project.run("--tests") == project.run() == (0, "")
     assert project.calls == calls

@@ -18,7 +18,7 @@ def install() -> None:
     if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
         return
     # Without the optional native addons of ws, as npm installs socket.io for everybody.
-    npm("ci", "--no-audit", "--no-fund", folder=HERE)
+    npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=HERE)
 
 
 def npm(*arguments: str, folder: Path) -> None:

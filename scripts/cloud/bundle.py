@@ -2,10 +2,12 @@
 
 `sam build` calls this through functions/Makefile. Neither the Python nor the processor that the
 template names has to be on this machine: packages are taken as ready-made wheels.
+What it is made of stands in the zip's sbom.json.
 """
 
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -13,6 +15,7 @@ from typing import Self
 from scripts import ROOT
 from scripts.local.template import load
 from scripts.packages import PackagesError, install_into
+from scripts.supply.sbom import sbom
 
 CLIENT = "functions/static/socket.io.esm.min.js"
 
@@ -56,27 +59,32 @@ def bundle(folder: Path, target: Target, root: Path = ROOT) -> None:
     if not (root / CLIENT).is_file():
         raise BundleError(f"{CLIENT} is missing, which pages load. Run scripts/setup first.")
     shutil.copytree(root / "functions", folder / "functions", ignore=_LEFT_OUT)
-    _install(folder, target, root / "functions/requirements.txt")
+    lists = [root / "functions/requirements.txt", root / "requirements.txt"]
+    _install(folder, target, lists)
     # Commands that packages bring: nobody can call them, and each names this machine's Python.
     shutil.rmtree(folder / "bin", ignore_errors=True)
     (folder / ".lock").unlink(missing_ok=True)  # uv's
+    locks = [*lists, root / "package-lock.json"]
+    (folder / "sbom.json").write_text(sbom("sidepath-function", folder, locks))
 
 
-def _install(folder: Path, target: Target, requirements: Path) -> None:
+def _install(folder: Path, target: Target, lists: Sequence[Path]) -> None:
     # pip does not know by itself that an older C library will do.
     platforms = [f"--platform={library}_{target.processor}" for library in _C_LIBRARIES]
     wheels = ["--python-version", target.python, "--only-binary", ":all:"]
     try:
         install_into(
             str(folder),
-            [*wheels, "--requirement", str(requirements)],
+            [str(file) for file in lists],
+            wheels,
             uv=["--python-platform", f"{target.processor}-{_C_LIBRARIES[-1]}"],
             pip=platforms,
         )
     except PackagesError:
         raise BundleError(
-            f"The packages in {requirements} were not installed for Python {target.python} on "
-            f"{target.processor}; why stands above. Each needs a wheel for it."
+            f"The packages in {' and '.join(str(file) for file in lists)} were not installed for "
+            f"Python {target.python} on {target.processor}; why stands above. Each needs a wheel "
+            "for it, and its hash in the list: scripts/pin writes those."
         ) from None
 
 

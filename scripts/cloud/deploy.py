@@ -20,6 +20,7 @@ from scripts.cloud.repository import Repository
 from scripts.cloud.session_secret import changed_version
 from scripts.cloud.stack import Stack
 from scripts.cloud.step import StackError, StepError, step
+from scripts.supply.base import Base, BaseError
 from scripts.terminal import say
 
 _AGAIN = "Run scripts/deploy again; it goes on from here."
@@ -92,7 +93,7 @@ class Deployment:
             return f"{uri}@{digest}"
         reference = f"{uri}:{image.tag}"
         with step(f"Building the image for {image.platform}", _build_advice(image)):
-            self.engine.build(reference, image.platform)
+            self.engine.build(reference, image.platform, _base())
         with step("Pushing the image", _AGAIN):
             self.engine.push(reference, *repository.login())
             digest = repository.digest(image.tag)
@@ -128,6 +129,20 @@ def _build_advice(image: Image) -> str:
         "docker run --privileged --rm tonistiigi/binfmt --install all teaches it; or deploy from a "
         "machine that has that processor."
     )
+
+
+def _base() -> Base:
+    """Return the base image by its digest; or, where that cannot be had, by its tag."""
+    base = Base.read(ROOT)
+    if base.digest:
+        return base
+    try:
+        found = base.renewed()
+    except BaseError as error:
+        say(f"{error} The image is built on the tag, whatever that stands for now.")
+        return base
+    say(f"The base image is {found} now. `scripts/pin --base` keeps it until you renew it.")
+    return found
 
 
 def _examine(address: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from scripts.cloud.command import run
+from scripts.supply.base import Base
 
 ENGINES = ("docker", "podman", "finch")
 
@@ -37,10 +38,10 @@ class Engine:
             raise NoEngineError(f"{' '.join(silent)} Start it.")
         raise NoEngineError(f"A container engine is missing. {_GET}, and start it.")
 
-    def build(self, reference: str, platform: str) -> None:
-        """Build socket_host/Dockerfile for a platform, or raise CommandError."""
+    def build(self, reference: str, platform: str, base: Base) -> None:
+        """Build socket_host/Dockerfile on a base for a platform, or raise CommandError."""
         where = ["--platform", platform, "--file", "socket_host/Dockerfile", "."]
-        run([self.program, "build", "--tag", reference, *where])
+        run([self.program, "build", "--tag", reference, "--build-arg", f"BASE={base}", *where])
 
     def push(self, reference: str, user: str, password: str) -> None:
         """Log in to the registry of a built image and push it there, or raise CommandError."""

@@ -35,7 +35,7 @@ class Image:
 def _sent(root: Path) -> Iterator[Path]:
     """Yield what .dockerignore lets through to the builder, in an order that stays."""
     lines = (root / ".dockerignore").read_text().splitlines()
-    for folder in sorted(line[1:] for line in lines if line.startswith("!")):
-        for path in sorted((root / folder).rglob("*")):
+    for name in sorted(line[1:] for line in lines if line.startswith("!")):
+        for path in [root / name, *sorted((root / name).rglob("*"))]:
             if path.is_file() and "__pycache__" not in path.parts:
                 yield path

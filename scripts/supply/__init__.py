@@ -1,0 +1,1 @@
+"""What scripts/pin and scripts/audit are made of: lists of packages, the base image, the SBOM."""
