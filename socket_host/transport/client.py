@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from socket_host.transport.websocket import WebSocket
 
 
+# Bytes that may wait for a client before its next event is answered: a transport's own buffer.
+UNREAD = 64 * 1024
+
+
 class Client:
     """One Engine.IO session.
 
@@ -38,6 +42,7 @@ class Client:
         "probed",
         "queue",
         "queued",
+        "reading",
         "session",
         "sid",
         "socket",
@@ -67,11 +72,35 @@ class Client:
         self.posting = False
         self.probe: WebSocket | None = None  # the websocket that may take over
         self.probed = False  # it has been tried, and is about to
+        self.reading: asyncio.Event | None = None  # while something waits for it to read
 
     @property
     def upgraded(self) -> bool:
         """True once the client is on a websocket."""
         return self.socket is not None
+
+    @property
+    def behind(self) -> bool:
+        """Whether it has yet to read much of what was sent to it."""
+        if self.closing:
+            return False
+        waiting = self.queued
+        if self.socket is not None:
+            waiting += self.socket.transport.get_write_buffer_size()
+        return waiting > UNREAD
+
+    async def caught_up(self) -> None:
+        """Wait until it has read most of what was sent to it, or is gone."""
+        while self.behind:
+            if self.reading is None:
+                self.reading = asyncio.Event()
+            await self.reading.wait()
+
+    def has_read(self) -> None:
+        """Let go on what waits in `caught_up`."""
+        if self.reading is not None:
+            self.reading.set()
+            self.reading = None
 
     def send(self, message: Message) -> None:
         """Send `message` after everything that was sent before."""
@@ -139,6 +168,7 @@ class Client:
         """Return the queue and leave an empty one."""
         queue, self.queue = self.queue, []
         self.uncount(queue)
+        self.has_read()
         return queue
 
     def refresh(self) -> None:
