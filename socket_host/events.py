@@ -115,6 +115,10 @@ class Events(Namespace):
         self.emit_latest("typing", news, room=self.room(sid), key=visitor.id, skip_sid=sid)
         return {}
 
+    def audience(self, room: Any, here: int) -> int:
+        """Return how many a room has on all hosts."""
+        return max(here, self.presence.count(room)) if isinstance(room, str) else here
+
     # What several of them need.
 
     def room(self, sid: str) -> str:

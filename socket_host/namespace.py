@@ -189,6 +189,13 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
             raise EventError(str(error), reason=error.reason, retry=True)
         self._fan_out.charge(client.session.id, size)
 
+    def audience(self, room: Any, here: int) -> int:
+        """Return how many get an event that this host sends to a room, `here` of them from it.
+
+        Override this if you know it. As it is, it takes other hosts to be as full as this one.
+        """
+        return here * (1 + len(self.server.manager.peers))
+
     def is_here(self, sid: str) -> bool:
         """Tell if a client is still there to be answered."""
         here: bool = sid in self._clients and self.server.manager.is_connected(sid, self.namespace)
@@ -196,18 +203,19 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
 
     # What the transport calls.
 
-    def count_sent(self, room: Any, cost: float, kept: float) -> None:
-        """Count an event that was emitted: what it cost, and its part of the replay buffer."""
+    def count_sent(self, room: Any, reached: int, size: int, kept: float) -> None:
+        """Count an event that was sent: to how many, its size, its part of the replay buffer."""
         client = _payer.get()
         if client is not None:
-            self._fan_out.charge(client.session.id, cost)
+            reached = self.audience(room, reached)
+            self._fan_out.charge(client.session.id, reached * size)
             if kept:
                 self._replay.charge(client.session.id, kept)
         if isinstance(room, (list, tuple, set, frozenset)):
             for name in room:
-                self._rooms.charge(name, cost / len(room))
+                self._rooms.charge(name, reached * size / len(room))
         else:
-            self._rooms.charge(room, cost)
+            self._rooms.charge(room, reached * size)
 
     def count_answer(self, size: int) -> None:
         """Count the bytes of an answer."""
@@ -377,13 +385,14 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
             _payer.reset(former)
 
     def _wait(self, emission: "_Emission") -> float:
-        """Return the seconds for which an event has to wait because of what others cost.
+        """Return the seconds for which an event of `emit_latest` has to wait.
 
-        Half of what a room may cost is left to events that cannot wait.
+        It leaves half of what a visitor and a room may use to events that cannot wait.
         """
         wait = self._rooms.wait_for_half(emission.room)
-        payer = emission.payer
-        return wait if payer is None else max(wait, self._fan_out.wait(payer.session.id))
+        if emission.payer is None:
+            return wait
+        return max(wait, self._fan_out.wait_for_half(emission.payer.session.id))
 
     def _refused(self, code: str, text: str) -> Exception:
         self.refused[code] += 1

@@ -59,6 +59,10 @@ class Presence:
         """Return the rooms in which this host has clients."""
         return list(self._tabs)
 
+    def count(self, room: str) -> int:
+        """Return how many are in a room, on all hosts."""
+        return len(self._present.get(room, ()))
+
     def who(self, room: str) -> dict[str, Any]:
         """Return how many are in a room, and the names of those that came first."""
         present = self._present.get(room, {})

@@ -78,7 +78,7 @@ class _Rooms(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio sh
         handler = self.server.namespace_handlers.get(namespace)
         if hasattr(handler, "count_sent"):
             reached = self._count(namespace, to or room)
-            handler.count_sent(to or room, reached * (len(str(data)) + _DELIVERY), 0.0)
+            handler.count_sent(to or room, reached, len(str(data)) + _DELIVERY, 0.0)
         await super().emit(event, data, namespace, room, skip_sid, callback, to, **kwargs)
 
     def _count(self, namespace: str, room: Any) -> int:
@@ -176,6 +176,7 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio sh
     ) -> None:
         super().__init__(**options)
         self._check = check
+        self._had_too_large = False
 
     def recovered(self, sid: str, namespace: str) -> bool:
         """Tell that python-socketio does not let a client go on where it was."""
@@ -223,12 +224,23 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio sh
             size = len(str(pkt.data))
             handler = self.namespace_handlers.get(pkt.namespace or "/")
             if size > _MAX_ANSWER:
-                _log.error("An answer of some %d bytes was not sent: answer in parts.", size)
+                self._note_too_large(size)
                 refusal = {"error": "The answer is too large to be sent."}
                 pkt = _ack(pkt.namespace, pkt.id, refusal)
             if hasattr(handler, "count_answer"):
                 handler.count_answer(size)
         await super()._send_packet(eio_sid, pkt)
+
+    def _note_too_large(self, size: int) -> None:
+        """Log the first answer that is too large: clients can ask for more at will."""
+        if not self._had_too_large:
+            self._had_too_large = True
+            _log.error(
+                "An answer had some %d bytes and was not sent. Answer in parts of at most %d "
+                "bytes. Others like it will not be logged.",
+                size,
+                _MAX_ANSWER,
+            )
 
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
         """Answer a request for the socket path."""

@@ -305,6 +305,8 @@ class Engine:
             return None
         if self.turn.pending:
             self.turn.flush()
+            if client.closing:  # by what was flushed: it was too much
+                return None
         self._forget(client)
         if client.write is not None:
             client.write = None

@@ -254,12 +254,8 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
                 kept = len(message.frames) / MAX_BYTES + 1 / MAX_ENTRIES
         space = self.rooms.get(namespace)
         reached = self._broadcast(space, room, skipped, message) if space else 0
-        self._charge(handler, room, reached * (len(message.frames) + DELIVERY), kept)
-
-    def _charge(self, handler: Any, room: Any, cost: int, kept: float = 0.0) -> None:
-        """Tell a namespace what an event has cost."""
-        if (sent := getattr(handler, "count_sent", None)) is not None:
-            sent(room, cost, kept)
+        if (count := getattr(handler, "count_sent", None)) is not None:
+            count(room, reached, len(message.frames) + DELIVERY, kept)
 
     def _broadcast(self, space: Namespace, room: Any, skipped: list[Any], message: Message) -> int:
         """Send a message, and return to how many."""
@@ -286,14 +282,15 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         self, namespace: str, room: Any, skipped: list[Any], arguments: list[Any], callback: Any
     ) -> None:
         space = self.rooms.get(namespace)
-        cost = 0
+        handler = self.server.namespace_handlers.get(namespace)
+        count = getattr(handler, "count_sent", None)
         for member in list(space.members(room)) if space else ():
             if member.sid not in skipped:
                 ack = self._generate_ack_id(member.sid, callback)
                 message = self.server.message(EVENT, namespace, ack, arguments)
                 member.send(message)
-                cost += len(message.frames) + DELIVERY
-        self._charge(self.server.namespace_handlers.get(namespace), room, cost)
+                if count is not None:
+                    count(room, 1, len(message.frames) + DELIVERY, 0.0)
 
     async def trigger_callback(self, sid: str, id: int, data: list[Any]) -> None:  # noqa: A002 - theirs
         """Call what waits for an ack; an ack nobody waits for is not worth a line in the log."""
