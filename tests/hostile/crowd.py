@@ -10,6 +10,7 @@ from typing import Any
 from tests.hosts import PATIENCE, token
 from tests.protocol_client import frame, handshake
 
+_WELCOME = re.compile(rb'40\{"sid":"[^"]+"(?:,"pid":"([^"]+)")?\}')
 _PING, _PONG = b"\x81\x012", frame(b"3")
 
 

@@ -47,7 +47,7 @@ async def test_one_client(kind: str, transport: str, listeners: int, tmp_path: P
         assert not any(one.lost.is_set() for one in people)
 
 
-@pytest.mark.parametrize("kind", ["note", "message"])
+@pytest.mark.parametrize("kind", ["note", "typing"])
 async def test_many_sockets_of_one_visitor(kind: str, tmp_path: Path) -> None:
     """A visitor has one allowance, however many sockets are opened for it."""
     seconds = 3
@@ -57,13 +57,7 @@ async def test_many_sockets_of_one_visitor(kind: str, tmp_path: Path) -> None:
         eves = [await stack.enter_async_context(member(host.port, "Eve")) for _ in range(20)]
         await asyncio.sleep(1)
         cpu, got = host.cpu(), sum(one.got for one in people)
-
-        def packet(eve: int) -> Kind:
-            return lambda n: KINDS[kind](n).replace('"id":"', f'"id":"{eve} ')
-
-        await asyncio.gather(
-            *(flood(eve, packet(number), RATE, seconds) for number, eve in enumerate(eves))
-        )
+        await asyncio.gather(*(flood(eve, KINDS[kind], RATE, seconds) for eve in eves))
         assert host.cpu() - cpu < 0.35 * seconds  # most of it to refuse 1,000 events a second
         assert sum(one.got for one in people) - got < 30 * MB
 
@@ -110,14 +104,16 @@ async def test_busy_room_refuses_before_it_stores(transport: str, tmp_path: Path
         assert "seq" in await cat.ask("message", {"id": "4", "text": "hello"})
 
 
-@pytest.mark.parametrize("kind", ["typing", "note", "message"])
+@pytest.mark.parametrize("kind", ["note", "message"])
 async def test_replay_buffer_is_shared(kind: str, tmp_path: Path) -> None:
     """Who dropped while another visitor sent as much as it may, by many sockets, is recovered."""
     async with AsyncExitStack() as stack:
         host = await stack.enter_async_context(victim(tmp_path))
         bob = await stack.enter_async_context(member(host.port, "Bob", "den"))
         long = "😀" * MAX_TEXT
-        eves = [await stack.enter_async_context(member(host.port, "Eve", "pit")) for _ in range(10)]
+        eves = [
+            await stack.enter_async_context(member(host.port, "Eve", f"pit-{n}")) for n in range(10)
+        ]
         for eve in eves:
             eve.count()
         async with member(host.port, "Ann", "den") as ann:
