@@ -4,22 +4,30 @@
 back to that client as the ack; an EventError it raises becomes the ack's `error`.
 """
 
+import contextlib
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from functions.contract.room_log import BATCH, LOBBY
 from socket_host import shapes
-from socket_host.namespace import Namespace
+from socket_host.event_error import EventError
+from socket_host.limits import fitting
+from socket_host.namespace import Namespace, large_answer
 from socket_host.presence import Presence
 from socket_host.reminder import Reminder
 from socket_host.room_log import HostRoomLog
 
 Ack = dict[str, Any]
 
+STORED = 100  # times what is stored for long costs what is sent once
+_ROW = 100  # bytes stored with each text
+
 
 class Events(Namespace):
     """Rooms where visitors write to each other: what the page's room.js speaks."""
+
+    volatile = frozenset({"update-input", "typing", "who", "last"})
 
     async def start(self) -> None:
         """Open the room log."""
@@ -46,11 +54,15 @@ class Events(Namespace):
         self.presence.enter(sid, room, self.visitor(sid))
         # Nobody else may need to know, if the visitor has another tab open there.
         self.tell(sid, "who", self.presence.who(room), ignore_queue=True)
+        with contextlib.suppress(EventError):  # else the next change of the text says it
+            text = await self.log.text(room)
+            self.tell(sid, "update-input", text, ignore_queue=True)
 
     async def on_disconnect(self, sid: str, reason: str) -> None:
         """Be gone from the room."""
         self.presence.leave(sid)
 
+    @large_answer
     async def on_join(self, sid: str, data: Any) -> Ack:
         """Move to a room, and answer with how it stands there."""
         room, after = shapes.joined(data)
@@ -60,27 +72,31 @@ class Events(Namespace):
             "room": room,
             "you": {"id": visitor.id, "name": visitor.name},
             "text": await self.log.text(room),
-            **await self.history(room, after),
+            **await self.history(sid, room, after),
             "who": self.presence.who(room),
         }
 
+    @large_answer
     async def on_history(self, sid: str, data: Any) -> Ack:
         """Answer with the messages of the client's room that came after one."""
         after = shapes.after(data)
-        return await self.history(self.room(sid), after)
+        return await self.history(sid, self.room(sid), after)
 
     async def on_input_change(self, sid: str, text: Any) -> Ack:
         """Show everyone else in the room what is being typed into its shared text."""
         text = shapes.text(text)
         room = self.room(sid)
-        self.log.keep_text(room, text)
-        await self.emit("update-input", text, room=room, skip_sid=sid)
+        if self.log.keep_text(room, text):
+            self.spend(_stored(text))
+        self.emit_latest("update-input", text, room=room, skip_sid=sid)
         return {}
 
     async def on_message(self, sid: str, data: Any) -> Ack:
         """Store a message, then send it to the whole room; said again it is not stored again."""
         id_, text = shapes.message(data)
         room, visitor = self.room(sid), self.visitor(sid)
+        self.check_room(room)
+        self.spend(_stored(text))
         stored = await self.log.append(
             room, id=id_, author=visitor.id, name=visitor.name, text=text
         )
@@ -96,8 +112,12 @@ class Events(Namespace):
         typing = shapes.flag(typing)
         visitor = self.visitor(sid)
         news = {"id": visitor.id, "name": visitor.name, "typing": typing}
-        await self.emit("typing", news, room=self.room(sid), skip_sid=sid)
+        self.emit_latest("typing", news, room=self.room(sid), key=visitor.id, skip_sid=sid)
         return {}
+
+    def audience(self, room: Any, here: int) -> int:
+        """Return how many a room has on all hosts."""
+        return max(here, self.presence.count(room)) if isinstance(room, str) else here
 
     # What several of them need.
 
@@ -113,15 +133,18 @@ class Events(Namespace):
         await self.enter_room(sid, room)
         self.presence.enter(sid, room, self.visitor(sid))
 
-    async def history(self, room: str, after: int | None) -> Ack:
-        """Return the room's messages after one, or its latest."""
+    async def history(self, sid: str, room: str, after: int | None) -> Ack:
+        """Return the room's messages after one, or its latest: as many as fit into an answer."""
+        wanted = partial(self.is_here, sid)
         if after is None:
-            messages, more = await self.log.latest(room), False
+            latest = await self.log.latest(room, wanted)
+            messages, more = fitting([m.to_json() for m in reversed(latest)])[::-1], False
         else:
-            messages = await self.log.after(room, after, BATCH + 1)
-            messages, more = messages[:BATCH], len(messages) > BATCH
-        last = messages[-1].seq if messages else after or 0
-        return {"messages": [m.to_json() for m in messages], "last": last, "more": more}
+            found = await self.log.after(room, after, BATCH + 1, wanted)
+            messages = fitting([m.to_json() for m in found[:BATCH]])
+            more = len(messages) < len(found)
+        last = messages[-1]["seq"] if messages else after or 0
+        return {"messages": messages, "last": last, "more": more}
 
     def announce(self, room: str) -> None:
         """Tell those of a room who are on this host who is there; each host tells its own."""
@@ -129,8 +152,13 @@ class Events(Namespace):
 
     def remind(self, room: str, seq: int, **options: Any) -> None:
         """Tell a room that there is a message with this number, for who may have missed it."""
-        self.tell(room, "last", {"room": room, "seq": seq}, **options)
+        self.emit_latest("last", {"room": room, "seq": seq}, room=room, **options)
 
-    def tell(self, room: str, event: str, data: Ack, **options: Any) -> None:
+    def tell(self, room: str, event: str, data: Any, **options: Any) -> None:
         """Emit to a room after what is under way: in the order of the calls."""
         self.server.start_background_task(self.emit, event, data, room=room, **options)
+
+
+def _stored(text: str) -> int:
+    """Return what it costs to store a text."""
+    return STORED * (len(text.encode()) + _ROW)

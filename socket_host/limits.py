@@ -1,8 +1,23 @@
-"""Limits on what one client may send: a token bucket, and a cap on what waits for an answer."""
+"""Limits on what clients may do: token buckets, and what an answer may hold."""
 
+import json
 import time
+from collections.abc import Hashable, Iterable
+from typing import Any
 
 from socket_host.event_error import EventError
+
+ANSWER_BYTES = 64 * 1024  # of JSON in one answer, for handlers that can answer in parts
+
+_LONGEST_DEBT = 60.0  # seconds anybody has to wait, whatever the last event has cost
+
+# Returned, never raised: an exception that is raised again and again keeps every traceback.
+_TOO_FAST = EventError("You are sending too fast. Slow down.", reason="rate", retry=True)
+_TOO_MANY = EventError(
+    "Too many of your events still wait for their answers. Wait for some of them.",
+    reason="waiting",
+    retry=True,
+)
 
 
 class Allowance:
@@ -21,23 +36,85 @@ class Allowance:
         self._waiting = 0
         self._at = time.monotonic()
 
-    def __enter__(self) -> None:
-        """Let one event begin; raise EventError if it may not now."""
+    def take(self) -> EventError | None:
+        """Let one event begin, or return why it may not now."""
         if self._waiting >= self._burst:
-            raise EventError(
-                "Too many of your events still wait for their answers. Wait for some of them.",
-                reason="waiting",
-                retry=True,
-            )
+            return _TOO_MANY
         now = time.monotonic()
         tokens = self._tokens + (now - self._at) * self._rate
-        self._tokens = tokens if tokens < self._burst else self._burst
         self._at = now
-        if self._tokens < 1:
-            raise EventError("You are sending too fast. Slow down.", reason="rate", retry=True)
-        self._tokens -= 1
+        if tokens < 1:
+            self._tokens = tokens
+            return _TOO_FAST
+        self._tokens = (tokens if tokens < self._burst else self._burst) - 1
         self._waiting += 1
+        return None
 
-    def __exit__(self, *exception: object) -> None:
-        """Note that the event has its answer."""
+    def answered(self) -> None:
+        """Note that an event has its answer."""
         self._waiting -= 1
+
+
+class Meter:
+    """A token bucket for each key: `rate` tokens a second, at most those of `burst` seconds.
+
+    What something cost is charged after the fact: a bucket goes below zero, and its key has to
+    wait until that is paid. Buckets that are full again are forgotten.
+    """
+
+    __slots__ = ("_burst", "_full_at", "_over", "_rate", "_sweep_at")
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._full_at: dict[Hashable, float] = {}  # when each bucket will be full again
+        self._over: dict[Hashable, float] = {}  # until when a key has to wait
+        self._sweep_at = 1_000
+
+    def charge(self, key: Hashable, tokens: float) -> None:
+        """Take tokens from a key's bucket."""
+        now = time.monotonic()
+        full_at = self._full_at.get(key, now)
+        if full_at < now:
+            full_at = now
+        full_at += tokens / self._rate
+        if full_at > now + self._burst:
+            full_at = min(full_at, now + self._burst + _LONGEST_DEBT)
+            self._over[key] = full_at - self._burst
+        self._full_at[key] = full_at
+        if len(self._full_at) > self._sweep_at:
+            self._sweep(now)
+
+    def wait(self, key: Hashable) -> float:
+        """Return the seconds until a key has paid its debt, 0 if it has none."""
+        if not self._over or (until := self._over.get(key)) is None:
+            return 0.0
+        wait = until - time.monotonic()
+        if wait > 0:
+            return wait
+        del self._over[key]
+        return 0.0
+
+    def wait_for_half(self, key: Hashable) -> float:
+        """Return the seconds until half of a key's bucket is full."""
+        full_at = self._full_at.get(key, 0.0)
+        return max(0.0, full_at - self._burst / 2 - time.monotonic())
+
+    def __len__(self) -> int:
+        return len(self._full_at)
+
+    def _sweep(self, now: float) -> None:
+        self._full_at = {key: at for key, at in self._full_at.items() if at > now}
+        self._over = {key: until for key, until in self._over.items() if until > now}
+        self._sweep_at = max(1_000, 2 * len(self._full_at))
+
+
+def fitting(values: Iterable[Any], most: int = ANSWER_BYTES) -> list[Any]:
+    """Return the first of `values`: as many as make up `most` bytes of JSON, but at least one."""
+    fit: list[Any] = []
+    for value in values:
+        most -= len(json.dumps(value)) + 1
+        if most < 0 and fit:
+            break
+        fit.append(value)
+    return fit

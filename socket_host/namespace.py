@@ -2,7 +2,8 @@
 
 A client is let in only with a session and while there is room; its events are counted against
 its allowance, matched to a handler by name, and answered in words when something is wrong with
-them. Derive from Namespace and write `on_...` methods, as events.py does.
+them. What its events cost the host, in bytes sent to whoever hears them, is charged to the visitor.
+Derive from Namespace and write `on_...` methods, as events.py does.
 """
 
 import asyncio
@@ -11,8 +12,9 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextvars import ContextVar
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import socketio  # type: ignore[import-untyped]  # python-socketio ships no types
 from socketio.exceptions import (  # type: ignore[import-untyped]  # as above
@@ -22,13 +24,38 @@ from socketio.exceptions import (  # type: ignore[import-untyped]  # as above
 from functions.contract.cookie import read_cookie
 from functions.contract.session import Session, SessionError, Sessions
 from socket_host.event_error import EventError
-from socket_host.limits import Allowance
+from socket_host.latest import Latest
+from socket_host.limits import Allowance, Meter
 from socket_host.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 # How long a stopping host waits for handlers: longer than the room log waits for another process.
 _SETTLE_SECONDS = 15.0
+
+_BURST = 4.0  # seconds' worth of bytes that a visitor, or a room, may use at once
+
+# The part of the replay buffer that one visitor can fill in the time for which it is kept.
+_REPLAY_SHARE = 1 / 8
+
+_SMALL = 1_024  # bytes of an answer that the event itself has paid for
+
+_MOST_LARGE = 4  # events that wait until their client gets the next large answer
+
+# The client whose event is being answered: it pays for what that causes, in tasks begun by it too.
+_payer: ContextVar["_Client | None"] = ContextVar("payer", default=None)
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def large_answer(method: _F) -> _F:
+    """Mark a handler whose answers can be large.
+
+    A client gets them one at a time, each when it has read what it was sent before. A client that
+    has gone gets none.
+    """
+    method.large_answer = True  # type: ignore[attr-defined]  # functions take any attribute
+    return method
 
 
 class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socketio ships no types
@@ -37,7 +64,12 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
     The method `on_input_change(self, sid, text)` answers the event `input-change` with one
     argument. What it returns is the ack; an EventError it raises is the ack's `error`. `on_connect`
     and `on_disconnect` are told of clients that came and went.
+
+    Events named in `volatile` are not kept for clients that drop: of those only the last value
+    matters, and `on_recover` can send that.
     """
+
+    volatile: frozenset[str] = frozenset()
 
     def __init__(self, settings: Settings, namespace: str = "/") -> None:
         super().__init__(namespace)
@@ -54,6 +86,12 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
             for name in dir(self)
             if name.startswith("on_") and name not in ("on_connect", "on_disconnect")
         }
+        self._fan_out = Meter(settings.fanout_bytes_per_second, _BURST)  # by visitor
+        self._rooms = Meter(settings.room_bytes_per_second, _BURST)  # by room; None is all
+        # Half of the share at once, the other half over the time for which events are kept.
+        kept = settings.recovery_seconds or 1.0
+        self._replay = Meter(_REPLAY_SHARE / 2 / kept, kept)  # by visitor, in parts of the buffer
+        self._latest: Latest[_Emission] = Latest(self._emit_now, self._wait)
         self._in_progress = 0
         self._settled: asyncio.Event | None = None  # once somebody waits for it
 
@@ -111,6 +149,7 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
 
     async def settle(self) -> None:
         """Wait until every event that has begun has its answer, or has had time enough."""
+        self._latest.flush()
         if not self._in_progress:
             return
         self._settled = asyncio.Event()
@@ -118,6 +157,93 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
             await asyncio.wait_for(self._settled.wait(), _SETTLE_SECONDS)
         except TimeoutError:
             _log.error("%d events got no answer before the host stopped.", self._in_progress)
+
+    def emit_latest(
+        self, event: str, data: Any, *, room: Any, key: Any = None, **options: Any
+    ) -> None:
+        """Emit to a room an event of which only the last value matters.
+
+        The first one is sent at once. Those that follow are joined into one several times a second,
+        and less often if the room is busy. Each `key` has a last value of its own. `options` are
+        those of `emit`.
+        """
+        emission = _Emission(_payer.get(), event, data, room, options)
+        self._latest.put((event, room, key), emission)
+
+    def check_room(self, room: Any = None) -> None:
+        """Raise EventError if a room, or without one the whole namespace, is sent too much.
+
+        To be called by handlers that emit to a room, before they store anything. The client is told
+        to try again.
+        """
+        if self._rooms.wait(room):
+            raise EventError(
+                "There is too much going on in this room just now. Try again in a moment.",
+                reason="room busy",
+                retry=True,
+            )
+
+    def spend(self, size: float) -> None:
+        """Charge bytes to the visitor whose event is being answered.
+
+        For what costs more than what is sent: rows that are stored, say, at a price per byte. What
+        is sent is charged by itself. Raises EventError if the visitor has used too much already.
+        """
+        client = _payer.get()
+        if client is None:
+            return
+        if error := self._debt(client):
+            raise EventError(str(error), reason=error.reason, retry=True)
+        self._fan_out.charge(client.session.id, size)
+
+    def audience(self, room: Any, here: int) -> int:
+        """Return how many get an event that this host sends to a room, `here` of them from it.
+
+        Override this if you know it. As it is, it takes other hosts to be as full as this one.
+        """
+        return here * (1 + len(self.server.manager.peers))
+
+    def is_here(self, sid: str) -> bool:
+        """Tell if a client is still there to be answered."""
+        here: bool = sid in self._clients and self.server.manager.is_connected(sid, self.namespace)
+        return here
+
+    # What the transport calls.
+
+    def count_sent(self, room: Any, reached: int, size: int, kept: float) -> None:
+        """Count an event that was sent: to how many, its size, its part of the replay buffer."""
+        client = _payer.get()
+        if client is not None:
+            reached = self.audience(room, reached)
+            self._fan_out.charge(client.session.id, reached * size)
+            if kept:
+                self._replay.charge(client.session.id, kept)
+        if isinstance(room, (list, tuple, set, frozenset)):
+            for name in room:
+                self._rooms.charge(name, reached * size / len(room))
+        else:
+            self._rooms.charge(room, reached * size)
+
+    def count_answer(self, size: int) -> None:
+        """Count the bytes of an answer."""
+        client = _payer.get()
+        if client is not None and size > _SMALL:
+            self._fan_out.charge(client.session.id, size)
+
+    def begin_event(self, sid: str) -> dict[str, Any] | None:
+        """Take an event of a client into account, or return the ack of one that is refused.
+
+        A transport that calls this before `trigger_event` spares what it takes to begin an event.
+        """
+        client = self._clients.get(sid)
+        if client is None:
+            return None
+        error = client.allowance.take()
+        if error is None:
+            client.begun += 1
+            return None
+        self.refused[error.reason] += 1
+        return error.to_ack()
 
     # Returns a coroutine instead of being one: a layer less is 0.4 µs less for every event.
     def trigger_event(self, event: Any, *args: Any) -> Coroutine[Any, Any, Any]:
@@ -159,6 +285,7 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
     async def _greet(
         self, sid: str, client: "_Client", greeting: Callable[[], Awaitable[None]]
     ) -> None:
+        _payer.set(None)
         try:
             await greeting()
         except Refused:  # admit is the place for that; but never let in whom an app refuses
@@ -170,6 +297,7 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
             client.greeting = None
 
     async def _let_go(self, sid: str, client: "_Client", reason: str = "") -> None:
+        _payer.set(None)
         try:
             if client.greeting:
                 await client.greeting
@@ -181,27 +309,45 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
 
     async def _answer(self, sid: str, client: "_Client", event: Any, values: list[Any]) -> Any:
         self._in_progress += 1
+        began = client.begun > 0
         try:
-            with client.allowance:
-                if client.greeting:
-                    await client.greeting
-                if client.session.expires < time.time():
-                    raise _expired()
-                answer = self._handle(event, sid, values)
-                return await answer if hasattr(answer, "__await__") else answer
+            if began:
+                client.begun -= 1
+            elif error := client.allowance.take():
+                return self._no(error)
+            else:
+                began = True
+            if error := self._debt(client):
+                return self._no(error)
+            _payer.set(client)
+            if client.greeting:
+                await client.greeting
+            if client.session.expires < time.time():
+                raise _expired()
+            answer = self._handle(event, sid, client, values)
+            return await answer if hasattr(answer, "__await__") else answer
         except EventError as error:
-            self.refused[error.reason] += 1
-            return error.to_ack()
+            return self._no(error)
         except Exception:
             _log.exception("The handler of %.100r failed.", event)
-            self.refused["failed"] += 1
-            return EventError("Something went wrong here; it is noted.", retry=True).to_ack()
+            return self._no(_FAILED)
         finally:
+            if began:
+                client.allowance.answered()
             self._in_progress -= 1
             if self._settled and not self._in_progress:
                 self._settled.set()
 
-    def _handle(self, event: Any, sid: str, values: list[Any]) -> Any:
+    def _no(self, error: EventError) -> dict[str, Any]:
+        self.refused[error.reason] += 1
+        return error.to_ack()
+
+    def _debt(self, client: "_Client") -> EventError | None:
+        """Return why a visitor whose events have cost too much has to wait, if so."""
+        visitor = client.session.id
+        return _COSTLY if self._fan_out.wait(visitor) or self._replay.wait(visitor) else None
+
+    def _handle(self, event: Any, sid: str, client: "_Client", values: list[Any]) -> Any:
         handler = self._handlers.get(event.replace("-", "_")) if isinstance(event, str) else None
         if handler is None:
             raise EventError(
@@ -209,7 +355,53 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
             )
         if not handler.fewest <= len(values) <= handler.most:
             raise EventError(f"This event takes {handler.fewest} values, not {len(values)}.")
+        if handler.large:
+            return self._in_turn(sid, client, handler, values)
         return handler.method(sid, *values)
+
+    async def _in_turn(
+        self, sid: str, client: "_Client", handler: "_Handler", values: list[Any]
+    ) -> Any:
+        """Handle an event when the client has read the answers to those before."""
+        if client.large > _MOST_LARGE:
+            raise EventError(
+                "Wait for the answers to what you asked before.", reason="waiting", retry=True
+            )
+        client.large += 1
+        client.turn = client.turn or asyncio.Lock()
+        try:
+            async with client.turn:
+                if not await self.server.caught_up(sid, self.namespace):
+                    return None
+                answer = handler.method(sid, *values)
+                return await answer if hasattr(answer, "__await__") else answer
+        finally:
+            client.large -= 1
+            if not client.large:
+                client.turn = None
+
+    def _emit_now(self, emission: "_Emission") -> None:
+        former = _payer.set(emission.payer)  # which the task takes over
+        try:
+            self.server.start_background_task(
+                self.emit,
+                emission.event,
+                emission.data,
+                room=emission.room,
+                **emission.options,
+            )
+        finally:
+            _payer.reset(former)
+
+    def _wait(self, emission: "_Emission") -> float:
+        """Return the seconds for which an event of `emit_latest` has to wait.
+
+        It leaves half of what a visitor and a room may use to events that cannot wait.
+        """
+        wait = self._rooms.wait_for_half(emission.room)
+        if emission.payer is None:
+            return wait
+        return max(wait, self._fan_out.wait_for_half(emission.payer.session.id))
 
     def _refused(self, code: str, text: str) -> Exception:
         self.refused[code] += 1
@@ -217,24 +409,45 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
         return refused
 
 
+# Returned, not raised: see limits.
+_COSTLY = EventError(
+    "What you send goes to many. Wait a little before you send more.", reason="rate", retry=True
+)
+_FAILED = EventError("Something went wrong here; it is noted.", reason="failed", retry=True)
+
+
+class _Emission(NamedTuple):
+    """An event that may have to wait, and the client that pays for it."""
+
+    payer: "_Client | None"
+    event: str
+    data: Any
+    room: Any
+    options: dict[str, Any]
+
+
 class _Client:
     """What the namespace keeps of a client."""
 
-    __slots__ = ("allowance", "greeting", "session")
+    __slots__ = ("allowance", "begun", "greeting", "large", "session", "turn")
 
     def __init__(self, session: Session, settings: Settings) -> None:
         self.session = session
         self.allowance = Allowance(settings.events_per_second, settings.event_burst)
         self.greeting: asyncio.Task[None] | None = None
+        self.begun = 0  # events that `begin_event` has let in and that are not being answered yet
+        self.large = 0  # events for large answers, one of them being answered
+        self.turn: asyncio.Lock | None = None  # of the one being answered
 
 
 class _Handler:
     """A handler method, and how many values an event may bring it."""
 
-    __slots__ = ("fewest", "method", "most")
+    __slots__ = ("fewest", "large", "method", "most")
 
     def __init__(self, method: Callable[..., Any]) -> None:
         self.method = method
+        self.large = getattr(method, "large_answer", False)
         parameters = list(inspect.signature(method).parameters.values())[1:]  # after the sid
         self.fewest = sum(p.default is p.empty and p.kind in _SINGLE for p in parameters)
         several = any(p.kind is p.VAR_POSITIONAL for p in parameters)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextvars import Context
 from itertools import islice
 from typing import Any
 
@@ -12,6 +13,7 @@ from socket_host.bus import Bus
 MAX_NAMES = 50  # a room's `who` names; its count goes on
 
 PAUSE = 0.5  # seconds between two announcements of one room, however many come and go
+TOLD_PER_SECOND = 1_000  # visitors that are told of their room: a crowd's pauses are longer
 
 
 class Presence:
@@ -57,6 +59,10 @@ class Presence:
         """Return the rooms in which this host has clients."""
         return list(self._tabs)
 
+    def count(self, room: str) -> int:
+        """Return how many are in a room, on all hosts."""
+        return len(self._present.get(room, ()))
+
     def who(self, room: str) -> dict[str, Any]:
         """Return how many are in a room, and the names of those that came first."""
         present = self._present.get(room, {})
@@ -87,8 +93,10 @@ class Presence:
             self._changed.add(room)
         elif room in self._tabs:  # else nobody is here to hear it
             loop = asyncio.get_running_loop()
-            self._pauses[room] = loop.call_later(PAUSE, self._resume, room)
-            self._announce(room)
+            pause = max(PAUSE, len(self._tabs[room]) / TOLD_PER_SECOND)
+            self._pauses[room] = loop.call_later(pause, self._resume, room)
+            # With an empty context: what all have caused is not charged to the last of them.
+            Context().run(self._announce, room)
 
     def _resume(self, room: str) -> None:
         del self._pauses[room]

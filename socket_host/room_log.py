@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import logging
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from functools import partial
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -16,7 +18,8 @@ _log = logging.getLogger(__name__)
 
 KEEP_SECONDS = 1.0  # a room's current text is written at most this often
 
-MAX_WAITING = 10_000  # calls, and rooms with an unwritten text: about 20 MB at the longest texts
+MAX_WAITING = 10_000  # calls, and rooms with an unwritten text
+MAX_WAITING_BYTES = 8 * 1024 * 1024  # of the texts in calls, and as much of unwritten ones
 
 # Calls at the same time, each for another room. A room into which many hosts write at once keeps a
 # thread for seconds; the connections of boto3's pool would do for two more.
@@ -39,8 +42,10 @@ class HostRoomLog:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="room-log")
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by room
         self._waiting = 0
+        self._waiting_bytes = 0
         self._away = False
         self._texts: dict[str, str] = {}  # by room, not yet written
+        self._texts_bytes = 0
         self._writing: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
 
@@ -59,20 +64,25 @@ class HostRoomLog:
     async def append(self, room: str, *, id: str, author: str, name: str, text: str) -> Appended:  # noqa: A002 - the wire's word
         """Store a message as the room's next, or return the one already stored under `id`."""
         append = partial(self._sync.append, room, id=id, author=author, name=name, text=text)
-        return await self._call(room, append)
+        return await self._call(room, append, sys.getsizeof(text))
 
-    async def latest(self, room: str) -> list[Message]:
-        """Return the room's last messages, as many as a page shows, oldest first."""
-        return await self._call(room, partial(self._sync.latest, room))
+    async def latest(self, room: str, wanted: Callable[[], bool] | None = None) -> list[Message]:
+        """Return the room's last messages, as many as a page shows, oldest first.
+
+        Raises EventError if it is not `wanted` any more when this call has its turn.
+        """
+        return await self._call(room, partial(self._sync.latest, room), wanted=wanted)
 
     async def last(self, room: str) -> int:
         """Return the number of the room's last message, 0 if there is none."""
         latest = await self._call(room, partial(self._sync.latest, room, 1))
         return latest[0].seq if latest else 0
 
-    async def after(self, room: str, seq: int, limit: int) -> list[Message]:
-        """Return the first messages that came after `seq`, oldest first."""
-        return await self._call(room, partial(self._sync.after, room, seq, limit))
+    async def after(
+        self, room: str, seq: int, limit: int, wanted: Callable[[], bool] | None = None
+    ) -> list[Message]:
+        """Return the first messages that came after `seq`, oldest first; `wanted` as above."""
+        return await self._call(room, partial(self._sync.after, room, seq, limit), wanted=wanted)
 
     async def text(self, room: str) -> str:
         """Return the room's current text, written or not."""
@@ -80,12 +90,21 @@ class HostRoomLog:
             return self._texts[room]
         return await self._call(room, partial(self._sync.text, room))
 
-    def keep_text(self, room: str, text: str) -> None:
-        """Remember the room's current text, and write it within about a second."""
-        if len(self._texts) < MAX_WAITING or room in self._texts:
-            self._texts[room] = text
+    def keep_text(self, room: str, text: str) -> bool:
+        """Remember the room's current text, and write it within about a second.
+
+        Returns whether that takes a write of its own, beside those that wait already.
+        """
+        former = self._texts.get(room)
+        size = self._texts_bytes + _size(text) - _size(former)
+        if size > MAX_WAITING_BYTES or (former is None and len(self._texts) >= MAX_WAITING):
+            return False
+        self._texts[room] = text
+        self._texts_bytes = size
         if self._writing is None:
-            self._writing = asyncio.create_task(self._write_texts())
+            # With an empty context: the task outlives the event that began it.
+            self._writing = Context().run(asyncio.create_task, self._write_texts())
+        return former is None
 
     async def _write_texts(self) -> None:
         while self._texts:
@@ -102,19 +121,30 @@ class HostRoomLog:
         await self._call(room, partial(self._sync.keep_text, room, text))
         if self._texts[room] == text:  # else something was typed meanwhile
             del self._texts[room]
+            self._texts_bytes -= _size(text)
 
-    async def _call(self, room: str, call: Callable[[], T]) -> T:
-        if self._waiting >= MAX_WAITING:
+    async def _call(
+        self,
+        room: str,
+        call: Callable[[], T],
+        size: int = 0,
+        wanted: Callable[[], bool] | None = None,
+    ) -> T:
+        if self._waiting >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES:
             raise _away()
         self._waiting += 1
+        self._waiting_bytes += size
         try:
             async with self._turns.setdefault(room, asyncio.Lock()):
+                if wanted is not None and not wanted():
+                    raise EventError("Nobody waits for this answer any more.", reason="gone")
                 answer = await self._in_thread(call)
         except RoomLogError as error:
             self._note(away=True, why=str(error))
             raise _away() from None
         finally:
             self._waiting -= 1
+            self._waiting_bytes -= size
         self._note(away=False)
         return answer
 
@@ -128,6 +158,10 @@ class HostRoomLog:
         elif self._away and not away:
             _log.info("The room log can be used again.")
         self._away = away
+
+
+def _size(text: str | None) -> int:
+    return 0 if text is None else sys.getsizeof(text)
 
 
 def _away() -> EventError:

@@ -36,6 +36,8 @@ class Settings:
     max_connections: int = 20_000
     events_per_second: float = 50  # of one client, on average
     event_burst: int = 100  # events of one client at once
+    fanout_bytes_per_second: float = 1_000_000  # that one visitor sends, times its listeners
+    room_bytes_per_second: float = 4_000_000  # that a room is sent, times those in it
     drain_seconds: float = 10  # over which clients are let go; well below the container's stop time
     recovery_seconds: float = 120  # for which a client that dropped may go on where it was; 0: no
     transport: str = "fast"
@@ -63,6 +65,16 @@ class Settings:
                 "EVENTS_PER_SECOND", cls.events_per_second, 0.1, 1_000_000
             ),
             event_burst=read.whole("EVENT_BURST", cls.event_burst, 1, 1_000_000),
+            fanout_bytes_per_second=read.number(
+                "FANOUT_BYTES_PER_SECOND",
+                cls.fanout_bytes_per_second,
+                1_000,
+                1e12,
+                "of bytes",
+            ),
+            room_bytes_per_second=read.number(
+                "ROOM_BYTES_PER_SECOND", cls.room_bytes_per_second, 1_000, 1e12, "of bytes"
+            ),
             drain_seconds=read.number("DRAIN_SECONDS", cls.drain_seconds, 0, 3_600, "of seconds"),
             recovery_seconds=read.number(
                 "RECOVERY_SECONDS", cls.recovery_seconds, 0, 3_600, "of seconds"

@@ -39,9 +39,47 @@ _MAX_ATTACHMENTS = 10  # of one event; each is a packet, and all are kept until 
 _CONNECT_SECONDS = 30.0
 
 
+# What may wait for a client before its next event is read, and how often that is looked at.
+_UNREAD = 64 * 1024  # bytes
+_UNREAD_PAUSE = 0.1  # seconds
+
+_MAX_ANSWER = 256 * 1024  # bytes
+
+# Bytes: what it costs to send an event to one client, however small it is. It is several times
+# what it costs the fast transport.
+_DELIVERY = 1_500
+
 _log = logging.getLogger(__name__)
 _log.setLevel(logging.ERROR)  # below that python-socketio logs all that clients say
 _log.addFilter(LIMIT)
+
+
+class _Rooms(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio ships no types
+    """Rooms whose events are charged to who caused them."""
+
+    async def emit(
+        self,
+        event: str,
+        data: Any,
+        namespace: str,
+        room: Any = None,
+        skip_sid: Any = None,
+        callback: Any = None,
+        to: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Send an event, and count what that costs."""
+        handler = self.server.namespace_handlers.get(namespace)
+        if hasattr(handler, "count_sent"):
+            reached = self._count(namespace, to or room)
+            handler.count_sent(to or room, reached, len(str(data)) + _DELIVERY, 0.0)
+        await super().emit(event, data, namespace, room, skip_sid, callback, to, **kwargs)
+
+    def _count(self, namespace: str, room: Any) -> int:
+        """Return how many are in a room, or in several."""
+        names = room if isinstance(room, (list, tuple)) else [room]
+        rooms = self.rooms.get(namespace, {})
+        return sum(len(rooms.get(name, ())) for name in names)
 
 
 class Stock:
@@ -50,7 +88,7 @@ class Stock:
     `check` is asked about every request, with its Origin and whether it would open a connection.
     """
 
-    rooms = socketio.AsyncManager  # what a bus is mixed with to keep the rooms
+    rooms = _Rooms  # what a bus is mixed with to keep the rooms
 
     def __init__(
         self,
@@ -166,6 +204,7 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio sh
         self._check = check
         self._limits = limits
         self._note = note
+        self._had_too_large = False
         self._throttles: dict[str, Throttle] = {}  # by Engine.IO sid
         self._joined: set[str] = set()  # Engine.IO sids that have been in a namespace
         self._room: dict[str, int] = {}  # bytes that attachments may still have
@@ -175,6 +214,66 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio sh
     def recovered(self, sid: str, namespace: str) -> bool:
         """Tell that python-socketio does not let a client go on where it was."""
         return False
+
+    async def caught_up(self, sid: str, namespace: str) -> bool:
+        """Wait until a client has read most of what it was sent; tell if it is still there."""
+        eio_sid = self.manager.eio_sid_from_sid(sid, namespace)
+        while self._behind(eio_sid):  # noqa: ASYNC110 - nothing tells when its queue is read
+            await asyncio.sleep(_UNREAD_PAUSE)
+        here: bool = self.manager.is_connected(sid, namespace)
+        return here
+
+    def _behind(self, eio_sid: str) -> bool:
+        """Tell if a client, which is still there, has yet to read much of what was sent to it."""
+        socket = self.eio.sockets.get(eio_sid)
+        if socket is None or socket.closing or socket.closed:
+            return False
+        waiting = list(socket.queue._queue)
+        return sum(len(packet.data) for packet in waiting if packet and packet.data) > _UNREAD
+
+    async def _handle_event(
+        self,
+        eio_sid: str,
+        namespace: str | None,
+        id: int | None,  # noqa: A002 - theirs
+        data: list[Any],
+    ) -> None:
+        """Take an event, unless it is refused; nothing else of this client is read meanwhile."""
+        while self._behind(eio_sid):  # noqa: ASYNC110 - as above
+            await asyncio.sleep(_UNREAD_PAUSE)
+        namespace = namespace or "/"
+        handler = self.namespace_handlers.get(namespace)
+        sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
+        if self.manager.is_connected(sid, namespace) and hasattr(handler, "begin_event"):
+            refusal = handler.begin_event(sid)
+            if refusal is not None:
+                if id is not None:
+                    await self._send_packet(eio_sid, _ack(namespace, id, refusal))
+                return
+        await super()._handle_event(eio_sid, namespace, id, data)
+
+    async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
+        if pkt.packet_type == socketio.packet.ACK:
+            size = len(str(pkt.data))
+            handler = self.namespace_handlers.get(pkt.namespace or "/")
+            if size > _MAX_ANSWER:
+                self._note_too_large(size)
+                refusal = {"error": "The answer is too large to be sent."}
+                pkt = _ack(pkt.namespace, pkt.id, refusal)
+            if hasattr(handler, "count_answer"):
+                handler.count_answer(size)
+        await super()._send_packet(eio_sid, pkt)
+
+    def _note_too_large(self, size: int) -> None:
+        """Log the first answer that is too large: clients can ask for more at will."""
+        if not self._had_too_large:
+            self._had_too_large = True
+            _log.error(
+                "An answer had some %d bytes and was not sent. Answer in parts of at most %d "
+                "bytes. Others like it will not be logged.",
+                size,
+                _MAX_ANSWER,
+            )
 
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
         """Answer a request for the socket path."""
@@ -300,6 +399,10 @@ class _WebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]  # python-engi
 
 
 _DATA = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG)
+
+
+def _ack(namespace: str | None, id_: int, answer: Any) -> Any:
+    return _Packet(socketio.packet.ACK, namespace=namespace, id=id_, data=[answer])
 
 
 class _Packet(socketio.packet.Packet):  # type: ignore[misc]  # python-socketio ships no types

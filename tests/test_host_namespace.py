@@ -155,3 +155,101 @@ async def test_app_refuses_clients(
         assert await bob.hear("disconnect") == "io server disconnect"
         assert host.events.gone == [("Bob", "server disconnect")]
     assert [r.getMessage() for r in caplog.records if r.exc_info] == ["admit failed."]
+
+
+class Megaphone(Namespace):
+    """Lets clients be heard by everybody, in each way there is."""
+
+    async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
+        await self.emit("greeting", "x" * 50_000, to=sid)
+        await self.enter_room(sid, "den")
+
+    async def on_shout(self, sid: str, text: str) -> None:
+        await self.emit("shouted", text)
+
+    def on_shout_later(self, sid: str, text: str) -> None:
+        self.server.start_background_task(self.emit, "shouted", text, room="den")
+
+    async def on_ask_room(self, sid: str, room: str | None) -> str:
+        self.check_room(room)
+        return "fine"
+
+    def on_store(self, sid: str, size: int) -> str:
+        self.spend(size)
+        return "stored"
+
+    def on_type(self, sid: str, text: str) -> None:
+        self.emit_latest("typed", text, room="den", skip_sid=sid)
+
+    def on_big(self, sid: str, size: int) -> str:
+        return "x" * size
+
+
+LOUD = "x" * 40_000
+
+
+@pytest.mark.parametrize("event", ["shout", "shout-later", "big"])
+async def test_costs_are_charged(event: str, transport: str, tmp_path: Path) -> None:
+    """Who has cost too much has to wait, in all its tabs; others, and greetings, need not."""
+    async with (
+        serving(tmp_path, Megaphone, transport=transport, fanout_bytes_per_second=10_000) as host,
+        clients() as people,
+    ):
+        ann = await people.connect(url(host), token("Ann"))
+        tab = await people.connect(url(host), token("Ann"))
+        bob = await people.connect(url(host), token("Bob"))
+        value = 41_000 if event == "big" else LOUD
+        answers = [await ann.say(event, value) for _ in range(3)]
+        assert "error" not in str(answers[0])[:20]
+        assert answers[-1].keys() == {"error", "retry"}
+        assert "many" in (await tab.say("store", 1))["error"]
+        assert await bob.say("store", 1) == "stored"
+        assert host.events.refused["rate"] >= 2
+
+
+async def test_debt_is_paid(transport: str, tmp_path: Path) -> None:
+    """Who waits may go on."""
+    async with (
+        serving(tmp_path, Megaphone, transport=transport, fanout_bytes_per_second=1_000) as host,
+        clients() as people,
+    ):
+        ann = await people.connect(url(host), token("Ann"))
+        assert await ann.say("store", 4_100) == "stored"
+        async with asyncio.timeout(PATIENCE):
+            while await ann.say("store", 1) != "stored":  # noqa: ASYNC110 - time is the point
+                await asyncio.sleep(0.01)
+        assert host.events.refused["rate"] >= 1
+
+
+async def test_busy_room(transport: str, tmp_path: Path) -> None:
+    """A handler can ask if a room is sent too much; each room is by itself, and all is another."""
+    async with (
+        serving(tmp_path, Megaphone, transport=transport, room_bytes_per_second=2_000) as host,
+        clients() as people,
+    ):
+        ann = await people.connect(url(host), token("Ann"))
+        bob = await people.connect(url(host), token("Bob"))
+        assert await bob.say("ask-room", "den") == "fine"
+        await ann.say("shout-later", LOUD)
+        await bob.hear("shouted")
+        assert (await bob.say("ask-room", "den")).keys() == {"error", "retry"}
+        assert await bob.say("ask-room", None) == "fine"
+        assert await bob.say("ask-room", "hall") == "fine"
+        await ann.say("shout", LOUD)
+        assert "error" in await bob.say("ask-room", None)
+        assert host.events.refused["room busy"] == 2
+
+
+async def test_latest_is_sent(transport: str, tmp_path: Path) -> None:
+    """Of an event whose last value alone matters the first and the last one are sent."""
+    async with serving(tmp_path, Megaphone, transport=transport) as host, clients() as people:
+        ann = await people.connect(url(host), token("Ann"))
+        bob = await people.connect(url(host), token("Bob"))
+        for number in range(50):
+            await ann.tell("type", str(number))
+        heard = [await bob.hear("typed")]
+        while heard[-1] != "49":
+            heard.append(await bob.hear("typed"))
+        assert heard[0] == "0"
+        assert len(heard) < 20
+        assert ann.inbox.unheard("typed") == []

@@ -118,3 +118,34 @@ async def test_busy_room_keeps_no_other_waiting(
 async def say(log: HostRoomLog, room: str, id_: str) -> int:
     appended = await log.append(room, id=id_, author="a1", name="Ann", text="hello")
     return appended.message.seq
+
+
+async def test_what_waits_is_bounded_in_bytes(
+    log: HostRoomLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long messages and texts that wait take no more than so much memory."""
+    monkeypatch.setattr(room_log, "MAX_WAITING_BYTES", 10_000)
+    long = "x" * 2_000
+    with log._sync._lock:  # type: ignore[attr-defined]
+        waiting = [
+            asyncio.create_task(log.append("den", id=str(n), author="a", name="A", text=long))
+            for n in range(10)
+        ]
+        done, _ = await asyncio.wait(waiting, timeout=0.1)
+        assert len(done) == 6
+        assert all(isinstance(task.exception(), EventError) for task in done)
+        kept = [log.keep_text(f"room-{number}", long) for number in range(10)]
+        assert kept == [True] * 4 + [False] * 6
+        assert not log.keep_text("room-0", "shorter")  # no write of its own
+    await asyncio.gather(*waiting, return_exceptions=True)
+    await until(lambda: not log._writing)
+    assert (log._texts_bytes, log._waiting_bytes) == (0, 0)
+
+
+async def test_what_nobody_wants_is_not_read(log: HostRoomLog) -> None:
+    """A call whose client has gone while it waited for its turn reads nothing."""
+    with pytest.raises(EventError):
+        await log.latest("den", lambda: False)
+    with pytest.raises(EventError):
+        await log.after("den", 0, 10, lambda: False)
+    assert await log.after("den", 0, 10, lambda: True) == []

@@ -107,3 +107,17 @@ async def test_nothing_is_kept_of_who_is_gone() -> None:
     await told.pauses_end()
     assert [here._places, here._tabs, here._present, here._changed] == [{}, {}, {}, set()]
     assert here._attendance._news == {}
+
+
+async def test_crowd_is_told_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The more there are to be told, the longer is the pause until they are told again."""
+    monkeypatch.setattr(presence, "TOLD_PER_SECOND", 20)
+    told = Announcements()
+    for number in range(6):
+        told.presence.enter(str(number), "den", Session(str(number), "N"))
+    assert await told.next() == 1
+    assert await told.next() == 6
+    told.presence.leave("0")
+    (pause,) = told.presence._pauses.values()
+    assert 0.2 < pause.when() - asyncio.get_running_loop().time() <= 0.3
+    assert await told.next() == 5

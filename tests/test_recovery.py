@@ -300,3 +300,49 @@ async def test_off(tmp_path: Path) -> None:
         assert await heard == ["hello"]
         await ann.drop()
         assert not await ann.back()
+
+
+class Volatile(Rooms):
+    """Says some things that are not worth keeping."""
+
+    volatile = frozenset({"whispered"})
+
+    async def on_whisper(self, sid: str, text: str) -> None:
+        await self.emit("whispered", text, room="garden")
+
+
+async def test_volatile_events_are_not_kept(tmp_path: Path) -> None:
+    """An event that is volatile is not sent to who dropped, and does not keep it from returning."""
+    async with (
+        clients("javascript") as people,
+        serving(tmp_path, Volatile, transport="fast") as host,
+        visiting(host, people) as ann,
+        visiting(host, people, "Bob") as bob,
+    ):
+        await bob.say("say", "garden", "one")
+        await bob.say("whisper", "heard")
+        assert await ann.client.hear("whispered") == "heard"
+        await ann.drop()
+        await bob.say("whisper", "unheard")
+        await bob.say("say", "garden", "end")
+        assert await ann.back()
+        assert await ann.heard() == ["one", "end"]
+        await bob.say("whisper", "last")
+        assert await ann.client.hear("whispered") == "last"
+        await ann.drop()
+        assert await ann.back()
+
+
+async def test_note_is_told_to_who_is_back(tmp_path: Path) -> None:
+    """Who is recovered has the room's text as it stands, of which the changes are not kept."""
+    javascript = clients("javascript")
+    async with javascript as people, serving(tmp_path, transport="fast") as host:
+        ann = await people.connect(url(host), token("Ann"), reconnection=False)
+        bob = await people.connect(url(host), token("Bob"))
+        await bob.say("message", {"id": "1", "text": "hello"})
+        await ann.hear("message")
+        await ann.script(DROP)
+        await ann.hear("disconnect")
+        await bob.say("input-change", "while you were away")
+        assert await ann.script(RETURN)
+        assert await ann.hear("update-input") == "while you were away"

@@ -105,6 +105,10 @@ async function join() {
   await send();
 }
 
+function pause() {
+  return new Promise((resolve) => setTimeout(resolve, PAUSE));
+}
+
 function ask(event, data) {
   return socket.timeout(ANSWER).emitWithAck(event, data);
 }
@@ -147,7 +151,7 @@ function catchUp() {
       askAgain = false;
       const answer = await ask("history", { after: timeline.last });
       answer.messages?.forEach(showMessage);
-      if (answer.retry) await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      if (answer.retry) await pause();
       more = joined && (answer.more || answer.retry || (askAgain && !timeline.whole));
     }
   })().finally(() => (catchingUp = undefined));
@@ -249,11 +253,30 @@ socket.on("typing", (typist) => joined && showTyping(typist));
 
 // ---- Shared note ----
 
-let noteUnsent = false;
+let noteUnsent = false; // until the host has it as it stands
+let sayingNote = false;
 
-function sayNote() {
-  noteUnsent = !joined;
-  if (joined) socket.emit("input-change", $("note").value);
+// Sends the note as it stands, one at a time: what is typed meanwhile goes with the next.
+async function sayNote() {
+  noteUnsent = true;
+  if (sayingNote) return;
+  sayingNote = true;
+  while (joined && noteUnsent) noteUnsent = !(await sayNoteOnce());
+  sayingNote = false;
+}
+
+// Returns false if the note has to be sent again.
+async function sayNoteOnce() {
+  const text = $("note").value;
+  try {
+    const { error, retry } = await ask("input-change", text);
+    if (!retry) {
+      if (error) notify(error);
+      return text === $("note").value;
+    }
+  } catch {} // no answer
+  await pause();
+  return false;
 }
 
 function showNote(text) {
@@ -263,7 +286,8 @@ function showNote(text) {
 }
 
 $("note").addEventListener("input", sayNote);
-socket.on("update-input", (text) => joined && showNote(text));
+// What others wrote before the host has mine, mine replaces.
+socket.on("update-input", (text) => joined && !noteUnsent && showNote(text));
 
 // ---- Who is here ----
 

@@ -38,6 +38,8 @@ def settings(transport: str, *, guarded: bool) -> Settings:
         recovery_seconds=0,
         events_per_second=1e9,
         event_burst=10**9,
+        fanout_bytes_per_second=1e12,
+        room_bytes_per_second=1e12,
     )
 
 

@@ -21,6 +21,10 @@ SLICE = 128  # packets for which a client is charged together
 BUSY = 1  # why a websocket is not being read: its last packet is still being worked on
 
 
+# Bytes that may wait for a client before its next event is answered: a transport's own buffer.
+UNREAD = 64 * 1024
+
+
 class Client:
     """One Engine.IO session.
 
@@ -46,6 +50,7 @@ class Client:
         "proof",
         "queue",
         "queued",
+        "reading",
         "session",
         "sid",
         "socket",
@@ -81,11 +86,35 @@ class Client:
         self.posting = False
         self.probe: WebSocket | None = None  # the websocket that may take over
         self.probed = False  # it has been tried, and is about to
+        self.reading: asyncio.Event | None = None  # while something waits for it to read
 
     @property
     def upgraded(self) -> bool:
         """True once the client is on a websocket."""
         return self.socket is not None
+
+    @property
+    def behind(self) -> bool:
+        """Whether it has yet to read much of what was sent to it."""
+        if self.closing:
+            return False
+        waiting = self.queued
+        if self.socket is not None:
+            waiting += self.socket.transport.get_write_buffer_size()
+        return waiting > UNREAD
+
+    async def caught_up(self) -> None:
+        """Wait until it has read most of what was sent to it, or is gone."""
+        while self.behind:
+            if self.reading is None:
+                self.reading = asyncio.Event()
+            await self.reading.wait()
+
+    def has_read(self) -> None:
+        """Let go on what waits in `caught_up`."""
+        if self.reading is not None:
+            self.reading.set()
+            self.reading = None
 
     def send(self, message: Message) -> None:
         """Send `message` after everything that was sent before."""
@@ -156,10 +185,11 @@ class Client:
         for member in self.members.values():
             if member.replay is not None:
                 queue += member.replay.piece()
+        self.has_read()
         return queue
 
     @property
-    def behind(self) -> bool:
+    def replaying(self) -> bool:
         """True while it is sent what it has missed."""
         return any(member.replay and member.replay.running for member in self.members.values())
 

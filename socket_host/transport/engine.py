@@ -361,10 +361,10 @@ class Engine:
 
         Returns the task that tells the layer above, or None if that has begun already.
         """
+        if not client.closing and self.turn.pending:
+            self.turn.flush()  # which may close it: it was too much
         if client.closing:
             return None
-        if self.turn.pending:
-            self.turn.flush()
         self._forget(client)
         if client.write is not None:
             client.write = None

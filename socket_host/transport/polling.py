@@ -85,7 +85,7 @@ async def _wait(engine: Engine, client: Client) -> list[Message]:
         engine.note("invalid requests", "a second GET beside one that waits")
         engine.close(client, TRANSPORT_ERROR)
         raise bad_request()
-    if not (client.queue or client.probed or client.behind):
+    if not (client.queue or client.probed or client.replaying):
         await _until_woken(engine, client)
     return _before_close(client.take_queue()) or [Message.of(NOOP)]
 

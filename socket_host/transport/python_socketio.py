@@ -38,6 +38,7 @@ from socket_host.transport.engine import (
     PacketError,
 )
 from socket_host.transport.front import Front
+from socket_host.transport.journal import MAX_BYTES, MAX_ENTRIES
 from socket_host.transport.limits import Limits
 from socket_host.transport.message import Message
 from socket_host.transport.recovery import Claim, Dropped, Recovery, Return, Visit
@@ -77,6 +78,13 @@ _CONNECT_PACKETS = 15  # that a CONNECT counts for besides itself: it costs as m
 _UNKNOWN = "Invalid namespace"  # the words of the specification
 _LET_GO_SECONDS = 5.0  # for a client's handlers to end, before another connection has its state
 _FAILED = "The server could not accept the connection. Try again later."
+
+MAX_ANSWER = 256 * 1024  # bytes: a quarter of what may wait for a client
+
+DELIVERY = 256  # bytes: what it costs to send an event to one client, however small it is
+
+_SMALL_ANSWER = 1_024  # bytes: paid for by the event itself
+_TOO_LARGE = {"error": "The answer is too large to be sent."}
 
 
 class VersionError(RuntimeError):
@@ -234,24 +242,37 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         message_id: str | None,
     ) -> None:
         recovery: Recovery | None = self.server.recovery
+        handler = self.server.namespace_handlers.get(namespace)
+        kept = 0.0
         if recovery is None:
             message = self.server.message(EVENT, namespace, None, arguments)
         else:
-            # For those who dropped too, so even if nobody is here.
-            arguments.append(recovery.journal.next_offset())
-            message = self.server.message(EVENT, namespace, None, arguments)
             if message_id is not None:
                 skipped = skipped + recovery.elsewhere(message_id)
-            recovery.journal.add(message, namespace, room, skipped, message_id)
-        if namespace in self.rooms:
-            self._broadcast(self.rooms[namespace], room, skipped, message)
+            journal = recovery.journal
+            if arguments[0] in getattr(handler, "volatile", ()):
+                # The offset of what came before it: clients take the last text of any event for it.
+                arguments.append(journal.offset(journal.position))
+                message = self.server.message(EVENT, namespace, None, arguments)
+            else:
+                # For those who dropped too, so even if nobody is here.
+                arguments.append(journal.next_offset())
+                message = self.server.message(EVENT, namespace, None, arguments)
+                journal.add(message, namespace, room, skipped, message_id)
+                kept = len(message.frames) / MAX_BYTES + 1 / MAX_ENTRIES
+        space = self.rooms.get(namespace)
+        reached = self._broadcast(space, room, skipped, message) if space else 0
+        if (count := getattr(handler, "count_sent", None)) is not None:
+            count(room, reached, len(message.frames) + DELIVERY, kept)
 
-    def _broadcast(self, space: Namespace, room: Any, skipped: list[Any], message: Message) -> None:
+    def _broadcast(self, space: Namespace, room: Any, skipped: list[Any], message: Message) -> int:
+        """Send a message, and return to how many."""
         members = space.everybody.members
         if isinstance(room, str) and room in members:
-            if room not in skipped:
-                members[room].deliver(message)
-            return
+            if room in skipped:
+                return 0
+            members[room].deliver(message)
+            return 1
         named = space.room(room)
         if named is not None:
             audience, indirect = named.gather(), named.indirect
@@ -263,15 +284,21 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         for member in list(indirect):
             if member.client not in left_out:
                 member.deliver(message)
+        return max(0, len(audience.clients) + len(indirect) - len(left_out))
 
     def _emit_for_acks(
         self, namespace: str, room: Any, skipped: list[Any], arguments: list[Any], callback: Any
     ) -> None:
         space = self.rooms.get(namespace)
+        handler = self.server.namespace_handlers.get(namespace)
+        count = getattr(handler, "count_sent", None)
         for member in list(space.members(room)) if space else ():
             if member.sid not in skipped:
                 ack = self._generate_ack_id(member.sid, callback)
-                member.send(self.server.message(EVENT, namespace, ack, arguments))
+                message = self.server.message(EVENT, namespace, ack, arguments)
+                member.send(message)
+                if count is not None:
+                    count(room, 1, len(message.frames) + DELIVERY, 0.0)
 
     async def trigger_callback(self, sid: str, id: int, data: list[Any]) -> None:  # noqa: A002 - theirs
         """Call what waits for an ack; an ack nobody waits for is not worth a line in the log."""
@@ -493,6 +520,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         # Events that are being answered, by the identity of their arguments, which live as long: to
         # ask for the task one is in takes longer on Python 3.11.
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._had_too_large = False
         # Asking which loop runs takes 0.2 µs on Python 3.11, and every event would ask twice.
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -541,6 +569,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
 
     async def closed(self, client: Client, reason: str) -> None:
         """Run the disconnect handlers, once those that connect have returned."""
+        client.has_read()  # nothing waits for that any more
         if (leaving := self._leaving.get(client)) is not None and not leaving.done():
             leaving.set_result(None)
         while client.busy is not None:
@@ -642,8 +671,11 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         member = client.members.get(namespace)
         if member is None or member.stage is not Stage.CONNECTED:
             return  # sent before it knew that it is not, or no longer, a member
-        if namespace not in self.namespace_handlers and not _is_for_handlers(arguments[0]):
-            raise PacketError("not the name of an event")
+        if client.write is None and client.behind:
+            self._busy(client, self._event_later(client, namespace, ack, arguments))
+            return
+        if self._refuses(member, ack, arguments):
+            return
         answer = self._answer(member, ack, arguments)
         if not self.async_handlers:
             self._busy(client, answer)
@@ -657,16 +689,79 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
             task = asyncio.Task(answer, loop=self._loop, name="event")
             self._running[id(arguments)] = task
 
+    async def _event_later(
+        self, client: Client, namespace: str, ack: int | None, arguments: list[Any]
+    ) -> None:
+        """Take an event when its client has read what it was sent; meanwhile it is not read."""
+        await client.caught_up()
+        if not client.closing:
+            self._event(client, namespace, ack, arguments)
+
+    def _refuses(self, member: Member, ack: int | None, arguments: list[Any]) -> bool:
+        """Tell if an event is refused before anything is begun for it, and answer it then."""
+        namespace = member.namespace.name
+        handler = self.namespace_handlers.get(namespace)
+        if handler is None:
+            if not _is_for_handlers(arguments[0]):
+                raise PacketError("not the name of an event")
+            return False
+        if self.handlers or (begin := getattr(handler, "begin_event", None)) is None:
+            return False
+        refusal = begin(member.sid)
+        if refusal is None:
+            return False
+        if ack is not None:
+            member.send(self.message(ACK, namespace, ack, [refusal]))
+        return True
+
     async def _answer(self, member: Member, ack: int | None, arguments: list[Any]) -> None:
         namespace = member.namespace.name
+        client = member.client
         try:
+            if client.write is None and client.behind:
+                await client.caught_up()  # it began before the answers to the events before it
             result = await self._trigger_event(arguments[0], namespace, member.sid, *arguments[1:])
-            if ack is not None and result is not self.not_handled:
-                member.send(self.message(ACK, namespace, ack, list(_arguments(result))))
+            if ack is not None and result is not self.not_handled and not client.closing:
+                member.send(self._acknowledgement(namespace, ack, result, arguments[0]))
         except Exception:
             self.logger.exception("the handler of %.100r failed", arguments[0])
         finally:
             self._running.pop(id(arguments), None)
+
+    def _acknowledgement(self, namespace: str, ack: int, result: Any, event: Any) -> Message:
+        """Encode an answer, which is charged if it is large, and refused if it is too large."""
+        message = self.message(ACK, namespace, ack, list(_arguments(result)))
+        size = len(message.frames)
+        if size < _SMALL_ANSWER:
+            return message
+        if size > MAX_ANSWER:
+            self._note_too_large(event, size)
+            message = self.message(ACK, namespace, ack, [_TOO_LARGE])
+        count = getattr(self.namespace_handlers.get(namespace), "count_answer", None)
+        if count is not None:
+            count(size)
+        return message
+
+    def _note_too_large(self, event: Any, size: int) -> None:
+        """Log the first answer that is too large: clients can ask for more at will."""
+        if not self._had_too_large:
+            self._had_too_large = True
+            self.logger.error(
+                "The answer to %.100r had %d bytes and was not sent. Answer in parts of at most "
+                "%d bytes. Others like it will not be logged.",
+                event,
+                size,
+                MAX_ANSWER,
+            )
+
+    async def caught_up(self, sid: str, namespace: str) -> bool:
+        """Wait until a member has read most of what it was sent; tell if it is still there."""
+        member = self.manager.member(sid, namespace)
+        if member is None:
+            return False
+        if member.client.write is None:
+            await member.client.caught_up()
+        return member.stage is Stage.CONNECTED and not member.client.closing
 
     # Returns what to wait for instead of waiting for it: a layer less is 0.4 µs less an event.
     def _trigger_event(self, event: Any, namespace: str, *args: Any) -> Awaitable[Any]:

@@ -72,6 +72,8 @@ class Turn:
         """Send `message` to one client after what is pending: something has to be."""
         self._entries.append((None, {client}, message))
         self._bytes += len(message.frames)
+        if self._bytes > _MOST_BYTES:  # what waits here is not known to wait for the client
+            self.flush()
 
     @property
     def full(self) -> bool:

@@ -266,6 +266,7 @@ class WebSocket(asyncio.Protocol):
         if self.client is not None and not self.client.closing:
             self.client.write = self.transport.write
             self.client.refresh()
+            self.client.has_read()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone; nothing here may keep anything else alive."""

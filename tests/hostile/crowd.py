@@ -1,124 +1,152 @@
-"""A crowd of honest clients: many that are idle, some that send an event every few seconds.
-
-`python -m tests.hostile.crowd PORT IDLE ACTIVE SECONDS` connects them, prints `ready`, and at last
-one line of JSON: how many were lost, how many acks came, and how long these took. The idle ones are
-in the lobby; the active ones are in rooms of ten.
-"""
+"""Many clients in one process, cheap enough that what is measured is the host."""
 
 import asyncio
 import json
-import random
-import resource
-import sys
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
-import uvloop
-
-from tests.hosts import token
+from tests.hosts import PATIENCE, token
 from tests.protocol_client import frame, handshake
 
-_AT_ONCE = 200  # handshakes under way
-_PAUSE = 4.0  # seconds between two events of one active client, on average
+_WELCOME = re.compile(rb'40\{"sid":"[^"]+"(?:,"pid":"([^"]+)")?\}')
 _PING, _PONG = b"\x81\x012", frame(b"3")
-_EVENT = frame(b'421["typing",true]')
-_ACK = b"431[{}]"
-_ROOM = 10  # people in one
 
 
-class Person(asyncio.Protocol):
-    """One honest client."""
+class Member(asyncio.Protocol):
+    """A client by websocket that counts what it gets, or keeps it to be looked at."""
 
-    def __init__(self, name: str, crowd: "Crowd") -> None:
-        self._name = name
-        self._crowd = crowd
-        self._loop = asyncio.get_running_loop()
-        self._asked = 0.0
-        self.joined = self._loop.create_future()
+    def __init__(self) -> None:
+        self.got = 0
+        self.text = bytearray()
+        self.keeps = True
+        self.lost = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._numbers = 0
+        self.pid = ""  # the private id by which it may come back
 
     def connection_made(self, transport: Any) -> None:
-        self._transport = transport
-        transport.write(handshake())
-
-    def data_received(self, data: bytes) -> None:
-        if b'"pingInterval"' in data:
-            connect = json.dumps({"session": token(self._name)})
-            self._transport.write(frame(b"40" + connect.encode()))
-        if (b'40{"sid"' in data or b'432[{"room"' in data) and not self.joined.done():
-            self.joined.set_result(None)
-        if _PING in data:
-            self._transport.write(_PONG)
-        if _ACK in data:
-            self._crowd.delays.append(self._loop.time() - self._asked)
-            self.go_on()
-
-    async def join(self, room: str) -> None:
-        """Move to a room."""
-        self.joined = self._loop.create_future()
-        self._transport.write(frame(f'422["join",{{"room":"{room}"}}]'.encode()))
-        await self.joined
-
-    def go_on(self) -> None:
-        """Send the next event after a while."""
-        self._loop.call_later(random.uniform(0.5, 1.5) * _PAUSE, self._ask)
-
-    def _ask(self) -> None:
-        self._asked = self._loop.time()
-        self._transport.write(_EVENT)
+        self.transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._crowd.lost += 1
-        if not self.joined.done():
-            self.joined.set_result(None)
+        self.lost.set()
+        self._changed.set()
+
+    def data_received(self, data: bytes) -> None:
+        self.got += len(data)
+        if data.startswith(_PING):
+            self.transport.write(_PONG)
+        if self.keeps:
+            self.text += data
+            self._changed.set()
+
+    def say(self, *packets: str) -> None:
+        """Send packets, together."""
+        self.transport.write(b"".join(frame(packet.encode()) for packet in packets))
+
+    async def hear(self, what: bytes) -> None:
+        """Wait until `what` has been in what came, and forget all that came."""
+        async with asyncio.timeout(PATIENCE):
+            while what not in self.text:
+                await self._change()
+        self.text.clear()
+
+    async def ask(self, event: str, *values: Any) -> Any:
+        """Send an event; return the first value of its ack."""
+        self._numbers += 1
+        head = b"43%d[" % self._numbers
+        self.say(f"42{self._numbers}" + json.dumps([event, *values]))
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                at = self.text.find(head)
+                if at >= 0:
+                    try:
+                        text = self.text[at + len(head) :].decode(errors="ignore")
+                        answer, _ = json.JSONDecoder().raw_decode(text)
+                    except ValueError:
+                        pass  # the rest is on its way
+                    else:
+                        self.text.clear()
+                        return answer
+                await self._change()
+
+    async def hear_offset(self, what: bytes) -> str:
+        """Wait for an event with `what` in it; return its offset."""
+        async with asyncio.timeout(PATIENCE):
+            while not (found := re.search(what + rb'.*?"([\w-]+\.\d+)"\]', bytes(self.text))):
+                await self._change()
+        self.text.clear()
+        return found[1].decode()
+
+    async def join(self, connect: dict[str, Any], room: str | None) -> str:
+        """Connect, and join a room; return the private id by which this client may come back."""
+        self.transport.write(handshake())
+        await self.hear(b"0{")
+        self.say("40" + json.dumps(connect))
+        async with asyncio.timeout(PATIENCE):
+            while not (
+                found := re.search(rb'40\{"sid":"[^"]+"(?:,"pid":"([^"]+)")?\}', bytes(self.text))
+            ):
+                await self._change()
+        if room is not None:
+            assert "error" not in await self.ask("join", {"room": room})
+        return (found[1] or b"").decode()
+
+    async def _change(self) -> None:
+        assert not self.lost.is_set(), bytes(self.text[-200:])
+        self._changed.clear()
+        await self._changed.wait()
+
+    def count(self) -> None:
+        """From now on only count what comes."""
+        self.keeps = False
+        self.text.clear()
+
+    def stop_reading(self) -> None:
+        self.transport.pause_reading()
 
 
-class Crowd:
-    """All honest clients together."""
-
-    def __init__(self, port: int) -> None:
-        self.lost = 0
-        self.delays: list[float] = []
-        self._port = port
-
-    async def gather(self, idle: int, active: int) -> None:
-        """Connect everybody, and let the active ones begin."""
-        slots = asyncio.Semaphore(_AT_ONCE)
-
-        async def come(number: int) -> Person:
-            async with slots:
-                loop = asyncio.get_running_loop()
-                _, person = await loop.create_connection(
-                    lambda: Person(f"p{number}", self), "127.0.0.1", self._port
-                )
-                await person.joined
-                return person
-
-        people = await asyncio.gather(*(come(number) for number in range(idle + active)))
-        for number, person in enumerate(people[:active]):
-            await person.join(f"room-{number // _ROOM}")
-        for person in people[:active]:
-            person.go_on()
-
-    def report(self) -> dict[str, Any]:
-        """Return what came of it; delays in milliseconds."""
-        delays = sorted(self.delays)
-        ranks = {"p50": 0.5, "p99": 0.99, "max": 1.0}
-        at = {name: delays[min(len(delays) - 1, int(len(delays) * q))] for name, q in ranks.items()}
-        return {
-            "lost": self.lost,
-            "acks": len(delays),
-            **{name: round(1000 * value, 1) for name, value in at.items()},
-        }
+@asynccontextmanager
+async def member(
+    port: int, name: str, room: str | None = None, **auth: Any
+) -> AsyncIterator[Member]:
+    """A client in a room, or in the lobby."""
+    loop = asyncio.get_running_loop()
+    _, client = await loop.create_connection(Member, "127.0.0.1", port)
+    try:
+        client.pid = await client.join({"session": token(name)} | auth, room)
+        yield client
+    finally:
+        client.transport.abort()
 
 
-async def main(port: int, idle: int, active: int, seconds: float) -> None:
-    """Be there for some seconds, and report."""
-    crowd = Crowd(port)
-    await crowd.gather(idle, active)
-    print("ready", flush=True)
-    await asyncio.sleep(seconds)
-    print(json.dumps(crowd.report()), flush=True)
+@asynccontextmanager
+async def audience(port: int, size: int, room: str | None = None) -> AsyncIterator[list[Member]]:
+    """As many members of a room, each of another visitor, who count what they get."""
+    loop = asyncio.get_running_loop()
+    members: list[Member] = []
+    try:
+        for number in range(size):
+            _, client = await loop.create_connection(Member, "127.0.0.1", port)
+            members.append(client)
+            await client.join({"session": token(f"Guest {number}")}, room)
+            client.count()
+        yield members
+    finally:
+        for client in members:
+            client.transport.abort()
 
 
-if __name__ == "__main__":
-    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    uvloop.run(main(*map(int, sys.argv[1:4]), float(sys.argv[4])))
+async def flood(
+    client: Member, packet: Callable[[int], str], per_second: int, seconds: float
+) -> None:
+    """Send packets at a rate for some time."""
+    loop = asyncio.get_running_loop()
+    start, sent = loop.time(), 0
+    while (now := loop.time() - start) < seconds:
+        due = int(now * per_second) + 1
+        if due > sent:
+            client.say(*map(packet, range(sent, due)))
+            sent = due
+        await asyncio.sleep(0.02)

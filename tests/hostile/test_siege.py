@@ -38,7 +38,7 @@ async def test_siege(
     """Nobody honest is lost, and the host stays below the memory of the template's container."""
     settings = {"MAX_CONNECTIONS": "20000", "CONNECTIONS_PER_ADDRESS": "0"}
     async with victim(tmp_path, **settings) as host:
-        crowd = await _start("tests.hostile.crowd", host.port, IDLE, ACTIVE, SECONDS)
+        crowd = await _start("tests.hostile.people", host.port, IDLE, ACTIVE, SECONDS)
         eves = None
         try:
             assert await _line(crowd, 120) == "ready\n"

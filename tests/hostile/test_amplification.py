@@ -1,0 +1,153 @@
+"""A few bytes of a client make the host hold and do no more than a few times what it can read."""
+
+import asyncio
+import json
+import socket
+import sqlite3
+from contextlib import AsyncExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.contract.room_log import MAX_TEXT
+from socket_host.app import TRANSPORTS
+from socket_host.limits import ANSWER_BYTES
+from socket_host.namespace import Namespace
+from tests.hostile.crowd import Member, member
+from tests.hostile.victim import Victim, victim
+from tests.hosts import on_each_transport, serving, token
+from tests.protocol_client import SEPARATOR, http_client
+
+LONGEST = "😀" * MAX_TEXT  # which JSON escapes: twelve bytes a character
+BYTES = 1_000_000
+
+
+def fill(folder: Path, room: str, count: int) -> None:
+    """Store messages 1 to `count`, each as long as can be."""
+    rows = [(room, n, str(n), "eve", "Eve", LONGEST, n) for n in range(1, count + 1)]
+    with closing(sqlite3.connect(folder / "rooms.sqlite3")) as database, database:
+        database.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+async def settled(host: Victim) -> int:
+    """Wait until the host has no more to do; return the most memory it had meanwhile."""
+    most, idle = host.rss(), 0
+    async with asyncio.timeout(60):
+        while idle < 5:
+            before = host.cpu()
+            await asyncio.sleep(0.2)
+            idle = idle + 1 if host.cpu() - before < 0.02 else 0
+            most = max(most, host.rss())
+    return most
+
+
+@pytest.mark.parametrize("transport", sorted(TRANSPORTS))
+@pytest.mark.parametrize("event", ['["history",{"after":0}]', '["join",{"room":"lobby"}]'])
+async def test_answers_that_nobody_reads(event: str, transport: str, tmp_path: Path) -> None:
+    """Clients that ask for much and do not read make the host hold little of it."""
+    async with AsyncExitStack() as stack:
+        host = await stack.enter_async_context(victim(tmp_path, TRANSPORT=transport))
+        fill(tmp_path, "lobby", 250)
+        eves = [await stack.enter_async_context(member(host.port, f"Eve {n}")) for n in range(100)]
+        for eve in eves:
+            eve.stop_reading()
+        before, cpu = await settled(host), host.cpu()
+        for eve in eves:
+            eve.say(*[f"42{number}{event}" for number in range(90)])
+        assert await settled(host) - before < 40 * BYTES
+        assert host.cpu() - cpu < 6
+
+
+async def test_answers_to_clients_that_have_gone(tmp_path: Path) -> None:
+    """What a client has asked for is not read and encoded when it has gone."""
+    async with AsyncExitStack() as stack:
+        host = await stack.enter_async_context(victim(tmp_path))
+        fill(tmp_path, "lobby", 250)
+        eves = [await stack.enter_async_context(member(host.port, "Eve")) for _ in range(40)]
+        cpu = host.cpu()
+        for eve in eves:
+            eve.say(*[f'42{number}["history",{{"after":0}}]' for number in range(90)])
+            eve.transport.close()
+        await settled(host)
+        assert host.cpu() - cpu < 1.5
+
+
+@pytest.mark.parametrize("transport", sorted(TRANSPORTS))
+async def test_polling_client_enters_a_full_room(transport: str, tmp_path: Path) -> None:
+    """A client that polls gets a room of the longest messages, a piece at a time."""
+    async with victim(tmp_path, TRANSPORT=transport) as host, http_client(host.port) as http:
+        fill(tmp_path, "den", 60)
+        poller = await http.open()
+
+        async def ask(number: int, event: str, data: dict[str, Any]) -> dict[str, Any]:
+            status, _ = await poller.post(f"42{number}" + json.dumps([event, data]))
+            assert status == 200
+            while True:
+                status, text = await poller.get()
+                assert status == 200
+                for packet in text.split(SEPARATOR):
+                    if packet.startswith(f"43{number}["):
+                        assert len(packet) < ANSWER_BYTES + 16_000
+                        return json.loads(packet[2 + len(str(number)) :])[0]
+
+        await poller.post("40" + json.dumps({"session": token("Ann")}))
+        answer = await ask(100, "join", {"room": "den", "after": 0})
+        seqs = [message["seq"] for message in answer["messages"]]
+        while answer["more"]:
+            answer = await ask(100 + len(seqs), "history", {"after": seqs[-1]})
+            seqs += [message["seq"] for message in answer["messages"]]
+        assert seqs == list(range(1, 61))
+        latest = await ask(999, "join", {"room": "den"})
+        assert [m["seq"] for m in latest["messages"]][-1] == latest["last"] == 60
+
+
+class Generous(Namespace):
+    """Answers with much."""
+
+    async def start(self) -> None:
+        self.times = 0
+
+    def on_fill(self, sid: str, size: int) -> str:
+        self.times += 1
+        return "x" * size
+
+
+@on_each_transport
+async def test_answers_of_any_handler(transport: str, tmp_path: Path) -> None:
+    """A handler is not called for a client that has yet to read the answers to former events."""
+    limits = {"event_burst": 10_000, "fanout_bytes_per_second": 1e12}
+    async with serving(tmp_path, Generous, transport=transport, **limits) as host:
+        loop = asyncio.get_running_loop()
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8_192)
+        sock.setblocking(False)
+        await loop.sock_connect(sock, ("127.0.0.1", host.port))
+        _, eve = await loop.create_connection(Member, sock=sock)
+        await eve.join({"session": token("Eve")}, None)
+        eve.stop_reading()
+        times = 1_000
+        for number in range(times):
+            eve.say(f'42{number}["fill",60000]')
+            await asyncio.sleep(0)
+        before = -1
+        while before != host.events.times:
+            before = host.events.times
+            await asyncio.sleep(0.5)
+        assert 1 <= host.events.times < 150  # some MB are in the system's buffers
+        eve.transport.abort()
+
+
+@on_each_transport
+async def test_answer_that_is_too_large(
+    transport: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A handler's answer has a bound; beyond it the client gets an error, and stays."""
+    async with (
+        serving(tmp_path, Generous, transport=transport) as host,
+        member(host.port, "Ann") as ann,
+    ):
+        for _ in range(2):
+            assert (await ann.ask("fill", 300_000)).keys() == {"error"}
+        assert await ann.ask("fill", 3) == "xxx"
+    assert len([r for r in caplog.records if "answer in parts" in r.getMessage().lower()]) == 1

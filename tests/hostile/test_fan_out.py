@@ -1,0 +1,134 @@
+"""What a client may send, at the rate at which it may, costs the host little, whoever hears it."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from functions.contract.room_log import MAX_TEXT
+from socket_host.app import TRANSPORTS
+from tests.hostile.crowd import Member, audience, flood, member
+from tests.hostile.victim import victim
+
+MB = 1_000_000
+RATE = 50  # events a second: the default
+
+Kind = Callable[[int], str]
+
+KINDS: dict[str, Kind] = {
+    "typing": lambda n: f'42["typing",{["true", "false"][n % 2]}]',
+    "note": lambda n: '42["input-change","%s"]' % ("😀" * MAX_TEXT),
+    "short note": lambda n: f'42["input-change","{n}"]',
+    "message": lambda n: f'42["message",{{"id":"{n}","text":"{n}"}}]',
+    "same message": lambda n: '42["message",{"id":"same","text":"again"}]',
+}
+
+
+# The stock transport takes several times as long for each listener.
+@pytest.mark.parametrize(("transport", "listeners"), [("fast", 1_000), ("stock", 300)])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_one_client(kind: str, transport: str, listeners: int, tmp_path: Path) -> None:
+    """One client that sends as much as it may costs the host less than a tenth of a core."""
+    seconds = 3
+    async with AsyncExitStack() as stack:
+        host = await stack.enter_async_context(
+            victim(tmp_path, TRANSPORT=transport, MAX_CONNECTIONS="1500")
+        )
+        people = await stack.enter_async_context(audience(host.port, listeners))
+        eve = await stack.enter_async_context(member(host.port, "Eve"))
+        await asyncio.sleep(1.5)  # until all know who is here
+        cpu, got = host.cpu(), sum(one.got for one in people)
+        await flood(eve, KINDS[kind], RATE, seconds)
+        assert host.cpu() - cpu < 0.1 * seconds
+        # What is beyond 1 MB/s is one event that costs more than a client may spend at once.
+        assert sum(one.got for one in people) - got < 30 * MB
+        assert not any(one.lost.is_set() for one in people)
+
+
+@pytest.mark.parametrize("kind", ["note", "typing"])
+async def test_many_sockets_of_one_visitor(kind: str, tmp_path: Path) -> None:
+    """A visitor has one allowance, however many sockets are opened for it."""
+    seconds = 3
+    async with AsyncExitStack() as stack:
+        host = await stack.enter_async_context(victim(tmp_path))
+        people = await stack.enter_async_context(audience(host.port, 300))
+        eves = [await stack.enter_async_context(member(host.port, "Eve")) for _ in range(20)]
+        await asyncio.sleep(1)
+        cpu, got = host.cpu(), sum(one.got for one in people)
+        await asyncio.gather(*(flood(eve, KINDS[kind], RATE, seconds) for eve in eves))
+        assert host.cpu() - cpu < 0.35 * seconds  # most of it to refuse 1,000 events a second
+        assert sum(one.got for one in people) - got < 30 * MB
+
+
+async def test_honest_room_of_a_thousand(tmp_path: Path) -> None:
+    """A room of 1,000 can chat: nobody who writes now and then is refused."""
+    async with AsyncExitStack() as stack:
+        host = await stack.enter_async_context(victim(tmp_path, MAX_CONNECTIONS="1500"))
+        await stack.enter_async_context(audience(host.port, 970))
+        writers = [
+            await stack.enter_async_context(member(host.port, f"Ann {n}")) for n in range(30)
+        ]
+
+        async def write(number: int, ann: Member) -> None:
+            await asyncio.sleep(number * 0.3)
+            for typing in (True, True, False):
+                assert await ann.ask("typing", typing) == {}
+            text = "What a nice room, and how many there are."
+            assert "seq" in await ann.ask("message", {"id": f"{number}", "text": text})
+
+        await asyncio.gather(*(write(number, ann) for number, ann in enumerate(writers)))
+        assert not (await host.health())["refused"]
+
+
+@pytest.mark.parametrize("transport", sorted(TRANSPORTS))
+async def test_busy_room_refuses_before_it_stores(transport: str, tmp_path: Path) -> None:
+    """What a room can be sent is bounded; others in it are told to try again, and nothing stays."""
+    async with AsyncExitStack() as stack:
+        host = await stack.enter_async_context(
+            victim(tmp_path, TRANSPORT=transport, ROOM_BYTES_PER_SECOND="1000")
+        )
+        ann = await stack.enter_async_context(member(host.port, "Ann", "den"))
+        bob = await stack.enter_async_context(member(host.port, "Bob", "den"))
+        cat = await stack.enter_async_context(member(host.port, "Cat", "hall"))
+        text = "x" * MAX_TEXT
+        assert (await ann.ask("message", {"id": "1", "text": text}))["seq"] == 1
+        while "seq" in (answer := await ann.ask("message", {"id": "2", "text": text})):
+            pass
+        assert answer["retry"]
+        assert (await bob.ask("message", {"id": "3", "text": "hello"})).keys() == {"error", "retry"}
+        stored = (await cat.ask("join", {"room": "den"}))["messages"]
+        assert "3" not in [message["id"] for message in stored]
+        assert (await cat.ask("join", {"room": "hall"}))["room"] == "hall"
+        assert "seq" in await cat.ask("message", {"id": "4", "text": "hello"})
+
+
+@pytest.mark.parametrize("kind", ["note", "message"])
+async def test_replay_buffer_is_shared(kind: str, tmp_path: Path) -> None:
+    """Who dropped while another visitor sent as much as it may, by many sockets, is recovered."""
+    async with AsyncExitStack() as stack:
+        host = await stack.enter_async_context(victim(tmp_path))
+        bob = await stack.enter_async_context(member(host.port, "Bob", "den"))
+        long = "😀" * MAX_TEXT
+        eves = [
+            await stack.enter_async_context(member(host.port, "Eve", f"pit-{n}")) for n in range(10)
+        ]
+        for eve in eves:
+            eve.count()
+        async with member(host.port, "Ann", "den") as ann:
+            await bob.ask("message", {"id": "1", "text": "before"})
+            offset = await ann.hear_offset(b'"before"')
+
+        def packet(eve: int) -> Kind:
+            if kind == "message":
+                return lambda n: f'42["message",{{"id":"{eve} {n}","text":"{long}"}}]'
+            return KINDS[kind]
+
+        await asyncio.gather(
+            *(flood(eve, packet(number), RATE, 4) for number, eve in enumerate(eves))
+        )
+        assert "seq" in await bob.ask("message", {"id": "2", "text": "meanwhile"})
+        async with member(host.port, "Ann", pid=ann.pid, offset=offset) as again:
+            assert again.pid == ann.pid
+            await again.hear(b'"meanwhile"')

@@ -1,0 +1,82 @@
+"""Limits count what is used, give it back in time, and forget who has used nothing lately."""
+
+import json
+
+import pytest
+
+from socket_host import limits
+from socket_host.limits import Meter, fitting
+
+
+class Clock:
+    """The time, as a test says it is."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A clock that stands still."""
+    clock = Clock()
+    monkeypatch.setattr(limits, "time", clock)
+    return clock
+
+
+def test_debt_is_waited_for(clock: Clock) -> None:
+    """A key may use a burst, and once what it owes; then it waits until that is paid."""
+    meter = Meter(100, 4)
+    meter.charge("a", 400)
+    assert meter.wait("a") == 0
+    meter.charge("a", 250)
+    assert meter.wait("a") == pytest.approx(2.5)
+    assert meter.wait("b") == 0
+    clock.now += 2
+    assert meter.wait("a") == pytest.approx(0.5)
+    clock.now += 0.6
+    assert meter.wait("a") == 0
+    meter.charge("a", 10)
+    assert meter.wait("a") == 0
+    meter.charge("a", 10)
+    assert meter.wait("a") > 0
+
+
+def test_half_is_left(clock: Clock) -> None:
+    """What can wait is told to do so when half of the bucket is used."""
+    meter = Meter(100, 4)
+    assert meter.wait_for_half("a") == 0
+    meter.charge("a", 300)
+    assert meter.wait_for_half("a") == pytest.approx(1)
+    assert meter.wait("a") == 0
+    clock.now += 1
+    assert meter.wait_for_half("a") == 0
+
+
+def test_debt_has_an_end(clock: Clock) -> None:
+    """However much something has cost, a minute is the longest wait."""
+    meter = Meter(1, 4)
+    meter.charge("a", 1e9)
+    assert meter.wait("a") == pytest.approx(60)
+
+
+def test_full_buckets_are_forgotten(clock: Clock) -> None:
+    """Memory is taken by those who used something lately."""
+    meter = Meter(100, 4)
+    for number in range(50_000):
+        meter.charge(number, 1_000)
+        clock.now += 0.1
+    assert len(meter) < 2_500
+    assert len(meter._over) < 2_500
+
+
+def test_fitting() -> None:
+    """What fits into an answer is its first values, and never nothing."""
+    values = ["x" * 100, "ä" * 100, "y" * 10_000, "z"]
+    assert fitting(values, 1_000) == values[:2]
+    assert fitting(values, 100) == values[:1]
+    assert fitting(values[2:], 100) == values[2:3]
+    assert fitting([], 100) == []
+    assert len(json.dumps(fitting(["ä"] * 1_000, 900))) <= 1_000
