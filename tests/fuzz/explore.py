@@ -20,7 +20,7 @@ def main(seconds: str, folder: Path) -> None:
     """Fuzz until the time is over, or something is broken."""
     found, words = folder / "found", folder / "words"
     found.mkdir(parents=True, exist_ok=True)
-    lines = ("".join(f"\\x{byte:02x}" for byte in word) for word in target.words)
+    lines = ("".join(f"\\x{byte:02x}" for byte in word) for word in target.words if word)
     words.write_text("".join(f'"{line}"\n' for line in lines))
     options = [f"-max_total_time={seconds}", f"-max_len={_MAX_LENGTH}", f"-dict={words}"]
     options += [f"-artifact_prefix={folder}/broken-", "-rss_limit_mb=2048", "-timeout=20"]
