@@ -10,6 +10,8 @@ from pathlib import Path
 
 import atheris  # type: ignore[import-not-found]  # no dependency: has no wheels for new Pythons
 
+import tests.conftest  # noqa: F401 - makes the settings that pages are imported with
+
 with atheris.instrument_imports(include=["functions", "socket_host", "tests.fuzz"]):
     target = importlib.import_module(f"tests.fuzz.test_{sys.argv[1]}").TARGET
 
@@ -23,7 +25,7 @@ def main(seconds: str, folder: Path) -> None:
     lines = ("".join(f"\\x{byte:02x}" for byte in word) for word in target.words if word)
     words.write_text("".join(f'"{line}"\n' for line in lines))
     options = [f"-max_total_time={seconds}", f"-max_len={_MAX_LENGTH}", f"-dict={words}"]
-    options += [f"-artifact_prefix={folder}/broken-", "-rss_limit_mb=2048", "-timeout=20"]
+    options += ["-len_control=0", f"-artifact_prefix={folder}/broken-", "-rss_limit_mb=2048", "-timeout=20"]
     corpora = [str(found), *([str(target.folder)] if target.folder.is_dir() else [])]
     atheris.Setup([sys.argv[0], *options, *corpora], target.check)
     atheris.Fuzz()

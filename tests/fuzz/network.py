@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import heapq
 import json
@@ -10,10 +11,13 @@ import logging
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
+from unittest import mock
 
 from aiohttp import web
 
+from socket_host import app
 from socket_host.app import SocketHost, create_app
+from socket_host.bus import Bus
 from socket_host.namespace import Namespace
 from socket_host.settings import Settings
 from tests.protocol_client import CLOSE, frame, handshake
@@ -261,9 +265,17 @@ class Log(logging.Handler):
 
 
 class Network:
-    """A host that answers events as `events` does, on a loop of its own; no port is opened."""
+    """A host that answers events as `events` does, on a loop of its own; no port is opened.
 
-    def __init__(self, events: type[Namespace], **changes: Any) -> None:
+    `bus` makes its bus, given the class that keeps the rooms.
+    """
+
+    def __init__(
+        self,
+        events: type[Namespace],
+        bus: Callable[[type], Bus] | None = None,
+        **changes: Any,
+    ) -> None:
         defaults: dict[str, Any] = {
             "session_secret": None,
             "origins": None,
@@ -276,7 +288,11 @@ class Network:
         # In place of pytest's, which would keep every line of every example.
         self._handlers, logging.root.handlers = logging.root.handlers, [self.log]
         thresholds = gc.get_threshold()
-        self.host: SocketHost = create_app(Settings(**defaults | changes), events)
+        with contextlib.ExitStack() as stack:
+            if bus is not None:
+                made = mock.patch.object(app, "open_bus", lambda setting, rooms: bus(rooms))
+                stack.enter_context(made)
+            self.host: SocketHost = create_app(Settings(**defaults | changes), events)
         self._runner = web.AppRunner(self.host.web, access_log=None)
         self.loop.run(self._start())
         gc.set_threshold(*thresholds)
@@ -286,6 +302,7 @@ class Network:
     async def _start(self) -> None:
         await self.host.bus.start()
         await self.host.events.start()
+        self.host.bus.peers.start()
         await self.host.transport.start()
         await self._runner.setup()
 
@@ -303,6 +320,7 @@ class Network:
     async def _stop(self) -> None:
         await self._runner.cleanup()
         await self.host.transport.stop()
+        self.host.bus.peers.stop()
         await self.host.events.settle()
         await self.host.events.stop()
         await self.host.bus.stop()

@@ -35,11 +35,17 @@ class Target(NamedTuple):
         return [file.read_bytes() for file in sorted(self.folder.glob("*"))]
 
     def keep(self, found: Iterable[bytes]) -> int:
-        """Keep of some inputs the smallest that reach what no kept one does; return how many."""
+        """Keep of some inputs the smallest that reach what no kept one does; return how many.
+
+        One that breaks what has to hold is none to keep: it is a test of its own.
+        """
         known = {arc for data in self.corpus() for arc in self.arcs(data)}
         kept = 0
         for data in sorted(found, key=len):
-            arcs = self.arcs(data)
+            try:
+                arcs = self.arcs(data)
+            except AssertionError:
+                continue
             if not arcs <= known:
                 known |= arcs
                 kept += 1
