@@ -25,7 +25,12 @@ def main(seconds: str, folder: Path) -> None:
     lines = ("".join(f"\\x{byte:02x}" for byte in word) for word in target.words if word)
     words.write_text("".join(f'"{line}"\n' for line in lines))
     options = [f"-max_total_time={seconds}", f"-max_len={_MAX_LENGTH}", f"-dict={words}"]
-    options += ["-len_control=0", f"-artifact_prefix={folder}/broken-", "-rss_limit_mb=2048", "-timeout=20"]
+    options += [
+        "-len_control=0",
+        f"-artifact_prefix={folder}/broken-",
+        "-rss_limit_mb=2048",
+        "-timeout=20",
+    ]
     corpora = [str(found), *([str(target.folder)] if target.folder.is_dir() else [])]
     atheris.Setup([sys.argv[0], *options, *corpora], target.check)
     atheris.Fuzz()

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.contract.session import Session
 from socket_host.bus import Bus
 from socket_host.bus.manager import SharedBus
 from socket_host.bus.outbox import Entry
@@ -53,7 +52,7 @@ class Wire(SharedBus):  # type: ignore[misc]  # python-socketio ships no types
         """Close nothing."""
 
 
-def _wire(rooms: type) -> Bus:
+def wire(rooms: type) -> Bus:
     return type("WireAndRooms", (Wire, rooms), {})()  # type: ignore[no-any-return]
 
 
@@ -109,7 +108,7 @@ class Hosts:
 @contextlib.contextmanager
 def hosts() -> Any:
     """Run such a host."""
-    with Network(Stage, _wire, recovery_seconds=_RECOVERY, ping_interval=1e6) as network:
+    with Network(Stage, wire, recovery_seconds=_RECOVERY, ping_interval=1e6) as network:
         yield Hosts(network)
 
 
@@ -180,7 +179,9 @@ def _check_attendance(on: Hosts) -> None:
     assert not on.bus.peers
 
 
-_text = st.sampled_from(["", "a", "/", "red", "lobby", "other", "other:1", "?", "\ud800", "attendance"])
+_text = st.sampled_from(
+    ["", "a", "/", "red", "lobby", "other", "other:1", "?", "\ud800", "attendance"]
+)
 _text |= st.sampled_from(["connect", "other:-5", "other:+1_0", "other:99999999999", "\u0661"])
 _scalars = st.none() | st.booleans() | st.integers(-2, 3) | st.just(10**30) | st.floats() | _text
 _any = st.recursive(
@@ -207,7 +208,7 @@ _commands = st.fixed_dictionaries(
             ["callback", "disconnect", "enter_room", "leave_room", "close_room", "emit", "x"]
         )
     },
-    optional={key: _any for key in ("sid", "id", "args", "event", "data")}
+    optional=dict.fromkeys(("sid", "id", "args", "event", "data"), _any)
     | {"namespace": st.just("/") | _any, "room": _rooms},
 )
 _sent = st.tuples(_text, _text, _text).map(list) | _any
@@ -269,11 +270,32 @@ _announcements = st.sampled_from(sorted(_bodies)).flatmap(
 TARGET = Target(
     "bus",
     check,
-    (b'"method":"emit"', b'"method":"announcement"', b'"subject":"recovery.answer"', b'"body":')
-    + (b'"message_id":"other:1"', b'"host_id":"other"', b"\n", b"?", b"null", b"{}", b"[]")
-    + (b'"subject":"peers"', b'"word":"hello"', b'"state":{}', b'"subject":"attendance"')
-    + (b'"subject":"recovery.ask"', b'"subject":"recovery.estate"', b'"tag":', b'"had":{}')
-    + (b'"room":', b'"data":[]', b'"namespace":"/"', b'"event":"x"', b'"skip_sid":'),
+    (
+        b'"method":"emit"',
+        b'"method":"announcement"',
+        b'"subject":"recovery.answer"',
+        b'"body":',
+        b'"message_id":"other:1"',
+        b'"host_id":"other"',
+        b"\n",
+        b"?",
+        b"null",
+        b"{}",
+        b"[]",
+        b'"subject":"peers"',
+        b'"word":"hello"',
+        b'"state":{}',
+        b'"subject":"attendance"',
+        b'"subject":"recovery.ask"',
+        b'"subject":"recovery.estate"',
+        b'"tag":',
+        b'"had":{}',
+        b'"room":',
+        b'"data":[]',
+        b'"namespace":"/"',
+        b'"event":"x"',
+        b'"skip_sid":',
+    ),
 )
 
 

@@ -76,10 +76,13 @@ _headers = st.lists(_pairs, max_size=4).flatmap(
     lambda pairs: st.sampled_from(["; ", ";", ", ", " ;"]).map(lambda between: between.join(pairs))
 )
 
-TARGET = Target("cookies", check, (COOKIE.encode(), b"__Host-", b"$", b"!", b"; ", b",", b'"', b"="))
+TARGET = Target(
+    "cookies", check, (COOKIE.encode(), b"__Host-", b"$", b"!", b"; ", b",", b'"', b"=")
+)
 
 _differ = pytest.mark.xfail(
-    strict=True, reason="owner: session; two of the name, quotes and bare values are read differently"
+    strict=True,
+    reason="owner: session; two of the name, quotes and bare values are read differently",
 )
 
 

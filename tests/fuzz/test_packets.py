@@ -85,10 +85,9 @@ _packets = st.builds(
     st.sampled_from(["", "0", "7", "123456789012345", "1234567890123456"]),
     _json.map(json.dumps) | st.lists(_json, max_size=3).map(json.dumps) | st.just(""),
 )
-_texts = (
-    _packets
-    | st.lists(st.sampled_from([*_KINDS, *_words]) | st.text(max_size=3), max_size=9).map("".join)
-)
+_texts = _packets | st.lists(
+    st.sampled_from([*_KINDS, *_words]) | st.text(max_size=3), max_size=9
+).map("".join)
 
 TARGET = Target("packets", check, tuple(word.encode() for word in [*_KINDS, *_words, "\n"]))
 
@@ -104,7 +103,9 @@ def test_any_text(text: str, attachments: list[bytes]) -> None:
     check_text(text, attachments)
 
 
-@pytest.mark.xfail(strict=True, reason="owner: lead; 1e999 is read as infinity, sent on as Infinity")
+@pytest.mark.xfail(
+    strict=True, reason="owner: lead; 1e999 is read as infinity, sent on as Infinity"
+)
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "1" + "0" * 400 + ".0"])
 def test_numbers_are_those_of_json(number: str) -> None:
     """A number too large for JSON is none: sent on, it would break every browser that gets it."""

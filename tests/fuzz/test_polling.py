@@ -69,7 +69,22 @@ def _packets(body: bytes) -> list[str | bytes]:
     return packets
 
 
-_words = ["40", '42["echo",1]', "1", "3", "6", "2", "5", "bAAA=", "bAAAA", "b", "b=", "b\n", "", "0"]
+_words = [
+    "40",
+    '42["echo",1]',
+    "1",
+    "3",
+    "6",
+    "2",
+    "5",
+    "bAAA=",
+    "bAAAA",
+    "b",
+    "b=",
+    "b\n",
+    "",
+    "0",
+]
 _words += ['451-["say",{"_placeholder":true,"num":0}]', "41", "4", "\ud800", "\U0001f98a"]
 _bodies = st.lists(st.sampled_from(_words) | st.text(max_size=4), max_size=6).map(
     lambda words: SEPARATOR.join(words).encode(errors="surrogatepass")

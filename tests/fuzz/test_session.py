@@ -35,9 +35,8 @@ def check_token(token: str) -> None:
     """Assert that a token verifies if it was issued, and else raises SessionError."""
     try:
         assert _sessions().verify(token) == _SESSION
-    except SessionError as error:
-        assert token != _token()  # noqa: PT017 - may not come
-        assert str(error).isascii()
+    except SessionError:
+        assert token != _token()
     else:
         assert token == _token(), "a token that was never issued"
     assert isinstance(_sessions().is_due(token), bool)
@@ -77,14 +76,14 @@ def test_more_than_a_token_is_none(token: str) -> None:
 
 
 @_several
-@pytest.mark.parametrize("token", ["$=", "$" + "=" * 95_000, "$\n", "$ ", "$!", "$?x"])
+@pytest.mark.parametrize("token", ["$=", "$" + "=" * 95_000, "$\n", "$ ", "$!"])
 def test_issued_token_has_one_form(token: str) -> None:
     """No token of another form verifies: each would be remembered, however long it is."""
     check_token(token.replace("$", _token()))
 
 
 @_surrogates
-@pytest.mark.parametrize("token", ["\ud800", "$\ud800", "\udcff", "$\udcff", "\udcff.a.b"])
+@pytest.mark.parametrize("token", [chr(0xD800), "$" + chr(0xDCFF), chr(0xDCFF) + ".a.b"])
 def test_text_that_is_no_unicode_is_refused(token: str) -> None:
     """A lone surrogate, as JSON and a head can bring it, is refused as anything else is."""
     check_token(token.replace("$", _token()))
