@@ -300,7 +300,7 @@ TARGET = Target(
 
 
 @pytest.mark.xfail(strict=True, reason="owner: bus, recovery; see test_wrong_shapes_harm_nobody")
-@examples(150)
+@examples(60)
 @given(st.lists(_emits | _commands | _announcements | _any, max_size=4))
 def test_any_messages(messages: list[Any]) -> None:
     """After any messages, honest ones are heard, clients are answered, and none is harmed."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.fuzz.effort import examples
+from tests.fuzz.network import Network
 from tests.fuzz.target import Choices, Target
-from tests.fuzz.world import STEPS, Step, run
+from tests.fuzz.world import STEPS, Poller, Stage, Step, run
 
 _MOST_STEPS = 40
 
@@ -96,3 +98,12 @@ TARGET = Target("engine", check, _WORDS)
 def test_any_steps(steps: list[Step]) -> None:
     """After any steps the host is well, serves who behaves, and keeps nothing of who has gone."""
     run(steps)
+
+
+@pytest.mark.xfail(strict=True, reason="owner: lead; one event above the backlog is an overrun")
+def test_large_event_reaches_who_polls() -> None:
+    """An event larger than what may wait for a slow client does not end one that reads."""
+    with Network(Stage) as network:
+        poller = Poller(network)
+        network.loop.run(network.host.sio.emit("news", "x" * (1 << 20)))
+        poller.serve('421["echo",1]')
