@@ -1,8 +1,8 @@
-"""The long form of the slow suites: `-m chaos` and `-m hostile` run it, nothing else does."""
+"""The long form of the slow suites: `-m chaos`, `-m hostile`, `-m fuzz` run it, nothing else."""
 
 import pytest
 
-SUITES = ("chaos", "hostile")
+SUITES = ("chaos", "hostile", "fuzz")
 
 
 def is_long(config: pytest.Config) -> bool:

@@ -100,7 +100,7 @@ class Room:
     def remove(self, member: Member) -> None:
         """Take `member` out of the room, if it is there."""
         if self.members.pop(member.sid, None):
-            self.audience = None
+            self.audience, self.indirect = None, []  # or the next broadcast would let go of it
 
     def gather(self) -> Audience:
         """Return those who can be written to at once; `indirect` has the others."""

@@ -1,0 +1,382 @@
+"""A network inside one process: a host, its connections, and a clock that a test moves on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import heapq
+import json
+import logging
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Self, TypeVar, cast
+from unittest import mock
+
+from aiohttp import web
+
+from socket_host import app
+from socket_host.app import SocketHost, create_app
+from socket_host.bus import Bus
+from socket_host.namespace import Namespace
+from socket_host.settings import Settings
+from tests.protocol_client import CLOSE, frame, handshake
+
+T = TypeVar("T")
+
+_MOST_TURNS = 20_000  # of the loop, for one step: more is a loop that never ends
+_SLICE = 5.0  # seconds of the clock between two looks at who has to answer a ping
+_HIGH_WATER = 1 << 16  # bytes, asyncio's own
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop whose clock stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.errors: list[str] = []
+        self._due: list[float] = []
+        self._called = False
+        super().__init__()
+        self.set_exception_handler(self._note)
+
+    def _note(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self.errors.append(f"{context['message']}: {context.get('exception')!r}")
+
+    def time(self) -> float:
+        return self.now
+
+    def call_soon(self, *args: Any, **options: Any) -> asyncio.Handle:
+        self._called = True
+        return super().call_soon(*args, **options)
+
+    def call_at(self, when: float, *args: Any, **options: Any) -> asyncio.TimerHandle:
+        heapq.heappush(self._due, when)
+        return super().call_at(when, *args, **options)
+
+    def settle(self) -> None:
+        """Run until there is nothing to do at this moment."""
+        for _ in range(_MOST_TURNS):
+            self._called = False
+            super().call_soon(self.stop)
+            self.run_forever()
+            if not self._called:
+                return
+        raise AssertionError("the loop never comes to rest")
+
+    def move(self, seconds: float) -> None:
+        """Let time pass, and happen what is due by then."""
+        end = self.now + seconds
+        while self._due and self._due[0] <= end:
+            self.now = max(self.now, heapq.heappop(self._due))
+            self.settle()
+        self.now = end
+        self.settle()
+
+    def run(self, work: Coroutine[Any, Any, T], patience: float = 60.0) -> T:
+        """Run work to its end, moving the clock if it waits."""
+        task = self.create_task(work)
+        self.settle()
+        while not task.done() and patience > 0:
+            self.move(0.05)
+            patience -= 0.05
+        assert task.done(), f"it never ends: {task}"
+        return task.result()
+
+
+class Connection(asyncio.Transport):
+    """A TCP connection as the server sees it; the test is at its other end."""
+
+    def __init__(self, loop: Loop, factory: Callable[[], asyncio.BaseProtocol]) -> None:
+        super().__init__({"peername": ("192.0.2.7", 4711)})
+        self.sent = bytearray()  # by the server, and not yet read by the client
+        self.reads = True  # whether the client does
+        self.lost = self.closing = False
+        self._loop = loop
+        self._arrived: list[bytes] = []  # while the server does not read
+        self._paused = self._full = False
+        self._unread = bytearray()
+        self._protocol = factory()
+        loop.call_soon(self._protocol.connection_made, self)
+        loop.settle()
+
+    # The client's end
+
+    def send(self, *pieces: bytes) -> None:
+        """Send bytes, in as many segments as there are pieces."""
+        self._arrived += pieces
+        self._loop.call_soon(self._deliver)
+        self._loop.settle()
+
+    def read(self) -> bytes:
+        """Return what the server has written."""
+        data = bytes(self.sent)
+        self.sent.clear()
+        return data
+
+    def stall(self, stalled: bool = True) -> None:
+        """Stop reading, or go on."""
+        self.reads = not stalled
+        if self.reads and not self.lost:
+            self.sent += self._unread
+            self._unread.clear()
+            self._loop.call_soon(self._drained)
+            self._loop.settle()
+
+    def finish(self) -> None:
+        """Send no more, as a client that half-closes."""
+        self._loop.call_soon(self._eof)
+        self._loop.settle()
+
+    def cut(self, error: Exception | None = None) -> None:
+        """Lose the connection."""
+        self._loop.call_soon(self._lose, error)
+        self._loop.settle()
+
+    def _deliver(self) -> None:
+        while self._arrived and not (self._paused or self.closing or self.lost):
+            cast(asyncio.Protocol, self._protocol).data_received(self._arrived.pop(0))
+
+    def _eof(self) -> None:
+        if not (self.lost or self.closing):
+            keeps = cast(asyncio.Protocol, self._protocol).eof_received()
+            if not keeps:
+                self.close()
+
+    def _lose(self, error: Exception | None) -> None:
+        if not self.lost:
+            self.lost = self.closing = True
+            self._unread.clear()
+            self._protocol.connection_lost(error)
+            self._protocol = asyncio.Protocol()  # as asyncio's lets go of it
+
+    def _drained(self) -> None:
+        if self._full and not self.lost:
+            self._full = False
+            self._protocol.resume_writing()
+
+    # The server's end
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self._protocol
+
+    def write(self, data: Any) -> None:
+        if self.lost:
+            return
+        if self.reads:
+            self.sent += data
+            return
+        self._unread += data
+        if not self._full and len(self._unread) > _HIGH_WATER:
+            self._full = True
+            self._protocol.pause_writing()
+
+    def get_write_buffer_size(self) -> int:
+        return len(self._unread)
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        return _HIGH_WATER // 4, _HIGH_WATER
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        if self.lost:
+            raise OSError("the connection is lost")
+
+    def close(self) -> None:
+        if not self.closing:
+            self.closing = True
+            self._loop.call_soon(self._lose, None)
+
+    def abort(self) -> None:
+        self.closing = True
+        self._loop.call_soon(self._lose, None)
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def pause_reading(self) -> None:
+        self._paused = True
+
+    def resume_reading(self) -> None:
+        self._paused = False
+        self._loop.call_soon(self._deliver)
+
+    def is_reading(self) -> bool:
+        return not self._paused
+
+
+class WebSocket:
+    """A client's websocket on such a connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.open = ""  # the packet that tells the session's terms
+        self._buffer = b""
+
+    @property
+    def sid(self) -> str:
+        """The session's id."""
+        return str(json.loads(self.open[1:])["sid"])
+
+    def say(self, *packets: str | bytes) -> None:
+        """Send packets, each in a frame of its own and all in one segment."""
+        self.connection.send(b"".join(map(packet_frame, packets)))
+
+    def hear(self) -> list[str | bytes]:
+        """Return the packets that have come; asserts that they are as a server may send them."""
+        packets: list[str | bytes] = []
+        self._buffer += self.connection.read()
+        while len(self._buffer) >= 2:
+            first, size = self._buffer[:2]
+            assert first & 0xF0 == 0x80, "servers send whole messages"
+            start = {126: 4, 127: 10}.get(size, 2)
+            if start > 2:
+                size = int.from_bytes(self._buffer[2:start], "big")
+            if len(self._buffer) < start + size:
+                break
+            payload = self._buffer[start : start + size]
+            self._buffer = self._buffer[start + size :]
+            if first & 0x0F == 1:
+                packets.append(payload.decode())
+            elif first & 0x0F == 2:
+                packets.append(payload)
+            elif first & 0x0F == CLOSE:
+                assert not self._buffer, "nothing follows a close frame"
+        return packets
+
+
+class Log(logging.Handler):
+    """Keeps what the host would write to its log."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+        self.failures: list[str] = []  # with a stack trace: nobody has expected them
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+        if record.exc_info:
+            self.failures.append(f"{record.getMessage()}: {record.exc_info[1]!r}")
+
+
+class Network:
+    """A host that answers events as `events` does, on a loop of its own; no port is opened.
+
+    `bus` makes its bus, given the class that keeps the rooms.
+    """
+
+    def __init__(
+        self,
+        events: type[Namespace],
+        bus: Callable[[type], Bus] | None = None,
+        **changes: Any,
+    ) -> None:
+        defaults: dict[str, Any] = {
+            "session_secret": None,
+            "origins": None,
+            "room_log": f"sqlite:{Path.cwd()}/never-opened",
+        }
+        self.loop = Loop()
+        self.log = Log()
+        self.connections: list[Connection] = []
+        asyncio.set_event_loop(self.loop)
+        # In place of pytest's, which would keep every line of every example.
+        self._handlers, logging.root.handlers = logging.root.handlers, [self.log]
+        thresholds = gc.get_threshold()
+        with contextlib.ExitStack() as stack:
+            if bus is not None:
+                made = mock.patch.object(app, "open_bus", lambda setting, rooms: bus(rooms))
+                stack.enter_context(made)
+            self.host: SocketHost = create_app(Settings(**defaults | changes), events)
+        self._runner = web.AppRunner(self.host.web, access_log=None)
+        self.loop.run(self._start())
+        gc.set_threshold(*thresholds)
+        assert self._runner.server
+        self._factory = self.host.transport.protocols(self._runner.server)
+
+    async def _start(self) -> None:
+        await self.host.bus.start()
+        await self.host.events.start()
+        self.host.bus.peers.start()
+        await self.host.transport.start()
+        await self._runner.setup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        try:
+            self.loop.run(self._stop())
+        finally:
+            logging.root.handlers = self._handlers
+            asyncio.set_event_loop(None)
+            self.loop.close()
+
+    async def _stop(self) -> None:
+        await self._runner.cleanup()
+        await self.host.transport.stop()
+        self.host.bus.peers.stop()
+        await self.host.events.settle()
+        await self.host.events.stop()
+        await self.host.bus.stop()
+
+    def connect(self) -> Connection:
+        """Return a new connection."""
+        connection = Connection(self.loop, self._factory)
+        self.connections.append(connection)
+        return connection
+
+    def websocket(self, query: str = "EIO=4&transport=websocket") -> WebSocket:
+        """Return a websocket whose handshake is over; a new session's has its `open` packet."""
+        socket = WebSocket(self.connect())
+        socket.connection.send(handshake(query))
+        head, _, rest = socket.connection.read().partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101 "), head
+        socket.connection.sent += rest
+        if "sid=" not in query:
+            (packet,) = socket.hear()
+            socket.open = str(packet)
+        return socket
+
+    def joined(self, auth: str = "") -> WebSocket:
+        """Return a websocket that is in the main namespace."""
+        socket = self.websocket()
+        socket.say("40" + auth)
+        assert any(str(packet).startswith("40{") for packet in socket.hear())
+        return socket
+
+    def ask(
+        self, query: str, body: bytes | None = None, connection: Connection | None = None
+    ) -> Connection:
+        """Send a polling request: POST with a body, else GET. The answer may come later."""
+        connection = connection or self.connect()
+        method = "GET" if body is None else "POST"
+        size = b"" if body is None else b"Content-Length: %d\r\n" % len(body)
+        line = f"{method} /socket.io/?EIO=4&transport=polling{query} HTTP/1.1\r\n"
+        connection.send(line.encode() + b"Host: sidepath.test\r\n" + size + b"\r\n" + (body or b""))
+        return connection
+
+    def poll(self) -> str:
+        """Open a session by polling; return its sid."""
+        return str(json.loads(answer(self.ask(""))[1][1:])["sid"])
+
+    def healthy(self) -> None:
+        """Assert that nothing has gone wrong that nobody has expected."""
+        assert not self.log.failures, self.log.failures
+        assert not self.loop.errors, self.loop.errors
+
+
+def packet_frame(packet: str | bytes) -> bytes:
+    """Return a client's frame for a packet."""
+    return frame(packet, 2) if isinstance(packet, bytes) else frame(packet.encode(), 1)
+
+
+def answer(connection: Connection) -> tuple[int, str]:
+    """Return status and body of the HTTP answer that has come, or 0 if none has."""
+    head, _, body = connection.read().partition(b"\r\n\r\n")
+    return (int(head.split(b" ", 2)[1]), body.decode()) if head else (0, "")

@@ -1,0 +1,72 @@
+"""Inputs that once reached something new are kept, checked again, and led on from."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.target import CORPUS, Target
+from tests.hosts import ROOT
+
+_MOST_KEPT = 200_000  # bytes of all corpora
+
+_MODULES = sorted(file.stem for file in Path(__file__).parent.glob("test_*.py"))
+_NAMES = [name.removeprefix("test_") for name in _MODULES if name != "test_corpus"]
+
+_KNOWN = {  # not strict: a fuzzer has to find it first
+    "bus": "owner: bus, recovery; see test_wrong_shapes_harm_nobody",
+    "cookies": "owner: session; the halves read cookies differently",
+    "session": "owner: session; see test_issued_token_has_one_form",
+}
+
+
+def _target(name: str) -> Target:
+    target: Target = importlib.import_module(f"tests.fuzz.test_{name}").TARGET
+    return target
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_kept_inputs_still_pass(name: str) -> None:
+    """What has to hold for any input holds for those that are kept."""
+    target = _target(name)
+    inputs = target.corpus()
+    assert inputs, "a target starts from something"
+    for data in inputs:
+        target.check(data)
+
+
+def test_corpora_stay_small() -> None:
+    """The kept inputs are few and small: what reaches nothing new is not kept."""
+    assert sum(file.stat().st_size for file in CORPUS.glob("*/*")) < _MOST_KEPT
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.xfail(reason=_KNOWN[name])) if name in _KNOWN else name
+        for name in _NAMES
+    ],
+)
+def test_no_input_is_found_that_fails(name: str, tmp_path: Path) -> None:
+    """Led by the lines it reaches, the fuzzer finds nothing that breaks; new inputs are kept."""
+    if find_spec("atheris") is None:
+        pytest.skip("atheris is not installed, which has wheels for Python 3.13 and older")
+    seconds = os.environ.get("FUZZ_SECONDS", "60")
+    fuzzer = subprocess.run(
+        [sys.executable, "-m", "tests.fuzz.explore", name, seconds, tmp_path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    _target(name).keep(file.read_bytes() for file in (tmp_path / "found").glob("*"))
+    broken = [file.read_bytes() for file in tmp_path.glob("broken-*")]
+    assert fuzzer.returncode == 0, f"{broken}\n{fuzzer.stderr[-4_000:]}"

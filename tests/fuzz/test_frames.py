@@ -1,0 +1,149 @@
+"""WebSocket frames: read as RFC 6455 says, however the bytes arrive."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from socket_host.transport.frames import FrameError, FrameReader, close_code, short_texts, utf8
+from tests.fuzz.effort import examples
+from tests.fuzz.target import Choices, Target
+from tests.protocol_client import frame
+
+_LIMIT = 300  # bytes of a message
+_HEADER = 14  # bytes at the most
+
+Read = tuple[list[tuple[int, bytes]], int]  # messages, and the code of the error after them, or 0
+
+
+def check(data: bytes) -> None:
+    """Take bytes for a client's, after some that say how they are cut."""
+    choices = Choices(data)
+    cuts = choices.bytes(choices.number(8))
+    check_stream(choices.rest(), cuts)
+
+
+def check_stream(stream: bytes, cuts: bytes) -> None:
+    """Assert that bytes are read as the specification says, at once or in pieces."""
+    expected, error = reference(stream)
+    reader = FrameReader(_LIMIT)
+    heard: list[tuple[int, bytes]] = []
+    code = 0
+    try:
+        for piece in Choices(cuts).cut(stream):
+            heard += reader.feed(piece)
+    except FrameError as broken:
+        code = broken.code
+    assert code == error
+    # What came in the same piece as what is wrong may be lost with it.
+    assert heard == expected if not error else heard == expected[: len(heard)]
+    _check_short(stream)
+    for opcode, payload in heard:
+        _check_content(opcode, payload)
+
+
+def _check_short(stream: bytes) -> None:
+    expected, error = reference(stream)
+    short, at = short_texts(stream, _LIMIT)
+    assert at <= len(stream)
+    assert short == expected[: len(short)]
+    assert reference(stream[at:]) == (expected[len(short) :], error)
+
+
+def _check_content(opcode: int, payload: bytes) -> None:
+    try:
+        code = close_code(payload) if opcode == 8 else len(utf8(payload))
+    except FrameError as broken:
+        assert broken.code in (1002, 1007)  # noqa: PT017 - may not come
+    else:
+        assert opcode != 8 or code == 1005 or 1000 <= code < 5000
+
+
+def reference(stream: bytes) -> Read:
+    """Return what RFC 6455 makes of a client's bytes, written for reading and not for speed."""
+    messages: list[tuple[int, bytes]] = []
+    at, kind, parts = 0, 0, b""
+    while len(stream) - at >= 2:
+        first, second = stream[at : at + 2]
+        opcode = first & 15
+        if _is_wrong(first, second, kind):
+            return messages, 1002
+        size, start = _size(stream, at)
+        if size < 0:
+            return messages, 1002
+        if opcode < 8 and len(parts) + size > _LIMIT:
+            return messages, 1009
+        if len(stream) < start + 4 + size:
+            break
+        mask, at = stream[start : start + 4], start + 4 + size
+        payload = bytes(byte ^ mask[i % 4] for i, byte in enumerate(stream[start + 4 : at]))
+        if opcode >= 8:
+            messages.append((opcode, payload))
+            continue
+        kind, parts = opcode or kind, parts + payload
+        if first & 128:
+            messages.append((kind, parts))
+            kind, parts = 0, b""
+    return messages, 0
+
+
+def _is_wrong(first: int, second: int, kind: int) -> bool:
+    """Whether a header is one that no client may send; `kind` is that of the fragments before."""
+    opcode = first & 15
+    if first & 0x70 or not second & 128 or opcode not in (0, 1, 2, 8, 9, 10):
+        return True
+    if opcode >= 8:
+        return not first & 128 or second & 127 > 125
+    return (opcode == 0) != (kind != 0)
+
+
+def _size(stream: bytes, at: int) -> tuple[int, int]:
+    """Return a payload's size and where its mask is; -1 if it is not written in its shortest form.
+
+    If the length is not all there, it ends beyond what is there.
+    """
+    size, start = stream[at + 1] & 127, at + 2
+    if size <= 125:
+        return size, start
+    wide = 2 if size == 126 else 8
+    if len(stream) < start + wide:
+        return 0, len(stream)
+    size = int.from_bytes(stream[start : start + wide], "big")
+    return (size, start + wide) if size >= (126 if wide == 2 else 1 << 16) else (-1, 0)
+
+
+_frames = st.builds(
+    lambda payload, opcode, final, mask: frame(payload, opcode, final=final, mask=mask),
+    st.binary(max_size=40) | st.sampled_from([125, 126, 127, 299, 300, 301]).map(bytes),
+    st.sampled_from([1, 1, 1, 2, 0, 8, 9, 10, 3, 11]),
+    st.sampled_from([True, True, True, False]),
+    st.sampled_from([True] * 9 + [False]),
+)
+_headers = st.tuples(
+    st.sampled_from([0x81, 0x82, 0x01, 0x80, 0x89, 0xC1]),
+    st.sampled_from([0x80, 0xFD, 0xFE, 0xFF]),
+    st.sampled_from([b"", b"\0\0", b"\0\x7e", b"\1\0\0\0\0\0\0\0", b"\0\0\0\0\0\1\0\0"]),
+).map(lambda header: bytes(header[:2]) + header[2])
+_streams = st.lists(_frames | _headers | st.binary(max_size=9), max_size=6).map(b"".join)
+
+TARGET = Target(
+    "frames",
+    check,
+    (
+        b"\x81\x85\x00\x00\x00\x00",
+        b"\x01\x80\x00\x00\x00\x00",
+        b"\x80\x80\x00\x00\x00\x00",
+        b"\x88\x82\x00\x00\x00\x00\x03\xe8",
+        b"\x89\x80",
+        b"\x82\xfe\x00~",
+        b"\x82\xff\x00\x00\x00\x00\x00\x01\x00\x00",
+        b"\xff",
+    ),
+)
+
+
+@examples(300)
+@given(_streams, st.binary(max_size=8))
+def test_any_bytes(stream: bytes, cuts: bytes) -> None:
+    """Frames are read as the specification says, in whatever pieces they come."""
+    check_stream(stream, cuts)

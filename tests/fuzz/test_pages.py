@@ -1,0 +1,102 @@
+"""Pages: any request of the function is answered, and never with an error of the site."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from functions.contract.session import COOKIE
+from tests.fuzz.effort import examples
+from tests.fuzz.target import Target
+from tests.lambda_events import http_api, invoke
+
+_METHODS = ("GET", "POST", "HEAD", "PUT", "OPTIONS", "x")
+_NAMES = ("cookie", "accept-encoding", "content-type", "origin", "sec-fetch-site", "host", "range")
+_NAMES += ("x-forwarded-for", "authorization", "content-length", "transfer-encoding", "expect")
+
+
+def check(data: bytes) -> None:
+    """Take lines: the method and the path, the query, headers, and after an empty one the body."""
+    head, _, body = data.partition(b"\n\n")
+    lines = "".join(one for one in head.decode(errors="replace") if one == "\n" or one >= " ")
+    first, query, *rest = [*lines.split("\n"), ""]  # no front door passes control characters on
+    method, _, path = first.partition(" ")
+    pairs = (line.partition(":") for line in rest)
+    headers = {name or "x": value for name, _, value in pairs}
+    check_request(method, path, query, headers, body)
+
+
+def check_request(method: str, path: str, query: str, headers: dict[str, str], body: bytes) -> None:
+    """Assert that a request is answered as pages answer."""
+    answer = invoke(_event(method, path, query, headers, body))
+    assert 200 <= answer["statusCode"] < 500, answer
+    sent = {name.lower(): value for name, value in answer.get("headers", {}).items()}
+    assert sent["x-content-type-options"] == "nosniff"
+    for name, value in sent.items():
+        assert not set(name + value) & set("\r\n\0")
+    location = sent.get("location", "/")
+    assert location.startswith("/")
+    assert location[1:2] not in ("/", "\\")
+
+
+def _event(
+    method: str, path: str, query: str, headers: dict[str, str], body: bytes
+) -> dict[str, Any]:
+    event = http_api("/", query, method=method)
+    event["rawPath"] = event["requestContext"]["http"]["path"] = "/" + path
+    event["headers"] |= {name.lower(): value for name, value in headers.items()}
+    if cookie := event["headers"].pop("cookie", ""):
+        event["cookies"] = cookie.split("; ")
+    if body:
+        event["body"], event["isBase64Encoded"] = base64.b64encode(body).decode(), True
+    return event
+
+
+_paths = st.sampled_from(
+    ["", "rooms/garden", "rooms", "about", "static/x", "socket.io/", "no", "/"]
+)
+_paths |= st.builds("rooms/{}".format, st.text(max_size=5)) | st.text(max_size=6)
+_queries = st.sampled_from(["", "room=a", "room=A b", "room=%ff", "room=%00", "a&" * 9]) | st.text(
+    max_size=6
+)
+_values = st.sampled_from(["", "gzip", f"{COOKIE}=x", f'{COOKIE}="', "null", "same-origin", "-1"])
+_values |= st.text(max_size=6)
+_headers = st.dictionaries(
+    st.sampled_from(_NAMES) | st.text("ab-", min_size=1), _values, max_size=4
+)
+_bodies = st.sampled_from([b"", b"id=%61&text=x", b"text=" + b"x" * 70_000, b"id=a&" * 30, b"%"])
+_bodies |= st.binary(max_size=20)
+
+TARGET = Target(
+    "pages",
+    check,
+    (
+        b"GET ",
+        b"POST rooms/garden",
+        b"rooms?",
+        b"room=",
+        b"cookie:",
+        COOKIE.encode(),
+        b"\n\n",
+        b"id=",
+        b"&text=",
+        b"socket.io",
+        b"static/",
+        b"accept-encoding:gzip",
+        b"%",
+        b"\n",
+    ),
+)
+
+
+@examples(150)
+@given(st.sampled_from(_METHODS), _paths, _queries, _headers, _bodies)
+@example("GET", "rooms/" + "a" * 10_000, "\xff", {"cookie": f"{COOKIE}=\xff"}, b"")
+def test_any_request(
+    method: str, path: str, query: str, headers: dict[str, str], body: bytes
+) -> None:
+    """A request of any kind gets an answer, with the headers that keep a browser safe."""
+    check_request(method, path, query, headers, body)

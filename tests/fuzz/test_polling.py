@@ -1,0 +1,105 @@
+"""Polling: whatever a POST brings, its packets arrive as they are, or the session ends."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from socket_host.transport.message import SEPARATOR
+from tests.fuzz.effort import examples
+from tests.fuzz.network import Network, answer
+from tests.fuzz.target import Choices, Target
+from tests.fuzz.world import PAYLOAD, Stage
+
+
+def check(data: bytes) -> None:
+    """Take bytes for a body, in pieces."""
+    choices = Choices(data)
+    cuts = choices.bytes(choices.number(4))
+    check_body(choices.rest().replace(b"|", SEPARATOR.encode()), cuts)
+
+
+def check_body(body: bytes, cuts: bytes = b"") -> None:
+    """Assert that a POST is answered, and what its packets were."""
+    with Network(Stage, max_payload=PAYLOAD, recovery_seconds=0) as network:
+        engine = network.host.sio.eio.engine
+        received: list[str | bytes] = []
+        sid = network.poll()
+        take = engine.packet
+
+        def packet(client: object, packet: str | bytes) -> None:
+            received.append(packet)
+            take(client, packet)
+
+        engine.packet = packet
+        honest = network.joined()
+        received.clear()
+        head = f"POST /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nHost: x\r\n"
+        connection = network.connect()
+        connection.send(f"{head}Content-Length: {len(body)}\r\n\r\n".encode())
+        connection.send(*Choices(cuts).cut(body))
+        status, text = answer(connection)
+        network.healthy()
+        assert status in (200, 400, 413)
+        assert (status == 413) == (len(body) > PAYLOAD)
+        expected = _packets(body) if status != 413 else []
+        assert received == expected[: len(received)]
+        if status == 200:
+            assert text == "ok"
+            assert sid not in engine.clients or received == expected
+        honest.say('420["echo"]')
+        assert "430[]" in honest.hear()
+        if status != 200:
+            network.loop.move(60)
+            assert sid not in engine.clients
+
+
+def _packets(body: bytes) -> list[str | bytes]:
+    """Return the packets of a body, as Engine.IO's specification has them; none if one is wrong."""
+    packets: list[str | bytes] = []
+    try:
+        for text in body.decode().split(SEPARATOR):
+            data = text[1:].encode()
+            packets.append(base64.b64decode(data, validate=True) if text[:1] == "b" else text)
+    except (UnicodeDecodeError, binascii.Error):
+        return []
+    return packets
+
+
+_words = [
+    "40",
+    '42["echo",1]',
+    "1",
+    "3",
+    "6",
+    "2",
+    "5",
+    "bAAA=",
+    "bAAAA",
+    "b",
+    "b=",
+    "b\n",
+    "",
+    "0",
+]
+_words += ['451-["say",{"_placeholder":true,"num":0}]', "41", "4", "\ud800", "\U0001f98a"]
+_bodies = st.lists(st.sampled_from(_words) | st.text(max_size=4), max_size=6).map(
+    lambda words: SEPARATOR.join(words).encode(errors="surrogatepass")
+)
+
+TARGET = Target(
+    "polling", check, (*(word.encode(errors="surrogatepass") for word in _words), b"|", b"\xff")
+)
+
+
+@examples(100)
+@given(_bodies | st.binary(max_size=20), st.binary(max_size=4))
+@example(b"6" * (PAYLOAD + 1), b"")
+@example(SEPARATOR.encode() * PAYLOAD, b"")
+@example(b"40" + b"\x1e41" * 600, b"")
+def test_any_body(body: bytes, cuts: bytes) -> None:
+    """A POST of any bytes is answered; what arrives is what was sent, and others are served."""
+    check_body(body, cuts)
