@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from typing import Any, NamedTuple
@@ -30,9 +31,15 @@ class Packet(NamedTuple):
 
 _PLAIN_CONNECT = Packet(CONNECT, "/", None, None)  # what nearly every handshake ends with
 
+
+def _number(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
 # NaN and Infinity are not JSON: sent on, they would break every browser in the room. They become
-# what JavaScript makes of them.
-_decoder = json.JSONDecoder(parse_constant=lambda name: None)
+# null, which is what JavaScript makes of them; so does what is too large for a number, as 1e999.
+_decoder = json.JSONDecoder(parse_constant=lambda name: None, parse_float=_number)
 _decode = _decoder.scan_once  # type: ignore[attr-defined]  # what `raw_decode` calls, a layer less
 
 
