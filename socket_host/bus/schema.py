@@ -51,6 +51,8 @@ def plain_emit(body: bytes) -> tuple[Any, ...] | None:
     They are message_id, method, event, data, namespace, room, skip_sid, callback and host_id. All
     other messages, right or wrong, give None.
     """
+    if len(body) > MAX_BYTES:
+        return None
     try:
         text = str(body, "utf-8")
         message, end = _scan(text, 0)
@@ -71,7 +73,6 @@ def plain_emit(body: bytes) -> tuple[Any, ...] | None:
         and len(message_id) <= MAX_ID
         and message_id.startswith(host_id)  # all that is ours does: no more need be asked of it
         and len(namespace) <= MAX_NAME
-        and len(body) <= MAX_BYTES
         and len(text) == end
         and not message.get("binary")
     ):

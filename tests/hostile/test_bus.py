@@ -472,7 +472,7 @@ async def test_thousands_of_greetings(redis: Redis, tmp_path: Path) -> None:
         assert health["bus"]["peers"] == MAX_PEERS
         assert health["status"] == "degraded"
         assert host.rss() - before < 16 * MB
-        assert host.cpu() - cpu < 3
+        assert host.cpu() - cpu < 1.5
         goodbye = {"word": "goodbye", "state": {}}
         await evil.publish(
             *(announcement("peers", goodbye, f"ghost{n}", 2) for n in range(MAX_PEERS))
@@ -521,7 +521,7 @@ async def test_large_messages_are_not_parsed(redis: Redis, tmp_path: Path) -> No
         for number in range(1, 21):  # one by one: Redis cuts off who has much to read
             await evil.publish(large)
             await when(host, lambda bus: bus["invalid"] == number)  # noqa: B023 - called here
-        assert host.cpu() - cpu < 1.5
+        assert host.cpu() - cpu < 0.5
 
 
 @on_each_transport
