@@ -246,6 +246,7 @@ BAD_BODIES: list[tuple[Any, Any]] = [
     ("recovery.answer", [["q"], None]),
     ("recovery.answer", ["q", [[["room"]], None, [], {}]]),
     ("recovery.answer", ["q", [[], [], [], {}]]),
+    ("recovery.answer", ["q", [[], None, [], {}, {}]]),
     ("recovery.answer", ["q", [[], None, [["only one"]], {}]]),
     ("recovery.answer", ["q", [[], None, [["a.1", "\ud800"]], {}]]),
     ("recovery.answer", ["q", [[], None, [], {"host": [1]}]]),
@@ -310,6 +311,7 @@ def test_announcement_of_another_shape(subject: Any, body: Any) -> None:
         announcement("recovery.ask", ["q", "/", "sid", None]),
         announcement("recovery.answer", ["q", None]),
         announcement("recovery.answer", ["q", [["a"], {"k": 1}, [OFFSET], {"h": [1, "f"]}]]),
+        announcement("recovery.answer", ["q", [["a"], None, [], {}, 3]]),
         announcement("recovery.claim", ["/", "sid"]),
         announcement("recovery.estate", {"tag": "a", "position": 1, "had": {}}),
         announcement("recovery.estate", {"tag": "a", "position": 1, "entries": []}),
@@ -367,6 +369,8 @@ async def test_messages_of_every_wrong_shape(redis: Redis, tmp_path: Path, trans
     bad: list[Any] = [emit(number=n) | changes for n, changes in enumerate(BAD_EMITS, 1)]
     bad += [{"message_id": f"other:{n}"} | message for n, message in enumerate(BAD_METHODS, 1)]
     bad += [announcement(*one, number=100 + n) for n, one in enumerate(BAD_BODIES)]
+    deep = json.dumps(announcement("peers", {"word": "hello", "state": {"a": "DEEP"}}))
+    bad += [deep.replace('"DEEP"', "[" * n + "]" * n).encode() for n in (600, 900, 960, 980, 5_000)]
     bad += [b"[" * 200_000, b"\xff", b"null", b"[1]", b"{}", b'{"a":' * 10_000, b"{" + b" " * MB]
     async with (
         victim(tmp_path, TRANSPORT=transport, BUS=redis.setting) as host,
