@@ -25,7 +25,7 @@ _MAX_NAMES = 64 * 1024  # characters of all rooms, or all sids, of one event
 _MAX_STATE = 1_024  # characters of the JSON that a heartbeat carries
 _MAX_HOSTS = 1_000  # in one question
 _MAX_PARTS = 10_000  # of one report
-_MOST_HAD = 8_192  # senders in a snapshot of a memory
+_MOST_HAD = 10_000  # senders in a snapshot of a memory
 _HAD = re.compile(r"[0-9a-f]{1,256}")
 
 Test = Callable[[Any], bool]
@@ -51,6 +51,8 @@ def plain_emit(body: bytes) -> tuple[Any, ...] | None:
     They are message_id, method, event, data, namespace, room, skip_sid, callback and host_id. All
     other messages, right or wrong, give None.
     """
+    if len(body) > MAX_BYTES:
+        return None
     try:
         text = str(body, "utf-8")
         message, end = _scan(text, 0)
@@ -71,7 +73,6 @@ def plain_emit(body: bytes) -> tuple[Any, ...] | None:
         and len(message_id) <= MAX_ID
         and message_id.startswith(host_id)  # all that is ours does: no more need be asked of it
         and len(namespace) <= MAX_NAME
-        and len(body) <= MAX_BYTES
         and len(text) == end
         and not message.get("binary")
     ):
@@ -171,6 +172,10 @@ def _is_room(value: Any) -> bool:
     return _is_name(value) or (type(value) is int and abs(value) <= MAX_NUMBER)
 
 
+def _is_room_or_all(value: Any) -> bool:
+    return value is None or _is_room(value)
+
+
 def _are(values: Any, test: Test, most: int = _MAX_NAMES) -> bool:
     return type(values) is list and len(values) <= most and all(map(test, values))
 
@@ -255,8 +260,15 @@ _METHODS: dict[str, Callable[[Mapping[str, Any]], bool]] = {
 def _is_word(body: Any) -> bool:
     match body:
         case {"word": str(word), "state": dict(state)}:
-            return len(word) <= MAX_NAME and len(json.dumps(state)) <= _MAX_STATE
+            return len(word) <= MAX_NAME and _size(state) <= _MAX_STATE
     return False
+
+
+def _size(value: Any) -> float:
+    try:
+        return len(json.dumps(value))
+    except RecursionError:
+        return math.inf
 
 
 def _is_attendance(body: Any) -> bool:
@@ -290,14 +302,14 @@ def _is_answer(body: Any) -> bool:
     match body:
         case [question, None]:
             return _is_name(question)
-        case [question, [rooms, data, missed, had, *attempts]]:
+        case [question, [rooms, data, missed, had, *counts]]:
             return (
                 _is_name(question)
+                and _are(counts, _is_number)
                 and _are(rooms, _is_room)
                 and _fits(data, lambda value: type(value) is dict)
                 and _are(missed, _is_sent)
                 and is_snapshot(had)
-                and _are(attempts, _is_number, 1)
             )
     return False
 
@@ -326,7 +338,7 @@ def _is_entry(entry: Any) -> bool:
                 _is_number(position)
                 and _is_sent(message)
                 and _is_name(namespace)
-                and _fits(room, lambda room: _are_names(room, _is_room))
+                and _fits(room, lambda room: _are_names(room, _is_room_or_all))
                 and type(skipped) is list
                 and _are_names(skipped, _is_name)
             )
@@ -335,16 +347,16 @@ def _is_entry(entry: Any) -> bool:
 
 def _is_dropped(client: Any) -> bool:
     match client:
-        case [namespace, sid, rooms, data, start, offset, replayed, *attempts]:
+        case [namespace, sid, rooms, data, start, offset, replayed, *counts]:
             return (
-                _is_name(namespace)
+                _are(counts, _is_number)
+                and _is_name(namespace)
                 and _is_name(sid)
                 and _are(rooms, _is_entered)
                 and _fits(data, lambda value: type(value) is dict)
                 and _is_number(start)
                 and _fits(offset, _is_name)
                 and _are(replayed, _is_sent)
-                and _are(attempts, _is_number, 1)
             )
     return False
 

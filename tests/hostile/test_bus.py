@@ -246,6 +246,7 @@ BAD_BODIES: list[tuple[Any, Any]] = [
     ("recovery.answer", [["q"], None]),
     ("recovery.answer", ["q", [[["room"]], None, [], {}]]),
     ("recovery.answer", ["q", [[], [], [], {}]]),
+    ("recovery.answer", ["q", [[], None, [], {}, {}]]),
     ("recovery.answer", ["q", [[], None, [["only one"]], {}]]),
     ("recovery.answer", ["q", [[], None, [["a.1", "\ud800"]], {}]]),
     ("recovery.answer", ["q", [[], None, [], {"host": [1]}]]),
@@ -310,6 +311,7 @@ def test_announcement_of_another_shape(subject: Any, body: Any) -> None:
         announcement("recovery.ask", ["q", "/", "sid", None]),
         announcement("recovery.answer", ["q", None]),
         announcement("recovery.answer", ["q", [["a"], {"k": 1}, [OFFSET], {"h": [1, "f"]}]]),
+        announcement("recovery.answer", ["q", [["a"], None, [], {}, 3]]),
         announcement("recovery.claim", ["/", "sid"]),
         announcement("recovery.estate", {"tag": "a", "position": 1, "had": {}}),
         announcement("recovery.estate", {"tag": "a", "position": 1, "entries": []}),
@@ -367,6 +369,8 @@ async def test_messages_of_every_wrong_shape(redis: Redis, tmp_path: Path, trans
     bad: list[Any] = [emit(number=n) | changes for n, changes in enumerate(BAD_EMITS, 1)]
     bad += [{"message_id": f"other:{n}"} | message for n, message in enumerate(BAD_METHODS, 1)]
     bad += [announcement(*one, number=100 + n) for n, one in enumerate(BAD_BODIES)]
+    deep = json.dumps(announcement("peers", {"word": "hello", "state": {"a": "DEEP"}}))
+    bad += [deep.replace('"DEEP"', "[" * n + "]" * n).encode() for n in (600, 900, 960, 980, 5_000)]
     bad += [b"[" * 200_000, b"\xff", b"null", b"[1]", b"{}", b'{"a":' * 10_000, b"{" + b" " * MB]
     async with (
         victim(tmp_path, TRANSPORT=transport, BUS=redis.setting) as host,
@@ -472,7 +476,7 @@ async def test_thousands_of_greetings(redis: Redis, tmp_path: Path) -> None:
         assert health["bus"]["peers"] == MAX_PEERS
         assert health["status"] == "degraded"
         assert host.rss() - before < 16 * MB
-        assert host.cpu() - cpu < 3
+        assert host.cpu() - cpu < 1.5
         goodbye = {"word": "goodbye", "state": {}}
         await evil.publish(
             *(announcement("peers", goodbye, f"ghost{n}", 2) for n in range(MAX_PEERS))
@@ -521,7 +525,7 @@ async def test_large_messages_are_not_parsed(redis: Redis, tmp_path: Path) -> No
         for number in range(1, 21):  # one by one: Redis cuts off who has much to read
             await evil.publish(large)
             await when(host, lambda bus: bus["invalid"] == number)  # noqa: B023 - called here
-        assert host.cpu() - cpu < 1.5
+        assert host.cpu() - cpu < 0.5
 
 
 @on_each_transport
