@@ -7,7 +7,7 @@ aiohttp. Another transport offers the same.
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -16,19 +16,20 @@ import socketio  # type: ignore[import-untyped]  # python-socketio ships no type
 from aiohttp import web
 from engineio.payload import Payload  # type: ignore[import-untyped]  # python-engineio neither
 
-from socket_host.admission import Rejection
+from socket_host.address import Addresses
+from socket_host.admission import Check
 from socket_host.bus import Bus
 from socket_host.settings import Settings
+from socket_host.transport.connections import Connections
+from socket_host.transport.engine import Limits
+from socket_host.transport.http import FEW, HttpServer
+from socket_host.transport.slots import Slots
 
 # A client that is back from a break sends what it saved up in one POST. The default of 16 packets
 # loses that whole request, unsaid; MAX_PAYLOAD limits its bytes anyway.
 _MAX_PACKETS = 2_000
 
 _MAX_ATTACHMENTS = 10  # of one event; each is a packet, and all are kept until the last is there
-
-# How long a client may take from its handshake to its CONNECT before it is let go. python-engineio
-# would keep it for as long as it answers pings.
-_CONNECT_SECONDS = 30.0
 
 
 class _Sparing(logging.Filter):
@@ -53,7 +54,8 @@ _log.addFilter(_Sparing())
 class Stock:
     """python-socketio's AsyncServer, served by aiohttp, which routes `path` to it.
 
-    `check` is asked about every request, with its Origin and whether it would open a connection.
+    `check` is asked about every request, with its Origin, its client's address, and whether it
+    would open a session.
     """
 
     rooms = socketio.AsyncManager  # what a bus is mixed with to keep the rooms
@@ -62,12 +64,20 @@ class Stock:
         self,
         settings: Settings,
         path: str,
-        check: Callable[[str | None, bool], Rejection | None],
+        check: Check,
+        addresses: Addresses,
         bus: Bus,
     ) -> None:
         Payload.max_decode_packets = _MAX_PACKETS
+        self._limits = Limits(payload=settings.max_payload)
+        # python-engineio would keep who joins nothing for as long as it answers pings.
+        self.slots: Slots[str] = Slots(self._limits.join_time, self._late, self._address)
+        self._counts: Counter[str] = Counter()
+        self._closing: set[asyncio.Task[None]] = set()
         self.sio = _Server(
             check,
+            addresses,
+            self.slots,
             client_manager=bus,
             async_mode="aiohttp",
             serializer=_Packet,
@@ -79,21 +89,20 @@ class Stock:
             # [] is not "none" but "do not check": without origins every one may connect.
             cors_allowed_origins=list(settings.origins or []),
         )
-        self._sweep: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to watch over the connections."""
-        self._sweep = asyncio.create_task(self._close_silent())
+        """Begin: there is nothing to prepare."""
 
     async def stop(self) -> None:
-        """End what `start` and the first connection began."""
-        if self._sweep:
-            self._sweep.cancel()
+        """End what the first connection began."""
         await self.sio.shutdown()
+        self.slots.stop()
 
-    def protocols(self, server: web.Server) -> Callable[[], asyncio.BaseProtocol]:
-        """Return what makes the protocol of each TCP connection, given aiohttp's own."""
-        return server
+    def protocols(
+        self, server: web.Server, connections: Connections
+    ) -> Callable[[], asyncio.BaseProtocol]:
+        """Return what makes the protocol of each TCP connection, given aiohttp's server."""
+        return HttpServer(server, connections, self._limits, self._note, self._most_body)
 
     def connections(self) -> Collection[str]:
         """Return the Engine.IO ids of all who are connected."""
@@ -101,8 +110,8 @@ class Stock:
         return connections
 
     def closed(self) -> Mapping[str, int]:
-        """Return how many were let go, by cause: this transport does not count them."""
-        return {}
+        """Return how many were let go, by cause, as far as this transport knows."""
+        return self._counts
 
     async def close(self, connection: str) -> None:
         """Close a connection under its client, which then connects again by itself.
@@ -116,28 +125,37 @@ class Stock:
             await socket.close(wait=False)  # puts a CLOSE packet into the answer to its poll
         socket.queue.put_nowait(None)  # ends the writer of a websocket, which closes that
 
-    async def _close_silent(self) -> None:
-        before: set[str] = set()
-        while True:
-            await asyncio.sleep(_CONNECT_SECONDS)
-            silent = {c for c in self.connections() if not self._is_in_namespace(c)}
-            for connection in silent & before:
-                await self.close(connection)
-            before = silent
+    def _late(self, connection: str) -> None:
+        """Let a client go that has joined nothing."""
+        self._counts["never joined"] += 1
+        task = asyncio.get_running_loop().create_task(self.close(connection))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
-    def _is_in_namespace(self, connection: str) -> bool:
-        manager = self.sio.manager
-        return any(manager.sid_from_eio_sid(connection, n) for n in manager.get_namespaces())
+    def _address(self, connection: str) -> bytes:
+        address: bytes = self.sio.sessions[connection]
+        return address
+
+    def _note(self, cause: str, detail: str) -> None:
+        self._counts[cause] += 1
+
+    def _most_body(self, target: str) -> int:
+        """Return how many bytes a POST may have, as it comes over the wire."""
+        # In chunks it may take twice as much as what is in them.
+        return 2 * self._limits.payload if "sid=" in target else FEW
 
 
 class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio ships no types
-    """A server that asks before it takes a request."""
+    """A server that asks before it takes a request, and counts its sessions."""
 
     def __init__(
-        self, check: Callable[[str | None, bool], Rejection | None], **options: Any
+        self, check: Check, addresses: Addresses, slots: Slots[str], **options: Any
     ) -> None:
         super().__init__(**options)
         self._check = check
+        self._addresses = addresses
+        self._slots = slots
+        self.sessions: dict[str, bytes] = {}  # those that are open, each with its client's address
 
     def recovered(self, sid: str, namespace: str) -> bool:
         """Tell that python-socketio does not let a client go on where it was."""
@@ -146,11 +164,47 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio sh
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
         """Answer a request for the socket path."""
         opens = "sid" not in parse_qs(request.query_string)  # as python-engineio reads it
-        rejection = self._check(request.headers.get("Origin"), opens)
+        rejection = self._check(request.headers.get("Origin"), opens, self._address(request))
         if rejection:
             return web.Response(status=rejection.status, text=rejection.text)
         response: web.StreamResponse = await super().handle_request(request)
         return response
+
+    def _address(self, request: web.Request) -> bytes:
+        # Not `request.remote`: that may be overridden by what a client says of itself.
+        peer = request.transport and request.transport.get_extra_info("peername")
+        return self._addresses.of(peer, ",".join(request.headers.getall("X-Forwarded-For", [])))
+
+    # What python-socketio is told of sessions and namespaces, we are told too.
+
+    async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> Any:
+        self.sessions[eio_sid] = self._address(environ["aiohttp.request"])
+        self._slots.open(eio_sid)
+        return await super()._handle_eio_connect(eio_sid, environ)
+
+    async def _handle_connect(self, eio_sid: str, namespace: str, data: Any) -> None:
+        await super()._handle_connect(eio_sid, namespace, data)
+        if eio_sid in self.sessions and self._is_connected(eio_sid):
+            self._slots.join(eio_sid)
+
+    async def _handle_disconnect(self, eio_sid: str, namespace: str, reason: Any = None) -> None:
+        await super()._handle_disconnect(eio_sid, namespace, reason)
+        if eio_sid in self.sessions and not self._is_connected(eio_sid):
+            self._slots.leave(eio_sid)
+
+    async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+        if eio_sid in self.sessions:
+            self._slots.close(eio_sid)
+            del self.sessions[eio_sid]
+        await super()._handle_eio_disconnect(eio_sid, reason)
+
+    def _is_connected(self, eio_sid: str) -> bool:
+        manager = self.manager
+        return any(
+            manager.is_connected(sid, namespace)
+            for namespace in manager.get_namespaces()
+            if (sid := manager.sid_from_eio_sid(eio_sid, namespace))
+        )
 
 
 class _Packet(socketio.packet.Packet):  # type: ignore[misc]  # python-socketio ships no types

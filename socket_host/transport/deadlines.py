@@ -34,6 +34,9 @@ class Deadlines(Generic[T]):
     def __len__(self) -> int:
         return len(self._due)
 
+    def __contains__(self, item: T) -> bool:
+        return item in self._due
+
     def set(self, item: T, since: float | None = None) -> None:
         """Start the wait of `item`, from now or from a moment that has just passed."""
         loop = self._loop
@@ -45,9 +48,9 @@ class Deadlines(Generic[T]):
         if self._timer is None:
             self._wait(loop)
 
-    def drop(self, item: T) -> None:
-        """Forget `item`, if it is there."""
-        self._due.pop(item, None)
+    def drop(self, item: T) -> bool:
+        """Forget `item`; tell if it was there."""
+        return self._due.pop(item, None) is not None
 
     def passed(self, item: T) -> bool:
         """Tell if `item` has waited long enough, though the timer may not have come to it yet."""

@@ -300,7 +300,6 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         member.hold()
         space.everybody.add(member)
         client.members[namespace] = member
-        client.engine.joined(client)
         return member
 
     async def connect(self, sid: str, namespace: str) -> str:
@@ -313,6 +312,7 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
     def connected(self, member: Member) -> None:
         """Make a connecting member a connected one, and send it what was held for it."""
         member.stage = Stage.CONNECTED
+        member.client.engine.joined(member.client)
         self._begin_visit(member)
         member.release()
 
@@ -376,8 +376,8 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         self.callbacks.pop(sid, None)
         client = member.client
         client.members.pop(namespace, None)
-        if not client.members:
-            client.engine.expect_join(client)
+        if not any(other.stage is Stage.CONNECTED for other in client.members.values()):
+            client.engine.left(client)
 
     def is_sid_room(self, namespace: str, room: Any) -> bool:
         """Tell if `room` is the sid of a member."""
@@ -434,9 +434,9 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
     """`socketio.AsyncServer` on this host's transport.
 
     Takes the same options, and three more. `backlog` is the most bytes that may wait for one client
-    before it is closed. `admit` is asked about every request, with its Origin and whether it opens
-    a session, and returns why not, or None; nothing else decides about origins then. `recovery`
-    lets clients that dropped go on where they were. Raises VersionError.
+    before it is closed. `admit` is asked about every request, and whether it opens a session, and
+    returns why not, or None; nothing else decides about origins then. `recovery` lets clients that
+    dropped go on where they were. Raises VersionError.
     """
 
     manager_initialized: bool
@@ -445,7 +445,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         self,
         client_manager: FanOut | None = None,
         backlog: int = 1 << 20,
-        admit: Callable[[str | None, bool], Refusal | None] | None = None,
+        admit: Callable[[Head, Environ, bool], Refusal | None] | None = None,
         recovery: Recovery | None = None,
         **options: Any,
     ) -> None:
@@ -486,9 +486,9 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
 
     def refusal(self, head: Head, environ: Environ, opens: bool) -> Refusal | None:
         """Tell why a request is to be refused, or None."""
-        origin = head.headers.get("origin")
         if self._admit is not None:
-            return self._admit(origin, opens)
+            return self._admit(head, environ, opens)
+        origin = head.headers.get("origin")
         if origin is None or self.eio.cors_allowed_origins == []:
             return None
         allowed = self.eio._cors_allowed_origins(environ)

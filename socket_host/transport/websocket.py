@@ -41,6 +41,8 @@ class WebSocket(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)  # uvloop's does not derive from it
         if self.front is not None:
             self.front.expect(self)
+        else:
+            self.engine.connections.open()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the client; what is wrong with them ends the connection."""
@@ -158,6 +160,7 @@ class WebSocket(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone; nothing here may keep anything else alive."""
         self.ending = True
+        self.engine.connections.close()
         if self.front is not None:
             self.front.forget(self)
         self.engine.lost(self)
