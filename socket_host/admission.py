@@ -57,7 +57,7 @@ class Admission:
             self.most_of_one = max(_FEW, min(most_of_one, max_connections // 2))
             self._waiting_of_one = max(_FEW // 2, self._most_waiting // 4)
         else:
-            self.most_of_one, self._waiting_of_one = self._most, self._most_waiting
+            self.most_of_one = self._waiting_of_one = self._most
 
     def check(
         self,

@@ -350,7 +350,11 @@ class HttpConnection(RequestHandler):
             self._host.requests.set(self)
             return
         self._host.note("slow requests", "no complete request in time")
-        self._abort()
+        if self._body is None:
+            self._abort()
+        else:  # who reads it answers
+            self._over = self._lingers = True
+            self._body.set_exception(RequestPayloadError("too slow"))
 
     def answer_is_late(self) -> None:
         """Hang up on a client that has read nothing of an answer for too long."""
