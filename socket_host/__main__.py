@@ -12,6 +12,7 @@ from socket_host.app import create_app
 from socket_host.events import Events
 from socket_host.listening import ListenError
 from socket_host.settings import SettingError, Settings
+from socket_host.transport.connections import RESERVE
 
 
 def main() -> int:
@@ -53,7 +54,7 @@ async def serve(settings: Settings) -> None:
         with contextlib.suppress(NotImplementedError):  # on Windows, where Ctrl-C just ends it
             loop.add_signal_handler(number, stop)
     await host.start()
-    open_files.allow(settings.max_connections)
+    host.connections.most = open_files.allow(host.connections.most + RESERVE) - RESERVE
     bind = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
     print(f"Socket host listening on http://{bind}:{host.port}", flush=True)
     await told_to_stop.wait()

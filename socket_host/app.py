@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from aiohttp import web
 
 from functions.contract.bus import LOOPBACK_PATH
+from socket_host.address import Addresses
 from socket_host.admission import Admission, Rejection
 from socket_host.bus import Loopback, open_bus
 from socket_host.drain import release
@@ -16,13 +17,17 @@ from socket_host.namespace import Namespace
 from socket_host.origin import Origins
 from socket_host.settings import Settings
 from socket_host.stock import Stock
+from socket_host.transport.connections import Connections
 from socket_host.transport.fast import Fast
+from socket_host.transport.http import HEALTH, add_headers
 
 SOCKET_PATH = "/socket.io"
 
 TRANSPORTS: dict[str, type[Fast] | type[Stock]] = {"fast": Fast, "stock": Stock}
 
 _BACKLOG = 2_048  # connections that may wait to be accepted: everybody comes back after a restart
+
+_OTHERS = 100  # TCP connections beside those of clients, however few of these there may be
 
 # How long a handler of aiohttp that has not noticed the end may go on before it is cancelled.
 _SHUTDOWN_SECONDS = 1.0
@@ -39,14 +44,21 @@ class SocketHost:
     def __init__(self, settings: Settings, events: Namespace) -> None:
         self.settings = settings
         self.events = events
-        self.admission = Admission(Origins(settings.origins), settings.max_connections)
+        most, of_one = settings.max_connections, settings.max_per_address
+        self.admission = Admission(Origins(settings.origins), most, of_one)
+        addresses = Addresses(settings.proxies, told_apart=of_one > 0)
+        # A polling client has two now and then, and so has every client while it upgrades.
+        self.connections = Connections(
+            most + most // 4 + _OTHERS, 2 * self.admission.most_of_one, addresses.of_peer
+        )
         transport = TRANSPORTS[settings.transport]
         self.bus = open_bus(settings.bus, transport.rooms)
-        self.transport = transport(settings, SOCKET_PATH, self._check, self.bus)
+        self.transport = transport(settings, SOCKET_PATH, self._check, addresses, self.bus)
         self.sio = self.transport.sio
         self.sio.register_namespace(events)
         self.web = web.Application()
-        self.web.add_routes([web.get("/health", self._health), *self._socket_routes()])
+        self.web.on_response_prepare.append(add_headers)
+        self.web.add_routes([web.get(HEALTH, self._health), *self._socket_routes()])
         if settings.session_secret:
             loopback = Loopback(self.sio, settings.session_secret, *settings.former_secrets)
             self.web.add_routes([web.post(LOOPBACK_PATH, loopback.emit)])
@@ -77,7 +89,9 @@ class SocketHost:
             starting.push_async_callback(runner.cleanup)
             assert runner.server
             server = await asyncio.get_running_loop().create_server(
-                self.transport.protocols(runner.server), sock=listening, backlog=_BACKLOG
+                self.transport.protocols(runner.server, self.connections),
+                sock=listening,
+                backlog=_BACKLOG,
             )
             starting.push_async_callback(_close, server, listening)
             self.port: int = listening.getsockname()[1]
@@ -109,9 +123,14 @@ class SocketHost:
         handle = self.sio.handle_request
         return [web.route("*", path, handle) for path in (SOCKET_PATH, SOCKET_PATH + "/")]
 
-    def _check(self, origin: str | None, opens: bool) -> Rejection | None:
-        connections = len(self.transport.connections())
-        return self.admission.check(origin, opens=opens, connections=connections)
+    def _check(self, origin: str | None, opens: bool, address: bytes) -> Rejection | None:
+        return self.admission.check(
+            origin,
+            opens=opens,
+            connections=len(self.transport.connections()),
+            usage=self.transport.slots,
+            address=address,
+        )
 
     async def _health(self, request: web.Request) -> web.Response:
         draining = self.admission.draining
@@ -120,6 +139,8 @@ class SocketHost:
             # A bus that is away is no reason to send clients elsewhere: other hosts have it too.
             "status": "draining" if draining else bus["status"],
             "connections": len(self.transport.connections()),
+            "waiting": self.transport.slots.waiting,
+            "open": self.connections.count,
             "refused": self.admission.refused + self.events.refused,
             "closed": self.transport.closed(),
             "bus": bus,

@@ -9,6 +9,7 @@ Derive from Namespace and write `on_...` methods, as events.py does.
 import asyncio
 import inspect
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -78,6 +79,7 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
         secret, former = settings.session_secret, settings.former_secrets
         self._sessions = None if secret is None else Sessions(secret, *former)
         self._clients: dict[str, _Client] = {}
+        self._visits: Counter[str] = Counter()  # clients by the id of their visitor
         kind = type(self)
         self._greets = kind.on_connect is not Namespace.on_connect
         self._greets_back = kind.on_recover is not Namespace.on_recover
@@ -111,9 +113,12 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
         if self._sessions is None:
             return Session.new()
         try:
-            return _session(self._sessions, environ, auth)
+            session = _session(self._sessions, environ, auth)
         except SessionError as error:
             raise self._refused("session", str(error)) from None
+        if self._visits.get(session.id, 0) >= (self.settings.max_per_visitor or math.inf):
+            raise self._refused("visitor", "You have too many connections. Close some of them.")
+        return session
 
     async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
         """Greet a client that is in: it may be emitted to, and its events wait for the end."""
@@ -272,6 +277,7 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
             raise self._refused("failed", "The host could not let you in. Try again.") from None
         client = _Client(session, self.settings)
         self._clients[sid] = client
+        self._visits[session.id] += 1
         if self.server.recovered(sid, self.namespace):
             greeting = self._greets_back and partial(self.on_recover, sid)
         else:
@@ -306,6 +312,9 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
             _log.exception("on_disconnect failed.")
         finally:
             del self._clients[sid]
+            self._visits[client.session.id] -= 1
+            if not self._visits[client.session.id]:
+                del self._visits[client.session.id]
 
     async def _answer(self, sid: str, client: "_Client", event: Any, values: list[Any]) -> Any:
         self._in_progress += 1

@@ -15,6 +15,11 @@ _MAX_LOGGED = 100  # different origins whose refusal is worth a line: a client c
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
+# What some clients that are not browsers send in place of the page's scheme.
+_PAGES = {"ws": "http", "wss": "https"}
+
+_LONGEST = 300  # characters: a host name has 253 at the most
+
 
 class Origins:
     """The origins whose pages may connect; None lets every origin in."""
@@ -30,6 +35,8 @@ class Origins:
         with a websocket and with a request to another origin.
         """
         if self.allowed is None or origin is None or origin in self.allowed:
+            return True
+        if _as_browsers_do(origin) in self.allowed:
             return True
         self._log_once(origin[:200])
         return False
@@ -58,17 +65,37 @@ def parse_origins(text: str) -> tuple[str, ...]:
 _EXAMPLE = "as in https://example.com (several are separated by commas)"
 
 
+def _as_browsers_do(origin: str) -> str | None:
+    """Return an Origin header as a browser would have sent it; None if none would have."""
+    if len(origin) > _LONGEST or not origin.isascii():
+        return None
+    try:
+        return _parse_origin(origin)
+    except ValueError:
+        return None
+
+
 def _parse_origin(text: str) -> str:
     complaint = ValueError(f"must be the site's address, {_EXAMPLE}, not {text!r}")
     try:
         url = urlsplit(text)
-        host, port = url.hostname, url.port
+        host, port = _ascii(url.hostname or ""), url.port
     except ValueError:
         raise complaint from None
-    if url.scheme not in _DEFAULT_PORTS or not host or "*" in host or "@" in url.netloc:
+    if not url.scheme or not host or "*" in host or "@" in url.netloc:
         raise complaint
     if url.path not in ("", "/") or url.query or url.fragment:
         raise complaint
+    scheme = _PAGES.get(url.scheme, url.scheme)
     host = f"[{host}]" if ":" in host else host
-    suffix = "" if port in (None, _DEFAULT_PORTS[url.scheme]) else f":{port}"
-    return f"{url.scheme}://{host}{suffix}"
+    suffix = "" if port in (None, _DEFAULT_PORTS.get(scheme)) else f":{port}"
+    return f"{scheme}://{host}{suffix}"
+
+
+def _ascii(host: str) -> str:
+    """Return a host name as browsers send it; raises ValueError."""
+    if host.isascii():
+        return host
+    import idna
+
+    return idna.encode(host, uts46=True).decode()

@@ -34,6 +34,9 @@ class Settings:
     ping_timeout: float = 20  # seconds
     max_payload: int = 100_000  # bytes of one packet
     max_connections: int = 20_000
+    max_per_address: int = 1_000  # connections of one client address; 0: as many as there may be
+    max_per_visitor: int = 50  # connections of one visitor; 0: likewise
+    proxies: int = 0  # in front of the host, whose word about the client's address is taken
     events_per_second: float = 50  # of one client, on average
     event_burst: int = 100  # events of one client at once
     fanout_bytes_per_second: float = 1_000_000  # that one visitor sends, times its listeners
@@ -61,6 +64,9 @@ class Settings:
             ping_timeout=read.number("PING_TIMEOUT", cls.ping_timeout, 0.1, 3_600, "of seconds"),
             max_payload=read.whole("MAX_PAYLOAD", cls.max_payload, 1_000, 100_000_000, "of bytes"),
             max_connections=read.whole("MAX_CONNECTIONS", cls.max_connections, 1, 1_000_000),
+            max_per_address=read.whole("MAX_PER_ADDRESS", cls.max_per_address, 0, 1_000_000),
+            max_per_visitor=read.whole("MAX_PER_VISITOR", cls.max_per_visitor, 0, 1_000_000),
+            proxies=read.whole("PROXIES", cls.proxies, 0, 10),
             events_per_second=read.number(
                 "EVENTS_PER_SECOND", cls.events_per_second, 0.1, 1_000_000
             ),

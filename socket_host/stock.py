@@ -19,13 +19,17 @@ from engineio.async_drivers import aiohttp as aiohttp_driver  # type: ignore[imp
 from engineio.exceptions import SocketIsClosedError  # type: ignore[import-untyped]  # as above
 from engineio.payload import Payload  # type: ignore[import-untyped]  # python-engineio neither
 
-from socket_host.admission import Rejection
+from socket_host.address import Addresses
+from socket_host.admission import Check
 from socket_host.bad_requests import BadRequests
 from socket_host.bus import Bus
 from socket_host.log_limit import LIMIT
 from socket_host.settings import Settings
+from socket_host.transport.connections import Connections
 from socket_host.transport.engine import UNJOINED
+from socket_host.transport.http import FEW, HttpServer
 from socket_host.transport.limits import Limits, limits_of
+from socket_host.transport.slots import Slots
 from socket_host.transport.throttle import FloodError, Throttle
 
 # A client that is back from a break sends what it saved up in one POST. The default of 16 packets
@@ -33,10 +37,6 @@ from socket_host.transport.throttle import FloodError, Throttle
 _MAX_PACKETS = 2_000
 
 _MAX_ATTACHMENTS = 10  # of one event; each is a packet, and all are kept until the last is there
-
-# How long a client may take from its handshake to its CONNECT before it is let go. python-engineio
-# would keep it for as long as it answers pings.
-_CONNECT_SECONDS = 30.0
 
 
 # What may wait for a client before its next event is read, and how often that is looked at.
@@ -85,7 +85,8 @@ class _Rooms(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio sh
 class Stock:
     """python-socketio's AsyncServer, served by aiohttp, which routes `path` to it.
 
-    `check` is asked about every request, with its Origin and whether it would open a connection.
+    `check` is asked about every request, with its Origin, its client's address, and whether it
+    would open a session.
     """
 
     rooms = _Rooms  # what a bus is mixed with to keep the rooms
@@ -94,15 +95,22 @@ class Stock:
         self,
         settings: Settings,
         path: str,
-        check: Callable[[str | None, bool], Rejection | None],
+        check: Check,
+        addresses: Addresses,
         bus: Bus,
     ) -> None:
         Payload.max_decode_packets = _MAX_PACKETS
+        self._limits = limits_of(settings)
+        # python-engineio would keep who joins nothing for as long as it answers pings.
+        self.slots: Slots[str] = Slots(self._limits.join_time, self._late, self._address)
         self._counts: Counter[str] = Counter()
         self._bad_requests = BadRequests(self._note)
+        self._closing: set[asyncio.Task[None]] = set()
         self.sio = _Server(
             check,
-            limits_of(settings),
+            addresses,
+            self.slots,
+            self._limits,
             self._note,
             client_manager=bus,
             async_mode="aiohttp",
@@ -112,28 +120,30 @@ class Stock:
             ping_interval=settings.ping_interval,
             ping_timeout=settings.ping_timeout,
             max_http_buffer_size=settings.max_payload,
-            # [] is not "none" but "do not check": without origins every one may connect.
-            cors_allowed_origins=list(settings.origins or []),
+            # [] is not "none" but "do not check": `check` did that. The browser has to be told.
+            cors_allowed_origins=[] if settings.origins is None else _is_checked,
         )
         self._ping_interval = settings.ping_interval
-        self._sweeps: list[asyncio.Task[None]] = []
+        self._sweep: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to watch over the connections."""
         self._bad_requests.start()
-        sweeps = self._close_silent(), self._close_expired()
-        self._sweeps = [asyncio.create_task(sweep) for sweep in sweeps]
+        self._sweep = asyncio.create_task(self._close_expired())
 
     async def stop(self) -> None:
         """End what `start` and the first connection began."""
-        for sweep in self._sweeps:
-            sweep.cancel()
+        if self._sweep:
+            self._sweep.cancel()
         await self.sio.shutdown()
+        self.slots.stop()
         self._bad_requests.stop()
 
-    def protocols(self, server: web.Server) -> Callable[[], asyncio.BaseProtocol]:
-        """Return what makes the protocol of each TCP connection, given aiohttp's own."""
-        return server
+    def protocols(
+        self, server: web.Server, connections: Connections
+    ) -> Callable[[], asyncio.BaseProtocol]:
+        """Return what makes the protocol of each TCP connection, given aiohttp's server."""
+        return HttpServer(server, connections, self._limits, self._note, self._most_body)
 
     def connections(self) -> Collection[str]:
         """Return the Engine.IO ids of all who are connected."""
@@ -141,7 +151,7 @@ class Stock:
         return connections
 
     def closed(self) -> Mapping[str, int]:
-        """Return how many sent what is wrong, by cause; others who were let go are not counted."""
+        """Return how many were let go, by cause, as far as this transport knows."""
         return self._counts
 
     def _note(self, cause: str, detail: str) -> None:
@@ -166,14 +176,21 @@ class Stock:
             await socket.close(wait=False)  # puts a CLOSE packet into the answer to its poll
         socket.queue.put_nowait(None)  # ends the writer of a websocket, which closes that
 
-    async def _close_silent(self) -> None:
-        before: set[str] = set()
-        while True:
-            await asyncio.sleep(_CONNECT_SECONDS)
-            silent = {c for c in self.connections() if not self.sio.is_in_namespace(c)}
-            for connection in silent & before:
-                await self.close(connection)
-            before = silent
+    def _late(self, connection: str) -> None:
+        """Let a client go that has joined nothing."""
+        self._counts["never joined"] += 1
+        task = asyncio.get_running_loop().create_task(self.close(connection))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    def _address(self, connection: str) -> bytes:
+        address: bytes = self.sio.sessions[connection]
+        return address
+
+    def _most_body(self, target: str) -> int:
+        """Return how many bytes a POST may have, as it comes over the wire."""
+        # In chunks it may take twice as much as what is in them.
+        return 2 * self._limits.payload if "sid=" in target else FEW
 
     async def _close_expired(self) -> None:
         """Close those who have outlived their session, as often as clients are pinged."""
@@ -190,21 +207,30 @@ class Stock:
         return False
 
 
+def _is_checked(origin: str, environ: Any) -> bool:
+    return True
+
+
 class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio ships no types
     """A server that asks before it takes a request, and limits what a client may send."""
 
     def __init__(
         self,
-        check: Callable[[str | None, bool], Rejection | None],
+        check: Check,
+        addresses: Addresses,
+        slots: Slots[str],
         limits: Limits,
         note: Callable[[str, str], object],
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self._check = check
+        self._addresses = addresses
+        self._slots = slots
         self._limits = limits
         self._note = note
         self._had_too_large = False
+        self.sessions: dict[str, bytes] = {}  # those that are open, each with its client's address
         self._throttles: dict[str, Throttle] = {}  # by Engine.IO sid
         self._joined: set[str] = set()  # Engine.IO sids that have been in a namespace
         self._room: dict[str, int] = {}  # bytes that attachments may still have
@@ -278,7 +304,8 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio sh
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
         """Answer a request for the socket path."""
         query = parse_qs(request.query_string)  # as python-engineio reads it
-        rejection = self._check(request.headers.get("Origin"), "sid" not in query)
+        opens = "sid" not in query
+        rejection = self._check(request.headers.get("Origin"), opens, self._address(request))
         if rejection:
             return web.Response(status=rejection.status, text=rejection.text)
         sid = query.get("sid", [""])[0]
@@ -292,6 +319,11 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio sh
             self._note("invalid packets", "not an Engine.IO packet")
             return web.Response(status=400, text="That is not an Engine.IO packet.\n")
         return response
+
+    def _address(self, request: web.Request) -> bytes:
+        # Not `request.remote`: that may be overridden by what a client says of itself.
+        peer = request.transport and request.transport.get_extra_info("peername")
+        return self._addresses.of(peer, ",".join(request.headers.getall("X-Forwarded-For", [])))
 
     async def charge(self, connection: str, packets: int, size: int) -> None:
         """Charge a client for what it sent, and wait if it sent too many bytes.
@@ -318,15 +350,42 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio sh
             await self.charge(eio_sid, 1, len(data))
         self._measure(eio_sid, data)
         await super()._handle_eio_message(eio_sid, data)
-        if eio_sid not in self._joined and self.is_in_namespace(eio_sid):
+
+    # What python-socketio is told of sessions and namespaces, we are told too.
+
+    async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> Any:
+        self.sessions[eio_sid] = self._address(environ["aiohttp.request"])
+        self._slots.open(eio_sid)
+        return await super()._handle_eio_connect(eio_sid, environ)
+
+    async def _handle_connect(self, eio_sid: str, namespace: str, data: Any) -> None:
+        await super()._handle_connect(eio_sid, namespace, data)
+        if eio_sid in self.sessions and self._is_connected(eio_sid):
             self._joined.add(eio_sid)
+            self._slots.join(eio_sid)
+
+    async def _handle_disconnect(self, eio_sid: str, namespace: str, reason: Any = None) -> None:
+        await super()._handle_disconnect(eio_sid, namespace, reason)
+        if eio_sid in self.sessions and not self._is_connected(eio_sid):
+            self._slots.leave(eio_sid)
 
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+        if eio_sid in self.sessions:
+            self._slots.close(eio_sid)
+            del self.sessions[eio_sid]
         self._throttles.pop(eio_sid, None)
         self._room.pop(eio_sid, None)
         self._joined.discard(eio_sid)
         self._binary_packet.pop(eio_sid, None)
         await super()._handle_eio_disconnect(eio_sid, reason)
+
+    def _is_connected(self, eio_sid: str) -> bool:
+        manager = self.manager
+        return any(
+            manager.is_connected(sid, namespace)
+            for namespace in manager.get_namespaces()
+            if (sid := manager.sid_from_eio_sid(eio_sid, namespace))
+        )
 
     def _hang_up(self, connection: str) -> NoReturn:
         """End a connection without waiting for the client to say goodbye: it may go on sending."""
@@ -349,11 +408,6 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio sh
         if self._room[connection] < 0:
             self._note("invalid packets", "attachments are too large together")
             self._hang_up(connection)
-
-    def is_in_namespace(self, connection: str) -> bool:
-        """Tell if a client has joined a namespace."""
-        manager = self.manager
-        return any(manager.sid_from_eio_sid(connection, n) for n in manager.get_namespaces())
 
 
 class _WebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]  # python-engineio ships no types

@@ -27,8 +27,10 @@ class FakeHost:
         self.address: str | None = None
         self.why_away = f"{name} is away."
         self.draining = False
+        self.forwarded: str | None = None  # what the last request said of who has sent it
 
     async def answer(self, request: web.BaseRequest) -> web.Response:
+        self.forwarded = request.headers.get("X-Forwarded-For")
         refuses = self.draining and "sid=" not in request.query_string
         return web.Response(text=self.name, status=503 if refuses else 200)
 
@@ -71,6 +73,12 @@ async def test_newcomers_are_spread(site: Site) -> None:
     """Clients that bring no cookie, or one that means nothing, go to the hosts in turn."""
     cookies = [None, "a=b", "AWSALB=x", "AWSALB=9", "AWSALB", None]
     assert [(await site.get(cookie))[0] for cookie in cookies] == list("abcabc")
+
+
+async def test_client_addresses(site: Site) -> None:
+    """A host is told whom the edge has seen, and then the edge, as the real ones tell it."""
+    await site.edge.get(POLL, "X-Forwarded-For: 192.0.2.4")
+    assert site.hosts[0].forwarded == "192.0.2.4,127.0.0.1, 127.0.0.1"
 
 
 async def test_client_stays(site: Site) -> None:

@@ -26,6 +26,7 @@ from functions.contract.bus import Topic
 from functions.contract.dynamodb_room_log import DynamoDBRoomLog
 from socket_host.bus.queue import HostQueue
 from socket_host.settings import Settings
+from socket_host.transport.http import IDLE_SECONDS
 from tests.hosts import SECRET
 from tests.templates import ROOT, SOURCE, Json, of_kind, properties, references, translate
 
@@ -107,17 +108,29 @@ def test_api_calls_the_alias(template: Json) -> None:
 
 
 def test_times_fit(template: Json) -> None:
-    """A silent socket is pinged before it is cut, and a drain ends before anybody ends it."""
+    """A silent socket is pinged before it is cut, and a drain ends before anybody ends it.
+
+    The load balancer lets go of an unused connection before the host does, or it could send a
+    request over one that is just being closed.
+    """
     environ = {e["Name"]: e["Value"] for e in container(template)["Environment"]}
     silent = Settings.ping_interval + Settings.ping_timeout
     balancer = attributes(template, "Balancer", "LoadBalancer")
-    assert int(balancer["idle_timeout.timeout_seconds"]) > silent
+    assert silent < int(balancer["idle_timeout.timeout_seconds"]) < IDLE_SECONDS
     drain = int(environ["DRAIN_SECONDS"])
     hosts = attributes(template, "Hosts", "TargetGroup")
     assert drain < int(hosts["deregistration_delay.timeout_seconds"]) <= 2 * drain
     assert drain < container(template)["StopTimeout"] == 120
     assert hosts["stickiness.enabled"] == "true"
     assert hosts["stickiness.type"] == "lb_cookie"
+
+
+def test_client_addresses(template: Json) -> None:
+    """The host believes the proxies that are there, and the load balancer says whom it has seen."""
+    environ = {e["Name"]: e["Value"] for e in container(template)["Environment"]}
+    assert environ["PROXIES"] == "2"  # the edge and the load balancer
+    balancer = attributes(template, "Balancer", "LoadBalancer")
+    assert balancer["routing.http.xff_header_processing.mode"] == "append"
 
 
 def test_hosts_are_replaced_new_before_old(template: Json) -> None:

@@ -56,8 +56,8 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
 
 
 def options(**changes: Any) -> argparse.Namespace:
-    names = ("region", "profile", "min_hosts", "max_hosts", "domain", "certificate", "keep_data")
-    return argparse.Namespace(stack="sidepath", **dict.fromkeys(names) | changes)
+    names = ("region", "profile", "min_hosts", "max_hosts", "domain", "certificate", "web_acl")
+    return argparse.Namespace(stack="sidepath", **dict.fromkeys((*names, "keep_data")) | changes)
 
 
 # ---- What is missing ----
@@ -192,12 +192,20 @@ def test_base_with_a_digest(nothing: Path, tmp_path: Path, monkeypatch: pytest.M
 def test_arguments_become_parameters() -> None:
     """What is said becomes a parameter, and what is not said stays as it was."""
     assert deploying._parameters(options()) == {}
-    given = options(min_hosts=1, max_hosts=8, domain="a.test", certificate="arn", keep_data=False)
+    given = options(
+        min_hosts=1,
+        max_hosts=8,
+        domain="a.test",
+        certificate="arn",
+        web_acl="another",
+        keep_data=False,
+    )
     assert deploying._parameters(given) == {
         "MinHosts": "1",
         "MaxHosts": "8",
         "Domain": "a.test",
         "Certificate": "arn",
+        "WebAcl": "another",
         "DataOnDelete": "Delete",
     }
 

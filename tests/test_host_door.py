@@ -26,13 +26,13 @@ async def test_ends_when_told(number: signal.Signals, tmp_path: Path) -> None:
 
 async def test_second_signal_hurries(tmp_path: Path) -> None:
     """Told once, a host lets its clients go a few at a time; told twice, it does not wait."""
-    settings = environ(tmp_path, DRAIN_SECONDS="600")
+    settings = environ(tmp_path, DRAIN_SECONDS="600", MAX_PER_VISITOR="0")
     many = aiohttp.TCPConnector(limit=0)
     async with host_process(settings) as host, aiohttp.ClientSession(connector=many) as http:
         await host.ready()
         address = f"{host.url}/socket.io/?EIO=4&transport=websocket"
         # So many that, one after the other, they would outlast the patience of `ended`.
-        sockets = [await http.ws_connect(address) for _ in range(150)]
+        sockets = [await joined(http, address) for _ in range(150)]
         host.process.terminate()
         ends = [asyncio.create_task(until_closed(socket)) for socket in sockets]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -41,6 +41,15 @@ async def test_second_signal_hurries(tmp_path: Path) -> None:
         host.process.terminate()
         assert (await host.ended())[0] == 0
         await asyncio.gather(*ends)
+
+
+async def joined(http: aiohttp.ClientSession, address: str) -> aiohttp.ClientWebSocketResponse:
+    """Open a websocket and join."""
+    websocket = await http.ws_connect(address)
+    await websocket.send_str(f'40{{"session":"{token()}"}}')
+    while not (await websocket.receive_str()).startswith("40"):
+        pass
+    return websocket
 
 
 async def until_closed(websocket: aiohttp.ClientWebSocketResponse) -> None:

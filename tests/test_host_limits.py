@@ -118,12 +118,13 @@ async def test_malformed_packet(packet: str, transport: str, tmp_path: Path) -> 
 async def test_connections_are_bounded(transport: str, tmp_path: Path) -> None:
     """Connections that skip the session check by staying silent are bounded too."""
     async with (
-        serving(tmp_path, transport=transport, max_connections=1) as host,
+        serving(tmp_path, transport=transport, max_connections=200, max_per_address=0) as host,
         aiohttp.ClientSession() as http,
     ):
         address = f"{url(host)}/socket.io/?EIO=4&transport=polling"
         statuses = []
-        for _ in range(110):
+        for _ in range(30):
             async with http.get(address) as answer:
                 statuses.append(answer.status)
-        assert statuses == [200] * 101 + [503] * 9
+        assert statuses == [200] * 20 + [503] * 10
+        assert host.admission.refused == {"waiting": 10}

@@ -56,6 +56,8 @@ FOREIGN = [
     {"Origin": "*"},
     {"Origin": ORIGIN.replace("https", "http")},
     {"Origin": ORIGIN + ":8443"},
+    {"Origin": ORIGIN.replace("https", "ws")},
+    {"Origin": "capacitor://sidepath.test"},
     {"Origin": ORIGIN + ".evil.test"},
     {"Origin": "https://evil.test", "Host": "evil.test"},
     {
@@ -80,6 +82,19 @@ async def test_other_pages_do_not(
     assert record.levelno == logging.WARNING
     assert f"PUBLIC_ORIGIN is {ORIGIN}" in record.getMessage()
     assert repr(headers["Origin"]) in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    "origin", ["wss://sidepath.test", "WSS://Sidepath.test:443/", "capacitor://localhost"]
+)
+async def test_programs_that_say_where_they_are_from(
+    origin: str, transport: str, tmp_path: Path
+) -> None:
+    """An Origin that no browser sends is taken for the page it means, and apps have their own."""
+    origins = (ORIGIN, "capacitor://localhost")
+    async with serving(tmp_path, transport=transport, origins=origins) as host:
+        assert (await get(host, Origin=origin))[0] == 200
+        assert (await get(host, Origin=origin.replace("s", "x")))[0] == 403
 
 
 async def test_other_pages_open_no_websocket(transport: str, tmp_path: Path) -> None:

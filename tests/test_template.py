@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from scripts.local.policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES
 from scripts.local.template import Template, load
@@ -136,6 +138,35 @@ def test_https_only(translated: dict[str, Any]) -> None:
     private, public = distribution(translated)["Origins"]
     assert public["CustomOriginConfig"]["OriginProtocolPolicy"] == "https-only"
     assert private["VpcOriginConfig"]["VpcOriginId"] == {"Fn::GetAtt": ["BalancerOrigin", "Id"]}
+
+
+def test_web_acl_is_an_option(translated: dict[str, Any]) -> None:
+    """The edge has a web ACL if one is given, from the one region where CloudFront's are."""
+    parameter = translated["Parameters"]["WebAcl"]
+    assert parameter["Default"] == ""
+    allowed = re.compile(parameter["AllowedPattern"])
+    name = "webacl/sidepath/11111111-2222-3333-4444-555555555555"
+    assert allowed.search(f"arn:aws:wafv2:us-east-1:123456789012:global/{name}")
+    assert allowed.search("")
+    assert not allowed.search(f"arn:aws:wafv2:eu-west-1:123456789012:global/{name}")
+    assert not allowed.search(f"arn:aws:wafv2:us-east-1:123456789012:regional/{name}")
+    given, *otherwise = distribution(translated)["WebACLId"]["Fn::If"][1:]
+    assert (given, otherwise) == ({"Ref": "WebAcl"}, [{"Ref": "AWS::NoValue"}])
+
+
+@mock_aws
+def test_web_acl_can_be_made() -> None:
+    """infra/web-acl.json is what AWS WAF takes, and limits the requests of one address."""
+    asked = json.loads((ROOT / "infra/web-acl.json").read_text())
+    waf = boto3.client("wafv2", region_name="us-east-1")
+    made = waf.create_web_acl(**asked)["Summary"]
+    pattern = translate()["Parameters"]["WebAcl"]["AllowedPattern"]
+    assert re.search(pattern, made["ARN"])
+    (rule,) = asked["Rules"]
+    rate = rule["Statement"]["RateBasedStatement"]
+    assert rate["AggregateKeyType"] == "IP"
+    assert f"{rate['Limit']:,} requests" in asked["Description"]
+    assert rate["EvaluationWindowSec"] == 5 * 60
 
 
 def test_long_polls_fit() -> None:

@@ -165,6 +165,7 @@ def _parameters(options: argparse.Namespace) -> dict[str, str]:
         "MaxHosts": options.max_hosts,
         "Domain": options.domain,
         "Certificate": options.certificate,
+        "WebAcl": options.web_acl,
         "DataOnDelete": {True: "Retain", False: "Delete", None: None}[options.keep_data],
     }
     return {name: str(value) for name, value in given.items() if value is not None}
@@ -178,6 +179,7 @@ def _options() -> argparse.Namespace:
         "--domain", metavar="NAME", help="a domain name of yours; needs a certificate"
     )
     parser.add_argument("--certificate", metavar="ARN", help="an ACM certificate, in us-east-1")
+    parser.add_argument("--web-acl", metavar="ARN", help="an AWS WAF web ACL, in us-east-1")
     parser.add_argument(
         "--keep-data",
         action=argparse.BooleanOptionalAction,

@@ -7,6 +7,7 @@ the same again for pages of other sites; the host lets none of those in.
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from http.cookies import CookieError, SimpleCookie
 from itertools import count
 from typing import Protocol
@@ -14,6 +15,7 @@ from typing import Protocol
 from aiohttp import ClientError, web
 
 from scripts.local.origin_request import OriginRequest
+from scripts.local.policies import Headers
 from scripts.local.proxy import Proxy
 from scripts.local.refusal import RefusedError
 
@@ -51,6 +53,7 @@ class Balancer:
     async def answer(self, viewer: web.BaseRequest, request: OriginRequest) -> web.StreamResponse:
         """Return the answer of the client's host; raise RefusedError if no host is up."""
         number, address = self._choose(_number(request) if self._stickiness() else None)
+        request = replace(request, headers=_forwarded(request.headers))
         response = await self._proxy.answer(viewer, request, address, self._cookie(number))
         if response.status == _LEAVING:
             self._leaving.add(address)
@@ -84,6 +87,13 @@ class Balancer:
         if seconds := self._stickiness():
             return [("Set-Cookie", f"{COOKIE}={number}; Max-Age={seconds:.0f}; Path=/")]
         return []
+
+
+def _forwarded(headers: Headers) -> Headers:
+    """Return the headers with who has sent the request added: the edge, on this machine."""
+    hops = [value for name, value in headers if name.lower() == "x-forwarded-for"]
+    others = [header for header in headers if header[0].lower() != "x-forwarded-for"]
+    return [*others, ("X-Forwarded-For", ", ".join([*hops, "127.0.0.1"]))]
 
 
 def _number(request: OriginRequest) -> int | None:

@@ -96,7 +96,10 @@ async def _serve(options: argparse.Namespace) -> None:
     template = Template.read(TEMPLATE)
     environ = _environ(options.data.resolve(), port)
     numbers = range(1, options.hosts + 1) if options.hosts > 1 else [None]
-    hosts = [Host(environ | {"BUS": options.bus}, number) for number in numbers]
+    proxies = 2 if options.hosts > 1 else 1  # the edge, and the load balancer's stand-in
+    hosts = [
+        Host(environ | {"BUS": options.bus, "PROXIES": str(proxies)}, number) for number in numbers
+    ]
     for host in hosts:
         host.start()
     function = None

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from socket_host.transport import frames
 from socket_host.transport.client import SLICE, Client
+from socket_host.transport.connections import Connections
 from socket_host.transport.deadlines import Deadlines
 from socket_host.transport.frames import FrameError
 from socket_host.transport.input_budget import InputBudget
@@ -25,6 +26,7 @@ from socket_host.transport.request import (
     unknown_transport,
     unsupported_version,
 )
+from socket_host.transport.slots import Slots
 from socket_host.transport.throttle import FloodError, Throttle
 from socket_host.transport.turn import Turn
 from socket_host.transport.websocket import WebSocket
@@ -45,6 +47,10 @@ UNJOINED = 10  # packets that one of a client is worth that has not joined a nam
 _WORTH_CHARGING = 1_024  # bytes that came at once; fewer are covered by the limit on packets
 
 _GOODBYE = 1.0  # seconds a stopping host gives clients to hang up
+
+
+def _address(client: Client) -> bytes:
+    return client.environ.address
 
 
 class PacketError(Exception):
@@ -94,7 +100,8 @@ class Engine:
         self._pings: Deadlines[Client] = Deadlines(limits.ping_interval, self._ping)
         self._pongs: Deadlines[Client] = Deadlines(limits.ping_timeout, self._timed_out)
         self._probes: Deadlines[WebSocket] = Deadlines(limits.probe_time, WebSocket.end)
-        self._joins: Deadlines[Client] = Deadlines(limits.join_time, self._joined_nothing)
+        self.slots: Slots[Client] = Slots(limits.join_time, self._joined_nothing, _address)
+        self.connections = Connections()
         self._tasks: set[asyncio.Task[Any] | None] = set()
         # What every client is told at its handshake.
         self._terms = (
@@ -165,7 +172,7 @@ class Engine:
         client = Client(self, self.new_id(), environ)
         self.clients[client.sid] = client
         self._pings.set(client)
-        self._joins.set(client)
+        self.slots.open(client)
         self.listener.opened(client)
         return client
 
@@ -297,19 +304,19 @@ class Engine:
     def _timed_out(self, client: Client) -> None:
         self.close(client, PING_TIMEOUT)
 
-    def expect_join(self, client: Client) -> None:
-        """Let a client go that stays in no namespace for too long."""
+    def left(self, client: Client) -> None:
+        """The client is in no namespace any more: it has to join one, or is let go."""
         if not client.closing:
-            self._joins.set(client)
+            self.slots.leave(client)
 
     def joined(self, client: Client) -> None:
-        """The client is in a namespace."""
+        """The client is connected in a namespace."""
         client.joined = True
-        self._joins.drop(client)
+        self.slots.join(client)
 
     def _joined_nothing(self, client: Client) -> None:
-        if not client.members and client.inbox is None:
-            self.close(client, SERVER_DISCONNECT)
+        self.counts["never joined"] += 1
+        self.close(client, SERVER_DISCONNECT)
 
     # Upgrade from polling
 
@@ -380,8 +387,9 @@ class Engine:
         return client.ending
 
     def _forget(self, client: Client) -> None:
-        for deadlines in (self._pings, self._pongs, self._joins):
-            deadlines.drop(client)
+        self._pings.drop(client)
+        self._pongs.drop(client)
+        self.slots.end_wait(client)
 
     async def _closing(self, client: Client, reason: str) -> None:
         try:
@@ -390,6 +398,7 @@ class Engine:
             client.closed = True
             self.input.release((client, "attachments"))
             self.clients.pop(client.sid, None)
+            self.slots.close(client)
             # Whatever still holds one of these must not hold the other: collecting cycles by
             # the thousand is what makes a busy Python server stutter.
             client.members.clear()
@@ -417,8 +426,9 @@ class Engine:
         goodbye = asyncio.get_running_loop().time() + _GOODBYE
         while self.endings and asyncio.get_running_loop().time() < goodbye:  # noqa: ASYNC110 - rare
             await asyncio.sleep(0.01)
-        for deadlines in (self._pings, self._pongs, self._joins, self._probes):
+        for deadlines in (self._pings, self._pongs, self._probes):
             deadlines.clear()
+        self.slots.stop()
         for socket in self.endings.clear():
             socket.abort()
         await asyncio.sleep(0)  # the event loop closes what was aborted

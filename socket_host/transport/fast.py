@@ -2,22 +2,28 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
 
 from aiohttp import web
 
-from socket_host.admission import Rejection
+from socket_host.address import Addresses
+from socket_host.admission import Check
 from socket_host.bad_requests import BadRequests
 from socket_host.bus import Bus
 from socket_host.settings import Settings
+from socket_host.transport.client import Client
 from socket_host.transport.collector import tune
+from socket_host.transport.connections import Connections
 from socket_host.transport.engine import SERVER_DISCONNECT, Engine
 from socket_host.transport.handover import Handover
+from socket_host.transport.http import FEW, HttpServer
 from socket_host.transport.limits import limits_of
 from socket_host.transport.python_socketio import FanOut, SocketServer
 from socket_host.transport.recovery import Recovery
-from socket_host.transport.request import Refusal
+from socket_host.transport.request import Environ, Head, Refusal
+from socket_host.transport.slots import Slots
 
 _FORBIDDEN = 4  # Engine.IO's number for what the server does not allow
 
@@ -25,10 +31,14 @@ _log = logging.getLogger(__name__)
 _log.setLevel(logging.WARNING)  # below that python-socketio logs all that clients say
 
 
+_SID = re.compile(r"[?&]sid=([^&]*)")
+
+
 class Fast:
     """python-socketio's interface on this host's own transport, for websockets at `path`.
 
-    `check` is asked about every request, with its Origin and whether it would open a connection.
+    `check` is asked about every request, with its Origin, its client's address, and whether it
+    would open a session.
     """
 
     rooms = FanOut  # what a bus is mixed with to keep the rooms
@@ -37,11 +47,13 @@ class Fast:
         self,
         settings: Settings,
         path: str,
-        check: Callable[[str | None, bool], Rejection | None],
+        check: Check,
+        addresses: Addresses,
         bus: Bus,
     ) -> None:
         self._path = path
         self._check = check
+        self._addresses = addresses
         recovery, self._handover = None, None
         if seconds := settings.recovery_seconds:
             recovery = Recovery(
@@ -79,10 +91,21 @@ class Fast:
             self._handover.stop()
         self._bad_requests.stop()
 
-    def protocols(self, server: web.Server) -> Callable[[], asyncio.BaseProtocol]:
-        """Return what makes the protocol of each TCP connection, given aiohttp's own."""
+    def protocols(
+        self, server: web.Server, connections: Connections
+    ) -> Callable[[], asyncio.BaseProtocol]:
+        """Return what makes the protocol of each TCP connection, given aiohttp's server."""
         server.handler_cancellation = True  # a client that gives up its GET is gone
-        return self.sio.front(server, self._path, self._path + "/")
+        self._engine.connections = connections
+        http = HttpServer(
+            server, connections, self._engine.limits, self._engine.note, self._most_body
+        )
+        return self.sio.front(http, self._path, self._path + "/")
+
+    @property
+    def slots(self) -> Slots[Client]:
+        """Who is connected, and from where."""
+        return self._engine.slots
 
     def connections(self) -> Collection[str]:
         """Return the Engine.IO ids of all who are connected."""
@@ -99,8 +122,18 @@ class Fast:
         if client is not None:
             self._engine.close(client, SERVER_DISCONNECT)
 
-    def _admit(self, origin: str | None, opens: bool) -> Refusal | None:
-        rejection = self._check(origin, opens)
+    def _most_body(self, target: str) -> int:
+        """Return how many bytes a POST may have, as it comes over the wire."""
+        sid = _SID.search(target)
+        client = self._engine.clients.get(sid[1]) if sid else None
+        # In chunks it may take twice as much as what is in them.
+        return 2 * self._engine.limits.payload + FEW if client and client.members else FEW
+
+    def _admit(self, head: Head, environ: Environ, opens: bool) -> Refusal | None:
+        headers = head.headers
+        if opens:
+            environ.address = self._addresses.of(environ.peer, headers.get("x-forwarded-for"))
+        rejection = self._check(headers.get("origin"), opens, environ.address)
         if rejection is None:
             return None
         return Refusal(_FORBIDDEN, rejection.text.strip(), HTTPStatus(rejection.status))

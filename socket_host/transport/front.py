@@ -35,32 +35,58 @@ class Front:
         self._paths = paths
         self._deadlines: Deadlines[WebSocket] = Deadlines(engine.limits.head_time, self._too_late)
         self._heads: dict[WebSocket, bytearray] = {}  # those that have begun to arrive
+        self._peers: dict[WebSocket, bytes] = {}  # whom connections without a head count for
+        self._reserve: set[WebSocket] = set()  # connections that may not become websockets
 
     def __call__(self) -> WebSocket:
         return WebSocket(self.engine, self)
 
     def expect(self, socket: WebSocket) -> None:
-        """Wait for the first request of a connection, not for ever."""
+        """Wait for the first request of a connection, not for ever; hang up if there is no room."""
+        connections = self.engine.connections
+        if not connections.open() or (peer := connections.hold(socket.transport)) is None:
+            self.engine.note("too many connections", "open, or of one address")
+            socket.abort()
+            return
+        if peer:
+            self._peers[socket] = peer
+        if connections.crowded:
+            self._reserve.add(socket)
         self._deadlines.set(socket)
 
     def forget(self, socket: WebSocket) -> None:
         """Wait no longer."""
         self._deadlines.drop(socket)
         self._heads.pop(socket, None)
+        self._reserve.discard(socket)
+        if self._peers:
+            self.engine.connections.release(self._peers.pop(socket, None))
 
     def take(self, socket: WebSocket, data: bytes) -> None:
         """Collect the head; then hand over."""
-        if socket in self._heads:
-            self._heads[socket] += data
-            data = bytes(self._heads[socket])
-        end = data.find(_END)
-        if end < 0 and len(data) <= self.engine.limits.head:
+        most = self.engine.limits.head
+        begun = self._heads.get(socket)
+        if begun is None:
+            end = data.find(_END, 0, most + len(_END))
+        else:
+            looked = max(0, len(begun) - len(_END) + 1)
+            begun += data
+            end = begun.find(_END, looked, most + len(_END))
+        if end < 0 and (len(data) if begun is None else len(begun)) <= most:
             self._heads.setdefault(socket, bytearray(data))
             return
+        if begun is not None:
+            data = bytes(begun)
+        self._took(socket, data, end)
+
+    def _took(self, socket: WebSocket, data: bytes, end: int) -> None:
+        crowded = socket in self._reserve
         self.forget(socket)
         socket.front = None
-        if not 0 <= end <= self.engine.limits.head:
+        if end < 0:
             self._refuse(socket, Refusal(3, "Headers too large", _TOO_LARGE))
+        elif crowded and data.startswith(self._starts):
+            self._refuse(socket, Refusal(4, "This host is full. Please try again later.", _FULL))
         elif data.startswith(self._starts):
             self._ours(socket, data, end)
         else:
@@ -82,6 +108,7 @@ class Front:
 
     def _theirs(self, socket: WebSocket, data: bytes) -> None:
         http = cast(asyncio.Protocol, self.http())
+        self.engine.connections.close()  # its new protocol counts it
         socket.transport.set_protocol(http)
         http.connection_made(socket.transport)
         http.data_received(data)
@@ -99,3 +126,4 @@ class Front:
 
 
 _TOO_LARGE = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+_FULL = HTTPStatus.SERVICE_UNAVAILABLE

@@ -23,11 +23,11 @@ class Limits:
     bytes_per_second: float = 1 << 20  # of one client, on average; one that sends more has to wait
     byte_burst: float = 1 << 20
     backlog: int = 1 << 20  # what may wait for one client; beyond it the client is closed
-    head: int = 16_384  # request line and headers: a cookie or two of 4 KB and room to spare
+    head: int = 12_288  # request line and headers: a cookie or two of 4 KB and room to spare
     head_time: float = 10  # from connecting to the end of the headers, and for a POST's body
     probe_time: float = 10  # from the upgrade's handshake to its last packet
     ending_time: float = 5  # for a client to hang up after it was told to
-    join_time: float = 45  # from the handshake to the first namespace
+    join_time: float = 10  # from the handshake to being connected in a namespace
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from socket_host.transport.client import Client
 from socket_host.transport.engine import CLOSE, NOOP, TRANSPORT_CLOSE, TRANSPORT_ERROR, Engine
+from socket_host.transport.http import BodyTooLargeError, hand_over
 from socket_host.transport.message import SEPARATOR, Message
 from socket_host.transport.request import Environ, Head, Refusal, bad_method, bad_request
 from socket_host.transport.websocket import WebSocket
@@ -40,13 +41,12 @@ def take_over(
     if transport is None:
         raise bad_request()
     socket = WebSocket(engine)
-    socket.connection_made(transport)
+    socket.transport = transport
     engine.open_websocket(head, environ, socket)
+    socket.connection_made(transport)
     transport.set_protocol(socket)
-    # aiohttp has no way to give a connection up, so it is told that the connection is lost. Its
-    # attempt to send this response then ends quietly.
-    http.transport = None
-    http.connection_lost(None)
+    if frames := hand_over(http):
+        socket.data_received(frames)
     return web.Response()
 
 
@@ -162,15 +162,21 @@ async def _body(engine: Engine, client: Client, request: web.Request) -> bytes:
             while chunk := await request.content.readany():
                 body += chunk
                 if len(body) > most:
-                    raise Refusal(3, "Payload too large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+                    raise _too_large()
                 engine.input.hold((client, "body"), len(body), evict)
     except (Refusal, TimeoutError, web.RequestPayloadError, ConnectionError) as error:
         engine.note("invalid requests", "a POST too large, too slow or cut off")
         engine.close(client, TRANSPORT_ERROR)
+        if isinstance(error, BodyTooLargeError):
+            error = _too_large()
         raise error if isinstance(error, Refusal) else bad_request() from None
     finally:
         engine.input.release((client, "body"))
     return bytes(body)
+
+
+def _too_large() -> Refusal:
+    return Refusal(3, "Payload too large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
 
 def _packets(body: bytes) -> list[str | bytes]:

@@ -424,8 +424,8 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         self.callbacks.pop(sid, None)
         client = member.client
         client.members.pop(namespace, None)
-        if not client.members:
-            client.engine.expect_join(client)
+        if not any(other.stage is Stage.CONNECTED for other in client.members.values()):
+            client.engine.left(client)
 
     def is_sid_room(self, namespace: str, room: Any) -> bool:
         """Tell if `room` is the sid of a member."""
@@ -482,9 +482,9 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
     """`socketio.AsyncServer` on this host's transport.
 
     Takes the same options, and three more. `limits` are those of each connection, but for what the
-    options say. `admit` is asked about every request, with its Origin and whether it opens
-    a session, and returns why not, or None; nothing else decides about origins then. `recovery`
-    lets clients that dropped go on where they were. Raises VersionError.
+    options say. `admit` is asked about every request, and whether it opens a session, and returns
+    why not, or None; nothing else decides about origins then. `recovery` lets clients that dropped
+    go on where they were. Raises VersionError.
     """
 
     manager_initialized: bool
@@ -493,7 +493,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         self,
         client_manager: FanOut | None = None,
         limits: Limits | None = None,
-        admit: Callable[[str | None, bool], Refusal | None] | None = None,
+        admit: Callable[[Head, Environ, bool], Refusal | None] | None = None,
         recovery: Recovery | None = None,
         **options: Any,
     ) -> None:
@@ -539,9 +539,9 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
 
     def refusal(self, head: Head, environ: Environ, opens: bool) -> Refusal | None:
         """Tell why a request is to be refused, or None."""
-        origin = head.headers.get("origin")
         if self._admit is not None:
-            return self._admit(origin, opens)
+            return self._admit(head, environ, opens)
+        origin = head.headers.get("origin")
         if origin is None or self.eio.cors_allowed_origins == []:
             return None
         allowed = self.eio._cors_allowed_origins(environ)

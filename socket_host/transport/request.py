@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
-_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00-\x08\x0a-\x1f\x7f]*)")
 _MOST_HEADERS = 100
 _MOST_PARAMETERS = 32
 
@@ -38,6 +38,7 @@ class Refusal(Exception):  # noqa: N818 - what it is, not that something went wr
         lines = [
             f"HTTP/1.1 {self.status.value} {self.status.phrase}",
             "Content-Type: application/json",
+            "X-Content-Type-Options: nosniff",
             f"Content-Length: {len(self.body)}",
             "Connection: close",
         ]
@@ -81,11 +82,12 @@ def _header(line: str) -> tuple[str, str]:
     match = _HEADER.fullmatch(line)
     if match is None:
         raise bad_request("Malformed header")
-    return match[1].lower(), match[2].rstrip(" \t")
+    return match[1].lower(), match[2].strip(" \t")
 
 
 # Nearly all lines of a browser's request are those of the request before, whoever sent it; but not
-# these, nor any that are longer than the longest that all send, in characters.
+# these, nor any that are longer than the longest that all send, in bytes. Somebody who sends lines
+# that nobody else does empties the cache; the next of the others parse theirs again.
 _OWN = frozenset(
     ["cookie", "sec-websocket-key", "x-amz-cf-id", "x-amzn-trace-id", "x-forwarded-for"]
 )
@@ -97,7 +99,7 @@ _known: dict[str, tuple[str, str]] = {}
 def _learn(line: str) -> tuple[str, str]:
     """Return what `_header` does, and know it the next time; raises Refusal."""
     header = _header(line)
-    if header[0] not in _OWN and len(line) <= _LONGEST_KNOWN:
+    if header[0] not in _OWN and len(line) <= _LONGEST_KNOWN and line.isascii():
         if len(_known) == _MOST_KNOWN:
             _known.clear()
         _known[line] = header
@@ -110,7 +112,7 @@ class Head:
     __slots__ = ("headers", "method", "path", "query", "raw", "target", "version")
 
     def __init__(self, raw: bytes) -> None:
-        """Parse `raw`, which ends before the empty line; raises Refusal."""
+        """Parse `raw`, which ends before the empty line, in linear time; raises Refusal."""
         self.raw = raw
         first, *lines = raw.decode("utf-8", "surrogateescape").split("\r\n")
         try:
@@ -183,12 +185,13 @@ class Environ(MutableMapping[str, Any]):
     the headers of a browser take more memory than everything else about an idle client.
     """
 
-    __slots__ = ("_changed", "_head", "_peer", "_raw", "_values")
+    __slots__ = ("_changed", "_head", "_raw", "_values", "address", "peer")
 
     def __init__(self, head: Head, peer: Any) -> None:
         self._head: Head | None = head
         self._raw = head.raw
-        self._peer = peer
+        self.peer = peer
+        self.address = b""  # what the client's connections are counted by, if they are
         self._values: dict[str, Any] | None = None
         self._changed = False
 
@@ -205,7 +208,7 @@ class Environ(MutableMapping[str, Any]):
 
     def _load(self) -> dict[str, Any]:
         if self._values is None:
-            self._values = _wsgi(self.head, self._peer)
+            self._values = _wsgi(self.head, self.peer)
         return self._values
 
     def __getitem__(self, key: str) -> Any:

@@ -64,6 +64,8 @@ class WebSocket(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)  # uvloop's does not derive from it
         if self.front is not None:
             self.front.expect(self)
+        else:
+            self.engine.connections.open()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the client; what is wrong with them ends the connection."""
@@ -272,6 +274,7 @@ class WebSocket(asyncio.Protocol):
         """The connection is gone; nothing here may keep anything else alive."""
         self.ending = True
         self._forget()
+        self.engine.connections.close()
         if self.front is not None:
             self.front.forget(self)
         self.engine.lost(self)
