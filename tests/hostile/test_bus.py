@@ -1,9 +1,10 @@
 """Who can write to the bus, or to the loopback, cannot silence hosts or fill their memory."""
 
 import asyncio
+import contextlib
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -551,27 +552,42 @@ async def test_unread_messages_are_bounded_in_bytes(redis: Redis, transport: str
         await until(lambda: not connection._unread and not connection._paused)
 
 
+@asynccontextmanager
+async def answering(reply: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[str]:
+    """The address of a server that lets everybody in, and then replies as a test says."""
+    ended = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"HELLO\r\n$1\r\n3\r\n")
+        writer.write(b"%0\r\n")
+        with contextlib.suppress(ConnectionError):
+            await reply(writer)
+            await reader.read()
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        ended.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await asyncio.wait_for(ended.wait(), PATIENCE)
+
+
 async def test_message_without_end() -> None:
     """A reply that announces half a gigabyte ends the connection after a few megabytes."""
     sent = 0
 
-    async def announce(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def announce(writer: asyncio.StreamWriter) -> None:
         nonlocal sent
-        await reader.readuntil(b"HELLO\r\n$1\r\n3\r\n")
-        writer.write(b"%0\r\n>3\r\n$7\r\nmessage\r\n$8\r\nsocketio\r\n$536870912\r\n")
-        try:
-            while sent < 64 * MB:
-                writer.write(b"x" * 65_536)
-                sent += 65_536
-                await writer.drain()
-        except ConnectionError:
-            pass
-        writer.close()
+        writer.write(b">3\r\n$7\r\nmessage\r\n$8\r\nsocketio\r\n$536870912\r\n")
+        while sent < 64 * MB:
+            writer.write(b"x" * 65_536)
+            sent += 65_536
+            await writer.drain()
 
-    server = await asyncio.start_server(announce, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with server:
-        connection = await Connection.open(Address.parse(f"redis://127.0.0.1:{port}"))
+    async with answering(announce) as address:
+        connection = await Connection.open(Address.parse(address))
         await until(lambda: not connection.is_open)
         assert connection._reader.len() < 2 * redis_connection._MAX_REPLY_BYTES
         with pytest.raises(OSError, match="more than"):
@@ -579,26 +595,18 @@ async def test_message_without_end() -> None:
     assert sent < 32 * MB
 
 
-async def test_server_that_makes_no_sense() -> None:
+@pytest.mark.parametrize(
+    "reply",
+    [b"+OK\r\n" * 3, b">1\r\n+message\r\n", b">3\r\n$7\r\nmessage\r\n+a\r\n:5\r\n", b">0\r\n"],
+)
+async def test_server_that_makes_no_sense(reply: bytes) -> None:
     """Replies of every kind where others belong end the connection in words."""
-    replies = [
-        b"+OK\r\n" * 3,
-        b">1\r\n+message\r\n",
-        b">3\r\n$7\r\nmessage\r\n+a\r\n:5\r\n",
-        b">0\r\n",
-    ]
-    for reply in replies:
 
-        async def greet(
-            reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reply: bytes = reply
-        ) -> None:
-            await reader.readuntil(b"HELLO\r\n$1\r\n3\r\n")
-            writer.write(b"%0\r\n" + reply)
+    async def greet(writer: asyncio.StreamWriter) -> None:
+        writer.write(reply)
 
-        server = await asyncio.start_server(greet, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        async with server:
-            connection = await Connection.open(Address.parse(f"redis://127.0.0.1:{port}"))
-            await until(lambda connection=connection: not connection.is_open)
-            with pytest.raises(OSError, match="no Redis"):
-                await connection.ask("PING")
+    async with answering(greet) as address:
+        connection = await Connection.open(Address.parse(address))
+        await until(lambda: not connection.is_open)
+        with pytest.raises(OSError, match="no Redis"):
+            await connection.ask("PING")
