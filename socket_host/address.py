@@ -18,8 +18,8 @@ class Addresses:
         self._told_apart = told_apart
 
     def of_peer(self, peer: Any) -> bytes:
-        """Return what a client is counted by before it has said anything."""
-        return b"" if self._proxies else self.of(peer, None)
+        """Return what a client is counted by that has said nothing yet, and has no proxy."""
+        return self.of(peer, None)
 
     def of(self, peer: Any, forwarded: str | None) -> bytes:
         """Return what a client is counted by: an IPv4 address, or the /64 of an IPv6 one.

@@ -39,6 +39,9 @@ class Usage(Protocol):
     def of(self, address: bytes) -> tuple[int, int]:
         """Return how many an address has, and how many of these have not joined."""
 
+    def make_room(self) -> bool:
+        """Let one go that could have joined by now; tell if there was one."""
+
 
 class Admission:
     """Decides about every request for the socket path.
@@ -97,7 +100,7 @@ class Admission:
                 )
             text = "Too many connections from your network. Please try again later."
             return self._reject("address", 429, text)
-        if usage.waiting >= self._most_waiting:
+        if usage.waiting >= self._most_waiting and not usage.make_room():
             return self._reject("waiting", 503, "This host is busy. Please try again later.")
         return None
 

@@ -49,7 +49,9 @@ class SocketHost:
         addresses = Addresses(settings.proxies, told_apart=of_one > 0)
         # A polling client has two now and then, and so has every client while it upgrades.
         self.connections = Connections(
-            most + most // 4 + _OTHERS, 2 * self.admission.most_of_one, addresses.of_peer
+            most + most // 4 + _OTHERS,
+            2 * self.admission.most_of_one,
+            addresses.of_peer if of_one and not settings.proxies else None,
         )
         transport = TRANSPORTS[settings.transport]
         self.bus = open_bus(settings.bus, transport.rooms)

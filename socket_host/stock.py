@@ -120,7 +120,7 @@ class Stock:
             ping_interval=settings.ping_interval,
             ping_timeout=settings.ping_timeout,
             max_http_buffer_size=settings.max_payload,
-            # [] is not "none" but "do not check": `check` did that. The browser has to be told.
+            # `check` has decided, but browsers have to be told. [] is not "none": it tells nothing.
             cors_allowed_origins=[] if settings.origins is None else _is_checked,
         )
         self._ping_interval = settings.ping_interval

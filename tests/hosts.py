@@ -93,6 +93,7 @@ def environ(folder: Path, **changes: str) -> dict[str, str]:
         "PORT": "0",
         "DRAIN_SECONDS": "0",
         "MAX_CONNECTIONS": "500",  # more could exceed what the system allows, and be warned of
+        "MAX_PER_ADDRESS": "0",  # all clients of a test have the same
     } | changes
 
 

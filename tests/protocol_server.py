@@ -86,6 +86,7 @@ def make(**changes: Any) -> SocketHost:
         "max_payload": 1_000_000,
         "events_per_second": 1e9,
         "event_burst": 10**9,
+        "max_per_address": 0,
         "drain_seconds": 0,
         "recovery_seconds": 0,  # events are to be what was emitted, without an offset
         "transport": "fast",

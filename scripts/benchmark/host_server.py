@@ -26,9 +26,18 @@ class Events(Namespace):
 
 
 def settings(transport: str, *, guarded: bool) -> Settings:
-    """Return a host's settings, either with every check and limit on, or with all off."""
+    """Return a host's settings, either with every check and limit on, or with all off.
+
+    But for the limit by address, of which all clients on one machine have the same.
+    """
     if guarded:
-        return Settings(session_secret=SECRET, origins=(ORIGIN,), port=0, transport=transport)
+        return Settings(
+            session_secret=SECRET,
+            origins=(ORIGIN,),
+            port=0,
+            transport=transport,
+            max_per_address=0,
+        )
     return Settings(
         session_secret=None,
         origins=None,
@@ -36,6 +45,8 @@ def settings(transport: str, *, guarded: bool) -> Settings:
         port=0,
         transport=transport,
         recovery_seconds=0,
+        max_per_address=0,
+        max_per_visitor=0,
         events_per_second=1e9,
         event_burst=10**9,
         fanout_bytes_per_second=1e12,

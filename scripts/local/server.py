@@ -142,6 +142,7 @@ def _environ(data: Path, port: int) -> dict[str, str]:
         "SESSION_SECRET": os.environ.get("SESSION_SECRET") or SAMPLE_SECRET,
         "ROOM_LOG": f"sqlite:{data / 'rooms.sqlite3'}",
         "MAX_CONNECTIONS": os.environ.get("MAX_CONNECTIONS", str(CONNECTIONS)),
+        "MAX_PER_ADDRESS": os.environ.get("MAX_PER_ADDRESS", "0"),  # all come from this machine
         "PUBLIC_ORIGIN": f"http://localhost:{port},http://127.0.0.1:{port}",
     }
 

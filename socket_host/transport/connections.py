@@ -13,15 +13,15 @@ RESERVE = 32  # more than the limit, for requests after the host's health only
 class Connections:
     """Counts a host's connections.
 
-    `most` may be open at a time. `key` says what a peer is counted by, if it is, and each may have
-    `most_of_one` connections that carry no session.
+    `most` may be open at a time. `key`, if peers are told apart, says what one is counted by, and
+    each may have `most_of_one` connections that carry no session.
     """
 
     def __init__(
         self,
         most: int = sys.maxsize - RESERVE,
         most_of_one: int = 0,
-        key: Callable[[Any], bytes] = lambda peer: b"",
+        key: Callable[[Any], bytes] | None = None,
     ) -> None:
         self.count = 0
         self.most = most
@@ -48,6 +48,8 @@ class Connections:
 
         Returns what `release` has to be given.
         """
+        if self._key is None:
+            return b""
         peer = self._key(transport.get_extra_info("peername"))
         if not peer:
             return b""

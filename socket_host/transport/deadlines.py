@@ -56,6 +56,10 @@ class Deadlines(Generic[T]):
         """Tell if `item` has waited long enough, though the timer may not have come to it yet."""
         return self._due.get(item, math.inf) <= asyncio.get_running_loop().time()
 
+    def first(self) -> tuple[T, float] | None:
+        """Return the item that waits for the longest time, and when it expires."""
+        return next(iter(self._due.items()), None)
+
     def clear(self) -> list[T]:
         """Forget everything and stop the timer; return what was there."""
         items = list(self._due)

@@ -194,6 +194,7 @@ class HttpConnection(RequestHandler):
             return min(_SLICE if self._left < 0 else self._left, len(self._input))
         if self._unanswered:
             return 0
+        self._input = self._input.lstrip(b"\r\n")  # empty lines may come before a request
         most = self._host.limits.head
         end = self._input.find(_END, max(0, self._looked - len(_END)), most + len(_END))
         if end >= 0:

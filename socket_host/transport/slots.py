@@ -10,6 +10,8 @@ from socket_host.transport.deadlines import Deadlines
 
 T = TypeVar("T", bound=Hashable)
 
+_SHARE = 0.2  # of the wait, in which nearly everybody joins
+
 
 class Slots(Generic[T]):
     """The sessions of a host, counted in all and by address, with those that wait to join.
@@ -40,6 +42,18 @@ class Slots(Generic[T]):
     def of(self, address: bytes) -> tuple[int, int]:
         """Return how many sessions an address has, and how many of them have not joined."""
         return self._open.get(address, 0), self._waiting.get(address, 0)
+
+    def make_room(self) -> bool:
+        """Let the one go that has waited longest, if others would have joined by now."""
+        first = self._waits.first()
+        if first is None:
+            return False
+        session, due = first
+        if due - asyncio.get_running_loop().time() > self._seconds * (1 - _SHARE):
+            return False
+        self.end_wait(session)
+        self._expire(session)
+        return True
 
     def open(self, session: T) -> None:
         """Count a new session, which is to join now."""

@@ -345,6 +345,19 @@ async def test_malformed_header_of_spaces(transport: str, tmp_path: Path) -> Non
             assert await cost_of(host, request, 20) < len(request) * MICROSECOND + 0.002
 
 
+@pytest.mark.parametrize("line", [b"\r\n", b"\n", b"\r\n\r\n0\r\n\r\n"])
+async def test_empty_lines(line: bytes, transport: str, tmp_path: Path) -> None:
+    """Empty lines before a request, however many, cost next to nothing."""
+    async with victim(tmp_path, TRANSPORT=transport) as host:
+        for before in (b"", HEALTH, HEALTH + b"G"):
+            async with raw(host.port) as client:
+                client.send(before)
+                used = host.cpu()
+                sent = await flood(client, line * (200_000 // len(line)), 4_000_000)
+                await host.health()
+                assert host.cpu() - used < sent * MICROSECOND / 10 + 0.1
+
+
 async def test_byte_by_byte(transport: str, tmp_path: Path) -> None:
     """A head that comes byte by byte costs what its packets cost, and no more than that."""
     async with victim(tmp_path, TRANSPORT=transport) as host, raw(host.port) as client:
