@@ -301,12 +301,10 @@ class Engine:
 
         Returns the task that tells the layer above, or None if that has begun already.
         """
+        if self.turn.pending:
+            self.turn.flush()  # which closes a client for which it is too much
         if client.closing:
             return None
-        if self.turn.pending:
-            self.turn.flush()
-            if client.closing:  # by what was flushed: it was too much
-                return None
         self._forget(client)
         if client.write is not None:
             client.write = None
