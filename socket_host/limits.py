@@ -27,18 +27,21 @@ class Allowance:
     `burst` events may wait for their answers.
     """
 
-    __slots__ = ("_at", "_burst", "_rate", "_tokens", "_waiting")
+    __slots__ = ("_at", "_burst", "_rate", "_tokens", "waiting")
 
     def __init__(self, rate: float, burst: int) -> None:
         self._rate = rate
         self._burst = burst
         self._tokens = float(burst)
-        self._waiting = 0
+        self.waiting = 0  # events that have no answer yet
         self._at = time.monotonic()
 
     def take(self) -> EventError | None:
-        """Let one event begin, or return why it may not now."""
-        if self._waiting >= self._burst:
+        """Let one event begin, or return why it may not now.
+
+        Whoever has answered it takes one from `waiting`.
+        """
+        if self.waiting >= self._burst:
             return _TOO_MANY
         now = time.monotonic()
         tokens = self._tokens + (now - self._at) * self._rate
@@ -47,12 +50,8 @@ class Allowance:
             self._tokens = tokens
             return _TOO_FAST
         self._tokens = (tokens if tokens < self._burst else self._burst) - 1
-        self._waiting += 1
+        self.waiting += 1
         return None
-
-    def answered(self) -> None:
-        """Note that an event has its answer."""
-        self._waiting -= 1
 
 
 class Meter:
@@ -62,13 +61,13 @@ class Meter:
     wait until that is paid. Buckets that are full again are forgotten.
     """
 
-    __slots__ = ("_burst", "_full_at", "_over", "_rate", "_sweep_at")
+    __slots__ = ("_burst", "_full_at", "_rate", "_sweep_at", "debts")
 
     def __init__(self, rate: float, burst: float) -> None:
         self._rate = rate
         self._burst = burst
         self._full_at: dict[Hashable, float] = {}  # when each bucket will be full again
-        self._over: dict[Hashable, float] = {}  # until when a key has to wait
+        self.debts: dict[Hashable, float] = {}  # until when a key has to wait
         self._sweep_at = 1_000
 
     def charge(self, key: Hashable, tokens: float) -> None:
@@ -80,19 +79,20 @@ class Meter:
         full_at += tokens / self._rate
         if full_at > now + self._burst:
             full_at = min(full_at, now + self._burst + _LONGEST_DEBT)
-            self._over[key] = full_at - self._burst
+            self.debts[key] = full_at - self._burst
         self._full_at[key] = full_at
         if len(self._full_at) > self._sweep_at:
             self._sweep(now)
 
     def wait(self, key: Hashable) -> float:
         """Return the seconds until a key has paid its debt, 0 if it has none."""
-        if not self._over or (until := self._over.get(key)) is None:
+        until = self.debts.get(key)
+        if until is None:
             return 0.0
         wait = until - time.monotonic()
         if wait > 0:
             return wait
-        del self._over[key]
+        del self.debts[key]
         return 0.0
 
     def wait_for_half(self, key: Hashable) -> float:
@@ -105,7 +105,7 @@ class Meter:
 
     def _sweep(self, now: float) -> None:
         self._full_at = {key: at for key, at in self._full_at.items() if at > now}
-        self._over = {key: until for key, until in self._over.items() if until > now}
+        self.debts = {key: until for key, until in self.debts.items() if until > now}
         self._sweep_at = max(1_000, 2 * len(self._full_at))
 
 

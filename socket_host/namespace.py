@@ -243,7 +243,7 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
         client = self._clients.get(sid)
         if client is None:
             return None
-        error = client.allowance.take()
+        error = client.take()
         if error is None:
             client.begun += 1
             return None
@@ -318,15 +318,14 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
 
     async def _answer(self, sid: str, client: "_Client", event: Any, values: list[Any]) -> Any:
         self._in_progress += 1
-        began = client.begun > 0
+        allowed = 1
         try:
-            if began:
+            if client.begun:
                 client.begun -= 1
-            elif error := client.allowance.take():
+            elif error := client.take():
+                allowed = 0
                 return self._no(error)
-            else:
-                began = True
-            if error := self._debt(client):
+            if (self._fan_out.debts or self._replay.debts) and (error := self._debt(client)):
                 return self._no(error)
             _payer.set(client)
             if client.greeting:
@@ -341,8 +340,7 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
             _log.exception("The handler of %.100r failed.", event)
             return self._no(_FAILED)
         finally:
-            if began:
-                client.allowance.answered()
+            client.waiting -= allowed
             self._in_progress -= 1
             if self._settled and not self._in_progress:
                 self._settled.set()
@@ -435,14 +433,14 @@ class _Emission(NamedTuple):
     options: dict[str, Any]
 
 
-class _Client:
+class _Client(Allowance):
     """What the namespace keeps of a client."""
 
-    __slots__ = ("allowance", "begun", "greeting", "large", "session", "turn")
+    __slots__ = ("begun", "greeting", "large", "session", "turn")
 
     def __init__(self, session: Session, settings: Settings) -> None:
+        super().__init__(settings.events_per_second, settings.event_burst)
         self.session = session
-        self.allowance = Allowance(settings.events_per_second, settings.event_burst)
         self.greeting: asyncio.Task[None] | None = None
         self.begun = 0  # events that `begin_event` has let in and that are not being answered yet
         self.large = 0  # events for large answers, one of them being answered

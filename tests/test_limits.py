@@ -69,7 +69,7 @@ def test_full_buckets_are_forgotten(clock: Clock) -> None:
         meter.charge(number, 1_000)
         clock.now += 0.1
     assert len(meter) < 2_500
-    assert len(meter._over) < 2_500
+    assert len(meter.debts) < 2_500
 
 
 def test_fitting() -> None:

@@ -368,8 +368,8 @@ class Engine:
 
         Returns the task that tells the layer above, or None if that has begun already.
         """
-        if not client.closing and self.turn.pending:
-            self.turn.flush()  # which may close it: it was too much
+        if self.turn.pending:
+            self.turn.flush()  # which closes a client for which it is too much
         if client.closing:
             return None
         self._forget(client)

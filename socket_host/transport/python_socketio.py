@@ -520,9 +520,16 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         # Events that are being answered, by the identity of their arguments, which live as long: to
         # ask for the task one is in takes longer on Python 3.11.
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._begin: dict[str, Callable[[str], Any]] = {}  # by namespace
         self._had_too_large = False
         # Asking which loop runs takes 0.2 µs on Python 3.11, and every event would ask twice.
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    def register_namespace(self, namespace_handler: Any) -> None:
+        """Register a namespace object; one with `begin_event` is asked before an event begins."""
+        super().register_namespace(namespace_handler)
+        if hasattr(namespace_handler, "begin_event"):
+            self._begin[namespace_handler.namespace] = namespace_handler.begin_event
 
     def _engineio_server_class(self) -> type[EngineServer]:
         return EngineServer
@@ -674,7 +681,13 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         if client.write is None and client.behind:
             self._busy(client, self._event_later(client, namespace, ack, arguments))
             return
-        if self._refuses(member, ack, arguments):
+        begin = self._begin.get(namespace)
+        if begin is None or self.handlers:
+            if namespace not in self.namespace_handlers and not _is_for_handlers(arguments[0]):
+                raise PacketError("not the name of an event")
+        elif (refusal := begin(member.sid)) is not None:
+            if ack is not None:
+                client.send(self.message(ACK, namespace, ack, [refusal]))
             return
         answer = self._answer(member, ack, arguments)
         if not self.async_handlers:
@@ -697,23 +710,6 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         if not client.closing:
             self._event(client, namespace, ack, arguments)
 
-    def _refuses(self, member: Member, ack: int | None, arguments: list[Any]) -> bool:
-        """Tell if an event is refused before anything is begun for it, and answer it then."""
-        namespace = member.namespace.name
-        handler = self.namespace_handlers.get(namespace)
-        if handler is None:
-            if not _is_for_handlers(arguments[0]):
-                raise PacketError("not the name of an event")
-            return False
-        if self.handlers or (begin := getattr(handler, "begin_event", None)) is None:
-            return False
-        refusal = begin(member.sid)
-        if refusal is None:
-            return False
-        if ack is not None:
-            member.send(self.message(ACK, namespace, ack, [refusal]))
-        return True
-
     async def _answer(self, member: Member, ack: int | None, arguments: list[Any]) -> None:
         namespace = member.namespace.name
         client = member.client
@@ -722,18 +718,18 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
                 await client.caught_up()  # it began before the answers to the events before it
             result = await self._trigger_event(arguments[0], namespace, member.sid, *arguments[1:])
             if ack is not None and result is not self.not_handled and not client.closing:
-                member.send(self._acknowledgement(namespace, ack, result, arguments[0]))
+                message = self.message(ACK, namespace, ack, list(_arguments(result)))
+                if len(message.frames) > _SMALL_ANSWER:
+                    message = self._large_answer(namespace, ack, message, arguments[0])
+                member.send(message)
         except Exception:
             self.logger.exception("the handler of %.100r failed", arguments[0])
         finally:
             self._running.pop(id(arguments), None)
 
-    def _acknowledgement(self, namespace: str, ack: int, result: Any, event: Any) -> Message:
-        """Encode an answer, which is charged if it is large, and refused if it is too large."""
-        message = self.message(ACK, namespace, ack, list(_arguments(result)))
+    def _large_answer(self, namespace: str, ack: int, message: Message, event: Any) -> Message:
+        """Count a large answer; return what is sent in its place if it is too large."""
         size = len(message.frames)
-        if size < _SMALL_ANSWER:
-            return message
         if size > MAX_ANSWER:
             self._note_too_large(event, size)
             message = self.message(ACK, namespace, ack, [_TOO_LARGE])
