@@ -5,7 +5,7 @@ carry packets; `engine` keeps the sessions; `python_socketio` hands messages to 
 brings back what it sends; `rooms` and `turn` write a broadcast to everybody at once.
 
 A client that drops and comes back: `journal` keeps what was sent lately, `recovery` who may come
-back, and `handover` and `estate` bring both from host to host.
+back, `replay` sends what was missed, and `handover` and `estate` bring all this from host to host.
 """
 
 from socket_host.transport.python_socketio import FanOut, SocketServer, VersionError

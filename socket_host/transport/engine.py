@@ -46,6 +46,7 @@ TRANSPORT_ERROR = "transport error"
 UNJOINED = 10  # packets that one of a client is worth that has not joined a namespace
 _WORTH_CHARGING = 1_024  # bytes that came at once; fewer are covered by the limit on packets
 
+_LONGEST_END = 20.0  # seconds that handlers of clients that leave may take when the host stops
 _GOODBYE = 1.0  # seconds a stopping host gives clients to hang up
 
 
@@ -421,10 +422,15 @@ class Engine:
         """Close all sessions, wait for what is to be done at their end, and a little for them."""
         for client in list(self.clients.values()):
             self.close(client, SERVER_DISCONNECT)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _LONGEST_END
         while tasks := [task for task in self._tasks if task]:
-            await asyncio.wait(tasks)
-        goodbye = asyncio.get_running_loop().time() + _GOODBYE
-        while self.endings and asyncio.get_running_loop().time() < goodbye:  # noqa: ASYNC110 - rare
+            if loop.time() > end:
+                logger.error("%d handlers of clients did not end before the host did", len(tasks))
+                break
+            await asyncio.wait(tasks, timeout=1)
+        goodbye = loop.time() + _GOODBYE
+        while self.endings and loop.time() < goodbye:  # noqa: ASYNC110 - rare
             await asyncio.sleep(0.01)
         for deadlines in (self._pings, self._pongs, self._probes):
             deadlines.clear()

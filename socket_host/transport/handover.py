@@ -102,6 +102,9 @@ class Handover:
         """Leave those who may come back to the other hosts."""
         for deadlines in (self._expiry, self._settling, self._unknown):
             deadlines.clear()
+        for asked in self._questions.values():
+            if not asked.answer.done():
+                asked.answer.set_result(None)
         dropped = self._recovery.take_all()
         if dropped and self._bus.peers:
             try:

@@ -42,7 +42,7 @@ from socket_host.transport.journal import MAX_BYTES, MAX_ENTRIES
 from socket_host.transport.limits import Limits
 from socket_host.transport.message import Message
 from socket_host.transport.recovery import Claim, Dropped, Recovery, Return, Visit
-from socket_host.transport.replay import Replay
+from socket_host.transport.replay import Replay, Replays
 from socket_host.transport.request import Environ, Head, Refusal, forbidden
 from socket_host.transport.rooms import Member, Namespace, Stage, gather
 from socket_host.transport.socket_packet import (
@@ -354,7 +354,7 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         space, client = member.namespace, member.client
         assert space.journal is not None
         member.visit = back.visit
-        member.replay = Replay(member, space.journal, back.visit, back.pid)
+        member.replay = Replay(self.server.replays, member, space.journal, back.visit, back.pid)
         for room, position in back.dropped.rooms.items():
             space.enter(member, room, position)
         if back.dropped.data is not None:
@@ -373,12 +373,13 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         member.stage = Stage.CONNECTED
         member.client.engine.joined(member.client)
         journal, visit = member.namespace.journal, member.visit
+        # What was emitted while it connected is missed too.
         if member.replay is None and journal and visit and visit.start < journal.position:
-            member.replay = Replay(member, journal, visit)  # of what was emitted meanwhile
+            member.replay = Replay(self.server.replays, member, journal, visit)
         if member.replay is None:
             member.release()
         else:
-            member.replay.proceed()
+            member.replay.proceed_soon()
 
     def is_pre_connected(self, sid: str, namespace: str) -> bool:
         """Tell if the member is still connecting."""
@@ -512,6 +513,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         if recovery is not None:
             recovery.let_go, recovery.is_here = self._let_go, self._is_here
             self.eio.engine.pinging, self.eio.engine.ponged = self._pinging, self._ponged
+        self.replays = Replays()
         # Who is about to connect, if back, and with which offset; by Engine.IO sid and namespace.
         self.returns: dict[tuple[str, str], tuple[Return | None, str | None]] = {}
         self._leaving: dict[Client, asyncio.Future[None]] = {}  # ends their waiting for others

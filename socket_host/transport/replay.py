@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 from socket_host.transport.engine import TRANSPORT_ERROR
@@ -14,8 +17,41 @@ if TYPE_CHECKING:
     from socket_host.transport.recovery import Visit
     from socket_host.transport.rooms import Member
 
+_log = logging.getLogger(__name__)
+
 _PIECE = 32_768  # bytes: what is written, or polled, at once
-_ENTRIES = 1_000  # of the journal, that are looked at in one turn of the event loop
+_ENTRIES = 1_000  # of the journal, that are looked at for it
+_SECONDS = 0.005  # of a turn of the event loop
+
+
+class Replays:
+    """All replays of a host that can go on: together they take no more than a part of a turn."""
+
+    def __init__(self) -> None:
+        self._ready: deque[Replay] = deque()
+        self._runs = False
+
+    def add(self, replay: Replay) -> None:
+        """Let a replay have its turn soon."""
+        self._ready.append(replay)
+        if not self._runs:
+            self._runs = True
+            asyncio.get_running_loop().call_soon(self._run)
+
+    def _run(self) -> None:
+        end = time.perf_counter() + _SECONDS
+        for _ in range(len(self._ready)):
+            replay = self._ready.popleft()
+            try:
+                replay.proceed()
+            except Exception:  # the others go on
+                _log.exception("A client could not be sent what it missed.")
+                replay.give_up()
+            if time.perf_counter() > end:
+                break
+        self._runs = bool(self._ready)
+        if self._runs:
+            asyncio.get_running_loop().call_soon(self._run)
 
 
 class _ForgottenError(Exception):
@@ -36,13 +72,17 @@ class Replay:
         "_member",
         "_nothing",
         "_position",
+        "_replays",
         "_soon",
         "_visit",
         "first",
         "pid",
     )
 
-    def __init__(self, member: Member, journal: Journal, visit: Visit, pid: str = "") -> None:
+    def __init__(
+        self, replays: Replays, member: Member, journal: Journal, visit: Visit, pid: str = ""
+    ) -> None:
+        self._replays = replays
         self.pid = pid
         self.first: Message | None = None
         self._member = member
@@ -54,10 +94,10 @@ class Replay:
         self._soon = False
 
     def proceed_soon(self) -> None:
-        """Proceed in the next turn of the event loop."""
+        """Proceed when it is this replay's turn."""
         if not self._soon:
             self._soon = True
-            asyncio.get_running_loop().call_soon(self.proceed)
+            self._replays.add(self)
 
     def proceed(self) -> None:
         """Send a piece to a client that takes it, and go on."""
@@ -101,10 +141,14 @@ class Replay:
                         break
         except _ForgottenError:
             if not messages:  # else the next call comes to it again
-                client = self._member.client
-                client.engine.note("unfinished replays", "the replay buffer has forgotten the rest")
-                client.engine.close(client, TRANSPORT_ERROR)
+                self.give_up()
         return messages
+
+    def give_up(self) -> None:
+        """End the connection; when the client is back it begins anew."""
+        client = self._member.client
+        client.engine.note("unfinished replays", "what it missed is no longer known")
+        client.engine.close(client, TRANSPORT_ERROR)
 
     def _is_done(self) -> bool:
         return self._position == self._journal.position and not (self._left or self._member.held)
