@@ -89,11 +89,11 @@ def pieces(
     """Yield what a host leaves, as `Estate.add` takes it; raise TypeError if it is no JSON."""
     start = min(one.visit.start for one in dropped)
     about = {"tag": journal.tag, "position": journal.position}
-    entries = (_fitting(entry) for entry in journal if entry.position > start)
-    for batch in _batches(_newest(entries, _MOST)):
+    entries = (_fitting(entry) for entry in reversed(journal) if entry.position > start)
+    for batch in _batches(_first(entries, _MOST)):
         yield about | {"entries": batch}
-    clients = [one.to_json() for one in dropped if one.portable]
-    for batch in _batches(_newest([one for one in clients if _length(one) < _LARGEST], _MOST)):
+    clients = (one.to_json() for one in reversed(dropped) if one.portable)
+    for batch in _batches(_first((one for one in clients if _length(one) < _LARGEST), _MOST)):
         yield about | {"dropped": batch}
     yield about | {"had": had}
 
@@ -107,10 +107,10 @@ def _fitting(entry: Entry) -> list[Any]:
     return entry._replace(message=None).to_json()
 
 
-def _newest(items: Iterable[list[Any]], most: int) -> list[list[Any]]:
-    """Return the newest items, oldest first, as many as `most` bytes hold."""
+def _first(items: Iterable[list[Any]], most: int) -> list[list[Any]]:
+    """Return the first items, as many as `most` bytes hold, in the opposite order."""
     kept: list[list[Any]] = []
-    for item in reversed(list(items)):
+    for item in items:
         most -= _length(item)
         if most < 0:
             break

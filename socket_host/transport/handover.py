@@ -91,6 +91,7 @@ class Handover:
         self._settling: Deadlines[str] = Deadlines(_SKEW_SECONDS, self._settle)
         self._newest: dict[str, int] = {}  # what any of them has had of each sender
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writing = asyncio.Lock()
         recovery.handover = self
         bus.peers.watch(joined=self._wait_for, lost=self._lost, heard=self._heard)
         bus.hear("recovery.ask", self._asked)
@@ -218,8 +219,11 @@ class Handover:
             asked.answer.set_result(None)
 
     def _answered(self, host: str, said: Any) -> None:
-        question, state = said
-        asked = self._questions.get(question)
+        match said:
+            case [str(question), state]:
+                asked = self._questions.get(question)
+            case _:
+                return
         if asked is None or asked.answer.done():
             return
         if host != self._bus.host_id:
@@ -362,11 +366,14 @@ class Handover:
         try:
             if self._recovery.knows(*key):
                 back = await self._recovery.resume(*key, offset)
-                state = back and self._state(back, self._arrived.get(key[1]))
+                had = self._arrived.get(key[1])
             else:
                 await self._all_complete()
-                if (found := self._inherited(key, offset)) is not None:
-                    state = self._state(found[0], found[1].had)
+                found = self._inherited(key, offset)
+                back, had = (found[0], found[1].had) if found else (None, None)
+            async with self._writing:  # one in a turn of the event loop: it takes a while
+                state = back and self._state(back, had)
+                await asyncio.sleep(0)
         finally:
             try:
                 self._bus.announce("recovery.answer", [question, state])
@@ -396,17 +403,19 @@ class Handover:
         return [list(dropped.rooms), dropped.data, written, known, back.visit.attempts]
 
     def _claimed(self, host: str, said: Any) -> None:
-        for estate in self._estates.values():
-            estate.forget((said[0], said[1]))
+        match said:
+            case [str(namespace), str(sid)]:
+                for estate in self._estates.values():
+                    estate.forget((namespace, sid))
 
     # Hosts that end
 
     def _inherit(self, host: str, piece: Any) -> None:
-        estate = self._estates.get(host)
-        if estate is None:
-            estate = self._estates[host] = Estate(self._surely_had())
-            self._expiry.set(host)
+        estate = self._estates.get(host) or Estate(self._surely_had())
         estate.add(piece)
+        if host not in self._estates:
+            self._estates[host] = estate
+            self._expiry.set(host)
         while sum(one.size for one in self._estates.values()) > MAX_INHERITED:
             self._forget(next(iter(self._estates)))
         if estate.had is not None:

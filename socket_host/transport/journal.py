@@ -117,6 +117,9 @@ class Journal:
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries)
 
+    def __reversed__(self) -> Iterator[Entry]:
+        yield from reversed(self._entries)
+
     def offset(self, position: int, left: int | None = None) -> str:
         """Return the offset of an entry, or of an event sent again before the entries after it.
 

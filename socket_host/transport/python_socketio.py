@@ -840,11 +840,15 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
     ) -> None:
         try:
             if claim is not None and self.recovery is not None:
-                back = await self._back(client, namespace, auth, claim, self.recovery)
+                back, offset = await self._back(client, namespace, auth, claim, self.recovery)
                 if client.closing:
                     return
-                self.returns[client.sid, namespace] = back
-            await self._handle_connect(client.sid, namespace, auth)
+                self.returns[client.sid, namespace] = back, offset
+                await self._handle_connect(client.sid, namespace, auth)
+                if back is not None and namespace not in client.members:
+                    self.recovery.keep(back.dropped)  # refused, perhaps only for now
+            else:
+                await self._handle_connect(client.sid, namespace, auth)
         except Exception:
             self.logger.exception("a connect handler failed")
             client.send(self.message(CONNECT_ERROR, namespace, None, {"message": _FAILED}))

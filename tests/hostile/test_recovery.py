@@ -581,6 +581,34 @@ async def test_state_is_what_the_disconnect_handler_left(tmp_path: Path) -> None
         assert packet == '439["late"]'
 
 
+class Picky(Rooms):
+    """Lets nobody in at times."""
+
+    full = False
+
+    def admit(self, sid: str, environ: Any, auth: Any) -> Any:
+        if self.full:
+            raise self._refused("full", "Not now.")
+        return super().admit(sid, environ, auth)
+
+
+async def test_refused_client_may_come_back_later(tmp_path: Path) -> None:
+    """A client that is back while the host lets nobody in has its state the next time."""
+    async with serving(tmp_path, Picky, origins=None) as host, in_garden(host) as ann:
+        await ann.drop()
+        await until(gone(host))
+        host.events.full = True  # type: ignore[attr-defined]
+        with pytest.raises(AssertionError, match="Not now"):
+            await ann.come()
+        await ann.drop()
+        await until(gone(host))
+        host.events.full = False  # type: ignore[attr-defined]
+        await emit(host, "end")
+        await ann.come()
+        assert ann.recovered
+        await ann.hear("end")
+
+
 class Curious(Rooms):
     """Notes what clients sent with CONNECT."""
 
