@@ -383,6 +383,8 @@ class Engine:
             client.socket.end(code, text)
         else:
             client.send(Message.of(NOOP if reason == CLIENT_DISCONNECT else CLOSE))
+        if client.ending is not None:  # even that was too much for it: it has been closed
+            return None
         client.closing = True
         client.ending = self.run(self._closing(client, reason))
         return client.ending
