@@ -141,8 +141,6 @@ class SocketHost:
             # A bus that is away is no reason to send clients elsewhere: other hosts have it too.
             "status": "draining" if draining else bus["status"],
             "connections": len(self.transport.connections()),
-            "waiting": self.transport.slots.waiting,
-            "open": self.connections.count,
             "refused": self.admission.refused + self.events.refused,
             "closed": self.transport.closed(),
             "bus": bus,

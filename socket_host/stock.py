@@ -29,6 +29,7 @@ from socket_host.transport.connections import Connections
 from socket_host.transport.engine import UNJOINED
 from socket_host.transport.http import FEW, HttpServer
 from socket_host.transport.limits import Limits, limits_of
+from socket_host.transport.request import session_id
 from socket_host.transport.slots import Slots
 from socket_host.transport.throttle import FloodError, Throttle
 
@@ -42,6 +43,11 @@ _MAX_ATTACHMENTS = 10  # of one event; each is a packet, and all are kept until 
 # What may wait for a client before its next event is read, and how often that is looked at.
 _UNREAD = 64 * 1024  # bytes
 _UNREAD_PAUSE = 0.1  # seconds
+
+# How long a client may take from its handshake to being connected in a namespace before it is let
+# go. python-engineio would keep it for as long as it answers pings.
+_CONNECT_SECONDS = Limits.join_time
+
 
 _MAX_ANSWER = 256 * 1024  # bytes
 
@@ -101,8 +107,7 @@ class Stock:
     ) -> None:
         Payload.max_decode_packets = _MAX_PACKETS
         self._limits = limits_of(settings)
-        # python-engineio would keep who joins nothing for as long as it answers pings.
-        self.slots: Slots[str] = Slots(self._limits.join_time, self._late, self._address)
+        self.slots: Slots[str] = Slots(_CONNECT_SECONDS, self._late, self._address)
         self._counts: Counter[str] = Counter()
         self._bad_requests = BadRequests(self._note)
         self._closing: set[asyncio.Task[None]] = set()
@@ -190,7 +195,7 @@ class Stock:
     def _most_body(self, target: str) -> int:
         """Return how many bytes a POST may have, as it comes over the wire."""
         # In chunks it may take twice as much as what is in them.
-        return 2 * self._limits.payload if "sid=" in target else FEW
+        return 2 * self._limits.payload + FEW if self.sio.has_joined(session_id(target)) else FEW
 
     async def _close_expired(self) -> None:
         """Close those who have outlived their session, as often as clients are pinged."""
@@ -360,13 +365,13 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio sh
 
     async def _handle_connect(self, eio_sid: str, namespace: str, data: Any) -> None:
         await super()._handle_connect(eio_sid, namespace, data)
-        if eio_sid in self.sessions and self._is_connected(eio_sid):
+        if self.has_joined(eio_sid):
             self._joined.add(eio_sid)
             self._slots.join(eio_sid)
 
     async def _handle_disconnect(self, eio_sid: str, namespace: str, reason: Any = None) -> None:
         await super()._handle_disconnect(eio_sid, namespace, reason)
-        if eio_sid in self.sessions and not self._is_connected(eio_sid):
+        if eio_sid in self.sessions and not self.has_joined(eio_sid):
             self._slots.leave(eio_sid)
 
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
@@ -379,9 +384,10 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio sh
         self._binary_packet.pop(eio_sid, None)
         await super()._handle_eio_disconnect(eio_sid, reason)
 
-    def _is_connected(self, eio_sid: str) -> bool:
+    def has_joined(self, eio_sid: str) -> bool:
+        """Tell if a session is open, and connected in a namespace."""
         manager = self.manager
-        return any(
+        return eio_sid in self.sessions and any(
             manager.is_connected(sid, namespace)
             for namespace in manager.get_namespaces()
             if (sid := manager.sid_from_eio_sid(eio_sid, namespace))

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from socket_host import stock
-from socket_host.transport.engine import Limits
 from tests.clients import raw_client
 from tests.hosts import serving, token, url
 
@@ -35,7 +34,7 @@ async def test_malformed_packets(tmp_path: Path, caplog: pytest.LogCaptureFixtur
 
 async def test_silent_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that never says what it came for is closed; one that does stays."""
-    monkeypatch.setattr(stock, "Limits", lambda **given: Limits(**given, join_time=0.3))
+    monkeypatch.setattr(stock, "_CONNECT_SECONDS", 0.05)
     async with (
         serving(tmp_path, transport="stock") as host,
         raw_client(url(host), token("Ann")) as ann,

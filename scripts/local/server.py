@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 PORT = 3000
 MAX_HOSTS = 9
-CONNECTIONS = 1_000  # enough for one machine, whose limit on open files may be low
+# Enough for one machine, whose limit on open files may be low: hundreds may connect at once, for
+# those who have not joined have a tenth of them.
+CONNECTIONS = 4_000
 TEMPLATE = ROOT / "infra" / "template.yaml"
 
 

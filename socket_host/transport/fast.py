@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
 
@@ -22,16 +21,13 @@ from socket_host.transport.http import FEW, HttpServer
 from socket_host.transport.limits import limits_of
 from socket_host.transport.python_socketio import FanOut, SocketServer
 from socket_host.transport.recovery import Recovery
-from socket_host.transport.request import Environ, Head, Refusal
+from socket_host.transport.request import Environ, Head, Refusal, session_id
 from socket_host.transport.slots import Slots
 
 _FORBIDDEN = 4  # Engine.IO's number for what the server does not allow
 
 _log = logging.getLogger(__name__)
 _log.setLevel(logging.WARNING)  # below that python-socketio logs all that clients say
-
-
-_SID = re.compile(r"[?&]sid=([^&]*)")
 
 
 class Fast:
@@ -124,8 +120,7 @@ class Fast:
 
     def _most_body(self, target: str) -> int:
         """Return how many bytes a POST may have, as it comes over the wire."""
-        sid = _SID.search(target)
-        client = self._engine.clients.get(sid[1]) if sid else None
+        client = self._engine.clients.get(session_id(target))
         # In chunks it may take twice as much as what is in them.
         return 2 * self._engine.limits.payload + FEW if client and client.members else FEW
 

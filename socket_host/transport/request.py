@@ -77,6 +77,15 @@ def unsupported_version() -> Refusal:
     return Refusal(5, "Unsupported protocol version")
 
 
+_SID = re.compile(r"[?&]sid=([^&]*)")
+
+
+def session_id(target: str) -> str:
+    """Return the id of the session that a request's target is about; empty if it names none."""
+    found = _SID.search(target)
+    return found[1] if found else ""
+
+
 def _header(line: str) -> tuple[str, str]:
     """Return the name, in lower case, and the value in a line; raises Refusal."""
     match = _HEADER.fullmatch(line)

@@ -32,7 +32,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
         return Limits(**given | {"join_time": JOIN_TIME})
 
     monkeypatch.setattr(python_socketio, "Limits", limits)
-    monkeypatch.setattr(stock, "Limits", limits)
+    monkeypatch.setattr(stock, "_CONNECT_SECONDS", JOIN_TIME)
 
 
 @asynccontextmanager
