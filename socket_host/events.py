@@ -104,7 +104,7 @@ class Events(Namespace):
             # In a task of its own, so that the ack goes first and need not wait for the others.
             self.tell(room, "message", stored.message.to_json())
         else:  # the host of the first try may have been killed before it told anybody
-            self.remind(room, stored.message.seq)
+            self.remind(room, await self.log.last(room))
         return {"seq": stored.message.seq, "at": stored.message.at}
 
     async def on_typing(self, sid: str, typing: Any) -> Ack:
@@ -152,7 +152,8 @@ class Events(Namespace):
 
     def remind(self, room: str, seq: int, **options: Any) -> None:
         """Tell a room that there is a message with this number, for who may have missed it."""
-        self.emit_latest("last", {"room": room, "seq": seq}, room=room, **options)
+        news = {"room": room, "seq": seq}
+        self.emit_latest("last", news, room=room, key=bool(options), **options)
 
     def tell(self, room: str, event: str, data: Any, **options: Any) -> None:
         """Emit to a room after what is under way: in the order of the calls."""

@@ -9,8 +9,10 @@ import pytest
 
 from functions.contract.room_log import MAX_TEXT
 from socket_host.app import TRANSPORTS
+from tests import buses
 from tests.hostile.crowd import Member, audience, flood, member
 from tests.hostile.victim import victim
+from tests.hosts import PATIENCE
 
 MB = 1_000_000
 RATE = 50  # events a second: the default
@@ -60,6 +62,28 @@ async def test_many_sockets_of_one_visitor(kind: str, tmp_path: Path) -> None:
         await asyncio.gather(*(flood(eve, KINDS[kind], RATE, seconds) for eve in eves))
         assert host.cpu() - cpu < 0.35 * seconds  # most of it to refuse 1,000 events a second
         assert sum(one.got for one in people) - got < 30 * MB
+
+
+@pytest.mark.parametrize("kind", ["typing", "message"])
+async def test_listeners_on_another_host(kind: str, tmp_path: Path) -> None:
+    """A client pays for those who hear it on other hosts too, where it costs as much."""
+    seconds, listeners = 3, 600
+    (tmp_path / "other").mkdir()
+    async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(buses.redis(tmp_path))
+        limits = {"BUS": redis.setting, "MAX_CONNECTIONS": "1000"}
+        here = await stack.enter_async_context(victim(tmp_path, **limits))
+        there = await stack.enter_async_context(victim(tmp_path / "other", **limits))
+        people = await stack.enter_async_context(audience(there.port, listeners, "den"))
+        eve = await stack.enter_async_context(member(here.port, "Eve"))
+        async with asyncio.timeout(PATIENCE):
+            while (await eve.ask("join", {"room": "den"}))["who"]["count"] <= listeners:  # noqa: ASYNC110
+                await asyncio.sleep(0.2)
+        await asyncio.sleep(1.5)  # until all know who is here
+        cpu = there.cpu()
+        await flood(eve, KINDS[kind], RATE, seconds)
+        assert there.cpu() - cpu < 0.1 * seconds
+        assert not any(one.lost.is_set() for one in people)
 
 
 async def test_honest_room_of_a_thousand(tmp_path: Path) -> None:
