@@ -18,13 +18,13 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from scripts.local.environment import Environment, Invocation
-from scripts.local.function import Function
-from scripts.local.origin_request import OriginRequest
-from scripts.local.origins import FunctionOrigin
-from scripts.local.proxy import Proxy
-from scripts.local.runtime_api import serving
-from scripts.local.template import FUNCTION, SOCKET_HOST, Template, load
+from scripts.commands.dev.environment import Environment, Invocation
+from scripts.commands.dev.function import Function
+from scripts.commands.dev.origin_request import OriginRequest
+from scripts.commands.dev.origins import FunctionOrigin
+from scripts.commands.dev.proxy import Proxy
+from scripts.commands.dev.runtime_api import serving
+from scripts.commands.dev.template import FUNCTION, SOCKET_HOST, Template, load
 from tests import dev
 from tests.edges import ROOT, running
 from tests.hosts import SECRET, host_process

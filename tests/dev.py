@@ -134,7 +134,7 @@ class Dev:
 async def starting(root: Path, *options: str) -> AsyncIterator[Dev]:
     """A development server that is not waited for; it is ended with the block."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "scripts.local.server"),
+        *(sys.executable, "-m", "scripts.commands.dev"),
         *("--port", "0", "--data", str(root / "data"), *options),
         cwd=root,
         stdout=asyncio.subprocess.PIPE,

@@ -56,7 +56,7 @@ class Development:
 @contextmanager
 def start_development(data: Path) -> Iterator[Development]:
     """Serve everything, with its messages in a folder, and end it without a process left."""
-    command = [sys.executable, "-m", "scripts.local.server", "--port", "0", "--data", str(data)]
+    command = [sys.executable, "-m", "scripts.commands.dev", "--port", "0", "--data", str(data)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         yield Development(process)

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from aiohttp import web
 
-from scripts.local.edge import Edge
-from scripts.local.edge import serving as serving_edge
-from scripts.local.listeners import listen
-from scripts.local.origin_request import OriginRequest
-from scripts.local.origins import Origin
-from scripts.local.template import FUNCTION, SOCKET_HOST, Template
+from scripts.commands.dev.edge import Edge
+from scripts.commands.dev.edge import serving as serving_edge
+from scripts.commands.dev.listeners import listen
+from scripts.commands.dev.origin_request import OriginRequest
+from scripts.commands.dev.origins import Origin
+from scripts.commands.dev.template import FUNCTION, SOCKET_HOST, Template
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = (ROOT / "infra/template.yaml").read_text()

@@ -13,7 +13,7 @@ import boto3
 from samtranslator.public.translator import ManagedPolicyLoader
 from samtranslator.translator.transform import transform
 
-from scripts.local.template import load
+from scripts.commands.dev.template import load
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "infra/template.yaml"

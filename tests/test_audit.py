@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from scripts.supply import audit as auditing
-from scripts.supply import npm
-from scripts.supply.audit import audit
-from scripts.supply.lists import ALONE, TOGETHER
+from scripts.commands.audit import findings
+from scripts.commands.audit.findings import audit
+from scripts.commands.pin import npm
+from scripts.commands.pin.lists import ALONE, TOGETHER
 
 ROOT = Path(__file__).parent.parent
 NOWHERE = "http://127.0.0.1:1"  # nothing listens there
@@ -102,10 +102,10 @@ def project(tmp_path: Path, pip_audit: Path, monkeypatch: pytest.MonkeyPatch) ->
         for name in ("package.json", "package-lock.json"):
             shutil.copy(ROOT / folder / name, tmp_path / folder / name)
     (tmp_path / ".venv-pip-audit").symlink_to(pip_audit)
-    monkeypatch.setattr(auditing, "ROOT", tmp_path)
+    monkeypatch.setattr(findings, "ROOT", tmp_path)
     # Some of them: each takes a program of its own.
-    monkeypatch.setattr(auditing, "_LISTS", LISTS)
-    monkeypatch.setattr(auditing, "FOLDERS", ["."])
+    monkeypatch.setattr(findings, "_LISTS", LISTS)
+    monkeypatch.setattr(findings, "FOLDERS", ["."])
     monkeypatch.setenv("https_proxy", NOWHERE)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setenv("PIP_AUDIT_OSV_URL", NOWHERE)
@@ -158,7 +158,7 @@ def test_what_was_not_checked_is_said(
 
 def test_every_lock_is_audited() -> None:
     """All lists that are installed, and all locks of npm, are compared."""
-    assert {path for lists in auditing._LISTS for path in lists} == {*TOGETHER, *ALONE}
+    assert {path for lists in findings._LISTS for path in lists} == {*TOGETHER, *ALONE}
     tracked = subprocess.run(
         ["git", "ls-files", "*requirements*.txt", "scripts/tools/*", "*package-lock.json"],
         cwd=ROOT,

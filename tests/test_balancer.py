@@ -9,10 +9,10 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import RawTestServer
 
-from scripts.local.balancer import Balancer
-from scripts.local.proxy import Proxy
-from scripts.local.relay import Relay
-from scripts.local.template import SOCKET_HOST, Template, TemplateError
+from scripts.commands.dev.balancer import Balancer
+from scripts.commands.dev.proxy import Proxy
+from scripts.commands.dev.relay import Relay
+from scripts.commands.dev.template import SOCKET_HOST, Template, TemplateError
 from tests.edges import PATIENCE, TEMPLATE, RunningEdge, changed, status
 from tests.edges import running as running_edge
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from scripts.local.behaviours import Behaviour, choose
-from scripts.local.policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES, Policy
-from scripts.local.template import Template, TemplateError, load
+from scripts.commands.dev.behaviours import Behaviour, choose
+from scripts.commands.dev.policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES, Policy
+from scripts.commands.dev.template import Template, TemplateError, load
 from tests.edges import TEMPLATE, changed
 
 DISABLED = CACHE_POLICIES["4135ea2d-6df8-44a3-9df3-4b5a84be39ad"]

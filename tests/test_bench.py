@@ -15,20 +15,20 @@ from xml.etree import ElementTree
 import pytest
 
 from scripts import ROOT
-from scripts.benchmark import chart, function, imports, nextjs, redis
-from scripts.benchmark.bus import bus_visits
-from scripts.benchmark.duel import DUELS, Duel
-from scripts.benchmark.figures import Figures
-from scripts.benchmark.load import Conditions, Load, LoadError
-from scripts.benchmark.machine import cpu_seconds
-from scripts.benchmark.measures import find
-from scripts.benchmark.node import NodeError
-from scripts.benchmark.plan import FULL, QUICK
-from scripts.benchmark.report import Report
-from scripts.benchmark.run import Choice, Run
-from scripts.benchmark.servers import SERVERS
-from scripts.benchmark.table import TIMES, number, render
-from scripts.benchmark.visits import visits
+from scripts.commands.bench import chart, function, imports, nextjs, redis
+from scripts.commands.bench.bus import bus_visits
+from scripts.commands.bench.duel import DUELS, Duel
+from scripts.commands.bench.figures import Figures
+from scripts.commands.bench.load import Conditions, Load, LoadError
+from scripts.commands.bench.machine import cpu_seconds
+from scripts.commands.bench.measures import find
+from scripts.commands.bench.node import NodeError
+from scripts.commands.bench.plan import FULL, QUICK
+from scripts.commands.bench.report import Report
+from scripts.commands.bench.run import Choice, Run
+from scripts.commands.bench.servers import SERVERS
+from scripts.commands.bench.table import TIMES, number, render
+from scripts.commands.bench.visits import visits
 
 TINY = dataclasses.replace(
     QUICK,
@@ -285,7 +285,7 @@ def test_a_server_that_does_not_start_is_left_out(folder: Path) -> None:
 
 def test_an_unknown_server_is_refused() -> None:
     """A misspelt server ends in a sentence that names those there are."""
-    command = [sys.executable, "-m", "scripts.benchmark", "--servers", "node,fats"]
+    command = [sys.executable, "-m", "scripts.commands.bench", "--servers", "node,fats"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "there is no 'fats'; there are node, stock, fast" in done.stderr

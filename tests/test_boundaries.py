@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.supply.lists import pins
+from scripts.commands.pin.lists import pins
 
 ROOT = Path(__file__).parent.parent
 

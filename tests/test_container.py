@@ -16,8 +16,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from scripts.cloud.engine import Engine, NoEngineError
-from scripts.supply.base import Base
+from scripts.commands.deploy.engine import Engine, NoEngineError
+from scripts.commands.pin.base import Base
 from tests.clients import clients
 from tests.deployed import copy_project
 from tests.dev import running

@@ -20,9 +20,9 @@ from typing import Any, Self
 import pytest
 from aiohttp import ClientSession
 
-from scripts.cloud.account import Account
-from scripts.cloud.destroy import destroy
-from scripts.cloud.image import Image
+from scripts.commands.deploy.account import Account
+from scripts.commands.deploy.image import Image
+from scripts.commands.destroy.removal import destroy
 from tests.deployed import copy_project, site
 from tests.engine import DIGEST, calls, install
 from tests.rehearsal import ACCOUNT, REGION, Cloud, Kept, cloud

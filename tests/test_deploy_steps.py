@@ -16,18 +16,18 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 
 from scripts import packages
-from scripts.cloud import arguments, bundle, stack
-from scripts.cloud import deploy as deploying
-from scripts.cloud import destroy as destroying
-from scripts.cloud.account import Account, NoProfileError
-from scripts.cloud.bundle import BundleError, Target
-from scripts.cloud.command import CommandError, run
-from scripts.cloud.deploy import Deployment, UnfitError
-from scripts.cloud.engine import Engine, NoEngineError
-from scripts.cloud.image import Image
-from scripts.cloud.repository import Repository
-from scripts.cloud.stack import Stack
-from scripts.cloud.step import StackError, StepError, step
+from scripts.commands.deploy import arguments, bundle, stack
+from scripts.commands.deploy import deployment as deploying
+from scripts.commands.deploy.account import Account, NoProfileError
+from scripts.commands.deploy.bundle import BundleError, Target
+from scripts.commands.deploy.command import CommandError, run
+from scripts.commands.deploy.deployment import Deployment, UnfitError
+from scripts.commands.deploy.engine import Engine, NoEngineError
+from scripts.commands.deploy.image import Image
+from scripts.commands.deploy.repository import Repository
+from scripts.commands.deploy.stack import Stack
+from scripts.commands.deploy.step import StackError, StepError, step
+from scripts.commands.destroy import __main__ as destroying
 from tests.engine import install
 
 ROOT = Path(__file__).parent.parent
@@ -233,7 +233,7 @@ def tree(tmp_path: Path) -> Path:
     """What an image is made of, to be changed."""
     for name in ("functions/contract", "socket_host", "infra"):
         shutil.copytree(ROOT / name, tmp_path / name)
-    for name in (".dockerignore", "requirements.txt", "scripts/supply/sbom.py"):
+    for name in (".dockerignore", "requirements.txt", "scripts/commands/deploy/sbom.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
@@ -246,7 +246,7 @@ def tree(tmp_path: Path) -> Path:
         ("socket_host/Dockerfile", False),
         ("functions/contract/session.py", False),
         ("requirements.txt", False),
-        ("scripts/supply/sbom.py", False),
+        ("scripts/commands/deploy/sbom.py", False),
         ("socket_host/__pycache__/events.pyc", True),
         ("functions/pages.py", True),
     ],

@@ -173,7 +173,7 @@ async def test_form_is_heard_live(dev: Dev) -> None:
 
 async def test_contract_saved(dev: Dev) -> None:
     """What both halves import reloads both."""
-    function, host = dev.pid("scripts.local.runtime"), dev.pid("socket_host")
+    function, host = dev.pid("scripts.commands.dev.runtime"), dev.pid("socket_host")
     dev.save("functions/contract/session.py", "MIN_SECRET_LENGTH = 32", "MIN_SECRET_LENGTH = 33")
     await dev.says("the function starts again")
     await dev.says("the socket host starts again")
@@ -215,7 +215,7 @@ async def test_host_killed(dev: Dev) -> None:
 
 async def test_function_killed(dev: Dev) -> None:
     """A function that was killed comes back by itself, when it is asked for next."""
-    before = dev.pid("scripts.local.runtime")
+    before = dev.pid("scripts.commands.dev.runtime")
     os.kill(before, signal.SIGKILL)
     await eventually(lambda: not alive(before))
     # A request that the dying process had just been given may still answer 502, as in the cloud.

@@ -26,19 +26,19 @@ from aiohttp.test_utils import TestServer
 
 from functions.app import handler
 from functions.contract.session import SAMPLE_SECRET
-from scripts.checkup import examination, redirects, sockets, stickiness
-from scripts.checkup.checks import CHECKS, FILES, PAGES, REDIRECTS, SOCKETS, TALK, WHO
-from scripts.checkup.examination import Check, examine
-from scripts.checkup.finding import FAILED, OK, SKIPPED, Failure, Finding
-from scripts.checkup.reach import UnreachableError, reach
-from scripts.checkup.report import Report
-from scripts.checkup.site import Address, Site
-from scripts.local.function import Function
-from scripts.local.origin_request import OriginRequest
-from scripts.local.origins import FunctionOrigin
-from scripts.local.proxy import Proxy
-from scripts.local.refusal import RefusedError
-from scripts.local.template import FUNCTION, SOCKET_HOST, Template, load
+from scripts.commands.dev.function import Function
+from scripts.commands.dev.origin_request import OriginRequest
+from scripts.commands.dev.origins import FunctionOrigin
+from scripts.commands.dev.proxy import Proxy
+from scripts.commands.dev.refusal import RefusedError
+from scripts.commands.dev.template import FUNCTION, SOCKET_HOST, Template, load
+from scripts.commands.doctor import examination, redirects, sockets, stickiness
+from scripts.commands.doctor.checks import CHECKS, FILES, PAGES, REDIRECTS, SOCKETS, TALK, WHO
+from scripts.commands.doctor.examination import Check, examine
+from scripts.commands.doctor.finding import FAILED, OK, SKIPPED, Failure, Finding
+from scripts.commands.doctor.reach import UnreachableError, reach
+from scripts.commands.doctor.report import Report
+from scripts.commands.doctor.site import Address, Site
 from socket_host import namespace
 from socket_host.events import Events
 from socket_host.namespace import Namespace
@@ -217,7 +217,7 @@ async def test_scripts_dev(tmp_path: Path) -> None:
 async def doctor(*arguments: str) -> tuple[int | None, str, str]:
     """Run the command; return its exit status and what it said on stdout and stderr."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "scripts.checkup", *arguments),
+        *(sys.executable, "-m", "scripts.commands.doctor", *arguments),
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

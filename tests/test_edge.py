@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts.local.function import Function
-from scripts.local.origin_request import MAX_BODY
-from scripts.local.origins import FunctionOrigin
-from scripts.local.template import FUNCTION, SOCKET_HOST
+from scripts.commands.dev.function import Function
+from scripts.commands.dev.origin_request import MAX_BODY
+from scripts.commands.dev.origins import FunctionOrigin
+from scripts.commands.dev.template import FUNCTION, SOCKET_HOST
 from tests.edges import (
     PATIENCE,
     Recorder,

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from scripts.local import environment
-from scripts.local.environment import FunctionError
-from scripts.local.function import Function
-from scripts.local.http_api import MAX_PAYLOAD
-from scripts.local.template import FunctionSettings
+from scripts.commands.dev import environment
+from scripts.commands.dev.environment import FunctionError
+from scripts.commands.dev.function import Function
+from scripts.commands.dev.http_api import MAX_PAYLOAD
+from scripts.commands.dev.template import FunctionSettings
 from tests.edges import PATIENCE, eventually
 
 HAS_CLIENT = importlib.util.find_spec("awslambdaric") is not None
@@ -239,7 +239,7 @@ async def test_payload_limits(workshop: Workshop) -> None:
 
 async def test_too_many_wait(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """When as many requests wait as may, the next is refused."""
-    monkeypatch.setattr("scripts.local.function.MAX_WAITING", 3)
+    monkeypatch.setattr("scripts.commands.dev.function.MAX_WAITING", 3)
     waiting = [asyncio.create_task(workshop.call()) for _ in range(3)]
     await asyncio.sleep(0)
     assert (await workshop.fails()).status == 503

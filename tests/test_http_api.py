@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts.local import http_api
-from scripts.local.http_api import ResultError
-from scripts.local.origin_request import OriginRequest
+from scripts.commands.dev import http_api
+from scripts.commands.dev.http_api import ResultError
+from scripts.commands.dev.origin_request import OriginRequest
 
 
 def event(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.supply.base import Base
+from scripts.commands.pin.base import Base
 from tests.hosts import ORIGIN, PATIENCE, SECRET
 
 ROOT = Path(__file__).parent.parent

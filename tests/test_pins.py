@@ -16,11 +16,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from scripts import packages
+from scripts.commands.pin import base, lists, npm
+from scripts.commands.pin.__main__ import UNREACHABLE
+from scripts.commands.pin.base import Base, BaseError
+from scripts.commands.pin.lists import ALONE, TOGETHER, ListsError, RegistryError
 from scripts.packages import PackagesError, install_into
-from scripts.supply import base, lists, npm
-from scripts.supply.base import Base, BaseError
-from scripts.supply.lists import ALONE, TOGETHER, ListsError, RegistryError
-from scripts.supply.pin import UNREACHABLE
 from tests.engine import DIGEST, install
 
 ROOT = Path(__file__).parent.parent
@@ -282,7 +282,7 @@ def test_pin_says_what_is_wrong(project: Path) -> None:
     file = project / "pyproject.toml"
     file.write_text(file.read_text().replace("\napp = []", '\napp = ["python-socketio<5"]'))
     before = [(project / path).read_text() for path in TOGETHER]
-    command = [sys.executable, "-m", "scripts.supply.pin"]
+    command = [sys.executable, "-m", "scripts.commands.pin"]
     pinned = subprocess.run(command, cwd=project, capture_output=True, text=True)
     said = pinned.stderr.strip().splitlines()[-1]
     if said.startswith("No registry"):

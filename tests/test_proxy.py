@@ -18,10 +18,10 @@ from aiohttp import (
     web,
 )
 
-from scripts.local.host import Host
-from scripts.local.listeners import listen
-from scripts.local.origins import HostOrigin, PagesOrigin
-from scripts.local.proxy import Proxy
+from scripts.commands.dev.host import Host
+from scripts.commands.dev.listeners import listen
+from scripts.commands.dev.origins import HostOrigin, PagesOrigin
+from scripts.commands.dev.proxy import Proxy
 from tests.edges import (
     PATIENCE,
     Recorder,

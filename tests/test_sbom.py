@@ -14,10 +14,11 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from scripts.cloud.bundle import Target, bundle
+from scripts.commands.deploy.bundle import Target, bundle
 from scripts.packages import install_into
 from tests.test_image import ROOT, instructions
 
+SBOM = ROOT / "scripts/commands/deploy/sbom.py"
 CLIENT = json.loads((ROOT / "package-lock.json").read_text())["packages"]
 
 
@@ -94,7 +95,7 @@ def test_image_says_what_it_is_made_of(tmp_path: Path) -> None:
     )
 
     (line,) = [line for line in instructions("RUN") if "sbom.py" in line]
-    assert "source=scripts/supply/sbom.py,target=/tmp/sbom.py" in line
+    assert "source=scripts/commands/deploy/sbom.py,target=/tmp/sbom.py" in line
     words = shlex.split(line)
     assert words[1:3] == ["python", "/tmp/sbom.py"]
     name, site, *locks = words[3:-1]
@@ -103,7 +104,13 @@ def test_image_says_what_it_is_made_of(tmp_path: Path) -> None:
     for file in lists:
         (tmp_path / file).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / file, tmp_path / file)
-    command = [sys.executable, str(ROOT / "scripts/supply/sbom.py"), name, str(folder), *locks]
+    command = [
+        sys.executable,
+        str(SBOM),
+        name,
+        str(folder),
+        *locks,
+    ]
     printed = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
     components = valid(printed.stdout)
     assert components.keys() == installed(folder)
@@ -114,6 +121,6 @@ def test_package_of_no_list_is_listed(tmp_path: Path) -> None:
     """What is installed but in no list, as pip in the image, is listed all the same."""
     (tmp_path / "pip-26.dist-info").mkdir()
     (tmp_path / "pip-26.dist-info/METADATA").write_text("Name: pip\nVersion: 26\n")
-    command = [sys.executable, str(ROOT / "scripts/supply/sbom.py"), "host", str(tmp_path)]
+    command = [sys.executable, str(SBOM), "host", str(tmp_path)]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert valid(printed).keys() == {"pkg:pypi/pip@26"}

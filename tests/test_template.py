@@ -12,8 +12,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from scripts.local.policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES
-from scripts.local.template import Template, load
+from scripts.commands.dev.policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES
+from scripts.commands.dev.template import Template, load
 from tests.templates import ROOT, SOURCE, of_kind, properties, references, translate
 
 CFN_LINT = str(Path(sys.executable).parent / "cfn-lint")
@@ -123,7 +123,7 @@ def test_methods_and_policies(translated: dict[str, Any]) -> None:
 
 def test_policy_ids_have_their_names() -> None:
     """The name written beside a policy's id, here and in the local edge's table, is the same."""
-    table = (ROOT / "scripts/local/policies.py").read_text()
+    table = (ROOT / "scripts/commands/dev/policies.py").read_text()
     known = {id_: name for name, id_ in re.findall(r'# (\S+)\n    "([0-9a-f-]{36})"', table)}
     assert known.keys() == CACHE_POLICIES.keys() | ORIGIN_REQUEST_POLICIES.keys()
     written = re.findall(r"PolicyId: (\S+) # (\S+)", SOURCE.read_text())
