@@ -11,7 +11,9 @@ import pytest
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect, sync_playwright
 
 from functions.contract.session import COOKIE
-from tests.development import Development, start_development
+from tests.scripts.dev.development import Development, start_development
+
+pytestmark = pytest.mark.together("browser")
 
 ROOT = Path(__file__).parent.parent
 LIVE = re.compile("Live")
