@@ -1,15 +1,18 @@
 """`scripts/setup`, with stand-ins for Python, pip and npm that write down how they are called."""
 
+import fcntl
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from scripts import ROOT
 
-PYTHON = """#!/bin/sh
+PYTHON = f"""#!/bin/sh
 case "$*" in
+  *fcntl*) exec {sys.executable} "$@";;
   *scripts.packages*) echo "packages $*" >>calls; [ ! -f broken ];;
   *venv*) mkdir -p .venv/bin; cp "$0" .venv/bin/python;;
   *"install "*uv.txt) echo "pip $*" >>calls; [ ! -f no-uv ];;
@@ -22,7 +25,7 @@ echo client >node_modules/socket.io-client/dist/socket.io.esm.min.js
 """
 NOBODY = "#!/bin/sh\necho 1000\n"  # what `id -u` says to who may not install packages
 
-TOOLS = ("bash", "cat", "cmp", "cp", "dirname", "env", "ln", "mkdir", "mv", "readlink", "rm", "sh")
+TOOLS = ("bash", "cat", "cmp", "cp", "dirname", "env", "mkdir", "mv", "rm", "sh")
 
 
 class Project:
@@ -41,7 +44,7 @@ class Project:
         (root / "package-lock.json").write_text("{}")
         for script in ("setup", "lock.sh"):
             shutil.copy(ROOT / "scripts" / script, root / "scripts" / script)
-        for tool in (*TOOLS, "sleep"):
+        for tool in TOOLS:
             (root / "bin" / tool).symlink_to(str(shutil.which(tool)))
         self.tool("python3", PYTHON)
         self.tool("npm", NPM)
@@ -151,22 +154,38 @@ def test_failed_halfway(project: Project) -> None:
     assert len(project.calls) == calls + 3
 
 
-def test_two_at_once(project: Project) -> None:
-    """Of two set-ups at once, one does the work and the other waits for it."""
-    both = [project.start() for _ in range(2)]
-    for process in both:
+def test_many_at_once(project: Project) -> None:
+    """Of several set-ups at once, one does the work and the others wait for it."""
+    several = [project.start() for _ in range(6)]
+    for process in several:
         process.communicate(timeout=20)
-    assert [process.returncode for process in both] == [0, 0]
+    assert [process.returncode for process in several] == [0] * 6
     assert len(project.calls) == 3
 
 
 def test_lock_of_a_killed_set_up(project: Project) -> None:
-    """A set-up that was killed does not hold up the next one."""
-    gone = subprocess.Popen(["true"])
-    gone.wait()
+    """A set-up says that it waits for another, and goes on when that one is killed."""
     (project.root / ".sidepath").mkdir()
-    (project.root / ".sidepath/setup.lock").symlink_to(str(gone.pid))
-    assert project.run()[0] == 0
+    with (project.root / ".sidepath/setup.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        holder = subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[lock.fileno()])
+    waiting = project.start()
+    assert waiting.stderr
+    assert waiting.stderr.readline() == "scripts/setup: waiting for another one to finish\n"
+    assert project.calls == []
+    holder.kill()
+    holder.communicate()
+    waiting.communicate(timeout=20)
+    assert waiting.returncode == 0
+
+
+def test_lock_that_cannot_be_had(project: Project) -> None:
+    """Where there can be no lock, set-up ends with the reason and does nothing."""
+    (project.root / ".sidepath").touch()
+    status, said = project.run()
+    assert status == 1
+    assert ".sidepath" in said
+    assert project.calls == []
 
 
 @pytest.mark.parametrize(
