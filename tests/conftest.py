@@ -7,25 +7,27 @@ import atexit
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from functions.contract.session import SAMPLE_SECRET
+from tests.hosts import own_texts
 from tests.long_form import is_long
 
 _folder = tempfile.mkdtemp(prefix="sidepath-tests-")
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 os.environ["STAGE"] = "development"
 os.environ["SESSION_SECRET"] = SAMPLE_SECRET
-os.environ["ROOM_LOG"] = f"sqlite:{_folder}/rooms.sqlite3"
+os.environ.update(own_texts(Path(_folder)))
 
 # Files whose tests share what is expensive to make: a deployment, a browser, a running site.
 TOGETHER = {
     "tests/test_deploy.py": "sam",
     "tests/test_container.py": "sam",  # one use of sam at a time is enough
     "tests/test_dev.py": "site",
-    "tests/test_journey.py": "browser",
+    "tests/app/test_journey.py": "browser",
 }
 
 

@@ -98,7 +98,7 @@ class Dev:
         told = len(self.said)
         hosts = [pid for pid, command in self._children().items() if "socket_host" in command]
         (self.root / file).write_text(text)
-        if file.startswith(("socket_host/", "functions/contract/")):
+        if file.startswith(("socket_host/", "functions/contract/", "functions/model/")):
             await self.says("the socket host starts again", after=told)
             await eventually(lambda: not any(map(alive, hosts)))
         else:

@@ -7,7 +7,6 @@ below Socket.IO, the fast transport's engine sends every message back.
 
 import argparse
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -92,7 +91,7 @@ def make(**changes: Any) -> SocketHost:
         "transport": "fast",
     }
     settings = Settings(**defaults | changes)
-    host = create_app(settings, Echoes)
+    host = create_app(settings, [Echoes])
     host.sio.register_namespace(Echoes(settings, "/custom"))
     if settings.transport == "fast":
         mirror(settings).attach(host.web)
@@ -112,10 +111,9 @@ async def protocol_server(**changes: Any) -> AsyncIterator[SocketHost]:
 
 async def main(**settings: Any) -> None:
     """Serve until killed."""
-    with tempfile.TemporaryDirectory() as folder:
-        async with protocol_server(room_log=f"sqlite:{folder}/rooms.sqlite3", **settings) as host:
-            print(f"Protocol server listening on http://127.0.0.1:{host.port}", flush=True)
-            await asyncio.Event().wait()
+    async with protocol_server(**settings) as host:
+        print(f"Protocol server listening on http://127.0.0.1:{host.port}", flush=True)
+        await asyncio.Event().wait()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,9 @@ ROOT = Path(__file__).parent.parent
 NAMES = {"socketio": "python-socketio", "engineio": "python-engineio"}
 
 # What Lambda's Python brings along.
+# What both halves carry.
+SHARED = ("functions.contract", "functions.model")
+
 IN_LAMBDA = {"functions": {"boto3", "botocore"}, "socket_host": set()}
 
 
@@ -56,16 +59,16 @@ def test_contract_imports_only_contract(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", files("socket_host"), ids=str)
-def test_host_imports_only_the_contract(file: Path) -> None:
-    """The image holds socket_host/ and functions/contract/."""
+def test_host_imports_only_what_both_carry(file: Path) -> None:
+    """The image holds socket_host/, functions/contract/ and functions/model/."""
     own = {name for name in imports(file) if name.split(".")[0] in ("functions", "scripts")}
-    assert all(name.startswith("functions.contract") for name in own)
+    assert all(name.startswith(SHARED) for name in own)
 
 
 @pytest.mark.parametrize("half", ["functions", "socket_host"])
 def test_packages_are_pinned(half: str) -> None:
     """Every package a half imports stands in its own list or the team's, or comes with Lambda."""
-    folders = [half] if half == "functions" else [half, "functions/contract"]
+    folders = [half] if half == "functions" else [half, "functions/contract", "functions/model"]
     names = {name.split(".")[0] for file in files(*folders) for name in imports(file)}
     names -= {*sys.stdlib_module_names, "functions", "socket_host"}
     assert {NAMES.get(name, name) for name in names} <= required(half) | IN_LAMBDA[half]
@@ -98,9 +101,10 @@ def test_function_starts_alone(tmp_path: Path) -> None:
 
 
 def test_host_starts_alone(tmp_path: Path) -> None:
-    """The host needs nothing but its folder and the contract."""
+    """The host needs nothing but its folder, the contract and the model."""
     copy("socket_host", tmp_path)
     copy("functions/contract", tmp_path)
+    copy("functions/model", tmp_path)
     loaded = run("import sys, socket_host.app; print(*sys.modules, sep='\\n')", tmp_path).split()
     assert "socketio" in loaded
     assert not {"starlette", "mangum", "jinja2"} & set(loaded)
@@ -117,4 +121,4 @@ def test_missing_setting_stops_the_function(tmp_path: Path) -> None:
     )
     assert done.returncode != 0
     assert "SESSION_SECRET must have" in done.stderr.splitlines()[-1]
-    assert "ROOM_LOG must say" in done.stderr.splitlines()[-1]
+    assert "ROOM_LOG is not set." in done.stderr.splitlines()[-1]

@@ -23,7 +23,8 @@ import pytest
 from moto import mock_aws
 
 from functions.contract.bus import Topic
-from functions.contract.dynamodb_room_log import DynamoDBRoomLog
+from functions.model.dynamodb_room_log import DynamoDBRoomLog
+from functions.model.settings import settings as declared
 from socket_host.bus.queue import HostQueue
 from socket_host.settings import Settings
 from socket_host.transport.http import IDLE_SECONDS
@@ -304,7 +305,7 @@ def parsed(*paths: Path) -> ast.Module:
 
 def reached(methods: set[str]) -> ast.Module:
     """The methods of the room log that some of its methods use, themselves included."""
-    source = ROOT / "functions/contract/dynamodb_room_log.py"
+    source = ROOT / "functions/model/dynamodb_room_log.py"
     (log,) = [n for n in ast.parse(source.read_text()).body if isinstance(n, ast.ClassDef)]
     bodies = {n.name: n for n in log.body if isinstance(n, ast.FunctionDef)}
     done: set[str] = set()
@@ -319,7 +320,7 @@ def reached(methods: set[str]) -> ast.Module:
 
 def test_host_may_do_what_it_does(template: Json) -> None:
     """The hosts' role allows what their code calls, and nothing else."""
-    log = called(parsed(ROOT / "functions/contract/dynamodb_room_log.py"))
+    log = called(parsed(ROOT / "functions/model/dynamodb_room_log.py"))
     bus = called(parsed(*(ROOT / "socket_host").rglob("*.py")))
     assert log
     assert bus
@@ -328,13 +329,14 @@ def test_host_may_do_what_it_does(template: Json) -> None:
 
 def test_function_may_do_what_it_does(template: Json) -> None:
     """The function's role allows what pages call of the room log, emitting and logging."""
-    pages = parsed(*(ROOT / "functions").glob("*.py"))
+    sources = [
+        file for part in ("pages", "web") for file in (ROOT / "functions" / part).glob("*.py")
+    ]
+    pages = parsed(*sources)
     used = {
         node.attr
         for node in ast.walk(pages)
-        if isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Attribute)
-        and node.value.attr in ("log", "_log")
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("log", "self._log")
     }
     assert used
     logging = {"logs:CreateLogStream", "logs:PutLogEvents"}
@@ -488,9 +490,11 @@ def test_host_settings_in_the_stack(stack: Stack) -> None:
     task = ecs.describe_task_definition(taskDefinition=stack.ids["HostTask"])["taskDefinition"]
     (host,) = task["containerDefinitions"]
     environ = {e["name"]: e["value"] for e in host["environment"]}
-    settings = Settings.from_environ(environ | {s["name"]: SECRET for s in host["secrets"]})
+    settings = Settings.from_environ(
+        environ | {s["name"]: SECRET for s in host["secrets"]}, declared
+    )
     assert settings.origins == ("https://edge.domainname.test",)
-    assert settings.room_log == f"dynamodb:{stack.outputs['Table']}"
+    assert settings.own["ROOM_LOG"] == f"dynamodb:{stack.outputs['Table']}"
     assert (settings.bind, settings.port) == ("0.0.0.0", 3200)
     assert environ["BUS"] == f"sns:{stack.outputs['BusTopic']}"
     assert host["image"] == IMAGE

@@ -144,7 +144,7 @@ async def live(place: Place, cloud: Cloud) -> Life:
     """Deploy; deploy a change, which fails; do it by plain sam; destroy; answer sam's questions."""
     deployed, page = await deploy(place, cloud)
     first = Stage.of(cloud)
-    file = place.project / "functions/pages.py"
+    file = place.project / "functions/pages/rooms.py"
     file.write_text(file.read_text() + "\n# A change.\n")
     cloud.failing["HostService"] = REASON
     failed = await place.run(*DEPLOY)
@@ -268,7 +268,7 @@ def test_zip_serves_a_page(life: Life) -> None:
 def test_zip_holds_what_pages_need(life: Life) -> None:
     """The zip holds the package and the socket client, no bytecode, and not what Lambda has."""
     names = life.first.zipped
-    assert {"functions/app.py", "functions/static/socket.io.esm.min.js"} <= names.keys()
+    assert {"functions/app.py", "functions/web/static/socket.io.esm.min.js"} <= names.keys()
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
     assert tops - {"functions"} == REQUIRED
     assert not [n for n in names if "__pycache__" in n or n.endswith(("Makefile", ".pyc", ".lock"))]
@@ -294,7 +294,7 @@ def test_plain_sam_changes_the_stack(life: Life) -> None:
 def test_change_is_published(life: Life) -> None:
     """A changed page is in the new zip, alone, and becomes a version that the API then calls."""
     changed = dict(life.second.zipped.items() - life.first.zipped.items())
-    assert list(changed) == ["functions/pages.py"]
+    assert list(changed) == ["functions/pages/rooms.py"]
     versions = [
         {n for n in stage.resources if n.startswith("PagesVersion")}
         for stage in (life.first, life.second)

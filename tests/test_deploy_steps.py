@@ -231,7 +231,7 @@ def test_site_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """What an image is made of, to be changed."""
-    for name in ("functions/contract", "socket_host", "infra"):
+    for name in ("functions/contract", "functions/model", "socket_host", "infra"):
         shutil.copytree(ROOT / name, tmp_path / name)
     for name in (".dockerignore", "requirements.txt", "scripts/supply/sbom.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -242,13 +242,13 @@ def tree(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("file", "same"),
     [
-        ("socket_host/events.py", False),
+        ("socket_host/events/chat.py", False),
         ("socket_host/Dockerfile", False),
         ("functions/contract/session.py", False),
         ("requirements.txt", False),
         ("scripts/supply/sbom.py", False),
         ("socket_host/__pycache__/events.pyc", True),
-        ("functions/pages.py", True),
+        ("functions/pages/rooms.py", True),
     ],
 )
 def test_image_is_known_by_its_content(tree: Path, file: str, same: bool) -> None:
@@ -423,7 +423,7 @@ def test_makefile_without_set_up(tmp_path: Path) -> None:
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
     """A project with next to nothing in it that goes into a zip."""
-    (tmp_path / "functions/static").mkdir(parents=True)
+    (tmp_path / "functions/web/static").mkdir(parents=True)
     (tmp_path / bundle.CLIENT).touch()
     (tmp_path / "requirements.txt").touch()
     (tmp_path / "package-lock.json").write_text('{"packages": {}}')

@@ -94,25 +94,30 @@ async def test_page_added(dev: Dev) -> None:
     """A page and its route work at the next save, with nothing started anew by hand."""
     assert (await dev.get("/hello"))[0] == 404
     page = (
-        "async def hello(request: Request) -> Response:\n    return Response('Hello there')\n\n\n"
+        "from starlette.responses import Response\n\n\n"
+        "async def hello(request) -> Response:\n    return Response('Hello there')\n\n\n"
     )
-    dev.save("functions/pages.py", "routes = [", f"{page}routes = [\n    Route('/hello', hello),")
+    dev.save(
+        "functions/pages/__init__.py",
+        "routes = [",
+        f"{page}routes = [\n    Route('/hello', hello),",
+    )
     await dev.becomes("/hello", 200, "Hello there")
 
 
 async def test_template_file_saved(dev: Dev) -> None:
     """A saved HTML template is shown by the next request."""
-    dev.save("functions/templates/about.html", "Who served this page?", "Who was it?")
+    dev.save("functions/pages/templates/about.html", "Who served this page?", "Who was it?")
     await dev.becomes("/about", 200, "Who was it?")
 
 
 async def test_two_saves_in_a_second(dev: Dev) -> None:
     """A save is felt even if it leaves a file as long and, by its time, as old as it was."""
-    pages = dev.root / "functions/pages.py"
+    pages = dev.root / "functions/pages/__init__.py"
     old = pages.stat()
     for name in ("aaaa", "bbbb"):
         previous = '"/about"' if name == "aaaa" else '"/aaaa"'
-        dev.save("functions/pages.py", f"Route({previous}", f'Route("/{name}"')
+        dev.save("functions/pages/__init__.py", f"Route({previous}", f'Route("/{name}"')
         os.utime(pages, (old.st_atime, old.st_mtime))
         await dev.becomes(f"/{name}", 200)
 
@@ -121,7 +126,7 @@ async def test_event_added(dev: Dev) -> None:
     """An event handler works at the next save, and clients come back by themselves to use it."""
     async with visitor(dev) as client:
         assert "error" in await client.say("shout", "loud")
-        dev.save("socket_host/events.py", "\n    async def on_message(", EVENT)
+        dev.save("socket_host/events/chat.py", "\n    async def on_message(", EVENT)
         await client.hear("disconnect")
         await client.hear("connect")
         assert await client.say("shout", "loud") == "LOUD"
@@ -130,29 +135,29 @@ async def test_event_added(dev: Dev) -> None:
 async def test_broken_page(dev: Dev) -> None:
     """A broken save shows its error, escaped, in browser and terminal; the next save recovers."""
     old = "def room_page("
-    dev.save("functions/pages.py", old, f"raise ValueError('<b>oh no</b>')\n\n\n{old}")
+    dev.save("functions/pages/rooms.py", old, f"raise ValueError('<b>oh no</b>')\n\n\n{old}")
     text = await dev.becomes("/", 500)
     assert text.startswith("ValueError: <b>oh no</b>\n\nTraceback")
-    assert "functions/pages.py" in text
+    assert "functions/pages/rooms.py" in text
     page = (await dev.get("/about", Accept="text/html"))[1]
     assert "<h1>ValueError: &lt;b&gt;oh no&lt;/b&gt;</h1>" in page
-    assert "functions/pages.py" in page
+    assert "functions/pages/rooms.py" in page
     assert "<b>" not in page
     assert "loads again by itself" in page
     await dev.says("ValueError: <b>oh no</b>")
     assert (await dev.get(POLL))[0] == 200
-    dev.save("functions/pages.py", f"raise ValueError('<b>oh no</b>')\n\n\n{old}", old)
+    dev.save("functions/pages/rooms.py", f"raise ValueError('<b>oh no</b>')\n\n\n{old}", old)
     await dev.becomes("/", 200, "lobby")
 
 
 async def test_broken_host(dev: Dev) -> None:
     """A broken save of the host's code is a 502 that says so, and pages go on; a save recovers."""
-    dev.save("socket_host/events.py", "class Events(", "oops\n\n\nclass Events(")
+    dev.save("socket_host/events/chat.py", "class Chat(", "oops\n\n\nclass Chat(")
     text = await dev.becomes(POLL, 502, "before it listened")
     assert "NameError: name 'oops' is not defined" in text
     await dev.says("NameError: name 'oops' is not defined")
     assert (await dev.get("/"))[0] == 200
-    dev.save("socket_host/events.py", "oops\n\n\nclass Events(", "class Events(")
+    dev.save("socket_host/events/chat.py", "oops\n\n\nclass Chat(", "class Chat(")
     await dev.becomes(POLL, 200)
 
 

@@ -40,7 +40,7 @@ from scripts.local.proxy import Proxy
 from scripts.local.refusal import RefusedError
 from scripts.local.template import FUNCTION, SOCKET_HOST, Template, load
 from socket_host import namespace
-from socket_host.events import Events
+from socket_host.events.chat import Chat as Events
 from socket_host.namespace import Namespace
 from tests.development import start_development
 from tests.edges import PATIENCE, ROOT, TEMPLATE, RunningEdge, running
@@ -101,7 +101,7 @@ async def site(
     change: Change = lambda path, result: result,
     hosts: int = 1,
     websockets: bool = True,
-    events: type[Namespace] = Events,
+    events: type[Namespace] | None = None,
     **settings: Any,
 ) -> AsyncIterator[RunningEdge]:
     """A healthy site, but for what is given: pages, hosts and the edge in front of them."""
@@ -114,7 +114,9 @@ async def site(
         edge = await stack.enter_async_context(running(template, origins))
         settings = {"session_secret": SAMPLE_SECRET, "origins": (edge.url,)} | settings
         for _ in range(hosts):
-            host = await stack.enter_async_context(serving(folder, events, **settings))
+            host = await stack.enter_async_context(
+                serving(folder, *([events] if events else []), **settings)
+            )
             balancer.addresses.append(url(host))
         yield edge
 

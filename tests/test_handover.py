@@ -116,7 +116,7 @@ async def test_back_at_another_host(way: str, bus: str, tmp_path: Path) -> None:
             await emit(other, "end")
             assert await move(ann, one)
             assert await ann.heard() == ["end"]
-            assert one.events.came[-1] == ("recover", sid)  # type: ignore[attr-defined]
+            assert one.namespaces[0].came[-1] == ("recover", sid)  # type: ignore[attr-defined]
 
 
 async def test_back_while_the_old_host_ends(redis: Redis, tmp_path: Path) -> None:

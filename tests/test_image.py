@@ -143,14 +143,15 @@ async def test_health_check_can_fail(image: Image) -> None:
 
 
 def test_only_the_host_is_inside(image: Image) -> None:
-    """The image holds the host and the contract: no pages, no tests, no bytecode of elsewhere."""
+    """The image holds the host and what both halves carry: no pages, no tests, no old bytecode."""
     files = image.files()
     assert {name.split("/")[0] for name in files} == {
         "functions",
         "requirements.txt",
         "socket_host",
     }
-    assert all(name.startswith("functions/contract") for name in files if name[:10] == "functions/")
+    carried = ("functions/contract", "functions/model")
+    assert all(name.startswith(carried) for name in files if name.startswith("functions/"))
     assert not any(name.endswith((".pyc", "__pycache__")) for name in files)
 
 

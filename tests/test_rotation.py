@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from functions.contract.session import Session, Sessions
-from functions.emit import EmitError, LoopbackEmitter
+from functions.web.emit import EmitError, LoopbackEmitter
 from socket_host.transport.recovery import Recovery
 from tests.clients import clients
 from tests.hosts import serving, url

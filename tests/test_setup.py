@@ -31,7 +31,7 @@ class Project:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.path = str(root / "bin")
-        for folder in ("functions/static", "socket_host", "scripts", "tests", "bin"):
+        for folder in ("functions/web/static", "socket_host", "scripts", "tests", "bin"):
             (root / folder).mkdir(parents=True)
         for half in ("functions", "socket_host", "scripts", "tests"):
             (root / half / "requirements.txt").write_text(f"{half}==1\n")
@@ -88,7 +88,7 @@ def test_first_time(project: Project) -> None:
         assert f" {half}requirements.txt" in packages
     assert "tests" not in packages
     assert npm.startswith("npm ci")
-    assert (project.root / "functions/static/socket.io.esm.min.js").read_text() == "client\n"
+    assert (project.root / "functions/web/static/socket.io.esm.min.js").read_text() == "client\n"
 
 
 def test_without_uv(project: Project) -> None:
@@ -123,7 +123,7 @@ def test_something_changed(project: Project, file: str) -> None:
     assert len(project.calls) > calls
 
 
-@pytest.mark.parametrize("file", [".venv/bin/python", "functions/static/socket.io.esm.min.js"])
+@pytest.mark.parametrize("file", [".venv/bin/python", "functions/web/static/socket.io.esm.min.js"])
 def test_something_lost(project: Project, file: str) -> None:
     """What set-up has made comes back when it was deleted."""
     project.run()

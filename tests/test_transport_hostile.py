@@ -166,7 +166,7 @@ async def test_deaf_websocket_is_closed(host: SocketHost, caplog: pytest.LogCapt
         clients = [await deaf(host, stack) for _ in range(3)]
         http = await stack.enter_async_context(http_client(host.port))
         listener = await stack.enter_async_context(http.joined())
-        await until(lambda: len(host.events._clients) == 4)
+        await until(lambda: len(host.namespaces[0]._clients) == 4)
         news = "x" * 10_000
         heard = 0
         while engine(host).counts["slow clients"] < len(clients):

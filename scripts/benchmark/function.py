@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from functions.contract.room_log import LOBBY, PAGE, open_room_log
+from functions.model.payloads import LOBBY
+from functions.model.room_log import PAGE, open_room_log
 from scripts import ROOT
 from scripts.benchmark.machine import SERVER_CORE, cpu_seconds, on_core
 from scripts.benchmark.plan import Plan

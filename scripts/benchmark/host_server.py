@@ -56,7 +56,7 @@ def settings(transport: str, *, guarded: bool) -> Settings:
 
 async def main(transport: str, *, guarded: bool) -> None:
     """Serve until killed."""
-    host = create_app(settings(transport, guarded=guarded), Events)
+    host = create_app(settings(transport, guarded=guarded), [Events])
     await host.start()
     print(f"listening on http://127.0.0.1:{host.port}", flush=True)
     await asyncio.Event().wait()

@@ -45,7 +45,7 @@ class Client:
                 f"The event {event} got no ack within {self._patience:g} s.",
                 why="What visitors do is lost, or they wait without knowing.",
                 do="See the host's log, and the method that answers this event in "
-                "socket_host/events.py.",
+                "socket_host/events.",
             ) from None
 
 
@@ -128,7 +128,7 @@ async def others_hear(site: Site) -> str:
             f"Of {LISTENERS} clients in the speaker's room {len(deaf)} heard nothing.",
             why="People in the same room do not see each other.",
             do="If there are several hosts, the bus between them does not work: see the hosts' "
-            "/health and log. With one host, see on_typing in socket_host/events.py.",
+            "/health and log. With one host, see on_typing in socket_host/events.",
         )
     return f"All {LISTENERS} others in a room heard what one did."
 

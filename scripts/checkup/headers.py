@@ -10,7 +10,7 @@ from scripts.checkup.finding import Failure, Skip
 from scripts.checkup.site import Answer, Site, nowhere
 
 _DO = (
-    "functions/headers.py sets it on whatever the function answers: see that create_app in "
+    "functions/web/headers.py sets it on whatever the function answers: see that create_app in "
     "functions/app.py has it outermost, and that no ResponseHeadersPolicyId in "
     "infra/template.yaml takes it away."
 )
@@ -59,7 +59,7 @@ def _check_inline(answer: Answer, scripts: Iterable[str]) -> None:
                 f"{answer.path} has an inline script that its own policy forbids.",
                 why="Browsers do not run it; without the import map no module finds another.",
                 do="The policy and the page are of different versions, or another policy was put "
-                "over it: see import_map_hash in functions/assets.py.",
+                "over it: see import_map_hash in functions/web/assets.py.",
             )
 
 

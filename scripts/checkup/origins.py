@@ -52,7 +52,7 @@ def _check_unreadable(answer: Answer) -> None:
             f"{answer.path} says Access-Control-Allow-Origin: {allowed}.",
             why="Every other site may read what is answered here.",
             do="Nothing here needs that header: look for it in socket_host/app.py, "
-            "functions/headers.py, and a ResponseHeadersPolicyId in infra/template.yaml.",
+            "functions/web/headers.py, and a ResponseHeadersPolicyId in infra/template.yaml.",
         )
 
 

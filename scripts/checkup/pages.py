@@ -28,7 +28,7 @@ async def page(site: Site) -> str:
         raise Failure(
             f"GET / answered {answer.status}, {kind}, in place of 200 and a page.",
             why="This is where visitors begin.",
-            do="See the route / in functions/pages.py, and that the default behaviour in "
+            do="See the route / in functions/pages/__init__.py, and that the default behaviour in "
             "infra/template.yaml leads to the function.",
         )
     return f"/ is a page of {len(answer.body):,} bytes."
@@ -42,8 +42,8 @@ async def not_found(site: Site) -> str:
             f"{answer.said}; no such page exists.",
             why="Search engines and clients take an error for a page, or a missing page for a "
             "broken site.",
-            do="See functions/pages.py for a route that takes everything, and infra/template.yaml "
-            "for CustomErrorResponses.",
+            do="See functions/pages/__init__.py for a route that takes everything, and "
+            "infra/template.yaml for CustomErrorResponses.",
         )
     if not answer.is_page:
         raise Failure(
@@ -61,7 +61,7 @@ async def session_cookie(site: Site) -> str:
         raise Failure(
             f"/ sets no cookie {COOKIE}.",
             why="The socket host trusts that cookie and nothing else: nobody can connect.",
-            do="functions/visitor.py issues it. If it does, something on the way drops it or "
+            do="functions/web/visitor.py issues it. If it does, something on the way drops it or "
             "answers from a cache: see the default behaviour in infra/template.yaml.",
         )
     if lacks := _lacking(cookie, site.address.secure):
@@ -115,7 +115,7 @@ async def pages_not_cached(site: Site) -> str:
                 f"{answer.path} says Cache-Control: "
                 f"{answer.headers.get('Cache-Control', '(nothing)')}, not no-store.",
                 why="A page holds its visitor's name and session: out of a cache, others get them.",
-                do="Answer with Site.page, which says no-store: see functions/site.py.",
+                do="Answer with Site.page, which says no-store: see functions/web/site.py.",
             )
     cookie, other = site.front.session, (await site.ask("/")).session
     if cookie and other and cookie.value == other.value:

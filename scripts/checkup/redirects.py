@@ -46,7 +46,7 @@ async def trailing_slash(site: Site) -> str:
 
 def _check_redirect(answer: Answer, expected: str) -> None:
     location = answer.headers.get("Location", "")
-    see = "See functions/redirects.py"
+    see = "See functions/web/redirects.py"
     if answer.status not in REDIRECTS:
         raise Failure(
             f"{answer.path} answered {answer.status} in place of a 308.",
@@ -95,16 +95,16 @@ async def _follow(site: Site, target: str) -> None:
         raise Failure(
             f"A redirect goes round in a circle: {way}.",
             why="Browsers give up with an error: nobody sees this page.",
-            do="One rule adds the slash that another takes away. functions/redirects.py takes it "
-            "away: look for the other one in functions/pages.py or at the edge.",
+            do="One rule adds the slash that another takes away. functions/web/redirects.py takes "
+            "it away: look for the other one in functions/pages/__init__.py or at the edge.",
         )
     # A page may itself lead elsewhere; what counts is how often its own address is corrected.
     if sum(_bare(step) == _bare(target) for step in steps) > 2:
         raise Failure(
             f"{target} takes {len(steps) - 1} redirects: {way}.",
             why="Each costs a visitor a round trip, on a slow line half a second.",
-            do="functions/redirects.py settles a path at once: look for a second rule in "
-            "functions/pages.py or at the edge.",
+            do="functions/web/redirects.py settles a path at once: look for a second rule in "
+            "functions/pages/__init__.py or at the edge.",
         )
 
 
@@ -125,7 +125,7 @@ async def post_kept(site: Site) -> str:
         raise Failure(
             f"POST {answer.path} answered {answer.status}, not 308.",
             why="A form sent to this address arrives without what was typed into it.",
-            do="See functions/redirects.py for the status.",
+            do="See functions/web/redirects.py for the status.",
         )
     return "A POST stays a POST: 308."
 
@@ -139,8 +139,8 @@ async def stay_here(site: Site) -> str:
             raise Failure(
                 f"{trap.format(_FOREIGN)} is sent to {location!r}.",
                 why="A link that begins with your address leads to somebody else's page: bait.",
-                do="See without_trailing_slashes in functions/redirects.py: leading slashes and "
-                "backslashes have to collapse.",
+                do="See without_trailing_slashes in functions/web/redirects.py: leading slashes "
+                "and backslashes have to collapse.",
             )
     return f"None of {len(_TRAPS)} paths made to lead to another site does."
 

@@ -58,7 +58,7 @@ def _check_refused(how: str, refusal: Refusal | None) -> None:
             f"A client {how} was let in.",
             why="Anybody can speak in anybody's name.",
             do="See admit in socket_host/namespace.py: was it overridden in "
-            "socket_host/events.py? And is SESSION_SECRET a secret?",
+            "socket_host/events? And is SESSION_SECRET a secret?",
         )
     if not refusal.message or refusal.code != "session":
         raise Failure(

@@ -54,7 +54,7 @@ def _check_there(file: Answer) -> None:
         raise Failure(
             f"{file.path} is of the type {kind or '(none)'}.",
             why="Browsers run no module and apply no style of another type than theirs.",
-            do="See _TYPES in functions/assets.py.",
+            do="See _TYPES in functions/web/assets.py.",
         )
 
 
@@ -66,7 +66,7 @@ def _check_kept(file: Answer) -> None:
             f"{file.path} says Cache-Control: {said or '(nothing)'}, not immutable for a year.",
             why="Its name changes with its content, yet browsers ask for it again at every visit: "
             "pages are slower, and the function is called for nothing.",
-            do="See _FOR_EVER in functions/assets.py, and the behaviour /static/* in "
+            do="See _FOR_EVER in functions/web/assets.py, and the behaviour /static/* in "
             "infra/template.yaml for a policy that rewrites headers.",
         )
 

@@ -17,7 +17,7 @@ from scripts.local.template import load
 from scripts.packages import PackagesError, install_into
 from scripts.supply.sbom import sbom
 
-CLIENT = "functions/static/socket.io.esm.min.js"
+CLIENT = "functions/web/static/socket.io.esm.min.js"
 
 # Lambda's processors, as wheels call them.
 _PROCESSORS = {"arm64": "aarch64", "x86_64": "x86_64"}

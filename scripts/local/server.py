@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.contract.bus import LOOPBACK_PATH
 from functions.contract.session import SAMPLE_SECRET
+from functions.model.settings import settings as declared
 from scripts import ROOT
 from scripts.local.function import Function
 from scripts.local.host import Host
@@ -139,10 +140,14 @@ async def _serve(options: argparse.Namespace) -> None:
 
 def _environ(data: Path, port: int) -> dict[str, str]:
     """Return the settings of both halves."""
-    return {
+    own = {
+        setting.name: setting.development.replace("{data}", str(data))
+        for setting in declared
+        if setting.development is not None
+    }
+    return own | {
         "STAGE": "development",
         "SESSION_SECRET": os.environ.get("SESSION_SECRET") or SAMPLE_SECRET,
-        "ROOM_LOG": f"sqlite:{data / 'rooms.sqlite3'}",
         "MAX_CONNECTIONS": os.environ.get("MAX_CONNECTIONS", str(CONNECTIONS)),
         "MAX_PER_ADDRESS": os.environ.get("MAX_PER_ADDRESS", "0"),  # all come from this machine
         "PUBLIC_ORIGIN": f"http://localhost:{port},http://127.0.0.1:{port}",

@@ -39,7 +39,7 @@ def _forget_compiled(path: Path) -> None:
 
 def _parts(path: Path) -> list[str]:
     match path.parts:
-        case ("functions", "contract", *_):
+        case ("functions", "contract" | "model", *_):
             return [FUNCTION, HOST]
         case ("functions", *_):
             return [FUNCTION]

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import ClientSession
 
-from functions.contract.room_log import Message, open_room_log
+from functions.model.room_log import Message, open_room_log
 from scripts.local.balancer import Balancer
 from scripts.local.edge import Edge, serving
 from scripts.local.host import Host

@@ -9,7 +9,6 @@ import heapq
 import json
 import logging
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 from unittest import mock
 
@@ -279,7 +278,6 @@ class Network:
         defaults: dict[str, Any] = {
             "session_secret": None,
             "origins": None,
-            "room_log": f"sqlite:{Path.cwd()}/never-opened",
         }
         self.loop = Loop()
         self.log = Log()
@@ -292,7 +290,7 @@ class Network:
             if bus is not None:
                 made = mock.patch.object(app, "open_bus", lambda setting, rooms: bus(rooms))
                 stack.enter_context(made)
-            self.host: SocketHost = create_app(Settings(**defaults | changes), events)
+            self.host: SocketHost = create_app(Settings(**defaults | changes), [events])
         self._runner = web.AppRunner(self.host.web, access_log=None)
         self.loop.run(self._start())
         gc.set_threshold(*thresholds)
@@ -301,7 +299,7 @@ class Network:
 
     async def _start(self) -> None:
         await self.host.bus.start()
-        await self.host.events.start()
+        await self.host.namespaces[0].start()
         self.host.bus.peers.start()
         await self.host.transport.start()
         await self._runner.setup()
@@ -321,8 +319,8 @@ class Network:
         await self._runner.cleanup()
         await self.host.transport.stop()
         self.host.bus.peers.stop()
-        await self.host.events.settle()
-        await self.host.events.stop()
+        await self.host.namespaces[0].settle()
+        await self.host.namespaces[0].stop()
         await self.host.bus.stop()
 
     def connect(self) -> Connection:

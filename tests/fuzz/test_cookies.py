@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Message
 
 from functions.contract.session import COOKIE, Session, Sessions
-from functions.visitor import Visitors, is_known, visitor
+from functions.web.visitor import Visitors, is_known, visitor
 from socket_host.namespace import Namespace
 from socket_host.settings import Settings
 from socket_host.transport.request import Environ, Head
@@ -31,7 +31,7 @@ def _token(visitor: str) -> str:
 
 @cache
 def _namespace() -> Namespace:
-    return Namespace(Settings(session_secret=SECRET, origins=None, room_log="sqlite:never-opened"))
+    return Namespace(Settings(session_secret=SECRET, origins=None))
 
 
 def check(data: bytes) -> None:

@@ -262,7 +262,7 @@ class World:
             if isinstance(value, (Deadlines, set)) and value
         }
         assert not left, f"what is left: {left}"
-        assert not self.network.host.events._clients
+        assert not self.network.host.namespaces[0]._clients
         kinds = {Client, Member}
         if not self._http:
             kinds.add(Protocol)

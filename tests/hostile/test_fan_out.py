@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.contract.room_log import MAX_TEXT
+from functions.model.payloads import MAX_TEXT
 from socket_host.app import TRANSPORTS
 from tests import buses
 from tests.hostile.crowd import Member, audience, flood, member

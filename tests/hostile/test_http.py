@@ -311,7 +311,7 @@ async def test_answers_that_are_not_read(
         deaf(host.port) as client,
     ):
         sid = await joined(poller)
-        (member,) = host.events._clients
+        (member,) = host.namespaces[0]._clients
         for _ in range(9):
             await host.sio.emit("news", "x" * 100_000, to=member)
         await until(lambda: host.connections.count == 2)
@@ -472,4 +472,4 @@ async def test_many_polls_on_one_connection(transport: str, tmp_path: Path) -> N
             balancer.send(chunked + b"%x\r\n%s\r\n0\r\n\r\n" % (len(packet), packet) + HEALTH)
             assert (await answer(balancer))[0] == 200
             assert (await answer(balancer))[0] == 200
-        assert len(host.events._clients) == 20
+        assert len(host.namespaces[0]._clients) == 20

@@ -13,7 +13,7 @@ import pytest
 
 from socket_host import log_limit
 from socket_host.event_error import EventError
-from socket_host.events import Events
+from socket_host.events.chat import Chat as Events
 from socket_host.log_limit import MAX_CAUSES, LogLimit, SafeFormatter, escaped, unhandled
 from tests.clients import raw_client
 from tests.hostile.victim import Victim, victim
@@ -205,7 +205,7 @@ async def test_handler_that_fails(tmp_path: Path, transport: str) -> None:
                 assert "error" in await ann.ask(f'["boom","\\nERROR forged {number}"]')
                 assert "error" in await ann.ask(f'["bang","\\n\\u001b[31m {number}"]')
                 assert "error" in await ann.ask('["no"]')
-            assert host.events.refused["failed"] == 200
+            assert host.namespaces[0].refused["failed"] == 200
         limit.report(early=True)
         lines = log()
     heads = [line for line in lines if not line.startswith(" ")]

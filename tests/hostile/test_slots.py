@@ -211,11 +211,11 @@ async def test_one_visitor(transport: str, tmp_path: Path) -> None:
         refusal = json.loads(answers[3][2:])
         assert refusal["data"] == {"code": "visitor"}
         assert "too many connections" in refusal["message"]
-        assert host.events.refused == {"visitor": 1}
+        assert host.namespaces[0].refused == {"visitor": 1}
         bob = await opened(http, host)
         assert (await connect(bob, "Bob")).startswith("40")
         await anns[0].close()
-        await until(lambda: len(host.events._clients) == 3)
+        await until(lambda: len(host.namespaces[0]._clients) == 3)
         assert (await connect(anns[3], "Ann")).startswith("40")
 
 
@@ -277,7 +277,7 @@ async def test_nothing_is_left_of_those_who_were_there(transport: str, tmp_path:
         slots = host.transport.slots
         await until(lambda: not host.transport.connections() and not slots._open)
         assert (slots._waiting, slots._budgets, slots.waiting) == ({}, {}, 0)
-        assert not host.events._visits
+        assert not host.namespaces[0]._visits
         await http.close()
         await until(lambda: host.connections.count == 0)
         assert not host.connections._idle
