@@ -166,7 +166,7 @@ async def line() -> AsyncIterator[Line]:
 
 
 class Host:
-    """A Socket.IO server on a bus, whose clients all start in the room `lobby`."""
+    """A Socket.IO server on a bus, whose clients all start in the room `plaza`."""
 
     def __init__(self, bus: Bus, transport: str) -> None:
         server, _ = TRANSPORTS[transport]
@@ -181,7 +181,7 @@ class Host:
         self._clients: list[PythonClient] = []
 
     async def _connect(self, sid: str, *_: Any) -> None:
-        await self.sio.enter_room(sid, "lobby")
+        await self.sio.enter_room(sid, "plaza")
         self.sids.append(sid)
 
     async def client(self) -> PythonClient:

@@ -52,8 +52,8 @@ async def pair(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 async def test_emit_reaches_the_room_on_every_host(pair: Pair) -> None:
     """A room is one room, wherever its members are connected; others hear nothing of it."""
     here, there, elsewhere = [await host.client() for host in (pair.one, pair.other, pair.other)]
-    await pair.other.sio.leave_room(pair.other.sids[-1], "lobby")
-    await pair.one.sio.emit("news", {"text": "é\U0001f98a\ud800\x00"}, room="lobby")
+    await pair.other.sio.leave_room(pair.other.sids[-1], "plaza")
+    await pair.one.sio.emit("news", {"text": "é\U0001f98a\ud800\x00"}, room="plaza")
     await pair.one.sio.emit("end")
     for client in (here, there):
         assert await client.hear("news") == {"text": "é\U0001f98a\ud800\x00"}
@@ -64,7 +64,7 @@ async def test_emit_reaches_the_room_on_every_host(pair: Pair) -> None:
 async def test_client_can_be_left_out(pair: Pair) -> None:
     """`skip_sid` names a client, whichever host it is on."""
     there, skipped = [await pair.other.client() for _ in "ab"]
-    await pair.one.sio.emit("news", 1, room="lobby", skip_sid=pair.other.sids[-1])
+    await pair.one.sio.emit("news", 1, room="plaza", skip_sid=pair.other.sids[-1])
     await pair.one.sio.emit("end")
     assert await there.hear("news") == 1
     await skipped.hear("end")
@@ -253,7 +253,7 @@ async def test_local_bus_is_the_host_alone() -> None:
     """A host on no bus reaches its own clients, and is never degraded."""
     async with buses.host("local") as host:
         client = await host.client()
-        await host.sio.emit("news", "here", room="lobby")
+        await host.sio.emit("news", "here", room="plaza")
         assert await client.hear("news") == "here"
         assert host.bus.health() == {"status": "ok"}
 

@@ -48,7 +48,7 @@ async def test_page_reaches_sockets_on_its_machine() -> None:
         heard: list[tuple[Any, ...]] = []
         client.sio.on("news", lambda *values: heard.append(values))
         for data in (None, [1], ("a", {"b": "é\ud800"})):
-            await emit(f"{alone.url}bus", "news", data, room="lobby")
+            await emit(f"{alone.url}bus", "news", data, room="plaza")
         await emit(f"{alone.url}bus", "news", "nobody", room="garden")
         await emit(f"{alone.url}bus", "end")
         await client.hear("end")
@@ -63,7 +63,7 @@ async def test_page_reaches_sockets_on_every_host() -> None:
         clients = [await one.client(), await other.client()]
         emitter = open_emitter(setting, SECRET)
         for number in range(20):
-            await asyncio.to_thread(emitter.emit, "news", number, room="lobby")
+            await asyncio.to_thread(emitter.emit, "news", number, room="plaza")
         for client in clients:
             assert [await client.hear("news") for _ in range(20)] == list(range(20))
         assert one.bus.health()["duplicates"] == 0

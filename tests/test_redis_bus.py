@@ -253,7 +253,7 @@ async def test_messages_of_other_programs(redis: Redis) -> None:
     async with buses.host(redis.setting) as host:
         client = await host.client()
         program = await Connection.open(Address.parse(redis.setting))
-        theirs = json.loads(encode_emit("news", "theirs", room="lobby", sender="them"))
+        theirs = json.loads(encode_emit("news", "theirs", room="plaza", sender="them"))
         del theirs["message_id"]
         nonsense = [b"\xff", b"[1]", b"{}", b'{"message_id":1}', b'{"message_id":"x"}', b"null"]
         again = encode_emit("news", "again", sender="page").encode()

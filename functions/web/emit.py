@@ -1,6 +1,6 @@
 """Say something to connected sockets, from a page or a route.
 
-`emitter.emit("news", {"text": "…"}, room="lobby")` reaches the clients of every socket host.
+`emitter.emit("news", {"text": "…"}, room="plaza")` reaches the clients of every socket host.
 """
 
 import http.client

@@ -32,7 +32,7 @@ from tests.lambda_events import http_api, invoke
 from tests.protocol_client import Socket, frame, handshake, http_client, raw
 
 MB = 1_000_000
-OWN = {"ROOM_LOG": "unused"}
+DECLARED = {"ROOM_LOG": "unused"}
 ANN = Session("ann", "Ann")
 MALLORY = Session("mallory", "Mallory")
 
@@ -256,7 +256,7 @@ def test_cookie_at_the_function(
 ) -> None:
     """A page knows its visitor by the one cookie that both halves would take, and logs nothing."""
     monkeypatch.setattr(rooms, "open_room_log", lambda _: Endless())
-    monkeypatch.setattr(door.handler, "app", door.create_app(Settings(SECRET, own=OWN), pages))
+    monkeypatch.setattr(door.handler, "app", door.create_app(Settings(SECRET, own=DECLARED), pages))
     answer = invoke(http_api("/about", cookie=header))
     assert answer["statusCode"] == 200
     assert found_by(header) == who
@@ -332,7 +332,7 @@ def test_cookie_is_renamed_in_production(
 ) -> None:
     """Who comes with the plain name has the same session under the prefix from then on."""
     monkeypatch.setattr(rooms, "open_room_log", lambda _: Endless())
-    settings = Settings(SECRET, development=development, own=OWN)
+    settings = Settings(SECRET, development=development, own=DECLARED)
     monkeypatch.setattr(door.handler, "app", door.create_app(settings, pages))
     made = invoke(http_api("/about", cookie=f"{brought}={VALID}")).get("cookies", [])
     assert [cookie.partition("=")[0] for cookie in made] == ([name] if name else [])
@@ -390,7 +390,7 @@ def changed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     unsafe = ["POST", "PUT", "PATCH", "DELETE"]
     monkeypatch.setattr(pages, "routes", [Route("/change", change, methods=unsafe)])
     monkeypatch.setattr(rooms, "open_room_log", lambda _: Endless())
-    monkeypatch.setattr(door.handler, "app", door.create_app(Settings(SECRET, own=OWN), pages))
+    monkeypatch.setattr(door.handler, "app", door.create_app(Settings(SECRET, own=DECLARED), pages))
     return done
 
 
