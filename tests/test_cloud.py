@@ -222,7 +222,11 @@ def test_host_is_confined(template: Json) -> None:
 
 
 def statements(template: Json, role: str) -> Iterator[Json]:
-    for policy in properties(template, role)["Policies"]:
+    beside = of_kind(template, "AWS::IAM::Policy").values()
+    for policy in [
+        *properties(template, role)["Policies"],
+        *(policy for policy in beside if {"Ref": role} in policy["Roles"]),
+    ]:
         yield from policy["PolicyDocument"]["Statement"]
 
 
@@ -401,10 +405,13 @@ class Stack:
 
     def statements(self, role: str) -> list[Json]:
         iam = boto3.client("iam")
-        (name,) = iam.list_role_policies(RoleName=self.ids[role])["PolicyNames"]
-        policy = iam.get_role_policy(RoleName=self.ids[role], PolicyName=name)
-        # moto keeps what CloudFormation gives it in Python's words.
-        found: list[Json] = ast.literal_eval(policy["PolicyDocument"])["Statement"]
+        found: list[Json] = []
+        for name in iam.list_role_policies(RoleName=self.ids[role])["PolicyNames"]:
+            policy = iam.get_role_policy(RoleName=self.ids[role], PolicyName=name)
+            document = policy["PolicyDocument"]
+            # moto keeps what CloudFormation gives it in a role in Python's words.
+            read = ast.literal_eval(document) if isinstance(document, str) else document
+            found += read["Statement"]
         return found
 
     def resources(self, role: str, action: str) -> list[str]:

@@ -659,7 +659,7 @@ async def test_no_security_headers(tmp_path: Path) -> None:
         findings = await examined(edge.url)
     assert findings.failed == {"csp", "nosniff"}
     assert "/ has no Content-Security-Policy" in findings.words("csp")
-    assert "functions/headers.py" in findings.words("nosniff")
+    assert "functions/web/headers.py" in findings.words("nosniff")
 
 
 @pytest.mark.parametrize(

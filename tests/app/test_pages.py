@@ -251,7 +251,7 @@ def test_static_files_are_kept_for_ever() -> None:
         for url in (attributes.get("src"), attributes.get("href"))
         if url and url.startswith("/static/")
     ]
-    assert len(urls) == 5
+    assert len(urls) == 4
     for url in urls:
         assert re.search(r"\.[0-9a-f]{12}\.(js|css)$", url)
         answer = invoke(http_api(url))
@@ -279,9 +279,9 @@ def test_security_headers(path: str) -> None:
 
 
 def test_first_load_is_small() -> None:
-    """The front page with all it loads stays below 40 KB compressed, in at most 7 requests.
+    """The front page with all it loads stays below 40 KB compressed, in at most 6 requests.
 
-    The seventh request is the websocket.
+    The sixth request is the websocket.
     """
     html = invoke(http_api("/", accept_encoding="gzip"))
     assert html["headers"]["content-encoding"] == "gzip"
@@ -289,7 +289,7 @@ def test_first_load_is_small() -> None:
     urls = re.findall(r'(?:src|href)="(/static/[^"]+)"', gzip.decompress(body).decode())
     answers = [invoke(http_api(url, accept_encoding="gzip")) for url in set(urls)]
     sizes = [len(base64.b64decode(answer["body"])) for answer in answers]
-    assert len(sizes) + 1 <= 6
+    assert len(sizes) + 1 <= 5
     assert sum(sizes) + len(body) < 40_000
 
 
