@@ -79,11 +79,11 @@ async def test_restarts_are_rolling(dev: Dev) -> None:
     """
     before = hosts(dev)
     assert len(before) == 2
-    dev.save("socket_host/events.py", "class Events(", "oops\n\n\nclass Events(")
+    dev.save("socket_host/events/chat.py", "class Chat(", "oops\n\n\nclass Chat(")
     await dev.says("Socket host 1 ended with status 1 before it listened.")
     await dev.says("The remaining socket hosts stay as they are.")
     assert len(hosts(dev) & before) == 1
-    dev.save("socket_host/events.py", "oops\n\n\nclass Events(", "class Events(")
+    dev.save("socket_host/events/chat.py", "oops\n\n\nclass Chat(", "class Chat(")
     async with asyncio.timeout(PATIENCE):
         while (now := hosts(dev)) & before or len(now) < 2:
             assert (await dev.get(POLL))[0] == 200
