@@ -170,6 +170,12 @@ def test_data_that_cannot_be_sent_is_refused() -> None:
         open_emitter("http://127.0.0.1:1/bus", SECRET).emit("news", {1})
 
 
+def test_reserved_event_is_refused() -> None:
+    """An event that ends the connection of whoever hears it is the page's mistake."""
+    with pytest.raises(BusMessageError, match="'connect' is an event of Socket.IO itself"):
+        open_emitter("http://127.0.0.1:1/bus", SECRET).emit("connect")
+
+
 @pytest.mark.parametrize(
     "setting", ["local", "http://example.com/bus", "https://127.0.0.1/bus", "redis://host", "sns:x"]
 )

@@ -226,6 +226,16 @@ async def test_what_is_not_json_is_an_error_of_the_caller(on: Stage) -> None:
     assert await ws.hear() == '42["y"]'
 
 
+@pytest.mark.parametrize("callback", [None, print])
+async def test_reserved_event_is_an_error_of_the_caller(on: Stage, callback: Any) -> None:
+    """Clients hang up when a server sends what their own library emits: it raises instead."""
+    _, ws = await on.client()
+    with pytest.raises(ValueError, match="'disconnect' is an event of Socket.IO itself"):
+        await on.sio.emit("disconnect", callback=callback)
+    await on.sio.emit("y")
+    assert await ws.hear() == '42["y"]'
+
+
 # Acks and calls
 
 

@@ -36,6 +36,7 @@ def limits_of(settings: Settings) -> Limits:
         ping_interval=settings.ping_interval,
         ping_timeout=settings.ping_timeout,
         payload=settings.max_payload,
+        connect=min(Limits.connect, settings.max_payload),
         packets_per_second=max(
             Limits.packets_per_second, PACKETS_AN_EVENT * settings.events_per_second
         ),

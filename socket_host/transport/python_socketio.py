@@ -28,6 +28,7 @@ from socketio.exceptions import (  # type: ignore[import-untyped]  # as above
     ConnectionRefusedError as Refused,
 )
 
+from functions.contract.bus import RESERVED_EVENTS
 from socket_host.transport import polling
 from socket_host.transport.client import Client
 from socket_host.transport.engine import (
@@ -207,9 +208,7 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         if callback:
             self.message_id = None
             skipped = _listed(skip_sid)
-            self._emit_for_acks(
-                namespace, to or room, skipped, [event, *_arguments(data)], callback
-            )
+            self._emit_for_acks(namespace, to or room, skipped, _outgoing(event, data), callback)
         else:
             self.emit_now(event, data, namespace, to or room, skip_sid)
         if self.crowded:
@@ -221,7 +220,7 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
     ) -> None:
         """Do as `emit` does, which never waits but to let others have their turn."""
         message_id, self.message_id = self.message_id, None
-        self._emit(namespace, room, _listed(skip_sid), [event, *_arguments(data)], message_id)
+        self._emit(namespace, room, _listed(skip_sid), _outgoing(event, data), message_id)
 
     @property
     def crowded(self) -> bool:
@@ -456,15 +455,16 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         return list(member.namespace.names(member)) if member else []
 
 
-# Events of the libraries themselves: a client that could send them would call handlers that are
-# not meant for it. A namespace object sees them, and sees itself who has sent them.
-_RESERVED = frozenset(
-    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"]
-)
-
-
 def _is_for_handlers(event: Any) -> bool:
-    return isinstance(event, str) and event not in _RESERVED
+    # A client that could send reserved events would call handlers that are not meant for it. A
+    # namespace object sees them, and sees itself who has sent them.
+    return isinstance(event, str) and event not in RESERVED_EVENTS
+
+
+def _outgoing(event: str, data: Any) -> list[Any]:
+    if event in RESERVED_EVENTS:
+        raise ValueError(f"{event!r} is an event of Socket.IO itself, which nobody may emit")
+    return [event, *_arguments(data)]
 
 
 def _listed(skip_sid: Any) -> list[Any]:

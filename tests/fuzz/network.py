@@ -279,6 +279,7 @@ class Network:
         defaults: dict[str, Any] = {
             "session_secret": None,
             "origins": None,
+            "max_per_address": 0,  # everybody here has the same
             "room_log": f"sqlite:{Path.cwd()}/never-opened",
         }
         self.loop = Loop()
@@ -297,7 +298,7 @@ class Network:
         self.loop.run(self._start())
         gc.set_threshold(*thresholds)
         assert self._runner.server
-        self._factory = self.host.transport.protocols(self._runner.server)
+        self._factory = self.host.transport.protocols(self._runner.server, self.host.connections)
 
     async def _start(self) -> None:
         await self.host.bus.start()

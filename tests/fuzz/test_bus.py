@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from functions.contract.bus import RESERVED_EVENTS
 from socket_host.bus import Bus
 from socket_host.bus.manager import SharedBus
 from socket_host.bus.outbox import Entry
@@ -23,8 +24,6 @@ from tests.fuzz.network import Network
 from tests.fuzz.target import Target
 from tests.fuzz.world import Stage
 
-_RESERVED = ("connect", "connect_error", "disconnect", "disconnecting")
-_RESERVED += ("newListener", "removeListener")
 _RECOVERY = 20.0  # seconds
 _GONE = 10.0  # seconds after which a host that says nothing is lost
 _MOST_LINES = 20  # of log, however many messages nobody understands
@@ -145,7 +144,7 @@ def _check_events(on: Hosts) -> None:
         if packet.startswith("42["):
             name, *_ = json.loads(packet[2:], parse_constant=_no_number)
             assert isinstance(name, str), "the client's library ends the connection"
-            assert name not in _RESERVED, "the client's library ends the connection"
+            assert name not in RESERVED_EVENTS, "the client's library ends the connection"
     assert any(packet.startswith('42["good","news"') for packet in heard)
 
 
@@ -194,7 +193,7 @@ _emits = st.fixed_dictionaries(
     _base
     | {
         "method": st.just("emit"),
-        "event": _text | st.sampled_from(_RESERVED) | _any,
+        "event": _text | st.sampled_from(sorted(RESERVED_EVENTS)) | _any,
         "data": st.lists(_any, max_size=2) | _any,
         "namespace": st.just("/") | _any,
         "room": _rooms,
@@ -299,7 +298,6 @@ TARGET = Target(
 )
 
 
-@pytest.mark.xfail(strict=True, reason="owner: bus, recovery; see test_wrong_shapes_harm_nobody")
 @examples(60)
 @given(st.lists(_emits | _commands | _announcements | _any, max_size=4))
 def test_any_messages(messages: list[Any]) -> None:
@@ -324,7 +322,6 @@ def _event(**changes: Any) -> dict[str, Any]:
     return said | {"event": "x", "data": [], "room": None} | changes
 
 
-@pytest.mark.xfail(strict=True, reason="owner: bus, recovery; shapes are not checked before use")
 @pytest.mark.parametrize(
     "message",
     [
@@ -341,7 +338,6 @@ def test_wrong_shapes_harm_nobody(message: dict[str, Any]) -> None:
     check_messages([message])
 
 
-@pytest.mark.xfail(strict=True, reason="owner: bus; each message writes its stack trace")
 def test_what_is_not_understood_is_said_once() -> None:
     """Messages that nobody understands do not flood the log."""
     with hosts() as on:
@@ -350,7 +346,6 @@ def test_what_is_not_understood_is_said_once() -> None:
         assert len(on.network.log.lines) <= _MOST_LINES
 
 
-@pytest.mark.xfail(strict=True, reason="owner: bus; a line for each greeting")
 def test_greetings_do_not_flood_the_log() -> None:
     """Hosts that come and go write no line each, however many there are."""
     with hosts() as on:
@@ -360,7 +355,6 @@ def test_greetings_do_not_flood_the_log() -> None:
         assert len(on.network.log.lines) <= _MOST_LINES
 
 
-@pytest.mark.xfail(strict=True, reason="owner: bus; senders are remembered whatever their length")
 def test_memory_of_senders_has_a_bound_in_bytes() -> None:
     """What messages leave behind is not as large as they are."""
     with hosts() as on:
