@@ -8,6 +8,7 @@ import gc
 import heapq
 import json
 import logging
+from collections import deque
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
@@ -93,7 +94,7 @@ class Connection(asyncio.Transport):
         self.reads = True  # whether the client does
         self.lost = self.closing = False
         self._loop = loop
-        self._arrived: list[bytes] = []  # while the server does not read
+        self._arrived: deque[bytes] = deque()  # while the server does not read
         self._paused = self._full = False
         self._unread = bytearray()
         self._protocol = factory()
@@ -135,7 +136,7 @@ class Connection(asyncio.Transport):
 
     def _deliver(self) -> None:
         while self._arrived and not (self._paused or self.closing or self.lost):
-            cast(asyncio.Protocol, self._protocol).data_received(self._arrived.pop(0))
+            cast(asyncio.Protocol, self._protocol).data_received(self._arrived.popleft())
 
     def _eof(self) -> None:
         if not (self.lost or self.closing):
@@ -279,7 +280,8 @@ class Network:
         defaults: dict[str, Any] = {
             "session_secret": None,
             "origins": None,
-            "max_per_address": 0,  # everybody here has the same
+            "max_per_address": 0,  # everybody here has the same, and may be one visitor
+            "max_per_visitor": 0,
             "room_log": f"sqlite:{Path.cwd()}/never-opened",
         }
         self.loop = Loop()
