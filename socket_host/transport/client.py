@@ -177,6 +177,7 @@ class Client:
     def uncount(self, messages: list[Message]) -> None:
         """Undo `count_held` for messages that no longer wait."""
         self.queued -= sum(len(message.frames) for message in messages)
+        self.has_read()
 
     def take_queue(self) -> list[Message]:
         """Return the queue and leave an empty one; of what was missed a piece comes with it."""
@@ -185,7 +186,6 @@ class Client:
         for member in self.members.values():
             if member.replay is not None:
                 queue += member.replay.piece()
-        self.has_read()
         return queue
 
     @property

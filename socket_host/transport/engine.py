@@ -158,8 +158,7 @@ class Engine:
             self._probe(socket, client)
             return
         client = self._open(environ)
-        socket.client, client.socket = client, socket
-        client.write = write
+        socket.carry(client)
         write(response + frames.packet_frame(self._open_packet(client, "[]")))
 
     def open_polling(self, environ: Environ) -> Client:
@@ -343,12 +342,11 @@ class Engine:
     def _upgrade(self, socket: WebSocket, client: Client) -> None:
         self._probes.drop(socket)
         socket.prober, client.probe = None, None
-        socket.client, client.socket = client, socket
-        client.write = socket.transport.write
+        socket.carry(client)
         client.refresh()
         client.wake()
         if queue := client.take_queue():
-            client.write(b"".join(message.frames for message in queue))
+            client.push(b"".join(message.frames for message in queue))
 
     # The end
 

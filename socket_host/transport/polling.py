@@ -41,7 +41,7 @@ def take_over(
     if transport is None:
         raise bad_request()
     socket = WebSocket(engine)
-    socket.transport = transport
+    socket.transport, socket.full = transport, http.writing_paused
     engine.open_websocket(head, environ, socket)
     socket.connection_made(transport)
     transport.set_protocol(socket)

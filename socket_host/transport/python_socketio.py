@@ -80,6 +80,10 @@ _UNKNOWN = "Invalid namespace"  # the words of the specification
 _LET_GO_SECONDS = 5.0  # for a client's handlers to end, before another connection has its state
 _FAILED = "The server could not accept the connection. Try again later."
 
+# A handler that awaits what was cancelled ends by that; what is to follow it has to follow all the
+# same. Nobody cancels the tasks it is in, but an event loop that ends.
+_FAILURES = (Exception, asyncio.CancelledError)
+
 MAX_ANSWER = 256 * 1024  # bytes: a quarter of what may wait for a client
 
 DELIVERY = 256  # bytes: what it costs to send an event to one client, however small it is
@@ -603,7 +607,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
                 await self._trigger_event(
                     "disconnect", namespace, member.sid, reason or self.reason.CLIENT_DISCONNECT
                 )
-        except Exception:
+        except _FAILURES:
             self.logger.exception("a disconnect handler failed")
         finally:
             # Only now: the handler may have left rooms, or saved something.
@@ -778,10 +782,11 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
             await work
         except PacketError as error:
             self.eio.engine.wrong(client, str(error))
-        except Exception:
+        except _FAILURES:
             self.logger.exception("a handler failed")
-        client.busy = None
-        self._catch_up(client)
+        if client.busy is asyncio.current_task():  # else the work has gone on in another task
+            client.busy = None
+            self._catch_up(client)
 
     def _catch_up(self, client: Client) -> None:
         """Take what was collected while the client was busy, until it is busy again."""
@@ -849,7 +854,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
                     self.recovery.keep(back.dropped)  # refused, perhaps only for now
             else:
                 await self._handle_connect(client.sid, namespace, auth)
-        except Exception:
+        except _FAILURES:
             self.logger.exception("a connect handler failed")
             client.send(self.message(CONNECT_ERROR, namespace, None, {"message": _FAILED}))
             if member := client.members.get(namespace):

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from socket_host.transport import frames
-from socket_host.transport.client import SLICE
+from socket_host.transport.client import BUSY, SLICE
 from socket_host.transport.frames import FrameError, FrameReader
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ _HEADER = 6  # bytes before the payload of a short masked frame
 # What one client may have done in one turn of the event loop; then it is the others' turn.
 _FRAMES_A_TURN = 100
 _BYTES_A_TURN = 1 << 16
+
+_DATA = (frames.TEXT, frames.BINARY)
 
 _MOST_DISCARDED = 1 << 18  # bytes of a client that goes on sending after it was told to go
 
@@ -41,6 +43,7 @@ class WebSocket(asyncio.Protocol):
         "ending",
         "engine",
         "front",
+        "full",
         "held",
         "prober",
         "reader",
@@ -55,6 +58,7 @@ class WebSocket(asyncio.Protocol):
         self.client: Client | None = None
         self.prober: Client | None = None
         self.ending = False
+        self.full = False  # so much waits to be written that the client has to read first
         self.reader: FrameReader | None = None  # only while something is left over
         self.held = 0  # why it is not being read: BUSY, TURN and RATE, or none of them
         self.discarded = 0  # bytes that came after the end
@@ -103,13 +107,14 @@ class WebSocket(asyncio.Protocol):
         limits = self.engine.limits
         # One at a time until it has joined: what follows then may be longer.
         most, limit = (_FRAMES_A_TURN, limits.payload) if client.joined else (1, limits.connect)
+        messages: list[tuple[int, bytes]] = []
         try:
             messages, count = self._parse(data, most, limit)
             if self._charge(client, count, len(data)):
                 self._deliver(messages)
         except FrameError as error:
             self.engine.broken(self, error)
-        self._keep()
+        self._keep(messages)
 
     def _parse(self, data: bytes, most: int, limit: int) -> tuple[list[tuple[int, bytes]], int]:
         """Return the next messages, and of how many frames they are; raises FrameError."""
@@ -125,7 +130,7 @@ class WebSocket(asyncio.Protocol):
         messages += self.reader.feed(data, most - count, _BYTES_A_TURN)
         return messages, count + self.reader.frames
 
-    def _keep(self) -> None:
+    def _keep(self, messages: list[tuple[int, bytes]]) -> None:
         """Let go of the reader, or keep what is left over in it until the next turn."""
         reader = self.reader
         if reader is None:
@@ -134,6 +139,8 @@ class WebSocket(asyncio.Protocol):
             self.hold(TURN)
             self.engine.soon(self.release, TURN)
         if reader.more or not reader.idle:
+            if any(opcode in _DATA for opcode, _ in messages):
+                self.engine.input.release(self)  # what is left over is of another message
             self.engine.input.hold(self, len(reader), self.evict)
         else:
             self._forget()
@@ -215,8 +222,9 @@ class WebSocket(asyncio.Protocol):
         self.press(frames.close_frame(frames.NORMAL if code == frames.NO_STATUS else code))
         self.ending = True
         self._forget()
-        self.transport.close()
+        self.transport.close()  # once it has read what waits for it
         self.engine.lost(self)
+        self.engine.endings.set(self)
 
     def press(self, data: bytes) -> None:
         """Write to a client that may not be reading, up to the limit of what may wait for it."""
@@ -257,14 +265,23 @@ class WebSocket(asyncio.Protocol):
             self.reader = None
             self.engine.input.release(self)
 
+    def carry(self, client: Client) -> None:
+        """Carry a client from now on; frames go straight to the transport unless that is full."""
+        self.client, client.socket = client, self
+        client.write = None if self.full else self.transport.write
+        if client.inbox:  # of what it sent before, which has to be done first
+            self.hold(BUSY)
+
     def pause_writing(self) -> None:
         """The client does not read: from now on what waits for it is watched."""
+        self.full = True
         if self.client is not None and self.client.write is not None:
             self.client.write = None
             self.client.refresh()
 
     def resume_writing(self) -> None:
         """The client has caught up: frames may go straight to the transport again."""
+        self.full = False
         if self.client is not None and not self.client.closing:
             self.client.write = self.transport.write
             self.client.refresh()

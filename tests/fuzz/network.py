@@ -155,6 +155,8 @@ class Connection(asyncio.Transport):
         if self._full and not self.lost:
             self._full = False
             self._protocol.resume_writing()
+        if self.closing:
+            self._lose(None)
 
     # The server's end
 
@@ -191,7 +193,8 @@ class Connection(asyncio.Transport):
     def close(self) -> None:
         if not self.closing:
             self.closing = True
-            self._loop.call_soon(self._lose, None)
+            if not self._unread:  # else only once it is
+                self._loop.call_soon(self._lose, None)
 
     def abort(self) -> None:
         self.closing = True
