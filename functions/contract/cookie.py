@@ -63,9 +63,10 @@ def _candidates(header: str) -> list[tuple[str, str]]:
 
 def _pair(text: str) -> tuple[str, str]:
     # No other white space: to a browser a name with some of it before the prefix has no prefix.
-    name, _, value = (part.strip(" \t") for part in text.partition("="))
+    name, _, value = text.partition("=")
+    value = value.strip(" \t")
     quoted = len(value) > 1 and value[0] == value[-1] == '"'
-    return name, value[1:-1] if quoted else value
+    return name.strip(" \t"), value[1:-1] if quoted else value
 
 
 def write_cookie(token: str, max_age: int, *, secure: bool) -> str:
