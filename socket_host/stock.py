@@ -49,8 +49,6 @@ _UNREAD_PAUSE = 0.1  # seconds
 _CONNECT_SECONDS = Limits.join_time
 
 
-_MAX_ANSWER = 256 * 1024  # bytes
-
 # Bytes: what it costs to send an event to one client, however small it is. It is several times
 # what it costs the fast transport.
 _DELIVERY = 1_500
@@ -287,7 +285,7 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio sh
         if pkt.packet_type == socketio.packet.ACK:
             size = len(str(pkt.data))
             handler = self.namespace_handlers.get(pkt.namespace or "/")
-            if size > _MAX_ANSWER:
+            if size > self._limits.answer:
                 self._note_too_large(size)
                 refusal = {"error": "The answer is too large to be sent."}
                 pkt = _ack(pkt.namespace, pkt.id, refusal)
@@ -303,7 +301,7 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio sh
                 "An answer had some %d bytes and was not sent. Answer in parts of at most %d "
                 "bytes. Others like it will not be logged.",
                 size,
-                _MAX_ANSWER,
+                self._limits.answer,
             )
 
     async def handle_request(self, request: web.Request) -> web.StreamResponse:

@@ -21,7 +21,7 @@ from tests.buses import until
 from tests.chaos.crowd import ROOM, Crowd, crowd
 from tests.chaos.wire import Wire
 from tests.clients import PythonClient
-from tests.hosts import HostProcess, environ, host_process, serving, token, url
+from tests.hosts import PATIENCE, HostProcess, environ, host_process, serving, token, url
 
 MESSAGE = {"id": "m1", "text": "stored, and told nobody"}
 
@@ -149,15 +149,15 @@ async def test_page_that_is_told_while_it_asks_asks_again(
         await events.settle()  # it has joined
         history = events.history
 
-        async def late(room: str, after: int | None) -> Any:
-            answer = await history(room, after)
+        async def late(sid: str, room: str, after: int | None) -> Any:
+            answer = await history(sid, room, after)
             asked.set()
             await gate.wait()
             return answer
 
         monkeypatch.setattr(events, "history", late)
         events.remind(ROOM, 1)
-        await asked.wait()
+        await asyncio.wait_for(asked.wait(), PATIENCE)
         await events.log.append(ROOM, id="m1", author="ann", name="Ann", text="hello")
         events.remind(ROOM, 1)
         await page.do("stand")  # so long that the news is on its way before the answer

@@ -43,8 +43,13 @@ def read_cookie(header: str, sessions: Sessions) -> Cookie:
 
 def _candidates(header: str) -> list[tuple[str, str]]:
     """Return the names and values in a Cookie header that may be a session, the best first."""
-    if COOKIE not in header:
+    at = header.find(COOKIE)
+    if at < 0:
         return []
+    if "," not in header and header.find(COOKIE, at + 1) < 0:  # as browsers send it
+        start, end = header.rfind(";", 0, at) + 1, header.find(";", at)
+        name, value = _pair(header[start:] if end < 0 else header[start:end])
+        return [(name, value)] if name in (HOST_COOKIE, COOKIE) else []
     ranks: tuple[list[tuple[str, str]], ...] = ([], [], [])
     for piece in header.split(";"):
         # Some proxies join the headers of one request by commas. But a comma may stand in the value
@@ -58,9 +63,10 @@ def _candidates(header: str) -> list[tuple[str, str]]:
 
 def _pair(text: str) -> tuple[str, str]:
     # No other white space: to a browser a name with some of it before the prefix has no prefix.
-    name, _, value = (part.strip(" \t") for part in text.partition("="))
+    name, _, value = text.partition("=")
+    value = value.strip(" \t")
     quoted = len(value) > 1 and value[0] == value[-1] == '"'
-    return name, value[1:-1] if quoted else value
+    return name.strip(" \t"), value[1:-1] if quoted else value
 
 
 def write_cookie(token: str, max_age: int, *, secure: bool) -> str:

@@ -23,6 +23,7 @@ class Limits:
     bytes_per_second: float = 1 << 20  # of one client, on average; one that sends more has to wait
     byte_burst: float = 1 << 20
     backlog: int = 1 << 20  # what may wait for one client; beyond it the client is closed
+    answer: int = 256 << 10  # what a handler answers; a longer one is an error
     head: int = 12_288  # request line and headers: a cookie or two of 4 KB and room to spare
     head_time: float = 10  # from connecting to the end of the headers, and for a POST's body
     probe_time: float = 10  # from the upgrade's handshake to its last packet
@@ -41,5 +42,6 @@ def limits_of(settings: Settings) -> Limits:
             Limits.packets_per_second, PACKETS_AN_EVENT * settings.events_per_second
         ),
         packet_burst=max(Limits.packet_burst, PACKETS_AN_EVENT * settings.event_burst),
+        answer=max(Limits.answer, settings.max_payload),  # for those who send back what came
         byte_burst=max(Limits.byte_burst, 2 * settings.max_payload),
     )

@@ -84,8 +84,6 @@ _FAILED = "The server could not accept the connection. Try again later."
 # same. Nobody cancels the tasks it is in, but an event loop that ends.
 _FAILURES = (Exception, asyncio.CancelledError)
 
-MAX_ANSWER = 256 * 1024  # bytes: a quarter of what may wait for a client
-
 DELIVERY = 256  # bytes: what it costs to send an event to one client, however small it is
 
 _SMALL_ANSWER = 1_024  # bytes: paid for by the event itself
@@ -736,7 +734,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
     def _large_answer(self, namespace: str, ack: int, message: Message, event: Any) -> Message:
         """Count a large answer; return what is sent in its place if it is too large."""
         size = len(message.frames)
-        if size > MAX_ANSWER:
+        if size > self.eio.engine.limits.answer:
             self._note_too_large(event, size)
             message = self.message(ACK, namespace, ack, [_TOO_LARGE])
         count = getattr(self.namespace_handlers.get(namespace), "count_answer", None)
@@ -753,7 +751,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
                 "%d bytes. Others like it will not be logged.",
                 event,
                 size,
-                MAX_ANSWER,
+                self.eio.engine.limits.answer,
             )
 
     async def caught_up(self, sid: str, namespace: str) -> bool:
