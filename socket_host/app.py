@@ -54,7 +54,7 @@ class SocketHost:
             addresses.of_peer if of_one and not settings.proxies else None,
         )
         transport = TRANSPORTS[settings.transport]
-        self.bus = open_bus(settings.bus, transport.rooms)
+        self.bus = open_bus(settings.bus)
         self.transport = transport(settings, SOCKET_PATH, self._check, addresses, self.bus)
         self.sio = self.transport.sio
         self.sio.register_namespace(events)

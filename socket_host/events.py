@@ -32,7 +32,7 @@ class Events(Namespace):
     async def start(self) -> None:
         """Open the room log."""
         self.log = HostRoomLog(self.settings.room_log)
-        bus = self.server.manager
+        bus = self.bus
         self.presence = Presence(self.announce, bus)
         await self.log.start()
         remind = partial(self.remind, ignore_queue=True)  # each host reminds its own

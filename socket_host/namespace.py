@@ -24,6 +24,7 @@ from socketio.exceptions import (  # type: ignore[import-untyped]  # as above
 
 from functions.contract.cookie import read_cookie
 from functions.contract.session import Session, SessionError, Sessions
+from socket_host.bus import Bus
 from socket_host.event_error import EventError
 from socket_host.latest import Latest
 from socket_host.limits import Allowance, Meter
@@ -143,6 +144,12 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
         """Return the id of the visitor who alone may have this sid again."""
         return self.visitor(sid).id if self._sessions else ""
 
+    @property
+    def bus(self) -> Bus:
+        """The bus to the other hosts."""
+        bus: Bus = self.server.manager.bus
+        return bus
+
     def visitor(self, sid: str) -> Session:
         """Return the session of a client."""
         return self._clients[sid].session
@@ -206,7 +213,7 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
 
         Override this if you know it. As it is, it takes other hosts to be as full as this one.
         """
-        return here * (1 + len(self.server.manager.peers))
+        return here * (1 + len(self.bus.peers))
 
     def is_here(self, sid: str) -> bool:
         """Tell if a client is still there to be answered."""

@@ -25,6 +25,7 @@ from socket_host.bad_requests import BadRequests
 from socket_host.bus import Bus
 from socket_host.log_limit import LIMIT
 from socket_host.settings import Settings
+from socket_host.transport.bus_manager import BusManager
 from socket_host.transport.connections import Connections
 from socket_host.transport.engine import UNJOINED
 from socket_host.transport.http import FEW, HttpServer
@@ -88,14 +89,25 @@ class _Rooms(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio sh
         return sum(len(rooms.get(name, ())) for name in names)
 
 
+class StockManager(BusManager, _Rooms):
+    """python-socketio's rooms, and the bus of the host."""
+
+    crowded = True  # its `emit` always waits
+    emit_here = _Rooms.emit
+
+    def emit_now(self, *_: Any) -> None:
+        """Do nothing: whoever is always crowded is not asked."""
+
+    def flush(self) -> None:
+        """Do nothing: what was emitted is written already."""
+
+
 class Stock:
     """python-socketio's AsyncServer, served by aiohttp, which routes `path` to it.
 
     `check` is asked about every request, with its Origin, its client's address, and whether it
     would open a session.
     """
-
-    rooms = _Rooms  # what a bus is mixed with to keep the rooms
 
     def __init__(
         self,
@@ -117,7 +129,7 @@ class Stock:
             self.slots,
             self._limits,
             self._note,
-            client_manager=bus,
+            client_manager=StockManager(bus),
             async_mode="aiohttp",
             serializer=_Packet,
             logger=_log,

@@ -18,14 +18,15 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from socket_host.bus import Bus, open_bus, queue
-from socket_host.transport import FanOut, SocketServer
+from socket_host.stock import StockManager
+from socket_host.transport import NativeManager, SocketServer
 from tests.aws import aws as server_of_aws
 from tests.clients import PythonClient
 from tests.hosts import PATIENCE
 
 TRANSPORTS: dict[str, tuple[type, type]] = {
-    "stock": (socketio.AsyncServer, socketio.AsyncManager),
-    "fast": (SocketServer, FanOut),
+    "stock": (socketio.AsyncServer, StockManager),
+    "fast": (SocketServer, NativeManager),
 }
 
 
@@ -169,9 +170,9 @@ class Host:
     """A Socket.IO server on a bus, whose clients all start in the room `lobby`."""
 
     def __init__(self, bus: Bus, transport: str) -> None:
-        server, _ = TRANSPORTS[transport]
+        server, manager = TRANSPORTS[transport]
         self.bus = bus
-        self.sio = server(async_mode="aiohttp", client_manager=bus)
+        self.sio = server(async_mode="aiohttp", client_manager=manager(bus))
         self.sio.on("connect", self._connect)
         self.web = web.Application()
         self.sio.attach(self.web)
@@ -207,4 +208,4 @@ class Host:
 
 def host(setting: str, transport: str = "fast") -> AbstractAsyncContextManager[Host]:
     """A host on the bus of a setting."""
-    return Host(open_bus(setting, TRANSPORTS[transport][1]), transport).serving()
+    return Host(open_bus(setting), transport).serving()

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import socketio
 
 from functions.contract.bus import MAX_BYTES, BusMessageError
-from socket_host.bus import manager, open_bus
+from socket_host.bus import open_bus, shared
 from tests import buses
 from tests.buses import Host, Line, Redis, until
 from tests.hosts import PATIENCE
@@ -218,7 +217,7 @@ async def test_stop_has_a_deadline(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A host stops in time even if the bus is away, and says how much nobody heard."""
-    monkeypatch.setattr(manager, "FLUSH_SECONDS", 0.1)
+    monkeypatch.setattr(shared, "FLUSH_SECONDS", 0.1)
     await pair.between.stop()
     await pair.one.sio.emit("news", 1)
     async with asyncio.timeout(PATIENCE):
@@ -228,7 +227,7 @@ async def test_stop_has_a_deadline(
 
 async def test_host_starts_without_its_bus(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """A host starts while the bus is away, serves its own clients, and joins when it is back."""
-    monkeypatch.setattr(manager, "START_SECONDS", 0.1)
+    monkeypatch.setattr(shared, "START_SECONDS", 0.1)
     setting = _setting_of(pair)
     await pair.between.stop()
     async with buses.host(setting) as late:
@@ -284,7 +283,7 @@ def test_malformed_setting_is_refused(setting: str, words: str) -> None:
 )
 def test_redis_settings(setting: str) -> None:
     """Redis and Valkey are written alike, with a password and TLS if need be."""
-    assert isinstance(open_bus(setting), socketio.AsyncManager)
+    assert open_bus(setting).is_shared
 
 
 def test_password_is_not_shown() -> None:

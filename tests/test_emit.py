@@ -14,7 +14,6 @@ from aiohttp.test_utils import make_mocked_request
 from functions.contract.bus import MAX_BYTES, BusMessageError, encode_emit, loopback_token
 from functions.emit import EmitError, open_emitter
 from socket_host.bus import Loopback, open_bus
-from socket_host.transport import FanOut
 from tests import buses
 from tests.buses import Host
 from tests.hosts import PATIENCE, ROOT, SECRET
@@ -30,7 +29,7 @@ def aws() -> Iterator[None]:
 @asynccontextmanager
 async def host() -> AsyncIterator[Host]:
     """A host with a loopback."""
-    alone = Host(open_bus("local", FanOut), "fast")
+    alone = Host(open_bus("local"), "fast")
     alone.web.router.add_post("/bus", Loopback(alone.sio, SECRET).emit)
     async with alone.serving():
         yield alone

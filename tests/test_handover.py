@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from socket_host.app import SocketHost
-from socket_host.bus.manager import SharedBus
 from socket_host.bus.memory import Memory
+from socket_host.bus.shared import SharedBus
 from socket_host.transport import estate, handover
 from tests import buses
 from tests.buses import Redis, until
@@ -270,7 +270,7 @@ async def test_what_arrives_late_is_not_sent_twice(redis: Redis, tmp_path: Path)
                     "host_id": "third",
                     "message_id": f"third:{number}",
                 }
-                await other.bus._handle_emit(message)
+                await other.sio.manager.apply(message)
             await emit(other, "end")
             assert await ann.heard() == ["third 6", "end"]
             # And after a drop it does not get them either.

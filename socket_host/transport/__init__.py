@@ -8,6 +8,11 @@ A client that drops and comes back: `journal` keeps what was sent lately, `recov
 back, `replay` sends what was missed, and `handover` and `estate` bring all this from host to host.
 """
 
-from socket_host.transport.python_socketio import FanOut, SocketServer, VersionError
+from socket_host.transport.python_socketio import (
+    FanOut,
+    NativeManager,
+    SocketServer,
+    VersionError,
+)
 
-__all__ = ["FanOut", "SocketServer", "VersionError"]
+__all__ = ["FanOut", "NativeManager", "SocketServer", "VersionError"]

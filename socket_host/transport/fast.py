@@ -19,7 +19,7 @@ from socket_host.transport.engine import SERVER_DISCONNECT, Engine
 from socket_host.transport.handover import Handover
 from socket_host.transport.http import FEW, HttpServer
 from socket_host.transport.limits import limits_of
-from socket_host.transport.python_socketio import FanOut, SocketServer
+from socket_host.transport.python_socketio import NativeManager, SocketServer
 from socket_host.transport.recovery import Recovery
 from socket_host.transport.request import Environ, Head, Refusal, session_id
 from socket_host.transport.slots import Slots
@@ -36,8 +36,6 @@ class Fast:
     `check` is asked about every request, with its Origin, its client's address, and whether it
     would open a session.
     """
-
-    rooms = FanOut  # what a bus is mixed with to keep the rooms
 
     def __init__(
         self,
@@ -63,7 +61,7 @@ class Fast:
             admit=self._admit,
             limits=limits_of(settings),
             recovery=recovery,
-            client_manager=bus,
+            client_manager=NativeManager(bus),
             logger=_log,
             engineio_logger=_log,
             ping_interval=settings.ping_interval,

@@ -29,6 +29,7 @@ from socketio.exceptions import (  # type: ignore[import-untyped]  # as above
 )
 
 from socket_host.transport import polling
+from socket_host.transport.bus_manager import BusManager
 from socket_host.transport.client import Client
 from socket_host.transport.engine import (
     SERVER_DISCONNECT,
@@ -189,8 +190,6 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
     """
 
     rooms: dict[str, Namespace]
-    # What the bus calls the message that is emitted next; set by it right before it calls `emit`.
-    message_id: str | None = None
 
     async def emit(
         self,
@@ -201,26 +200,36 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         skip_sid: Any = None,
         callback: Any = None,
         to: Any = None,
+        *,
+        message_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        """Send an event to a member, a room, several rooms, or the whole namespace."""
+        """Send an event to a member, a room, several rooms, or the whole namespace.
+
+        `message_id` is what the bus calls it.
+        """
         if callback:
-            self.message_id = None
             skipped = _listed(skip_sid)
             self._emit_for_acks(
                 namespace, to or room, skipped, [event, *_arguments(data)], callback
             )
         else:
-            self.emit_now(event, data, namespace, to or room, skip_sid)
+            arguments = [event, *_arguments(data)]
+            self._emit(namespace, to or room, _listed(skip_sid), arguments, message_id)
         if self.crowded:
             self.flush()
             await asyncio.sleep(0)
 
     def emit_now(
-        self, event: str, data: Any, namespace: str, room: Any = None, skip_sid: Any = None
+        self,
+        event: str,
+        data: Any,
+        namespace: str,
+        room: Any = None,
+        skip_sid: Any = None,
+        message_id: str | None = None,
     ) -> None:
         """Do as `emit` does, which never waits but to let others have their turn."""
-        message_id, self.message_id = self.message_id, None
         self._emit(namespace, room, _listed(skip_sid), [event, *_arguments(data)], message_id)
 
     @property
@@ -454,6 +463,12 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         """Return the names of a member's rooms, its own sid among them."""
         member = self.member(sid, namespace)
         return list(member.namespace.names(member)) if member else []
+
+
+class NativeManager(BusManager, FanOut):
+    """Rooms in memory, and the bus of the host."""
+
+    emit_here = FanOut.emit
 
 
 # Events of the libraries themselves: a client that could send them would call handlers that are

@@ -267,13 +267,13 @@ class Log(logging.Handler):
 class Network:
     """A host that answers events as `events` does, on a loop of its own; no port is opened.
 
-    `bus` makes its bus, given the class that keeps the rooms.
+    `bus` makes its bus.
     """
 
     def __init__(
         self,
         events: type[Namespace],
-        bus: Callable[[type], Bus] | None = None,
+        bus: Callable[[], Bus] | None = None,
         **changes: Any,
     ) -> None:
         defaults: dict[str, Any] = {
@@ -290,7 +290,7 @@ class Network:
         thresholds = gc.get_threshold()
         with contextlib.ExitStack() as stack:
             if bus is not None:
-                made = mock.patch.object(app, "open_bus", lambda setting, rooms: bus(rooms))
+                made = mock.patch.object(app, "open_bus", side_effect=lambda setting: bus())
                 stack.enter_context(made)
             self.host: SocketHost = create_app(Settings(**defaults | changes), events)
         self._runner = web.AppRunner(self.host.web, access_log=None)

@@ -14,9 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from socket_host.bus import Bus
-from socket_host.bus.manager import SharedBus
 from socket_host.bus.outbox import Entry
+from socket_host.bus.shared import SharedBus
 from socket_host.presence import Presence
 from tests.fuzz.effort import examples
 from tests.fuzz.network import Network
@@ -30,7 +29,7 @@ _GONE = 10.0  # seconds after which a host that says nothing is lost
 _MOST_LINES = 20  # of log, however many messages nobody understands
 
 
-class Wire(SharedBus):  # type: ignore[misc]  # python-socketio ships no types
+class Wire(SharedBus):
     """A bus that is a queue, and takes everything at once."""
 
     def __init__(self) -> None:
@@ -50,10 +49,6 @@ class Wire(SharedBus):  # type: ignore[misc]  # python-socketio ships no types
 
     async def _leave(self) -> None:
         """Close nothing."""
-
-
-def wire(rooms: type) -> Bus:
-    return type("WireAndRooms", (Wire, rooms), {})()  # type: ignore[no-any-return]
 
 
 class Hosts:
@@ -108,7 +103,7 @@ class Hosts:
 @contextlib.contextmanager
 def hosts() -> Any:
     """Run such a host."""
-    with Network(Stage, wire, recovery_seconds=_RECOVERY, ping_interval=1e6) as network:
+    with Network(Stage, Wire, recovery_seconds=_RECOVERY, ping_interval=1e6) as network:
         yield Hosts(network)
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from functions.contract.session import COOKIE
 from tests.fuzz.network import Connection, Network
-from tests.fuzz.test_bus import wire
+from tests.fuzz.test_bus import Wire
 from tests.fuzz.world import Stage
 from tests.hosts import SECRET, token
 from tests.lambda_events import http_api, invoke
@@ -381,7 +381,7 @@ def _cases(broken: dict[str, str]) -> list[Any]:
 def _network(name: str) -> Network:
     return Network(
         Stage,
-        wire if name.startswith("bus") else None,
+        Wire if name.startswith("bus") else None,
         session_secret=SECRET,
         max_payload=_PAYLOAD,
         recovery_seconds=20,
