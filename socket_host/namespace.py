@@ -29,6 +29,7 @@ from socket_host.event_error import EventError
 from socket_host.latest import Latest
 from socket_host.limits import Allowance, Meter
 from socket_host.settings import Settings
+from socket_host.transport.hooks import Hooks
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ def large_answer(method: _F) -> _F:
     return method
 
 
-class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socketio ships no types
+class Namespace(socketio.AsyncNamespace, Hooks):  # type: ignore[misc]  # python-socketio ships no types
     """Answers the events of one Socket.IO namespace.
 
     The method `on_input_change(self, sid, text)` answers the event `input-change` with one
@@ -70,8 +71,6 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
     Events named in `volatile` are not kept for clients that drop: of those only the last value
     matters, and `on_recover` can send that.
     """
-
-    volatile: frozenset[str] = frozenset()
 
     def __init__(self, settings: Settings, namespace: str = "/") -> None:
         super().__init__(namespace)

@@ -28,6 +28,7 @@ from socket_host.settings import Settings
 from socket_host.transport.bus_manager import BusManager
 from socket_host.transport.connections import Connections
 from socket_host.transport.engine import UNJOINED
+from socket_host.transport.hooks import Hooks
 from socket_host.transport.http import FEW, HttpServer
 from socket_host.transport.limits import Limits, limits_of
 from socket_host.transport.request import session_id
@@ -77,7 +78,7 @@ class _Rooms(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio sh
     ) -> None:
         """Send an event, and count what that costs."""
         handler = self.server.namespace_handlers.get(namespace)
-        if hasattr(handler, "count_sent"):
+        if isinstance(handler, Hooks):
             reached = self._count(namespace, to or room)
             handler.count_sent(to or room, reached, len(str(data)) + _DELIVERY, 0.0)
         await super().emit(event, data, namespace, room, skip_sid, callback, to, **kwargs)
@@ -219,7 +220,7 @@ class Stock:
     def _is_expired(self, connection: str) -> bool:
         for name, handler in self.sio.namespace_handlers.items():
             sid = self.sio.manager.sid_from_eio_sid(connection, name)
-            if sid and handler.expired(sid):
+            if sid and isinstance(handler, Hooks) and handler.expired(sid):
                 return True
         return False
 
@@ -287,7 +288,7 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio sh
         namespace = namespace or "/"
         handler = self.namespace_handlers.get(namespace)
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
-        if self.manager.is_connected(sid, namespace) and hasattr(handler, "begin_event"):
+        if self.manager.is_connected(sid, namespace) and isinstance(handler, Hooks):
             refusal = handler.begin_event(sid)
             if refusal is not None:
                 if id is not None:
@@ -303,7 +304,7 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio sh
                 self._note_too_large(size)
                 refusal = {"error": "The answer is too large to be sent."}
                 pkt = _ack(pkt.namespace, pkt.id, refusal)
-            if hasattr(handler, "count_answer"):
+            if isinstance(handler, Hooks):
                 handler.count_answer(size)
         await super()._send_packet(eio_sid, pkt)
 

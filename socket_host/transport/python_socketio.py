@@ -39,6 +39,7 @@ from socket_host.transport.engine import (
     PacketError,
 )
 from socket_host.transport.front import Front
+from socket_host.transport.hooks import Hooks
 from socket_host.transport.journal import MAX_BYTES, MAX_ENTRIES
 from socket_host.transport.limits import Limits
 from socket_host.transport.message import Message
@@ -251,7 +252,7 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         message_id: str | None,
     ) -> None:
         recovery: Recovery | None = self.server.recovery
-        handler = self.server.namespace_handlers.get(namespace)
+        hooks = self.server.hooks.get(namespace)
         kept = 0.0
         if recovery is None:
             message = self.server.message(EVENT, namespace, None, arguments)
@@ -259,7 +260,7 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
             if message_id is not None:
                 skipped = skipped + recovery.elsewhere(message_id)
             journal = recovery.journal
-            if arguments[0] in getattr(handler, "volatile", ()):
+            if hooks is not None and arguments[0] in hooks.volatile:
                 # The offset of what came before it: clients take the last text of any event for it.
                 arguments.append(journal.offset(journal.position))
                 message = self.server.message(EVENT, namespace, None, arguments)
@@ -271,8 +272,8 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
                 kept = len(message.frames) / MAX_BYTES + 1 / MAX_ENTRIES
         space = self.rooms.get(namespace)
         reached = self._broadcast(space, room, skipped, message) if space else 0
-        if (count := getattr(handler, "count_sent", None)) is not None:
-            count(room, reached, len(message.frames) + DELIVERY, kept)
+        if hooks is not None:
+            hooks.count_sent(room, reached, len(message.frames) + DELIVERY, kept)
 
     def _broadcast(self, space: Namespace, room: Any, skipped: list[Any], message: Message) -> int:
         """Send a message, and return to how many."""
@@ -299,15 +300,14 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         self, namespace: str, room: Any, skipped: list[Any], arguments: list[Any], callback: Any
     ) -> None:
         space = self.rooms.get(namespace)
-        handler = self.server.namespace_handlers.get(namespace)
-        count = getattr(handler, "count_sent", None)
+        hooks = self.server.hooks.get(namespace)
         for member in list(space.members(room)) if space else ():
             if member.sid not in skipped:
                 ack = self._generate_ack_id(member.sid, callback)
                 message = self.server.message(EVENT, namespace, ack, arguments)
                 member.send(message)
-                if count is not None:
-                    count(room, 1, len(message.frames) + DELIVERY, 0.0)
+                if hooks is not None:
+                    hooks.count_sent(room, 1, len(message.frames) + DELIVERY, 0.0)
 
     async def trigger_callback(self, sid: str, id: int, data: list[Any]) -> None:  # noqa: A002 - theirs
         """Call what waits for an ack; an ack nobody waits for is not worth a line in the log."""
@@ -537,16 +537,16 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         # Events that are being answered, by the identity of their arguments, which live as long: to
         # ask for the task one is in takes longer on Python 3.11.
         self._running: dict[int, asyncio.Task[None]] = {}
-        self._begin: dict[str, Callable[[str], Any]] = {}  # by namespace
+        self.hooks: dict[str, Hooks] = {}  # by namespace
         self._had_too_large = False
         # Asking which loop runs takes 0.2 µs on Python 3.11, and every event would ask twice.
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def register_namespace(self, namespace_handler: Any) -> None:
-        """Register a namespace object; one with `begin_event` is asked before an event begins."""
+        """Register a namespace object; if it is a Hooks too, it is asked and told."""
         super().register_namespace(namespace_handler)
-        if hasattr(namespace_handler, "begin_event"):
-            self._begin[namespace_handler.namespace] = namespace_handler.begin_event
+        if isinstance(namespace_handler, Hooks):
+            self.hooks[namespace_handler.namespace] = namespace_handler
 
     def _engineio_server_class(self) -> type[EngineServer]:
         return EngineServer
@@ -586,8 +586,8 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
     def expired(self, client: Client) -> bool:
         """Tell whether a namespace says that this client has outlived its session."""
         for name, member in client.members.items():
-            expired = getattr(self.namespace_handlers.get(name), "expired", None)
-            if expired is not None and expired(member.sid):
+            hooks = self.hooks.get(name)
+            if hooks is not None and hooks.expired(member.sid):
                 return True
         return False
 
@@ -698,11 +698,11 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         if client.write is None and client.behind:
             self._busy(client, self._event_later(client, namespace, ack, arguments))
             return
-        begin = self._begin.get(namespace)
-        if begin is None or self.handlers:
+        hooks = self.hooks.get(namespace)
+        if hooks is None or self.handlers:
             if namespace not in self.namespace_handlers and not _is_for_handlers(arguments[0]):
                 raise PacketError("not the name of an event")
-        elif (refusal := begin(member.sid)) is not None:
+        elif (refusal := hooks.begin_event(member.sid)) is not None:
             if ack is not None:
                 client.send(self.message(ACK, namespace, ack, [refusal]))
             return
@@ -750,9 +750,8 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         if size > MAX_ANSWER:
             self._note_too_large(event, size)
             message = self.message(ACK, namespace, ack, [_TOO_LARGE])
-        count = getattr(self.namespace_handlers.get(namespace), "count_answer", None)
-        if count is not None:
-            count(size)
+        if (hooks := self.hooks.get(namespace)) is not None:
+            hooks.count_answer(size)
         return message
 
     def _note_too_large(self, event: Any, size: int) -> None:
@@ -829,7 +828,8 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         """Return what decides about a client without having to wait, if this namespace has it."""
         if self.handlers or self.always_connect or "_trigger_event" in self.__dict__:
             return None  # somebody else wants to know: a function, or the admin interface
-        return getattr(self.namespace_handlers.get(namespace), "let_in", None)
+        hooks = self.hooks.get(namespace)
+        return hooks.let_in if hooks else None
 
     def _connect_at_once(
         self,
@@ -875,8 +875,8 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         self, client: Client, namespace: str, auth: Any, claim: Claim, recovery: Recovery
     ) -> tuple[Return | None, str | None]:
         """Return what a client that dropped a moment ago has again, and the offset it brought."""
-        handler = self.namespace_handlers.get(namespace)
-        owner = handler.identify(client.environ, auth) if hasattr(handler, "identify") else ""
+        hooks = self.hooks.get(namespace)
+        owner = hooks.identify(client.environ, auth) if hooks else ""
         loop = asyncio.get_running_loop()
         search = loop.create_task(recovery.find(namespace, claim, owner))
         self._searches.add(search)
@@ -951,8 +951,8 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no type
         member = self.manager.member(sid, namespace)
         if member is not None and member.replay is not None:
             return str(member.replay.pid)  # the same tells the client that it is recovered
-        handler = self.namespace_handlers.get(namespace)
-        return recovery.pid(sid, handler.owner(sid) if hasattr(handler, "owner") else "")
+        hooks = self.hooks.get(namespace)
+        return recovery.pid(sid, hooks.owner(sid) if hooks else "")
 
     def _is_namespace(self, namespace: str) -> bool:
         return (
