@@ -3,27 +3,32 @@
 import asyncio
 import contextlib
 import socket
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from aiohttp import web
 
 from functions.contract.bus import LOOPBACK_PATH
 from socket_host.address import Addresses
-from socket_host.admission import Admission, Rejection
-from socket_host.bus import Loopback, open_bus
+from socket_host.admission import Admission, Check, Rejection
+from socket_host.bus import Bus, Loopback, open_bus
 from socket_host.drain import release
 from socket_host.listening import listen
 from socket_host.namespace import Namespace
 from socket_host.origin import Origins
 from socket_host.settings import Settings
-from socket_host.stock import Stock
 from socket_host.transport.connections import Connections
-from socket_host.transport.fast import Fast
 from socket_host.transport.http import HEALTH, add_headers
+from socket_host.transport.native.transport import NativeTransport
+from socket_host.transport.protocol import Transport
+from socket_host.transport.stock.transport import StockTransport
 
 SOCKET_PATH = "/socket.io"
 
-TRANSPORTS: dict[str, type[Fast] | type[Stock]] = {"fast": Fast, "stock": Stock}
+TRANSPORTS: dict[str, Callable[[Settings, str, Check, Addresses, Bus], Transport]] = {
+    "fast": NativeTransport,
+    "stock": StockTransport,
+}
 
 _BACKLOG = 2_048  # connections that may wait to be accepted: everybody comes back after a restart
 

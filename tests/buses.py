@@ -18,8 +18,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from socket_host.bus import Bus, open_bus, queue
-from socket_host.stock import StockManager
-from socket_host.transport import NativeManager, SocketServer
+from socket_host.transport.native.manager import NativeManager
+from socket_host.transport.native.socket_server import SocketServer
+from socket_host.transport.stock.rooms import StockManager
 from tests.aws import aws as server_of_aws
 from tests.clients import PythonClient
 from tests.hosts import PATIENCE

@@ -16,11 +16,12 @@ from socket_host.__main__ import new_loop
 from socket_host.app import SocketHost, create_app
 from socket_host.namespace import Namespace
 from socket_host.settings import Settings
-from socket_host.transport.client import Client
 from socket_host.transport.limits import limits_of
-from socket_host.transport.message import Message
-from socket_host.transport.python_socketio import EngineServer
-from socket_host.transport.request import Environ, Head
+from socket_host.transport.native.client import Client
+from socket_host.transport.native.engine_server import EngineServer
+from socket_host.transport.native.environ import Environ
+from socket_host.transport.native.head import Head
+from socket_host.transport.native.message import Message
 
 _APART = 0.01  # seconds
 

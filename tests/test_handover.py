@@ -11,7 +11,7 @@ import pytest
 from socket_host.app import SocketHost
 from socket_host.bus.memory import Memory
 from socket_host.bus.shared import SharedBus
-from socket_host.transport import estate, handover
+from socket_host.transport.native import estate, handover
 from tests import buses
 from tests.buses import Redis, until
 from tests.clients import clients

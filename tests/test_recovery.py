@@ -263,7 +263,7 @@ async def test_too_late(tmp_path: Path) -> None:
 
 async def test_journal_is_bounded(host: SocketHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many events only the last are kept; who has missed more is not recovered."""
-    monkeypatch.setattr("socket_host.transport.journal.MAX_ENTRIES", 5)
+    monkeypatch.setattr("socket_host.transport.native.journal.MAX_ENTRIES", 5)
     async with clients("javascript") as people, visiting(host, people) as ann:
         for count, recovered in ((5, True), (6, False)):
             await ann.drop()
@@ -274,7 +274,7 @@ async def test_journal_is_bounded(host: SocketHost, monkeypatch: pytest.MonkeyPa
 
 async def test_dropped_are_bounded(host: SocketHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many that drop only the last may come back."""
-    monkeypatch.setattr("socket_host.transport.recovery.MAX_DROPPED", 1)
+    monkeypatch.setattr("socket_host.transport.native.recovery.MAX_DROPPED", 1)
     async with (
         clients("javascript") as people,
         visiting(host, people) as ann,

@@ -9,7 +9,7 @@ import pytest
 
 from functions.contract.session import Session, Sessions
 from functions.emit import EmitError, LoopbackEmitter
-from socket_host.transport.recovery import Recovery
+from socket_host.transport.native.recovery import Recovery
 from tests.clients import clients
 from tests.hosts import serving, url
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from socket_host import stock
+from socket_host.transport.stock import transport as stock
 from tests.clients import raw_client
 from tests.hosts import serving, token, url
 
@@ -29,7 +29,7 @@ async def test_malformed_packets(tmp_path: Path, caplog: pytest.LogCaptureFixtur
             for packet in ("42", "42{}", "42[", "49", '4299999["typing"', "44"):
                 await ann.websocket.send_str(packet)
         assert await ann.ask('["typing",true]') == {}
-    assert len([r for r in caplog.records if r.name == "socket_host.stock"]) <= 10
+    assert len([r for r in caplog.records if r.name == "socket_host.transport.stock.server"]) <= 10
 
 
 async def test_silent_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,9 @@ from dataclasses import replace
 import pytest
 
 from socket_host.app import SocketHost
-from socket_host.transport import fast
-from socket_host.transport.engine import Engine
 from socket_host.transport.limits import limits_of
+from socket_host.transport.native import transport
+from socket_host.transport.native.engine import Engine
 from tests.protocol_client import PATIENCE, TEXT, Raw, frame, handshake, http_client, raw
 from tests.protocol_server import protocol_server
 
@@ -24,7 +24,9 @@ QUICK = {"head_time": 0.2, "probe_time": 0.2, "ending_time": 0.2, "join_time": 0
 async def host(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SocketHost]:
     """A host with little patience, and room for 100,000 bytes that a client does not read."""
     monkeypatch.setattr(
-        fast, "limits_of", lambda settings: replace(limits_of(settings), **QUICK, backlog=100_000)
+        transport,
+        "limits_of",
+        lambda settings: replace(limits_of(settings), **QUICK, backlog=100_000),
     )
     async with protocol_server() as host:
         yield host

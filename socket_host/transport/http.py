@@ -7,6 +7,7 @@ module that knows its insides, as they are in aiohttp 3.14.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
@@ -39,6 +40,14 @@ HEALTH = "/health"
 FEW = 1 << 13  # bytes of a body, where there should be none or next to none
 
 HEADERS = {"Server": "Sidepath", "X-Content-Type-Options": "nosniff"}  # of every answer
+
+_SID = re.compile(r"[?&]sid=([^&]*)")
+
+
+def session_id(target: str) -> str:
+    """Return the id of the session that a request's target is about; empty if it names none."""
+    found = _SID.search(target)
+    return found[1] if found else ""
 
 
 class BodyTooLargeError(RequestPayloadError):

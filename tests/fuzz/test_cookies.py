@@ -16,7 +16,8 @@ from functions.contract.session import COOKIE, Session, Sessions
 from functions.visitor import Visitors, is_known, visitor
 from socket_host.namespace import Namespace
 from socket_host.settings import Settings
-from socket_host.transport.request import Environ, Head
+from socket_host.transport.native.environ import Environ
+from socket_host.transport.native.head import Head
 from tests.fuzz.effort import examples
 from tests.fuzz.target import Target
 from tests.hosts import SECRET

@@ -5,7 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from socket_host.transport.frames import FrameError, FrameReader, close_code, short_texts, utf8
+from socket_host.transport.native.frames import (
+    FrameError,
+    FrameReader,
+    close_code,
+    short_texts,
+    utf8,
+)
 from tests.fuzz.effort import examples
 from tests.fuzz.target import Choices, Target
 from tests.protocol_client import frame

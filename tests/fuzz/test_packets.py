@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from socket_host.transport.engine import PacketError
-from socket_host.transport.socket_packet import EVENT, Packet, Partial, parse, plain_event
+from socket_host.transport.native.listener import PacketError
+from socket_host.transport.native.socket_packet import EVENT, Packet, Partial, parse, plain_event
 from tests.fuzz.effort import examples
 from tests.fuzz.target import Target
 

@@ -8,7 +8,7 @@ import binascii
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from socket_host.transport.message import SEPARATOR
+from socket_host.transport.native.message import SEPARATOR
 from tests.fuzz.effort import examples
 from tests.fuzz.network import Network, answer
 from tests.fuzz.target import Choices, Target

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from socket_host import app, stock
+from socket_host import app
 from socket_host.transport import http as http_transport
-from socket_host.transport import python_socketio
-from socket_host.transport.engine import Limits
+from socket_host.transport.limits import Limits
+from socket_host.transport.native import connecting
+from socket_host.transport.stock import transport as stock
 from tests.clients import raw_client
 from tests.hostile.victim import Victim, victim
 from tests.hosts import PATIENCE, on_each_transport, serving, token, url
@@ -147,7 +148,7 @@ async def test_dripping_on_a_connection_that_was_used(
 
 def quick(monkeypatch: pytest.MonkeyPatch, **times: float) -> None:
     """Have hosts made with other times."""
-    for module in (python_socketio, stock):
+    for module in (connecting, stock):
         monkeypatch.setattr(module, "Limits", lambda **given: Limits(**given | times))
 
 

@@ -14,11 +14,11 @@ import pytest
 from functions.contract.bus import LOOPBACK_PATH, BusMessageError, encode_emit, loopback_token
 from socket_host.app import SocketHost
 from socket_host.bus.memory import Memory
-from socket_host.transport import handover, journal, python_socketio, recovery
-from socket_host.transport.estate import pieces
-from socket_host.transport.journal import Journal
-from socket_host.transport.message import Message
-from socket_host.transport.recovery import Dropped, Visit
+from socket_host.transport.native import connecting, handover, journal, recovery
+from socket_host.transport.native.estate import pieces
+from socket_host.transport.native.journal import Journal
+from socket_host.transport.native.message import Message
+from socket_host.transport.native.recovery import Dropped, Visit
 from tests import buses
 from tests.buses import Redis, until
 from tests.clients import clients
@@ -702,7 +702,7 @@ class Slow(Rooms):
 
 async def test_goodbye_that_takes_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client whose old connection does not come to its end is let in after a while, anew."""
-    monkeypatch.setattr(python_socketio, "_LET_GO_SECONDS", 0.2)
+    monkeypatch.setattr(connecting, "_LET_GO_SECONDS", 0.2)
     async with serving(tmp_path, Slow, origins=None) as host:
         host.events.gate = asyncio.Event()  # type: ignore[attr-defined]
         async with in_garden(host) as ann:

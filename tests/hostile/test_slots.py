@@ -10,10 +10,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from socket_host import stock
 from socket_host.app import SocketHost
-from socket_host.transport import python_socketio
-from socket_host.transport.engine import Limits
+from socket_host.transport.limits import Limits
+from socket_host.transport.native import connecting
+from socket_host.transport.stock import transport as stock
 from tests.hosts import PATIENCE, on_each_transport, serving, token, url
 from tests.protocol_client import raw
 
@@ -31,7 +31,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     def limits(**given: Any) -> Limits:
         return Limits(**given | {"join_time": JOIN_TIME})
 
-    monkeypatch.setattr(python_socketio, "Limits", limits)
+    monkeypatch.setattr(connecting, "Limits", limits)
     monkeypatch.setattr(stock, "_CONNECT_SECONDS", JOIN_TIME)
 
 

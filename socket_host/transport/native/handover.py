@@ -25,9 +25,16 @@ from socket_host.bus import Bus
 from socket_host.bus.memory import Memory
 from socket_host.transport.bucket import Bucket
 from socket_host.transport.deadlines import Deadlines
-from socket_host.transport.estate import Estate, pieces
-from socket_host.transport.journal import Entry, Sent
-from socket_host.transport.recovery import LONGEST_OFFSET, Dropped, Key, Recovery, Return, Visit
+from socket_host.transport.native.estate import Estate, pieces
+from socket_host.transport.native.journal import Entry, Sent
+from socket_host.transport.native.recovery import (
+    LONGEST_OFFSET,
+    Dropped,
+    Key,
+    Recovery,
+    Return,
+    Visit,
+)
 
 _log = logging.getLogger(__name__)
 

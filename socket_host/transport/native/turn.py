@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable, Iterable, Set
 from typing import TYPE_CHECKING
 
-from socket_host.transport.message import Message
+from socket_host.transport.native.message import Message
 
 if TYPE_CHECKING:
-    from socket_host.transport.client import Client
+    from socket_host.transport.native.client import Client
 
 _MOST_ENTRIES = 256
 _MOST_BYTES = 1 << 16  # of all messages together: more would only fill the clients' buffers

@@ -6,30 +6,38 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any
 
-from socket_host.transport import frames
-from socket_host.transport.client import SLICE, Client
 from socket_host.transport.connections import Connections
 from socket_host.transport.deadlines import Deadlines
-from socket_host.transport.frames import FrameError
-from socket_host.transport.input_budget import InputBudget
-from socket_host.transport.limits import Limits
-from socket_host.transport.message import Message
-from socket_host.transport.request import (
-    Environ,
-    Head,
-    Refusal,
+from socket_host.transport.limits import UNJOINED, Limits
+from socket_host.transport.native import frames
+from socket_host.transport.native.client import SLICE, Client
+from socket_host.transport.native.environ import Environ
+from socket_host.transport.native.frames import FrameError
+from socket_host.transport.native.head import Head
+from socket_host.transport.native.input_budget import InputBudget
+from socket_host.transport.native.listener import (
+    CLIENT_DISCONNECT,
+    PING_TIMEOUT,
+    SERVER_DISCONNECT,
+    TRANSPORT_CLOSE,
+    TRANSPORT_ERROR,
+    Listener,
+    PacketError,
+)
+from socket_host.transport.native.message import Message
+from socket_host.transport.native.refusal import (
     bad_method,
     bad_request,
     unknown_session,
     unknown_transport,
     unsupported_version,
 )
+from socket_host.transport.native.turn import Turn
+from socket_host.transport.native.websocket import WebSocket
 from socket_host.transport.slots import Slots
 from socket_host.transport.throttle import FloodError, Throttle
-from socket_host.transport.turn import Turn
-from socket_host.transport.websocket import WebSocket
 
 logger = logging.getLogger(__name__)
 
@@ -38,12 +46,6 @@ OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = "0", "1", "2", "3", "4", "5", 
 _PING = Message.of(PING)
 _PROBE, _PROBED = PING + "probe", frames.packet_frame(PONG + "probe")
 
-# The reasons python-engineio gives to disconnect handlers.
-SERVER_DISCONNECT, CLIENT_DISCONNECT = "server disconnect", "client disconnect"
-PING_TIMEOUT, TRANSPORT_CLOSE = "ping timeout", "transport close"
-TRANSPORT_ERROR = "transport error"
-
-UNJOINED = 10  # packets that one of a client is worth that has not joined a namespace
 _WORTH_CHARGING = 1_024  # bytes that came at once; fewer are covered by the limit on packets
 
 _LONGEST_END = 20.0  # seconds that handlers of clients that leave may take when the host stops
@@ -52,29 +54,6 @@ _GOODBYE = 1.0  # seconds a stopping host gives clients to hang up
 
 def _address(client: Client) -> bytes:
     return client.environ.address
-
-
-class PacketError(Exception):
-    """A client sent what no client may send; the text says what."""
-
-
-class Listener(Protocol):
-    """What the engine tells the layer above it."""
-
-    def refusal(self, head: Head, environ: Environ, opens: bool) -> Refusal | None:
-        """Tell why a request is to be refused, or None; `opens` says it would open a session."""
-
-    def opened(self, client: Client) -> None:
-        """A session has begun."""
-
-    def received(self, client: Client, data: str | bytes) -> None:
-        """A message came in; raises PacketError."""
-
-    def expired(self, client: Client) -> bool:
-        """Tell whether a client has outlived its session; asked before each ping."""
-
-    def closed(self, client: Client, reason: str) -> Coroutine[Any, Any, None]:
-        """A session has ended: return what there is to do then."""
 
 
 def _do_nothing(client: Client) -> None:

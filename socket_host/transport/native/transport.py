@@ -1,4 +1,4 @@
-"""The fast transport as the host uses it: offers what `socket_host.stock.Stock` does."""
+"""The native transport as the host uses it."""
 
 import asyncio
 import logging
@@ -12,16 +12,20 @@ from socket_host.admission import Check
 from socket_host.bad_requests import BadRequests
 from socket_host.bus import Bus
 from socket_host.settings import Settings
-from socket_host.transport.client import Client
-from socket_host.transport.collector import tune
 from socket_host.transport.connections import Connections
-from socket_host.transport.engine import SERVER_DISCONNECT, Engine
-from socket_host.transport.handover import Handover
-from socket_host.transport.http import FEW, HttpServer
+from socket_host.transport.http import FEW, HttpServer, session_id
 from socket_host.transport.limits import limits_of
-from socket_host.transport.python_socketio import NativeManager, SocketServer
-from socket_host.transport.recovery import Recovery
-from socket_host.transport.request import Environ, Head, Refusal, session_id
+from socket_host.transport.native.client import Client
+from socket_host.transport.native.collector import tune
+from socket_host.transport.native.engine import Engine
+from socket_host.transport.native.environ import Environ
+from socket_host.transport.native.handover import Handover
+from socket_host.transport.native.head import Head
+from socket_host.transport.native.listener import SERVER_DISCONNECT
+from socket_host.transport.native.manager import NativeManager
+from socket_host.transport.native.recovery import Recovery
+from socket_host.transport.native.refusal import Refusal
+from socket_host.transport.native.socket_server import SocketServer
 from socket_host.transport.slots import Slots
 
 _FORBIDDEN = 4  # Engine.IO's number for what the server does not allow
@@ -30,7 +34,7 @@ _log = logging.getLogger(__name__)
 _log.setLevel(logging.WARNING)  # below that python-socketio logs all that clients say
 
 
-class Fast:
+class NativeTransport:
     """python-socketio's interface on this host's own transport, for websockets at `path`.
 
     `check` is asked about every request, with its Origin, its client's address, and whether it

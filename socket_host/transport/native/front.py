@@ -8,9 +8,11 @@ from http import HTTPStatus
 from typing import cast
 
 from socket_host.transport.deadlines import Deadlines
-from socket_host.transport.engine import Engine
-from socket_host.transport.request import Environ, Head, Refusal
-from socket_host.transport.websocket import WebSocket
+from socket_host.transport.native.engine import Engine
+from socket_host.transport.native.environ import Environ
+from socket_host.transport.native.head import Head
+from socket_host.transport.native.refusal import Refusal
+from socket_host.transport.native.websocket import WebSocket
 
 _END = b"\r\n\r\n"
 

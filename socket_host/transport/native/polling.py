@@ -10,12 +10,15 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from socket_host.transport.client import Client
-from socket_host.transport.engine import CLOSE, NOOP, TRANSPORT_CLOSE, TRANSPORT_ERROR, Engine
 from socket_host.transport.http import BodyTooLargeError, hand_over
-from socket_host.transport.message import SEPARATOR, Message
-from socket_host.transport.request import Environ, Head, Refusal, bad_method, bad_request
-from socket_host.transport.websocket import WebSocket
+from socket_host.transport.native.client import Client
+from socket_host.transport.native.engine import CLOSE, NOOP, Engine
+from socket_host.transport.native.environ import Environ
+from socket_host.transport.native.head import Head
+from socket_host.transport.native.listener import TRANSPORT_CLOSE, TRANSPORT_ERROR
+from socket_host.transport.native.message import SEPARATOR, Message
+from socket_host.transport.native.refusal import Refusal, bad_method, bad_request
+from socket_host.transport.native.websocket import WebSocket
 
 _A_TURN = 100  # packets of one client that are taken in one turn of the event loop
 _REQUEST_PACKETS = 10  # that a POST counts for besides its own: it costs as much as they do

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from socket_host.transport.frames import packet_frame
+from socket_host.transport.native.frames import packet_frame
 
 SEPARATOR = "\x1e"  # between the packets of one polling payload
 

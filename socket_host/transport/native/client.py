@@ -7,14 +7,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from socket_host.transport.message import Message
-from socket_host.transport.request import Environ
+from socket_host.transport.native.environ import Environ
+from socket_host.transport.native.message import Message
 
 if TYPE_CHECKING:
-    from socket_host.transport.engine import Engine
-    from socket_host.transport.rooms import Member
+    from socket_host.transport.native.engine import Engine
+    from socket_host.transport.native.rooms import Member
+    from socket_host.transport.native.websocket import WebSocket
     from socket_host.transport.throttle import Throttle
-    from socket_host.transport.websocket import WebSocket
 
 SLICE = 128  # packets for which a client is charged together
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from socket_host.transport import frames
-from socket_host.transport.client import SLICE
-from socket_host.transport.frames import FrameError, FrameReader
+from socket_host.transport.native import frames
+from socket_host.transport.native.client import SLICE
+from socket_host.transport.native.frames import FrameError, FrameReader
 
 if TYPE_CHECKING:
-    from socket_host.transport.client import Client
-    from socket_host.transport.engine import Engine
-    from socket_host.transport.front import Front
+    from socket_host.transport.native.client import Client
+    from socket_host.transport.native.engine import Engine
+    from socket_host.transport.native.front import Front
 
 _SHORT_TEXT = 0x81  # first byte of a final text frame
 _HEADER = 6  # bytes before the payload of a short masked frame

@@ -8,14 +8,14 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from socket_host.transport.engine import TRANSPORT_ERROR
-from socket_host.transport.rooms import Stage
+from socket_host.transport.native.listener import TRANSPORT_ERROR
+from socket_host.transport.native.rooms import Stage
 
 if TYPE_CHECKING:
-    from socket_host.transport.journal import Journal
-    from socket_host.transport.message import Message
-    from socket_host.transport.recovery import Visit
-    from socket_host.transport.rooms import Member
+    from socket_host.transport.native.journal import Journal
+    from socket_host.transport.native.message import Message
+    from socket_host.transport.native.recovery import Visit
+    from socket_host.transport.native.rooms import Member
 
 _log = logging.getLogger(__name__)
 

@@ -6,14 +6,14 @@ import enum
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from socket_host.transport.message import Message
-from socket_host.transport.turn import Audience
+from socket_host.transport.native.message import Message
+from socket_host.transport.native.turn import Audience
 
 if TYPE_CHECKING:
-    from socket_host.transport.client import Client
-    from socket_host.transport.journal import Journal
-    from socket_host.transport.recovery import Visit
-    from socket_host.transport.replay import Replay
+    from socket_host.transport.native.client import Client
+    from socket_host.transport.native.journal import Journal
+    from socket_host.transport.native.recovery import Visit
+    from socket_host.transport.native.replay import Replay
 
 
 class Stage(enum.Enum):

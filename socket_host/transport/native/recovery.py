@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from socket_host.transport.deadlines import Deadlines
-from socket_host.transport.journal import Entry, Journal, Sent, is_portable
+from socket_host.transport.native.journal import Entry, Journal, Sent, is_portable
 
 if TYPE_CHECKING:
-    from socket_host.transport.handover import Handover
+    from socket_host.transport.native.handover import Handover
 
 MAX_DROPPED = 20_000  # clients that may come back; beyond it the one that went first cannot
 MAX_BYTES = 32 * 1024 * 1024  # that all of them leave behind; beyond it the same

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple, Self
 
-from socket_host.transport.message import Message
+from socket_host.transport.native.message import Message
 
 MAX_ENTRIES = 20_000
 MAX_BYTES = 16 * 1024 * 1024  # of all events as frames

@@ -12,8 +12,8 @@ from typing import Any
 
 from functions.contract.bus import MAX_BYTES
 from socket_host.bus.memory import Memory
-from socket_host.transport.journal import Entry, Journal, Sent
-from socket_host.transport.recovery import Dropped, Key, Visit
+from socket_host.transport.native.journal import Entry, Journal, Sent
+from socket_host.transport.native.recovery import Dropped, Key, Visit
 
 _PIECE = MAX_BYTES // 2  # bytes, to be well below what the bus takes
 _LARGEST = MAX_BYTES - 4_096  # bytes of one event or client: the rest is around it
