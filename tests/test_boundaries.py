@@ -62,6 +62,52 @@ def test_host_imports_only_the_contract(file: Path) -> None:
     assert all(name.startswith("functions.contract") for name in own)
 
 
+# Pairs of modules that import each other: a session and what keeps all sessions.
+CIRCLES = [{"socket_host.transport.native.client", "socket_host.transport.native.engine"}]
+
+
+def module(file: Path) -> str:
+    """A file's name as imports write it."""
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def circles(*folders: str) -> list[set[str]]:
+    """Sets of modules in folders that import each other, directly or by way of others."""
+    found = {module(file): imports(file) for file in files(*folders)}
+    graph = {name: names & found.keys() - {name} for name, names in found.items()}
+    for name, file in ((module(file), file) for file in files(*folders)):
+        # `from package import module` needs the module, not what its package has besides.
+        graph[name] -= {
+            str(node.module)
+            for node in ast.walk(ast.parse(file.read_text()))
+            if isinstance(node, ast.ImportFrom)
+            and all(f"{node.module}.{alias.name}" in found for alias in node.names)
+        }
+    reach = {name: _reached(graph, name) for name in graph}
+    together = [{name} | {one for one in reach[name] if name in reach[one]} for name in graph]
+    return [
+        circle
+        for at, circle in enumerate(together)
+        if len(circle) > 1 and circle not in together[:at]
+    ]
+
+
+def _reached(graph: dict[str, set[str]], start: str) -> set[str]:
+    reached: set[str] = set()
+    waiting = [start]
+    while waiting:
+        new = graph[waiting.pop()] - reached
+        reached |= new
+        waiting += new
+    return reached
+
+
+def test_imports_go_one_way() -> None:
+    """Modules of the host do not need each other in a circle, not even for their types."""
+    assert circles("socket_host") == CIRCLES
+
+
 @pytest.mark.parametrize("half", ["functions", "socket_host"])
 def test_packages_are_pinned(half: str) -> None:
     """Every package a half imports stands in its own list or the team's, or comes with Lambda."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from socket_host.transport.native.listener import PacketError
+from socket_host.transport.native.reasons import PacketError
 from socket_host.transport.native.socket_packet import EVENT, Packet, Partial, parse, plain_event
 from tests.fuzz.effort import examples
 from tests.fuzz.target import Target

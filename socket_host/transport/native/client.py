@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Protocol
 
 from socket_host.transport.native.environ import Environ
+from socket_host.transport.native.frames import NORMAL
+from socket_host.transport.native.head import Head
 from socket_host.transport.native.message import Message
+from socket_host.transport.native.refusal import Refusal
 
 if TYPE_CHECKING:
     from socket_host.transport.native.engine import Engine
-    from socket_host.transport.native.rooms import Member
-    from socket_host.transport.native.websocket import WebSocket
     from socket_host.transport.throttle import Throttle
 
 SLICE = 128  # packets for which a client is charged together
@@ -23,6 +24,62 @@ BUSY = 1  # why a websocket is not being read: its last packet is still being wo
 
 # Bytes that may wait for a client before its next event is answered: a transport's own buffer.
 UNREAD = 64 * 1024
+
+
+class Socket(Protocol):
+    """The websocket of a client, or one that is about to be."""
+
+    client: Client | None
+    prober: Client | None
+    transport: asyncio.Transport
+
+    def __hash__(self) -> int:
+        """Be in sets and dictionaries."""
+
+    def press(self, frames: bytes) -> None:
+        """Write frames, unless too many bytes wait already."""
+
+    def hold(self, reason: int) -> None:
+        """Read no more, for a reason."""
+
+    def release(self, reason: int) -> None:
+        """Read again, if there is no other reason not to."""
+
+    def end(self, code: int = NORMAL, reason: str = "") -> None:
+        """Say goodbye, and wait a little for the client to hang up."""
+
+    def abort(self) -> None:
+        """Hang up at once."""
+
+
+class Replaying(Protocol):
+    """What a client has missed, on its way to it."""
+
+    @property
+    def running(self) -> bool:
+        """Whether there is something still to be sent."""
+
+    def piece(self) -> list[Message]:
+        """Return what is to be sent next."""
+
+    def proceed_soon(self) -> None:
+        """Go on, if the client can be sent something."""
+
+
+class Membership(Protocol):
+    """A client in a namespace, as far as the client itself has to do with it."""
+
+    sid: str
+    stage: Any
+    held: Any
+    visit: Any
+
+    @property
+    def replay(self) -> Replaying | None:
+        """What it has missed, if there is something."""
+
+    def refresh(self) -> None:
+        """Have the audiences it belongs to made anew."""
 
 
 class Client:
@@ -64,7 +121,7 @@ class Client:
         self.sid = sid
         self.environ = environ
         self.session: dict[str, Any] = {}
-        self.members: dict[str, Member] = {}
+        self.members: dict[str, Membership] = {}
         self.closing = False
         self.closed = False
         self.ending: asyncio.Task[None] | None = None  # tells the layer above
@@ -77,14 +134,14 @@ class Client:
         self.spent = 0  # packets it has not been charged for yet
         self.throttle: Throttle | None = None  # while it is, or was lately, busy
         # By websocket:
-        self.socket: WebSocket | None = None
+        self.socket: Socket | None = None
         self.write: Callable[[bytes], None] | None = None
         # By polling:
         self.queue: list[Message] = []
         self.queued = 0  # bytes of what waits: in the queue, or held for a namespace
         self.poll: asyncio.Future[None] | None = None  # the GET that waits for packets
         self.posting = False
-        self.probe: WebSocket | None = None  # the websocket that may take over
+        self.probe: Socket | None = None  # the websocket that may take over
         self.probed = False  # it has been tried, and is about to
         self.reading: asyncio.Event | None = None  # while something waits for it to read
 
@@ -197,3 +254,22 @@ class Client:
         """Have all audiences this client belongs to made anew, after `write` has changed."""
         for member in self.members.values():
             member.refresh()
+
+
+class Listener(Protocol):
+    """What the engine tells the layer above it."""
+
+    def refusal(self, head: Head, environ: Environ, opens: bool) -> Refusal | None:
+        """Tell why a request is to be refused, or None; `opens` says it would open a session."""
+
+    def opened(self, client: Client) -> None:
+        """A session has begun."""
+
+    def received(self, client: Client, data: str | bytes) -> None:
+        """A message came in; raises PacketError."""
+
+    def expired(self, client: Client) -> bool:
+        """Tell whether a client has outlived its session; asked before each ping."""
+
+    def closed(self, client: Client, reason: str) -> Coroutine[Any, Any, None]:
+        """A session has ended: return what there is to do then."""

@@ -20,8 +20,8 @@ from socket_host.transport.limits import Limits
 from socket_host.transport.native.client import Client
 from socket_host.transport.native.encoding import MESSAGE, encode, engine_message
 from socket_host.transport.native.environ import Environ
-from socket_host.transport.native.listener import TRANSPORT_CLOSE, TRANSPORT_ERROR, PacketError
 from socket_host.transport.native.message import Message
+from socket_host.transport.native.reasons import TRANSPORT_CLOSE, TRANSPORT_ERROR, PacketError
 from socket_host.transport.native.recovery import Claim, Dropped, Recovery, Return
 from socket_host.transport.native.replay import Replays
 from socket_host.transport.native.rooms import Member

@@ -5,28 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
+from operator import methodcaller
 from typing import Any
 
 from socket_host.transport.connections import Connections
 from socket_host.transport.deadlines import Deadlines
 from socket_host.transport.limits import UNJOINED, Limits
 from socket_host.transport.native import frames
-from socket_host.transport.native.client import SLICE, Client
+from socket_host.transport.native.client import SLICE, Client, Listener, Socket
 from socket_host.transport.native.environ import Environ
 from socket_host.transport.native.frames import FrameError
 from socket_host.transport.native.head import Head
 from socket_host.transport.native.input_budget import InputBudget
-from socket_host.transport.native.listener import (
+from socket_host.transport.native.message import Message
+from socket_host.transport.native.reasons import (
     CLIENT_DISCONNECT,
     PING_TIMEOUT,
     SERVER_DISCONNECT,
     TRANSPORT_CLOSE,
     TRANSPORT_ERROR,
-    Listener,
     PacketError,
 )
-from socket_host.transport.native.message import Message
 from socket_host.transport.native.refusal import (
     bad_method,
     bad_request,
@@ -34,8 +34,8 @@ from socket_host.transport.native.refusal import (
     unknown_transport,
     unsupported_version,
 )
+from socket_host.transport.native.tasks import Tasks
 from socket_host.transport.native.turn import Turn
-from socket_host.transport.native.websocket import WebSocket
 from socket_host.transport.slots import Slots
 from socket_host.transport.throttle import FloodError, Throttle
 
@@ -73,16 +73,17 @@ class Engine:
         self.input = InputBudget(limits.partial)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.counts: Counter[str] = Counter()
-        self.endings: Deadlines[WebSocket] = Deadlines(limits.ending_time, WebSocket.abort)
+        self.endings: Deadlines[Socket] = Deadlines(limits.ending_time, methodcaller("abort"))
         # Called right before a ping is sent, and when it is answered.
         self.pinging: Callable[[Client], object] = _do_nothing
         self.ponged: Callable[[Client], object] = _do_nothing
         self._pings: Deadlines[Client] = Deadlines(limits.ping_interval, self._ping)
         self._pongs: Deadlines[Client] = Deadlines(limits.ping_timeout, self._timed_out)
-        self._probes: Deadlines[WebSocket] = Deadlines(limits.probe_time, WebSocket.end)
+        self._probes: Deadlines[Socket] = Deadlines(limits.probe_time, methodcaller("end"))
         self.slots: Slots[Client] = Slots(limits.join_time, self._joined_nothing, _address)
         self.connections = Connections()
-        self._tasks: set[asyncio.Task[Any] | None] = set()
+        self._tasks = Tasks()
+        self.run = self._tasks.run
         # What every client is told at its handshake.
         self._terms = (
             f'"pingInterval":{round(limits.ping_interval * 1000)},'
@@ -127,7 +128,7 @@ class Engine:
             raise bad_request()
         return client
 
-    def open_websocket(self, head: Head, environ: Environ, socket: WebSocket) -> None:
+    def open_websocket(self, head: Head, environ: Environ, socket: Socket) -> None:
         """Accept a websocket, for a new session or as the upgrade of one; raises Refusal."""
         client = self.admit(environ, head)
         response = head.accept()
@@ -164,10 +165,6 @@ class Engine:
     def soon(self, call: Callable[..., object], *values: Any) -> None:
         """Call something in the next turn of the event loop."""
         self.loop.call_soon(call, *values)
-
-    def later(self, seconds: float, call: Callable[..., object], *values: Any) -> None:
-        """Call something after a while."""
-        self.loop.call_later(seconds, call, *values)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -232,7 +229,7 @@ class Engine:
         self.note("invalid packets", reason)
         self.close(client, TRANSPORT_ERROR, frames.POLICY, "invalid packet")
 
-    def broken(self, socket: WebSocket, error: FrameError) -> None:
+    def broken(self, socket: Socket, error: FrameError) -> None:
         """End a websocket that does not follow its protocol, and the session on it."""
         self.note("invalid frames", error.reason)
         self.turn.flush()  # nothing may follow a close frame
@@ -300,14 +297,14 @@ class Engine:
 
     # Upgrade from polling
 
-    def _probe(self, socket: WebSocket, client: Client) -> None:
+    def _probe(self, socket: Socket, client: Client) -> None:
         if client.upgraded or client.probe is not None or not self.upgrades:
             socket.end()
             return
         socket.prober, client.probe = client, socket
         self._probes.set(socket)
 
-    def probed(self, socket: WebSocket, client: Client, packet: str | bytes) -> None:
+    def probed(self, socket: Socket, client: Client, packet: str | bytes) -> None:
         """Take a packet on a websocket that is on its way to replace polling."""
         if packet == _PROBE:
             socket.press(_PROBED)
@@ -319,7 +316,7 @@ class Engine:
             socket.end(frames.POLICY, "invalid packet")
             self.lost(socket)
 
-    def _upgrade(self, socket: WebSocket, client: Client) -> None:
+    def _upgrade(self, socket: Socket, client: Client) -> None:
         self._probes.drop(socket)
         socket.prober, client.probe = None, None
         socket.client, client.socket = client, socket
@@ -331,7 +328,7 @@ class Engine:
 
     # The end
 
-    def lost(self, socket: WebSocket) -> None:
+    def lost(self, socket: Socket) -> None:
         """A websocket is gone, and the session it carried with it."""
         self.endings.drop(socket)
         self._probes.drop(socket)
@@ -386,30 +383,12 @@ class Engine:
             client.members.clear()
             client.socket = client.probe = client.ending = None
 
-    def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run `work` as a task that is kept until it is done."""
-        # With a name, so that the task need not make one up.
-        task = asyncio.get_running_loop().create_task(self._kept(work), name="client")
-        self._tasks.add(task)
-        return task
-
-    async def _kept(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        finally:
-            self._tasks.discard(asyncio.current_task())
-
     async def stop(self) -> None:
         """Close all sessions, wait for what is to be done at their end, and a little for them."""
         for client in list(self.clients.values()):
             self.close(client, SERVER_DISCONNECT)
+        await self._tasks.finish(_LONGEST_END)
         loop = asyncio.get_running_loop()
-        end = loop.time() + _LONGEST_END
-        while tasks := [task for task in self._tasks if task]:
-            if loop.time() > end:
-                logger.error("%d handlers of clients did not end before the host did", len(tasks))
-                break
-            await asyncio.wait(tasks, timeout=1)
         goodbye = loop.time() + _GOODBYE
         while self.endings and loop.time() < goodbye:  # noqa: ASYNC110 - rare
             await asyncio.sleep(0.01)

@@ -14,10 +14,11 @@ from aiohttp import web
 
 from socket_host.transport.limits import Limits
 from socket_host.transport.native import polling
+from socket_host.transport.native.client import Listener
 from socket_host.transport.native.engine import Engine
 from socket_host.transport.native.environ import Environ
-from socket_host.transport.native.listener import SERVER_DISCONNECT, Listener
 from socket_host.transport.native.message import Message
+from socket_host.transport.native.reasons import SERVER_DISCONNECT
 from socket_host.transport.native.refusal import Refusal
 
 

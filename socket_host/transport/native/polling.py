@@ -15,8 +15,8 @@ from socket_host.transport.native.client import Client
 from socket_host.transport.native.engine import CLOSE, NOOP, Engine
 from socket_host.transport.native.environ import Environ
 from socket_host.transport.native.head import Head
-from socket_host.transport.native.listener import TRANSPORT_CLOSE, TRANSPORT_ERROR
 from socket_host.transport.native.message import SEPARATOR, Message
+from socket_host.transport.native.reasons import TRANSPORT_CLOSE, TRANSPORT_ERROR
 from socket_host.transport.native.refusal import Refusal, bad_method, bad_request
 from socket_host.transport.native.websocket import WebSocket
 

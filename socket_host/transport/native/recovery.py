@@ -17,13 +17,10 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from socket_host.transport.deadlines import Deadlines
 from socket_host.transport.native.journal import Entry, Journal, Sent, is_portable
-
-if TYPE_CHECKING:
-    from socket_host.transport.native.handover import Handover
 
 MAX_DROPPED = 20_000  # clients that may come back; beyond it the one that went first cannot
 MAX_BYTES = 32 * 1024 * 1024  # that all of them leave behind; beyond it the same
@@ -196,6 +193,18 @@ class Return:
     pid: str = ""
 
 
+class OtherHosts(Protocol):
+    """Where clients may come from that are not known here."""
+
+    async def find(
+        self, namespace: str, sid: str, offset: str | None, *, ask: bool = True
+    ) -> Return | None:
+        """Return the return of a client that another host has, or has left; None if none has."""
+
+    def elsewhere(self, message_id: str) -> list[str]:
+        """Return the sids of those who have had this message on the host they came from."""
+
+
 class Recovery:
     """Who may come back to this host, and what they will have missed. Times are in seconds.
 
@@ -209,7 +218,7 @@ class Recovery:
         self.journal = Journal(seconds + unproved + _REPLAY_SECONDS)
         key = secret.encode() if secret else secrets.token_bytes(32)
         self._mac, *self._former = map(_mac, (key, *(each.encode() for each in former)))
-        self.handover: Handover | None = None  # from and to other hosts, if there are any
+        self.handover: OtherHosts | None = None  # from and to other hosts, if there are any
         # Ends the connection a client is taken to have still, and waits for its end. Of a network
         # that broke, the client often knows before the host does.
         self.let_go: Callable[[str, str], Awaitable[None]] = _nobody

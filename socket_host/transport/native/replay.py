@@ -8,7 +8,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from socket_host.transport.native.listener import TRANSPORT_ERROR
+from socket_host.transport.native.reasons import TRANSPORT_ERROR
 from socket_host.transport.native.rooms import Stage
 
 if TYPE_CHECKING:

@@ -10,10 +10,9 @@ from socket_host.transport.native.message import Message
 from socket_host.transport.native.turn import Audience
 
 if TYPE_CHECKING:
-    from socket_host.transport.native.client import Client
+    from socket_host.transport.native.client import Client, Replaying
     from socket_host.transport.native.journal import Journal
     from socket_host.transport.native.recovery import Visit
-    from socket_host.transport.native.replay import Replay
 
 
 class Stage(enum.Enum):
@@ -37,7 +36,7 @@ class Member:
         # Names, with the journal's position at which it entered; None if it is in no room.
         self.rooms: dict[Any, int] | None = None
         self.visit: Visit | None = None  # None if nobody can be recovered
-        self.replay: Replay | None = None  # while there is something it has missed
+        self.replay: Replaying | None = None  # while there is something it has missed
         # What waits, with the journal's position behind which it belongs.
         self.held: list[tuple[int, Message]] | None = None
 

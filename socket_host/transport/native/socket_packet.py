@@ -8,7 +8,7 @@ import re
 import sys
 from typing import Any, NamedTuple
 
-from socket_host.transport.native.listener import PacketError
+from socket_host.transport.native.reasons import PacketError
 
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = "0123456"
 _ATTACHMENTS = {BINARY_EVENT: EVENT, BINARY_ACK: ACK}

@@ -20,9 +20,9 @@ from socket_host.transport.native.engine_server import EngineServer
 from socket_host.transport.native.environ import Environ
 from socket_host.transport.native.front import Front
 from socket_host.transport.native.head import Head
-from socket_host.transport.native.listener import PacketError
 from socket_host.transport.native.manager import FanOut
 from socket_host.transport.native.message import Message
+from socket_host.transport.native.reasons import PacketError
 from socket_host.transport.native.recovery import Recovery
 from socket_host.transport.native.refusal import Refusal, forbidden
 from socket_host.transport.native.rooms import Member, Stage
@@ -225,7 +225,7 @@ class SocketServer(ConnectingServer):
         return None
 
     def _event(self, client: Client, namespace: str, ack: int | None, arguments: list[Any]) -> None:
-        member = client.members.get(namespace)
+        member: Any = client.members.get(namespace)
         if member is None or member.stage is not Stage.CONNECTED:
             return  # sent before it knew that it is not, or no longer, a member
         if client.write is None and client.behind:

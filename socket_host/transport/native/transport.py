@@ -21,8 +21,8 @@ from socket_host.transport.native.engine import Engine
 from socket_host.transport.native.environ import Environ
 from socket_host.transport.native.handover import Handover
 from socket_host.transport.native.head import Head
-from socket_host.transport.native.listener import SERVER_DISCONNECT
 from socket_host.transport.native.manager import NativeManager
+from socket_host.transport.native.reasons import SERVER_DISCONNECT
 from socket_host.transport.native.recovery import Recovery
 from socket_host.transport.native.refusal import Refusal
 from socket_host.transport.native.socket_server import SocketServer

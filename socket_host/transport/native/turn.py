@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Set
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence, Set
+from typing import Protocol
 
 from socket_host.transport.native.message import Message
 
-if TYPE_CHECKING:
-    from socket_host.transport.native.client import Client
-
 _MOST_ENTRIES = 256
 _MOST_BYTES = 1 << 16  # of all messages together: more would only fill the clients' buffers
+
+
+class Recipient(Protocol):
+    """A client, as far as it can be written to."""
+
+    def push(self, frames: bytes) -> None:
+        """Write websocket frames, unless the client has gone in the meantime."""
 
 
 class Audience:
@@ -20,18 +24,18 @@ class Audience:
 
     __slots__ = ("_places", "clients", "writes")
 
-    def __init__(self, clients: list[Client], writes: list[Callable[[bytes], None]]) -> None:
+    def __init__(self, clients: Sequence[Recipient], writes: list[Callable[[bytes], None]]) -> None:
         self.clients = clients
         self.writes = writes
-        self._places: dict[Client, int] | None = None
+        self._places: dict[Recipient, int] | None = None
 
-    def place(self, client: Client) -> int | None:
+    def place(self, client: Recipient) -> int | None:
         """Return where `client` stands in the lists, or None if it is not there."""
         if self._places is None:
             self._places = {client: place for place, client in enumerate(self.clients)}
         return self._places.get(client)
 
-    def writes_without(self, excepted: Set[Client]) -> list[Callable[[bytes], None]]:
+    def writes_without(self, excepted: Set[Recipient]) -> list[Callable[[bytes], None]]:
         """Return the writes of all clients but `excepted`."""
         if not excepted:
             return self.writes
@@ -58,9 +62,9 @@ class Turn:
         self._joining = 0  # calls of `joining` whose tasks have not all begun
         self._bytes = 0
         # (audience, those left out, message), or for one client (None, that client, message)
-        self._entries: list[tuple[Audience | None, Set[Client], Message]] = []
+        self._entries: list[tuple[Audience | None, Set[Recipient], Message]] = []
 
-    def broadcast(self, audience: Audience, left_out: Set[Client], message: Message) -> None:
+    def broadcast(self, audience: Audience, left_out: Set[Recipient], message: Message) -> None:
         """Send `message` to `audience` except `left_out` at the end of this turn."""
         if not self.pending:
             self.pending = True
@@ -68,7 +72,7 @@ class Turn:
         self._entries.append((audience, left_out, message))
         self._bytes += len(message.frames)
 
-    def single(self, client: Client, message: Message) -> None:
+    def single(self, client: Recipient, message: Message) -> None:
         """Send `message` to one client after what is pending: something has to be."""
         self._entries.append((None, {client}, message))
         self._bytes += len(message.frames)
@@ -111,10 +115,10 @@ class Turn:
 
 
 def _write_shared(
-    entries: list[tuple[Audience | None, Set[Client], Message]], audience: Audience
+    entries: list[tuple[Audience | None, Set[Recipient], Message]], audience: Audience
 ) -> None:
     """Everybody gets the same bytes, except the few that are named in an entry."""
-    named: set[Client] = set()
+    named: set[Recipient] = set()
     named.update(*(clients for _, clients, _ in entries))
     data = b"".join([message.frames for to, _, message in entries if to is not None])
     for write in audience.writes_without(named):
@@ -124,12 +128,12 @@ def _write_shared(
 
 
 def _write_each(
-    entries: list[tuple[Audience | None, Set[Client], Message]], only: Set[Client] | None
+    entries: list[tuple[Audience | None, Set[Recipient], Message]], only: Set[Recipient] | None
 ) -> None:
     """Gather for every client (or for `only` these) what it gets, and write it at once."""
-    outgoing: dict[Client, list[bytes]] = {}
+    outgoing: dict[Recipient, list[bytes]] = {}
     for audience, named, message in entries:
-        clients: Iterable[Client] = named
+        clients: Iterable[Recipient] = named
         if audience is not None:
             clients = _recipients(audience, named, only)
         for client in clients:
@@ -139,8 +143,8 @@ def _write_each(
 
 
 def _recipients(
-    audience: Audience, left_out: Set[Client], only: Set[Client] | None
-) -> Iterable[Client]:
+    audience: Audience, left_out: Set[Recipient], only: Set[Recipient] | None
+) -> Iterable[Recipient]:
     if only is None:
         return [client for client in audience.clients if client not in left_out]
     return [one for one in only if one not in left_out and audience.place(one) is not None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from socket_host.transport.native import frames
 from socket_host.transport.native.client import SLICE
@@ -12,7 +12,6 @@ from socket_host.transport.native.frames import FrameError, FrameReader
 if TYPE_CHECKING:
     from socket_host.transport.native.client import Client
     from socket_host.transport.native.engine import Engine
-    from socket_host.transport.native.front import Front
 
 _SHORT_TEXT = 0x81  # first byte of a final text frame
 _HEADER = 6  # bytes before the payload of a short masked frame
@@ -26,6 +25,19 @@ _MOST_DISCARDED = 1 << 18  # bytes of a client that goes on sending after it was
 # Why a websocket is not being read, besides BUSY.
 TURN = 2  # others have their turn
 RATE = 4  # it has sent too many bytes
+
+
+class Reception(Protocol):
+    """What decides about a connection until its handshake is over."""
+
+    def expect(self, socket: WebSocket) -> None:
+        """Wait for the first request of a connection, not for ever."""
+
+    def forget(self, socket: WebSocket) -> None:
+        """Wait no longer."""
+
+    def take(self, socket: WebSocket, data: bytes) -> None:
+        """Take bytes of the first request."""
 
 
 class WebSocket(asyncio.Protocol):
@@ -49,7 +61,7 @@ class WebSocket(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, engine: Engine, front: Front | None = None) -> None:
+    def __init__(self, engine: Engine, front: Reception | None = None) -> None:
         self.engine = engine
         self.front = front
         self.client: Client | None = None
@@ -143,7 +155,7 @@ class WebSocket(asyncio.Protocol):
         seconds = self.engine.charge(client, packets, size)
         if seconds:
             self.hold(RATE)
-            self.engine.later(seconds, self.release, RATE)
+            self.engine.loop.call_later(seconds, self.release, RATE)
         return not self.ending
 
     def hold(self, why: int) -> None:
