@@ -69,6 +69,13 @@ class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio s
         else:
             self.basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
 
+    async def leave_room(self, sid: str, namespace: str, room: Any) -> None:
+        """Take a client out of a room, whichever host it is on."""
+        if self.bus.is_shared:
+            await super().leave_room(sid, namespace, room)
+        else:
+            self.basic_leave_room(sid, namespace, room)
+
     async def apply(self, message: Mapping[str, Any]) -> None:
         """Do what the manager of another host asks for."""
         method = self._methods.get(message["method"])  # none for the words of a later version

@@ -14,7 +14,7 @@ import pytest
 from functions.contract.bus import LOOPBACK_PATH, BusMessageError, encode_emit, loopback_token
 from socket_host.app import SocketHost
 from socket_host.bus.memory import Memory
-from socket_host.transport.native import connecting, handover, journal, recovery
+from socket_host.transport.native import connecting, handover, journal, patience, recovery
 from socket_host.transport.native.estate import pieces
 from socket_host.transport.native.journal import Journal
 from socket_host.transport.native.message import Message
@@ -720,7 +720,7 @@ class Deaf:
 
     def __init__(self, host: SocketHost, patch: pytest.MonkeyPatch) -> None:
         patch.setattr(host.bus.peers, "_say", lambda word: None)
-        patch.setattr(host.bus, "_hearers", {})
+        patch.setattr(host.bus, "_subscribers", {})
 
 
 async def test_killed_host_is_not_waited_for(
@@ -742,7 +742,7 @@ async def test_killed_host_is_not_waited_for(
                 person.port = other.port
                 await person.come()
                 assert not person.recovered
-                patch.setattr(handover, "_LEAST_PATIENCE", 3_600)  # for the second
+                patch.setattr(patience, "_LEAST_SECONDS", 3_600)  # for the second
             for person in people:
                 await person.drop()
 

@@ -17,7 +17,6 @@ import contextlib
 import logging
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from functions.contract.bus import MAX_BYTES, BusMessageError
@@ -27,6 +26,9 @@ from socket_host.transport.bucket import Bucket
 from socket_host.transport.deadlines import Deadlines
 from socket_host.transport.native.estate import Estate, pieces
 from socket_host.transport.native.journal import Entry, Sent
+from socket_host.transport.native.newcomers import SKEW_SECONDS, Newcomers
+from socket_host.transport.native.patience import Patience
+from socket_host.transport.native.question import Question
 from socket_host.transport.native.recovery import (
     LONGEST_OFFSET,
     Dropped,
@@ -39,12 +41,6 @@ from socket_host.transport.native.recovery import (
 _log = logging.getLogger(__name__)
 
 ASK_SECONDS = 2.0  # for the others to answer; then the client begins anew
-
-# A host that takes so many times longer than answers did lately, and says nothing else meanwhile,
-# is a suspect: it is not waited for until it is heard again. Never less than the seconds: it may
-# have a lot to do.
-_PATIENCE = 4
-_LEAST_PATIENCE = 0.5
 
 # Clients a second, and at once, that other hosts are asked about; and as many answers under way.
 # Whoever comes beyond that begins anew.
@@ -61,21 +57,7 @@ _MAX_UNKNOWN = 10_000
 
 MAX_INHERITED = 32 * 1024 * 1024  # bytes that hosts that ended leave here: the last of them
 
-# How much later one host may hear a message of the bus than another.
-_SKEW_SECONDS = 5.0
-
 _ESTATE_SECONDS = 0.4  # to wait for the rest of what a host leaves
-
-
-@dataclass(slots=True)
-class Question:
-    """What a host has asked the others: where is this client?"""
-
-    key: Key
-    offset: str | None
-    at: float  # on the event loop's clock
-    waits_for: set[str]
-    answer: asyncio.Future[Return | None]
 
 
 class Handover:
@@ -88,15 +70,10 @@ class Handover:
         self._asks = Bucket(ASKS_PER_SECOND, MAX_ASKS)
         self._inflow = Bucket(_BYTES_PER_SECOND, _MAX_BYTES)
         self._unknown: Deadlines[Key] = Deadlines(_UNKNOWN_SECONDS, lambda key: None)
-        self._suspects: set[str] = set()
-        self._heard_at: dict[str, float] = {}  # when a peer said last that it lives
-        self._slowest = bus.ANSWER_SECONDS / 2 / _PATIENCE  # answer lately, in seconds
+        self._patience = Patience(bus.ANSWER_SECONDS / 2)
         self._estates: dict[str, Estate] = {}
         self._expiry: Deadlines[str] = Deadlines(seconds, self._forget)
-        # Those who have just come from another host, and what they had had there.
-        self._arrived: dict[str, Memory] = {}
-        self._settling: Deadlines[str] = Deadlines(_SKEW_SECONDS, self._settle)
-        self._newest: dict[str, int] = {}  # what any of them has had of each sender
+        self._newcomers = Newcomers()
         self._tasks: set[asyncio.Task[None]] = set()
         self._writing = asyncio.Lock()
         recovery.handover = self
@@ -108,8 +85,9 @@ class Handover:
 
     def stop(self) -> None:
         """Leave those who may come back to the other hosts."""
-        for deadlines in (self._expiry, self._settling, self._unknown):
+        for deadlines in (self._expiry, self._unknown):
             deadlines.clear()
+        self._newcomers.stop()
         for asked in self._questions.values():
             if not asked.answer.done():
                 asked.answer.set_result(None)
@@ -143,12 +121,7 @@ class Handover:
 
     def elsewhere(self, message_id: str) -> list[str]:
         """Return the sids of those who have had this message on the host they came from."""
-        if not self._arrived:
-            return []
-        sender, _, number = message_id.rpartition(":")
-        if int(number) > self._newest.get(sender, 0):
-            return []
-        return [sid for sid, had in self._arrived.items() if had.has(message_id)]
+        return self._newcomers.who_had(message_id)
 
     def _may_ask(self, key: Key) -> bool:
         """Tell if somebody is there to ask, and if it is not too much."""
@@ -163,9 +136,9 @@ class Handover:
     async def _ask(self, key: Key, offset: str | None) -> Return | None:
         loop = asyncio.get_running_loop()
         question = secrets.token_urlsafe(12)
-        waits_for = set(self._bus.peers) - self._suspects
+        waits_for = set(self._bus.peers) - self._patience.suspects
         asked = Question(key, offset, loop.time(), waits_for, loop.create_future())
-        timers = [loop.call_later(self._patience, self._doubt, question, list(waits_for))]
+        timers = [loop.call_later(self._patience.seconds, self._doubt, question, list(waits_for))]
         if seconds := self._bus.peers.strangers_for():
             # We are one of those who answer no, and do so when we know all others.
             waits_for.add(self._bus.host_id)
@@ -185,35 +158,28 @@ class Handover:
             for timer in timers:
                 timer.cancel()
 
-    @property
-    def _patience(self) -> float:
-        return max(_LEAST_PATIENCE, _PATIENCE * self._slowest)
-
     def _wait_for(self, host: str) -> None:
         """Have a host that has just answered our greeting answer the questions too."""
         loop = asyncio.get_running_loop()
         for question, asked in self._questions.items():
             if self._bus.host_id in asked.waits_for:
                 asked.waits_for.add(host)
-                loop.call_later(self._patience, self._doubt, question, [host])
+                loop.call_later(self._patience.seconds, self._doubt, question, [host])
 
     def _doubt(self, question: str, hosts: Iterable[str]) -> None:
         """Suspect those hosts that have said nothing since, and wait for them no longer."""
         if (asked := self._questions.get(question)) is not None:
             for host in asked.waits_for.intersection(hosts):
-                if self._heard_at.get(host, 0.0) < asked.at:
-                    self._suspects.add(host)
+                if self._patience.doubt(host, asked.at):
                     self._release(host)
 
     def _lost(self, host: str) -> None:
-        self._suspects.discard(host)
-        self._heard_at.pop(host, None)
+        self._patience.forget(host)
         self._release(host)
 
     def _heard(self, host: str, state: object = None) -> None:
-        self._suspects.discard(host)
-        if host in self._bus.peers:
-            self._heard_at[host] = asyncio.get_running_loop().time()
+        known = host in self._bus.peers
+        self._patience.heard(host, asyncio.get_running_loop().time() if known else None)
 
     def _release(self, host: str) -> None:
         for asked in self._questions.values():
@@ -234,8 +200,7 @@ class Handover:
         if asked is None or asked.answer.done():
             return
         if host != self._bus.host_id:
-            took = asyncio.get_running_loop().time() - asked.at
-            self._slowest = max(took, 0.9 * self._slowest)
+            self._patience.answered(asyncio.get_running_loop().time() - asked.at)
             self._heard(host)
         back = None if state is None else self._brought(asked, state)
         if back is None:
@@ -259,7 +224,7 @@ class Handover:
         news = [e for e in late if e.message_id is not None and not memory.has(e.message_id)]
         back = self._complete(dropped, visit, news)
         if back is not None:
-            self._settle_in(dropped.sid, self._bus.ahead(memory))
+            self._newcomers.add(dropped.sid, self._bus.ahead(memory))
         return back
 
     def _left(self, key: Key, offset: str | None) -> Return | None:
@@ -271,7 +236,7 @@ class Handover:
         if estate.settled is None and estate.had is not None:
             if estate.ahead is None:
                 estate.ahead = self._bus.ahead(estate.had)
-            self._settle_in(key[1], estate.ahead)
+            self._newcomers.add(key[1], estate.ahead)
         return back
 
     def _inherited(self, key: Key, offset: str | None) -> tuple[Return, Estate] | None:
@@ -302,7 +267,7 @@ class Handover:
         entries = journal.since(estate.position)
         if entries is None or estate.had is None:
             return None
-        end = estate.completed_at + _SKEW_SECONDS
+        end = estate.completed_at + SKEW_SECONDS
         is_settled = end < asyncio.get_running_loop().time()
         until = journal.position_at(end) if is_settled else journal.position
         late = [
@@ -328,24 +293,10 @@ class Handover:
         dropped.visit = visit
         return Return(dropped, visit)
 
-    def _settle_in(self, sid: str, ahead: Memory) -> None:
-        """Remember for a while what a client has had elsewhere and the bus will bring here."""
-        if not ahead:
-            return
-        self._arrived[sid] = ahead
-        self._settling.set(sid)
-        for sender, highest in ahead.highest():
-            self._newest[sender] = max(highest, self._newest.get(sender, 0))
-
     def _surely_had(self) -> int:
         """Return the position of our journal up to which other hosts have had all by now."""
         now = asyncio.get_running_loop().time()
-        return self._recovery.journal.position_at(now - _SKEW_SECONDS)
-
-    def _settle(self, sid: str) -> None:
-        del self._arrived[sid]
-        if not self._arrived:
-            self._newest.clear()
+        return self._recovery.journal.position_at(now - SKEW_SECONDS)
 
     # Clients that go
 
@@ -373,7 +324,7 @@ class Handover:
         try:
             if self._recovery.knows(*key):
                 back = await self._recovery.resume(*key, offset)
-                had = self._arrived.get(key[1])
+                had = self._newcomers.had(key[1])
             else:
                 await self._all_complete()
                 found = self._inherited(key, offset)
