@@ -1,14 +1,10 @@
-# Sourced by scripts that install something: `lock NAME` lets one at a time go on.
+# Sourced by scripts that install something: `lock NAME` lets one at a time go on, and needs $python.
+# The system itself gives the lock back, however its holder ends.
 lock() {
-  lock_file=.sidepath/$1.lock
   mkdir -p .sidepath
-  until ln -s "$$" "$lock_file" 2>/dev/null; do
-    holder=$(readlink "$lock_file" || true)
-    if [ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null; then
-      rm -f "$lock_file" # it was killed
-    else
-      sleep 0.2
-    fi
-  done
-  trap 'rm -f "$lock_file"' EXIT
+  exec 9>".sidepath/$1.lock"
+  local take="import fcntl; fcntl.flock(9, fcntl.LOCK_EX"
+  "$python" -c "$take | fcntl.LOCK_NB)" 2>/dev/null && return
+  echo "scripts/$1: waiting for another one to finish" >&2
+  "$python" -c "$take)"
 }

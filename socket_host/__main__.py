@@ -6,12 +6,12 @@ import os
 import signal
 import sys
 
-from functions.contract.room_log import RoomLogError
+from functions.contract.setting import StartError
+from functions.model.settings import settings as declared
 from socket_host import log_limit, open_files
 from socket_host.app import create_app
-from socket_host.events import Events
-from socket_host.listening import ListenError
-from socket_host.settings import SettingError, Settings
+from socket_host.events import namespaces
+from socket_host.settings import Settings
 from socket_host.transport.connections import RESERVE
 
 
@@ -19,10 +19,10 @@ def main() -> int:
     """Run a host with the environment's settings; return the process's exit status."""
     log_limit.install()
     try:
-        settings = Settings.from_environ(os.environ)
+        settings = Settings.from_environ(os.environ, declared)
         with asyncio.Runner(loop_factory=new_loop) as runner:
             runner.run(serve(settings))
-    except (SettingError, ListenError, RoomLogError) as error:
+    except StartError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -42,7 +42,7 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(log_limit.unhandled)
     reporting = loop.create_task(log_limit.LIMIT.keep_reporting())
-    host = create_app(settings, Events)
+    host = create_app(settings, namespaces)
     told_to_stop = asyncio.Event()
 
     def stop() -> None:

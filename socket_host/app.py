@@ -3,27 +3,33 @@
 import asyncio
 import contextlib
 import socket
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 
 from aiohttp import web
 
 from functions.contract.bus import LOOPBACK_PATH
 from socket_host.address import Addresses
-from socket_host.admission import Admission, Rejection
-from socket_host.bus import Loopback, open_bus
+from socket_host.admission import Admission, Check, Rejection
+from socket_host.bus import Bus, Loopback, open_bus
 from socket_host.drain import release
 from socket_host.listening import listen
 from socket_host.namespace import Namespace
 from socket_host.origin import Origins
 from socket_host.settings import Settings
-from socket_host.stock import Stock
 from socket_host.transport.connections import Connections
-from socket_host.transport.fast import Fast
 from socket_host.transport.http import HEALTH, add_headers
+from socket_host.transport.native.transport import NativeTransport
+from socket_host.transport.protocol import Transport
+from socket_host.transport.stock.transport import StockTransport
 
 SOCKET_PATH = "/socket.io"
 
-TRANSPORTS: dict[str, type[Fast] | type[Stock]] = {"fast": Fast, "stock": Stock}
+TRANSPORTS: dict[str, Callable[[Settings, str, Check, Addresses, Bus], Transport]] = {
+    "fast": NativeTransport,
+    "stock": StockTransport,
+}
 
 _BACKLOG = 2_048  # connections that may wait to be accepted: everybody comes back after a restart
 
@@ -33,17 +39,17 @@ _OTHERS = 100  # TCP connections beside those of clients, however few of these t
 _SHUTDOWN_SECONDS = 1.0
 
 
-def create_app(settings: Settings, events: type[Namespace]) -> "SocketHost":
-    """Return a host that answers events as an instance of `events` does; it is not started yet."""
-    return SocketHost(settings, events(settings))
+def create_app(settings: Settings, namespaces: Iterable[type[Namespace]]) -> "SocketHost":
+    """Return a host with an instance of each namespace; it is not started yet."""
+    return SocketHost(settings, [namespace(settings) for namespace in namespaces])
 
 
 class SocketHost:
     """A web application and a Socket.IO server on one port."""
 
-    def __init__(self, settings: Settings, events: Namespace) -> None:
+    def __init__(self, settings: Settings, namespaces: Sequence[Namespace]) -> None:
         self.settings = settings
-        self.events = events
+        self.namespaces = namespaces
         most, of_one = settings.max_connections, settings.max_per_address
         self.admission = Admission(Origins(settings.origins), most, of_one)
         addresses = Addresses(settings.proxies, told_apart=of_one > 0)
@@ -54,10 +60,11 @@ class SocketHost:
             addresses.of_peer if of_one and not settings.proxies else None,
         )
         transport = TRANSPORTS[settings.transport]
-        self.bus = open_bus(settings.bus, transport.rooms)
+        self.bus = open_bus(settings.bus)
         self.transport = transport(settings, SOCKET_PATH, self._check, addresses, self.bus)
         self.sio = self.transport.sio
-        self.sio.register_namespace(events)
+        for namespace in namespaces:
+            self.sio.register_namespace(namespace)
         self.web = web.Application()
         self.web.on_response_prepare.append(add_headers)
         self.web.add_routes([web.get(HEALTH, self._health), *self._socket_routes()])
@@ -70,16 +77,18 @@ class SocketHost:
     async def start(self) -> None:
         """Listen and serve.
 
-        Raises PortTakenError, another ListenError, or RoomLogError; nothing runs then.
+        Raises StartError, such as PortTakenError or what a namespace raises; nothing runs then.
         """
         async with AsyncExitStack() as starting:
             listening = starting.enter_context(listen(self.settings.bind, self.settings.port))
-            # The bus before the events and after them: what they say at their end is still heard.
+            # The bus before the namespaces and after them: what they say at their end is heard.
             await self.bus.start()
             starting.push_async_callback(self.bus.stop)
-            await self.events.start()
-            starting.push_async_callback(self._stop_events)
-            # After the events, so that they hear the answers; its goodbye comes before they end.
+            for namespace in self.namespaces:
+                await namespace.start()
+                starting.push_async_callback(namespace.stop)
+            starting.push_async_callback(self._settle)
+            # After the namespaces, so that they hear the answers; its goodbye comes before.
             self.bus.peers.start()
             starting.callback(self.bus.peers.stop)
             await self.transport.start()
@@ -116,9 +125,8 @@ class SocketHost:
         self.admission.draining = True
         await release(self.transport.connections, self.transport.close, seconds, self._hurry)
 
-    async def _stop_events(self) -> None:
-        await self.events.settle()
-        await self.events.stop()
+    async def _settle(self) -> None:
+        await asyncio.gather(*(namespace.settle() for namespace in self.namespaces))
 
     def _socket_routes(self) -> list[web.RouteDef]:
         # Both spellings: clients may be told to leave the last slash away.
@@ -141,11 +149,17 @@ class SocketHost:
             # A bus that is away is no reason to send clients elsewhere: other hosts have it too.
             "status": "draining" if draining else bus["status"],
             "connections": len(self.transport.connections()),
-            "refused": self.admission.refused + self.events.refused,
+            "refused": self._refused(),
             "closed": self.transport.closed(),
             "bus": bus,
         }
         return web.json_response(body, status=503 if draining else 200)
+
+    def _refused(self) -> Counter[str]:
+        refused = self.admission.refused.copy()
+        for namespace in self.namespaces:
+            refused.update(namespace.refused)
+        return refused
 
 
 async def _close(server: asyncio.Server, listening: socket.socket) -> None:

@@ -59,7 +59,8 @@ class Attendance:
     """Who is where on the other hosts, and what is to be told to them.
 
     `places()` gives all of this host's own. `changed(place, here)` is called when a visitor came to
-    a room on another host, or left it. A host that is alone tells nobody.
+    a room on another host, or left it. A host that is alone tells nobody. Each namespace has an
+    attendance of its own.
     """
 
     def __init__(
@@ -67,7 +68,9 @@ class Attendance:
         bus: Bus,
         places: Callable[[], Iterable[Place]],
         changed: Callable[[Place, bool], object],
+        namespace: str = "/",
     ) -> None:
+        self._subject = _SUBJECT + namespace.rstrip("/")
         self._bus = bus
         self._places = places
         self._changed = changed
@@ -79,7 +82,7 @@ class Attendance:
         self._timer: asyncio.TimerHandle | None = None
         self._all_timer: asyncio.TimerHandle | None = None  # for a full report
         self._told_all_at = float("-inf")  # by the loop's clock
-        bus.hear(_SUBJECT, self._hear)
+        bus.hear(self._subject, self._hear)
         bus.peers.watch(lost=self._drop, heard=self._compare)
 
     def note(self, place: Place, here: bool) -> None:
@@ -127,11 +130,11 @@ class Attendance:
 
     def _say(self, body: Mapping[str, Any]) -> None:
         if self._bus.peers:  # whoever comes later asks
-            self._bus.announce(_SUBJECT, body)
+            self._bus.announce(self._subject, body)
 
     def _next_number(self) -> int:
         self._number += 1
-        self._bus.peers.state[_SUBJECT] = self._number
+        self._bus.peers.state[self._subject] = self._number
         return self._number
 
     # What we hear
@@ -153,7 +156,7 @@ class Attendance:
     def _compare(self, host: str, state: Mapping[str, Any]) -> None:
         """Ask a host for everything if we have not heard its last announcement."""
         report = self._reports.get(host) or _Report()
-        if state.get(_SUBJECT, 0) != report.number:
+        if state.get(self._subject, 0) != report.number:
             self._to_ask.add(host)
             self._tell_soon()
 

@@ -3,8 +3,10 @@
 import errno
 import socket
 
+from functions.contract.setting import StartError
 
-class ListenError(Exception):
+
+class ListenError(StartError):
     """The address cannot be listened on; the text says what to do."""
 
 

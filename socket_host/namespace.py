@@ -3,7 +3,7 @@
 A client is let in only with a session and while there is room; its events are counted against
 its allowance, matched to a handler by name, and answered in words when something is wrong with
 them. What its events cost the host, in bytes sent to whoever hears them, is charged to the visitor.
-Derive from Namespace and write `on_...` methods, as events.py does.
+Derive from Namespace and write `on_...` methods, as those in events/ do.
 """
 
 import asyncio
@@ -24,14 +24,16 @@ from socketio.exceptions import (  # type: ignore[import-untyped]  # as above
 
 from functions.contract.cookie import read_cookie
 from functions.contract.session import Session, SessionError, Sessions
+from socket_host.bus import Bus
 from socket_host.event_error import EventError
 from socket_host.latest import Latest
 from socket_host.limits import Allowance, Meter
 from socket_host.settings import Settings
+from socket_host.transport.hooks import Hooks
 
 _log = logging.getLogger(__name__)
 
-# How long a stopping host waits for handlers: longer than the room log waits for another process.
+# How long a stopping host waits for handlers: longer than a store waits for another process.
 _SETTLE_SECONDS = 15.0
 
 _BURST = 4.0  # seconds' worth of bytes that a visitor, or a room, may use at once
@@ -59,8 +61,8 @@ def large_answer(method: _F) -> _F:
     return method
 
 
-class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socketio ships no types
-    """Answers the events of one Socket.IO namespace.
+class Namespace(socketio.AsyncNamespace, Hooks):  # type: ignore[misc]  # python-socketio ships no types
+    """Answers the events of one Socket.IO namespace, which the attribute `namespace` names.
 
     The method `on_input_change(self, sid, text)` answers the event `input-change` with one
     argument. What it returns is the ack; an EventError it raises is the ack's `error`. `on_connect`
@@ -70,10 +72,10 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
     matters, and `on_recover` can send that.
     """
 
-    volatile: frozenset[str] = frozenset()
+    namespace = "/"
 
-    def __init__(self, settings: Settings, namespace: str = "/") -> None:
-        super().__init__(namespace)
+    def __init__(self, settings: Settings, namespace: str | None = None) -> None:
+        super().__init__(namespace or self.namespace)
         self.settings = settings
         self.refused: Counter[str] = Counter()
         secret, former = settings.session_secret, settings.former_secrets
@@ -98,7 +100,10 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
         self._settled: asyncio.Event | None = None  # once somebody waits for it
 
     async def start(self) -> None:
-        """Open what the handlers need; called once the host has its port."""
+        """Open what the handlers need; called once the host has its port.
+
+        Raises StartError, which stops the host with its text, if that cannot be done.
+        """
 
     async def stop(self) -> None:
         """Close what `start` opened; called when no client and no event is left."""
@@ -142,6 +147,12 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
     def owner(self, sid: str) -> str:
         """Return the id of the visitor who alone may have this sid again."""
         return self.visitor(sid).id if self._sessions else ""
+
+    @property
+    def bus(self) -> Bus:
+        """The bus to the other hosts."""
+        bus: Bus = self.server.manager.bus
+        return bus
 
     def visitor(self, sid: str) -> Session:
         """Return the session of a client."""
@@ -206,7 +217,7 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socket
 
         Override this if you know it. As it is, it takes other hosts to be as full as this one.
         """
-        return here * (1 + len(self.server.manager.peers))
+        return here * (1 + len(self.bus.peers))
 
     def is_here(self, sid: str) -> bool:
         """Tell if a client is still there to be answered."""

@@ -1,4 +1,4 @@
-"""Presence: which sessions are in which room. A visitor with two tabs open is there once."""
+"""Presence: who is in which room. A person with two tabs open is there once."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -17,47 +17,48 @@ TOLD_PER_SECOND = 1_000  # visitors that are told of their room: a crowd's pause
 
 
 class Presence:
-    """Who is where, on all hosts of the bus.
+    """Who is where, on all hosts of the bus, in one namespace.
 
-    `announce(room)` is called when that has changed in a room where this host has clients, soon and
-    not too often.
+    A client may be in several rooms. A person is known by the id of their session, and by the name
+    with which they came to a room first. `announce(room)` is called when that has changed in a room
+    where this host has clients, soon and not too often.
     """
 
-    def __init__(self, announce: Callable[[str], object], bus: Bus) -> None:
+    def __init__(self, announce: Callable[[str], object], bus: Bus, namespace: str = "/") -> None:
         self._announce = announce
-        self._places: dict[str, Place] = {}  # by sid
-        self._tabs: dict[str, dict[Session, int]] = {}  # on this host, by room
-        self._present: dict[str, dict[Session, int]] = {}  # on how many hosts, by room
+        self._places: dict[str, dict[str, Session]] = {}  # by sid and room
+        self._tabs: _Counts = {}  # on this host, by room and id
+        self._present: _Counts = {}  # on how many hosts, by room and id
         self._pauses: dict[str, asyncio.TimerHandle] = {}  # by room, after an announcement
         self._changed: set[str] = set()  # rooms to announce when their pause is over
-        self._attendance = Attendance(bus, self._own, self._count)
+        self._attendance = Attendance(bus, self._own, self._count, namespace)
         self._closed = False
 
     def enter(self, sid: str, room: str, session: Session) -> None:
-        """Note that a client is in a room now, and no longer where it was."""
-        if self.room(sid) == room:
+        """Note that a client is in a room now, beside those where it is already."""
+        rooms = self._places.setdefault(sid, {})
+        if room in rooms:
             return
-        self.leave(sid)
-        self._places[sid] = room, session
-        if _add(self._tabs, (room, session), 1) == 1:
-            self._attendance.note((room, session), True)
-            self._count((room, session), True)
+        rooms[room] = session
+        first, tabs = _add(self._tabs, (room, session), 1)
+        if tabs == 1:
+            self._attendance.note(first, True)
+            self._count(first, True)
 
-    def leave(self, sid: str) -> None:
-        """Note that a client is in no room any more."""
-        place = self._places.pop(sid, None)
-        if place and _add(self._tabs, place, -1) == 0:
-            self._attendance.note(place, False)
-            self._count(place, False)
+    def leave(self, sid: str, room: str | None = None) -> None:
+        """Note that a client is not in a room any more, or in none without one."""
+        rooms = self._places.get(sid, {})
+        for name in [*rooms] if room is None else [room] if room in rooms else []:
+            place, tabs = _add(self._tabs, (name, rooms.pop(name)), -1)
+            if not tabs:
+                self._attendance.note(place, False)
+                self._count(place, False)
+        if not rooms:
+            self._places.pop(sid, None)
 
-    def room(self, sid: str) -> str | None:
-        """Return the room a client is in."""
-        place = self._places.get(sid)
-        return place and place[0]
-
-    def rooms(self) -> list[str]:
-        """Return the rooms in which this host has clients."""
-        return list(self._tabs)
+    def rooms(self, sid: str | None = None) -> list[str]:
+        """Return the rooms a client is in, or without one those where this host has clients."""
+        return list(self._tabs if sid is None else self._places.get(sid, ()))
 
     def count(self, room: str) -> int:
         """Return how many are in a room, on all hosts."""
@@ -66,7 +67,8 @@ class Presence:
     def who(self, room: str) -> dict[str, Any]:
         """Return how many are in a room, and the names of those that came first."""
         present = self._present.get(room, {})
-        return {"count": len(present), "names": [s.name for s in islice(present, MAX_NAMES)]}
+        first = islice(present.values(), MAX_NAMES)
+        return {"count": len(present), "names": [session.name for session, _ in first]}
 
     def close(self) -> None:
         """Announce nothing any more."""
@@ -78,11 +80,11 @@ class Presence:
         self._changed.clear()
 
     def _own(self) -> Iterator[Place]:
-        return ((room, session) for room, tabs in self._tabs.items() for session in tabs)
+        return ((room, who) for room, tabs in self._tabs.items() for who, _ in tabs.values())
 
     def _count(self, place: Place, here: bool) -> None:
         """Note that a visitor is in a room of a host, or no longer."""
-        hosts = _add(self._present, place, 1 if here else -1)
+        _, hosts = _add(self._present, place, 1 if here else -1)
         if hosts == int(here):  # the first, or the last
             self._change(place[0])
 
@@ -105,15 +107,23 @@ class Presence:
             self._change(room)
 
 
-def _add(counts: dict[str, dict[Session, int]], place: Place, number: int) -> int:
-    """Add to the count of a place, of which nothing is kept once it is none; return it."""
+# How often each person is in each room, and the session with which they came first.
+_Counts = dict[str, dict[str, tuple[Session, int]]]
+
+
+def _add(counts: _Counts, place: Place, number: int) -> tuple[Place, int]:
+    """Add to the count of a place, of which nothing is kept once it is none.
+
+    Returns the place with the session that came first, and the count.
+    """
     room, session = place
-    sessions = counts.setdefault(room, {})
-    count = sessions.get(session, 0) + number
+    people = counts.setdefault(room, {})
+    first, count = people.get(session.id, (session, 0))
+    count += number
     if count:
-        sessions[session] = count
-        return count
-    del sessions[session]
-    if not sessions:
-        del counts[room]
-    return 0
+        people[session.id] = first, count
+    else:
+        del people[session.id]
+        if not people:
+            del counts[room]
+    return (room, first), count

@@ -1,19 +1,15 @@
 """The host's settings: read once from the environment, at the door."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
-from functions.contract.room_log import is_room_log
 from functions.contract.session import parse_secrets
+from functions.contract.setting import Setting, SettingError, read_settings
 from socket_host.bus import parse_bus
 from socket_host.origin import parse_origins
 
 TRANSPORTS = ("fast", "stock")
-
-
-class SettingError(Exception):
-    """Settings are missing or malformed; the text names each and says what it must be."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +17,12 @@ class Settings:
     """What the host needs to know before its first connection.
 
     Without a secret no session is asked for, without origins every origin may connect: for tests
-    and benchmarks, which is why the environment cannot say so.
+    and benchmarks, which is why the environment cannot say so. `own` has the values of the settings
+    that are declared in functions/model/settings.py.
     """
 
     session_secret: str | None = field(repr=False)
     origins: tuple[str, ...] | None
-    room_log: str = "sqlite:.sidepath/rooms.sqlite3"
     bus: str = field(default="local", repr=False)  # it may hold a password
     bind: str = "127.0.0.1"
     port: int = 3200  # 0 lets the system choose
@@ -46,9 +42,10 @@ class Settings:
     transport: str = "fast"
     # They sign nothing any more, but what they have signed is believed.
     former_secrets: tuple[str, ...] = field(default=(), repr=False)
+    own: Mapping[str, Any] = field(default_factory=dict, repr=False)  # it may hold secrets
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+    def from_environ(cls, environ: Mapping[str, str], declared: Sequence[Setting] = ()) -> Self:
         """Return the settings an environment holds; raise SettingError naming all that is wrong."""
         read = _Reader(environ)
         secret, *former = read.secrets()
@@ -56,7 +53,6 @@ class Settings:
             session_secret=secret,
             former_secrets=tuple(former),
             origins=read.origins(),
-            room_log=read.room_log(cls.room_log),
             bus=read.bus("local"),
             bind=read.text("BIND", cls.bind),
             port=read.whole("PORT", cls.port, 0, 65_535),
@@ -86,6 +82,7 @@ class Settings:
                 "RECOVERY_SECONDS", cls.recovery_seconds, 0, 3_600, "of seconds"
             ),
             transport=read.one_of("TRANSPORT", cls.transport, TRANSPORTS),
+            own=read.own(declared),
         )
         if read.problems:
             raise SettingError(" ".join(read.problems))
@@ -136,11 +133,10 @@ class _Reader:
             self.problems.append(f"SESSION_SECRET {error}.")
             return ("",)
 
-    def room_log(self, default: str) -> str:
-        text = self.text("ROOM_LOG", default)
-        if not is_room_log(text):
-            self.problems.append(f"ROOM_LOG must be sqlite:PATH or dynamodb:TABLE, not {text!r}.")
-        return text
+    def own(self, declared: Sequence[Setting]) -> Mapping[str, Any]:
+        values, problems = read_settings(declared, "host", self._environ)
+        self.problems += problems
+        return values
 
     def bus(self, default: str) -> str:
         text = self.text("BUS", default)

@@ -18,14 +18,16 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from socket_host.bus import Bus, open_bus, queue
-from socket_host.transport import FanOut, SocketServer
+from socket_host.transport.native.manager import NativeManager
+from socket_host.transport.native.socket_server import SocketServer
+from socket_host.transport.stock.rooms import StockManager
 from tests.aws import aws as server_of_aws
 from tests.clients import PythonClient
 from tests.hosts import PATIENCE
 
 TRANSPORTS: dict[str, tuple[type, type]] = {
-    "stock": (socketio.AsyncServer, socketio.AsyncManager),
-    "fast": (SocketServer, FanOut),
+    "stock": (socketio.AsyncServer, StockManager),
+    "fast": (SocketServer, NativeManager),
 }
 
 
@@ -166,12 +168,12 @@ async def line() -> AsyncIterator[Line]:
 
 
 class Host:
-    """A Socket.IO server on a bus, whose clients all start in the room `lobby`."""
+    """A Socket.IO server on a bus, whose clients all start in the room `plaza`."""
 
     def __init__(self, bus: Bus, transport: str) -> None:
-        server, _ = TRANSPORTS[transport]
+        server, manager = TRANSPORTS[transport]
         self.bus = bus
-        self.sio = server(async_mode="aiohttp", client_manager=bus)
+        self.sio = server(async_mode="aiohttp", client_manager=manager(bus))
         self.sio.on("connect", self._connect)
         self.web = web.Application()
         self.sio.attach(self.web)
@@ -181,7 +183,7 @@ class Host:
         self._clients: list[PythonClient] = []
 
     async def _connect(self, sid: str, *_: Any) -> None:
-        await self.sio.enter_room(sid, "lobby")
+        await self.sio.enter_room(sid, "plaza")
         self.sids.append(sid)
 
     async def client(self) -> PythonClient:
@@ -207,4 +209,4 @@ class Host:
 
 def host(setting: str, transport: str = "fast") -> AbstractAsyncContextManager[Host]:
     """A host on the bus of a setting."""
-    return Host(open_bus(setting, TRANSPORTS[transport][1]), transport).serving()
+    return Host(open_bus(setting), transport).serving()

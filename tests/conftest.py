@@ -1,43 +1,45 @@
 """Settings for what reads the environment when it is imported, before any test imports it.
 
-And which tests stay in one worker.
+And modules marked `together` stay in one worker.
 """
 
 import atexit
 import os
+import re
 import shutil
 import tempfile
+from functools import cache
+from pathlib import Path
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from functions.contract.session import SAMPLE_SECRET
+from tests.hosts import own_texts
 from tests.long_form import is_long
 
 _folder = tempfile.mkdtemp(prefix="sidepath-tests-")
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 os.environ["STAGE"] = "development"
 os.environ["SESSION_SECRET"] = SAMPLE_SECRET
-os.environ["ROOM_LOG"] = f"sqlite:{_folder}/rooms.sqlite3"
-
-# Files whose tests share what is expensive to make: a deployment, a browser, a running site.
-TOGETHER = {
-    "tests/test_deploy.py": "sam",
-    "tests/test_container.py": "sam",  # one use of sam at a time is enough
-    "tests/test_dev.py": "site",
-    "tests/test_journey.py": "browser",
-}
+os.environ.update(own_texts(Path(_folder)))
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types for it
-    """Each test goes where there is room, but those of some files go together.
+    """Each test goes where there is room, but modules of one group go together.
 
     The group marks of xdist 3.8 would say this, but do nothing under pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return TOGETHER.get(file, nodeid)
+        return _group(self.config.rootpath / nodeid.partition("::")[0]) or nodeid
+
+
+@cache
+def _group(module: Path) -> str | None:
+    """Read the mark out of a module, for it is only imported where its tests run."""
+    found = re.search(r'^pytestmark = pytest\.mark\.together\("(\w+)"\)', module.read_text(), re.M)
+    return found and found[1]
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -5,16 +5,22 @@ import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from functions.contract.session import Session, Sessions
+from functions.contract.setting import read_settings
+from functions.model.settings import settings as declared
 from socket_host.app import TRANSPORTS, SocketHost, create_app
-from socket_host.events import Events
+from socket_host.events import namespaces as sample
 from socket_host.namespace import Namespace
 from socket_host.settings import Settings
+from socket_host.transport.limits import limits_of
+from socket_host.transport.native import transport as native_transport
+from socket_host.transport.stock import transport as stock_transport
 
 ROOT = Path(__file__).parent.parent
 SECRET = "a-secret-for-tests-that-is-long-enough"
@@ -31,16 +37,40 @@ def token(name: str = "Visitor", *, secret: str = SECRET) -> str:
     return Sessions(secret).issue(Session(name.lower(), name))
 
 
+def own_texts(folder: Path) -> dict[str, str]:
+    """The declared settings as scripts/dev makes them, with their data in a folder."""
+    return {
+        setting.name: setting.development.replace("{data}", str(folder))
+        for setting in declared
+        if setting.development is not None
+    }
+
+
+def own(folder: Path) -> dict[str, Any]:
+    """The values of the declared settings, with their data in a folder."""
+    values, problems = read_settings(declared, "host", own_texts(folder))
+    assert not problems
+    return values
+
+
 def settings(folder: Path, **changes: Any) -> Settings:
-    """A host's settings whose room log is in a folder of the test."""
+    """A host's settings, whose data is in a folder of the test."""
     defaults: dict[str, Any] = {
         "session_secret": SECRET,
         "origins": (ORIGIN,),
-        "room_log": f"sqlite:{folder}/rooms.sqlite3",
+        "own": own(folder),
         "port": 0,
         "drain_seconds": 0,
     }
     return Settings(**defaults | changes)
+
+
+def limited(monkeypatch: pytest.MonkeyPatch, **limits: float) -> None:
+    """Have hosts of either transport made with other limits of a connection."""
+    for module in (native_transport, stock_transport):
+        monkeypatch.setattr(
+            module, "limits_of", lambda settings: replace(limits_of(settings), **limits)
+        )
 
 
 def url(host: SocketHost) -> str:
@@ -50,10 +80,10 @@ def url(host: SocketHost) -> str:
 
 @asynccontextmanager
 async def serving(
-    folder: Path, events: type[Namespace] = Events, **changes: Any
+    folder: Path, *namespaces: type[Namespace], **changes: Any
 ) -> AsyncIterator[SocketHost]:
-    """A host in this process, stopped at the end."""
-    host = create_app(settings(folder, **changes), events)
+    """A host in this process, stopped at the end; by itself it has those of socket_host/events."""
+    host = create_app(settings(folder, **changes), namespaces or sample)
     await host.start()
     try:
         yield host
@@ -86,15 +116,15 @@ class HostProcess:
 
 def environ(folder: Path, **changes: str) -> dict[str, str]:
     """The settings of a host's process; an empty one is as good as none."""
-    return {
+    defaults = {
         "SESSION_SECRET": SECRET,
         "PUBLIC_ORIGIN": ORIGIN,
-        "ROOM_LOG": f"sqlite:{folder}/rooms.sqlite3",
         "PORT": "0",
         "DRAIN_SECONDS": "0",
         "MAX_CONNECTIONS": "500",  # more could exceed what the system allows, and be warned of
         "MAX_PER_ADDRESS": "0",  # all clients of a test have the same
-    } | changes
+    }
+    return defaults | own_texts(folder) | changes
 
 
 @asynccontextmanager

@@ -7,7 +7,6 @@ below Socket.IO, the fast transport's engine sends every message back.
 
 import argparse
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,11 +15,12 @@ from socket_host.__main__ import new_loop
 from socket_host.app import SocketHost, create_app
 from socket_host.namespace import Namespace
 from socket_host.settings import Settings
-from socket_host.transport.client import Client
 from socket_host.transport.limits import limits_of
-from socket_host.transport.message import Message
-from socket_host.transport.python_socketio import EngineServer
-from socket_host.transport.request import Environ, Head
+from socket_host.transport.native.client import Client
+from socket_host.transport.native.engine_server import EngineServer
+from socket_host.transport.native.environ import Environ
+from socket_host.transport.native.head import Head
+from socket_host.transport.native.message import Message
 
 _APART = 0.01  # seconds
 
@@ -92,7 +92,7 @@ def make(**changes: Any) -> SocketHost:
         "transport": "fast",
     }
     settings = Settings(**defaults | changes)
-    host = create_app(settings, Echoes)
+    host = create_app(settings, [Echoes])
     host.sio.register_namespace(Echoes(settings, "/custom"))
     if settings.transport == "fast":
         mirror(settings).attach(host.web)
@@ -112,10 +112,9 @@ async def protocol_server(**changes: Any) -> AsyncIterator[SocketHost]:
 
 async def main(**settings: Any) -> None:
     """Serve until killed."""
-    with tempfile.TemporaryDirectory() as folder:
-        async with protocol_server(room_log=f"sqlite:{folder}/rooms.sqlite3", **settings) as host:
-            print(f"Protocol server listening on http://127.0.0.1:{host.port}", flush=True)
-            await asyncio.Event().wait()
+    async with protocol_server(**settings) as host:
+        print(f"Protocol server listening on http://127.0.0.1:{host.port}", flush=True)
+        await asyncio.Event().wait()
 
 
 if __name__ == "__main__":

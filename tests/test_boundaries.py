@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.supply.lists import pins
+from scripts.commands.pin.lists import pins
+from tests import line
+from tests.hosts import own_texts
 
 ROOT = Path(__file__).parent.parent
 
@@ -16,6 +18,9 @@ ROOT = Path(__file__).parent.parent
 NAMES = {"socketio": "python-socketio", "engineio": "python-engineio"}
 
 # What Lambda's Python brings along.
+# What both halves carry.
+SHARED = ("functions.contract", "functions.model")
+
 IN_LAMBDA = {"functions": {"boto3", "botocore"}, "socket_host": set()}
 
 
@@ -56,16 +61,62 @@ def test_contract_imports_only_contract(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", files("socket_host"), ids=str)
-def test_host_imports_only_the_contract(file: Path) -> None:
-    """The image holds socket_host/ and functions/contract/."""
+def test_host_imports_only_what_both_carry(file: Path) -> None:
+    """The image holds socket_host/, functions/contract/ and functions/model/."""
     own = {name for name in imports(file) if name.split(".")[0] in ("functions", "scripts")}
-    assert all(name.startswith("functions.contract") for name in own)
+    assert all(name.startswith(SHARED) for name in own)
+
+
+# Pairs of modules that import each other: a session and what keeps all sessions.
+CIRCLES = [{"socket_host.transport.native.client", "socket_host.transport.native.engine"}]
+
+
+def module(file: Path) -> str:
+    """A file's name as imports write it."""
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def circles(*folders: str) -> list[set[str]]:
+    """Sets of modules in folders that import each other, directly or by way of others."""
+    found = {module(file): imports(file) for file in files(*folders)}
+    graph = {name: names & found.keys() - {name} for name, names in found.items()}
+    for name, file in ((module(file), file) for file in files(*folders)):
+        # `from package import module` needs the module, not what its package has besides.
+        graph[name] -= {
+            str(node.module)
+            for node in ast.walk(ast.parse(file.read_text()))
+            if isinstance(node, ast.ImportFrom)
+            and all(f"{node.module}.{alias.name}" in found for alias in node.names)
+        }
+    reach = {name: _reached(graph, name) for name in graph}
+    together = [{name} | {one for one in reach[name] if name in reach[one]} for name in graph]
+    return [
+        circle
+        for at, circle in enumerate(together)
+        if len(circle) > 1 and circle not in together[:at]
+    ]
+
+
+def _reached(graph: dict[str, set[str]], start: str) -> set[str]:
+    reached: set[str] = set()
+    waiting = [start]
+    while waiting:
+        new = graph[waiting.pop()] - reached
+        reached |= new
+        waiting += new
+    return reached
+
+
+def test_imports_go_one_way() -> None:
+    """Modules of the host do not need each other in a circle, not even for their types."""
+    assert circles("socket_host") == CIRCLES
 
 
 @pytest.mark.parametrize("half", ["functions", "socket_host"])
 def test_packages_are_pinned(half: str) -> None:
     """Every package a half imports stands in its own list or the team's, or comes with Lambda."""
-    folders = [half] if half == "functions" else [half, "functions/contract"]
+    folders = [half] if half == "functions" else [half, "functions/contract", "functions/model"]
     names = {name.split(".")[0] for file in files(*folders) for name in imports(file)}
     names -= {*sys.stdlib_module_names, "functions", "socket_host"}
     assert {NAMES.get(name, name) for name in names} <= required(half) | IN_LAMBDA[half]
@@ -80,7 +131,7 @@ def run(code: str, cwd: Path) -> str:
     environ = {
         "STAGE": "development",
         "SESSION_SECRET": "sample-secret-for-development-only",
-        "ROOM_LOG": f"sqlite:{cwd}/rooms.sqlite3",
+        **own_texts(cwd),
     }
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=cwd, env=environ, capture_output=True, text=True
@@ -98,9 +149,10 @@ def test_function_starts_alone(tmp_path: Path) -> None:
 
 
 def test_host_starts_alone(tmp_path: Path) -> None:
-    """The host needs nothing but its folder and the contract."""
+    """The host needs nothing but its folder, the contract and the model."""
     copy("socket_host", tmp_path)
     copy("functions/contract", tmp_path)
+    copy("functions/model", tmp_path)
     loaded = run("import sys, socket_host.app; print(*sys.modules, sep='\\n')", tmp_path).split()
     assert "socketio" in loaded
     assert not {"starlette", "mangum", "jinja2"} & set(loaded)
@@ -117,4 +169,54 @@ def test_missing_setting_stops_the_function(tmp_path: Path) -> None:
     )
     assert done.returncode != 0
     assert "SESSION_SECRET must have" in done.stderr.splitlines()[-1]
-    assert "ROOM_LOG must say" in done.stderr.splitlines()[-1]
+
+
+# What of ours still knows something of yours, by the file's name, and why. It is to become empty.
+STILL_KNOWS = {
+    "infra/local.json": "sam local's settings: could be made from the declared ones",
+    "infra/template.yaml": "the environment of the halves names a setting of yours",
+    "scripts/commands/bench/function.py": "the bench measures the room's page",
+    "scripts/commands/doctor/conversation.py": "doctor talks to the chat, where a site has it",
+    "tests/chaos/light.py": "chaos: a page in Python that speaks the chat's events",
+    "tests/chaos/page.mjs": "chaos runs the room page's scripts",
+    "tests/chaos/site.py": "chaos compares the room log with what pages show",
+    "tests/chaos/test_storms.py": "chaos, as above",
+    "tests/chaos/test_volume.py": "chaos, as above",
+    "tests/fuzz/test_bus.py": "fuzz: presence in the first room",
+    "tests/hostile/crowd.py": "hostile: people who talk in a room",
+    "tests/hostile/people.py": "hostile: they are in the first room",
+    "tests/hostile/test_amplification.py": "hostile: large answers of history",
+    "tests/hostile/test_fan_out.py": "hostile: typing and long texts",
+    "tests/hostile/test_log.py": "hostile: a chat that fails",
+    "tests/hostile/test_recovery.py": "hostile: rooms like the chat's",
+    "tests/hostile/test_sessions.py": "hostile: caches of the room's page; belongs to tests/app",
+    "tests/infra/test_stack.py": "the roles allow what the chat's table needs",
+    "tests/infra/test_template.py": "the function's environment",
+    "tests/scripts/deploy/test_container.py": "the container's environment, and one event",
+    "tests/scripts/deploy/test_dockerfile.py": "the image's environment",
+    "tests/scripts/dev/project.py": "leaves a setting of yours out of the environment",
+    "tests/scripts/dev/test_dev.py": "saves the sample's pages and events",
+    "tests/scripts/dev/test_hosts.py": "people who talk over two hosts",
+    "tests/scripts/doctor/test_host.py": "a chat that answers nothing",
+    "tests/test_front_doors.py": "a chat behind the balancer",
+    "tests/test_host_conversation.py": "three lines of socket.io-client in the first room",
+    "tests/test_host_door.py": "a process with the sample's events",
+    "tests/test_host_drain.py": "people who talk while a host drains",
+    "tests/test_host_limits.py": "typing costs a token",
+    "tests/test_host_sessions.py": "joining with a session",
+    "tests/test_presence_hosts.py": "people of the chat's rooms",
+    "tests/test_recovery.py": "hostile: rooms like the chat's",
+}
+
+
+@pytest.mark.parametrize("path", sorted(line.files()))
+def test_ours_knows_nothing_of_yours(path: str) -> None:
+    """What of ours imports or names something of yours stands in the list above."""
+    known = line.offences(path, (ROOT / path).read_text())
+    assert not known or path in STILL_KNOWS
+
+
+def test_list_of_exceptions_shrinks() -> None:
+    """The list above holds no file that knows nothing of yours any more."""
+    knows = {path for path in line.files() if line.offences(path, (ROOT / path).read_text())}
+    assert knows == STILL_KNOWS.keys()

@@ -46,7 +46,7 @@ async def test_managers_understand_it() -> None:
 
     @server.event  # type: ignore[untyped-decorator] - python-socketio has no types
     async def connect(sid: str, *_: Any) -> None:
-        await server.enter_room(sid, "lobby")
+        await server.enter_room(sid, "plaza")
 
     heard: asyncio.Queue[Any] = asyncio.Queue()
     async with TestServer(app) as host, socketio.AsyncSimpleClient() as client:
@@ -54,7 +54,7 @@ async def test_managers_understand_it() -> None:
         client.client.on("news", heard.put)
         manager.bus.put_nowait(encode_emit("news", "elsewhere", room="garden", sender="page"))
         for data in ({"a": ["é", 1]}, ["one argument"], [1, 2], "\ud800\uffff\0"):
-            manager.bus.put_nowait(encode_emit("news", data, room="lobby", sender="page"))
+            manager.bus.put_nowait(encode_emit("news", data, room="plaza", sender="page"))
             assert await asyncio.wait_for(heard.get(), 10) == data
         manager.bus.put_nowait(encode_emit("news", "to all", sender="page"))
         assert await asyncio.wait_for(heard.get(), 10) == "to all"

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import socketio
 
 from functions.contract.bus import MAX_BYTES, BusMessageError
-from socket_host.bus import manager, open_bus
+from socket_host.bus import open_bus, shared
 from tests import buses
 from tests.buses import Host, Line, Redis, until
 from tests.hosts import PATIENCE
@@ -52,8 +51,8 @@ async def pair(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 async def test_emit_reaches_the_room_on_every_host(pair: Pair) -> None:
     """A room is one room, wherever its members are connected; others hear nothing of it."""
     here, there, elsewhere = [await host.client() for host in (pair.one, pair.other, pair.other)]
-    await pair.other.sio.leave_room(pair.other.sids[-1], "lobby")
-    await pair.one.sio.emit("news", {"text": "é\U0001f98a\ud800\x00"}, room="lobby")
+    await pair.other.sio.leave_room(pair.other.sids[-1], "plaza")
+    await pair.one.sio.emit("news", {"text": "é\U0001f98a\ud800\x00"}, room="plaza")
     await pair.one.sio.emit("end")
     for client in (here, there):
         assert await client.hear("news") == {"text": "é\U0001f98a\ud800\x00"}
@@ -64,7 +63,7 @@ async def test_emit_reaches_the_room_on_every_host(pair: Pair) -> None:
 async def test_client_can_be_left_out(pair: Pair) -> None:
     """`skip_sid` names a client, whichever host it is on."""
     there, skipped = [await pair.other.client() for _ in "ab"]
-    await pair.one.sio.emit("news", 1, room="lobby", skip_sid=pair.other.sids[-1])
+    await pair.one.sio.emit("news", 1, room="plaza", skip_sid=pair.other.sids[-1])
     await pair.one.sio.emit("end")
     assert await there.hear("news") == 1
     await skipped.hear("end")
@@ -218,7 +217,7 @@ async def test_stop_has_a_deadline(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A host stops in time even if the bus is away, and says how much nobody heard."""
-    monkeypatch.setattr(manager, "FLUSH_SECONDS", 0.1)
+    monkeypatch.setattr(shared, "FLUSH_SECONDS", 0.1)
     await pair.between.stop()
     await pair.one.sio.emit("news", 1)
     async with asyncio.timeout(PATIENCE):
@@ -228,7 +227,7 @@ async def test_stop_has_a_deadline(
 
 async def test_host_starts_without_its_bus(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """A host starts while the bus is away, serves its own clients, and joins when it is back."""
-    monkeypatch.setattr(manager, "START_SECONDS", 0.1)
+    monkeypatch.setattr(shared, "START_SECONDS", 0.1)
     setting = _setting_of(pair)
     await pair.between.stop()
     async with buses.host(setting) as late:
@@ -253,7 +252,7 @@ async def test_local_bus_is_the_host_alone() -> None:
     """A host on no bus reaches its own clients, and is never degraded."""
     async with buses.host("local") as host:
         client = await host.client()
-        await host.sio.emit("news", "here", room="lobby")
+        await host.sio.emit("news", "here", room="plaza")
         assert await client.hear("news") == "here"
         assert host.bus.health() == {"status": "ok"}
 
@@ -284,7 +283,7 @@ def test_malformed_setting_is_refused(setting: str, words: str) -> None:
 )
 def test_redis_settings(setting: str) -> None:
     """Redis and Valkey are written alike, with a password and TLS if need be."""
-    assert isinstance(open_bus(setting), socketio.AsyncManager)
+    assert open_bus(setting).is_shared
 
 
 def test_password_is_not_shown() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.supply.lists import ALONE, TOGETHER
+from scripts.commands.pin.lists import ALONE, TOGETHER
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = (ROOT / "docs/packages.md").read_text()

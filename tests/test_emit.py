@@ -12,9 +12,8 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from functions.contract.bus import MAX_BYTES, BusMessageError, encode_emit, loopback_token
-from functions.emit import EmitError, open_emitter
+from functions.web.emit import EmitError, open_emitter
 from socket_host.bus import Loopback, open_bus
-from socket_host.transport import FanOut
 from tests import buses
 from tests.buses import Host
 from tests.hosts import PATIENCE, ROOT, SECRET
@@ -30,7 +29,7 @@ def aws() -> Iterator[None]:
 @asynccontextmanager
 async def host() -> AsyncIterator[Host]:
     """A host with a loopback."""
-    alone = Host(open_bus("local", FanOut), "fast")
+    alone = Host(open_bus("local"), "fast")
     alone.web.router.add_post("/bus", Loopback(alone.sio, SECRET).emit)
     async with alone.serving():
         yield alone
@@ -48,7 +47,7 @@ async def test_page_reaches_sockets_on_its_machine() -> None:
         heard: list[tuple[Any, ...]] = []
         client.sio.on("news", lambda *values: heard.append(values))
         for data in (None, [1], ("a", {"b": "é\ud800"})):
-            await emit(f"{alone.url}bus", "news", data, room="lobby")
+            await emit(f"{alone.url}bus", "news", data, room="plaza")
         await emit(f"{alone.url}bus", "news", "nobody", room="garden")
         await emit(f"{alone.url}bus", "end")
         await client.hear("end")
@@ -63,7 +62,7 @@ async def test_page_reaches_sockets_on_every_host() -> None:
         clients = [await one.client(), await other.client()]
         emitter = open_emitter(setting, SECRET)
         for number in range(20):
-            await asyncio.to_thread(emitter.emit, "news", number, room="lobby")
+            await asyncio.to_thread(emitter.emit, "news", number, room="plaza")
         for client in clients:
             assert [await client.hear("news") for _ in range(20)] == list(range(20))
         assert one.bus.health()["duplicates"] == 0
@@ -133,7 +132,7 @@ async def test_absent_host_is_told_of() -> None:
 
 async def test_hanging_host_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that does not answer keeps a page waiting for a moment only."""
-    monkeypatch.setattr("functions.emit._LOOPBACK_SECONDS", 0.1)
+    monkeypatch.setattr("functions.web.emit._LOOPBACK_SECONDS", 0.1)
     never = asyncio.Event()
 
     async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -170,6 +169,12 @@ def test_data_that_cannot_be_sent_is_refused() -> None:
         open_emitter("http://127.0.0.1:1/bus", SECRET).emit("news", {1})
 
 
+def test_reserved_event_is_refused() -> None:
+    """An event that ends the connection of whoever hears it is the page's mistake."""
+    with pytest.raises(BusMessageError, match=r"'connect' is an event of Socket\.IO itself"):
+        open_emitter("http://127.0.0.1:1/bus", SECRET).emit("connect")
+
+
 @pytest.mark.parametrize(
     "setting", ["local", "http://example.com/bus", "https://127.0.0.1/bus", "redis://host", "sns:x"]
 )
@@ -183,7 +188,7 @@ def test_boto3_is_imported_for_the_first_emit_only() -> None:
     """Importing it takes longer than a page: no cold start pays for an emit it does not make."""
     code = f"""
 import sys
-from functions.emit import open_emitter
+from functions.web.emit import open_emitter
 open_emitter("sns:arn:aws:sns:eu-west-1:123456789012:bus.fifo", {SECRET!r})
 print("boto3" in sys.modules)
 """

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from socket_host.transport import frames
-from socket_host.transport.frames import FrameError, FrameReader
+from socket_host.transport.native import frames
+from socket_host.transport.native.frames import FrameError, FrameReader
 from tests.protocol_client import BINARY, CLOSE, PING, PONG, TEXT, frame
 
 LIMIT = 100_000

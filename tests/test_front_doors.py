@@ -12,7 +12,7 @@ import pytest
 from yarl import URL
 
 from functions.contract.session import COOKIE
-from socket_host.events import Events
+from socket_host.events.chat import Chat as Events
 from tests.clients import WAYS, clients
 from tests.hosts import ORIGIN, on_each_transport, serving, token, url
 from tests.lambda_events import http_api, invoke

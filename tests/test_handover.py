@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from socket_host.app import SocketHost
-from socket_host.bus.manager import SharedBus
 from socket_host.bus.memory import Memory
-from socket_host.transport import estate, handover
+from socket_host.bus.shared import SharedBus
+from socket_host.transport.native import estate, handover
 from tests import buses
 from tests.buses import Redis, until
 from tests.clients import clients
@@ -116,7 +116,7 @@ async def test_back_at_another_host(way: str, bus: str, tmp_path: Path) -> None:
             await emit(other, "end")
             assert await move(ann, one)
             assert await ann.heard() == ["end"]
-            assert one.events.came[-1] == ("recover", sid)  # type: ignore[attr-defined]
+            assert one.namespaces[0].came[-1] == ("recover", sid)  # type: ignore[attr-defined]
 
 
 async def test_back_while_the_old_host_ends(redis: Redis, tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ async def test_what_arrives_late_is_not_sent_twice(redis: Redis, tmp_path: Path)
                     "host_id": "third",
                     "message_id": f"third:{number}",
                 }
-                await other.bus._handle_emit(message)
+                await other.sio.manager.apply(message)
             await emit(other, "end")
             assert await ann.heard() == ["third 6", "end"]
             # And after a drop it does not get them either.

@@ -38,7 +38,7 @@ async def test_too_many_events(transport: str, tmp_path: Path) -> None:
         assert [answer["retry"] for answer in answers[5:]] == [True, True]
         assert "Slow down" in answers[5]["error"]
         assert await bob.say("typing", True) == {}
-        assert host.events.refused == {"rate": 2}
+        assert host.namespaces[0].refused == {"rate": 2}
 
 
 async def test_allowance_comes_back(transport: str, tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ async def test_too_many_waiting(transport: str, tmp_path: Path) -> None:
         waiting = [asyncio.create_task(ann.say("wait")) for _ in range(3)]
         answers = [asyncio.create_task(ann.say("wait")) for _ in range(2)]
         assert [(await answer)["retry"] for answer in answers] == [True, True]
-        host.events.gate.set()
+        host.namespaces[0].gate.set()
         assert await asyncio.gather(*waiting) == ["done"] * 3
         assert await ann.say("echo", 1) == 1
 

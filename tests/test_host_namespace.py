@@ -64,7 +64,7 @@ async def test_method_answers_its_event(transport: str, tmp_path: Path) -> None:
         assert "takes" in (await ann.say("swap"))["error"]
         assert "takes" in (await ann.say("swap", 1, 2, 3))["error"]
         assert await ann.say("refuse") == {"error": "Not today.", "retry": True}
-        assert host.events.refused["mood"] == 1
+        assert host.namespaces[0].refused["mood"] == 1
 
 
 async def test_bug_in_a_handler(
@@ -86,12 +86,12 @@ async def test_client_names_its_events_as_it_likes(transport: str, tmp_path: Pat
         ann = await people.connect(url(host), token("Ann"))
         for event in ("connect", "disconnect"):
             assert "error" in await ann.say(event, {}, {})
-        assert host.events.gone == []
+        assert host.namespaces[0].gone == []
         await ann.close()
         async with asyncio.timeout(PATIENCE):
-            while not host.events.gone:  # noqa: ASYNC110 - the app notes it, it tells nobody
+            while not host.namespaces[0].gone:  # noqa: ASYNC110 - the app notes it, it tells nobody
                 await asyncio.sleep(0.01)
-        assert [name for name, _ in host.events.gone] == ["Ann"]
+        assert [name for name, _ in host.namespaces[0].gone] == ["Ann"]
 
 
 async def test_stop_waits_for_answers(transport: str, tmp_path: Path) -> None:
@@ -100,9 +100,9 @@ async def test_stop_waits_for_answers(transport: str, tmp_path: Path) -> None:
         ann = await people.connect(url(host), token("Ann"), client={"reconnection": False})
         await ann.tell("wait")
         await ann.say("add-up")
-        asyncio.get_running_loop().call_later(0.5, host.events.gate.set)
+        asyncio.get_running_loop().call_later(0.5, host.namespaces[0].gate.set)
         await host.stop()
-        assert host.events.answered_before_stop
+        assert host.namespaces[0].answered_before_stop
 
 
 class Slow(App):
@@ -121,7 +121,7 @@ async def test_events_wait_for_the_greeting(transport: str, tmp_path: Path) -> N
     async with serving(tmp_path, Slow, transport=transport) as host, clients() as people:
         ann = await people.connect(url(host), token("Ann"))
         asked = asyncio.create_task(ann.say("greeted"))
-        asyncio.get_running_loop().call_later(0.05, host.events.gate.set)
+        asyncio.get_running_loop().call_later(0.05, host.namespaces[0].gate.set)
         assert await asked is True
 
 
@@ -153,7 +153,7 @@ async def test_app_refuses_clients(
         assert (await eve.hear("connect_error"))["data"] == {"code": "failed"}
         bob = await people.connect(url(host), token("Bob"))
         assert await bob.hear("disconnect") == "io server disconnect"
-        assert host.events.gone == [("Bob", "server disconnect")]
+        assert host.namespaces[0].gone == [("Bob", "server disconnect")]
     assert [r.getMessage() for r in caplog.records if r.exc_info] == ["admit failed."]
 
 
@@ -204,7 +204,7 @@ async def test_costs_are_charged(event: str, transport: str, tmp_path: Path) -> 
         assert answers[-1].keys() == {"error", "retry"}
         assert "many" in (await tab.say("store", 1))["error"]
         assert await bob.say("store", 1) == "stored"
-        assert host.events.refused["rate"] >= 2
+        assert host.namespaces[0].refused["rate"] >= 2
 
 
 async def test_debt_is_paid(transport: str, tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ async def test_debt_is_paid(transport: str, tmp_path: Path) -> None:
         async with asyncio.timeout(PATIENCE):
             while await ann.say("store", 1) != "stored":  # noqa: ASYNC110 - time is the point
                 await asyncio.sleep(0.01)
-        assert host.events.refused["rate"] >= 1
+        assert host.namespaces[0].refused["rate"] >= 1
 
 
 async def test_busy_room(transport: str, tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ async def test_busy_room(transport: str, tmp_path: Path) -> None:
         assert await bob.say("ask-room", "hall") == "fine"
         await ann.say("shout", LOUD)
         assert "error" in await bob.say("ask-room", None)
-        assert host.events.refused["room busy"] == 2
+        assert host.namespaces[0].refused["room busy"] == 2
 
 
 async def test_latest_is_sent(transport: str, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ async def refused(folder: Path, **options: Any) -> str:
         client = await people.begin(url(host), None, **options, wait=False)
         error = await client.hear("connect_error")
         assert error["data"] == {"code": "session"}
-        assert host.events.refused == {"session": 1}
+        assert host.namespaces[0].refused == {"session": 1}
         return str(error["message"])
 
 

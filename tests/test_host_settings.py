@@ -3,7 +3,8 @@
 import pytest
 
 from functions.contract.session import SAMPLE_SECRET
-from socket_host.settings import SettingError, Settings
+from functions.contract.setting import SettingError
+from socket_host.settings import Settings
 
 GOOD = {"SESSION_SECRET": "s" * 32, "PUBLIC_ORIGIN": "https://a.example"}
 
@@ -18,7 +19,6 @@ def test_defaults() -> None:
 def test_everything_can_be_set() -> None:
     """Every setting has its variable."""
     values = {
-        "ROOM_LOG": "sqlite:/tmp/x",
         "BUS": "redis://:password@redis.example",
         "BIND": "0.0.0.0",
         "PORT": "0",
@@ -38,7 +38,6 @@ def test_everything_can_be_set() -> None:
     assert Settings.from_environ(GOOD | values) == Settings(
         session_secret="s" * 32,
         origins=("https://a.example",),
-        room_log="sqlite:/tmp/x",
         bus="redis://:password@redis.example",
         bind="0.0.0.0",
         port=0,
@@ -95,7 +94,6 @@ def test_origins_are_written_as_browsers_do(text: str, origins: tuple[str, ...])
         ("PUBLIC_ORIGIN", "https://me@a.example", "as in https://example.com"),
         ("PUBLIC_ORIGIN", "https://\N{HOT BEVERAGE}.example", "as in https://example.com"),
         ("PUBLIC_ORIGIN", "file://", "as in https://example.com"),
-        ("ROOM_LOG", "papyrus", "sqlite:PATH or dynamodb:TABLE, not 'papyrus'"),
         ("BUS", "kafka://x", "local, sns:TOPIC_ARN, redis://"),
         ("BUS", "sns:topic", "the ARN of a FIFO topic"),
         ("PORT", "http", "a whole number from 0 to 65,535, not 'http'"),

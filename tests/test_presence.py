@@ -51,12 +51,31 @@ async def test_session_with_two_tabs_counts_once() -> None:
     assert here.who("den") == {"count": 0, "names": []}
 
 
-async def test_client_is_in_one_room() -> None:
-    """Who enters a room has left the one before."""
+async def test_client_is_in_several_rooms() -> None:
+    """A client is in each room it has entered, until it leaves that one, or all of them."""
+    here = Announcements().presence
+    for room in ("den", "hall", "attic"):
+        here.enter("1", room, ANN)
+    assert here.rooms("1") == ["den", "hall", "attic"]
+    here.leave("1", "hall")
+    here.leave("1", "cellar")
+    assert here.rooms("1") == ["den", "attic"]
+    assert (here.count("den"), here.count("hall"), here.count("attic")) == (1, 0, 1)
+    here.leave("1")
+    assert (here.rooms("1"), here.rooms()) == ([], [])
+
+
+async def test_person_is_known_by_their_id() -> None:
+    """Who has another name in another tab is one person still."""
     here = Announcements().presence
     here.enter("1", "den", ANN)
-    here.enter("1", "hall", ANN)
-    assert (here.room("1"), here.who("den")["count"], here.who("hall")["count"]) == ("hall", 0, 1)
+    here.enter("2", "den", Session("ann", "Annabel"))
+    assert here.who("den") == {"count": 1, "names": ["Ann"]}
+    here.leave("1")
+    assert here.count("den") == 1
+    here.leave("2")
+    assert here.count("den") == 0
+    assert here._present == {}
 
 
 async def test_names_are_bounded() -> None:

@@ -81,12 +81,12 @@ async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 def fill(host: SocketHost, *names: str) -> None:
     """Have visitors in `den` who need no client."""
     for name in names:
-        host.events.presence.enter(name, "den", Session(name, name))
+        host.namespaces[0].presence.enter(name, "den", Session(name, name))
 
 
 def names(host: SocketHost) -> set[str]:
     """Who is in `den`, as a host knows it."""
-    who = host.events.presence.who("den")
+    who = host.namespaces[0].presence.who("den")
     assert who["count"] == len(who["names"])
     return set(who["names"])
 
@@ -94,7 +94,7 @@ def names(host: SocketHost) -> set[str]:
 async def count(hosts: list[SocketHost], number: int) -> None:
     """Wait until all hosts know how many are there."""
     for host in hosts:
-        await until(lambda: host.events.presence.who("den")["count"] == number)  # noqa: B023
+        await until(lambda: host.namespaces[0].presence.who("den")["count"] == number)  # noqa: B023
 
 
 async def agree(hosts: list[SocketHost], *there: str) -> None:
@@ -111,7 +111,7 @@ async def test_visitor_on_two_hosts_is_there_once(site: Site) -> None:
     await site.enter(other, "Bob")
     await agree(hosts, "Ann", "Bob")
     await tabs[0].close()
-    await until(lambda: not hosts[0].events.presence._places)
+    await until(lambda: not hosts[0].namespaces[0].presence._places)
     await site.enter(one, "Cid")  # told after Ann's leave
     await agree(hosts, "Ann", "Bob", "Cid")
     await tabs[1].close()
@@ -138,9 +138,9 @@ async def test_room_is_told_by_its_own_host(site: Site) -> None:
     ann = await site.enter(url(here), "Ann")
     fill(there, "Bob")
     await agree([here, there], "Ann", "Bob")
-    there.events.presence.leave("Bob")
+    there.namespaces[0].presence.leave("Bob")
     await agree([here, there], "Ann")
-    await until(lambda: not here.events.presence._pauses)
+    await until(lambda: not here.namespaces[0].presence._pauses)
     await here.sio.emit("end")
     await ann.hear("end")
     lobby, *den = [who["count"] for who in ann.inbox.unheard("who")]
@@ -175,7 +175,7 @@ async def test_people_of_a_stopped_host_vanish_at_once(
     await agree(hosts, "Ann", "Bob")
     await hosts[1].stop()
     await agree(hosts[:1], "Ann")
-    assert hosts[0].events.presence._attendance._reports == {}
+    assert hosts[0].namespaces[0].presence._attendance._reports == {}
 
 
 async def test_host_that_was_lost_comes_back_with_its_people(
@@ -204,7 +204,7 @@ async def test_outage_heals(site: Site, monkeypatch: pytest.MonkeyPatch) -> None
     hosts[0].bus._outbox._max_count = 1  # so that it cannot keep what it had to say
     await site.redis.stop()
     for host, who in zip(hosts, ("Ann", "Bob"), strict=True):
-        host.events.presence.leave(who)
+        host.namespaces[0].presence.leave(who)
     await until(lambda: hosts[0].bus.health()["dropped"])
     fill(hosts[0], "Eve")
     assert names(hosts[0]) == {"Bob", "Cid", "Dan", "Eve"}  # what else could it know
@@ -220,10 +220,10 @@ async def test_crowd_is_told_in_parts(site: Site) -> None:
     assert sum(len(session.id + session.name) for session in crowd) > MAX_BYTES
     hosts = [await site.host(), await site.host()]
     for session in crowd:
-        hosts[0].events.presence.enter(session.id, "den", session)
+        hosts[0].namespaces[0].presence.enter(session.id, "den", session)
     await count(hosts, len(crowd))
     hosts.append(await site.host())
     await count(hosts, len(crowd))
     for session in crowd[1:]:
-        hosts[0].events.presence.leave(session.id)
+        hosts[0].namespaces[0].presence.leave(session.id)
     await count(hosts, 1)

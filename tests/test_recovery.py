@@ -92,7 +92,7 @@ async def host(tmp_path: Path) -> AsyncIterator[SocketHost]:
 
 async def emit(host: SocketHost, *texts: str, room: str | None = "garden", **options: Any) -> None:
     for text in texts:
-        await host.events.emit("said", text, room=room, **options)
+        await host.namespaces[0].emit("said", text, room=room, **options)
 
 
 @pytest.mark.parametrize("way", ["polling", "websocket", "upgrade"])
@@ -114,7 +114,7 @@ async def test_dropped_client_goes_on(way: str, host: SocketHost) -> None:
         assert await ann.heard() == ["one", "two", "everywhere", "to you", "end"]
         assert await ann.sid() == sid
         assert await ann.say("word") == "apple"
-        assert host.events.came == [("connect", sid), ("recover", sid)]  # type: ignore[attr-defined]
+        assert host.namespaces[0].came == [("connect", sid), ("recover", sid)]  # type: ignore[attr-defined]
 
 
 async def test_nothing_before_the_drop(host: SocketHost) -> None:
@@ -214,7 +214,7 @@ async def test_binary_is_recovered(host: SocketHost) -> None:
     """An event with attachments is sent again whole."""
     async with clients("javascript") as people, visiting(host, people) as ann:
         await ann.drop()
-        await host.events.emit("bytes", {"data": b"\x00\xff"}, room="garden")
+        await host.namespaces[0].emit("bytes", {"data": b"\x00\xff"}, room="garden")
         await ann.client.script(
             "socket.on('bytes', (b) => socket.emit('say', 'garden', b.data.toString('hex')))"
         )
@@ -243,7 +243,7 @@ async def test_leaving_is_for_good(host: SocketHost) -> None:
         await ann.client.hear("disconnect")
         await until(lambda: not host.transport.connections())
         assert not await ann.back()
-        await host.events.disconnect(await ann.sid())
+        await host.namespaces[0].disconnect(await ann.sid())
         await ann.client.hear("disconnect")
         assert not await ann.back()
 
@@ -263,7 +263,7 @@ async def test_too_late(tmp_path: Path) -> None:
 
 async def test_journal_is_bounded(host: SocketHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many events only the last are kept; who has missed more is not recovered."""
-    monkeypatch.setattr("socket_host.transport.journal.MAX_ENTRIES", 5)
+    monkeypatch.setattr("socket_host.transport.native.journal.MAX_ENTRIES", 5)
     async with clients("javascript") as people, visiting(host, people) as ann:
         for count, recovered in ((5, True), (6, False)):
             await ann.drop()
@@ -274,7 +274,7 @@ async def test_journal_is_bounded(host: SocketHost, monkeypatch: pytest.MonkeyPa
 
 async def test_dropped_are_bounded(host: SocketHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many that drop only the last may come back."""
-    monkeypatch.setattr("socket_host.transport.recovery.MAX_DROPPED", 1)
+    monkeypatch.setattr("socket_host.transport.native.recovery.MAX_DROPPED", 1)
     async with (
         clients("javascript") as people,
         visiting(host, people) as ann,

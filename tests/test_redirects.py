@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope, Send
 
-from functions.redirects import DropTrailingSlashes
+from functions.web.redirects import DropTrailingSlashes
 from tests.lambda_events import FRONT_DOORS, function_url, http_api, invoke
 
 SITE = "https://site.example"

@@ -35,8 +35,8 @@ async def redis(tmp_path: Path) -> AsyncIterator[Redis]:
 @pytest.fixture
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no host wait long for a bus that it will not reach."""
-    monkeypatch.setattr("socket_host.bus.manager.START_SECONDS", 0.5)
-    monkeypatch.setattr("socket_host.bus.manager.FLUSH_SECONDS", 0.5)
+    monkeypatch.setattr("socket_host.bus.shared.START_SECONDS", 0.5)
+    monkeypatch.setattr("socket_host.bus.shared.FLUSH_SECONDS", 0.5)
 
 
 async def hears(speaker: Host, listener: Host) -> None:
@@ -82,7 +82,7 @@ async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     setting = f"rediss://127.0.0.1:{redis.port}"
     try:
         with monkeypatch.context() as hurry:
-            hurry.setattr("socket_host.bus.manager.START_SECONDS", 0.5)
+            hurry.setattr("socket_host.bus.shared.START_SECONDS", 0.5)
             async with buses.host(setting) as host:
                 await until(lambda: "certificate verify failed" in host.bus.health().get("why", ""))
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
@@ -253,7 +253,7 @@ async def test_messages_of_other_programs(redis: Redis) -> None:
     async with buses.host(redis.setting) as host:
         client = await host.client()
         program = await Connection.open(Address.parse(redis.setting))
-        theirs = json.loads(encode_emit("news", "theirs", room="lobby", sender="them"))
+        theirs = json.loads(encode_emit("news", "theirs", room="plaza", sender="them"))
         del theirs["message_id"]
         nonsense = [b"\xff", b"[1]", b"{}", b'{"message_id":1}', b'{"message_id":"x"}', b"null"]
         again = encode_emit("news", "again", sender="page").encode()

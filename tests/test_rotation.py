@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from functions.contract.session import Session, Sessions
-from functions.emit import EmitError, LoopbackEmitter
-from socket_host.transport.recovery import Recovery
+from functions.web.emit import EmitError, LoopbackEmitter
+from socket_host.transport.native.recovery import Recovery
 from tests.clients import clients
 from tests.hosts import serving, url
 

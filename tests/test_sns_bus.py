@@ -13,7 +13,6 @@ import pytest
 from functions.contract.bus import Topic
 from socket_host.bus.queue import prefix
 from socket_host.bus.sns import SnsBus
-from socket_host.transport import FanOut
 from tests import buses
 from tests.buses import Host, until
 from tests.hosts import PATIENCE, ROOT
@@ -36,8 +35,7 @@ def host(topic: Topic, **options: Any) -> Any:
     """A host whose queue is swept and marked in a hurry."""
     # A busy machine may keep a host from marking its queue for a second or two.
     options = {"heartbeat": 0.1, "orphan": 3.0} | options
-    manager = type("Manager", (SnsBus, FanOut), {})(topic, **options)
-    return Host(manager, "fast").serving()
+    return Host(SnsBus(topic, **options), "fast").serving()
 
 
 def queues(topic: Topic) -> list[str]:
@@ -218,8 +216,8 @@ async def test_deleted_subscription_is_made_anew(topic: Topic) -> None:
 
 async def test_missing_topic_is_named(topic: Topic, monkeypatch: pytest.MonkeyPatch) -> None:
     """A host whose topic does not exist serves its own clients, and says what is wrong."""
-    monkeypatch.setattr("socket_host.bus.manager.START_SECONDS", 0.1)
-    monkeypatch.setattr("socket_host.bus.manager.FLUSH_SECONDS", 0.1)
+    monkeypatch.setattr("socket_host.bus.shared.START_SECONDS", 0.1)
+    monkeypatch.setattr("socket_host.bus.shared.FLUSH_SECONDS", 0.1)
     boto3.client("sns").delete_topic(TopicArn=topic.arn)
     async with host(topic) as one:
         client = await one.client()

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from socket_host import stock
 from tests.clients import raw_client
-from tests.hosts import serving, token, url
+from tests.hosts import limited, serving, token, url
 
 
 async def test_too_many_attachments(tmp_path: Path) -> None:
@@ -29,12 +28,12 @@ async def test_malformed_packets(tmp_path: Path, caplog: pytest.LogCaptureFixtur
             for packet in ("42", "42{}", "42[", "49", '4299999["typing"', "44"):
                 await ann.websocket.send_str(packet)
         assert await ann.ask('["typing",true]') == {}
-    assert len([r for r in caplog.records if r.name == "socket_host.stock"]) <= 10
+    assert len([r for r in caplog.records if r.name == "socket_host.transport.stock.server"]) <= 10
 
 
 async def test_silent_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that never says what it came for is closed; one that does stays."""
-    monkeypatch.setattr(stock, "_CONNECT_SECONDS", 0.05)
+    limited(monkeypatch, join_time=0.05)
     async with (
         serving(tmp_path, transport="stock") as host,
         raw_client(url(host), token("Ann")) as ann,

@@ -12,7 +12,10 @@ import socketio
 from aiohttp import web
 from socketio.async_pubsub_manager import AsyncPubSubManager
 
-from socket_host.transport import FanOut, SocketServer, VersionError, python_socketio
+from socket_host.transport import versions
+from socket_host.transport.native.manager import FanOut
+from socket_host.transport.native.socket_server import SocketServer
+from socket_host.transport.versions import VersionError
 from tests.protocol_client import PATIENCE, SEPARATOR, Http, Poller, Socket, http_client
 
 
@@ -222,6 +225,16 @@ async def test_what_is_not_json_is_an_error_of_the_caller(on: Stage) -> None:
     _, ws = await on.client()
     with pytest.raises(TypeError):
         await on.sio.emit("x", object())
+    await on.sio.emit("y")
+    assert await ws.hear() == '42["y"]'
+
+
+@pytest.mark.parametrize("callback", [None, print])
+async def test_reserved_event_is_an_error_of_the_caller(on: Stage, callback: Any) -> None:
+    """Clients hang up when a server sends what their own library emits: it raises instead."""
+    _, ws = await on.client()
+    with pytest.raises(ValueError, match=r"'disconnect' is an event of Socket\.IO itself"):
+        await on.sio.emit("disconnect", callback=callback)
     await on.sio.emit("y")
     assert await ws.hear() == '42["y"]'
 
@@ -540,6 +553,6 @@ async def test_admin_interface_is_told_of_clients(on: Stage) -> None:
 
 def test_other_versions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a version that it was not written for, the transport says so and does not start."""
-    monkeypatch.setitem(python_socketio.WRITTEN_FOR, "python-socketio", "0.0.1")
-    with pytest.raises(VersionError, match=r"python-socketio 0\.0\.1.*TRANSPORT=stock"):
+    monkeypatch.setitem(versions.WRITTEN_FOR, "python-socketio", "0.0.1")
+    with pytest.raises(VersionError, match=r"python-socketio 0\.0\.1"):
         SocketServer()

@@ -6,14 +6,12 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from dataclasses import replace
 
 import pytest
 
 from socket_host.app import SocketHost
-from socket_host.transport import fast
-from socket_host.transport.engine import Engine
-from socket_host.transport.limits import limits_of
+from socket_host.transport.native.engine import Engine
+from tests.hosts import limited
 from tests.protocol_client import PATIENCE, TEXT, Raw, frame, handshake, http_client, raw
 from tests.protocol_server import protocol_server
 
@@ -23,9 +21,7 @@ QUICK = {"head_time": 0.2, "probe_time": 0.2, "ending_time": 0.2, "join_time": 0
 @pytest.fixture
 async def host(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SocketHost]:
     """A host with little patience, and room for 100,000 bytes that a client does not read."""
-    monkeypatch.setattr(
-        fast, "limits_of", lambda settings: replace(limits_of(settings), **QUICK, backlog=100_000)
-    )
+    limited(monkeypatch, **QUICK, backlog=100_000)
     async with protocol_server() as host:
         yield host
 
@@ -166,7 +162,7 @@ async def test_deaf_websocket_is_closed(host: SocketHost, caplog: pytest.LogCapt
         clients = [await deaf(host, stack) for _ in range(3)]
         http = await stack.enter_async_context(http_client(host.port))
         listener = await stack.enter_async_context(http.joined())
-        await until(lambda: len(host.events._clients) == 4)
+        await until(lambda: len(host.namespaces[0]._clients) == 4)
         news = "x" * 10_000
         heard = 0
         while engine(host).counts["slow clients"] < len(clients):

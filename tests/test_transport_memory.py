@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from socket_host.app import SocketHost
-from socket_host.transport.client import Client
-from socket_host.transport.rooms import Member
-from socket_host.transport.websocket import WebSocket
+from socket_host.transport.native.client import Client
+from socket_host.transport.native.rooms import Member
+from socket_host.transport.native.websocket import WebSocket
 from tests.protocol_client import CLOSE, PATIENCE, frame, handshake, http_client, raw
 from tests.protocol_server import protocol_server
 

@@ -1,1 +1,1 @@
-"""What both halves must agree on, and the only code both import: session, room log, bus."""
+"""What both halves must agree on: the session, the bus, and how settings are read."""

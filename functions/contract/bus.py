@@ -18,6 +18,11 @@ LOOPBACK_PATH = "/bus"  # where a host hears the functions on its own machine
 
 MAX_BYTES = 256 * 1024  # of one message, and of one batch: what SNS takes at the most
 
+# Events of the client libraries themselves: one that hears such a name from a server hangs up.
+RESERVED_EVENTS = frozenset(
+    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"]
+)
+
 # SNS and SQS refuse these, even though JSON has them; written as escapes they pass.
 _UNSENDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
@@ -55,10 +60,12 @@ class Topic:
 def encode(message: Mapping[str, Any], message_id: str) -> str:
     """Return the JSON text of a manager's message.
 
-    Raises BusMessageError if it is no JSON or too large for the bus.
+    Raises BusMessageError if it is no JSON, too large for the bus, or a reserved event.
     """
     identified = {"message_id": message_id, **message}
     what = message.get("event") or message.get("method")
+    if message.get("event") in RESERVED_EVENTS:
+        raise BusMessageError(f"{what!r} is an event of Socket.IO itself, which nobody may emit.")
     try:
         text = _json.encode(identified)
         if not text.isascii() and _UNSENDABLE.search(text):
@@ -80,7 +87,7 @@ def encode_emit(
 
     A tuple is several arguments, as in python-socketio. `sender` is new for every message: it
     names the message too, so that a host acts on it once. Raises BusMessageError if the data is no
-    JSON or the message is too large for the bus.
+    JSON, the message too large for the bus, or the event one of Socket.IO itself.
     """
     message = {
         "method": "emit",

@@ -7,10 +7,7 @@ stops says goodbye, and one that is silent for too long is lost.
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from socket_host.bus.manager import Bus
+from typing import Any, Protocol
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +31,22 @@ _NAMED = 5  # hosts in a line of the log
 Watcher = Callable[..., object]
 
 
+class Announcer(Protocol):
+    """What the peers need of the bus."""
+
+    ANSWER_SECONDS: float
+    arrivals: int
+
+    def announce(self, subject: str, body: Any) -> None:
+        """Tell all other hosts something."""
+
+    def hear(self, subject: str, subscriber: Callable[[str, Any], None]) -> None:
+        """Have what other hosts announce on a subject passed to `subscriber`."""
+
+    def refuse(self, cause: str) -> None:
+        """Note that something from the bus was refused."""
+
+
 class Peers(Collection[str]):
     """The ids of the other hosts that are alive; a host that is alone on its bus has none.
 
@@ -41,7 +54,7 @@ class Peers(Collection[str]):
     about the others: then none is lost, and each has its full time again when the bus is back.
     """
 
-    def __init__(self, bus: "Bus") -> None:
+    def __init__(self, bus: Announcer) -> None:
         self.state: dict[str, Any] = {}  # what the heartbeats say beside; keep it small
         self._bus = bus
         self._missed: dict[str, int] = {}  # heartbeats, by host

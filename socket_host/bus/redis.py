@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from socket_host.bus.address import Address
-from socket_host.bus.manager import BusError, SharedBus
 from socket_host.bus.outage import LONGEST_PAUSE
 from socket_host.bus.outbox import Entry
 from socket_host.bus.redis_connection import Connection
+from socket_host.bus.shared import BusError, SharedBus
+
+CHANNEL = "socketio"  # python-socketio's own
 
 # How long to wait, after an outage, for the other hosts to be back as well. They all try again
 # within the longest pause; what is published before they listen they never hear.
@@ -21,7 +23,7 @@ _GATHER_SECONDS = LONGEST_PAUSE + 1.0
 
 
 class RedisBus(SharedBus):
-    """A client manager whose bus is a channel of Redis or Valkey.
+    """A bus that is a channel of Redis or Valkey.
 
     It speaks and listens on one connection: what it says comes back to it together with the answer.
     """
@@ -44,7 +46,7 @@ class RedisBus(SharedBus):
             if self._connection is None or not self._connection.is_open:
                 connection = await Connection.open(self._address)
                 try:
-                    await connection.listen(self.channel, self._own, self._taker)
+                    await connection.listen(CHANNEL, self._own, self._take)
                 except BaseException:
                     connection.close()
                     raise
@@ -59,7 +61,7 @@ class RedisBus(SharedBus):
                 await self._gather(publisher)
                 self._publisher = publisher
             bodies = [entry.body for entry in entries]
-            self._published(await self._publisher.publish(self.channel, bodies))
+            self._published(await self._publisher.publish(CHANNEL, bodies))
         except OSError as error:
             raise BusError(error) from error
 
@@ -77,7 +79,7 @@ class RedisBus(SharedBus):
                 self._published(answer)
                 self._sent()
 
-        publisher.publish_now(self.channel, [entry.body for entry in batch], done)
+        publisher.publish_now(CHANNEL, [entry.body for entry in batch], done)
         return True
 
     def _published(self, listeners: int) -> None:
@@ -94,7 +96,7 @@ class RedisBus(SharedBus):
         deadline = loop.time() + _GATHER_SECONDS
         expected = max(self._listeners, 2)  # one might be what was left when the outage began
         while loop.time() < deadline:
-            if await publisher.listeners(self.channel) >= expected:
+            if await publisher.listeners(CHANNEL) >= expected:
                 return
             await asyncio.sleep(0.02)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import Any
 
-from functions.contract.bus import MAX_BYTES
+from functions.contract.bus import MAX_BYTES, RESERVED_EVENTS
 
 MAX_NUMBER = 2**53 - 1  # the largest whole number that every JSON parser keeps exact
 
@@ -64,6 +64,7 @@ def plain_emit(body: bytes) -> tuple[Any, ...] | None:
         method == "emit"
         and type(message_id) is str
         and type(event) is str
+        and event not in RESERVED_EVENTS
         and type(data) is list
         and type(namespace) is str
         and (room is None or (type(room) is str and len(room) <= MAX_NAME))
@@ -192,8 +193,10 @@ def _are_names(values: Any, test: Test) -> bool:
 
 def _is_emit(message: Mapping[str, Any]) -> bool:
     data, callback = message.get("data"), message.get("callback")
+    event = message.get("event")
     return (
-        type(message.get("event")) is str
+        type(event) is str
+        and event not in RESERVED_EVENTS
         and type(data) is list
         and _is_name(message.get("namespace"))
         and _fits(message.get("room"), lambda room: _are_names(room, _is_room))

@@ -17,10 +17,10 @@ from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
 
 from functions.contract.bus import Topic
 from socket_host.bus.caller import Caller
-from socket_host.bus.manager import BusError, SharedBus
 from socket_host.bus.outage import Outage
 from socket_host.bus.outbox import Entry
 from socket_host.bus.queue import HEARTBEAT_SECONDS, ORPHAN_SECONDS, POLL_SECONDS, HostQueue
+from socket_host.bus.shared import BusError, SharedBus
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ _PATIENT = _CONFIG.merge(Config(read_timeout=POLL_SECONDS + 5))
 
 
 class SnsBus(SharedBus):
-    """A client manager whose bus is an SNS FIFO topic.
+    """A bus that is an SNS FIFO topic.
 
     boto3 finds credentials by itself, and makes its calls in three threads: one publishes, one
     waits for messages, one looks after the queue.

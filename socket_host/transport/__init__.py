@@ -1,13 +1,5 @@
-"""The fast transport: Engine.IO and Socket.IO underneath python-socketio's public interface.
+"""The transports: what carries events between clients and namespaces.
 
-From the network inwards: `front` looks at a connection's first request; `websocket` and `polling`
-carry packets; `engine` keeps the sessions; `python_socketio` hands messages to the library and
-brings back what it sends; `rooms` and `turn` write a broadcast to everybody at once.
-
-A client that drops and comes back: `journal` keeps what was sent lately, `recovery` who may come
-back, `replay` sends what was missed, and `handover` and `estate` bring all this from host to host.
+`protocol` says what a transport offers the host. `native` is ours, `stock` is python-socketio on
+aiohttp as they come. `hooks` says what both ask a namespace, `bus_manager` how both use the bus.
 """
-
-from socket_host.transport.python_socketio import FanOut, SocketServer, VersionError
-
-__all__ = ["FanOut", "SocketServer", "VersionError"]

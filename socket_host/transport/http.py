@@ -7,6 +7,7 @@ module that knows its insides, as they are in aiohttp 3.14.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
@@ -18,6 +19,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web import RequestPayloadError
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
+from functions.contract.bus import LOOPBACK_PATH, MAX_BYTES
 from socket_host.transport.deadlines import Deadlines
 
 if TYPE_CHECKING:
@@ -39,6 +41,14 @@ HEALTH = "/health"
 FEW = 1 << 13  # bytes of a body, where there should be none or next to none
 
 HEADERS = {"Server": "Sidepath", "X-Content-Type-Options": "nosniff"}  # of every answer
+
+_SID = re.compile(r"[?&]sid=([^&]*)")
+
+
+def session_id(target: str) -> str:
+    """Return the id of the session that a request's target is about; empty if it names none."""
+    found = _SID.search(target)
+    return found[1] if found else ""
 
 
 class BodyTooLargeError(RequestPayloadError):
@@ -83,7 +93,7 @@ class HttpServer:
         self.connections = connections
         self.limits = limits
         self.note = note
-        self.most_body = most_body
+        self._most_body = most_body
         self.requests: Deadlines[HttpConnection] = Deadlines(
             limits.head_time, HttpConnection.request_is_late
         )
@@ -93,6 +103,11 @@ class HttpServer:
 
     def __call__(self) -> HttpConnection:
         return HttpConnection(self)
+
+    def room(self, target: str) -> int:
+        """Return how many bytes the body of a request may have."""
+        # Who may not emit is refused before any of it is read.
+        return MAX_BYTES if target == LOOPBACK_PATH else self._most_body(target)
 
 
 class HttpConnection(RequestHandler):
@@ -227,7 +242,7 @@ class HttpConnection(RequestHandler):
         if body is not EMPTY_PAYLOAD:
             self._body = body
             self._left = -1 if message.chunked else int(message.headers.get("Content-Length", 0))
-            self._room = self._host.most_body(message.path)
+            self._room = self._host.room(message.path)
             self._host.requests.set(self)
         if message.headers.get("Content-Encoding", "identity").lower() != "identity":
             self._take_back(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body uncompressed.")

@@ -9,6 +9,9 @@ from socket_host.settings import Settings
 PACKETS_AN_EVENT = 10  # packets a client may send for each event it may: acks, attachments, pongs
 
 
+UNJOINED = 10  # packets that one of a client is worth that has not joined a namespace
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a client gets: times in seconds, sizes in bytes."""
@@ -37,6 +40,7 @@ def limits_of(settings: Settings) -> Limits:
         ping_interval=settings.ping_interval,
         ping_timeout=settings.ping_timeout,
         payload=settings.max_payload,
+        connect=min(Limits.connect, settings.max_payload),
         packets_per_second=max(
             Limits.packets_per_second, PACKETS_AN_EVENT * settings.events_per_second
         ),

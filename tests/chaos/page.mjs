@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import vm from "node:vm";
 import { io } from "socket.io-client";
 
-const STATIC = new URL("../../functions/static/", import.meta.url);
+const STATIC = new URL("../../functions/pages/static/", import.meta.url);
 const scripts = Object.fromEntries(
   ["room.js", "timeline.js"].map((name) => [name, readFileSync(new URL(name, STATIC), "utf8")]),
 );

@@ -10,15 +10,15 @@ from typing import Any
 
 from aiohttp import ClientSession
 
-from functions.contract.room_log import Message, open_room_log
-from scripts.local.balancer import Balancer
-from scripts.local.edge import Edge, serving
-from scripts.local.host import Host
-from scripts.local.listeners import listen
-from scripts.local.proxy import Proxy
-from scripts.local.template import SOCKET_HOST, Template
-from tests.edges import TEMPLATE
+from functions.model.room_log import Message, open_room_log
+from scripts.commands.dev.balancer import Balancer
+from scripts.commands.dev.edge import Edge, serving
+from scripts.commands.dev.host import Host
+from scripts.commands.dev.listeners import listen
+from scripts.commands.dev.proxy import Proxy
+from scripts.commands.dev.template import SOCKET_HOST, Template
 from tests.hosts import environ
+from tests.scripts.dev.edges import TEMPLATE
 
 PATIENCE = 30  # seconds: a deadline that only a failure meets, also on a busy machine
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from functions.contract.bus import Topic
-from functions.contract.room_log import Message
+from functions.model.room_log import Message
 from tests import buses
 from tests.buses import Redis
 from tests.chaos.crowd import ROOM, Report, crowd

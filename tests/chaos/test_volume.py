@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from functions.contract.room_log import open_room_log
+from functions.model.room_log import open_room_log
 from tests import buses
 from tests.chaos.light import ROOM
 from tests.hosts import ROOT, environ, host_process

@@ -8,8 +8,8 @@ import gc
 import heapq
 import json
 import logging
+from collections import deque
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 from unittest import mock
 
@@ -93,7 +93,7 @@ class Connection(asyncio.Transport):
         self.reads = True  # whether the client does
         self.lost = self.closing = False
         self._loop = loop
-        self._arrived: list[bytes] = []  # while the server does not read
+        self._arrived: deque[bytes] = deque()  # while the server does not read
         self._paused = self._full = False
         self._unread = bytearray()
         self._protocol = factory()
@@ -135,7 +135,7 @@ class Connection(asyncio.Transport):
 
     def _deliver(self) -> None:
         while self._arrived and not (self._paused or self.closing or self.lost):
-            cast(asyncio.Protocol, self._protocol).data_received(self._arrived.pop(0))
+            cast(asyncio.Protocol, self._protocol).data_received(self._arrived.popleft())
 
     def _eof(self) -> None:
         if not (self.lost or self.closing):
@@ -154,6 +154,8 @@ class Connection(asyncio.Transport):
         if self._full and not self.lost:
             self._full = False
             self._protocol.resume_writing()
+        if self.closing:
+            self._lose(None)
 
     # The server's end
 
@@ -190,7 +192,8 @@ class Connection(asyncio.Transport):
     def close(self) -> None:
         if not self.closing:
             self.closing = True
-            self._loop.call_soon(self._lose, None)
+            if not self._unread:  # else only once it is
+                self._loop.call_soon(self._lose, None)
 
     def abort(self) -> None:
         self.closing = True
@@ -267,19 +270,20 @@ class Log(logging.Handler):
 class Network:
     """A host that answers events as `events` does, on a loop of its own; no port is opened.
 
-    `bus` makes its bus, given the class that keeps the rooms.
+    `bus` makes its bus.
     """
 
     def __init__(
         self,
         events: type[Namespace],
-        bus: Callable[[type], Bus] | None = None,
+        bus: Callable[[], Bus] | None = None,
         **changes: Any,
     ) -> None:
         defaults: dict[str, Any] = {
             "session_secret": None,
             "origins": None,
-            "room_log": f"sqlite:{Path.cwd()}/never-opened",
+            "max_per_address": 0,  # everybody here has the same, and may be one visitor
+            "max_per_visitor": 0,
         }
         self.loop = Loop()
         self.log = Log()
@@ -290,18 +294,18 @@ class Network:
         thresholds = gc.get_threshold()
         with contextlib.ExitStack() as stack:
             if bus is not None:
-                made = mock.patch.object(app, "open_bus", lambda setting, rooms: bus(rooms))
+                made = mock.patch.object(app, "open_bus", side_effect=lambda setting: bus())
                 stack.enter_context(made)
-            self.host: SocketHost = create_app(Settings(**defaults | changes), events)
+            self.host: SocketHost = create_app(Settings(**defaults | changes), [events])
         self._runner = web.AppRunner(self.host.web, access_log=None)
         self.loop.run(self._start())
         gc.set_threshold(*thresholds)
         assert self._runner.server
-        self._factory = self.host.transport.protocols(self._runner.server)
+        self._factory = self.host.transport.protocols(self._runner.server, self.host.connections)
 
     async def _start(self) -> None:
         await self.host.bus.start()
-        await self.host.events.start()
+        await self.host.namespaces[0].start()
         self.host.bus.peers.start()
         await self.host.transport.start()
         await self._runner.setup()
@@ -321,8 +325,8 @@ class Network:
         await self._runner.cleanup()
         await self.host.transport.stop()
         self.host.bus.peers.stop()
-        await self.host.events.settle()
-        await self.host.events.stop()
+        await self.host.namespaces[0].settle()
+        await self.host.namespaces[0].stop()
         await self.host.bus.stop()
 
     def connect(self) -> Connection:

@@ -14,23 +14,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from socket_host.bus import Bus
-from socket_host.bus.manager import SharedBus
+from functions.contract.bus import RESERVED_EVENTS
 from socket_host.bus.outbox import Entry
+from socket_host.bus.shared import SharedBus
 from socket_host.presence import Presence
 from tests.fuzz.effort import examples
 from tests.fuzz.network import Network
 from tests.fuzz.target import Target
 from tests.fuzz.world import Stage
 
-_RESERVED = ("connect", "connect_error", "disconnect", "disconnecting")
-_RESERVED += ("newListener", "removeListener")
 _RECOVERY = 20.0  # seconds
 _GONE = 10.0  # seconds after which a host that says nothing is lost
 _MOST_LINES = 20  # of log, however many messages nobody understands
 
 
-class Wire(SharedBus):  # type: ignore[misc]  # python-socketio ships no types
+class Wire(SharedBus):
     """A bus that is a queue, and takes everything at once."""
 
     def __init__(self) -> None:
@@ -50,10 +48,6 @@ class Wire(SharedBus):  # type: ignore[misc]  # python-socketio ships no types
 
     async def _leave(self) -> None:
         """Close nothing."""
-
-
-def wire(rooms: type) -> Bus:
-    return type("WireAndRooms", (Wire, rooms), {})()  # type: ignore[no-any-return]
 
 
 class Hosts:
@@ -108,7 +102,7 @@ class Hosts:
 @contextlib.contextmanager
 def hosts() -> Any:
     """Run such a host."""
-    with Network(Stage, wire, recovery_seconds=_RECOVERY, ping_interval=1e6) as network:
+    with Network(Stage, Wire, recovery_seconds=_RECOVERY, ping_interval=1e6) as network:
         yield Hosts(network)
 
 
@@ -145,7 +139,7 @@ def _check_events(on: Hosts) -> None:
         if packet.startswith("42["):
             name, *_ = json.loads(packet[2:], parse_constant=_no_number)
             assert isinstance(name, str), "the client's library ends the connection"
-            assert name not in _RESERVED, "the client's library ends the connection"
+            assert name not in RESERVED_EVENTS, "the client's library ends the connection"
     assert any(packet.startswith('42["good","news"') for packet in heard)
 
 
@@ -194,7 +188,7 @@ _emits = st.fixed_dictionaries(
     _base
     | {
         "method": st.just("emit"),
-        "event": _text | st.sampled_from(_RESERVED) | _any,
+        "event": _text | st.sampled_from(sorted(RESERVED_EVENTS)) | _any,
         "data": st.lists(_any, max_size=2) | _any,
         "namespace": st.just("/") | _any,
         "room": _rooms,
@@ -299,7 +293,6 @@ TARGET = Target(
 )
 
 
-@pytest.mark.xfail(strict=True, reason="owner: bus, recovery; see test_wrong_shapes_harm_nobody")
 @examples(60)
 @given(st.lists(_emits | _commands | _announcements | _any, max_size=4))
 def test_any_messages(messages: list[Any]) -> None:
@@ -324,7 +317,6 @@ def _event(**changes: Any) -> dict[str, Any]:
     return said | {"event": "x", "data": [], "room": None} | changes
 
 
-@pytest.mark.xfail(strict=True, reason="owner: bus, recovery; shapes are not checked before use")
 @pytest.mark.parametrize(
     "message",
     [
@@ -341,7 +333,6 @@ def test_wrong_shapes_harm_nobody(message: dict[str, Any]) -> None:
     check_messages([message])
 
 
-@pytest.mark.xfail(strict=True, reason="owner: bus; each message writes its stack trace")
 def test_what_is_not_understood_is_said_once() -> None:
     """Messages that nobody understands do not flood the log."""
     with hosts() as on:
@@ -350,7 +341,6 @@ def test_what_is_not_understood_is_said_once() -> None:
         assert len(on.network.log.lines) <= _MOST_LINES
 
 
-@pytest.mark.xfail(strict=True, reason="owner: bus; a line for each greeting")
 def test_greetings_do_not_flood_the_log() -> None:
     """Hosts that come and go write no line each, however many there are."""
     with hosts() as on:
@@ -360,7 +350,6 @@ def test_greetings_do_not_flood_the_log() -> None:
         assert len(on.network.log.lines) <= _MOST_LINES
 
 
-@pytest.mark.xfail(strict=True, reason="owner: bus; senders are remembered whatever their length")
 def test_memory_of_senders_has_a_bound_in_bytes() -> None:
     """What messages leave behind is not as large as they are."""
     with hosts() as on:

@@ -19,12 +19,6 @@ _MOST_KEPT = 200_000  # bytes of all corpora
 _MODULES = sorted(file.stem for file in Path(__file__).parent.glob("test_*.py"))
 _NAMES = [name.removeprefix("test_") for name in _MODULES if name != "test_corpus"]
 
-_KNOWN = {  # not strict: a fuzzer has to find it first
-    "bus": "owner: bus, recovery; see test_wrong_shapes_harm_nobody",
-    "cookies": "owner: session; the halves read cookies differently",
-    "session": "owner: session; see test_issued_token_has_one_form",
-}
-
 
 def _target(name: str) -> Target:
     target: Target = importlib.import_module(f"tests.fuzz.test_{name}").TARGET
@@ -47,13 +41,7 @@ def test_corpora_stay_small() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(reason=_KNOWN[name])) if name in _KNOWN else name
-        for name in _NAMES
-    ],
-)
+@pytest.mark.parametrize("name", _NAMES)
 def test_no_input_is_found_that_fails(name: str, tmp_path: Path) -> None:
     """Led by the lines it reaches, the fuzzer finds nothing that breaks; new inputs are kept."""
     if find_spec("atheris") is None:

@@ -9,7 +9,9 @@ from typing import TypeVar
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from socket_host.transport.request import Environ, Head, Refusal
+from socket_host.transport.native.environ import Environ
+from socket_host.transport.native.head import Head
+from socket_host.transport.native.refusal import Refusal
 from tests.fuzz.effort import examples
 from tests.fuzz.target import Target
 

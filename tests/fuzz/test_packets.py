@@ -9,12 +9,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from socket_host.transport.engine import PacketError
-from socket_host.transport.socket_packet import EVENT, Packet, Partial, parse, plain_event
+from socket_host.transport.native.reasons import PacketError
+from socket_host.transport.native.socket_packet import EVENT, Packet, Partial, parse, plain_event
 from tests.fuzz.effort import examples
 from tests.fuzz.target import Target
 
 _KINDS = "0123456"
+_LIMIT = 200_000  # bytes of a packet with its attachments
 
 
 def check(data: bytes) -> None:
@@ -36,9 +37,9 @@ def check_text(text: str, attachments: list[bytes]) -> None:
     if packet is not None:
         assert packet.namespace.startswith("/")
         assert packet.kind in _KINDS[:5]
-        json.dumps(packet.data).encode()  # at the very least
+        json.dumps(packet.data, allow_nan=False).encode()  # at the very least
         if packet.attachments:
-            _check_attachments(packet, attachments)
+            _check_attachments(text, packet, attachments)
 
 
 def _parsed(text: str) -> Packet | None:
@@ -48,10 +49,10 @@ def _parsed(text: str) -> Packet | None:
         return None
 
 
-def _check_attachments(packet: Packet, attachments: list[bytes]) -> None:
-    partial = Partial(packet)
+def _check_attachments(text: str, packet: Packet, attachments: list[bytes]) -> None:
+    partial = Partial(text, packet, _LIMIT)
     with pytest.raises(PacketError):
-        Partial(packet).add("text")
+        Partial(text, packet, _LIMIT).add("text")
     for number, attachment in enumerate(attachments[: packet.attachments], 1):
         try:
             whole = partial.add(attachment)
@@ -60,6 +61,7 @@ def _check_attachments(packet: Packet, attachments: list[bytes]) -> None:
         assert (whole is not None) == (number == packet.attachments)
         if whole is not None:
             assert _placeholders(whole.data) == 0
+            assert _binary(whole.data) <= sum(map(len, attachments))
 
 
 def _placeholders(data: Any) -> int:
@@ -68,6 +70,15 @@ def _placeholders(data: Any) -> int:
     if isinstance(data, dict):
         return (data.get("_placeholder") is True) + sum(map(_placeholders, data.values()))
     return 0
+
+
+def _binary(data: Any) -> int:
+    """Return how many bytes of attachments there are in `data`."""
+    if isinstance(data, list):
+        return sum(map(_binary, data))
+    if isinstance(data, dict):
+        return sum(map(_binary, data.values()))
+    return len(data) if isinstance(data, bytes) else 0
 
 
 _words = ["[", "]", "{", "}", '"', ",", ":", "/", "?", "-", "0", "12", "5", "\\ud800", "null"]
@@ -103,23 +114,26 @@ def test_any_text(text: str, attachments: list[bytes]) -> None:
     check_text(text, attachments)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="owner: lead; 1e999 is read as infinity, sent on as Infinity"
-)
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "1" + "0" * 400 + ".0"])
 def test_numbers_are_those_of_json(number: str) -> None:
-    """A number too large for JSON is none: sent on, it would break every browser that gets it."""
-    packet = parse(f'2["x",{number}]')
-    json.dumps(packet.data, allow_nan=False)
+    """A number too large for JSON is null: sent on, it would break every browser that gets it."""
+    text = f'2["x",{number}]'
+    assert parse(text).data == ["x", None]
+    assert plain_event(text) == (None, ["x", None])
 
 
-@pytest.mark.xfail(strict=True, reason="owner: lead; each placeholder may name the same attachment")
 def test_attachment_is_sent_on_once() -> None:
     """What a packet with attachments becomes is no larger than what came in."""
     places = ",".join(['{"_placeholder":true,"num":0}'] * 100)
-    try:
-        whole = Partial(parse(f'51-["x",{places}]')).add(bytes(1_000))
-    except PacketError:
-        return
-    assert whole is not None
-    assert sum(len(one) for one in whole.data if isinstance(one, bytes)) <= 1_000
+    text = f'51-["x",{places}]'
+    with pytest.raises(PacketError):
+        Partial(text, parse(text), _LIMIT).add(bytes(1_000))
+
+
+def test_attachments_have_one_limit_with_their_packet() -> None:
+    """Text and attachments together are no longer than a message may be."""
+    text = '52-["x",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]'
+    partial = Partial(text, parse(text), len(text) + 10)
+    assert partial.add(bytes(6)) is None
+    with pytest.raises(PacketError):
+        partial.add(bytes(5))

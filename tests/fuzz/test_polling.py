@@ -8,26 +8,34 @@ import binascii
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from socket_host.transport.message import SEPARATOR
+from socket_host.transport.native.message import SEPARATOR
 from tests.fuzz.effort import examples
 from tests.fuzz.network import Network, answer
 from tests.fuzz.target import Choices, Target
-from tests.fuzz.world import PAYLOAD, Stage
+from tests.fuzz.world import Stage
+
+_PAYLOAD = 5_000  # bytes of one POST
+_UNJOINED = 4_096  # the same, before joining
 
 
 def check(data: bytes) -> None:
     """Take bytes for a body, in pieces."""
     choices = Choices(data)
     cuts = choices.bytes(choices.number(4))
-    check_body(choices.rest().replace(b"|", SEPARATOR.encode()), cuts)
+    body = choices.rest().replace(b"|", SEPARATOR.encode())
+    for joined in (False, True):
+        check_body(body, cuts, joined)
 
 
-def check_body(body: bytes, cuts: bytes = b"") -> None:
-    """Assert that a POST is answered, and what its packets were."""
-    with Network(Stage, max_payload=PAYLOAD, recovery_seconds=0) as network:
+def check_body(body: bytes, cuts: bytes, joined: bool) -> None:
+    """Assert that a POST is answered, and what its packets were, before joining or after it."""
+    with Network(Stage, max_payload=_PAYLOAD, recovery_seconds=0) as network:
         engine = network.host.sio.eio.engine
         received: list[str | bytes] = []
         sid = network.poll()
+        if joined:
+            assert answer(network.ask(f"&sid={sid}", b"40")) == (200, "ok")
+        most = _PAYLOAD if joined else _UNJOINED
         take = engine.packet
 
         def packet(client: object, packet: str | bytes) -> None:
@@ -44,17 +52,26 @@ def check_body(body: bytes, cuts: bytes = b"") -> None:
         status, text = answer(connection)
         network.healthy()
         assert status in (200, 400, 413)
-        assert (status == 413) == (len(body) > PAYLOAD)
+        assert (status == 413) == (len(body) > most)
         expected = _packets(body) if status != 413 else []
+        if len(expected) > engine.limits.packet_burst:
+            assert (status, received) == (400, []), "they are too many"
         assert received == expected[: len(received)]
         if status == 200:
             assert text == "ok"
             assert sid not in engine.clients or received == expected
+            assert joined or _is_connect(received) or sid not in engine.clients
         honest.say('420["echo"]')
         assert "430[]" in honest.hear()
         if status != 200:
             network.loop.move(60)
             assert sid not in engine.clients
+
+
+def _is_connect(packets: list[str | bytes]) -> bool:
+    """Whether the first message among packets is a CONNECT, or there is none."""
+    messages = (one for one in packets if isinstance(one, bytes) or one[:1] == "4")
+    return str(next(messages, "40")).startswith("40")
 
 
 def _packets(body: bytes) -> list[str | bytes]:
@@ -96,10 +113,14 @@ TARGET = Target(
 
 
 @examples(100)
-@given(_bodies | st.binary(max_size=20), st.binary(max_size=4))
-@example(b"6" * (PAYLOAD + 1), b"")
-@example(SEPARATOR.encode() * PAYLOAD, b"")
-@example(b"40" + b"\x1e41" * 600, b"")
-def test_any_body(body: bytes, cuts: bytes) -> None:
+@given(_bodies | st.binary(max_size=20), st.binary(max_size=4), st.booleans())
+@example(b"6" * _PAYLOAD, b"", True)
+@example(b"6" * (_PAYLOAD + 1), b"", True)
+@example(b"6" * _UNJOINED, b"", False)
+@example(b"6" * (_UNJOINED + 1), b"", False)
+@example(SEPARATOR.encode() * _PAYLOAD, b"", True)
+@example(SEPARATOR.encode() * 500, b"", True)
+@example(b"40" + b"\x1e41" * 600, b"", False)
+def test_any_body(body: bytes, cuts: bytes, joined: bool) -> None:
     """A POST of any bytes is answered; what arrives is what was sent, and others are served."""
-    check_body(body, cuts)
+    check_body(body, cuts, joined)

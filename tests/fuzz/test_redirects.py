@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope, Send
 
-from functions.redirects import DropTrailingSlashes
+from functions.web.redirects import DropTrailingSlashes
 from tests.fuzz.effort import examples
 from tests.fuzz.target import Target
 

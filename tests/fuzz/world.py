@@ -10,13 +10,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 from socket_host.namespace import Namespace
-from socket_host.transport.client import Client
 from socket_host.transport.deadlines import Deadlines
-from socket_host.transport.frames import FrameReader
-from socket_host.transport.message import SEPARATOR, Message
-from socket_host.transport.request import Environ, Head
-from socket_host.transport.rooms import Member
-from socket_host.transport.websocket import WebSocket as Protocol
+from socket_host.transport.native.client import Client
+from socket_host.transport.native.environ import Environ
+from socket_host.transport.native.frames import FrameReader
+from socket_host.transport.native.head import Head
+from socket_host.transport.native.message import SEPARATOR, Message
+from socket_host.transport.native.rooms import Member
+from socket_host.transport.native.websocket import WebSocket as Protocol
 from tests.fuzz.network import Connection, Network, answer
 from tests.protocol_client import frame, handshake
 
@@ -262,7 +263,7 @@ class World:
             if isinstance(value, (Deadlines, set)) and value
         }
         assert not left, f"what is left: {left}"
-        assert not self.network.host.events._clients
+        assert not self.network.host.namespaces[0]._clients
         kinds = {Client, Member}
         if not self._http:
             kinds.add(Protocol)

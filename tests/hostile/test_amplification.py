@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from functions.contract.room_log import MAX_TEXT
+from functions.model.payloads import MAX_TEXT
 from socket_host.app import TRANSPORTS
 from socket_host.limits import ANSWER_BYTES
 from socket_host.namespace import Namespace
@@ -131,10 +131,10 @@ async def test_answers_of_any_handler(transport: str, tmp_path: Path) -> None:
             eve.say(f'42{number}["fill",60000]')
             await asyncio.sleep(0)
         before = -1
-        while before != host.events.times:
-            before = host.events.times
+        while before != host.namespaces[0].times:
+            before = host.namespaces[0].times
             await asyncio.sleep(0.5)
-        assert 1 <= host.events.times < 150  # some MB are in the system's buffers
+        assert 1 <= host.namespaces[0].times < 150  # some MB are in the system's buffers
         eve.transport.abort()
 
 

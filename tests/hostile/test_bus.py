@@ -451,7 +451,7 @@ async def test_loopback_takes_nothing_compressed() -> None:
 @asynccontextmanager
 async def loopback() -> AsyncIterator[str]:
     """The address of a host's loopback."""
-    alone = Host(open_bus("local", buses.TRANSPORTS["fast"][1]), "fast")
+    alone = Host(open_bus("local"), "fast")
     alone.web.router.add_post("/bus", Loopback(alone.sio, SECRET).emit)
     async with alone.serving():
         yield f"{alone.url}bus"

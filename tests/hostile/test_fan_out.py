@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.contract.room_log import MAX_TEXT
+from functions.model.payloads import MAX_TEXT
 from socket_host.app import TRANSPORTS
 from tests import buses
 from tests.hostile.crowd import Member, audience, flood, member
@@ -18,6 +18,9 @@ MB = 1_000_000
 RATE = 50  # events a second: the default
 
 Kind = Callable[[int], str]
+
+# Of a core: a processor that is shared with other tests takes longer for the same work.
+_NOISE = 0.06
 
 KINDS: dict[str, Kind] = {
     "typing": lambda n: f'42["typing",{["true", "false"][n % 2]}]',
@@ -43,7 +46,7 @@ async def test_one_client(kind: str, transport: str, listeners: int, tmp_path: P
         await asyncio.sleep(1.5)  # until all know who is here
         cpu, got = host.cpu(), sum(one.got for one in people)
         await flood(eve, KINDS[kind], RATE, seconds)
-        assert host.cpu() - cpu < 0.1 * seconds
+        assert host.cpu() - cpu < (0.1 + _NOISE) * seconds
         # What is beyond 1 MB/s is one event that costs more than a client may spend at once.
         assert sum(one.got for one in people) - got < 30 * MB
         assert not any(one.lost.is_set() for one in people)
@@ -82,7 +85,7 @@ async def test_listeners_on_another_host(kind: str, tmp_path: Path) -> None:
         await asyncio.sleep(1.5)  # until all know who is here
         cpu = there.cpu()
         await flood(eve, KINDS[kind], RATE, seconds)
-        assert there.cpu() - cpu < 0.1 * seconds
+        assert there.cpu() - cpu < (0.1 + _NOISE) * seconds
         assert not any(one.lost.is_set() for one in people)
 
 

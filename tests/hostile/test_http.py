@@ -10,13 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from socket_host import app, stock
+from socket_host import app
 from socket_host.transport import http as http_transport
-from socket_host.transport import python_socketio
-from socket_host.transport.engine import Limits
 from tests.clients import raw_client
 from tests.hostile.victim import Victim, victim
-from tests.hosts import PATIENCE, on_each_transport, serving, token, url
+from tests.hosts import PATIENCE, limited, on_each_transport, serving, token, url
 from tests.protocol_client import PING, PONG, TEXT, Raw, frame, handshake, raw
 
 pytestmark = on_each_transport
@@ -147,8 +145,7 @@ async def test_dripping_on_a_connection_that_was_used(
 
 def quick(monkeypatch: pytest.MonkeyPatch, **times: float) -> None:
     """Have hosts made with other times."""
-    for module in (python_socketio, stock):
-        monkeypatch.setattr(module, "Limits", lambda **given: Limits(**given | times))
+    limited(monkeypatch, **times)
 
 
 async def test_idle_connections_end(
@@ -311,7 +308,7 @@ async def test_answers_that_are_not_read(
         deaf(host.port) as client,
     ):
         sid = await joined(poller)
-        (member,) = host.events._clients
+        (member,) = host.namespaces[0]._clients
         for _ in range(9):
             await host.sio.emit("news", "x" * 100_000, to=member)
         await until(lambda: host.connections.count == 2)
@@ -472,4 +469,4 @@ async def test_many_polls_on_one_connection(transport: str, tmp_path: Path) -> N
             balancer.send(chunked + b"%x\r\n%s\r\n0\r\n\r\n" % (len(packet), packet) + HEALTH)
             assert (await answer(balancer))[0] == 200
             assert (await answer(balancer))[0] == 200
-        assert len(host.events._clients) == 20
+        assert len(host.namespaces[0]._clients) == 20

@@ -14,11 +14,11 @@ import pytest
 from functions.contract.bus import LOOPBACK_PATH, BusMessageError, encode_emit, loopback_token
 from socket_host.app import SocketHost
 from socket_host.bus.memory import Memory
-from socket_host.transport import handover, journal, python_socketio, recovery
-from socket_host.transport.estate import pieces
-from socket_host.transport.journal import Journal
-from socket_host.transport.message import Message
-from socket_host.transport.recovery import Dropped, Visit
+from socket_host.transport.native import connecting, handover, journal, patience, recovery
+from socket_host.transport.native.estate import pieces
+from socket_host.transport.native.journal import Journal
+from socket_host.transport.native.message import Message
+from socket_host.transport.native.recovery import Dropped, Visit
 from tests import buses
 from tests.buses import Redis, until
 from tests.clients import clients
@@ -526,8 +526,8 @@ async def test_caller_may_change_its_lists(host: SocketHost) -> None:
         await ann.drop()
         await until(gone(host))
         skipped, rooms = [ann.sid], ["garden"]
-        await host.events.emit("said", "not to you", room="garden", skip_sid=skipped)
-        await host.events.emit("said", "to you", room=rooms)
+        await host.namespaces[0].emit("said", "not to you", room="garden", skip_sid=skipped)
+        await host.namespaces[0].emit("said", "to you", room=rooms)
         skipped.clear()
         rooms[:] = ["kitchen"]
         await emit(host, "end")
@@ -597,12 +597,12 @@ async def test_refused_client_may_come_back_later(tmp_path: Path) -> None:
     async with serving(tmp_path, Picky, origins=None) as host, in_garden(host) as ann:
         await ann.drop()
         await until(gone(host))
-        host.events.full = True  # type: ignore[attr-defined]
+        host.namespaces[0].full = True  # type: ignore[attr-defined]
         with pytest.raises(AssertionError, match="Not now"):
             await ann.come()
         await ann.drop()
         await until(gone(host))
-        host.events.full = False  # type: ignore[attr-defined]
+        host.namespaces[0].full = False  # type: ignore[attr-defined]
         await emit(host, "end")
         await ann.come()
         assert ann.recovered
@@ -626,17 +626,17 @@ async def test_protocol_stays_out_of_auth(own: dict[str, Any], tmp_path: Path) -
     async with serving(tmp_path, Curious, origins=None, session_secret=None) as host:
         ann = Guest(host.port, "websocket", own)
         await ann.come()
-        await until(lambda: len(host.events.came) == 2)
+        await until(lambda: len(host.namespaces[0].came) == 2)
         await ann.drop()
         await until(gone(host))
         if "pid" not in own:
             own = {name: value for name, value in own.items() if name != "offset"}
             ann.auth = own
         host.sio.recovery.take_all()
-        host.events.came.clear()
+        host.namespaces[0].came.clear()
         await ann.come(**own)
-        await until(lambda: len(host.events.came) == 2)
-        assert host.events.came == [("admit", own or None), ("connect", own or None)]
+        await until(lambda: len(host.namespaces[0].came) == 2)
+        assert host.namespaces[0].came == [("admit", own or None), ("connect", own or None)]
         await ann.drop()
 
 
@@ -702,14 +702,14 @@ class Slow(Rooms):
 
 async def test_goodbye_that_takes_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client whose old connection does not come to its end is let in after a while, anew."""
-    monkeypatch.setattr(python_socketio, "_LET_GO_SECONDS", 0.2)
+    monkeypatch.setattr(connecting, "_LET_GO_SECONDS", 0.2)
     async with serving(tmp_path, Slow, origins=None) as host:
-        host.events.gate = asyncio.Event()  # type: ignore[attr-defined]
+        host.namespaces[0].gate = asyncio.Event()  # type: ignore[attr-defined]
         async with in_garden(host) as ann:
             await ann.drop()
             await ann.come()
             assert not ann.recovered
-            host.events.gate.set()  # type: ignore[attr-defined]
+            host.namespaces[0].gate.set()  # type: ignore[attr-defined]
 
 
 # Other hosts
@@ -720,7 +720,7 @@ class Deaf:
 
     def __init__(self, host: SocketHost, patch: pytest.MonkeyPatch) -> None:
         patch.setattr(host.bus.peers, "_say", lambda word: None)
-        patch.setattr(host.bus, "_hearers", {})
+        patch.setattr(host.bus, "_subscribers", {})
 
 
 async def test_killed_host_is_not_waited_for(
@@ -742,7 +742,7 @@ async def test_killed_host_is_not_waited_for(
                 person.port = other.port
                 await person.come()
                 assert not person.recovered
-                patch.setattr(handover, "_LEAST_PATIENCE", 3_600)  # for the second
+                patch.setattr(patience, "_LEAST_SECONDS", 3_600)  # for the second
             for person in people:
                 await person.drop()
 
@@ -892,14 +892,14 @@ async def test_one_strange_client_does_not_spoil_an_estate(redis: Redis, tmp_pat
     async with hosts(tmp_path, redis.setting) as running:
         one, other = await running.start(), await running.start()
         async with guest(one, name="Bob") as bob, guest(one, name="Ann") as ann:
-            await one.events.save_session(bob.sid, {"nan": float("nan")})
-            await one.events.enter_room(bob.sid, ("a", "b"))
+            await one.namespaces[0].save_session(bob.sid, {"nan": float("nan")})
+            await one.namespaces[0].enter_room(bob.sid, ("a", "b"))
             await bob.drop()
             await ann.drop()
             await until(gone(one))
             for room in (("a", "b"), frozenset(["elsewhere"])):
-                await one.events.emit("said", "x", room=room, ignore_queue=True)
-            await one.events.emit("said", "x" * 300_000, room="elsewhere", ignore_queue=True)
+                await one.namespaces[0].emit("said", "x", room=room, ignore_queue=True)
+            await one.namespaces[0].emit("said", "x" * 300_000, room="elsewhere", ignore_queue=True)
             await emit(one, "missed", room=ann.sid)
             await running.stop(one)
             ann.port = bob.port = other.port

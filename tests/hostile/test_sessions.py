@@ -18,11 +18,13 @@ from starlette.routing import Route
 from functions import app as door
 from functions import pages
 from functions.contract.cookie import HOST_COOKIE, read_cookie
-from functions.contract.room_log import MAX_TEXT, Message, RoomState
 from functions.contract.session import COOKIE, LEEWAY, MAX_AGE, Session, SessionError, Sessions
-from functions.recent import Recent
-from functions.settings import Settings
-from functions.site import _MessageItems
+from functions.model.payloads import MAX_TEXT
+from functions.model.recent import Recent
+from functions.model.room_log import Message, RoomState
+from functions.pages import rooms
+from functions.pages.message_items import MessageItems
+from functions.web.settings import Settings
 from tests.clients import clients, raw_client
 from tests.hostile.victim import Victim, victim
 from tests.hosts import PATIENCE, SECRET, on_each_transport, token
@@ -30,6 +32,7 @@ from tests.lambda_events import http_api, invoke
 from tests.protocol_client import Socket, frame, handshake, http_client, raw
 
 MB = 1_000_000
+DECLARED = {"ROOM_LOG": "unused"}
 ANN = Session("ann", "Ann")
 MALLORY = Session("mallory", "Mallory")
 
@@ -192,7 +195,7 @@ def test_remembered_rooms_are_bounded() -> None:
 
 def test_remembered_html_is_bounded() -> None:
     """Pages of the messages that are longest as HTML keep 30 MB of it, with the messages in it."""
-    items = _MessageItems(lambda message, mine: Markup(message.text.replace("'", "&#39;")))
+    items = MessageItems(lambda message, mine: Markup(message.text.replace("'", "&#39;")))
     with memory(30 * MB):
         for number in range(40):
             room = longest(str(number), 50)
@@ -252,8 +255,8 @@ def test_cookie_at_the_function(
     header: str, who: str | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A page knows its visitor by the one cookie that both halves would take, and logs nothing."""
-    monkeypatch.setattr(door, "open_room_log", lambda _: Endless())
-    monkeypatch.setattr(door.handler, "app", door.create_app(Settings(SECRET, "unused")))
+    monkeypatch.setattr(rooms, "open_room_log", lambda _: Endless())
+    monkeypatch.setattr(door.handler, "app", door.create_app(Settings(SECRET, own=DECLARED), pages))
     answer = invoke(http_api("/about", cookie=header))
     assert answer["statusCode"] == 200
     assert found_by(header) == who
@@ -328,9 +331,9 @@ def test_cookie_is_renamed_in_production(
     development: bool, brought: str, name: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who comes with the plain name has the same session under the prefix from then on."""
-    monkeypatch.setattr(door, "open_room_log", lambda _: Endless())
-    settings = Settings(SECRET, "unused", development=development)
-    monkeypatch.setattr(door.handler, "app", door.create_app(settings))
+    monkeypatch.setattr(rooms, "open_room_log", lambda _: Endless())
+    settings = Settings(SECRET, development=development, own=DECLARED)
+    monkeypatch.setattr(door.handler, "app", door.create_app(settings, pages))
     made = invoke(http_api("/about", cookie=f"{brought}={VALID}")).get("cookies", [])
     assert [cookie.partition("=")[0] for cookie in made] == ([name] if name else [])
     for cookie in made:
@@ -386,8 +389,8 @@ def changed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     unsafe = ["POST", "PUT", "PATCH", "DELETE"]
     monkeypatch.setattr(pages, "routes", [Route("/change", change, methods=unsafe)])
-    monkeypatch.setattr(door, "open_room_log", lambda _: Endless())
-    monkeypatch.setattr(door.handler, "app", door.create_app(Settings(SECRET, "unused")))
+    monkeypatch.setattr(rooms, "open_room_log", lambda _: Endless())
+    monkeypatch.setattr(door.handler, "app", door.create_app(Settings(SECRET, own=DECLARED), pages))
     return done
 
 

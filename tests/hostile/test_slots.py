@@ -10,11 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from socket_host import stock
 from socket_host.app import SocketHost
-from socket_host.transport import python_socketio
-from socket_host.transport.engine import Limits
-from tests.hosts import PATIENCE, on_each_transport, serving, token, url
+from tests.hosts import PATIENCE, limited, on_each_transport, serving, token, url
 from tests.protocol_client import raw
 
 pytestmark = on_each_transport
@@ -27,12 +24,7 @@ WS = "/socket.io/?EIO=4&transport=websocket"
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hosts wait half a second for a client to join."""
-
-    def limits(**given: Any) -> Limits:
-        return Limits(**given | {"join_time": JOIN_TIME})
-
-    monkeypatch.setattr(python_socketio, "Limits", limits)
-    monkeypatch.setattr(stock, "_CONNECT_SECONDS", JOIN_TIME)
+    limited(monkeypatch, join_time=JOIN_TIME)
 
 
 @asynccontextmanager
@@ -211,11 +203,11 @@ async def test_one_visitor(transport: str, tmp_path: Path) -> None:
         refusal = json.loads(answers[3][2:])
         assert refusal["data"] == {"code": "visitor"}
         assert "too many connections" in refusal["message"]
-        assert host.events.refused == {"visitor": 1}
+        assert host.namespaces[0].refused == {"visitor": 1}
         bob = await opened(http, host)
         assert (await connect(bob, "Bob")).startswith("40")
         await anns[0].close()
-        await until(lambda: len(host.events._clients) == 3)
+        await until(lambda: len(host.namespaces[0]._clients) == 3)
         assert (await connect(anns[3], "Ann")).startswith("40")
 
 
@@ -277,7 +269,7 @@ async def test_nothing_is_left_of_those_who_were_there(transport: str, tmp_path:
         slots = host.transport.slots
         await until(lambda: not host.transport.connections() and not slots._open)
         assert (slots._waiting, slots._budgets, slots.waiting) == ({}, {}, 0)
-        assert not host.events._visits
+        assert not host.namespaces[0]._visits
         await http.close()
         await until(lambda: host.connections.count == 0)
         assert not host.connections._idle

@@ -25,6 +25,10 @@ class Victim:
         self._log = log
         self._proc = Path(f"/proc/{process.pid}")
 
+    def pin(self, core: int) -> None:
+        """Have the host run on one core only."""
+        os.sched_setaffinity(self._process.pid, {core})
+
     def cpu(self) -> float:
         """Return the seconds of processor the host has used so far."""
         fields = (self._proc / "stat").read_text().rpartition(")")[2].split()

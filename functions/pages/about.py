@@ -1,0 +1,13 @@
+"""The page that says in plain words which part served it."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions.web.site import Site
+from functions.web.visitor import visitor
+
+
+async def about(request: Request) -> Response:
+    """Say who served this page."""
+    context = request.scope.get("aws.context")
+    return Site.of(request).page(request, "about.html", context=context, me=visitor(request))

@@ -1,0 +1,113 @@
+"""The rooms' pages: each shows a room as it stands, and takes what is written into its form."""
+
+import logging
+import secrets
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from functions.contract.setting import StartError
+from functions.model.payloads import LOBBY, MAX_TEXT, is_message_id, is_room, is_text
+from functions.model.recent import Recent
+from functions.model.room_log import RoomLog, RoomLogError, open_room_log
+from functions.pages.message_items import MessageItems, iso
+from functions.web.emit import EmitError
+from functions.web.form import read_form
+from functions.web.site import Site
+from functions.web.visitor import visitor
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """Where the pages read rooms, and write to them; a page gets it by `Rooms.of(request)`."""
+
+    log: RoomLog
+    recent: Recent
+
+    @classmethod
+    def of(cls, request: Request) -> "Rooms":
+        """Return the rooms of the site a request is for."""
+        rooms: Rooms = request.app.state.rooms
+        return rooms
+
+
+def start(app: Starlette) -> None:
+    """Open the room log, and teach the templates to write messages; raise StartError."""
+    site: Site = app.state.site
+    try:
+        log = open_room_log(site.settings.own["ROOM_LOG"])
+    except RoomLogError as error:
+        raise StartError(str(error)) from error
+    app.state.rooms = Rooms(log, Recent(log))
+    env = site.templates.env
+    env.filters["iso"] = iso
+    item = env.get_template("message.html").module.item  # type: ignore[attr-defined]  # its macro
+    env.globals["message_items"] = MessageItems(item)
+
+
+async def lobby(request: Request) -> Response:
+    """Show the room of everybody who joins none."""
+    return room_page(request, LOBBY)
+
+
+async def room(request: Request) -> Response:
+    """Show a room by its name."""
+    return room_page(request, room_name(request))
+
+
+async def say(request: Request) -> Response:
+    """Store what was written into a room's form, and tell everybody there: all without a socket."""
+    name, fields, me = room_name(request), await read_form(request), visitor(request)
+    id_, text = fields.get("id", ""), fields.get("text", "").strip()
+    if not is_message_id(id_) or not is_text(text) or not text:
+        notice = f"A message has 1 to {MAX_TEXT:,} characters."
+        return room_page(request, name, 400, draft=text, notice=notice)
+    log = Rooms.of(request).log
+    stored = log.append(name, id=id_, author=me.id, name=me.name, text=text).message
+    try:
+        Site.of(request).emitter.emit("message", stored.to_json(), room=name)
+    except EmitError as error:
+        # It is stored, so nobody misses it: the next message shows them the hole.
+        _log.warning("%s", error)
+    return RedirectResponse("/" if name == LOBBY else f"/rooms/{name}", 303)
+
+
+async def open_room(request: Request) -> Response:
+    """Go to the room whose name was typed into the form."""
+    name = request.query_params.get("room", "").strip().lower().replace(" ", "-")
+    if not is_room(name):
+        raise HTTPException(404, "A room's name has small letters, digits and hyphens only.")
+    return RedirectResponse(f"/rooms/{name}", 303)
+
+
+def room_name(request: Request) -> str:
+    """Return the name of the room in a path; raise HTTPException if there can be none."""
+    name: str = request.path_params["room"]
+    if not is_room(name):
+        raise HTTPException(404, "A room's name has small letters, digits and hyphens only.")
+    return name
+
+
+def room_page(
+    request: Request, name: str, status: int = 200, *, draft: str = "", notice: str = ""
+) -> Response:
+    """Render a room as it stands: whole without JavaScript, and where JavaScript goes on from."""
+    messages, text = Rooms.of(request).recent.state(name)
+    return Site.of(request).page(
+        request,
+        "room.html",
+        status,
+        room=name,
+        draft=draft,
+        notice=notice,
+        new_id=secrets.token_hex(16),
+        messages=messages,
+        last=messages[-1].seq if messages else 0,
+        text=text,
+        me=visitor(request),
+    )

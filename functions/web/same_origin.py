@@ -1,0 +1,60 @@
+"""Same origin: what changes something is taken from the site's own pages only."""
+
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Match
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from functions.web.site import Site
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110, section 9.2.1: they change nothing
+
+_FOREIGN = (
+    "We cannot tell that a page of this site sent this, so nothing was changed. Open the page on "
+    "this site, and send it from there. If that does not help, please update your browser."
+)
+_UNKNOWN = (
+    "We did not know you yet, so nothing was changed. Now we do: go back, and please send your "
+    "message again."
+)
+
+
+class SameOrigin:
+    """ASGI middleware that refuses an unsafe method unless a page of this site sent the request.
+
+    Browsers say who sent it in Sec-Fetch-Site, which no page can write: the site itself or the
+    person at the browser may, another host of the same domain may not. Browsers from before 2023
+    say it in Origin, which has to name the host that was asked for: X-Forwarded-Host where a proxy
+    says it, else Host. (Another site's page could write neither without asking first, by a
+    preflight that is refused here.) What says neither is no browser of today: it has to bring the
+    session's cookie, which browsers leave out of another site's form (SameSite=Lax).
+
+    Requests that no route takes pass: they are answered by 404 or 405.
+    """
+
+    def __init__(self, app: ASGIApp, *, routes: Sequence[BaseRoute]) -> None:
+        self.app = app
+        self.routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self.app
+        if scope["method"] not in _SAFE and self._is_taken(scope) and (why := _problem(scope)):
+            request = Request(scope)
+            app = Site.of(request).page(request, "error.html", 403, code=403, detail=why)
+        await app(scope, receive, send)
+
+    def _is_taken(self, scope: Scope) -> bool:
+        return any(route.matches(scope)[0] is Match.FULL for route in self.routes)
+
+
+def _problem(scope: Scope) -> str | None:
+    """Return why a request is refused, in words for who sent it; None if it is not."""
+    headers = Headers(scope=scope)
+    if sites := headers.getlist("sec-fetch-site"):
+        return None if {*sites} <= {"same-origin", "none"} else _FOREIGN
+    if origins := headers.getlist("origin"):
+        own = headers.get("x-forwarded-host") or headers.get("host", "")
+        return None if {*origins} <= {f"https://{own}", f"http://{own}"} else _FOREIGN
+    return None if scope["state"]["known"] else _UNKNOWN

@@ -1,0 +1,46 @@
+"""The function's settings: read once from the environment, at the door."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from functions.contract.session import parse_secrets
+from functions.contract.setting import Setting, SettingError, read_settings
+from functions.web.emit import open_emitter
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the function needs to know before its first request.
+
+    `own` has the values of the settings that are declared in functions/model/settings.py.
+    """
+
+    session_secret: str
+    bus: str = ""
+    development: bool = False
+    former_secrets: tuple[str, ...] = ()  # sign nothing any more, but what they signed is believed
+    own: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str], declared: Sequence[Setting] = ()) -> Self:
+        """Return the settings an environment holds; raise SettingError naming all it lacks."""
+        development = environ.get("STAGE", "production") == "development"
+        bus = environ.get("BUS", "")
+        problems = []
+        if environ.get("STAGE", "production") not in ("production", "development"):
+            problems.append("STAGE must be production or development.")
+        secrets: tuple[str, ...] = ("",)
+        try:
+            secrets = parse_secrets(environ.get("SESSION_SECRET", ""), development=development)
+        except ValueError as error:
+            problems.append(f"SESSION_SECRET {error}.")
+        try:
+            open_emitter(bus, secrets[0])
+        except ValueError as error:
+            problems.append(f"BUS {error}.")
+        own, wrong = read_settings(declared, "function", environ)
+        problems += wrong
+        if problems:
+            raise SettingError(" ".join(problems))
+        return cls(secrets[0], bus, development, secrets[1:], own)

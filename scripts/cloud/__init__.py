@@ -1,1 +1,0 @@
-"""What scripts/deploy and scripts/destroy are made of, and what `sam build` calls."""

@@ -1,0 +1,49 @@
+"""The function's zip, as the cloud would get it."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from scripts import ROOT
+from scripts.commands.bench.sources import digest
+
+FUNCTIONS = ROOT / "functions"
+
+# The template's function: arm64, python3.13.
+_PLATFORM = ["--platform", "manylinux2014_aarch64", "--python-version", "3.13"]
+
+
+class PackageError(Exception):
+    """The function's packages cannot be fetched; the text says why."""
+
+
+def measure(folder: Path) -> int:
+    """Return the bytes of the zip with the function and its packages. Raises PackageError."""
+    packages = _packages(folder)
+    archive = folder / "function.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        _add(file, packages, packages)
+        _add(file, FUNCTIONS, ROOT)
+    return archive.stat().st_size
+
+
+def _packages(folder: Path) -> Path:
+    requirements = FUNCTIONS / "requirements.txt"
+    target = folder / f"packages-{digest(requirements)}"
+    if not target.exists():
+        unfinished = target.with_name(f"unfinished-{target.name}")
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--upgrade"]
+        command += [*_PLATFORM, "--only-binary=:all:", "--no-compile"]
+        command += ["--target", str(unfinished), "-r", str(requirements)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise PackageError(f"pip could not fetch the function's packages:\n{done.stderr}")
+        unfinished.rename(target)
+    return target
+
+
+def _add(file: zipfile.ZipFile, folder: Path, root: Path) -> None:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            file.write(path, path.relative_to(root))

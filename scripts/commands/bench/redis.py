@@ -1,0 +1,65 @@
+"""A Redis of the benchmark's own, which keeps nothing."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from scripts.commands.bench.machine import SERVER_CORE, free_port, on_core
+
+
+class RedisError(Exception):
+    """There is no Redis, or it does not start; the text says what to do."""
+
+
+@contextmanager
+def redis(folder: Path) -> Iterator[tuple[int, str]]:
+    """Run a redis-server on the servers' core; yield its process id and its URL.
+
+    Raises RedisError.
+    """
+    port = free_port()
+    process = _start(["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder])
+    try:
+        _await_ready(process)
+        yield process.pid, f"redis://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def version() -> str:
+    """Return the version of Redis that is installed here. Raises RedisError."""
+    command = [_program(), "--version"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    found = re.search(r"v=([\d.]+)", said)
+    return found[1] if found else "of an unknown version"
+
+
+def _start(options: list[str | Path]) -> subprocess.Popen[str]:
+    with on_core(SERVER_CORE):
+        return subprocess.Popen(
+            [_program(), *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+
+def _program() -> str:
+    program = shutil.which("redis-server")
+    if program is None:
+        raise RedisError(
+            "There is no redis-server here, and --bus measures hosts that speak through one. "
+            "On Debian: apt-get install redis-server"
+        )
+    return program
+
+
+def _await_ready(process: subprocess.Popen[str]) -> None:
+    assert process.stdout
+    said = ""
+    for line in process.stdout:
+        if "Ready to accept connections" in line:
+            return
+        said = line.strip() or said
+    raise RedisError(f"redis-server did not start: {said}")

@@ -1,0 +1,194 @@
+"""The table at the end of a run: a row for each measure, a column for each server."""
+
+import statistics
+from collections.abc import Mapping
+
+from scripts.commands.bench.duel import DUELS
+from scripts.commands.bench.figures import REFERENCE, Figures
+from scripts.commands.bench.measures import Measure, find
+from scripts.commands.bench.report import Report
+
+TIMES = "×"  # noqa: RUF001 - the multiplication sign is meant
+
+_TITLE, _COLUMN = 56, 17  # characters
+
+
+def render(report: Report) -> str:
+    """Return the figures as text, with their ratios to Node's, and what they depend on."""
+    parts = [
+        _comparison(report.figures),
+        _duels(report.duels),
+        _function(report),
+        _notes(report),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _comparison(figures: Figures) -> str:
+    servers = figures.servers()
+    if not servers:
+        return ""
+    rows = [_row(each, figures, servers) for name in figures.values if (each := find(name))]
+    lost = [f"{figures.lost(server):,.0f}{'':6}" for server in servers]
+    return "\n".join(
+        [
+            _line(
+                f"CPU of the server, medians; {TIMES} Node's",
+                [f"{s}{'':6}" for s in servers],
+                "goal",
+            ),
+            *rows,
+            _line("messages lost, doubled or out of turn", lost),
+        ]
+    )
+
+
+def _line(title: str, cells: list[str], last: str = "") -> str:
+    line = f"{title:<{_TITLE}}" + "".join(f"{cell:>{_COLUMN}}" for cell in cells)
+    return f"{line}  {last}".rstrip()
+
+
+def _row(measure: Measure, figures: Figures, servers: list[str]) -> str:
+    cells = [_cell(measure, figures, server) for server in servers]
+    ratio = figures.ratio(measure.name, "fast", measure.reference)
+    return _line(f"{measure.title}, {measure.unit}", cells, _goal(ratio, measure.target))
+
+
+def _goal(ratio: float | None, target: float | None) -> str:
+    if target is None:
+        return ""
+    outcome = "" if ratio is None else " met" if ratio <= target else " missed"
+    return f"≤ {number(target)}{outcome}"
+
+
+def _cell(measure: Measure, figures: Figures, server: str) -> str:
+    median = figures.median(measure.name, server)
+    if median is None:
+        return f"-{'':6}"
+    ratio = figures.ratio(measure.name, server, measure.reference)
+    if ratio is None or (server == REFERENCE and not measure.reference):
+        return f"{number(median)}{'':6}"
+    return f"{number(median)} {TIMES}{ratio:<4.2f}"
+
+
+def number(value: float) -> str:
+    """Return a figure with the three digits that mean something."""
+    for limit, digits in ((10, 2), (100, 1)):
+        if abs(value) < limit:
+            return f"{value:.{digits}f}"
+    return f"{value:,.0f}"
+
+
+# ---- servers side by side -----------------------------------------------------------------------
+
+
+def _duels(ratios: Mapping[str, float]) -> str:
+    lines = []
+    for duel in DUELS:
+        ratio, measure = ratios.get(duel.name), find(duel.measure)
+        if ratio is not None and measure:
+            title = f"{measure.title}: {duel.server} / {duel.other}"
+            lines.append(_line(title, [f"{TIMES}{ratio:<4.2f}"], _goal(ratio, duel.target)))
+    return "\n".join(lines)
+
+
+# ---- the function -----------------------------------------------------------------------------
+
+
+def _function(report: Report) -> str:
+    if not report.function:
+        return ""
+    rows = [
+        _line(
+            title,
+            [f"{number(report.function[name])} {unit:<5}"],
+            _goal(report.function[name], target),
+        )
+        for name, title, unit, target in _FUNCTION
+        if name in report.function
+    ]
+    slowest = list(report.imports.items())[:8]
+    imports = ", ".join(f"{name} {number(milliseconds)}" for name, milliseconds in slowest)
+    return "\n".join(
+        [
+            "The function, under AWS's runtime client",
+            *rows,
+            f"imports, ms, slowest of {len(report.imports)} packages: {imports}",
+        ]
+    )
+
+
+_FUNCTION: tuple[tuple[str, str, str, float | None], ...] = (
+    ("function-cold", "spawn to first page", "ms", None),
+    ("function-cold-cpu", "· CPU of that", "ms", None),
+    ("other-cold", "Next.js, standalone: spawn to first page", "ms", None),
+    ("function-cold-ratio", "· the function / Next.js", "", 0.5),
+    ("function-warm", "a warm page with 50 messages, time to the response", "ms", None),
+    ("function-warm-cpu", "· CPU of that", "ms", 1.0),
+    ("function-plain", "a warm page without, time to the response", "ms", None),
+    ("function-plain-cpu", "· CPU of that", "ms", 1.0),
+    ("function-zip", "zip", "bytes", None),
+)
+
+
+# ---- notes ------------------------------------------------------------------------------------
+
+_QUIET = 0.05  # of the server's core; what others do there also empties the server's caches
+
+
+def _notes(report: Report) -> str:
+    versions, plan, machine = report.versions, report.plan, report.machine
+    offer = "offer" if report.conditions["deflate"] else "do not offer"
+    lines = [
+        f"{report.date}, {machine['processor']}, {machine['cores']} cores, Linux "
+        f"{machine['kernel']}. {plan['rounds']} rounds in turn, medians.",
+        f"node: socket.io {versions['socket.io']} on Node {versions['node']}, default settings "
+        "(compresses nothing), ws without its optional native addons.",
+        f"stock: python-socketio {versions['python-socketio']} on aiohttp {versions['aiohttp']} "
+        f"and asyncio, Python {machine['python']}, default settings (compresses when offered).",
+        "fast, guarded, fallback: this host, without and with session, origin check and rate "
+        "limits; with TRANSPORT=stock. bare: a C program that only sends prebuilt frames.",
+        *_pairs(report.redis),
+        *_next(report),
+        f"The server has one core, the load generator another, all on loopback. Clients {offer} "
+        "permessage-deflate, and send uncompressed.",
+        *_quiet(report.foreign),
+        *(f"Left out: {each}" for each in report.left_out),
+        *(["The run was interrupted: the rest was not measured."] if report.interrupted else []),
+    ]
+    return "\n".join(lines)
+
+
+def _pairs(versions: dict[str, str]) -> list[str]:
+    if not versions:
+        return []
+    return [
+        f"Of each kind two hosts on one Redis {versions['server']}; all three share the server's "
+        "core. A client of one host speaks, those of the other listen. What Redis uses is not "
+        f"counted. Node has @socket.io/redis-adapter {versions['adapter']} and redis "
+        f"{versions['client']}."
+    ]
+
+
+_SLOWEST_NEXT = 700.0  # ms of its start where the function's goals were set; 430 at best
+
+
+def _next(report: Report) -> list[str]:
+    milliseconds = report.function.get("other-cold")
+    if milliseconds is None:
+        return []
+    line = f"Next.js {report.versions['next']}: a page of one line, rendered for each request."
+    if milliseconds > _SLOWEST_NEXT:
+        line += (
+            f" It took {milliseconds / _SLOWEST_NEXT:.2f} times as long to start as where the "
+            "goal of 1 ms a page was set, at most: this machine is that much slower just now."
+        )
+    return [line]
+
+
+def _quiet(foreign: list[float]) -> list[str]:
+    if not foreign:
+        return []
+    median, worst = statistics.median(foreign), max(foreign)
+    line = f"Others used {median:.0%} of the server's core, {worst:.0%} at worst."
+    return [line + (" Too much: repeat this on a quiet machine." if median > _QUIET else "")]

@@ -1,0 +1,102 @@
+"""What the function's zip holds.
+
+`python -m scripts.commands.deploy.bundle FOLDER` puts it into a folder.
+
+`sam build` calls this through functions/Makefile. Neither the Python nor the processor that the
+template names has to be on this machine: packages are taken as ready-made wheels.
+What it is made of stands in the zip's sbom.json.
+"""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from scripts import ROOT
+from scripts.commands.deploy.sbom import sbom
+from scripts.commands.dev.template import load
+from scripts.packages import PackagesError, install_into
+
+CLIENT = "functions/web/static/socket.io.esm.min.js"
+
+# Lambda's processors, as wheels call them.
+_PROCESSORS = {"arm64": "aarch64", "x86_64": "x86_64"}
+
+# What wheels may be built for: C libraries no newer than Lambda's (2.34, from python3.12 on).
+_C_LIBRARIES = ("manylinux2014", "manylinux_2_17", "manylinux_2_28")
+
+# What the sources hold that no page needs.
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", "Makefile", "requirements.txt", ".*", "*.new")
+
+
+class BundleError(Exception):
+    """The zip's contents cannot be put together; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the function will run on."""
+
+    python: str  # its version, such as 3.13
+    processor: str
+
+    @classmethod
+    def read(cls, template: Path) -> Self:
+        """Return what the template says of the function, or raise BundleError."""
+        properties = load(template.read_text())["Resources"]["Pages"]["Properties"]
+        (architecture,) = properties.get("Architectures", ["x86_64"])
+        runtime = str(properties.get("Runtime"))
+        if architecture not in _PROCESSORS or not runtime.startswith("python3."):
+            raise BundleError(
+                f"The template has the function run {runtime} on {architecture}; this can build "
+                f"for python3.x on {' or '.join(_PROCESSORS)}."
+            )
+        return cls(runtime.removeprefix("python"), _PROCESSORS[architecture])
+
+
+def bundle(folder: Path, target: Target, root: Path = ROOT) -> None:
+    """Put the function's code and packages for a target into a folder, or raise BundleError."""
+    if not (root / CLIENT).is_file():
+        raise BundleError(f"{CLIENT} is missing, which pages load. Run scripts/setup first.")
+    shutil.copytree(root / "functions", folder / "functions", ignore=_LEFT_OUT)
+    lists = [root / "functions/requirements.txt", root / "requirements.txt"]
+    _install(folder, target, lists)
+    # Commands that packages bring: nobody can call them, and each names this machine's Python.
+    shutil.rmtree(folder / "bin", ignore_errors=True)
+    (folder / ".lock").unlink(missing_ok=True)  # uv's
+    locks = [*lists, root / "package-lock.json"]
+    (folder / "sbom.json").write_text(sbom("sidepath-function", folder, locks))
+
+
+def _install(folder: Path, target: Target, lists: Sequence[Path]) -> None:
+    # pip does not know by itself that an older C library will do.
+    platforms = [f"--platform={library}_{target.processor}" for library in _C_LIBRARIES]
+    wheels = ["--python-version", target.python, "--only-binary", ":all:"]
+    try:
+        install_into(
+            str(folder),
+            [str(file) for file in lists],
+            wheels,
+            uv=["--python-platform", f"{target.processor}-{_C_LIBRARIES[-1]}"],
+            pip=platforms,
+        )
+    except PackagesError:
+        raise BundleError(
+            f"The packages in {' and '.join(str(file) for file in lists)} were not installed for "
+            f"Python {target.python} on {target.processor}; why stands above. Each needs a wheel "
+            "for it, and its hash in the list: scripts/pin writes those."
+        ) from None
+
+
+def main(folder: str) -> None:
+    """Put the function together for the template's target; exit with 1 and a sentence if not."""
+    try:
+        bundle(Path(folder), Target.read(ROOT / "infra/template.yaml"))
+    except BundleError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

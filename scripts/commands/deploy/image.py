@@ -1,0 +1,41 @@
+"""The socket host's image, known by what goes into it before it is built."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from scripts.commands.dev.template import load
+
+_PLATFORMS = {"ARM64": "linux/arm64", "X86_64": "linux/amd64"}
+
+
+@dataclass(frozen=True)
+class Image:
+    """What the builder would be sent, and what for."""
+
+    tag: str  # the hash of both
+    platform: str
+
+    @classmethod
+    def read(cls, root: Path) -> Self:
+        """Return the image that the folders and the template of a repository describe."""
+        template = load((root / "infra/template.yaml").read_text())
+        task = template["Resources"]["HostTask"]["Properties"]
+        platform = _PLATFORMS[task["RuntimePlatform"]["CpuArchitecture"]]
+        digest = hashlib.sha256(platform.encode())
+        for path in _sent(root):
+            content = path.read_bytes()
+            digest.update(f"\n{path.relative_to(root).as_posix()} {len(content)}\n".encode())
+            digest.update(content)
+        return cls(digest.hexdigest(), platform)
+
+
+def _sent(root: Path) -> Iterator[Path]:
+    """Yield what .dockerignore lets through to the builder, in an order that stays."""
+    lines = (root / ".dockerignore").read_text().splitlines()
+    for name in sorted(line[1:] for line in lines if line.startswith("!")):
+        for path in [root / name, *sorted((root / name).rglob("*"))]:
+            if path.is_file() and "__pycache__" not in path.parts:
+                yield path

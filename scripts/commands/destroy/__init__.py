@@ -1,0 +1,1 @@
+"""What scripts/destroy is made of, beside what scripts/deploy is made of."""

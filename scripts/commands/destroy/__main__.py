@@ -1,0 +1,44 @@
+"""Deletes what scripts/deploy has made: the stack, the images, the zips, the hosts' queues.
+
+Asks first. What is gone already is no mistake, so it can be run again.
+"""
+
+import argparse
+import sys
+
+from scripts.commands.deploy import arguments
+from scripts.commands.deploy.account import Account, NoProfileError
+from scripts.commands.deploy.step import StepError
+from scripts.commands.destroy.removal import AGAIN, destroy
+from scripts.terminal import say
+
+
+def _confirmed(name: str) -> bool:
+    say(f"This deletes the stack {name} with everything in it. Type its name to go on:")
+    return sys.stdin.readline().strip() == name
+
+
+def _options() -> argparse.Namespace:
+    parser = arguments.parser("scripts/destroy", __doc__)
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Destroy what the arguments name; exit with 1 and the reason if that fails."""
+    options = _options()
+    try:
+        account = Account.find(options.profile, options.region)
+        if missing := account.missing():
+            sys.exit("\n".join(missing))
+        if not options.yes and not _confirmed(options.stack):
+            sys.exit("That was not its name. Nothing is deleted.")
+        destroy(account, options.stack)
+    except (NoProfileError, StepError) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(f"Stopped. What AWS has begun goes on there. {AGAIN}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""One copy of the function: what Lambda calls an execution environment."""
+
+import asyncio
+import json
+import socket
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from scripts.commands.dev.http_api import MAX_PAYLOAD
+from scripts.commands.dev.process import Process, ended
+
+INIT_SECONDS = 30.0  # to import the handler in; Lambda gives 10, but its machine does nothing else
+
+
+class FunctionError(Exception):
+    """The function has not answered; says with what status and words to answer in its place."""
+
+    def __init__(
+        self, status: int, sentence: str, detail: str = "", *, broken: bool = False
+    ) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.sentence = sentence
+        self.detail = detail  # a traceback, or what the process wrote last
+        self.broken = broken  # it would end the same way again: only a save helps
+
+
+@dataclass(eq=False)
+class Invocation:
+    """One event on its way to the handler, and the result on its way back."""
+
+    event: bytes
+    seconds: float  # the handler may take
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    result: asyncio.Future[Any] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    def succeed(self, result: Any) -> None:
+        """Hand over the result, if anybody still waits for it."""
+        if not self.result.done():
+            self.result.set_result(result)
+
+    def fail(self, error: FunctionError) -> None:
+        """Say that there will be no result, if anybody still waits for it."""
+        if not self.result.done():
+            self.result.set_exception(error)
+
+
+class Environment:
+    """A process that takes invocations, one at a time, from a queue it may share with others.
+
+    The process comes for them over the Runtime API, whose calls are the methods `next`, `respond`,
+    `report` and `report_init`.
+    """
+
+    def __init__(self, invocations: asyncio.Queue[Invocation]) -> None:
+        self.ready = False  # whether it has ever been
+        self.settled = asyncio.Event()  # it is ready, or has ended before it was
+        self._invocations = invocations
+        self._taking: asyncio.Task[Invocation] | None = None
+        self._current: Invocation | None = None
+        self._process: Process | None = None
+        self._retired = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self._why: FunctionError | None = None  # it ends, where the status would not tell
+
+    async def run(self, module: Sequence[str], environ: Mapping[str, str]) -> FunctionError:
+        """Start the process, serve it until it ends, and return why it did."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            address = "{}:{}".format(*listener.getsockname())
+            process = await Process.spawn(
+                "function", module, {**environ, "AWS_LAMBDA_RUNTIME_API": address}
+            )
+            try:
+                return await self._serve(process, listener)
+            finally:  # a stop cancels this while the process is there
+                process.kill()
+                await process.wait()
+
+    def retire(self) -> None:
+        """Take no more invocations, and end as soon as the one under way has its result."""
+        self._retired = True
+        if self._taking:
+            self._taking.cancel()
+        if self._process and not self._current:
+            self._process.kill()
+
+    async def next(self) -> Invocation:
+        """Return the next invocation to run, as soon as there is one."""
+        self._unlimit()
+        self.ready = True
+        self.settled.set()
+        if self._retired and self._process:
+            self._process.kill()
+        self._taking = asyncio.create_task(self._take())
+        invocation = await self._taking
+        self._limit(
+            invocation.seconds,
+            f"The function has not answered within {invocation.seconds:g} s, the Timeout that the "
+            "template gives it, and was stopped.",
+        )
+        return invocation
+
+    def respond(self, id_: str, payload: bytes) -> None:
+        """Take the handler's result for an invocation."""
+        invocation = self._finish(id_)
+        try:
+            invocation.succeed(_result(payload))
+        except FunctionError as error:
+            invocation.fail(error)
+
+    def report(self, id_: str, payload: bytes) -> None:
+        """Take the error that an invocation has ended with."""
+        self._finish(id_).fail(_reported(payload))
+
+    def report_init(self, payload: bytes) -> None:
+        """Take the error that keeps the handler from being imported; the process ends after it."""
+        self._why = _reported(payload, broken=True)
+
+    async def _serve(self, process: Process, listener: socket.socket) -> FunctionError:
+        # Not before the process is there: it imports what it needs while this imports aiohttp.
+        from scripts.commands.dev.runtime_api import serving
+
+        self._process = process
+        if self._retired:
+            process.kill()
+        self._limit(INIT_SECONDS, f"The function has not become ready within {INIT_SECONDS:g} s.")
+        async with serving(self, listener):
+            try:
+                return self._end(await process.wait())
+            finally:
+                process.kill()  # before the Runtime API goes, which it would complain about
+
+    async def _take(self) -> Invocation:
+        while not self._retired:
+            invocation = await self._invocations.get()
+            if not invocation.result.done():  # else nobody waits for it any more
+                self._current = invocation
+                return invocation
+        raise asyncio.CancelledError  # the process is about to end
+
+    def _finish(self, id_: str) -> Invocation:
+        """Return the invocation under way, which no longer is."""
+        invocation = self._current
+        if invocation is None or invocation.id != id_:
+            raise KeyError(id_)
+        self._current = None
+        self._unlimit()
+        return invocation
+
+    def _limit(self, seconds: float, sentence: str) -> None:
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.call_later(seconds, self._overdue, FunctionError(504, sentence))
+
+    def _unlimit(self) -> None:
+        if self._deadline:
+            self._deadline.cancel()
+
+    def _overdue(self, error: FunctionError) -> None:
+        self._why = error
+        if self._process:
+            self._process.kill()
+
+    def _end(self, status: int) -> FunctionError:
+        self._unlimit()
+        error = self._why or self._explain(status)
+        self.settled.set()
+        if self._current:
+            self._current.fail(error)
+        return error
+
+    def _explain(self, status: int) -> FunctionError:
+        words = "\n".join(self._process.tail) if self._process else ""
+        if self._current:
+            sentence = f"The function {ended(status)} while it answered this request."
+            return FunctionError(502, sentence, words)
+        # The same code would end with the same status again; a signal came from outside.
+        broken = status > 0 and not self.ready
+        sentence = f"The function {ended(status)} before it was ready."
+        return FunctionError(502, sentence, words, broken=broken)
+
+
+def _result(payload: bytes) -> Any:
+    if len(payload) > MAX_PAYLOAD:
+        raise FunctionError(
+            502,
+            f"The function's answer takes {len(payload)} bytes as JSON; Lambda passes on "
+            f"{MAX_PAYLOAD} at the most.",
+        )
+    try:
+        return json.loads(payload)
+    except ValueError:
+        raise FunctionError(502, "The function's answer is not JSON.") from None
+
+
+def _reported(payload: bytes, *, broken: bool = False) -> FunctionError:
+    """Return the error that a runtime has described as Lambda prescribes."""
+    try:
+        error = json.loads(payload)
+        sentence = f"{error['errorType']}: {error['errorMessage']}"
+        detail = "".join(error.get("stackTrace") or [])
+    except (ValueError, TypeError, KeyError):
+        sentence, detail = "The function has failed.", payload.decode(errors="replace")
+    return FunctionError(500, sentence, detail, broken=broken)

@@ -1,0 +1,108 @@
+"""The stateful half: the socket host, a child that is kept running."""
+
+import asyncio
+import re
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+
+from scripts.commands.dev.process import Process, ended
+from scripts.terminal import say
+
+DRAIN_SECONDS = 0.2  # a save should not wait until clients have been let go gently
+STOP_SECONDS = DRAIN_SECONDS + 3.0  # to drain in, and to write what is not yet written
+
+SOON = 1.0  # seconds; a host that lives no longer is restarted after a pause, which doubles
+MAX_PAUSE = 4.0  # seconds
+
+_LISTENING = re.compile(r"Socket host listening on (http://\S+)")
+
+
+class Host:
+    """Keeps `python -m socket_host` running; knows where it listens, or why it does not."""
+
+    def __init__(self, environ: Mapping[str, str], number: int | None = None) -> None:
+        """Know a host by its number, if there are several."""
+        self._name = f"host {number}" if number else "host"
+        self._called = f"Socket host {number}" if number else "The socket host"
+        self.address: str | None = None  # such as http://127.0.0.1:41234, while it listens
+        self.why_away = f"{self._called} is being started."
+        self.pid: int | None = None  # of the process that listens, or is about to
+        self._environ = {"DRAIN_SECONDS": str(DRAIN_SECONDS), **environ, "PORT": "0"}
+        self._settled = asyncio.Event()
+        self._saved = asyncio.Event()
+        self._pause = 0.0
+        self._keeping: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start the host, and start it again whenever it ends."""
+        self._keeping = asyncio.create_task(self._keep())
+
+    async def settled(self) -> None:
+        """Wait until the host listens, or has ended before it did."""
+        await self._settled.wait()
+
+    def restart(self) -> None:
+        """Let the running host go and start it from what is saved now; `settled` waits for it."""
+        self._settled.clear()
+        self._saved.set()
+
+    async def stop(self) -> None:
+        """Let the host drain and end."""
+        if self._keeping:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+
+    async def _keep(self) -> None:
+        while True:
+            self._saved.clear()
+            await self._run()
+
+    async def _run(self) -> None:
+        """Start a process, and stay with it until it is time to start the next."""
+        process = await Process.spawn(self._name, ["socket_host"], self._environ, self._hear)
+        self.pid = process.pid
+        started = time.monotonic()
+        try:
+            status = await self._until_end_or_save(process)
+        finally:
+            listened, self.address, self.pid = self.address is not None, None, None
+            await process.stop(STOP_SECONDS)
+        if status is None:
+            self._pause = 0.0
+            return
+        self._settled.set()
+        if listened or status < 0:
+            await self._recover(status, time.monotonic() - started)
+        else:
+            # The same code would end in the same way.
+            self._away(f"{self._called} {ended(status)} before it listened.", process.tail)
+            await self._saved.wait()
+
+    async def _until_end_or_save(self, process: Process) -> int | None:
+        """Return the status the process has ended with, None if a save came first."""
+        ending = asyncio.create_task(process.wait())
+        saving = asyncio.create_task(self._saved.wait())
+        try:
+            await asyncio.wait([ending, saving], return_when=asyncio.FIRST_COMPLETED)
+            self.why_away = f"{self._called} is being started again, because its code was saved."
+            return ending.result() if ending.done() else None
+        finally:
+            ending.cancel()
+            saving.cancel()
+
+    async def _recover(self, status: int, lived: float) -> None:
+        self._away(f"{self._called} {ended(status)} and is being started again.")
+        self._pause = min(self._pause * 2 or 0.25, MAX_PAUSE) if lived < SOON else 0.0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._pause):
+                await self._saved.wait()
+
+    def _away(self, sentence: str, words: Iterable[str] = ()) -> None:
+        say(sentence)
+        self.why_away = "\n".join([sentence, *words])
+
+    def _hear(self, line: str) -> None:
+        if found := _LISTENING.match(line):
+            self.address = found[1]
+            self._settled.set()

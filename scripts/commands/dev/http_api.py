@@ -1,0 +1,170 @@
+"""The HTTP API between edge and function: requests become events, results become responses.
+
+Both follow payload format 2.0 as the API Gateway developer guide has it, "Create AWS Lambda proxy
+integrations for HTTP APIs".
+"""
+
+import base64
+import binascii
+import json
+import re
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from scripts.commands.dev.origin_request import OriginRequest
+from scripts.commands.dev.policies import Headers
+
+# The API answers to its own host name only, never the viewer's. One that cannot be resolved makes
+# an address built from it fail here and not first in the cloud.
+HOST = "pages.invalid"
+
+MAX_PAYLOAD = 6 * 1024 * 1024  # bytes of an event or a result: what Lambda takes at the most
+
+# Bodies of these types are passed on as text, all others in base64, forms too.
+_TEXT = re.compile(r"text/.*|application/(json|javascript|xml|.*\+(json|xml))", re.IGNORECASE)
+
+# A line break within would start another header.
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~\w-]+: [^\r\n\0]*", re.ASCII)
+
+# The API writes these itself.
+_OWN_HEADERS = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding"})
+
+
+class ResultError(Exception):
+    """What the handler returned is no response; the text says what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """What the API makes of a handler's result."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+def event(request: OriginRequest) -> dict[str, Any]:
+    """Return the event a handler is called with for a request."""
+    headers = _headers(request)
+    described: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": unquote(request.path),
+        "rawQueryString": request.query,
+        "headers": headers,
+        "requestContext": _context(request, headers.get("user-agent", "")),
+        "isBase64Encoded": False,
+    }
+    if cookies := _cookies(request):
+        described["cookies"] = cookies
+    if request.query:
+        described["queryStringParameters"] = _parameters(request.query)
+    return described | _body(request.body, headers.get("content-type", ""))
+
+
+def response(result: Any) -> Response:
+    """Return the response a handler's result stands for, or raise ResultError."""
+    if not isinstance(result, dict) or "statusCode" not in result:
+        return _inferred(result)
+    status = result["statusCode"]
+    if not (isinstance(status, int | str) and re.fullmatch(r"[2-5]\d\d", str(status))):
+        raise ResultError(f"its statusCode is {status!r}, not a number such as 200")
+    headers = _result_headers(result)
+    if not any(name.lower() == "content-type" for name, _ in headers):
+        headers.append(("content-type", "text/plain;charset=UTF-8"))
+    return Response(int(status), headers, _result_body(result))
+
+
+def _headers(request: OriginRequest) -> dict[str, str]:
+    """Return the headers by small name, repeated ones joined; cookies have their own place."""
+    joined: dict[str, str] = {"host": HOST, "content-length": str(len(request.body))}
+    seen: dict[str, list[str]] = {}
+    for name, value in request.headers:
+        seen.setdefault(name.lower(), []).append(value)
+    joined.update((name, ",".join(values)) for name, values in seen.items())
+    joined.pop("cookie", None)
+    return joined | {"x-forwarded-proto": "http"}
+
+
+def _cookies(request: OriginRequest) -> list[str]:
+    lines = [value for name, value in request.headers if name.lower() == "cookie"]
+    cookies = [cookie.strip() for line in lines for cookie in line.split(";")]
+    return [cookie for cookie in cookies if cookie]
+
+
+def _parameters(query: str) -> dict[str, str]:
+    parameters: dict[str, list[str]] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        parameters.setdefault(name, []).append(value)
+    return {name: ",".join(values) for name, values in parameters.items()}
+
+
+def _context(request: OriginRequest, user_agent: str) -> dict[str, Any]:
+    now = time.time()
+    return {
+        "accountId": "anonymous",
+        "apiId": HOST.partition(".")[0],
+        "domainName": HOST,
+        "domainPrefix": HOST.partition(".")[0],
+        "http": {
+            "method": request.method,
+            "path": unquote(request.path),
+            "protocol": "HTTP/1.1",
+            "sourceIp": request.viewer_address,
+            "userAgent": user_agent,
+        },
+        "requestId": uuid.uuid4().hex,
+        "routeKey": "$default",
+        "stage": "$default",
+        "time": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)),
+        "timeEpoch": int(now * 1000),
+    }
+
+
+def _body(body: bytes, content_type: str) -> dict[str, Any]:
+    if not body:
+        return {}
+    if _TEXT.fullmatch(content_type.partition(";")[0].strip()):
+        try:
+            return {"body": body.decode()}
+        except UnicodeDecodeError:
+            pass  # text in another encoding goes like anything else
+    return {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
+
+
+def _inferred(result: Any) -> Response:
+    """A result without a status is the body itself."""
+    text = result if isinstance(result, str) else json.dumps(result)
+    return Response(200, [("content-type", "application/json")], text.encode())
+
+
+def _result_headers(result: dict[str, Any]) -> Headers:
+    single, many = result.get("headers") or {}, result.get("multiValueHeaders") or {}
+    cookies = result.get("cookies") or []
+    if not (isinstance(single, dict) and isinstance(many, dict) and isinstance(cookies, list)):
+        raise ResultError("its headers must be an object and its cookies a list")
+    if not all(isinstance(values, list) for values in many.values()):
+        raise ResultError("each of its multiValueHeaders must be a list")
+    headers = [(name, str(value)) for name, value in single.items()]
+    headers += [(name, str(value)) for name, values in many.items() for value in values]
+    headers += [("set-cookie", str(cookie)) for cookie in cookies]
+    if bad := next((h for h in headers if not _HEADER.fullmatch(f"{h[0]}: {h[1]}")), None):
+        raise ResultError(f"no header may have this name or value: {bad!r}")
+    return [(name, value) for name, value in headers if name.lower() not in _OWN_HEADERS]
+
+
+def _result_body(result: dict[str, Any]) -> bytes:
+    body = result.get("body")
+    if body is None:
+        return b""
+    if not isinstance(body, str):
+        raise ResultError(f"its body must be text, not {type(body).__name__}")
+    if not result.get("isBase64Encoded"):
+        return body.encode()
+    try:
+        return base64.b64decode(body, validate=True)
+    except binascii.Error as error:
+        raise ResultError(f"its body is said to be base64 and is not: {error}") from None

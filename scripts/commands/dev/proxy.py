@@ -1,0 +1,119 @@
+"""Sends requests on to an origin that speaks HTTP: the socket host, or `sam local start-api`."""
+
+import asyncio
+from typing import Self
+
+from aiohttp import (
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    DummyCookieJar,
+    TCPConnector,
+    web,
+)
+from multidict import CIMultiDict
+from yarl import URL
+
+from scripts.commands.dev.origin_request import OriginRequest
+from scripts.commands.dev.policies import end_to_end
+from scripts.commands.dev.refusal import RefusedError
+from scripts.commands.dev.tunnel import Own, tunnel
+
+# Less than any origin keeps an idle connection, so that none closes one just as it is used again:
+# then nobody could tell a request that was lost from one whose answer was.
+KEEP_ALIVE_SECONDS = 15.0
+
+CONNECT_SECONDS = 5.0
+
+
+class Proxy:
+    """Connections to origins, as many as there are requests, kept for the next ones."""
+
+    def __init__(self) -> None:
+        self._session = ClientSession(
+            connector=TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
+            cookie_jar=DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=["User-Agent", "Accept", "Accept-Encoding", "Content-Type"],
+        )
+        # aiohttp sends a GET a second time when its connection breaks. But a poll takes what it
+        # gets out of the queue: the second would hide that the first one's messages are lost.
+        self._session._retry_connection = False
+        self._tunnels: set[asyncio.Task[web.StreamResponse]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        for task in self._tunnels:
+            task.cancel()
+        await asyncio.gather(*self._tunnels, return_exceptions=True)
+        await self._session.close()
+
+    async def answer(
+        self, viewer: web.BaseRequest, request: OriginRequest, origin: str, own: Own = ()
+    ) -> web.StreamResponse:
+        """Return the origin's answer, sent as it comes, with headers of our `own` added.
+
+        Raises RefusedError if there is none.
+        """
+        exchange = self._exchange(viewer, request, origin, own)
+        if not request.upgrades:
+            return await exchange
+        # What a viewer sent before it went has to reach the host. So its going, which cancels what
+        # answers it, does not cancel this; a websocket ends by itself.
+        task = asyncio.create_task(exchange)
+        self._tunnels.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, tunnel: asyncio.Task[web.StreamResponse]) -> None:
+        self._tunnels.discard(tunnel)
+        if not tunnel.cancelled():
+            tunnel.exception()  # asked for here, in case the viewer is gone and nobody else asks
+
+    async def status(self, url: str) -> int:
+        """Return the status of the answer to a GET; raise ClientError or TimeoutError."""
+        timeout = ClientTimeout(total=CONNECT_SECONDS)
+        async with self._session.get(url, timeout=timeout) as answer:
+            return answer.status
+
+    async def _exchange(
+        self, viewer: web.BaseRequest, request: OriginRequest, origin: str, own: Own
+    ) -> web.StreamResponse:
+        try:
+            async with self._session.request(
+                request.method,
+                URL(origin + request.target, encoded=True),
+                headers=CIMultiDict(request.headers),
+                data=request.body,
+                allow_redirects=False,
+                timeout=ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=request.patience),
+            ) as answer:
+                if answer.status == 101:
+                    return await tunnel(viewer, answer, own)
+                return await _stream(viewer, answer, own)
+        except TimeoutError:
+            raise RefusedError(
+                504, f"The origin {origin} was silent for {request.patience:g} s."
+            ) from None
+        except ClientError as error:
+            raise RefusedError(502, f"The origin {origin} has not answered: {error}.") from None
+
+
+async def _stream(viewer: web.BaseRequest, answer: ClientResponse, own: Own) -> web.StreamResponse:
+    response = web.StreamResponse(
+        status=answer.status,
+        reason=answer.reason,
+        headers=CIMultiDict([*end_to_end(list(answer.headers.items())), *own]),
+    )
+    await response.prepare(viewer)
+    try:
+        async for chunk in answer.content.iter_any():
+            await response.write(chunk)
+    except (ClientError, ConnectionError):
+        # Cut off here too, or the viewer would take half an answer for a whole one.
+        if viewer.transport:
+            viewer.transport.abort()
+    return response

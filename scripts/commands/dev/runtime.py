@@ -1,0 +1,93 @@
+"""The function's process: imports the handler, then runs what the Runtime API hands out.
+
+`python -m scripts.commands.dev.runtime HANDLER` leaves the running to AWS's own client where that
+is installed (it has wheels for Linux only); `--plain` runs the few lines below instead.
+"""
+
+import importlib
+import importlib.util
+import json
+import os
+import runpy
+import sys
+import traceback
+from collections.abc import Callable
+from http.client import HTTPConnection, HTTPResponse
+from typing import Any
+
+Handler = Callable[[Any, Any], Any]
+
+_VERSION = "/2018-06-01/runtime"
+
+
+def main(handler: str, *options: str) -> None:
+    """Import a handler, named module.name, and serve it until the development server goes away."""
+    api = RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    try:
+        # Here and not in AWS's client, which tells only the last line of an ImportError.
+        function = _import(handler)
+    except (Exception, SystemExit) as error:
+        traceback.print_exc()
+        api.call("POST", "/init/error", json.dumps(_describe(error)))
+        sys.exit(1)
+    if "--plain" in options or importlib.util.find_spec("awslambdaric") is None:
+        api.serve(function)
+    else:
+        sys.argv = ["awslambdaric", handler]
+        runpy.run_module("awslambdaric", run_name="__main__", alter_sys=True)
+
+
+class RuntimeApi:
+    """The client's side of the Runtime API."""
+
+    def __init__(self, address: str) -> None:
+        self._connection = HTTPConnection(address)
+
+    def call(self, method: str, path: str, body: str = "") -> tuple[HTTPResponse, bytes]:
+        """Return the answer to one call, and its body."""
+        self._connection.request(method, _VERSION + path, body)
+        response = self._connection.getresponse()
+        return response, response.read()
+
+    def serve(self, handler: Handler) -> None:
+        """Run the handler for one invocation after the other."""
+        while True:
+            try:
+                response, event = self.call("GET", "/invocation/next")
+            except OSError:
+                return  # the development server has gone
+            id_ = response.headers["Lambda-Runtime-Aws-Request-Id"]
+            try:
+                result = json.dumps(handler(json.loads(event), Context(response)))
+                self.call("POST", f"/invocation/{id_}/response", result)
+            except Exception as error:
+                traceback.print_exc()
+                self.call("POST", f"/invocation/{id_}/error", json.dumps(_describe(error)))
+
+
+class Context:
+    """What a handler may ask about the invocation it runs for."""
+
+    def __init__(self, response: HTTPResponse) -> None:
+        self.aws_request_id = response.headers["Lambda-Runtime-Aws-Request-Id"]
+        self.invoked_function_arn = response.headers["Lambda-Runtime-Invoked-Function-Arn"]
+        self.function_name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
+        self.memory_limit_in_mb = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+
+
+def _import(handler: str) -> Handler:
+    module, _, name = handler.rpartition(".")
+    function: Handler = getattr(importlib.import_module(module), name)
+    return function
+
+
+def _describe(error: BaseException) -> dict[str, Any]:
+    return {
+        "errorType": type(error).__name__,
+        "errorMessage": str(error),
+        "stackTrace": traceback.format_exception(error),
+    }
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,84 @@
+"""The Runtime API: where the function's process comes for invocations, and brings the results.
+
+Only what a runtime needs of it; "Using the Lambda runtime API" in the Lambda developer guide.
+"""
+
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from scripts.commands.dev.environment import Environment
+
+_VERSION = "/2018-06-01/runtime"
+_MAX_RESULT = 64 * 1024 * 1024  # bytes read in order to say how much too large a result is
+
+
+@asynccontextmanager
+async def serving(environment: Environment, listener: socket.socket) -> AsyncIterator[None]:
+    """Serve one environment's Runtime API on a listening socket."""
+    app = web.Application(client_max_size=_MAX_RESULT)
+    app.add_routes(
+        [
+            web.get(f"{_VERSION}/invocation/next", _next(environment)),
+            web.post(f"{_VERSION}/invocation/{{id}}/response", _take(environment.respond)),
+            web.post(f"{_VERSION}/invocation/{{id}}/error", _take(environment.report)),
+            web.post(f"{_VERSION}/init/error", _take_init(environment)),
+        ]
+    )
+    # A process that has gone must not go on taking invocations.
+    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.SockSite(runner, listener).start()
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def _next(environment: Environment) -> _Handler:
+    async def handler(request: web.Request) -> web.Response:
+        invocation = await environment.next()
+        deadline = time.time() + invocation.seconds
+        return web.Response(
+            body=invocation.event,
+            content_type="application/json",
+            headers={
+                "Lambda-Runtime-Aws-Request-Id": invocation.id,
+                "Lambda-Runtime-Deadline-Ms": str(int(deadline * 1000)),
+                "Lambda-Runtime-Invoked-Function-Arn": _ARN,
+            },
+        )
+
+    return handler
+
+
+_ARN = "arn:aws:lambda:us-east-1:000000000000:function:sidepath"
+
+
+def _take(receive: Callable[[str, bytes], None]) -> _Handler:
+    async def handler(request: web.Request) -> web.Response:
+        try:
+            receive(request.match_info["id"], await request.read())
+        except KeyError:
+            return _status(400, "InvalidRequestID")
+        return _status(202, "OK")
+
+    return handler
+
+
+def _take_init(environment: Environment) -> _Handler:
+    async def handler(request: web.Request) -> web.Response:
+        environment.report_init(await request.read())
+        return _status(202, "OK")
+
+    return handler
+
+
+def _status(status: int, word: str) -> web.Response:
+    return web.json_response({"status": word}, status=status)

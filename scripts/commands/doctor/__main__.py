@@ -1,0 +1,84 @@
+"""Checks a running site from outside, here or deployed, as a browser and a plain client see it.
+
+Exit status: 0 if nothing failed, 1 if something did, 2 if the site could not be reached.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import sys
+import time
+
+from scripts.commands.doctor.checks import CHECKS
+from scripts.commands.doctor.examination import examine
+from scripts.commands.doctor.reach import UnreachableError, reach
+from scripts.commands.doctor.report import Report
+from scripts.commands.doctor.site import Address, Site
+
+UNREACHABLE = 2
+
+
+def main() -> int:
+    """Examine the site the arguments name, print what was found, and return the exit status."""
+    options = _options()
+    try:
+        report = asyncio.run(_examine(options.address, options.skip))
+    except KeyboardInterrupt:
+        return 130  # as a shell has it for Ctrl-C
+    except UnreachableError as error:
+        if options.json:
+            print(json.dumps({"address": options.address.origin, "unreachable": str(error)}))
+        else:
+            print(error, file=sys.stderr)
+        return UNREACHABLE
+    print(report.to_json() if options.json else _for_this_terminal(report))
+    return 0 if report.healthy else 1
+
+
+async def _examine(address: Address, skip: list[str]) -> Report:
+    begun = time.monotonic()
+    async with Site(address) as site:
+        await reach(site)
+        findings = await examine(site, CHECKS, skip)
+    return Report(address.origin, findings, time.monotonic() - begun)
+
+
+def _for_this_terminal(report: Report) -> str:
+    if not sys.stdout.isatty():
+        return report.to_text()
+    colour = "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    return report.to_text(width=shutil.get_terminal_size().columns, colour=colour)
+
+
+def _options() -> argparse.Namespace:
+    names = [check.name for check in CHECKS]
+    parser = argparse.ArgumentParser(
+        prog="scripts/doctor",
+        description=__doc__,
+        epilog="The checks:\n" + "\n".join(f"  {c.name:<21}{c.promise}" for c in CHECKS),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("address", metavar="URL", type=_address, help="such as https://example.com")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument(
+        "--skip",
+        metavar="CHECK",
+        action="append",
+        choices=names,
+        default=[],
+        help="leave a check out, such as one that the site means to fail; may be repeated",
+    )
+    return parser.parse_args()
+
+
+def _address(text: str) -> Address:
+    try:
+        return Address.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""Compression: what a first visit weighs."""
+
+import zlib
+
+from scripts.commands.doctor import static_files
+from scripts.commands.doctor.finding import Failure
+from scripts.commands.doctor.site import Answer, Site
+
+_OFFER = {"Accept-Encoding": "gzip, br"}  # what every browser offers
+
+
+async def pages(site: Site) -> str:
+    """A page comes compressed to a browser, and plain to a client that cannot read it otherwise."""
+    return _compare(site.front, await site.ask("/", headers=_OFFER))
+
+
+async def scripts(site: Site) -> str:
+    """A script comes compressed to a browser, and plain to a client that does not offer that."""
+    answers = [await site.ask(path) for path in static_files.referred(site)]
+    largest = max(answers, key=lambda answer: len(answer.body))
+    return _compare(largest, await site.ask(largest.target, headers=_OFFER))
+
+
+def _compare(plain: Answer, packed: Answer) -> str:
+    """Return how much smaller `packed` is, or raise Failure if it is not really."""
+    encoding = packed.headers.get("Content-Encoding", "")
+    if plain.headers.get("Content-Encoding"):
+        raise Failure(
+            f"{plain.path} came compressed to a client that had not offered to read it so.",
+            why="Such a client sees noise, and a cache may mix the two forms up.",
+            do="The answer has to depend on Accept-Encoding, and to say Vary: Accept-Encoding.",
+        )
+    if not encoding or len(packed.body) >= len(plain.body):
+        raise Failure(
+            f"{plain.path} came with {len(packed.body):,} bytes to a browser that offers gzip and "
+            f"br, with {len(plain.body):,} to a client that offers nothing.",
+            why="On a slow line the first page takes several times as long.",
+            do="See GZipMiddleware in functions/app.py, and Compress: true and a CachePolicyId "
+            "that forwards Accept-Encoding (CachingOptimized) in infra/template.yaml.",
+        )
+    if encoding == "gzip" and not _unpacks(packed.body):
+        raise Failure(
+            f"{plain.path} says it is gzip, and is not or is cut short.",
+            why="Browsers refuse it.",
+            do="Something on the way changes bodies: see infra/template.yaml for functions at the "
+            "edge, and GZipMiddleware in functions/app.py.",
+        )
+    return f"{plain.path} is {len(packed.body):,} bytes by {encoding}, {len(plain.body):,} without."
+
+
+def _unpacks(body: bytes) -> bool:
+    unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        unpacking.decompress(body)
+    except zlib.error:
+        return False
+    return unpacking.eof

@@ -1,0 +1,134 @@
+"""Engine.IO by hand, where a client library would hide which request was answered how."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import ClientError, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
+
+from scripts.commands.doctor.diagnosis import not_a_websocket, not_the_host
+from scripts.commands.doctor.site import Answer, Site
+
+UNKNOWN_SESSION = 400  # how a host answers for a session that it does not have
+
+POLLING = "EIO=4&transport=polling"
+WEBSOCKET = "/socket.io/?EIO=4&transport=websocket"
+
+# Packets, of Engine.IO one digit, of Socket.IO two.
+CLOSE, PONG, CONNECT, CONNECT_ERROR = "1", "3", "40", "44"
+
+
+@dataclass
+class Session:
+    """A session by polling; it keeps cookies, as a browser does for a load balancer."""
+
+    site: Site
+    path: str
+    sid: str
+    cookies: dict[str, str] = field(default_factory=dict)
+
+    async def post(self, packet: str) -> Answer:
+        """Send one packet."""
+        target = f"{self.path}?{POLLING}&sid={self.sid}"
+        cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        headers = {"Content-Type": "text/plain;charset=UTF-8"}
+        if cookie:
+            headers["Cookie"] = cookie
+        answer = await self.site.ask(target, "POST", headers, packet)
+        self.cookies |= _values(answer)
+        return answer
+
+
+@asynccontextmanager
+async def polling(site: Site, path: str) -> AsyncIterator[Session]:
+    """A session by polling, closed at the end; raise Failure if it is not the host that answers."""
+    async with opened_by(site, await site.ask(f"{path}?{POLLING}")) as session:
+        yield session
+
+
+@asynccontextmanager
+async def opened_by(site: Site, answer: Answer) -> AsyncIterator[Session]:
+    """The session that an answer opens, closed at the end; raise Failure if it opens none."""
+    sid = opened(answer)
+    if sid is None:
+        raise not_the_host(answer)
+    session = Session(site, answer.path, sid, _values(answer))
+    try:
+        yield session
+    finally:
+        with suppress(ClientError, OSError):
+            await session.post(CLOSE)
+
+
+def opened(answer: Answer) -> str | None:
+    """Return the id of the session that an answer opens, None if it opens none."""
+    if answer.status != 200 or not answer.text.startswith("0{"):
+        return None
+    # Another packet may stand behind a separator.
+    return str(_json(answer.text[1:].partition("\x1e")[0]).get("sid", "")) or None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The words in which the host let somebody not in."""
+
+    message: str
+    code: str
+
+
+async def knock(site: Site, *, cookie: str = "", auth: str = "") -> Refusal | None:
+    """Ask to be let in with a session, over a websocket: one connection, so one host.
+
+    Returns None if that was granted; raises Failure if there is no websocket.
+    """
+    headers = {"Cookie": f"{site.cookie_name}={cookie}"} if cookie else {}
+    async with websocket(site, headers) as connection:
+        await connection.send_str(CONNECT + (json.dumps({"session": auth}) if auth else ""))
+        while True:
+            packet = await _receive(connection)
+            if packet.startswith(CONNECT):
+                return None
+            if packet.startswith(CONNECT_ERROR):
+                return _refusal(packet.removeprefix(CONNECT_ERROR))
+
+
+@asynccontextmanager
+async def websocket(
+    site: Site, headers: Mapping[str, str] | None = None
+) -> AsyncIterator[ClientWebSocketResponse]:
+    """A websocket on which the host has opened a session; raise Failure if there is none."""
+    try:
+        async with site.websocket(WEBSOCKET, headers) as connection:
+            if not (await _receive(connection)).startswith("0{"):
+                raise not_a_websocket("by something that opens no session")
+            yield connection
+    except WSServerHandshakeError as error:
+        raise not_a_websocket(f"{error.status} in place of 101") from None
+
+
+async def _receive(connection: ClientWebSocketResponse) -> str:
+    message = await connection.receive()
+    if message.type is not WSMsgType.TEXT:
+        raise not_a_websocket("and closed again without a word")
+    return str(message.data)
+
+
+def _values(answer: Answer) -> dict[str, str]:
+    return {name: cookie.value for name, cookie in answer.cookies.items()}
+
+
+def _refusal(text: str) -> Refusal:
+    said = _json(text)
+    data = said.get("data")
+    code = data.get("code", "") if isinstance(data, dict) else ""
+    return Refusal(str(said.get("message", "")), str(code))
+
+
+def _json(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,94 @@
+"""An examination: checks side by side, each within a deadline, none whose ground has failed."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from aiohttp import ClientError
+
+from scripts.commands.doctor.finding import FAILED, OK, SKIPPED, Failure, Finding, Skip
+from scripts.commands.doctor.site import Site
+
+GRACE = 1.0  # seconds a check has beyond the patience for one answer
+
+# A new AWS account may run ten functions at once, and other visitors want some of them.
+AT_ONCE = 6
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that holds of a healthy site; its promise is the docstring of what examines it.
+
+    `needs` names checks before this one whose failure leaves nothing to find out here.
+    """
+
+    part: str
+    name: str
+    examine: Callable[[Site], Awaitable[str]]
+    needs: tuple[str, ...] = ()
+
+    @property
+    def promise(self) -> str:
+        """What holds if the check is ok."""
+        return " ".join((inspect.getdoc(self.examine) or "").split())
+
+
+async def examine(
+    site: Site, checks: Sequence[Check], left_out: Collection[str] = ()
+) -> list[Finding]:
+    """Return what each check found, in their order; those in `left_out` are skipped."""
+    turns = asyncio.Semaphore(AT_ONCE)
+    tasks: dict[str, asyncio.Task[Finding]] = {}
+
+    async def find(check: Check) -> Finding:
+        if check.name in left_out:
+            return _finding(check, SKIPPED, "It was left out by --skip.")
+        for name in check.needs:
+            if name in tasks and (await tasks[name]).outcome == FAILED:
+                return _finding(check, SKIPPED, f"It builds on {name}, which failed.")
+        async with turns:
+            return await _run(check, site)
+
+    async with asyncio.TaskGroup() as group:
+        for check in checks:
+            tasks[check.name] = group.create_task(find(check))
+    return [task.result() for task in tasks.values()]
+
+
+async def _run(check: Check, site: Site) -> Finding:
+    try:
+        async with asyncio.timeout(site.patience + GRACE):
+            return _finding(check, OK, await check.examine(site))
+    except Skip as skip:
+        return _finding(check, SKIPPED, str(skip))
+    except Exception as error:  # whatever a broken site makes of us, the other checks go on
+        failure = error if isinstance(error, Failure) else _broken_off(error, site)
+        return _finding(check, FAILED, failure.seen, failure.why, failure.do)
+
+
+def _finding(check: Check, outcome: str, *sentences: str) -> Finding:
+    # They quote the site, which could steer the terminal with what is no letter.
+    printable = ("".join(c if c.isprintable() else " " for c in text) for text in sentences)
+    return Finding(check.part, check.name, outcome, *printable)
+
+
+def _broken_off(error: Exception, site: Site) -> Failure:
+    do = "Run this again. If it stays, look at the log of the half that serves this path."
+    if isinstance(error, TimeoutError):
+        return Failure(
+            f"It took longer than {site.patience:g} s.",
+            why="A visitor waits as long, and then sees an error.",
+            do=do,
+        )
+    if isinstance(error, ClientError | OSError):
+        return Failure(
+            f"The connection broke: {error or type(error).__name__}.",
+            why="A visitor's browser breaks off here too.",
+            do=do,
+        )
+    return Failure(
+        f"The site's answer was more than this check could take: {type(error).__name__}: {error}.",
+        why="Whether the rest of the promise holds is not known.",
+        do="If the site is all right, this check is not: see scripts/commands/doctor.",
+    )

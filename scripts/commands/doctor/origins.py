@@ -1,0 +1,64 @@
+"""Origins: the site's own pages may connect, and those of no other site."""
+
+from aiohttp import WSServerHandshakeError
+
+from scripts.commands.doctor.engine import POLLING, WEBSOCKET, opened, opened_by
+from scripts.commands.doctor.finding import Failure
+from scripts.commands.doctor.site import Answer, Site
+
+FOREIGN = "https://evil.example"
+
+_HANDSHAKE = f"/socket.io/?{POLLING}"
+
+
+async def own(site: Site) -> str:
+    """The site's own pages may connect."""
+    origin = site.address.origin
+    answer = await site.ask(_HANDSHAKE, headers={"Origin": origin})
+    if answer.status == 403:
+        raise Failure(
+            f"The host refuses this site's own pages, whose origin is {origin}: {answer.said}.",
+            why="Browsers send that origin with every websocket and POST: nobody can connect, "
+            "though a client that sends none can.",
+            do=f"The host's PUBLIC_ORIGIN must name {origin} (several are separated by commas): "
+            "see the socket host's environment in infra/template.yaml. scripts/dev allows "
+            "http://localhost and http://127.0.0.1 with its own port.",
+        )
+    async with opened_by(site, answer):
+        return f"Pages of {origin} may connect."
+
+
+async def foreign(site: Site) -> str:
+    """Pages of another site may not connect, and no answer may be read by them."""
+    headers = {"Origin": FOREIGN}
+    answer = await site.ask(_HANDSHAKE, headers=headers)
+    for read in (answer, await site.ask("/", headers=headers)):
+        _check_unreadable(read)
+    if opened(answer) is not None or await _opens_websocket(site):
+        raise Failure(
+            f"A page of {FOREIGN} may connect.",
+            why="Any site that a visitor has open can read and write here in the visitor's name.",
+            do="The host must see the Origin header, so the behaviour /socket.io/* in "
+            "infra/template.yaml has the OriginRequestPolicyId AllViewer; and its PUBLIC_ORIGIN "
+            "must name this site alone.",
+        )
+    return f"Pages of {FOREIGN} may not connect ({answer.status}), and read nothing."
+
+
+def _check_unreadable(answer: Answer) -> None:
+    allowed = answer.headers.get("Access-Control-Allow-Origin", "")
+    if allowed in ("*", FOREIGN):
+        raise Failure(
+            f"{answer.path} says Access-Control-Allow-Origin: {allowed}.",
+            why="Every other site may read what is answered here.",
+            do="Nothing here needs that header: look for it in socket_host/app.py, "
+            "functions/web/headers.py, and a ResponseHeadersPolicyId in infra/template.yaml.",
+        )
+
+
+async def _opens_websocket(site: Site) -> bool:
+    try:
+        async with site.websocket(WEBSOCKET, {"Origin": FOREIGN}):
+            return True
+    except WSServerHandshakeError:
+        return False

@@ -1,0 +1,128 @@
+"""Pages, and the session that they issue."""
+
+from http.cookies import Morsel
+
+from functions.contract.session import COOKIE
+from scripts.commands.doctor.finding import Failure
+from scripts.commands.doctor.site import Site, nowhere
+
+_LOG = (
+    "Look at the function's log: the terminal of scripts/dev, or the log group of Pages in "
+    "CloudWatch."
+)
+
+
+async def page(site: Site) -> str:
+    """The front page answers 200 with HTML."""
+    answer = site.front
+    if answer.status >= 500:
+        raise Failure(f"{answer.said}.", why="Visitors see an error in place of the site.", do=_LOG)
+    if location := answer.headers.get("Location"):
+        raise Failure(
+            f"GET / answered {answer.status} and leads to {location!r}.",
+            why="This is where visitors begin.",
+            do="If that is where the site is, examine that address in place of this one.",
+        )
+    if answer.status != 200 or not answer.is_page:
+        kind = answer.headers.get("Content-Type", "of no type")
+        raise Failure(
+            f"GET / answered {answer.status}, {kind}, in place of 200 and a page.",
+            why="This is where visitors begin.",
+            do="See the route / in functions/pages/__init__.py, and that the default behaviour in "
+            "infra/template.yaml leads to the function.",
+        )
+    return f"/ is a page of {len(answer.body):,} bytes."
+
+
+async def not_found(site: Site) -> str:
+    """A page that does not exist is a 404, and a page of the site's own."""
+    answer = await site.ask(nowhere())
+    if answer.status != 404:
+        raise Failure(
+            f"{answer.said}; no such page exists.",
+            why="Search engines and clients take an error for a page, or a missing page for a "
+            "broken site.",
+            do="See functions/pages/__init__.py for a route that takes everything, and "
+            "infra/template.yaml for CustomErrorResponses.",
+        )
+    if not answer.is_page:
+        raise Failure(
+            f"{answer.path} answered 404 without a page.",
+            why="Whoever mistypes an address is left without a way back.",
+            do="See error_page in functions/app.py.",
+        )
+    return "A page that does not exist is a 404 with a way back."
+
+
+async def session_cookie(site: Site) -> str:
+    """The session's cookie is HttpOnly, SameSite=Lax, for every path, and Secure over https."""
+    cookie = site.front.session
+    if cookie is None:
+        raise Failure(
+            f"/ sets no cookie {COOKIE}.",
+            why="The socket host trusts that cookie and nothing else: nobody can connect.",
+            do="functions/web/visitor.py issues it. If it does, something on the way drops it or "
+            "answers from a cache: see the default behaviour in infra/template.yaml.",
+        )
+    if lacks := _lacking(cookie, site.address.secure):
+        raise Failure(
+            f"The cookie {cookie.key} is not {' and not '.join(lacks)}.",
+            why="A session that scripts can read, that other sites can send along or that travels "
+            "in the clear can be stolen; with a narrower Path it misses the socket.",
+            do="See write_cookie in functions/contract/cookie.py; for Secure the function needs "
+            "STAGE=production.",
+        )
+    if cookie["secure"] and not site.address.secure:
+        raise Failure(
+            f"The cookie {cookie.key} is Secure, and this address is plain http.",
+            why="Browsers do not send it back over http, so nobody can connect.",
+            do="Use the https address, or set STAGE=development for the function.",
+        )
+    secure = ", Secure" if cookie["secure"] else ""
+    return f"The session's cookie is HttpOnly, SameSite=Lax{secure}."
+
+
+def _lacking(cookie: Morsel[str], secure: bool) -> list[str]:
+    has = {
+        "HttpOnly": bool(cookie["httponly"]),
+        "SameSite=Lax": cookie["samesite"].lower() in ("lax", "strict"),
+        "Path=/": cookie["path"] == "/",
+        "Secure": bool(cookie["secure"]) or not secure,
+    }
+    return [name for name, there in has.items() if not there]
+
+
+async def session_kept(site: Site) -> str:
+    """A visitor who comes back with the session's cookie keeps that session."""
+    answer = await site.ask("/", headers={"Cookie": f"{site.cookie_name}={site.token}"})
+    if answer.session:
+        raise Failure(
+            "/ gave another session to a visitor who came with one.",
+            why="With every page a visitor becomes somebody else, under another name.",
+            do="Cookies do not reach the function: the default behaviour in infra/template.yaml "
+            "needs the OriginRequestPolicyId AllViewerExceptHostHeader. Or the function runs with "
+            "several different SESSION_SECRETs.",
+        )
+    return "A visitor who comes back keeps the session."
+
+
+async def pages_not_cached(site: Site) -> str:
+    """Pages are nobody else's: no cache may keep them, and two first visits get two sessions."""
+    missing = await site.ask(nowhere())
+    for answer in (site.front, missing):
+        if "no-store" not in answer.headers.get("Cache-Control", ""):
+            raise Failure(
+                f"{answer.path} says Cache-Control: "
+                f"{answer.headers.get('Cache-Control', '(nothing)')}, not no-store.",
+                why="A page holds its visitor's name and session: out of a cache, others get them.",
+                do="Answer with Site.page, which says no-store: see functions/web/site.py.",
+            )
+    cookie, other = site.front.session, (await site.ask("/")).session
+    if cookie and other and cookie.value == other.value:
+        raise Failure(
+            "Two visitors on their first visit got the same session.",
+            why="A cache answers in place of the function: everybody is one and the same person.",
+            do="The default behaviour in infra/template.yaml needs the CachePolicyId "
+            "CachingDisabled.",
+        )
+    return "Pages say no-store, and two first visits get two sessions."

@@ -1,0 +1,58 @@
+"""The first question: does anybody answer at the address?"""
+
+import errno
+import re
+
+from aiohttp import (
+    ClientConnectorCertificateError,
+    ClientConnectorDNSError,
+    ClientError,
+    ClientResponseError,
+    ClientSSLError,
+)
+
+from scripts.commands.doctor.site import Site
+
+
+class UnreachableError(Exception):
+    """There is nothing to examine; the text says why and what to try."""
+
+
+async def reach(site: Site) -> None:
+    """Visit / for the first time, which `site.front` is from then on; raise UnreachableError."""
+    try:
+        site.front = await site.ask("/")
+        return
+    except TimeoutError:
+        why = f"there was no answer within {site.patience:g} s. Is a firewall between?"
+    except (ClientError, OSError) as error:
+        why = _why(error, site)
+    raise UnreachableError(f"{site.address.origin} could not be reached: {why}") from None
+
+
+def _why(error: Exception, site: Site) -> str:
+    match error:
+        case ClientConnectorDNSError():
+            return (
+                f"the name {site.address.host} is not known. Check its spelling; "
+                "a name that is only just made takes some minutes."
+            )
+        case ClientConnectorCertificateError():
+            return f"its certificate is not to be trusted: {_reason(error.certificate_error)}."
+        case ClientSSLError():
+            return (
+                f"it does not speak TLS as expected: {_reason(error)}. "
+                "Is it an address that begins with http://?"
+            )
+        case ClientResponseError():
+            return "what answers there does not speak HTTP. Is it an https:// address?"
+        case OSError(errno=errno.ECONNREFUSED):
+            return "the connection was refused: nothing listens there. Is the site running?"
+        case OSError() if error.errno:
+            return f"{_reason(error)}."
+    return "the connection was closed without an answer. Is it an https:// address?"
+
+
+def _reason(error: Exception) -> str:
+    reason = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error)
+    return re.sub(r"\[SSL: \w+\] | ?\(_ssl\.c:\d+\)", "", str(reason)).strip().rstrip(".")

@@ -1,0 +1,173 @@
+"""Redirects: every page has one address, and no redirect leads away from the site."""
+
+import re
+
+from aiohttp import ClientError
+
+from scripts.commands.doctor.finding import Failure, Skip
+from scripts.commands.doctor.site import Answer, Site, nowhere
+
+QUERY = "a=%2F&b=+&&c=%C3%A9&a=2"  # what somebody who parses it and writes it again would change
+
+REDIRECTS = (301, 302, 303, 307, 308)
+
+_LINK = re.compile(r"""<a\s[^>]*?href="(/[^/"?#][^"?#]*)""")
+_MOST_LINKS = 4
+_MOST_STEPS = 5
+
+_FOREIGN = "evil.example"
+# Each names another site to one browser or another once it is a Location without its last slash.
+_TRAPS = (
+    "//{}/",
+    "///{}//",
+    "/\\{}/",
+    "/%5C{}/",
+    "/%2F/{}/",
+    "/..//{}/",
+    "/%09/{}/",
+    "/%0D%0ALocation:%20https://{}/",
+)
+
+
+def addresses(site: Site) -> list[str]:
+    """Return some pages of the site: those the front page links to, and one that is nowhere."""
+    links = dict.fromkeys(link.rstrip("/") for link in _LINK.findall(site.front.text))
+    return [*[link for link in links if link][:_MOST_LINKS], nowhere()]
+
+
+async def trailing_slash(site: Site) -> str:
+    """A path with a trailing slash answers one 308 to the path without, its query untouched."""
+    pages = addresses(site)
+    for page in pages:
+        answer = await site.ask(f"{page}/?{QUERY}")
+        _check_redirect(answer, f"{page}?{QUERY}")
+    return f"{pages[0]}/ is a 308 to {pages[0]}; the query stays byte for byte."
+
+
+def _check_redirect(answer: Answer, expected: str) -> None:
+    location = answer.headers.get("Location", "")
+    see = "See functions/web/redirects.py"
+    if answer.status not in REDIRECTS:
+        raise Failure(
+            f"{answer.path} answered {answer.status} in place of a 308.",
+            why="A page has two addresses, and relative links on one of them lead nowhere.",
+            do=f"{see}, and that functions/app.py has it around the routes.",
+        )
+    if answer.status != 308:
+        raise Failure(
+            f"{answer.path} answered {answer.status}, not 308.",
+            why="With 301, 302 and 303 browsers make a POST a GET; with 307 they ask every time.",
+            do=f"{see} for the status, and Starlette's redirect_slashes, which must be off.",
+        )
+    if not _stays(location):
+        raise Failure(
+            f"{answer.path} is sent to {location!r}, which is more than a path.",
+            why="Behind the edge the function knows its own host name only: visitors land there.",
+            do=f"{see}; Starlette's redirect_slashes must be off.",
+        )
+    if location != expected:
+        raise Failure(
+            f"{answer.target} is sent to {location}, not to {expected}.",
+            why="Whoever follows a link loses what its query said, or lands on another page.",
+            do=f"{see}, and that the default behaviour forwards the query: its "
+            "OriginRequestPolicyId is AllViewerExceptHostHeader.",
+        )
+
+
+async def at_most_one(site: Site) -> str:
+    """No page's address is corrected more than once, and no redirect goes round in a circle."""
+    asked = ["/", *(page + slashes for page in addresses(site) for slashes in ("", "/", "//"))]
+    for target in asked:
+        await _follow(site, target)
+    return f"{len(asked)} spellings of addresses took one redirect at most, and no circle."
+
+
+async def _follow(site: Site, target: str) -> None:
+    steps = [target]
+    while len(steps) <= _MOST_STEPS and len(set(steps)) == len(steps):
+        answer = await site.ask(steps[-1])
+        location = answer.headers.get("Location", "")
+        if answer.status not in REDIRECTS or not _stays(location):
+            break
+        steps.append(location)
+    way = " to ".join(steps)
+    if len(set(steps)) < len(steps):
+        raise Failure(
+            f"A redirect goes round in a circle: {way}.",
+            why="Browsers give up with an error: nobody sees this page.",
+            do="One rule adds the slash that another takes away. functions/web/redirects.py takes "
+            "it away: look for the other one in functions/pages/__init__.py or at the edge.",
+        )
+    # A page may itself lead elsewhere; what counts is how often its own address is corrected.
+    if sum(_bare(step) == _bare(target) for step in steps) > 2:
+        raise Failure(
+            f"{target} takes {len(steps) - 1} redirects: {way}.",
+            why="Each costs a visitor a round trip, on a slow line half a second.",
+            do="functions/web/redirects.py settles a path at once: look for a second rule in "
+            "functions/pages/__init__.py or at the edge.",
+        )
+
+
+def _bare(target: str) -> str:
+    return target.partition("?")[0].rstrip("/")
+
+
+async def post_kept(site: Site) -> str:
+    """A POST to a path with a trailing slash is redirected as a POST."""
+    answer = await site.ask(f"{addresses(site)[0]}/?{QUERY}", "POST", body="a=1")
+    if answer.status in (403, 405):
+        raise Failure(
+            f"{answer.said}.",
+            why="No form of any page can be sent.",
+            do="List POST in AllowedMethods of the DefaultCacheBehavior in infra/template.yaml.",
+        )
+    if answer.status not in (307, 308):
+        raise Failure(
+            f"POST {answer.path} answered {answer.status}, not 308.",
+            why="A form sent to this address arrives without what was typed into it.",
+            do="See functions/web/redirects.py for the status.",
+        )
+    return "A POST stays a POST: 308."
+
+
+async def stay_here(site: Site) -> str:
+    """No path, however it is written, is redirected to another site."""
+    for trap in _TRAPS:
+        answer = await site.ask(trap.format(_FOREIGN))
+        location = answer.headers.get("Location", "")
+        if location and not _stays(location):
+            raise Failure(
+                f"{trap.format(_FOREIGN)} is sent to {location!r}.",
+                why="A link that begins with your address leads to somebody else's page: bait.",
+                do="See without_trailing_slashes in functions/web/redirects.py: leading slashes "
+                "and backslashes have to collapse.",
+            )
+    return f"None of {len(_TRAPS)} paths made to lead to another site does."
+
+
+def _stays(location: str) -> bool:
+    """Whether browsers take this for a path on the same site."""
+    # They drop tabs and line breaks, and read a backslash as a slash.
+    read = re.sub(r"[\t\r\n]", "", location.strip("".join(map(chr, range(33))))).replace("\\", "/")
+    return read.startswith("/") and not read.startswith("//")
+
+
+async def http_to_https(site: Site) -> str:
+    """Whoever comes by plain http is sent to https, for pages and for sockets."""
+    plain = site.address.plain
+    if plain is None:
+        raise Skip("Only an https address without a port of its own has a plain door beside it.")
+    for path in ("/", "/socket.io/"):
+        try:
+            answer = await site.ask(path, origin=plain)
+        except (ClientError, OSError):
+            return "Nobody answers plain http."
+        location = answer.headers.get("Location", "")
+        if answer.status not in REDIRECTS or not location.startswith(f"{site.address.origin}/"):
+            raise Failure(
+                f"{plain}{path} answered {answer.status} and did not lead to https.",
+                why="Whoever is on the same network can read along and take the session.",
+                do="ViewerProtocolPolicy: redirect-to-https on every behaviour in "
+                "infra/template.yaml.",
+            )
+    return "Plain http leads to https."

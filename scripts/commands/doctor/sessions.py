@@ -1,0 +1,69 @@
+"""Sessions: the host lets in who has one, by the page's own cookie, and nobody else."""
+
+from scripts.commands.doctor.engine import Refusal, knock
+from scripts.commands.doctor.finding import Failure
+from scripts.commands.doctor.site import Site
+
+
+async def accepted(site: Site) -> str:
+    """The session of a page opens the socket by its cookie, as browsers send it."""
+    refusal = await knock(site, cookie=site.token)
+    if refusal is None:
+        return "The page's cookie reaches the host, which lets its session in."
+    if refusal.code != "session":
+        raise Failure(
+            f'The host lets nobody in: "{refusal.message}"',
+            why="Pages work, but nobody can connect.",
+            do="See the host's log; if it is full, MAX_CONNECTIONS and the number of hosts.",
+        )
+    if await knock(site, auth=site.token) is None:
+        raise Failure(
+            "The page's cookie does not reach the host: the same session is let in when it comes "
+            "in the connection's auth.",
+            why="Browsers have nothing but the cookie: they are all refused and reload for ever.",
+            do="The behaviours /socket.io and /socket.io/* in infra/template.yaml must forward "
+            "cookies to the host: their OriginRequestPolicyId is AllViewer.",
+        )
+    raise Failure(
+        f'The host does not believe the page\'s session: "{refusal.message}"',
+        why="Every visitor is refused and reloads for ever.",
+        do="Function and host have different SESSION_SECRETs: in infra/template.yaml both must "
+        "take the one secret. Or their clocks differ.",
+    )
+
+
+async def refused(site: Site) -> str:
+    """Without a session, or with a forged one, nobody is let in, and hears why in words."""
+    forged = _forged(site.token)
+    attempts = {
+        "without a session": await knock(site),
+        "with a forged cookie": await knock(site, cookie=forged),
+        "with a forged session in its auth": await knock(site, auth=forged),
+    }
+    for how, refusal in attempts.items():
+        _check_refused(how, refusal)
+    refusal = attempts["without a session"]
+    return f'Nobody gets in without a session: "{refusal.message if refusal else ""}"'
+
+
+def _forged(token: str) -> str:
+    """Return a session that somebody else has signed."""
+    payload, _, signature = token.rpartition(".")
+    return f"{payload or 'W10'}.{signature[::-1] or 'none'}"
+
+
+def _check_refused(how: str, refusal: Refusal | None) -> None:
+    if refusal is None:
+        raise Failure(
+            f"A client {how} was let in.",
+            why="Anybody can speak in anybody's name.",
+            do="See admit in socket_host/namespace.py: was it overridden in "
+            "socket_host/events? And is SESSION_SECRET a secret?",
+        )
+    if not refusal.message or refusal.code != "session":
+        raise Failure(
+            f"A client {how} was refused without being told that it is for the session: "
+            f"{refusal.message!r}, code {refusal.code!r}.",
+            why="The page does not know that it should reload to get a session.",
+            do="See admit in socket_host/namespace.py.",
+        )

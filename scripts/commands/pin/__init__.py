@@ -1,0 +1,1 @@
+"""What scripts/pin is made of: lists of packages, npm's locks, the base image."""

@@ -1,7 +1,0 @@
-"""The whole product on one machine, behind one address: what `scripts/dev` runs.
-
-As a request travels: `server` puts it all together; `edge` takes the viewer's request, asks
-`behaviours` and `policies`, which `template` has read, and makes an `origin_request` of it for one
-of the `origins`: the socket `host`, by `balancer`, `proxy` and `tunnel`, or the `function`, whose
-`environment` is fed by `runtime_api`.
-"""

@@ -1,0 +1,50 @@
+"""The inbox: checks what the bus brings, and lets each message through once."""
+
+from typing import Any
+
+from functions.contract.bus import MAX_BYTES
+from socket_host.bus.memory import Memory, UnlikelyNumberError
+from socket_host.bus.refusals import Refusals
+from socket_host.bus.schema import fault, parse
+
+
+class Inbox:
+    """Passes on what is right and new, and counts what is not."""
+
+    def __init__(self, memory: Memory, refusals: Refusals, own: bytes) -> None:
+        """Leave out messages that begin with `own`: they are this host's."""
+        self.duplicates = 0
+        self._memory = memory
+        self._refusals = refusals
+        self._own = own
+
+    def read(self, body: bytes) -> dict[str, Any] | None:
+        """Return the message if it is right and for us: another host's, and not had before."""
+        if body.startswith(self._own):
+            return None
+        if len(body) > MAX_BYTES:
+            self._refusals.note("larger than a message may be")
+            return None
+        try:
+            message = parse(str(body, "utf-8"))
+        except ValueError:
+            self._refusals.note("not JSON")
+            return None
+        if why := fault(message):
+            self._refusals.note(why)
+            return None
+        return message if self.is_new(message.get("message_id")) else None
+
+    def is_new(self, message_id: str | None) -> bool:
+        """Tell, once, if a message has not been had before."""
+        try:
+            if self._memory.is_new(message_id):
+                return True
+        except UnlikelyNumberError as error:
+            self._refusals.note(str(error))
+            return False
+        except ValueError:
+            self._refusals.note("message_id")
+            return False
+        self.duplicates += 1
+        return False

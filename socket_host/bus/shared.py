@@ -1,0 +1,280 @@
+"""A bus between hosts, whatever carries it: an emit reaches the clients of all of them."""
+
+import asyncio
+import contextlib
+import logging
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from typing import Any
+
+from functions.contract.bus import encode
+from socket_host.bus.bus import Bus, Receiver, Subscriber
+from socket_host.bus.inbox import Inbox
+from socket_host.bus.memory import ALL, Memory
+from socket_host.bus.outage import Outage
+from socket_host.bus.outbox import Entry, Outbox
+from socket_host.bus.refusals import Refusals
+from socket_host.bus.schema import ANNOUNCEMENT, plain_emit
+
+_log = logging.getLogger(__name__)
+
+START_SECONDS = 5.0  # to hear the others before the first client comes; then the bus is away
+
+FLUSH_SECONDS = 5.0  # in which a host that stops still says what it has to say
+
+
+class BusError(Exception):
+    """The bus cannot be used now; the text says why.
+
+    If it took some of what it was given, `unsent` has the rest.
+    """
+
+    def __init__(self, why: object, unsent: Sequence[Entry] | None = None) -> None:
+        super().__init__(str(why))
+        self.unsent = unsent
+
+
+class SharedBus(Bus):
+    """A bus between hosts, which may be away at any time.
+
+    Other hosts get what is published as soon as the bus takes it: in the order of the calls, also
+    after an outage, as far as the outbox holds it. What can never go over the bus is refused with
+    BusMessageError.
+
+    A kind of bus defines `_send`, `_receive` and `_leave`, which raise BusError.
+    """
+
+    ANSWER_SECONDS = 1.5  # generous: by SNS there and back takes some 0.2
+
+    is_shared = True
+
+    BATCH = 1  # messages that `_send` is given at the most
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._outgoing = Outage(
+            "Messages to other hosts wait", "The bus takes messages to other hosts again."
+        )
+        self._incoming = Outage(
+            "Messages from other hosts do not arrive", "Messages from other hosts arrive again."
+        )
+        self._overflow = Outage(
+            "The oldest messages to other hosts are dropped", "No more messages are dropped."
+        )
+        self._outages = [self._outgoing, self._incoming, self._overflow]
+        self._outbox = Outbox()
+        self._number = 0  # of the last message
+        self._own = f'{{"message_id":"{self.host_id}:'.encode()
+        self._refusals = Refusals()
+        self._memory = Memory(on_leap=self._leapt)
+        self._inbox = Inbox(self._memory, self._refusals, self._own)
+        self._listening = asyncio.Event()
+        self._receiver: Receiver | None = None
+        self._subscribers: defaultdict[str, list[Subscriber]] = defaultdict(list)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to send and to listen; return when the host listens, or will not soon."""
+        self._run(self._send_all())
+        self._run(self._listen_all())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._listening.wait(), START_SECONDS)
+
+    async def stop(self) -> None:
+        """Send what waits, within a few seconds, and leave the bus."""
+        tasks, self._tasks = self._tasks, []
+        if not tasks:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._outbox.empty(), FLUSH_SECONDS)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if unsent := len(self._outbox):
+            _log.error("The host stops with %d messages to other hosts unsent.", unsent)
+        await self._leave()
+
+    def bring_to(self, receiver: Receiver) -> None:
+        """Have a client manager get the messages of other hosts' managers."""
+        self._receiver = receiver
+
+    def publish(self, message: Mapping[str, Any]) -> str:
+        """Put a message into the outbox, after what was published before; return its id."""
+        message_id = f"{self.host_id}:{self._number + 1}"
+        entry = Entry(message_id, encode(message, message_id).encode())
+        self._number += 1
+        if not self._outbox.add(entry):
+            self._overflow.begin("more wait than the outbox holds")
+        return message_id
+
+    def announce(self, subject: str, body: Any) -> None:
+        """Tell all other hosts something, after what this host has said before."""
+        self.publish(
+            {
+                "method": ANNOUNCEMENT,
+                "host_id": self.host_id,
+                "subject": subject,
+                "body": body,
+            }
+        )
+
+    def hear(self, subject: str, subscriber: Subscriber) -> None:
+        """Have what other hosts announce on a subject passed to `subscriber`."""
+        self._subscribers[subject].append(subscriber)
+
+    def had(self) -> dict[str, list[Any]]:
+        """Return, as the snapshot of a Memory, which messages this host has had, or has sent."""
+        had = self._memory.snapshot()
+        return had | {self.host_id: [self._number, f"{ALL:x}"]}
+
+    def refuse(self, cause: str) -> None:
+        """Note that something from the bus was refused; the bus is degraded for a while."""
+        self._refusals.note(cause)
+
+    def ahead(self, had: Memory) -> Memory:
+        """Return of what another host has had the part that this one has not had in full."""
+        return had.beyond(self._memory, self.host_id)
+
+    def health(self) -> dict[str, Any]:
+        """Return how the bus is, with counts.
+
+        They are of what waits, was dropped, came twice and was invalid, and of live peers.
+        """
+        troubles: list[Outage | Refusals] = [*self._outages, self._refusals]
+        why = " ".join(trouble.sentence for trouble in troubles if trouble.sentence)
+        return {
+            "status": "degraded" if why else "ok",
+            **({"why": why} if why else {}),
+            "waiting": len(self._outbox),
+            "dropped": self._outbox.dropped,
+            "duplicates": self._inbox.duplicates,
+            "invalid": self._refusals.counts.total(),
+            "peers": len(self.peers),
+        }
+
+    async def _send(self, entries: list[Entry]) -> None:
+        """Give entries to the bus, in their order; return when it has them."""
+        raise NotImplementedError
+
+    def _receive(self) -> AsyncIterator[bytes]:
+        """Yield what the bus brings; call `_hears` whenever it could have brought something."""
+        raise NotImplementedError
+
+    async def _leave(self) -> None:
+        """Close what the others opened."""
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            _log.error("The host needs to be started again to use its bus.", exc_info=error)
+            self._outgoing.begin(repr(error))
+
+    def _hears(self) -> None:
+        was_away = bool(self._incoming.sentence)
+        self._incoming.end()
+        self._listening.set()
+        if was_away:
+            self._tell_of_gap()
+
+    def _leapt(self) -> None:
+        self.refuse("numbers that left some out")
+        self._tell_of_gap()
+
+    def _tell_of_gap(self) -> None:
+        for hearer in self._gap_hearers:
+            hearer()
+
+    # What other hosts say
+
+    async def _listen_all(self) -> None:
+        while True:
+            try:
+                async for body in self._receive():
+                    self.arrivals += 1
+                    if message := self._inbox.read(body):
+                        await self._act(message)
+            except BusError as error:
+                self._incoming.begin(error)
+            await self._incoming.pause()
+
+    def _take(self, bodies: deque[bytes]) -> None:
+        """Send local clients the events among messages, from the first on, and write them at once.
+
+        The task that listens would do so two turns of the loop later; it does all that takes time.
+        """
+        receiver = self._receiver
+        if receiver is None:
+            return
+        while bodies and not receiver.crowded and (event := plain_emit(bodies[0])):
+            bodies.popleft()
+            self.arrivals += 1
+            if self._inbox.is_new(event[0]):
+                self._emit_now(receiver, *event)
+        receiver.flush()
+
+    def _emit_now(
+        self,
+        receiver: Receiver,
+        message_id: str,
+        method: str,
+        event: str,
+        data: list[Any],
+        namespace: str,
+        room: str | None,
+        skip_sid: str | None,
+        *_: Any,
+    ) -> None:
+        values = data[0] if len(data) == 1 else tuple(data)
+        try:
+            receiver.emit_now(event, values, namespace, room, skip_sid, message_id)
+        except Exception:
+            self._not_understood(method)
+
+    async def _act(self, message: Mapping[str, Any]) -> None:
+        """Do what another host asks for; nothing it says ends the listening."""
+        method = message.get("method")
+        # An answer bears the id of the host that waits for it, all else its sender's.
+        if method != "callback" and message.get("host_id") == self.host_id:
+            return
+        try:
+            if method == ANNOUNCEMENT:
+                for subscriber in self._subscribers.get(message["subject"], ()):
+                    subscriber(message["host_id"], message["body"])
+            elif self._receiver is not None:
+                await self._receiver.apply(message)
+        except Exception:
+            self._not_understood(message["method"])
+
+    def _not_understood(self, method: str) -> None:
+        self.refuse("not understood")
+        _log.exception("A message of another host was not understood: %.40r", method)
+
+    async def _send_all(self) -> None:
+        while True:
+            batch = await self._outbox.take(self.BATCH)
+            try:
+                await self._send(batch)
+            except BusError as error:
+                self._unsent(batch if error.unsent is None else error.unsent, error)
+                await self._outgoing.pause()
+            except BaseException:
+                self._outbox.settle(batch)
+                raise
+            else:
+                self._sent()
+
+    def _sent(self) -> None:
+        """Note that the bus has what was taken for it."""
+        self._outbox.settle(())
+        self._outgoing.end()
+        if not self._outbox:
+            self._overflow.end()
+
+    def _unsent(self, entries: Sequence[Entry], error: object) -> None:
+        """Keep what the bus has not taken, for the next try."""
+        self._outgoing.begin(error)
+        self._outbox.settle(entries)

@@ -1,0 +1,172 @@
+"""The chat's events: one method each.
+
+`on_input_change(self, sid, text)` answers `socket.emit("input-change", text)`. What it returns goes
+back to that client as the ack; an EventError it raises becomes the ack's `error`.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from functions.contract.setting import StartError
+from functions.model.payloads import LOBBY
+from functions.model.room_log import BATCH, RoomLogError
+from socket_host.event_error import EventError
+from socket_host.events import payloads
+from socket_host.events.reminder import Reminder
+from socket_host.events.room_log import HostRoomLog
+from socket_host.limits import fitting
+from socket_host.namespace import Namespace, large_answer
+from socket_host.presence import Presence
+
+Ack = dict[str, Any]
+
+STORED = 100  # times what is stored for long costs what is sent once
+_ROW = 100  # bytes stored with each text
+
+
+class Chat(Namespace):
+    """Rooms where visitors write to each other: what the page's room.js speaks."""
+
+    volatile = frozenset({"update-input", "typing", "who", "last"})
+
+    async def start(self) -> None:
+        """Open the room log; raise StartError if that cannot be done."""
+        self.log = HostRoomLog(self.settings.own["ROOM_LOG"])
+        bus = self.bus
+        self.presence = Presence(self.announce, bus)
+        try:
+            await self.log.start()
+        except RoomLogError as error:
+            raise StartError(str(error)) from error
+        remind = partial(self.remind, ignore_queue=True)  # each host reminds its own
+        self.reminder = Reminder(bus, self.presence.rooms, self.log.last, remind)
+
+    async def stop(self) -> None:
+        """Close the room log."""
+        self.presence.close()
+        self.reminder.close()
+        await self.log.stop()
+
+    async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
+        """Start in the lobby, so that a client of three lines is somewhere."""
+        await self.move(sid, LOBBY)
+
+    async def on_recover(self, sid: str) -> None:
+        """Be back in the room where the connection dropped."""
+        room = next((room for room in self.rooms(sid) if room != sid), LOBBY)
+        self.presence.enter(sid, room, self.visitor(sid))
+        # Nobody else may need to know, if the visitor has another tab open there.
+        self.tell(sid, "who", self.presence.who(room), ignore_queue=True)
+        with contextlib.suppress(EventError):  # else the next change of the text says it
+            text = await self.log.text(room)
+            self.tell(sid, "update-input", text, ignore_queue=True)
+
+    async def on_disconnect(self, sid: str, reason: str) -> None:
+        """Be gone from the room."""
+        self.presence.leave(sid)
+
+    @large_answer
+    async def on_join(self, sid: str, data: Any) -> Ack:
+        """Move to a room, and answer with how it stands there."""
+        room, after = payloads.joined(data)
+        await self.move(sid, room)  # first: what is stored while we read is heard live
+        visitor = self.visitor(sid)
+        return {
+            "room": room,
+            "you": {"id": visitor.id, "name": visitor.name},
+            "text": await self.log.text(room),
+            **await self.history(sid, room, after),
+            "who": self.presence.who(room),
+        }
+
+    @large_answer
+    async def on_history(self, sid: str, data: Any) -> Ack:
+        """Answer with the messages of the client's room that came after one."""
+        after = payloads.after(data)
+        return await self.history(sid, self.room(sid), after)
+
+    async def on_input_change(self, sid: str, text: Any) -> Ack:
+        """Show everyone else in the room what is being typed into its shared text."""
+        text = payloads.text(text)
+        room = self.room(sid)
+        if self.log.keep_text(room, text):
+            self.spend(_stored(text))
+        self.emit_latest("update-input", text, room=room, skip_sid=sid)
+        return {}
+
+    async def on_message(self, sid: str, data: Any) -> Ack:
+        """Store a message, then send it to the whole room; said again it is not stored again."""
+        id_, text = payloads.message(data)
+        room, visitor = self.room(sid), self.visitor(sid)
+        self.check_room(room)
+        self.spend(_stored(text))
+        stored = await self.log.append(
+            room, id=id_, author=visitor.id, name=visitor.name, text=text
+        )
+        if stored.new:
+            # In a task of its own, so that the ack goes first and need not wait for the others.
+            self.tell(room, "message", stored.message.to_json())
+        else:  # the host of the first try may have been killed before it told anybody
+            self.remind(room, await self.log.last(room))
+        return {"seq": stored.message.seq, "at": stored.message.at}
+
+    async def on_typing(self, sid: str, typing: Any) -> Ack:
+        """Show everyone else in the room that somebody is typing, or has stopped."""
+        typing = payloads.flag(typing)
+        visitor = self.visitor(sid)
+        news = {"id": visitor.id, "name": visitor.name, "typing": typing}
+        self.emit_latest("typing", news, room=self.room(sid), key=visitor.id, skip_sid=sid)
+        return {}
+
+    def audience(self, room: Any, here: int) -> int:
+        """Return how many a room has on all hosts."""
+        return max(here, self.presence.count(room)) if isinstance(room, str) else here
+
+    # What several of them need.
+
+    def room(self, sid: str) -> str:
+        """Return the room a client is in."""
+        return next(iter(self.presence.rooms(sid)), LOBBY)
+
+    async def move(self, sid: str, room: str) -> None:
+        """Take a client out of its room, if it is in one, and into another."""
+        for former in self.presence.rooms(sid):
+            await self.leave_room(sid, former)
+        await self.enter_room(sid, room)
+        for former in self.presence.rooms(sid):
+            if former != room:
+                self.presence.leave(sid, former)
+        self.presence.enter(sid, room, self.visitor(sid))
+
+    async def history(self, sid: str, room: str, after: int | None) -> Ack:
+        """Return the room's messages after one, or its latest: as many as fit into an answer."""
+        wanted = partial(self.is_here, sid)
+        if after is None:
+            latest = await self.log.latest(room, wanted)
+            messages, more = fitting([m.to_json() for m in reversed(latest)])[::-1], False
+        else:
+            found = await self.log.after(room, after, BATCH + 1, wanted)
+            messages = fitting([m.to_json() for m in found[:BATCH]])
+            more = len(messages) < len(found)
+        last = messages[-1]["seq"] if messages else after or 0
+        return {"messages": messages, "last": last, "more": more}
+
+    def announce(self, room: str) -> None:
+        """Tell those of a room who are on this host who is there; each host tells its own."""
+        self.tell(room, "who", self.presence.who(room), ignore_queue=True)
+
+    def remind(self, room: str, seq: int, **options: Any) -> None:
+        """Tell a room that there is a message with this number, for who may have missed it."""
+        news = {"room": room, "seq": seq}
+        self.emit_latest("last", news, room=room, key=bool(options), **options)
+
+    def tell(self, room: str, event: str, data: Any, **options: Any) -> None:
+        """Emit to a room after what is under way: in the order of the calls."""
+        self.server.start_background_task(self.emit, event, data, room=room, **options)
+
+
+def _stored(text: str) -> int:
+    """Return what it costs to store a text."""
+    return STORED * (len(text.encode()) + _ROW)

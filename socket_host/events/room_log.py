@@ -1,0 +1,172 @@
+"""The room log as the host uses it: off the event loop, in order, and patient when it is away."""
+
+import asyncio
+import contextlib
+import logging
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
+from functools import partial
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+from functions.model.room_log import Appended, Message, RoomLog, RoomLogError, open_room_log
+from socket_host.event_error import EventError
+
+_log = logging.getLogger(__name__)
+
+KEEP_SECONDS = 1.0  # a room's current text is written at most this often
+
+MAX_WAITING = 10_000  # calls, and rooms with an unwritten text
+MAX_WAITING_BYTES = 8 * 1024 * 1024  # of the texts in calls, and as much of unwritten ones
+
+# Calls at the same time, each for another room. A room into which many hosts write at once keeps a
+# thread for seconds; the connections of boto3's pool would do for two more.
+THREADS = 8
+
+T = TypeVar("T")
+
+
+class HostRoomLog:
+    """A room log whose calls can be awaited.
+
+    Those of one room are made one after another, so they take effect, and are answered, in their
+    order: messages reach a room in the order of their numbers. Other rooms do not wait for them.
+    All but `start` and `keep_text` raise EventError, meant for the client, if the log cannot be
+    reached.
+    """
+
+    def __init__(self, setting: str) -> None:
+        self._setting = setting
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="room-log")
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by room
+        self._waiting = 0
+        self._waiting_bytes = 0
+        self._away = False
+        self._texts: dict[str, str] = {}  # by room, not yet written
+        self._texts_bytes = 0
+        self._writing: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+
+    async def start(self) -> None:
+        """Open the log; raise RoomLogError if that cannot be done."""
+        self._sync: RoomLog = await self._in_thread(partial(open_room_log, self._setting))
+
+    async def stop(self) -> None:
+        """Write what is unwritten and close the log."""
+        self._stopping.set()
+        if self._writing:
+            await self._writing
+        await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(self._sync.close)
+
+    async def append(self, room: str, *, id: str, author: str, name: str, text: str) -> Appended:  # noqa: A002 - the wire's word
+        """Store a message as the room's next, or return the one already stored under `id`."""
+        append = partial(self._sync.append, room, id=id, author=author, name=name, text=text)
+        return await self._call(room, append, sys.getsizeof(text))
+
+    async def latest(self, room: str, wanted: Callable[[], bool] | None = None) -> list[Message]:
+        """Return the room's last messages, as many as a page shows, oldest first.
+
+        Raises EventError if it is not `wanted` any more when this call has its turn.
+        """
+        return await self._call(room, partial(self._sync.latest, room), wanted=wanted)
+
+    async def last(self, room: str) -> int:
+        """Return the number of the room's last message, 0 if there is none."""
+        latest = await self._call(room, partial(self._sync.latest, room, 1))
+        return latest[0].seq if latest else 0
+
+    async def after(
+        self, room: str, seq: int, limit: int, wanted: Callable[[], bool] | None = None
+    ) -> list[Message]:
+        """Return the first messages that came after `seq`, oldest first; `wanted` as above."""
+        return await self._call(room, partial(self._sync.after, room, seq, limit), wanted=wanted)
+
+    async def text(self, room: str) -> str:
+        """Return the room's current text, written or not."""
+        if room in self._texts:
+            return self._texts[room]
+        return await self._call(room, partial(self._sync.text, room))
+
+    def keep_text(self, room: str, text: str) -> bool:
+        """Remember the room's current text, and write it within about a second.
+
+        Returns whether that takes a write of its own, beside those that wait already.
+        """
+        former = self._texts.get(room)
+        size = self._texts_bytes + _size(text) - _size(former)
+        if size > MAX_WAITING_BYTES or (former is None and len(self._texts) >= MAX_WAITING):
+            return False
+        self._texts[room] = text
+        self._texts_bytes = size
+        if self._writing is None:
+            # With an empty context: the task outlives the event that began it.
+            self._writing = Context().run(asyncio.create_task, self._write_texts())
+        return former is None
+
+    async def _write_texts(self) -> None:
+        while self._texts:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), KEEP_SECONDS)
+            with contextlib.suppress(EventError):  # else they stay for the next time
+                for room, text in list(self._texts.items()):
+                    await self._keep(room, text)
+            if self._stopping.is_set():
+                break
+        self._writing = None
+
+    async def _keep(self, room: str, text: str) -> None:
+        await self._call(room, partial(self._sync.keep_text, room, text))
+        if self._texts[room] == text:  # else something was typed meanwhile
+            del self._texts[room]
+            self._texts_bytes -= _size(text)
+
+    async def _call(
+        self,
+        room: str,
+        call: Callable[[], T],
+        size: int = 0,
+        wanted: Callable[[], bool] | None = None,
+    ) -> T:
+        if self._waiting >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES:
+            raise _away()
+        self._waiting += 1
+        self._waiting_bytes += size
+        try:
+            async with self._turns.setdefault(room, asyncio.Lock()):
+                if wanted is not None and not wanted():
+                    raise EventError("Nobody waits for this answer any more.", reason="gone")
+                answer = await self._in_thread(call)
+        except RoomLogError as error:
+            self._note(away=True, why=str(error))
+            raise _away() from None
+        finally:
+            self._waiting -= 1
+            self._waiting_bytes -= size
+        self._note(away=False)
+        return answer
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    def _note(self, *, away: bool, why: str = "") -> None:
+        """Log when the log goes away and when it is back, not every call that failed between."""
+        if away and not self._away:
+            _log.error("%s Clients are told to try again.", why)
+        elif self._away and not away:
+            _log.info("The room log can be used again.")
+        self._away = away
+
+
+def _size(text: str | None) -> int:
+    return 0 if text is None else sys.getsizeof(text)
+
+
+def _away() -> EventError:
+    return EventError(
+        "Messages cannot be stored or read just now. Try again in a moment.",
+        reason="room log",
+        retry=True,
+    )

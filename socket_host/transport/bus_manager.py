@@ -1,0 +1,116 @@
+"""A client manager on a bus: what is emitted here reaches the clients of all hosts."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
+from typing import Any
+
+from socketio.async_pubsub_manager import (  # type: ignore[import-untyped]  # as above
+    AsyncPubSubManager,
+)
+from socketio.packet import Packet  # type: ignore[import-untyped]  # as above
+
+from socket_host.bus import Bus
+
+
+class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio ships no types
+    """python-socketio's manager for several hosts, on a bus it is given.
+
+    Put it before the manager that keeps the rooms and writes to the clients, and let `emit_here` be
+    that one's `emit`. Local clients get at once what is emitted. What cannot go over the bus is
+    refused with BusMessageError before anybody gets it.
+    """
+
+    emit_here: Callable[..., Coroutine[Any, Any, None]]
+
+    def __init__(self, bus: Bus | None = None) -> None:
+        super().__init__()
+        self.bus = bus or Bus()
+        self.host_id = self.bus.host_id
+        self._methods: dict[Any, Callable[[Any], Awaitable[None]]] = {
+            "emit": self._handle_emit,
+            "callback": self._handle_callback,
+            "disconnect": self._handle_disconnect,
+            "enter_room": self._handle_enter_room,
+            "leave_room": self._handle_leave_room,
+            "close_room": self._handle_close_room,
+        }
+        self.bus.bring_to(self)
+
+    def initialize(self) -> None:
+        """Do nothing: the bus begins to listen before the first client comes."""
+
+    # Returns what to wait for instead of waiting for it, as it is called for every emit.
+    def emit(
+        self,
+        event: str,
+        data: Any,
+        namespace: str | None = None,
+        room: Any = None,
+        skip_sid: Any = None,
+        callback: Any = None,
+        to: Any = None,
+        **kwargs: Any,
+    ) -> Coroutine[Any, Any, None]:
+        """Send an event to the clients of all hosts."""
+        emit = self.emit_here
+        if self.bus.is_shared:
+            emit = super().emit
+        return emit(event, data, namespace or "/", room, skip_sid, callback, to, **kwargs)
+
+    async def enter_room(
+        self, sid: str, namespace: str, room: Any, eio_sid: str | None = None
+    ) -> None:
+        """Put a client into a room, whichever host it is on; raises ValueError if there is none."""
+        if self.bus.is_shared:
+            await super().enter_room(sid, namespace, room, eio_sid=eio_sid)
+        else:
+            self.basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
+
+    async def leave_room(self, sid: str, namespace: str, room: Any) -> None:
+        """Take a client out of a room, whichever host it is on."""
+        if self.bus.is_shared:
+            await super().leave_room(sid, namespace, room)
+        else:
+            self.basic_leave_room(sid, namespace, room)
+
+    async def apply(self, message: Mapping[str, Any]) -> None:
+        """Do what the manager of another host asks for."""
+        method = self._methods.get(message["method"])  # none for the words of a later version
+        if method is not None:
+            await method(message)
+
+    async def _publish(self, data: Mapping[str, Any]) -> None:
+        if data["method"] != "emit":  # which has been published
+            self.bus.publish(data)
+
+    async def _handle_emit(self, message: Mapping[str, Any]) -> None:
+        # Published before the local delivery, which may pause: else of two emits, each in a task of
+        # its own, the second might overtake the first on its way to the others.
+        own = message.get("host_id") == self.host_id
+        message_id = self.bus.publish(message) if own else message.get("message_id")
+        callback = message.get("callback")
+        if callback is not None:
+            callback = partial(self._return_callback, message.get("host_id"), *callback)
+        await self.emit_here(
+            message["event"],
+            _data(message),
+            message.get("namespace"),
+            message.get("room"),
+            message.get("skip_sid"),
+            callback,
+            message_id=message_id,
+        )
+
+
+def _data(message: Mapping[str, Any]) -> Any:
+    """Return the data of an emit, as `emit` takes it."""
+    data = message["data"]
+    if message.get("binary"):
+        attachments = [base64.b64decode(text) for text in data[1:]]
+        data = Packet.reconstruct_binary(data[0], attachments)
+    if not isinstance(data, list):
+        return data
+    return data[0] if len(data) == 1 else tuple(data)

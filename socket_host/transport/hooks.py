@@ -1,0 +1,44 @@
+"""The hooks: what a transport asks a namespace, and tells it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+
+class Hooks(ABC):
+    """A namespace that decides who comes in, and counts what its clients cost.
+
+    Any other namespace object of python-socketio's is served as that library does it.
+    """
+
+    namespace: str
+
+    volatile: frozenset[str] = frozenset()  # events that are not kept for clients that drop
+
+    @abstractmethod
+    def let_in(self, sid: str, environ: Mapping[str, Any], auth: Any = None) -> None:
+        """Let a client in, or raise ConnectionRefusedError; this must not wait."""
+
+    @abstractmethod
+    def begin_event(self, sid: str) -> dict[str, Any] | None:
+        """Take an event of a client into account, or return the ack of one that is refused."""
+
+    @abstractmethod
+    def count_sent(self, room: Any, reached: int, size: int, kept: float) -> None:
+        """Count an event that was sent: to how many, its size, its part of the replay buffer."""
+
+    @abstractmethod
+    def count_answer(self, size: int) -> None:
+        """Count the bytes of an answer."""
+
+    @abstractmethod
+    def expired(self, sid: str) -> bool:
+        """Whether a client has outlived its session."""
+
+    @abstractmethod
+    def identify(self, environ: Mapping[str, Any], auth: Any) -> str:
+        """Return the id of the visitor who brings a session; empty if it is none."""
+
+    @abstractmethod
+    def owner(self, sid: str) -> str:
+        """Return the id of the visitor who alone may have this sid again."""

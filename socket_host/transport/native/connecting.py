@@ -1,0 +1,254 @@
+"""Connecting: how a client becomes a member of a namespace, or the member that it was."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import engineio  # type: ignore[import-untyped]  # python-engineio ships no types
+import engineio.json  # type: ignore[import-untyped]  # as above
+import socketio  # type: ignore[import-untyped]  # python-socketio neither
+import socketio.packet  # type: ignore[import-untyped]  # as above
+from socketio.exceptions import (  # type: ignore[import-untyped]  # as above
+    ConnectionRefusedError as Refused,
+)
+
+from socket_host.transport.hooks import Hooks
+from socket_host.transport.limits import Limits
+from socket_host.transport.native.client import Client
+from socket_host.transport.native.encoding import MESSAGE, encode, engine_message
+from socket_host.transport.native.environ import Environ
+from socket_host.transport.native.message import Message
+from socket_host.transport.native.reasons import TRANSPORT_CLOSE, TRANSPORT_ERROR, PacketError
+from socket_host.transport.native.recovery import Claim, Dropped, Recovery, Return
+from socket_host.transport.native.replay import Replays
+from socket_host.transport.native.rooms import Member
+from socket_host.transport.native.socket_packet import CONNECT, CONNECT_ERROR
+from socket_host.transport.native.tasks import FAILURES
+
+_UNKNOWN = "Invalid namespace"  # the words of the specification
+_LET_GO_SECONDS = 5.0  # for a client's handlers to end, before another connection has its state
+_FAILED = "The server could not accept the connection. Try again later."
+
+
+class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no types
+    """The part of the server that answers CONNECT, and knows who was here before."""
+
+    def __init__(self, limits: Limits | None, recovery: Recovery | None, **options: Any) -> None:
+        super().__init__(**options)
+        self.eio.start(self, limits or Limits())
+        self.hooks: dict[str, Hooks] = {}  # by namespace
+        # Their packets are left to other serializers, and to other JSON modules at least writing.
+        self._foreign = self.packet_class is not socketio.packet.Packet
+        self._plain = not self._foreign and self.packet_class.json is engineio.json
+        self.recovery = None if self._foreign else recovery
+        if recovery is not None:
+            recovery.let_go, recovery.is_here = self._let_go, self._is_here
+            self.eio.engine.pinging, self.eio.engine.ponged = self._pinging, self._ponged
+        self.replays = Replays()
+        # Who is about to connect, if back, and with which offset; by Engine.IO sid and namespace.
+        self.returns: dict[tuple[str, str], tuple[Return | None, str | None]] = {}
+        self._leaving: dict[Client, asyncio.Future[None]] = {}  # ends their waiting for others
+        self._searches: set[asyncio.Task[Return | None]] = set()
+
+    def register_namespace(self, namespace_handler: Any) -> None:
+        """Register a namespace object; if it is a Hooks too, it is asked and told."""
+        super().register_namespace(namespace_handler)
+        if isinstance(namespace_handler, Hooks):
+            self.hooks[namespace_handler.namespace] = namespace_handler
+
+    def _connect(self, client: Client, namespace: str, auth: Any) -> None:
+        if namespace in client.members:
+            raise PacketError("connected to the same namespace twice")
+        claim = None
+        if isinstance(auth, dict) and "pid" in auth:
+            auth, claim = Claim.of(auth)
+        if not self._is_namespace(namespace):
+            client.send(self.message(CONNECT_ERROR, namespace, None, {"message": _UNKNOWN}))
+        elif (let_in := self._doorkeeper(namespace)) is None or (claim and self.recovery):
+            self._busy(client, self._connect_slowly(client, namespace, auth, claim))
+        else:
+            self._connect_at_once(client, namespace, auth, let_in)
+
+    def _doorkeeper(self, namespace: str) -> Callable[[str, Environ, Any], None] | None:
+        """Return what decides about a client without having to wait, if this namespace has it."""
+        if self.handlers or self.always_connect or "_trigger_event" in self.__dict__:
+            return None  # somebody else wants to know: a function, or the admin interface
+        hooks = self.hooks.get(namespace)
+        return hooks.let_in if hooks else None
+
+    def _connect_at_once(
+        self,
+        client: Client,
+        namespace: str,
+        auth: Any,
+        let_in: Callable[[str, Environ, Any], None],
+    ) -> None:
+        """Do what python-socketio does at CONNECT, without a task: that is half of the time."""
+        member = self.manager.begin(client, namespace)
+        try:
+            let_in(member.sid, client.environ, auth or None)
+        except Refused as refused:
+            client.send(self.message(CONNECT_ERROR, namespace, None, refused.error_args))
+            self.manager.basic_disconnect(member.sid, namespace)
+        else:
+            client.send(self._welcome(member.sid, namespace))
+            self.manager.connected(member)
+        client.environ.settle()
+
+    async def _connect_slowly(
+        self, client: Client, namespace: str, auth: Any, claim: Claim | None
+    ) -> None:
+        try:
+            if claim is not None and self.recovery is not None:
+                back, offset = await self._back(client, namespace, auth, claim, self.recovery)
+                if client.closing:
+                    return
+                self.returns[client.sid, namespace] = back, offset
+                await self._handle_connect(client.sid, namespace, auth)
+                if back is not None and namespace not in client.members:
+                    self.recovery.keep(back.dropped)  # refused, perhaps only for now
+            else:
+                await self._handle_connect(client.sid, namespace, auth)
+        except FAILURES:
+            self.logger.exception("a connect handler failed")
+            client.send(self.message(CONNECT_ERROR, namespace, None, {"message": _FAILED}))
+            if member := client.members.get(namespace):
+                await self.manager.disconnect(member.sid, namespace, ignore_queue=True)
+        client.environ.settle()
+
+    async def _back(
+        self, client: Client, namespace: str, auth: Any, claim: Claim, recovery: Recovery
+    ) -> tuple[Return | None, str | None]:
+        """Return what a client that dropped a moment ago has again, and the offset it brought."""
+        hooks = self.hooks.get(namespace)
+        owner = hooks.identify(client.environ, auth) if hooks else ""
+        loop = asyncio.get_running_loop()
+        search = loop.create_task(recovery.find(namespace, claim, owner))
+        self._searches.add(search)
+        search.add_done_callback(self._searches.discard)
+        # Whose state it is may be waiting for this client in turn, which must not go on once this
+        # one is to leave.
+        leaving = self._leaving[client] = loop.create_future()
+        try:
+            await asyncio.wait([search, leaving], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            del self._leaving[client]
+        offset = claim.offset if claim.is_plausible else None
+        if client.closing:
+            search.add_done_callback(self._put_back)
+            return None, offset
+        return self._found(search), offset
+
+    def _put_back(self, search: asyncio.Task[Return | None]) -> None:
+        """Let a client that has gone before it was found come back later."""
+        if self.recovery is not None and (back := self._found(search)) is not None:
+            self.recovery.keep(back.dropped)
+
+    def _found(self, search: asyncio.Task[Return | None]) -> Return | None:
+        if search.cancelled():
+            return None
+        if error := search.exception():
+            self.logger.error("a client could not be recovered", exc_info=error)
+            return None
+        return search.result()
+
+    def _is_here(self, namespace: str, sid: str) -> bool:
+        return self.manager.member(sid, namespace) is not None
+
+    async def _let_go(self, namespace: str, sid: str) -> None:
+        """Close the connection of a member, if it has one, and wait a little until it has left."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LET_GO_SECONDS):
+                while (member := self.manager.member(sid, namespace)) is not None:
+                    self.eio.engine.close(member.client, TRANSPORT_CLOSE)
+                    if (ending := member.client.ending) is None:
+                        return  # it has gone, but for what a handler of it may still do
+                    await asyncio.wait([ending])
+
+    def _is_namespace(self, namespace: str) -> bool:
+        return (
+            namespace in self.handlers
+            or namespace in self.namespace_handlers
+            or self.namespaces == "*"
+            or namespace in self.namespaces
+        )
+
+    def recovered(self, sid: str, namespace: str) -> bool:
+        """Tell, while its `connect` handler runs, if this member is back with its state."""
+        member = self.manager.member(sid, namespace)
+        return member is not None and member.replay is not None
+
+    def _welcome(self, sid: str, namespace: str) -> Message:
+        """Return the answer to a CONNECT that succeeded."""
+        welcome = {"sid": sid}
+        if self.recovery is not None:
+            welcome["pid"] = self._pid(sid, namespace, self.recovery)
+        return self.message(CONNECT, namespace, None, welcome)
+
+    def _pid(self, sid: str, namespace: str, recovery: Recovery) -> str:
+        member = self.manager.member(sid, namespace)
+        if member is not None and member.replay is not None:
+            return str(member.replay.pid)  # the same tells the client that it is recovered
+        hooks = self.hooks.get(namespace)
+        return recovery.pid(sid, hooks.owner(sid) if hooks else "")
+
+    def _dropped(self, member: Member, reason: str) -> Dropped | None:
+        """Return what a member needs when it comes back, if it may."""
+        if self.recovery is None or member.visit is None:
+            return None
+        if member.replay is not None and reason == TRANSPORT_ERROR:
+            return None  # it could not be sent what it missed, and could not the next time
+        namespace = member.namespace.name
+        data = member.client.session.get(namespace)
+        return Dropped(namespace, member.sid, dict(member.rooms or ()), data, member.visit)
+
+    # What a pong proves
+
+    def _pinging(self, client: Client) -> None:
+        """Note what has been sent before a ping, unless something is still to be sent."""
+        recovery = self.recovery
+        if recovery is not None:
+            behind = any(member.held is not None for member in client.members.values())
+            client.proof = -1 if behind else recovery.journal.position
+
+    def _ponged(self, client: Client) -> None:
+        """Note that what was sent before the ping has arrived."""
+        for member in client.members.values():
+            if member.visit is not None and client.proof >= 0:
+                member.visit.prove(client.proof)
+
+    # What goes out
+
+    def message(self, kind: str, namespace: str, ack: int | None, data: Any) -> Message:
+        """Encode a Socket.IO packet; raises TypeError or ValueError if `data` is not JSON."""
+        if self._plain:
+            try:
+                text = encode(data)
+            except TypeError:
+                pass  # bytes somewhere in it, or an error that theirs will raise again
+            else:
+                place = "" if namespace == "/" else namespace + ","
+                return Message.text(f"{MESSAGE}{kind}{place}{'' if ack is None else ack}{text}")
+        packet = self.packet_class(int(kind), data=data, namespace=namespace, id=ack)
+        return engine_message(packet.encode())
+
+    async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
+        client = self.eio.engine.clients.get(eio_sid)
+        if client is None:
+            return
+        if str(pkt.packet_type) == CONNECT:
+            sid, namespace = pkt.data["sid"], pkt.namespace
+            member = self.manager.member(sid, namespace)
+            if member is not None and member.replay is not None:
+                # Together with what was missed: a client that is gone soon has had it.
+                member.replay.first = self._welcome(sid, namespace)
+            else:
+                client.send(self._welcome(sid, namespace))
+        else:
+            client.send(engine_message(pkt.encode()))
+
+    async def _send_eio_packet(self, eio_sid: str, eio_pkt: Any) -> None:
+        await self.eio.send_packet(eio_sid, eio_pkt)

@@ -1,0 +1,101 @@
+"""What python-socketio calls `sio.eio`, over our engine."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import engineio  # type: ignore[import-untyped]  # python-engineio ships no types
+from aiohttp import web
+
+from socket_host.transport.limits import Limits
+from socket_host.transport.native import polling
+from socket_host.transport.native.client import Listener
+from socket_host.transport.native.engine import Engine
+from socket_host.transport.native.environ import Environ
+from socket_host.transport.native.message import Message
+from socket_host.transport.native.reasons import SERVER_DISCONNECT
+from socket_host.transport.native.refusal import Refusal
+
+
+def _random_ids() -> Iterator[str]:
+    """Yield ids of 120 random bits, drawn many at a time: each draw is a system call."""
+    while True:
+        text = base64.urlsafe_b64encode(os.urandom(15 * 64)).decode()
+        yield from (text[at : at + 20] for at in range(0, len(text), 20))
+
+
+class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # ships no types
+    """What python-socketio calls `sio.eio`: its interface, over our engine."""
+
+    engine: Engine
+    _ids: Iterator[str]
+
+    def start(self, server: Listener, limits: Limits) -> None:
+        """Begin to serve `server`; called once, from its constructor."""
+        limits = replace(
+            limits,
+            ping_interval=self.ping_interval,
+            ping_timeout=self.ping_timeout,
+            payload=self.max_http_buffer_size,
+        )
+        self._ids = _random_ids()
+        self.engine = Engine(server, limits, self.generate_id)
+        self.engine.upgrades = self.allow_upgrades
+        self.engine.polls = "polling" in self.transports
+        self.engine.websockets = "websocket" in self.transports
+        self.sockets = self.engine.clients
+
+    def generate_id(self) -> str:
+        """Return an id for a session that nobody can guess."""
+        return next(self._ids)
+
+    def attach(self, app: web.Application, engineio_path: str = "engine.io") -> None:
+        """Serve polling clients at the path, with and without its slash at the end."""
+        path = "/" + engineio_path.strip("/")
+        for spelling in (path, path + "/"):
+            app.router.add_route("*", spelling, self.handle_request)
+
+    async def handle_request(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request that came through aiohttp."""
+        head = polling.head_of(request)
+        environ = Environ(head, request.get_extra_info("peername"))
+        try:
+            if request.method == "OPTIONS":
+                response: web.StreamResponse = web.Response(text="ok")
+            elif head.upgrades:
+                return polling.take_over(self.engine, request, head, environ)
+            else:
+                response = await polling.answer(self.engine, request, head, environ)
+        except Refusal as refusal:
+            self.engine.counts["refused requests"] += 1
+            response = web.Response(
+                text=refusal.body, status=refusal.status, content_type="application/json"
+            )
+        if "Origin" in request.headers:
+            response.headers.extend(self._cors_headers(environ))
+        return response
+
+    async def send_packet(self, sid: str, pkt: Any) -> None:
+        """Send an Engine.IO packet to a client; to one that is gone, do nothing."""
+        client = self.engine.clients.get(sid)
+        if client is not None:
+            client.send(Message.of(pkt.encode()))
+
+    async def disconnect(self, sid: str | None = None) -> None:
+        """Close a client's session, or all of them, and wait for their handlers."""
+        if sid is None:
+            await self.engine.stop()
+            return
+        client = self.engine.clients.get(sid)
+        task = client and self.engine.close(client, SERVER_DISCONNECT)
+        if client and task and client.inbox is None:
+            await asyncio.shield(task)
+
+    async def shutdown(self) -> None:
+        """Close all clients and stop."""
+        await self.engine.stop()

@@ -1,0 +1,319 @@
+"""The client manager: who is in which room, and what is sent to them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import socketio  # type: ignore[import-untyped]  # python-socketio ships no types
+
+from functions.contract.bus import RESERVED_EVENTS
+from socket_host.transport.bus_manager import BusManager
+from socket_host.transport.native.client import Client
+from socket_host.transport.native.encoding import arguments_of
+from socket_host.transport.native.journal import MAX_BYTES, MAX_ENTRIES
+from socket_host.transport.native.message import Message
+from socket_host.transport.native.recovery import Recovery, Return, Visit
+from socket_host.transport.native.replay import Replay
+from socket_host.transport.native.rooms import Member, Namespace, Stage, gather
+from socket_host.transport.native.socket_packet import EVENT
+
+DELIVERY = 256  # bytes: what it costs to send an event to one client, however small it is
+
+
+class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
+    """The client manager: rooms in memory, and broadcasts written straight to the transports.
+
+    A manager for several hosts puts it behind the library's own:
+    `class Manager(socketio.AsyncRedisManager, FanOut)`.
+    """
+
+    rooms: dict[str, Namespace]
+
+    async def emit(
+        self,
+        event: str,
+        data: Any,
+        namespace: str,
+        room: Any = None,
+        skip_sid: Any = None,
+        callback: Any = None,
+        to: Any = None,
+        *,
+        message_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Send an event to a member, a room, several rooms, or the whole namespace.
+
+        `message_id` is what the bus calls it.
+        """
+        if callback:
+            skipped = _listed(skip_sid)
+            self._emit_for_acks(namespace, to or room, skipped, _outgoing(event, data), callback)
+        else:
+            self._emit(namespace, to or room, _listed(skip_sid), _outgoing(event, data), message_id)
+        if self.crowded:
+            self.flush()
+            await asyncio.sleep(0)
+
+    def emit_now(
+        self,
+        event: str,
+        data: Any,
+        namespace: str,
+        room: Any = None,
+        skip_sid: Any = None,
+        message_id: str | None = None,
+    ) -> None:
+        """Do as `emit` does, which never waits but to let others have their turn."""
+        self._emit(namespace, room, _listed(skip_sid), _outgoing(event, data), message_id)
+
+    @property
+    def crowded(self) -> bool:
+        """True when whoever emits in a loop should let others have their turn."""
+        full: bool = self.server.eio.engine.turn.full
+        return full
+
+    def flush(self) -> None:
+        """Write what was emitted in this turn of the event loop, without waiting for its end."""
+        self.server.eio.engine.turn.flush()
+
+    def _emit(
+        self,
+        namespace: str,
+        room: Any,
+        skipped: list[Any],
+        arguments: list[Any],
+        message_id: str | None,
+    ) -> None:
+        recovery: Recovery | None = self.server.recovery
+        hooks = self.server.hooks.get(namespace)
+        kept = 0.0
+        if recovery is None:
+            message = self.server.message(EVENT, namespace, None, arguments)
+        else:
+            if message_id is not None:
+                skipped = skipped + recovery.elsewhere(message_id)
+            journal = recovery.journal
+            if hooks is not None and arguments[0] in hooks.volatile:
+                # The offset of what came before it: clients take the last text of any event for it.
+                arguments.append(journal.offset(journal.position))
+                message = self.server.message(EVENT, namespace, None, arguments)
+            else:
+                # For those who dropped too, so even if nobody is here.
+                arguments.append(journal.next_offset())
+                message = self.server.message(EVENT, namespace, None, arguments)
+                journal.add(message, namespace, room, skipped, message_id)
+                kept = len(message.frames) / MAX_BYTES + 1 / MAX_ENTRIES
+        space = self.rooms.get(namespace)
+        reached = self._broadcast(space, room, skipped, message) if space else 0
+        if hooks is not None:
+            hooks.count_sent(room, reached, len(message.frames) + DELIVERY, kept)
+
+    def _broadcast(self, space: Namespace, room: Any, skipped: list[Any], message: Message) -> int:
+        """Send a message, and return to how many."""
+        members = space.everybody.members
+        if isinstance(room, str) and room in members:
+            if room in skipped:
+                return 0
+            members[room].deliver(message)
+            return 1
+        named = space.room(room)
+        if named is not None:
+            audience, indirect = named.gather(), named.indirect
+        else:
+            audience, indirect = gather(space.members(room))
+        left_out = frozenset(members[sid].client for sid in skipped if sid in members)
+        if audience.clients:
+            self.server.eio.engine.turn.broadcast(audience, left_out, message)
+        for member in list(indirect):
+            if member.client not in left_out:
+                member.deliver(message)
+        return max(0, len(audience.clients) + len(indirect) - len(left_out))
+
+    def _emit_for_acks(
+        self, namespace: str, room: Any, skipped: list[Any], arguments: list[Any], callback: Any
+    ) -> None:
+        space = self.rooms.get(namespace)
+        hooks = self.server.hooks.get(namespace)
+        for member in list(space.members(room)) if space else ():
+            if member.sid not in skipped:
+                ack = self._generate_ack_id(member.sid, callback)
+                message = self.server.message(EVENT, namespace, ack, arguments)
+                member.send(message)
+                if hooks is not None:
+                    hooks.count_sent(room, 1, len(message.frames) + DELIVERY, 0.0)
+
+    async def trigger_callback(self, sid: str, id: int, data: list[Any]) -> None:  # noqa: A002 - theirs
+        """Call what waits for an ack; an ack nobody waits for is not worth a line in the log."""
+        if id and id in self.callbacks.get(sid, {}):
+            await super().trigger_callback(sid, id, data)
+
+    def member(self, sid: str, namespace: str) -> Member | None:
+        """Return the member with that sid."""
+        space = self.rooms.get(namespace)
+        return space.everybody.members.get(sid) if space else None
+
+    def get_participants(self, namespace: str, room: Any) -> Iterator[tuple[str, str]]:
+        """Yield the sids in a room, each with its Engine.IO sid."""
+        space = self.rooms.get(namespace)
+        for member in list(space.members(room)) if space else ():
+            yield member.sid, member.client.sid
+
+    async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
+        """Make the client a member that is still connecting."""
+        client = self.server.eio.engine.clients.get(eio_sid)
+        back, offset = self.server.returns.pop((eio_sid, namespace), (None, None))
+        if client is None or namespace in client.members:
+            return None
+        if back is not None and self.member(back.dropped.sid, namespace) is not None:
+            back = None  # it is back by another connection already
+        member = self.begin(client, namespace, back and back.dropped.sid, offset)
+        if back is not None:
+            self._restore(member, back)
+        return member.sid
+
+    def begin(
+        self, client: Client, namespace: str, sid: str | None = None, offset: str | None = None
+    ) -> Member:
+        """Make the client a member that is still connecting.
+
+        It may have a `sid` already, and the `offset` of what it last had wherever it was.
+        """
+        space = self.rooms.get(namespace)
+        if space is None:
+            recovery = self.server.recovery
+            space = Namespace(namespace, recovery and recovery.journal)
+            self.rooms[namespace] = space
+        member = Member(sid or self.server.eio.generate_id(), client, space)
+        if space.journal is not None:
+            member.visit = Visit(space.journal.position, offset)
+        member.hold()
+        space.everybody.add(member)
+        client.members[namespace] = member
+        return member
+
+    def _restore(self, member: Member, back: Return) -> None:
+        """Let a member that is back have its rooms and its session, and soon what it missed."""
+        space, client = member.namespace, member.client
+        assert space.journal is not None
+        member.visit = back.visit
+        member.replay = Replay(self.server.replays, member, space.journal, back.visit, back.pid)
+        for room, position in back.dropped.rooms.items():
+            space.enter(member, room, position)
+        if back.dropped.data is not None:
+            client.session[space.name] = back.dropped.data
+        client.proof = -1  # a ping that is under way comes before what it missed
+
+    async def connect(self, sid: str, namespace: str) -> str:
+        """Make a connecting member a connected one."""
+        member = self.member(sid, namespace)
+        if member is not None:
+            self.connected(member)
+        return sid
+
+    def connected(self, member: Member) -> None:
+        """Make a connecting member a connected one, and send it what was held for it."""
+        member.stage = Stage.CONNECTED
+        member.client.engine.joined(member.client)
+        journal, visit = member.namespace.journal, member.visit
+        # What was emitted while it connected is missed too.
+        if member.replay is None and journal and visit and visit.start < journal.position:
+            member.replay = Replay(self.server.replays, member, journal, visit)
+        if member.replay is None:
+            member.release()
+        else:
+            member.replay.proceed_soon()
+
+    def is_pre_connected(self, sid: str, namespace: str) -> bool:
+        """Tell if the member is still connecting."""
+        member = self.member(sid, namespace)
+        return member is not None and member.stage is Stage.CONNECTING
+
+    def is_connected(self, sid: str, namespace: str) -> bool:
+        """Tell if the member is connected, and not about to leave."""
+        member = self.member(sid, namespace)
+        return member is not None and member.stage is Stage.CONNECTED
+
+    def sid_from_eio_sid(self, eio_sid: str, namespace: str) -> str | None:
+        """Return the sid a client has in a namespace."""
+        client = self.server.eio.engine.clients.get(eio_sid)
+        member = client and client.members.get(namespace)
+        return member.sid if member else None
+
+    def eio_sid_from_sid(self, sid: str, namespace: str) -> str | None:
+        """Return the Engine.IO sid of a member."""
+        member = self.member(sid, namespace)
+        return member.client.sid if member else None
+
+    def pre_disconnect(self, sid: str, namespace: str) -> str | None:
+        """Mark a member as leaving; its rooms stay until its handler has run."""
+        member = self.member(sid, namespace)
+        if member is None:
+            return None
+        member.stage = Stage.LEAVING
+        return member.client.sid
+
+    def basic_disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
+        """Forget a member, in the time its own rooms take."""
+        member = self.member(sid, namespace)
+        if member is None:
+            return
+        member.replay = None
+        space = member.namespace
+        for room in list(member.rooms or ()):
+            self.basic_leave_room(sid, namespace, room)
+        space.everybody.remove(member)
+        if not space.everybody.members:
+            self.rooms.pop(namespace, None)
+        self.callbacks.pop(sid, None)
+        client = member.client
+        client.members.pop(namespace, None)
+        if not any(other.stage is Stage.CONNECTED for other in client.members.values()):
+            client.engine.left(client)
+
+    def is_sid_room(self, namespace: str, room: Any) -> bool:
+        """Tell if `room` is the sid of a member."""
+        return self.member(room, namespace) is not None
+
+    def basic_enter_room(
+        self, sid: str, namespace: str, room: Any, eio_sid: str | None = None
+    ) -> None:
+        """Put a member into a room; raises ValueError."""
+        member = self.member(sid, namespace)
+        if member is None:
+            raise ValueError("sid is not connected to requested namespace")
+        if self.is_sid_room(namespace, room):
+            raise ValueError("cannot enter a sid room")
+        recovery = self.server.recovery
+        member.namespace.enter(member, room, recovery.journal.position if recovery else 0)
+
+    def basic_leave_room(self, sid: str, namespace: str, room: Any) -> None:
+        """Take a member out of a room, if it is there."""
+        member = self.member(sid, namespace)
+        if member is not None:
+            member.namespace.leave(member, room)
+
+    def get_rooms(self, sid: str, namespace: str) -> list[Any]:
+        """Return the names of a member's rooms, its own sid among them."""
+        member = self.member(sid, namespace)
+        return list(member.namespace.names(member)) if member else []
+
+
+class NativeManager(BusManager, FanOut):
+    """Rooms in memory, and the bus of the host."""
+
+    emit_here = FanOut.emit
+
+
+def _outgoing(event: str, data: Any) -> list[Any]:
+    if event in RESERVED_EVENTS:
+        raise ValueError(f"{event!r} is an event of Socket.IO itself, which nobody may emit")
+    return [event, *arguments_of(data)]
+
+
+def _listed(skip_sid: Any) -> list[Any]:
+    if isinstance(skip_sid, list):
+        return skip_sid
+    return [skip_sid] if skip_sid else []

@@ -1,0 +1,196 @@
+"""Long polling: GET waits for packets, POST brings some; aiohttp does the HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import gzip
+from http import HTTPStatus
+
+from aiohttp import web
+
+from socket_host.transport.http import BodyTooLargeError, hand_over
+from socket_host.transport.native.client import Client
+from socket_host.transport.native.engine import CLOSE, NOOP, Engine
+from socket_host.transport.native.environ import Environ
+from socket_host.transport.native.head import Head
+from socket_host.transport.native.message import SEPARATOR, Message
+from socket_host.transport.native.reasons import TRANSPORT_CLOSE, TRANSPORT_ERROR
+from socket_host.transport.native.refusal import Refusal, bad_method, bad_request
+from socket_host.transport.native.websocket import WebSocket
+
+_A_TURN = 100  # packets of one client that are taken in one turn of the event loop
+_REQUEST_PACKETS = 10  # that a POST counts for besides its own: it costs as much as they do
+
+_WORTH_COMPRESSING = 1024  # bytes: below, gzip's header and our time cost more than it saves
+
+
+def head_of(request: web.Request) -> Head:
+    """Return the head aiohttp has parsed, as the bytes it was."""
+    lines = [f"{request.method} {request.raw_path} HTTP/1.{request.version.minor}".encode()]
+    lines += [name + b": " + value for name, value in request.raw_headers]
+    return Head(b"\r\n".join(lines))
+
+
+def take_over(
+    engine: Engine, request: web.Request, head: Head, environ: Environ
+) -> web.StreamResponse:
+    """Turn a connection that aiohttp has served before into a websocket; raises Refusal.
+
+    Load balancers do this: they upgrade a connection that carried other requests.
+    """
+    transport, http = request.transport, request.protocol
+    if transport is None:
+        raise bad_request()
+    socket = WebSocket(engine)
+    socket.transport, socket.full = transport, http.writing_paused
+    engine.open_websocket(head, environ, socket)
+    socket.connection_made(transport)
+    transport.set_protocol(socket)
+    if frames := hand_over(http):
+        socket.data_received(frames)
+    return web.Response()
+
+
+async def answer(
+    engine: Engine, request: web.Request, head: Head, environ: Environ
+) -> web.Response:
+    """Answer one request of a polling client; raises Refusal."""
+    client = engine.admit(environ, head)
+    if client is None:
+        return _payload(request, engine.open_polling(environ).take_queue())
+    if request.method == "GET":
+        return _payload(request, await _wait(engine, client))
+    if request.method == "POST":
+        await _take(engine, client, request)
+        return web.Response(text="ok")
+    raise bad_method()
+
+
+def _payload(request: web.Request, messages: list[Message]) -> web.Response:
+    packets = [packet for message in messages for packet in message.packets]
+    body = SEPARATOR.join(map(_encoded, packets)).encode()
+    headers = {"Cache-Control": "no-store"}
+    if len(body) >= _WORTH_COMPRESSING and "gzip" in request.headers.get("Accept-Encoding", ""):
+        body = gzip.compress(body, compresslevel=6)
+        headers["Content-Encoding"] = "gzip"
+    return web.Response(body=body, content_type="text/plain", charset="UTF-8", headers=headers)
+
+
+def _encoded(packet: str | bytes) -> str:
+    return packet if isinstance(packet, str) else "b" + base64.b64encode(packet).decode()
+
+
+async def _wait(engine: Engine, client: Client) -> list[Message]:
+    """Return what is in the queue, as soon as something is."""
+    if client.poll is not None:
+        engine.note("invalid requests", "a second GET beside one that waits")
+        engine.close(client, TRANSPORT_ERROR)
+        raise bad_request()
+    if not (client.queue or client.probed or client.replaying):
+        await _until_woken(engine, client)
+    return _before_close(client.take_queue()) or [Message.of(NOOP)]
+
+
+def _before_close(messages: list[Message]) -> list[Message]:
+    """Leave the end out of what has more in it: the next GET, which is refused, says it as well.
+
+    socket.io-client takes events beside it only after it has noted that it is not connected: it
+    keeps them for the next connection, and does not know then that it has had them.
+    """
+    if len(messages) > 1 and messages[-1].packets == (CLOSE,):
+        del messages[-1]
+    return messages
+
+
+async def _until_woken(engine: Engine, client: Client) -> None:
+    client.poll = asyncio.get_running_loop().create_future()
+    try:
+        await client.poll
+    except asyncio.CancelledError:
+        # The browser has left, or a packet would be lost in a response nobody reads.
+        engine.close(client, TRANSPORT_CLOSE)
+        raise
+    finally:
+        client.poll = None
+
+
+async def _take(engine: Engine, client: Client, request: web.Request) -> None:
+    """Take the packets of a POST; a wrong one ends the session."""
+    if client.posting:
+        engine.note("invalid requests", "a second POST beside one that is not finished")
+        engine.close(client, TRANSPORT_ERROR)
+        raise bad_request()
+    client.posting = True
+    try:
+        while client.busy is not None:
+            await asyncio.wait([client.busy])
+        body = await _body(engine, client, request)
+        packets = _packets(body)
+        await asyncio.sleep(engine.charge(client, len(packets) + _REQUEST_PACKETS, len(body)))
+        await _deliver(engine, client, packets)
+    except ValueError as error:
+        engine.wrong(client, str(error))
+        raise bad_request() from None
+    finally:
+        client.posting = False
+    if client.closing and packets[-1] != CLOSE:
+        raise bad_request()
+
+
+async def _deliver(engine: Engine, client: Client, packets: list[str | bytes]) -> None:
+    """Hand packets to the engine, a slice in each turn of the event loop."""
+    for start in range(0, len(packets), _A_TURN):
+        if start:
+            await asyncio.sleep(0)
+        for packet in packets[start : start + _A_TURN]:
+            if client.closing:
+                return
+            engine.packet(client, packet)
+
+
+async def _body(engine: Engine, client: Client, request: web.Request) -> bytes:
+    limits = engine.limits
+    most = limits.payload if client.joined else limits.connect
+    body = bytearray()
+
+    def evict() -> None:
+        engine.evict(client)
+        if request.transport is not None:
+            request.transport.abort()  # which cancels us
+
+    try:
+        async with asyncio.timeout(limits.head_time):
+            while chunk := await request.content.readany():
+                body += chunk
+                if len(body) > most:
+                    raise _too_large()
+                engine.input.hold((client, "body"), len(body), evict)
+    except (Refusal, TimeoutError, web.RequestPayloadError, ConnectionError) as error:
+        engine.note("invalid requests", "a POST too large, too slow or cut off")
+        engine.close(client, TRANSPORT_ERROR)
+        if isinstance(error, BodyTooLargeError):
+            error = _too_large()
+        raise error if isinstance(error, Refusal) else bad_request() from None
+    finally:
+        engine.input.release((client, "body"))
+    return bytes(body)
+
+
+def _too_large() -> Refusal:
+    return Refusal(3, "Payload too large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+
+def _packets(body: bytes) -> list[str | bytes]:
+    """Cut a payload into packets; raises ValueError."""
+    return [_decoded(packet) for packet in body.decode().split(SEPARATOR)]
+
+
+def _decoded(packet: str) -> str | bytes:
+    if packet[:1] != "b":
+        return packet
+    try:
+        return base64.b64decode(packet[1:], validate=True)
+    except binascii.Error:
+        raise ValueError("not base64") from None

@@ -1,0 +1,160 @@
+"""Socket.IO packets, version 5: reading those of a client."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from typing import Any, NamedTuple
+
+from socket_host.transport.native.reasons import PacketError
+
+CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = "0123456"
+_ATTACHMENTS = {BINARY_EVENT: EVENT, BINARY_ACK: ACK}
+_MOST_ATTACHMENTS = 10  # as many as the official parser takes
+_LONGEST_ACK = 15  # digits
+_PACKET = re.compile(
+    r"([012356])(?:([0-9]{1,4})-)?(?:(/[^,]*)(?:,|$))?([0-9]{1,15})?(.*)", re.DOTALL
+)
+
+
+class Packet(NamedTuple):
+    """A packet as it came; `attachments` is how many binary messages follow it."""
+
+    kind: str
+    namespace: str
+    ack: int | None
+    data: Any
+    attachments: int = 0
+
+
+_PLAIN_CONNECT = Packet(CONNECT, "/", None, None)  # what nearly every handshake ends with
+
+
+def _number(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+# NaN and Infinity are not JSON: sent on, they would break every browser in the room. They become
+# null, which is what JavaScript makes of them; so does what is too large for a number, as 1e999.
+_decoder = json.JSONDecoder(parse_constant=lambda name: None, parse_float=_number)
+_decode = _decoder.scan_once  # type: ignore[attr-defined]  # what `raw_decode` calls, a layer less
+
+
+def plain_event(text: str) -> tuple[int | None, list[Any]] | None:
+    """Return ack and arguments of an event of the main namespace, or None if it is another packet.
+
+    What `parse` does too, in half the time, for what nearly all packets are. Raises PacketError.
+    """
+    if text[:1] != EVENT:
+        return None
+    start = text.find("[")
+    ack = text[1:start]
+    if start < 1 or (ack and not (ack.isdecimal() and ack.isascii())):
+        return None
+    arguments = _json(text, start)
+    if not arguments or len(ack) > _LONGEST_ACK:
+        raise PacketError("payload does not fit the packet's type")
+    return int(ack) if ack else None, arguments
+
+
+def parse(text: str) -> Packet:
+    """Return the packet in `text`; raises PacketError."""
+    if text == CONNECT:
+        return _PLAIN_CONNECT
+    match = _PACKET.fullmatch(text)
+    if match is None:
+        raise PacketError("not a Socket.IO packet")
+    kind, attachments, namespace, ack, payload = match.groups()
+    binary = kind in _ATTACHMENTS
+    if binary != (attachments is not None):
+        raise PacketError("attachments where none belong, or none announced")
+    packet = Packet(
+        _ATTACHMENTS.get(kind, kind),
+        (namespace or "/").partition("?")[0],
+        int(ack) if ack else None,
+        _json(payload) if payload else None,
+        int(attachments or 0),
+    )
+    if packet.attachments > _MOST_ATTACHMENTS:
+        raise PacketError("too many attachments")
+    _check(packet)
+    return packet
+
+
+def _json(text: str, start: int = 0) -> Any:
+    try:
+        data, end = _decode(text, start)
+    except (ValueError, StopIteration, RecursionError):
+        raise PacketError("payload is not JSON") from None
+    if end != len(text) and not text[end:].isspace():
+        raise PacketError("something follows the payload")
+    return data
+
+
+def _check(packet: Packet) -> None:
+    data = packet.data
+    if packet.kind == EVENT:
+        fine = isinstance(data, list) and bool(data)
+    elif packet.kind == ACK:
+        fine = isinstance(data, list) and packet.ack is not None
+    else:
+        # What a client sends with CONNECT is for the connect handler to judge.
+        fine = data is None or packet.kind == CONNECT
+    if not fine:
+        raise PacketError("payload does not fit the packet's type")
+
+
+class Partial:
+    """A packet whose attachments have not all arrived.
+
+    It is kept as the text it came in: parsed, it may take fifty times as much memory.
+    """
+
+    __slots__ = ("_attachments", "_missing", "_room", "_text", "size")
+
+    def __init__(self, text: str, packet: Packet, limit: int) -> None:
+        """Keep the text of a packet; text and attachments have at most `limit` bytes together."""
+        self._text = text
+        self._missing = packet.attachments
+        self._room = limit - len(text)
+        self._attachments: list[bytes | None] = []
+        self.size = sys.getsizeof(text)  # bytes of memory, so far
+
+    def add(self, attachment: str | bytes) -> Packet | None:
+        """Take the next attachment; return the packet if it was the last. Raises PacketError."""
+        if isinstance(attachment, str):
+            raise PacketError("text where an attachment was announced")
+        self.size += sys.getsizeof(attachment)
+        self._room -= len(attachment)
+        if self._room < 0:
+            raise PacketError("attachments are too large together")
+        self._attachments.append(attachment)
+        self._missing -= 1
+        return None if self._missing else self._complete()
+
+    def _complete(self) -> Packet:
+        packet = parse(self._text)
+        try:
+            return packet._replace(data=self._filled(packet.data))
+        except (LookupError, TypeError, RecursionError):
+            raise PacketError("a placeholder without its attachment") from None
+
+    def _filled(self, data: Any) -> Any:
+        if isinstance(data, list):
+            return [self._filled(one) for one in data]
+        if not isinstance(data, dict):
+            return data
+        if data.get("_placeholder") is True:
+            return self._attachment(data["num"])
+        return {key: self._filled(one) for key, one in data.items()}
+
+    def _attachment(self, number: int) -> bytes:
+        """Return an attachment, once: sent on, each place of one would be a copy of its own."""
+        attachment = self._attachments[number] if number >= 0 else None
+        if attachment is None:
+            raise IndexError(number)
+        self._attachments[number] = None
+        return attachment

@@ -1,0 +1,344 @@
+"""The Socket.IO server: takes what clients send, and has it answered.
+
+python-socketio's public interface stays what users write against; underneath, sessions, rooms and
+fan-out are ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from functions.contract.bus import RESERVED_EVENTS
+from socket_host.transport.limits import Limits
+from socket_host.transport.native.client import Client
+from socket_host.transport.native.connecting import ConnectingServer
+from socket_host.transport.native.encoding import arguments_of
+from socket_host.transport.native.engine_server import EngineServer
+from socket_host.transport.native.environ import Environ
+from socket_host.transport.native.front import Front
+from socket_host.transport.native.head import Head
+from socket_host.transport.native.manager import FanOut
+from socket_host.transport.native.message import Message
+from socket_host.transport.native.reasons import PacketError
+from socket_host.transport.native.recovery import Recovery
+from socket_host.transport.native.refusal import Refusal, forbidden
+from socket_host.transport.native.rooms import Member, Stage
+from socket_host.transport.native.socket_packet import (
+    ACK,
+    CONNECT,
+    DISCONNECT,
+    EVENT,
+    Packet,
+    Partial,
+    parse,
+    plain_event,
+)
+from socket_host.transport.native.tasks import FAILURES
+from socket_host.transport.versions import check_versions
+
+_A_TURN = 100  # packets of one client that wait and are taken in one turn of the event loop
+_CONNECT_PACKETS = 15  # that a CONNECT counts for besides itself: it costs as much as they do
+
+_SMALL_ANSWER = 1_024  # bytes: paid for by the event itself
+_TOO_LARGE = {"error": "The answer is too large to be sent."}
+
+
+def _is_for_handlers(event: Any) -> bool:
+    # A client that could send reserved events would call handlers that are not meant for it. A
+    # namespace object sees them, and sees itself who has sent them.
+    return isinstance(event, str) and event not in RESERVED_EVENTS
+
+
+class SocketServer(ConnectingServer):
+    """`socketio.AsyncServer` on this host's transport.
+
+    Takes the same options, and three more. `limits` are those of each connection, but for what the
+    options say. `admit` is asked about every request, and whether it opens a session, and returns
+    why not, or None; nothing else decides about origins then. `recovery` lets clients that dropped
+    go on where they were. Raises VersionError.
+    """
+
+    manager_initialized: bool
+
+    def __init__(
+        self,
+        client_manager: FanOut | None = None,
+        limits: Limits | None = None,
+        admit: Callable[[Head, Environ, bool], Refusal | None] | None = None,
+        recovery: Recovery | None = None,
+        **options: Any,
+    ) -> None:
+        check_versions()
+        if client_manager is not None and not isinstance(client_manager, FanOut):
+            raise TypeError(
+                "This transport needs a client manager that is a FanOut too: "
+                "class Manager(socketio.AsyncRedisManager, FanOut)."
+            )
+        super().__init__(limits, recovery, client_manager=client_manager or FanOut(), **options)
+        self._admit = admit
+        # Events that are being answered, by the identity of their arguments, which live as long: to
+        # ask for the task one is in takes longer on Python 3.11.
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._had_too_large = False
+        # Asking which loop runs takes 0.2 µs on Python 3.11, and every event would ask twice.
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def _engineio_server_class(self) -> type[EngineServer]:
+        return EngineServer
+
+    def front(self, http: Callable[[], asyncio.BaseProtocol], *paths: str) -> Front:
+        """Return the protocol factory for the listening socket.
+
+        Websockets for `paths` come to this server, everything else goes to a protocol that `http`
+        makes; aiohttp's `AppRunner.server` does.
+        """
+        return Front(self.eio.engine, frozenset(paths), http)
+
+    # What the engine tells us
+
+    def refusal(self, head: Head, environ: Environ, opens: bool) -> Refusal | None:
+        """Tell why a request is to be refused, or None."""
+        if self._admit is not None:
+            return self._admit(head, environ, opens)
+        origin = head.headers.get("origin")
+        if origin is None or self.eio.cors_allowed_origins == []:
+            return None
+        allowed = self.eio._cors_allowed_origins(environ)
+        return None if allowed is None or origin in allowed else forbidden()
+
+    def opened(self, client: Client) -> None:
+        """Do what python-socketio does for a new session."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        handler = self.eio.handlers["connect"]
+        if handler != self._handle_eio_connect:  # the admin interface wants to know
+            self.eio.engine.run(handler(client.sid, client.environ))
+        elif not self.manager_initialized:
+            self.manager_initialized = True
+            self.manager.initialize()
+        self.environ[client.sid] = client.environ
+
+    def expired(self, client: Client) -> bool:
+        """Tell whether a namespace says that this client has outlived its session."""
+        for name, member in client.members.items():
+            hooks = self.hooks.get(name)
+            if hooks is not None and hooks.expired(member.sid):
+                return True
+        return False
+
+    async def closed(self, client: Client, reason: str) -> None:
+        """Run the disconnect handlers, once those that connect have returned."""
+        client.has_read()  # nothing waits for that any more
+        if (leaving := self._leaving.get(client)) is not None and not leaving.done():
+            leaving.set_result(None)
+        while client.busy is not None:
+            await asyncio.wait([client.busy])
+        client.partial = None
+        await self.eio.handlers["disconnect"](client.sid, reason)
+
+    async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+        client = self.eio.engine.clients[eio_sid]
+        for namespace in list(client.members):
+            await self._handle_disconnect(eio_sid, namespace, reason)
+        self.environ.pop(eio_sid, None)
+
+    async def _handle_disconnect(
+        self, eio_sid: str, namespace: str, reason: str | None = None
+    ) -> None:
+        member = self.eio.engine.clients[eio_sid].members[namespace]
+        connected = member.stage is Stage.CONNECTED
+        member.stage = Stage.LEAVING
+        try:
+            if connected:
+                await self._trigger_event(
+                    "disconnect", namespace, member.sid, reason or self.reason.CLIENT_DISCONNECT
+                )
+        except FAILURES:
+            self.logger.exception("a disconnect handler failed")
+        finally:
+            # Only now: the handler may have left rooms, or saved something.
+            dropped = self._dropped(member, reason) if connected and reason else None
+            await self.manager.disconnect(member.sid, namespace, ignore_queue=True)
+            if dropped is not None and self.recovery is not None:
+                self.recovery.keep(dropped)
+
+    def received(self, client: Client, data: str | bytes) -> None:
+        """Take one message of a client; raises PacketError."""
+        if client.inbox is not None:
+            client.collect(data)
+        else:
+            self._take(client, data)
+
+    def _take(self, client: Client, data: str | bytes) -> None:
+        if self._foreign:
+            self._busy(client, self._handle_eio_message(client.sid, data))
+        elif not client.joined and data[:1] != CONNECT:
+            raise PacketError("not a CONNECT, and in no namespace")
+        elif client.partial is None and isinstance(data, str) and (event := plain_event(data)):
+            self._event(client, "/", *event)
+        elif packet := self._packet(client, data):
+            self._packet_of(client, packet)
+
+    def _packet_of(self, client: Client, packet: Packet) -> None:
+        if packet.kind == CONNECT:
+            client.spent += _CONNECT_PACKETS
+            self._connect(client, packet.namespace, packet.data)
+        elif packet.namespace not in client.members:
+            pass  # sent before it knew that it is no longer a member
+        elif packet.kind == EVENT:
+            self._event(client, packet.namespace, packet.ack, packet.data)
+        elif packet.kind == DISCONNECT:
+            self._busy(client, self._handle_disconnect(client.sid, packet.namespace))
+        elif packet.kind == ACK and packet.ack in self.manager.callbacks.get(
+            client.members[packet.namespace].sid, ()
+        ):
+            self._busy(
+                client,
+                self._handle_ack(client.sid, packet.namespace, packet.ack, packet.data),
+            )
+
+    def _packet(self, client: Client, data: str | bytes) -> Packet | None:
+        """Return the packet that `data` is or completes, None if attachments are missing."""
+        if client.partial is not None:
+            packet: Packet | None = client.partial.add(data)
+            if packet is not None:
+                client.partial = None
+                self.eio.engine.input.release((client, "attachments"))
+                return packet
+        else:
+            packet = parse(data if isinstance(data, str) else "")
+            if not packet.attachments:
+                return packet
+            client.partial = Partial(str(data), packet, self.eio.engine.limits.payload)
+        engine = self.eio.engine
+        engine.input.hold(
+            (client, "attachments"), client.partial.size, partial(engine.evict, client)
+        )
+        return None
+
+    def _event(self, client: Client, namespace: str, ack: int | None, arguments: list[Any]) -> None:
+        member: Any = client.members.get(namespace)
+        if member is None or member.stage is not Stage.CONNECTED:
+            return  # sent before it knew that it is not, or no longer, a member
+        if client.write is None and client.behind:
+            self._busy(client, self._event_later(client, namespace, ack, arguments))
+            return
+        hooks = self.hooks.get(namespace)
+        if hooks is None or self.handlers:
+            if namespace not in self.namespace_handlers and not _is_for_handlers(arguments[0]):
+                raise PacketError("not the name of an event")
+        elif (refusal := hooks.begin_event(member.sid)) is not None:
+            if ack is not None:
+                client.send(self.message(ACK, namespace, ack, [refusal]))
+            return
+        answer = self._answer(member, ack, arguments)
+        if not self.async_handlers:
+            self._busy(client, answer)
+        elif sys.version_info >= (3, 12):
+            # Begins at once: most handlers end without ever having waited for anything.
+            task = asyncio.Task(answer, loop=self._loop, eager_start=True)
+            if not task.done():
+                self._running[id(arguments)] = task
+        else:
+            # With a name, so that the task need not make one up.
+            task = asyncio.Task(answer, loop=self._loop, name="event")
+            self._running[id(arguments)] = task
+
+    async def _event_later(
+        self, client: Client, namespace: str, ack: int | None, arguments: list[Any]
+    ) -> None:
+        """Take an event when its client has read what it was sent; meanwhile it is not read."""
+        await client.caught_up()
+        if not client.closing:
+            self._event(client, namespace, ack, arguments)
+
+    async def _answer(self, member: Member, ack: int | None, arguments: list[Any]) -> None:
+        namespace = member.namespace.name
+        client = member.client
+        try:
+            if client.write is None and client.behind:
+                await client.caught_up()  # it began before the answers to the events before it
+            result = await self._trigger_event(arguments[0], namespace, member.sid, *arguments[1:])
+            if ack is not None and result is not self.not_handled and not client.closing:
+                message = self.message(ACK, namespace, ack, list(arguments_of(result)))
+                if len(message.frames) > _SMALL_ANSWER:
+                    message = self._large_answer(namespace, ack, message, arguments[0])
+                member.send(message)
+        except Exception:
+            self.logger.exception("the handler of %.100r failed", arguments[0])
+        finally:
+            self._running.pop(id(arguments), None)
+
+    def _large_answer(self, namespace: str, ack: int, message: Message, event: Any) -> Message:
+        """Count a large answer; return what is sent in its place if it is too large."""
+        size = len(message.frames)
+        if size > self.eio.engine.limits.answer:
+            self._note_too_large(event, size)
+            message = self.message(ACK, namespace, ack, [_TOO_LARGE])
+        if (hooks := self.hooks.get(namespace)) is not None:
+            hooks.count_answer(size)
+        return message
+
+    def _note_too_large(self, event: Any, size: int) -> None:
+        """Log the first answer that is too large: clients can ask for more at will."""
+        if not self._had_too_large:
+            self._had_too_large = True
+            self.logger.error(
+                "The answer to %.100r had %d bytes and was not sent. Answer in parts of at most "
+                "%d bytes. Others like it will not be logged.",
+                event,
+                size,
+                self.eio.engine.limits.answer,
+            )
+
+    async def caught_up(self, sid: str, namespace: str) -> bool:
+        """Wait until a member has read most of what it was sent; tell if it is still there."""
+        member = self.manager.member(sid, namespace)
+        if member is None:
+            return False
+        if member.client.write is None:
+            await member.client.caught_up()
+        return member.stage is Stage.CONNECTED and not member.client.closing
+
+    # Returns what to wait for instead of waiting for it: a layer less is 0.4 µs less an event.
+    def _trigger_event(self, event: Any, namespace: str, *args: Any) -> Awaitable[Any]:
+        handler = self.namespace_handlers.get(namespace)
+        if handler is None or self.handlers:
+            return super()._trigger_event(event, namespace, *args)  # type: ignore[no-any-return]  # theirs
+        return handler.trigger_event(event, *args)  # type: ignore[no-any-return]  # theirs
+
+    def _busy(self, client: Client, work: Coroutine[Any, Any, None]) -> None:
+        """Do `work` before anything else that this client sends."""
+        client.pause()
+        client.busy = self.eio.engine.run(self._serve(client, work))
+
+    async def _serve(self, client: Client, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except PacketError as error:
+            self.eio.engine.wrong(client, str(error))
+        except FAILURES:
+            self.logger.exception("a handler failed")
+        if client.busy is asyncio.current_task():  # else the work has gone on in another task
+            client.busy = None
+            self._catch_up(client)
+
+    def _catch_up(self, client: Client) -> None:
+        """Take what was collected while the client was busy, until it is busy again."""
+        for _ in range(_A_TURN):
+            if client.closing or not client.inbox:
+                client.resume()
+                return
+            try:
+                self._take(client, client.inbox.popleft())
+            except PacketError as error:
+                self.eio.engine.wrong(client, str(error))
+            if client.busy is not None:
+                return
+        self.eio.engine.soon(self._catch_up, client)
+
+    # What goes out

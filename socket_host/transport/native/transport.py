@@ -1,0 +1,136 @@
+"""The native transport as the host uses it."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping
+from http import HTTPStatus
+
+from aiohttp import web
+
+from socket_host.address import Addresses
+from socket_host.admission import Check
+from socket_host.bad_requests import BadRequests
+from socket_host.bus import Bus
+from socket_host.settings import Settings
+from socket_host.transport.connections import Connections
+from socket_host.transport.http import FEW, HttpServer, session_id
+from socket_host.transport.limits import limits_of
+from socket_host.transport.native.client import Client
+from socket_host.transport.native.collector import tune
+from socket_host.transport.native.engine import Engine
+from socket_host.transport.native.environ import Environ
+from socket_host.transport.native.handover import Handover
+from socket_host.transport.native.head import Head
+from socket_host.transport.native.manager import NativeManager
+from socket_host.transport.native.reasons import SERVER_DISCONNECT
+from socket_host.transport.native.recovery import Recovery
+from socket_host.transport.native.refusal import Refusal
+from socket_host.transport.native.socket_server import SocketServer
+from socket_host.transport.slots import Slots
+
+_FORBIDDEN = 4  # Engine.IO's number for what the server does not allow
+
+_log = logging.getLogger(__name__)
+_log.setLevel(logging.WARNING)  # below that python-socketio logs all that clients say
+
+
+class NativeTransport:
+    """python-socketio's interface on this host's own transport, for websockets at `path`.
+
+    `check` is asked about every request, with its Origin, its client's address, and whether it
+    would open a session.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        path: str,
+        check: Check,
+        addresses: Addresses,
+        bus: Bus,
+    ) -> None:
+        self._path = path
+        self._check = check
+        self._addresses = addresses
+        recovery, self._handover = None, None
+        if seconds := settings.recovery_seconds:
+            recovery = Recovery(
+                seconds,
+                settings.session_secret,
+                *settings.former_secrets,
+                unproved=settings.ping_interval + settings.ping_timeout,
+            )
+            self._handover = Handover(bus, recovery, seconds)
+        self.sio = SocketServer(
+            admit=self._admit,
+            limits=limits_of(settings),
+            recovery=recovery,
+            client_manager=NativeManager(bus),
+            logger=_log,
+            engineio_logger=_log,
+            ping_interval=settings.ping_interval,
+            ping_timeout=settings.ping_timeout,
+            max_http_buffer_size=settings.max_payload,
+            # [] is not "none" but "do not check": `check` has done that.
+            cors_allowed_origins=list(settings.origins or []),
+        )
+        self._engine: Engine = self.sio.eio.engine
+        self._bad_requests = BadRequests(self._engine.note)
+
+    async def start(self) -> None:
+        """Prepare the process for many connections."""
+        tune()
+        self._bad_requests.start()
+
+    async def stop(self) -> None:
+        """Close who is left, and wait for their handlers."""
+        await self.sio.shutdown()
+        if self._handover:
+            self._handover.stop()
+        self._bad_requests.stop()
+
+    def protocols(
+        self, server: web.Server, connections: Connections
+    ) -> Callable[[], asyncio.BaseProtocol]:
+        """Return what makes the protocol of each TCP connection, given aiohttp's server."""
+        server.handler_cancellation = True  # a client that gives up its GET is gone
+        self._engine.connections = connections
+        http = HttpServer(
+            server, connections, self._engine.limits, self._engine.note, self._most_body
+        )
+        return self.sio.front(http, self._path, self._path + "/")
+
+    @property
+    def slots(self) -> Slots[Client]:
+        """Who is connected, and from where."""
+        return self._engine.slots
+
+    def connections(self) -> Collection[str]:
+        """Return the Engine.IO ids of all who are connected."""
+        connections: Collection[str] = self._engine.clients.keys()
+        return connections
+
+    def closed(self) -> Mapping[str, int]:
+        """Return how many were let go or refused, by cause."""
+        return self._engine.counts
+
+    async def close(self, connection: str) -> None:
+        """Close a connection under its client, which then connects again by itself."""
+        client = self._engine.clients.get(connection)
+        if client is not None:
+            self._engine.close(client, SERVER_DISCONNECT)
+
+    def _most_body(self, target: str) -> int:
+        """Return how many bytes a POST may have, as it comes over the wire."""
+        client = self._engine.clients.get(session_id(target))
+        # In chunks it may take twice as much as what is in them.
+        return 2 * self._engine.limits.payload + FEW if client and client.members else FEW
+
+    def _admit(self, head: Head, environ: Environ, opens: bool) -> Refusal | None:
+        headers = head.headers
+        if opens:
+            environ.address = self._addresses.of(environ.peer, headers.get("x-forwarded-for"))
+        rejection = self._check(headers.get("origin"), opens, environ.address)
+        if rejection is None:
+            return None
+        return Refusal(_FORBIDDEN, rejection.text.strip(), HTTPStatus(rejection.status))

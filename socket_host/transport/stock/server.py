@@ -1,0 +1,239 @@
+"""The server: python-socketio's, which asks before it takes a request and limits its clients."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NoReturn
+from urllib.parse import parse_qs
+
+import socketio  # type: ignore[import-untyped]  # python-socketio ships no types
+from aiohttp import web
+from engineio.exceptions import SocketIsClosedError  # type: ignore[import-untyped]  # as above
+
+from socket_host.address import Addresses
+from socket_host.admission import Check
+from socket_host.log_limit import LIMIT
+from socket_host.transport.hooks import Hooks
+from socket_host.transport.limits import UNJOINED, Limits
+from socket_host.transport.slots import Slots
+from socket_host.transport.stock.packet import ack
+from socket_host.transport.stock.websocket import WebSocket
+from socket_host.transport.throttle import FloodError, Throttle
+
+# What may wait for a client before its next event is read, and how often that is looked at.
+_UNREAD = 64 * 1024  # bytes
+_UNREAD_PAUSE = 0.1  # seconds
+
+logger = logging.getLogger(__name__)
+logger.setLevel(logging.ERROR)  # below that python-socketio logs all that clients say
+logger.addFilter(LIMIT)
+
+
+class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio ships no types
+    """A server that asks before it takes a request, and limits what a client may send."""
+
+    def __init__(
+        self,
+        check: Check,
+        addresses: Addresses,
+        slots: Slots[str],
+        limits: Limits,
+        note: Callable[[str, str], object],
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self._check = check
+        self._addresses = addresses
+        self._slots = slots
+        self._limits = limits
+        self._note = note
+        self._had_too_large = False
+        self.sessions: dict[str, bytes] = {}  # those that are open, each with its client's address
+        self._throttles: dict[str, Throttle] = {}  # by Engine.IO sid
+        self._joined: set[str] = set()  # Engine.IO sids that have been in a namespace
+        self._room: dict[str, int] = {}  # bytes that attachments may still have
+        self.websockets: dict[str, WebSocket] = {}
+        self.eio._async = {**self.eio._async, "websocket": partial(WebSocket, self)}
+
+    def recovered(self, sid: str, namespace: str) -> bool:
+        """Tell that python-socketio does not let a client go on where it was."""
+        return False
+
+    async def caught_up(self, sid: str, namespace: str) -> bool:
+        """Wait until a client has read most of what it was sent; tell if it is still there."""
+        eio_sid = self.manager.eio_sid_from_sid(sid, namespace)
+        while self._behind(eio_sid):  # noqa: ASYNC110 - nothing tells when its queue is read
+            await asyncio.sleep(_UNREAD_PAUSE)
+        here: bool = self.manager.is_connected(sid, namespace)
+        return here
+
+    def _behind(self, eio_sid: str) -> bool:
+        """Tell if a client, which is still there, has yet to read much of what was sent to it."""
+        socket = self.eio.sockets.get(eio_sid)
+        if socket is None or socket.closing or socket.closed:
+            return False
+        waiting = list(socket.queue._queue)
+        return sum(len(packet.data) for packet in waiting if packet and packet.data) > _UNREAD
+
+    async def _handle_event(
+        self,
+        eio_sid: str,
+        namespace: str | None,
+        id: int | None,  # noqa: A002 - theirs
+        data: list[Any],
+    ) -> None:
+        """Take an event, unless it is refused; nothing else of this client is read meanwhile."""
+        while self._behind(eio_sid):  # noqa: ASYNC110 - as above
+            await asyncio.sleep(_UNREAD_PAUSE)
+        namespace = namespace or "/"
+        handler = self.namespace_handlers.get(namespace)
+        sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
+        if self.manager.is_connected(sid, namespace) and isinstance(handler, Hooks):
+            refusal = handler.begin_event(sid)
+            if refusal is not None:
+                if id is not None:
+                    await self._send_packet(eio_sid, ack(namespace, id, refusal))
+                return
+        await super()._handle_event(eio_sid, namespace, id, data)
+
+    async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
+        if pkt.packet_type == socketio.packet.ACK:
+            size = len(str(pkt.data))
+            handler = self.namespace_handlers.get(pkt.namespace or "/")
+            if size > self._limits.answer:
+                self._note_too_large(size)
+                refusal = {"error": "The answer is too large to be sent."}
+                pkt = ack(pkt.namespace, pkt.id, refusal)
+            if isinstance(handler, Hooks):
+                handler.count_answer(size)
+        await super()._send_packet(eio_sid, pkt)
+
+    def _note_too_large(self, size: int) -> None:
+        """Log the first answer that is too large: clients can ask for more at will."""
+        if not self._had_too_large:
+            self._had_too_large = True
+            logger.error(
+                "An answer had some %d bytes and was not sent. Answer in parts of at most %d "
+                "bytes. Others like it will not be logged.",
+                size,
+                self._limits.answer,
+            )
+
+    async def handle_request(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request for the socket path."""
+        query = parse_qs(request.query_string)  # as python-engineio reads it
+        opens = "sid" not in query
+        rejection = self._check(request.headers.get("Origin"), opens, self._address(request))
+        if rejection:
+            return web.Response(status=rejection.status, text=rejection.text)
+        sid = query.get("sid", [""])[0]
+        if request.method == "POST" and (request.content_length or 0) > self._most(sid):
+            self._note("invalid requests", "a POST too large")
+            await self._abort(sid)
+            return web.Response(status=413, text="Payload too large\n")
+        try:
+            response: web.StreamResponse = await super().handle_request(request)
+        except ValueError:  # python-engineio lets it through
+            self._note("invalid packets", "not an Engine.IO packet")
+            return web.Response(status=400, text="That is not an Engine.IO packet.\n")
+        return response
+
+    def _address(self, request: web.Request) -> bytes:
+        # Not `request.remote`: that may be overridden by what a client says of itself.
+        peer = request.transport and request.transport.get_extra_info("peername")
+        return self._addresses.of(peer, ",".join(request.headers.getall("X-Forwarded-For", [])))
+
+    async def charge(self, connection: str, packets: int, size: int) -> None:
+        """Charge a client for what it sent, and wait if it sent too many bytes.
+
+        Raises SocketIsClosedError, which ends its connection, if it sent too many packets.
+        """
+        now = asyncio.get_running_loop().time()
+        throttle = self._throttles.get(connection)
+        if throttle is None:
+            throttle = self._throttles[connection] = Throttle(self._limits, now)
+        packets *= 1 if connection in self._joined else UNJOINED
+        try:
+            await asyncio.sleep(throttle.charge(self._limits, now, packets, size))
+        except FloodError:
+            self._note("floods", "too many packets")
+            await self._hang_up(connection)
+
+    async def _handle_eio_message(self, eio_sid: str, data: str | bytes) -> None:
+        if len(data) > self._most(eio_sid) or not self._is_expected(eio_sid, data):
+            self._note("invalid packets", "too long, or not a CONNECT")
+            await self._hang_up(eio_sid)
+        socket = self.eio.sockets.get(eio_sid)
+        if socket is not None and not socket.upgraded:  # else it has been charged for the frame
+            await self.charge(eio_sid, 1, len(data))
+        await self._measure(eio_sid, data)
+        await super()._handle_eio_message(eio_sid, data)
+
+    # What python-socketio is told of sessions and namespaces, we are told too.
+
+    async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> Any:
+        self.sessions[eio_sid] = self._address(environ["aiohttp.request"])
+        self._slots.open(eio_sid)
+        return await super()._handle_eio_connect(eio_sid, environ)
+
+    async def _handle_connect(self, eio_sid: str, namespace: str, data: Any) -> None:
+        await super()._handle_connect(eio_sid, namespace, data)
+        if self.has_joined(eio_sid):
+            self._joined.add(eio_sid)
+            self._slots.join(eio_sid)
+
+    async def _handle_disconnect(self, eio_sid: str, namespace: str, reason: Any = None) -> None:
+        await super()._handle_disconnect(eio_sid, namespace, reason)
+        if eio_sid in self.sessions and not self.has_joined(eio_sid):
+            self._slots.leave(eio_sid)
+
+    async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+        if eio_sid in self.sessions:
+            self._slots.close(eio_sid)
+            del self.sessions[eio_sid]
+        self._throttles.pop(eio_sid, None)
+        self._room.pop(eio_sid, None)
+        self._joined.discard(eio_sid)
+        self._binary_packet.pop(eio_sid, None)
+        await super()._handle_eio_disconnect(eio_sid, reason)
+
+    def has_joined(self, eio_sid: str) -> bool:
+        """Tell if a session is open, and connected in a namespace."""
+        manager = self.manager
+        return eio_sid in self.sessions and any(
+            manager.is_connected(sid, namespace)
+            for namespace in manager.get_namespaces()
+            if (sid := manager.sid_from_eio_sid(eio_sid, namespace))
+        )
+
+    async def _hang_up(self, connection: str) -> NoReturn:
+        """End a session without waiting for the client to say goodbye: it may go on sending.
+
+        Raises SocketIsClosedError.
+        """
+        await self._abort(connection)
+        raise SocketIsClosedError
+
+    async def _abort(self, connection: str) -> None:
+        if websocket := self.websockets.get(connection):
+            websocket.abort()
+        elif socket := self.eio.sockets.get(connection):
+            # Not by `disconnect`, which waits until a client that polls has read all.
+            await socket.close(wait=False, abort=True)
+
+    def _most(self, connection: str) -> int:
+        """Return the most bytes a message of this client may have."""
+        return self._limits.payload if connection in self._joined else self._limits.connect
+
+    def _is_expected(self, connection: str, data: str | bytes) -> bool:
+        return connection in self._joined or data[:1] == "0"  # a CONNECT
+
+    async def _measure(self, connection: str, data: str | bytes) -> None:
+        """Count a packet and its attachments together; raise SocketIsClosedError for too much."""
+        if connection not in self._binary_packet:
+            self._room[connection] = self._limits.payload
+        self._room[connection] -= len(data)
+        if self._room[connection] < 0:
+            self._note("invalid packets", "attachments are too large together")
+            await self._hang_up(connection)

@@ -1,0 +1,295 @@
+"""What people see: two windows of a real browser, through the edge, to both halves."""
+
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect, sync_playwright
+
+from functions.contract.session import COOKIE
+from tests.scripts.dev.development import Development, start_development
+
+pytestmark = pytest.mark.together("browser")
+
+ROOT = Path(__file__).parent.parent.parent
+LIVE = re.compile("Live")
+PATIENCE = 30_000  # ms: a host that was killed has to start, and browsers wait between tries
+
+expect.set_options(timeout=PATIENCE)
+
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+
+# Chromium runs as root in a container here, and looks for nothing outside.
+ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
+    with start_development(tmp_path_factory.mktemp("data")) as development:
+        yield development
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+def chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    found = found or shutil.which("google-chrome")
+    assert found, "Chromium is missing: install it (on Debian: apt-get install chromium)."
+    return found
+
+
+@pytest.fixture
+def room() -> str:
+    """A room of this test's own."""
+    return f"room-{uuid.uuid4().hex[:12]}"
+
+
+Visit = Callable[..., Page]
+
+
+@pytest.fixture
+def visit(site: Development, browser: Browser) -> Iterator[Visit]:
+    """Opens a page as a new visitor; every page must run without an error in its console."""
+    contexts = []
+    errors: list[str] = []
+
+    def visit(path: str, *, errors_expected: bool = False, **options: Any) -> Page:
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        if not errors_expected:
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            page.on("console", lambda said: said.type == "error" and errors.append(said.text))
+        page.goto(site.url + path)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+def live(page: Page) -> Page:
+    expect(page.locator("#status")).to_have_text(LIVE)
+    return page
+
+
+def say(page: Page, text: str) -> None:
+    page.get_by_label("Message to").fill(text)
+    page.keyboard.press("Enter")
+
+
+def said(page: Page) -> list[str]:
+    return page.locator("#messages li p").all_inner_texts()
+
+
+def stored(page: Page) -> list[int]:
+    numbers = page.locator("#messages li").evaluate_all("items => items.map(i => i.dataset.seq)")
+    return [int(number) for number in numbers]
+
+
+def test_two_windows(visit: Visit, room: str) -> None:
+    """What one types, the other sees: the shared note, messages, who types and who is here."""
+    ann, bob = live(visit(f"/rooms/{room}")), live(visit(f"/rooms/{room}"))
+    expect(ann.locator("#status")).to_have_text("Live · websocket")
+    expect(ann.locator("#count")).to_have_text("2")
+
+    ann.get_by_label("Shared note").press_sequentially("milk, bread")
+    expect(bob.get_by_label("Shared note")).to_have_value("milk, bread")
+
+    ann.get_by_label("Message to").press_sequentially("hel")
+    name = ann.locator("#room").get_attribute("data-name")
+    expect(bob.locator("#typing")).to_have_text(f"{name} is typing…")
+    say(ann, "hello <b>Bob</b>")
+    expect(bob.locator("#messages li p")).to_have_text(["hello <b>Bob</b>"])
+    expect(bob.locator("#typing")).to_have_text("")
+    say(bob, "hello Ann")
+    for page in (ann, bob):
+        expect(page.locator("#messages li p")).to_have_text(["hello <b>Bob</b>", "hello Ann"])
+        expect(page.locator(".unsent")).to_have_count(0)
+    expect(ann.locator("li.mine p")).to_have_text(["hello <b>Bob</b>"])
+
+    bob.close()
+    expect(ann.locator("#count")).to_have_text("1")
+
+
+def test_page_goes_on_from_what_the_server_rendered(visit: Visit, room: str) -> None:
+    """Who comes later finds what was said, once, without waiting for the socket."""
+    ann = live(visit(f"/rooms/{room}"))
+    say(ann, "first")
+    expect(ann.locator("#messages li[data-seq='1']")).to_be_visible()
+    ann.get_by_label("Shared note").fill("a note")
+    bob = live(visit(f"/rooms/{room}"))
+    expect(bob.get_by_label("Shared note")).to_have_value("a note")
+    say(ann, "second")
+    expect(bob.locator("#messages li p")).to_have_text(["first", "second"])
+
+
+def test_reading_without_javascript(visit: Visit, room: str) -> None:
+    """Without JavaScript the page is the room as it stands, and says so."""
+    ann = live(visit(f"/rooms/{room}"))
+    say(ann, "for everybody")
+    expect(ann.locator("#messages li[data-seq='1']")).to_be_visible()
+    reader = visit(f"/rooms/{room}", java_script_enabled=False)
+    expect(reader.locator("#messages li p")).to_have_text(["for everybody"])
+    # Chromium parses noscript as if scripts ran, when they are switched off for a test only.
+    assert "reload to see what is new" in (reader.locator("noscript").text_content() or "")
+
+
+def test_host_killed(visit: Visit, room: str, site: Development) -> None:
+    """The host dies without a word while both write: nothing is lost, doubled or out of order."""
+    pages = [
+        live(visit(f"/rooms/{room}", errors_expected=True)),
+        live(visit(f"/rooms/{room}", errors_expected=True)),
+    ]
+    wanted = []
+    for number in range(24):
+        if number == 8:
+            site.kill_host()
+        say(pages[number % 2], f"number {number}")
+        wanted.append(f"number {number}")
+    for page in pages:
+        expect(page.locator("#messages li[data-seq='24']")).to_be_visible()
+        expect(page.locator(".unsent")).to_have_count(0)
+        assert stored(page) == list(range(1, 25))
+        assert sorted(said(page)) == sorted(wanted)
+    assert said(pages[0]) == said(pages[1])
+    for mine in (wanted[0::2], wanted[1::2]):
+        assert [text for text in said(pages[0]) if text in mine] == mine
+
+
+def test_unsent_message_stays_visible(visit: Visit, room: str) -> None:
+    """A message written offline is shown as unsent, survives a reload, and is sent once."""
+    ann = live(visit(f"/rooms/{room}", errors_expected=True))
+    bob = live(visit(f"/rooms/{room}"))
+    ann.context.set_offline(True)
+    say(ann, "from the tunnel")
+    expect(ann.locator(".unsent p")).to_have_text("from the tunnel")
+    ann.context.set_offline(False)
+    ann.reload()
+    live(ann)
+    for page in (ann, bob):
+        expect(page.locator("#messages li[data-seq='1'] p")).to_have_text("from the tunnel")
+        expect(page.locator("#messages li")).to_have_count(1)
+
+
+def test_pages_work_while_the_host_is_down(visit: Visit, room: str, site: Development) -> None:
+    """Without the host pages are served as ever, and an open room says that it reconnects."""
+    ann = live(visit(f"/rooms/{room}", errors_expected=True))
+    with site.host_held_down():
+        expect(ann.locator("#status")).to_have_text("Reconnecting…")
+        about = visit("/about")
+        expect(about.get_by_role("heading", level=1)).to_have_text("Who served this page?")
+    live(ann)
+
+
+def test_forged_session_is_renewed(visit: Visit, room: str, site: Development) -> None:
+    """A session that the host refuses is replaced by reloading the page, once, by itself."""
+    ann = live(visit(f"/rooms/{room}", errors_expected=True))
+    ann.context.clear_cookies()
+    ann.context.add_cookies([{"name": COOKIE, "value": "forged", "url": site.url}])
+    site.kill_host()
+    ann.wait_for_event("load", timeout=PATIENCE)
+    live(ann)
+    say(ann, "here again")
+    expect(ann.locator("#messages li[data-seq='1']")).to_be_visible()
+
+
+def cut(socket: WebSocketRoute) -> None:
+    socket.close()
+
+
+def test_where_websockets_cannot_pass(visit: Visit, room: str) -> None:
+    """A network that cuts websockets gets long polling, and nothing else is different."""
+    ann = visit("/about", errors_expected=True)
+    ann.route_web_socket(re.compile("socket.io"), cut)
+    ann.goto(ann.url.replace("/about", f"/rooms/{room}"))
+    expect(ann.locator("#status")).to_have_text("Live · polling")
+    bob = live(visit(f"/rooms/{room}"))
+    say(ann, "by polling")
+    expect(bob.locator("#messages li p")).to_have_text(["by polling"])
+    say(bob, "by websocket")
+    expect(ann.locator("#messages li p")).to_have_text(["by polling", "by websocket"])
+
+
+def test_times_are_the_readers_own(visit: Visit, room: str) -> None:
+    """A message's time is shown in the zone of who reads it."""
+    ann = live(visit(f"/rooms/{room}", timezone_id="UTC", locale="en-GB"))
+    say(ann, "what time is it?")
+    expect(ann.locator("#messages li[data-seq='1'] time")).to_have_text(re.compile(r"\d\d:\d\d"))
+    there = visit(f"/rooms/{room}", timezone_id="Asia/Kathmandu", locale="en-GB")
+    expect(there.locator("time")).not_to_have_text(re.compile("Z"))
+    here, shown = (page.locator("time").inner_text()[-5:] for page in (ann, there))
+    minutes = [int(text[:2]) * 60 + int(text[3:]) for text in (here, shown)]
+    assert (minutes[1] - minutes[0]) % (24 * 60) == 5 * 60 + 45
+
+
+def test_first_load(visit: Visit, site: Development) -> None:
+    """The front page loads in at most six requests, the socket's included, and below 40 KB."""
+    page = visit("/about")
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("websocket", lambda socket: requests.append(socket.url))
+    page.goto(site.url)
+    live(page)
+    assert len(requests) <= 6, requests
+    sizes = page.evaluate(
+        "performance.getEntries().map(entry => entry.transferSize ?? 0).reduce((a, b) => a + b)"
+    )
+    assert 10_000 < sizes < 40_000
+
+
+def test_look(visit: Visit, room: str) -> None:
+    """Wide and narrow, light and dark: nothing sticks out, and axe finds no barrier.
+
+    The pictures are left in test-results/ to be looked at.
+    """
+    ann, bob = live(visit(f"/rooms/{room}")), live(visit(f"/rooms/{room}"))
+    say(ann, "Morning! The edge sends /socket.io/ past the function now.")
+    expect(bob.locator("#messages li")).to_have_count(1)
+    say(bob, "And the page itself still comes from Lambda? " + "long" * 40)
+    expect(ann.locator("#messages li")).to_have_count(2)
+    ann.get_by_label("Shared note").fill("Ship it on Thursday")
+    bob.get_by_label("Message to").press_sequentially("so")
+    expect(ann.locator("#typing")).to_have_text(re.compile("typing"))
+    look(ann, "room")
+    for name in ("about", "nope"):
+        look(visit(f"/{name}", errors_expected=True), name)
+
+
+def look(page: Page, name: str) -> None:
+    """Take pictures of a page in all its shapes, and let axe see each."""
+    page.evaluate((ROOT / "node_modules/axe-core/axe.min.js").read_text())
+    for shape, width, height in (("wide", 1200, 800), ("narrow", 360, 740)):
+        page.set_viewport_size({"width": width, "height": height})
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            page.screenshot(path=ROOT / "test-results" / f"{name}-{shape}-{scheme}.png")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.evaluate("axe.run().then(found => found.violations)") == []
+
+
+def test_keyboard_alone(visit: Visit, room: str) -> None:
+    """Everything can be reached and used without a mouse."""
+    ann = live(visit(f"/rooms/{room}"))
+    ann.keyboard.press("Tab")
+    assert ann.evaluate("document.activeElement.className") == "skip"
+    for _ in range(12):
+        ann.keyboard.press("Tab")
+        if ann.evaluate("document.activeElement.id") == "message":
+            break
+    ann.keyboard.type("typed")
+    ann.keyboard.press("Shift+Enter")
+    ann.keyboard.type("on two lines")
+    ann.keyboard.press("Enter")
+    expect(ann.locator("#messages li p")).to_have_text(["typed\non two lines"])

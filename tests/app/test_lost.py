@@ -1,0 +1,165 @@
+"""What was stored reaches the clients of all hosts, though a host was killed before it told them,
+or the bus lost it: the page's own code hears that it lacks something, and asks.
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from socket_host.app import SocketHost
+from socket_host.bus import peers
+from socket_host.events import reminder
+from socket_host.events.room_log import HostRoomLog
+from tests import buses
+from tests.buses import until
+from tests.chaos.crowd import ROOM, Crowd, crowd
+from tests.chaos.wire import Wire
+from tests.clients import PythonClient
+from tests.hosts import PATIENCE, HostProcess, environ, host_process, serving, token, url
+
+MESSAGE = {"id": "m1", "text": "stored, and told nobody"}
+
+
+class Site:
+    """A host with the page's own code on it, and another, whose wire to the bus can be cut."""
+
+    def __init__(self, host: SocketHost, doomed: HostProcess, wire: Wire, page: Crowd) -> None:
+        self.host = host
+        self.page = page
+        self._doomed = doomed
+        self._wire = wire
+
+    async def lose_message(self) -> None:
+        """Have the doomed host store and ack a message, then kill it before it tells the other."""
+        self._wire.silence()
+        assert await say(self._doomed.url) == {"seq": 1}
+        self._doomed.process.send_signal(signal.SIGKILL)
+        await self._doomed.process.wait()
+        self._wire.cut()
+        assert self.host.bus.health()["peers"] == 1, "the host is lost already"
+        assert await self.shown() == 0
+
+    async def shown(self) -> int:
+        """How many messages the page shows."""
+        return int((await self.page.do("stand"))[0]["shown"])
+
+
+async def heals(page: Crowd) -> None:
+    """Wait until the page shows the message."""
+    await page._stands(lambda stand: stand[0]["shown"] == 1)
+
+
+async def say(where: str) -> dict[str, object]:
+    """Send the message; return its ack, without the time."""
+    client = PythonClient()
+    try:
+        await client.connect(where, token=token("Ann"))
+        await client.say("join", {"room": ROOM})
+        answer = await client.say("message", MESSAGE)
+    finally:
+        await client.close()
+    return {"seq": answer["seq"]}
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    """Two hosts on one bus that know each other."""
+    async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(buses.redis(tmp_path))
+        wire = await stack.enter_async_context(Wire(redis.port).open())
+        host = await stack.enter_async_context(serving(tmp_path, bus=redis.setting, origins=None))
+        settings = environ(tmp_path, BUS=f"redis://127.0.0.1:{wire.port}")
+        doomed = await stack.enter_async_context(host_process(settings))
+        await doomed.ready()
+        await until(lambda: len(host.bus.peers) == 1)
+        page = await stack.enter_async_context(crowd([url(host)]))
+        await until(lambda: ROOM in host.namespaces[0].presence.rooms())
+        yield Site(host, doomed, wire, page)
+
+
+async def test_untold_message_is_seen_once_the_host_is_lost(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages on the other hosts show it, though nobody says another word in that room."""
+    await site.lose_message()
+    monkeypatch.setattr(peers, "HEARTBEAT", 0.1)
+    await heals(site.page)
+
+
+async def test_room_log_that_is_away_delays_that_only(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that cannot read the room log when it loses another tells its rooms later."""
+    monkeypatch.setattr(peers, "HEARTBEAT", 3_600)
+    monkeypatch.setattr(reminder, "PAUSE", 0.05)
+    await site.lose_message()
+    log = site.host.namespaces[0].log
+    await rename(log, "message", "gone")
+    site.host.bus.peers._lose(next(iter(site.host.bus.peers)))
+    await until(lambda: log._away)
+    await rename(log, "gone", "message")
+    await heals(site.page)
+
+
+async def rename(log: HostRoomLog, table: str, name: str) -> None:
+    await log._in_thread(partial(log._sync._db.execute, f"ALTER TABLE {table} RENAME TO {name}"))  # type: ignore[attr-defined]
+
+
+async def test_untold_message_is_seen_once_it_is_sent_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sender, who comes to another host and repeats it, is enough for the others to ask."""
+    monkeypatch.setattr(peers, "LOST", 1_000)
+    await site.lose_message()
+    assert await say(url(site.host)) == {"seq": 1}
+    await heals(site.page)
+
+
+async def test_message_that_the_bus_lost_is_seen_once_it_is_back(tmp_path: Path) -> None:
+    """A host that was cut off from Redis tells its rooms what was stored meanwhile elsewhere."""
+    async with (
+        buses.redis(tmp_path) as redis,
+        Wire(redis.port).open() as wire,
+        serving(tmp_path, bus=redis.setting) as host,
+        serving(tmp_path, bus=f"redis://127.0.0.1:{wire.port}", origins=None) as deaf,
+        crowd([url(deaf)]) as page,
+    ):
+        await until(lambda: ROOM in deaf.namespaces[0].presence.rooms())
+        wire.cut()
+        await until(lambda: deaf.bus.health()["status"] == "degraded")
+        assert await say(url(host)) == {"seq": 1}
+        await until(lambda: not host.bus.health()["waiting"])
+        wire.heal()
+        await heals(page)
+
+
+async def test_page_that_is_told_while_it_asks_asks_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that is older than what a page has just heard of does not satisfy it."""
+    async with serving(tmp_path, origins=None) as host, crowd([url(host)]) as page:
+        events, asked, gate = host.namespaces[0], asyncio.Event(), asyncio.Event()
+        await until(lambda: ROOM in events.presence.rooms())
+        await events.settle()  # it has joined
+        history = events.history
+
+        async def late(sid: str, room: str, after: int | None) -> Any:
+            answer = await history(sid, room, after)
+            asked.set()
+            await gate.wait()
+            return answer
+
+        monkeypatch.setattr(events, "history", late)
+        events.remind(ROOM, 1)
+        await asyncio.wait_for(asked.wait(), PATIENCE)
+        await events.log.append(ROOM, id="m1", author="ann", name="Ann", text="hello")
+        events.remind(ROOM, 1)
+        await page.do("stand")  # so long that the news is on its way before the answer
+        gate.set()
+        await heals(page)

@@ -1,0 +1,283 @@
+"""The room log loses nothing, doubles nothing and leaves no hole, whoever appends."""
+
+import multiprocessing
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from functions.model import dynamodb_room_log
+from functions.model.dynamodb_room_log import DynamoDBRoomLog
+from functions.model.payloads import MAX_TEXT, is_room
+from functions.model.room_log import (
+    RoomLog,
+    RoomLogError,
+    open_room_log,
+)
+from tests.aws import aws, make_rooms
+from tests.hosts import PATIENCE
+
+
+def say(log: RoomLog, text: str, *, room: str = "lobby", id: str = "") -> int:  # noqa: A002 - the log's word
+    appended = log.append(room, id=id or f"id of {text}", author="a1", name="Ann", text=text)
+    return appended.message.seq
+
+
+def insist(log: RoomLog, text: str) -> int:
+    """Say something, again and again if the room is too busy, as clients do."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return say(log, text)
+        except RoomLogError:
+            if time.monotonic() > deadline:
+                raise
+
+
+@pytest.fixture(scope="module")
+def dynamodb() -> Iterator[None]:
+    """A server that speaks DynamoDB, for any process that has these settings."""
+    with aws("--one-by-one"):  # moto's conditional writes are not atomic between threads
+        yield
+
+
+@pytest.fixture(params=["sqlite", "dynamodb"])
+def setting(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty room log of each kind: what is promised holds for both."""
+    if request.param == "sqlite":
+        return f"sqlite:{tmp_path}/data/rooms.sqlite3"
+    request.getfixturevalue("dynamodb")
+    table = f"rooms-{uuid.uuid4()}"
+    make_rooms(table)
+    return f"dynamodb:{table}"
+
+
+@pytest.fixture
+def log(setting: str) -> Iterator[RoomLog]:
+    log = open_room_log(setting)
+    yield log
+    log.close()
+
+
+def test_sequence_is_contiguous_per_room(log: RoomLog) -> None:
+    """Each room counts its own messages from one."""
+    assert [say(log, "a"), say(log, "b"), say(log, "a", room="garden"), say(log, "c")] == [
+        1,
+        2,
+        1,
+        3,
+    ]
+
+
+def test_stored_message_comes_back_whole(log: RoomLog) -> None:
+    """What was appended is what is read, by either way of reading."""
+    text = "Ünïcode 🦊\n<script>\0'--"
+    appended = log.append("lobby", id="m1", author="a1", name="Ann", text=text)
+    assert appended.new
+    assert appended.message.text == text
+    assert log.latest("lobby") == log.after("lobby", 0) == [appended.message]
+
+
+def test_repeated_id_is_stored_once(log: RoomLog) -> None:
+    """A client that sends again, for its ack was lost, gets the first answer again."""
+    first = log.append("lobby", id="m1", author="a1", name="Ann", text="hello")
+    say(log, "between")
+    again = log.append("lobby", id="m1", author="a2", name="Ann", text="hello!")
+    assert not again.new
+    assert again.message == first.message
+    assert [message.text for message in log.latest("lobby")] == ["hello", "between"]
+
+
+def test_same_id_in_another_room_is_another_message(log: RoomLog) -> None:
+    """Ids are the client's, and rooms do not know each other."""
+    say(log, "a", id="m1")
+    assert say(log, "b", room="garden", id="m1") == 1
+    assert log.latest("garden")[0].text == "b"
+
+
+def test_latest_is_bounded_and_in_order(log: RoomLog) -> None:
+    """A page shows the end of the room, oldest first, however long the room is."""
+    for number in range(60):
+        say(log, str(number))
+    assert [message.seq for message in log.latest("lobby")] == list(range(11, 61))
+    assert [message.seq for message in log.latest("lobby", 2)] == [59, 60]
+
+
+def test_after_is_bounded_and_goes_on(log: RoomLog) -> None:
+    """What came after a number comes in batches that follow each other without a hole."""
+    for number in range(10):
+        say(log, str(number))
+    assert [message.seq for message in log.after("lobby", 3, 4)] == [4, 5, 6, 7]
+    assert [message.seq for message in log.after("lobby", 7, 4)] == [8, 9, 10]
+    assert log.after("lobby", 10) == []
+    assert log.after("nowhere", 0) == []
+
+
+def test_current_text_is_the_last_kept(log: RoomLog) -> None:
+    """A room's current text starts empty and is whatever was kept last."""
+    assert log.text("lobby") == ""
+    log.keep_text("lobby", "he")
+    log.keep_text("lobby", "hello")
+    assert log.text("lobby") == "hello"
+    assert log.text("garden") == ""
+
+
+def test_state_is_what_is_new_and_the_text(log: RoomLog) -> None:
+    """Who knows some messages reads the newer ones, as many as a page shows, and the text."""
+    assert log.state("lobby") == ([], "")
+    for number in range(60):
+        say(log, str(number))
+    assert log.state("lobby") == (log.latest("lobby"), "")
+    log.keep_text("lobby", "hel")
+    assert log.state("lobby") == log.state("lobby", 3) == (log.latest("lobby"), "hel")
+    assert log.state("lobby", 58) == (log.latest("lobby", 2), "hel")
+    assert log.state("lobby", 60) == ([], "hel")
+
+
+def test_long_messages_come_whole(log: RoomLog) -> None:
+    """A batch is as many messages as were asked for, however much they weigh together."""
+    for number in range(135):  # more than the megabyte after which DynamoDB ends an answer
+        log.append("lobby", id=str(number), author="a", name="Ann", text="\U0001f98a" * MAX_TEXT)
+    assert [message.seq for message in log.after("lobby", 0)] == list(range(1, 136))
+
+
+def test_log_outlives_its_process(log: RoomLog, setting: str) -> None:
+    """Another process, or the next one, reads what this one stored."""
+    say(log, "hello")
+    other = open_room_log(setting)
+    assert other.latest("lobby") == log.latest("lobby")
+    other.close()
+
+
+def append_many(setting: str, author: str, count: int) -> list[int]:
+    log = open_room_log(setting)
+    seqs = [insist(log, f"{author}-{number}") for number in range(count)]
+    log.close()
+    return seqs
+
+
+def test_processes_append_at_once(setting: str) -> None:
+    """Two processes at once: contiguous, none lost, none doubled, each author's in order."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, mp_context=spawn) as pool:
+        runs = [pool.submit(append_many, setting, author, 25) for author in ("ann", "bob")]
+        seqs = [run.result(timeout=60) for run in runs]
+    assert sorted(seqs[0] + seqs[1]) == list(range(1, 51))
+    assert all(run == sorted(run) for run in seqs)
+    log = open_room_log(setting)
+    messages = log.after("lobby", 0, 1000)
+    log.close()
+    assert [message.seq for message in messages] == list(range(1, 51))
+    assert len({message.id for message in messages}) == 50
+
+
+def test_threads_append_at_once(log: RoomLog) -> None:
+    """One log object may be used by many threads."""
+    with ThreadPoolExecutor(4) as pool:
+        seqs = list(pool.map(lambda number: insist(log, str(number)), range(60)))
+    assert sorted(seqs) == list(range(1, 61))
+
+
+def test_failed_append_leaves_nothing(log: RoomLog) -> None:
+    """An append that fails stores nothing, says so, and the next one gets the number."""
+    with pytest.raises(RoomLogError):
+        log.append("lobby", id="m1", author="a1", name="Ann", text=None)  # type: ignore[arg-type]  # the point
+    assert say(log, "hello") == 1
+
+
+def test_unusable_path_is_named(tmp_path: Path) -> None:
+    """A log that cannot be opened says which file, in a sentence."""
+    (tmp_path / "file").touch()
+    with pytest.raises(RoomLogError, match=r"file/rooms\.sqlite3 cannot be opened"):
+        open_room_log(f"sqlite:{tmp_path}/file/rooms.sqlite3")
+
+
+@pytest.mark.parametrize("setting", ["", "sqlite:", "sqlite", "postgres:x", "/tmp/rooms"])
+def test_malformed_setting_is_named(setting: str) -> None:
+    """A setting that names no log is quoted, beside what one looks like."""
+    with pytest.raises(ValueError, match="sqlite:PATH"):
+        open_room_log(setting)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("lobby", True),
+        ("a", True),
+        ("room-2", True),
+        ("a" * 64, True),
+        ("a" * 65, False),
+        ("", False),
+        ("-a", False),
+        ("Lobby", False),
+        ("a b", False),
+        ("a/b", False),
+        ("lobby\n", False),
+        ("é", False),
+        (None, False),
+        (7, False),
+    ],
+)
+def test_room_names(name: object, expected: bool) -> None:
+    """A room's name can stand in an address as it is."""
+    assert is_room(name) is expected
+
+
+@pytest.mark.usefixtures("dynamodb")
+def test_busy_room_is_an_error_to_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An append that others overtake for too long gives up; tried again, it is stored once."""
+    monkeypatch.setattr(dynamodb_room_log, "_PERSISTENCE", 0.1)
+    table = f"rooms-{uuid.uuid4()}"
+    make_rooms(table)
+    log, faster = (open_room_log(f"dynamodb:{table}") for _ in "ab")
+    with monkeypatch.context() as patch:
+        read = DynamoDBRoomLog._read_last
+
+        def overtaken(self: DynamoDBRoomLog, room: str) -> int:
+            last = read(self, room)
+            if self is log:
+                say(faster, str(last))
+            return last
+
+        patch.setattr(DynamoDBRoomLog, "_read_last", overtaken)
+        with pytest.raises(RoomLogError, match="lobby is too busy"):
+            say(log, "hello")
+    stored = [message.text for message in log.latest("lobby")]
+    assert stored
+    assert "hello" not in stored
+    assert say(log, "hello") == say(log, "hello") == len(stored) + 1
+    log.close()
+    faster.close()
+
+
+@pytest.mark.usefixtures("dynamodb")
+def test_unreachable_dynamodb_is_an_error_to_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When DynamoDB cannot be reached or lacks the table, the caller hears so, in words."""
+    log = open_room_log("dynamodb:nowhere")
+    with pytest.raises(RoomLogError, match="DynamoDB refused"):
+        say(log, "hello")
+    log.close()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    log = open_room_log("dynamodb:nowhere")
+    with pytest.raises(RoomLogError, match="cannot be used now"):
+        log.latest("lobby")
+    log.close()
+
+
+def test_opened_while_another_process_prepares_it(tmp_path: Path) -> None:
+    """Hosts that start at once on a new file wait for each other."""
+    path = tmp_path / "rooms.sqlite3"
+    with sqlite3.connect(path, check_same_thread=False) as other, ThreadPoolExecutor(1) as threads:
+        other.execute("BEGIN IMMEDIATE")
+        opening = threads.submit(open_room_log, f"sqlite:{path}")
+        with pytest.raises(TimeoutError):
+            opening.result(0.1)
+        other.rollback()
+        log = opening.result(PATIENCE)
+    other.close()
+    assert say(log, "hello") == 1
+    log.close()

@@ -1,0 +1,88 @@
+"""infra/template.yaml for tests: as it is written, and as CloudFormation sees it."""
+
+import copy
+import os
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+from unittest import mock
+
+import boto3
+from samtranslator.public.translator import ManagedPolicyLoader
+from samtranslator.translator.transform import transform
+
+from scripts import ROOT
+from scripts.commands.dev.template import load
+
+SOURCE = ROOT / "infra/template.yaml"
+
+Json = dict[str, Any]
+
+
+class _NoPolicies(ManagedPolicyLoader):  # type: ignore[misc]  # the translator ships no types
+    """The template names no managed policies, so none need be fetched from AWS."""
+
+    def load(self) -> dict[str, str]:
+        return {}
+
+
+def transformed(template: Json) -> Json:
+    """A packaged template after the SAM transform."""
+    with mock.patch.dict(os.environ, AWS_DEFAULT_REGION="us-east-1"):
+        result: Json = transform(template, {}, _NoPolicies(boto3.client("iam")))
+    return result
+
+
+@cache
+def _translated() -> Json:
+    source = load(SOURCE.read_text())
+    # The translator takes code that has been packaged already.
+    source["Resources"]["Pages"]["Properties"]["CodeUri"] = "s3://bucket/key"
+    return transformed(source)
+
+
+def translate() -> Json:
+    """The template after the SAM transform; each call returns one of its own."""
+    return copy.deepcopy(_translated())
+
+
+def properties(template: Json, name: str) -> Json:
+    """The properties of the resource of a name."""
+    found: Json = template["Resources"][name]["Properties"]
+    return found
+
+
+def of_kind(template: Json, kind: str) -> dict[str, Json]:
+    """The properties of all resources of a kind, by name."""
+    resources = template["Resources"].items()
+    return {name: r.get("Properties", {}) for name, r in resources if r["Type"] == kind}
+
+
+def references(value: Any) -> Iterator[str]:
+    """Every name that a piece of a template refers to."""
+    match value:
+        case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]} | {"Fn::GetAtt": str(name)}:
+            yield name.split(".")[0]
+        case {"Fn::Sub": [str(text), dict(own)]}:
+            yield from references(own)
+            yield from set(references({"Fn::Sub": text})) - own.keys()
+        case {"Fn::Sub": str(text)}:
+            yield from (name.split(".")[0] for name in re.findall(r"\${([\w.:]+)}", text))
+        case dict():
+            for inner in value.values():
+                yield from references(inner)
+        case list():
+            for inner in value:
+                yield from references(inner)
+
+
+def container(template: Json) -> Json:
+    """The one container of the host's task."""
+    (found,) = properties(template, "HostTask")["ContainerDefinitions"]
+    assert isinstance(found, dict)
+    return found
+
+
+def attributes(template: Json, name: str, kind: str) -> dict[str, str]:
+    return {a["Key"]: a["Value"] for a in properties(template, name)[f"{kind}Attributes"]}

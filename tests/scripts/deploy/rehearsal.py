@@ -1,0 +1,211 @@
+"""A cloud for rehearsals: moto's server, where stock moto would be green and have made nothing.
+
+moto knows no transforms, so SAM's is put in front; it leaves out what it cannot make, and much of
+what it can, so nearly all resources are only kept, with their properties resolved, for a test to
+read. A resource can be made to fail.
+"""
+
+import copy
+import io
+import logging
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, ClassVar, Self
+
+import boto3
+import pytest
+from moto.cloudformation import models, parsing
+from moto.core.common_models import CloudFormationModel
+from moto.server import ThreadedMotoServer
+
+from tests.infra.templates import Json, transformed
+
+# What is really made, by moto: the programs in a rehearsal use it. All else is kept.
+MADE = {"AWS::DynamoDB::Table", "AWS::SNS::Topic", "AWS::S3::Bucket"}
+
+REGION = "eu-west-1"
+ACCOUNT = "123456789012"
+
+
+class Kept(CloudFormationModel):
+    """A resource that is only kept: its properties, and made-up attributes."""
+
+    attributes: ClassVar[dict[str, str]] = {}  # by Type.Name, where a test needs a certain one
+
+    def __init__(self, name: str, kind: str, properties: Json) -> None:
+        self.physical_resource_id = name
+        self.kind = kind
+        self.properties = properties
+
+    @staticmethod
+    def cloudformation_name_type() -> str:
+        return ""
+
+    @staticmethod
+    def cloudformation_type() -> str:
+        return "Kept"
+
+    @classmethod
+    def has_cfn_attr(cls, attr: str) -> bool:
+        return True
+
+    @classmethod
+    def create_from_cloudformation_json(
+        cls, resource_name: str, cloudformation_json: Json, *_: str, **rest: str
+    ) -> Self:
+        return cls(resource_name, rest["ResourceType"], cloudformation_json["Properties"])
+
+    @classmethod
+    def update_from_cloudformation_json(
+        cls, original_resource: Self, new_resource_name: str, cloudformation_json: Json, **_: str
+    ) -> Self:
+        original_resource.properties = cloudformation_json["Properties"]
+        return original_resource
+
+    @classmethod
+    def delete_from_cloudformation_json(cls, *_: Any) -> None:
+        pass
+
+    def get_cfn_attribute(self, name: str) -> str:
+        made_up = f"{self.physical_resource_id}.{name}".lower()
+        return self.attributes.get(f"{self.kind}.{name}", made_up)
+
+    def is_created(self) -> bool:
+        return True
+
+
+class Cloud:
+    """What stands in the cloud, for a test to look at."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.environ = {
+            "AWS_ENDPOINT_URL": url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+        }
+        self.failing: dict[str, str] = {}  # resources that cannot be made, and why
+        self.made = threading.Event()  # a stack has all of its resources
+
+    def client(self, service: str) -> Any:
+        return boto3.client(service, region_name=REGION)
+
+    def stack(self, name: str) -> models.Stack:
+        """moto's stack of a name."""
+        found = models.cloudformation_backends[ACCOUNT][REGION].stacks.values()
+        (stack,) = [stack for stack in found if stack.name == name]
+        return stack
+
+    def resource(self, stack: str, name: str) -> Any:
+        """What moto, or a keeper of ours, has made of a resource."""
+        return self.stack(stack).resource_map[name]
+
+    def outputs(self, stack: str) -> dict[str, str]:
+        (found,) = self.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+        return {o["OutputKey"]: o["OutputValue"] for o in found["Outputs"]}
+
+    def stock(self) -> dict[str, list[str]]:
+        """All there is in the account, by kind and name."""
+        s3 = self.client("s3")
+        buckets = [b["Name"] for b in s3.list_buckets()["Buckets"]]
+        objects = [s3.list_object_versions(Bucket=b).get("Versions", []) for b in buckets]
+        stacks = self.client("cloudformation").describe_stacks()["Stacks"]
+        repositories = self.client("ecr").describe_repositories()["repositories"]
+        return {
+            "stacks": sorted(s["StackName"] for s in stacks),
+            "repositories": [r["repositoryName"] for r in repositories],
+            "tables": self.client("dynamodb").list_tables()["TableNames"],
+            "topics": [t["TopicArn"] for t in self.client("sns").list_topics()["Topics"]],
+            "queues": self.client("sqs").list_queues().get("QueueUrls", []),
+            "buckets": buckets,
+            "objects": [o["Key"] for found in objects for o in found],
+        }
+
+    def zipped(self, stack: str) -> zipfile.ZipFile:
+        """The function's zip, as it was uploaded."""
+        code = self.resource(stack, "Pages").properties["Code"]
+        found = self.client("s3").get_object(Bucket=code["S3Bucket"], Key=code["S3Key"])
+        return zipfile.ZipFile(io.BytesIO(found["Body"].read()))
+
+
+@contextmanager
+def cloud() -> Iterator[Cloud]:
+    """A cloud that listens, for this process and those that get its `environ`."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    logging.getLogger("moto").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    # By this name: with a number for an address, names of buckets have no place.
+    made = Cloud(f"http://localhost:{server.get_host_and_port()[1]}")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in made.environ.items():
+            patch.setenv(name, value)
+        patch.setenv("AWS_DEFAULT_REGION", REGION)
+        _amend_moto(patch, made)
+        yield made
+    server.stop()
+
+
+def _amend_moto(patch: pytest.MonkeyPatch, cloud: Cloud) -> None:
+    parse, class_of = cache(models.Stack.parse_template), parsing.resource_class_from_type
+    transform = cache(lambda text: transformed(copy.deepcopy(parse(text))))
+
+    def parse_template(template: str) -> Json:
+        transforms = "Transform" in parse(template)
+        return copy.deepcopy((transform if transforms else parse)(template))
+
+    def parse_change(self: models.ChangeSet) -> None:
+        self.template_dict = parse_template(self.template)
+
+    def resource_class_from_type(kind: str) -> type[CloudFormationModel]:
+        return class_of(kind) if kind in MADE else Kept
+
+    def execute(self: models.CloudFormationBackend, change_set_name: str, stack_name: str) -> None:
+        _execute(self.describe_change_set(change_set_name), cloud)
+
+    patch.setattr(models.Stack, "parse_template", staticmethod(parse_template))
+    patch.setattr(models.ChangeSet, "_parse_template", parse_change)
+    patch.setattr(parsing, "resource_class_from_type", resource_class_from_type)
+    patch.setattr(models.CloudFormationBackend, "execute_change_set", execute)
+    patch.setattr(models.Stack, "delete", _deleting(models.Stack.delete))
+
+
+def _execute(change: models.ChangeSet, cloud: Cloud) -> None:
+    """Do what a change set says, or go back because a resource fails; moto's own cannot fail."""
+    stack, kind = change.stack, change.change_set_type
+    stack._add_stack_event(f"{kind}_IN_PROGRESS", resource_status_reason="User Initiated")
+    if cloud.failing.keys() & change.template_dict["Resources"].keys():
+        for name, reason in [*cloud.failing.items(), ("Edge", "Resource creation cancelled")]:
+            _add_event(stack, name, f"{kind}_FAILED", reason)
+        stack.status = "ROLLBACK_COMPLETE" if kind == "CREATE" else "UPDATE_ROLLBACK_COMPLETE"
+    else:
+        stack.template, stack.parameters = change.template, change.parameters
+        stack._parse_template()
+        stack.resource_map.update(stack.template_dict, change.parameters)
+        stack.output_map = stack._create_output_map()
+        stack.status = f"{kind}_COMPLETE"
+    change.execution_status = "EXECUTE_COMPLETE"
+    stack._add_stack_event(stack.status)
+    if "Pages" in stack.resource_map:
+        cloud.made.set()
+
+
+def _add_event(stack: models.Stack, name: str, status: str, reason: str) -> None:
+    made = (stack.stack_id, stack.name, name, "", "AWS::Some::Resource", status, reason, None)
+    stack.events.append(models.Event(*made))
+
+
+def _deleting(delete: Callable[[models.Stack], None]) -> Callable[[models.Stack], None]:
+    """Have a stack's deletion honour policies that a parameter decides."""
+
+    def deleting(stack: models.Stack) -> None:
+        for resource in stack.resource_map._resource_json_map.values():
+            match resource:
+                case {"DeletionPolicy": {"Ref": str(name)}}:
+                    resource["DeletionPolicy"] = stack.resource_map.resolved_parameters[name]
+        delete(stack)
+
+    return deleting

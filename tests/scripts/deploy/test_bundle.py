@@ -1,0 +1,99 @@
+"""The function's zip: packages for its own Python and processor, or a sentence."""
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scripts import ROOT, packages
+from scripts.commands.deploy import bundle
+from scripts.commands.deploy.bundle import BundleError, Target
+
+NOWHERE = "http://127.0.0.1:1"  # nothing listens there
+
+
+def test_zip_without_set_up(tmp_path: Path) -> None:
+    """Without the socket client there is no zip, but a sentence."""
+    target = Target.read(ROOT / "infra/template.yaml")
+    with pytest.raises(BundleError, match=r"socket.io.esm.min.js is missing.* Run scripts/setup"):
+        bundle.bundle(tmp_path / "zip", target, root=tmp_path)
+
+
+def test_makefile_without_set_up(tmp_path: Path) -> None:
+    """Without .venv, make says what to run."""
+    done = subprocess.run(
+        ["make", "--makefile", ROOT / "functions/Makefile", "build-Pages"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode
+    assert "Run scripts/setup first" in done.stderr
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """A project with next to nothing in it that goes into a zip."""
+    (tmp_path / "functions/web/static").mkdir(parents=True)
+    (tmp_path / bundle.CLIENT).touch()
+    (tmp_path / "requirements.txt").touch()
+    (tmp_path / "package-lock.json").write_text('{"packages": {}}')
+    return tmp_path
+
+
+def entry(package: str, file: str) -> str:
+    """What a list of ours has of a package."""
+    found = re.search(rf"^{package}==.*\n(?: .*\n)+", (ROOT / file).read_text(), re.MULTILINE)
+    assert found
+    return found[0]
+
+
+def without_uv(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(packages.importlib.util, "find_spec", lambda name: None)
+
+
+def without_a_registry_for_uv(patch: pytest.MonkeyPatch) -> None:
+    for name, value in {"DEFAULT_INDEX": NOWHERE, "NO_CACHE": "1", "HTTP_RETRIES": "0"}.items():
+        patch.setenv(f"UV_{name}", value)
+
+
+@pytest.mark.parametrize(
+    ("hinder", "processor"),
+    [
+        (lambda patch: None, "x86_64"),
+        (without_uv, "aarch64"),
+        (without_a_registry_for_uv, "aarch64"),
+    ],
+)
+def test_packages_for_another_machine(
+    hinder: Callable[[pytest.MonkeyPatch], None],
+    processor: str,
+    sources: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Packages come for the Python and the processor asked for, by pip where uv gets none."""
+    hinder(monkeypatch)
+    pin = entry("markupsafe", "functions/requirements.txt")
+    (sources / "functions/requirements.txt").write_text(pin)
+    bundle.bundle(sources / "zip", Target("3.13", processor), root=sources)
+    compiled = [file.name for file in (sources / "zip").rglob("*.so")]
+    assert compiled == [f"_speedups.cpython-313-{processor}-linux-gnu.so"]
+
+
+def test_package_without_a_wheel(sources: Path) -> None:
+    """A package that cannot be had for the function's processor is said in one sentence."""
+    pin = entry("pywin32", "tests/requirements.txt").replace("; sys_platform == 'win32' ", "")
+    (sources / "functions/requirements.txt").write_text(pin)
+    with pytest.raises(BundleError, match=r"not installed for Python 3.13 on aarch64; .* wheel"):
+        bundle.bundle(sources / "zip", Target("3.13", "aarch64"), root=sources)
+
+
+@pytest.mark.parametrize("change", [("python3.13", "nodejs24.x"), ("[arm64]", "[riscv]")])
+def test_target_that_cannot_be_built_for(change: tuple[str, str], tmp_path: Path) -> None:
+    """A runtime or processor that wheels are not known for is refused with what is known."""
+    template = tmp_path / "template.yaml"
+    template.write_text((ROOT / "infra/template.yaml").read_text().replace(*change))
+    with pytest.raises(BundleError, match="arm64 or x86_64"):
+        Target.read(template)

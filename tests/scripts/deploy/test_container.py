@@ -1,0 +1,210 @@
+"""With a container engine: the image runs as the cloud runs it, and the function under sam local.
+
+Where no engine runs, or none can get images, these are skipped, and the summary says why.
+"""
+
+import asyncio
+import json
+import os
+import platform
+import subprocess
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from scripts import ROOT
+from scripts.commands.deploy.engine import Engine, NoEngineError
+from scripts.commands.pin.base import Base
+from tests.clients import clients
+from tests.hosts import ORIGIN, SECRET, token
+from tests.scripts.deploy.deployed import copy_project
+from tests.scripts.deploy.dockerfile import instructions
+from tests.scripts.dev.project import running
+
+pytestmark = pytest.mark.together("sam")
+
+PATIENCE = 300  # seconds: an image may have to be fetched first
+
+# Who runs it, and what comes of writing beside the code and to the root.
+TRIES = """
+import os
+print(os.getuid())
+for file in ("/app/written", "/written"):
+    try:
+        open(file, "w")
+    except OSError as error:
+        print(error.strerror)
+"""
+
+PROCESSOR = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
+MACHINE = PROCESSOR.get(platform.machine(), platform.machine())
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    """An engine that runs, and can get the image that ours begins with."""
+    try:
+        found = Engine.find()
+    except NoEngineError as error:
+        pytest.skip(f"no container was run. {error}")
+    base = str(Base.read(ROOT))
+    if subprocess.run([found.program, "image", "inspect", base], capture_output=True).returncode:
+        pulled = subprocess.run([found.program, "pull", base], capture_output=True, text=True)
+        if pulled.returncode:
+            pytest.skip(f"no container was run. {base} cannot be had: {pulled.stderr.strip()}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def image(engine: Engine) -> Iterator[str]:
+    """The image, built for this machine."""
+    name = f"sidepath-test:{uuid.uuid4().hex[:8]}"
+    engine.build(name, f"linux/{MACHINE}", Base.read(ROOT))
+    yield name
+    subprocess.run([engine.program, "rmi", "--force", name], check=True, capture_output=True)
+
+
+async def ask(address: str) -> tuple[int, str]:
+    """The first answer that comes from an address."""
+    async with aiohttp.ClientSession() as http, asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                async with http.get(address) as answer:
+                    return answer.status, await answer.text()
+            except (aiohttp.ClientError, ConnectionError):
+                await asyncio.sleep(0.1)
+
+
+@pytest.fixture
+def container(engine: Engine, image: str) -> Iterator[str]:
+    """A container as the task runs it, with a root that cannot be written and no capabilities.
+
+    Nobody is its user by the image's own word.
+    """
+    settings = {
+        "SESSION_SECRET": SECRET,
+        "PUBLIC_ORIGIN": ORIGIN,
+        "ROOM_LOG": "dynamodb:no-such-table",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "MAX_CONNECTIONS": "500",
+    }
+    given = [word for name, value in settings.items() for word in ("--env", f"{name}={value}")]
+    confined = ["--read-only", "--cap-drop", "ALL"]
+    command = [engine.program, "run", "--detach", "--publish", "127.0.0.1::3200", *confined, *given]
+    id_ = subprocess.run([*command, image], check=True, capture_output=True, text=True).stdout
+    yield id_.strip()
+    subprocess.run([engine.program, "rm", "--force", id_.strip()], check=True, capture_output=True)
+
+
+@pytest.fixture
+async def host(engine: Engine, container: str) -> str:
+    """The address of the host in the container, once it is well."""
+    mapped = await output(engine, "port", container, "3200/tcp")
+    address = f"http://{mapped.splitlines()[0]}"
+    assert (await ask(f"{address}/health"))[0] == 200
+    return address
+
+
+async def output(engine: Engine, *words: str) -> str:
+    """What a command of the engine prints, which has to succeed."""
+    process = await asyncio.create_subprocess_exec(
+        engine.program, *words, stdout=asyncio.subprocess.PIPE
+    )
+    printed, _ = await process.communicate()
+    assert process.returncode == 0, words
+    return printed.decode().strip()
+
+
+async def test_image_runs(engine: Engine, container: str, host: str) -> None:
+    """The image, confined as in the cloud, has its own health check pass, and carries sockets."""
+    (check,) = instructions("HEALTHCHECK")
+    await output(engine, "exec", container, *json.loads(check.partition("CMD ")[2]))
+    async with clients() as made:
+        writer, reader = [await made.connect(host, token(name)) for name in ("Ada", "Bob")]
+        await reader.hear("who")  # it is in the room now, where `connect` alone comes before that
+        await writer.tell("input-change", "hello")
+        assert await reader.hear("update-input") == "hello"
+
+
+async def test_image_is_confined(engine: Engine, container: str, host: str) -> None:
+    """The host is nobody, and nothing that is in the image can be written."""
+    user, *refused = (await output(engine, "exec", container, "python", "-c", TRIES)).splitlines()
+    assert user == "10001"
+    assert refused == ["Read-only file system"] * 2
+
+
+async def test_image_says_what_it_is_made_of(engine: Engine, container: str, host: str) -> None:
+    """The SBOM in the image lists what is installed there, and its label what it stands on."""
+    bill = json.loads(await output(engine, "exec", container, "cat", "/app/sbom.json"))
+    listed = {component["name"]: component["version"] for component in bill["components"]}
+    printed = await output(engine, "exec", container, "pip", "list", "--format", "json")
+    assert listed == {
+        p["name"].replace("_", "-").lower(): p["version"] for p in json.loads(printed)
+    }
+    label = '{{index .Config.Labels "org.opencontainers.image.base.name"}}'
+    assert await output(engine, "inspect", "-f", label, container) == str(Base.read(ROOT))
+
+
+async def test_image_ends(engine: Engine, container: str, host: str) -> None:
+    """The host in the container ends by itself when it is told to."""
+    await output(engine, "stop", "--time", "30", container)
+    assert await output(engine, "inspect", "-f", "{{.State.ExitCode}}", container) == "0"
+
+
+@pytest.fixture
+async def docker_api(engine: Engine, tmp_path: Path) -> AsyncIterator[dict[str, str]]:
+    """The environment by which sam finds the engine: it knows Docker's API, not Podman itself."""
+    if engine.program != "podman":
+        yield {}
+        return
+    api = tmp_path / "api"
+    command = ("podman", "system", "service", "--time", "0", f"unix://{api}")
+    process = await asyncio.create_subprocess_exec(*command)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not api.exists():  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.05)
+        yield {"DOCKER_HOST": f"unix://{api}"}
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@asynccontextmanager
+async def start_api(project: Path, port: int, environ: dict[str, str]) -> AsyncIterator[str]:
+    """`sam local start-api` with the built function, for this machine's processor."""
+    process = await asyncio.create_subprocess_exec(
+        *("scripts/sam", "local", "start-api", "--port", str(port)),
+        cwd=project,
+        env=os.environ | environ,
+    )
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@pytest.fixture
+def project(engine: Engine, tmp_path: Path) -> Path:
+    """A copy of the project whose function is built for this machine's processor."""
+    project = copy_project(tmp_path / "project")
+    template = project / "infra/template.yaml"
+    architecture = {"amd64": "x86_64"}.get(MACHINE, MACHINE)
+    template.write_text(template.read_text().replace("[arm64]", f"[{architecture}]"))
+    subprocess.run(["scripts/sam", "build"], cwd=project, check=True)
+    return project
+
+
+async def test_sam_local(project: Path, docker_api: dict[str, str], unused_tcp_port: int) -> None:
+    """scripts/dev takes pages from sam local, which runs the built function in Lambda's image."""
+    async with start_api(project, unused_tcp_port, docker_api) as pages:
+        assert (await ask(pages))[0] == 200
+        async with running(project, "--pages", pages) as dev:
+            status, page = await ask(f"{dev.url}/about")
+    assert status == 200
+    assert "<!doctype html>" in page.lower()

@@ -1,0 +1,345 @@
+"""The life of a stack, rehearsed: `scripts/deploy`, plain sam, `scripts/destroy`, as they are.
+
+sam builds and deploys for real, against moto's server. What has been uploaded then runs, and doctor
+looks at it over https. Only the container engine is a stand-in, and most of CloudFormation. It all
+happens once; each test looks at one thing of it.
+"""
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from aiohttp import ClientSession
+
+from scripts import ROOT
+from scripts.commands.deploy.account import Account
+from scripts.commands.deploy.image import Image
+from scripts.commands.destroy.removal import destroy
+from tests.scripts.deploy.deployed import copy_project, site
+from tests.scripts.deploy.engine import DIGEST, calls, install
+from tests.scripts.deploy.rehearsal import ACCOUNT, REGION, Cloud, Kept, cloud
+from tests.scripts.tls import write_certificate
+
+pytestmark = pytest.mark.together("sam")
+
+PATIENCE = 240  # seconds: a deadline that only a failure meets, also on a busy machine
+
+STACK = "sidepath"
+REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
+DEPLOY = ("scripts/deploy", "--region", REGION, "--keep-data")
+# What the function's requirements.txt brings, by the names that are imported.
+REQUIRED = {
+    *("anyio", "idna", "itsdangerous", "jinja2", "mangum", "markupsafe", "starlette"),
+    *("typing_extensions.py", "sbom.json"),
+}
+
+# What somebody types who only knows the image: Enter to all else that sam asks.
+IMAGE = f"{REGISTRY}/sidepath/sidepath:by-hand"
+ANSWERS = "\n" * 2 + IMAGE + "\n" * 20
+
+REASON = "Service did not stabilize. Ask its events why."
+
+
+@dataclass
+class Run:
+    """A program that has ended: what it printed, said besides, and had the engine do."""
+
+    printed: str
+    said: str
+    status: int
+    calls: list[list[str]]
+
+
+@dataclass
+class Stage:
+    """What a stack was made of at one time of its life."""
+
+    resources: dict[str, Any]  # their properties
+    zipped: dict[str, int]  # checksums, by file
+
+    @classmethod
+    def of(cls, cloud: Cloud) -> Self:
+        found = cloud.stack(STACK).resource_map
+        zipped = {i.filename: i.CRC for i in cloud.zipped(STACK).infolist()}
+        return cls({name: getattr(r, "properties", None) for name, r in found.items()}, zipped)
+
+
+def authorities() -> bytes:
+    """The certificates that this machine believes, by which packages are fetched."""
+    file = ssl.get_default_verify_paths().cafile
+    return Path(file).read_bytes() if file else b""
+
+
+class Place:
+    """A copy of the project, and a stand-in for the container engine on its PATH."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.project = copy_project(folder / "project")
+        self.engine = install(folder / "bin")
+        self.certificate = folder / "edge.pem"
+        write_certificate(self.certificate)
+        self.trusted = folder / "trusted.pem"
+        self.trusted.write_bytes(self.certificate.read_bytes() + authorities())
+
+    def files(self) -> dict[str, bytes]:
+        """What is in the project, but for what programs keep there for themselves."""
+        found = {file.relative_to(self.project): file for file in self.project.rglob("*")}
+        return {
+            str(name): file.read_bytes()
+            for name, file in found.items()
+            if file.is_file() and not {".aws-sam", ".sidepath", "__pycache__"} & {*name.parts}
+        }
+
+    async def run(self, *command: str, typed: str = "") -> Run:
+        """Run a script of the project's."""
+        path = f"{self.engine}{os.pathsep}{os.environ['PATH']}"
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=self.project,
+            env=os.environ
+            | {"PATH": path, "SSL_CERT_FILE": str(self.trusted), "SAM_CLI_POLL_DELAY": "0.5"},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        try:
+            async with asyncio.timeout(PATIENCE):
+                printed, said = await process.communicate(typed.encode())
+        finally:
+            with suppress(ProcessLookupError):  # what it has started must not stay either
+                os.killpg(process.pid, signal.SIGKILL)
+        assert process.returncode is not None
+        return Run(printed.decode(), said.decode(), process.returncode, calls(self.engine))
+
+
+@dataclass
+class Life:
+    """What happened, in this order, and what there was in between."""
+
+    place: Place
+    deployed: Run
+    page: str
+    first: Stage
+    failed: Run
+    changed: Run
+    second: Stage
+    before: dict[str, list[str]]
+    destroyed: Run
+    after: dict[str, list[str]]
+    guided: Run
+    third: Stage
+    edited: dict[str, bytes]  # files that are not as they were before
+
+
+async def live(place: Place, cloud: Cloud) -> Life:
+    """Deploy; deploy a change, which fails; do it by plain sam; destroy; answer sam's questions."""
+    deployed, page = await deploy(place, cloud)
+    first = Stage.of(cloud)
+    file = place.project / "functions/pages/rooms.py"
+    file.write_text(file.read_text() + "\n# A change.\n")
+    cloud.failing["HostService"] = REASON
+    failed = await place.run(*DEPLOY)
+    cloud.failing.clear()
+    changed = await place.run("scripts/sam", "deploy", "--parameter-overrides", "MinHosts=1")
+    second = Stage.of(cloud)
+    leave_things(cloud)
+    before = cloud.stock()
+    destroyed = await place.run("scripts/destroy", "--region", REGION, typed=f"{STACK}\n")
+    after = cloud.stock()
+    destroy(Account.find(None, REGION), STACK)  # what is gone already is no failure
+    files = place.files()
+    guided = await place.run("scripts/sam", "deploy", "--guided", typed=ANSWERS)
+    assert guided.status == 0, guided.said
+    edited = dict(place.files().items() - files.items())
+    return Life(
+        *(place, deployed, page, first, failed, changed, second),
+        *(before, destroyed, after, guided, Stage.of(cloud), edited),
+    )
+
+
+async def deploy(place: Place, cloud: Cloud) -> tuple[Run, str]:
+    """Deploy, with what was deployed behind the address from when it is there; fetch a page."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    domain = f"localhost:{listener.getsockname()[1]}"
+    Kept.attributes["AWS::CloudFront::Distribution.DomainName"] = domain
+    deploying = asyncio.create_task(place.run(*DEPLOY))
+    making = asyncio.create_task(asyncio.to_thread(cloud.made.wait, PATIENCE))
+    await asyncio.wait([deploying, making], return_when=asyncio.FIRST_COMPLETED)
+    if deploying.done():
+        cloud.made.set()  # or the thread would wait on
+        pytest.fail(deploying.result().said)
+    async with site(cloud, STACK, place.folder, listener), ClientSession() as session:
+        run = await deploying
+        trust = ssl.create_default_context(cafile=str(place.certificate))
+        async with session.get(run.printed.strip(), ssl=trust) as answer:
+            return run, await answer.text()
+
+
+def leave_things(cloud: Cloud) -> None:
+    """What a killed host leaves, and what another stack has in the bucket that sam shares."""
+    topic = cloud.outputs(STACK)["BusTopic"].rpartition(":")[2].removesuffix(".fifo")
+    fifo = {"FifoQueue": "true"}
+    cloud.client("sqs").create_queue(QueueName=f"{topic}-host-1.fifo", Attributes=fifo)
+    (bucket,) = cloud.stock()["buckets"]
+    cloud.client("s3").put_object(Bucket=bucket, Key=f"{STACK}-2/zip", Body=b"another's")
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
+    subprocess.run([ROOT / "scripts/sam"], check=True)
+    with cloud() as made:
+        return asyncio.run(live(Place(tmp_path_factory.mktemp("place")), made))
+
+
+# ---- Deploying ----
+
+
+def test_address_is_printed(life: Life) -> None:
+    """Deploying prints the address, and nothing else where a program would read it."""
+    assert life.deployed.status == 0, life.deployed.said
+    assert re.fullmatch(r"https://localhost:\d+\n", life.deployed.printed)
+
+
+def test_failure_in_awss_own_words(life: Life) -> None:
+    """A failed deployment names the step, the resource that failed first, why, and what to do."""
+    assert life.failed.status == 1
+    assert life.failed.printed == ""
+    step, why, advice = life.failed.said.splitlines()[-3:]
+    assert step.startswith("Deploying the stack sidepath")
+    assert why == f"  Why: HostService (AWS::Some::Resource): {REASON}"
+    assert "run scripts/deploy again" in advice
+
+
+def test_doctor_is_content(life: Life) -> None:
+    """Doctor examines what was deployed, over https, and finds nothing wrong."""
+    assert re.search(r"checks in .* ok, 0 FAILED", life.deployed.said), life.deployed.said
+
+
+def test_image_is_built_and_pushed(life: Life) -> None:
+    """The image is built for the task's processor and pushed; the password is no argument."""
+    image = Image.read(life.place.project)
+    reference = f"{REGISTRY}/sidepath/sidepath:{image.tag}"
+    build, login, push = life.deployed.calls
+    assert build[:3] == ["build", "--tag", reference]
+    assert build[build.index("--platform") + 1] == "linux/arm64"
+    assert build[build.index("--build-arg") + 1] == f"BASE=python:3.13-slim@{DIGEST}"
+    assert login[:4] == ["login", "--username", "AWS", "--password-stdin"]
+    assert login[4:] == [REGISTRY, f"{ACCOUNT}-auth-token"]
+    assert push == ["push", reference, ""]
+
+
+def test_unchanged_image_is_not_pushed_again(life: Life) -> None:
+    """What is in the repository already is neither built nor pushed."""
+    assert life.failed.calls == []
+    assert "nothing in it has changed" in life.failed.said
+
+
+def test_host_runs_the_pushed_image(life: Life) -> None:
+    """The task names the image by the digest that the registry gave it."""
+    (container,) = life.first.resources["HostTask"]["ContainerDefinitions"]
+    name, _, digest = container["Image"].partition("@")
+    assert name == f"{REGISTRY}/sidepath/sidepath"
+    assert re.fullmatch("sha256:[0-9a-f]{64}", digest)
+
+
+def test_arguments_become_parameters(life: Life) -> None:
+    """What was said on the command line decides the stack's parameters; the rest are defaults."""
+    assert life.first.resources["HostCount"]["MinCapacity"] == 2
+    assert life.first.resources["HostCount"]["MaxCapacity"] == 4
+
+
+# ---- The function's zip ----
+
+
+def test_zip_serves_a_page(life: Life) -> None:
+    """The uploaded zip, under AWS's runtime client and beside nothing of the project, has pages."""
+    assert "<!doctype html>" in life.page.lower()
+    assert "socket.io.esm.min" in life.page
+
+
+def test_zip_holds_what_pages_need(life: Life) -> None:
+    """The zip holds the package and the socket client, no bytecode, and not what Lambda has."""
+    names = life.first.zipped
+    assert {"functions/app.py", "functions/web/static/socket.io.esm.min.js"} <= names.keys()
+    tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
+    assert tops - {"functions"} == REQUIRED
+    assert not [n for n in names if "__pycache__" in n or n.endswith(("Makefile", ".pyc", ".lock"))]
+
+
+def test_zip_is_for_the_templates_processor(life: Life) -> None:
+    """What is compiled in the zip is for the template's Python and processor, not for ours."""
+    compiled = [name for name in life.first.zipped if name.endswith(".so")]
+    assert compiled
+    assert all(name.endswith(".cpython-313-aarch64-linux-gnu.so") for name in compiled)
+
+
+# ---- Changing ----
+
+
+def test_plain_sam_changes_the_stack(life: Life) -> None:
+    """`sam deploy` takes what it needs from samconfig.toml, and keeps the other parameters."""
+    assert life.changed.status == 0, life.changed.said
+    assert life.second.resources["HostCount"]["MinCapacity"] == 1
+    assert life.second.resources["HostTask"] == life.first.resources["HostTask"]
+
+
+def test_change_is_published(life: Life) -> None:
+    """A changed page is in the new zip, alone, and becomes a version that the API then calls."""
+    changed = dict(life.second.zipped.items() - life.first.zipped.items())
+    assert list(changed) == ["functions/pages/rooms.py"]
+    versions = [
+        {n for n in stage.resources if n.startswith("PagesVersion")}
+        for stage in (life.first, life.second)
+    ]
+    assert [len(v) for v in versions] == [1, 1]
+    assert versions[0] != versions[1]
+
+
+# ---- Destroying ----
+
+
+def test_destroying_leaves_nothing(life: Life) -> None:
+    """Stack, images, zips and queues are gone; sam's bucket stays for the other stack."""
+    assert life.destroyed.status == 0, life.destroyed.said
+    assert life.before["stacks"] == ["aws-sam-cli-managed-default", STACK]
+    assert life.after["stacks"] == ["aws-sam-cli-managed-default"]
+    assert life.after["objects"] == [f"{STACK}-2/zip"]
+    for kind in ("repositories", "queues", "topics"):
+        assert life.before[kind]
+        assert life.after[kind] == []
+
+
+def test_data_that_is_kept_is_named(life: Life) -> None:
+    """With --keep-data the table survives, and destroying says so."""
+    (table,) = life.after["tables"]
+    assert f"the DynamoDB table {table}" in life.destroyed.said
+
+
+# ---- By hand ----
+
+
+def test_guided_by_enter(life: Life) -> None:
+    """`sam deploy --guided` makes the stack for who gives the image and else presses Enter."""
+    assert life.guided.status == 0, life.guided.said
+    (container,) = life.third.resources["HostTask"]["ContainerDefinitions"]
+    assert container["Image"] == IMAGE
+
+
+def test_guided_saves_answers_only(life: Life) -> None:
+    """What sam was told is kept in samconfig.toml, beside what was there; all else is as it was."""
+    assert list(life.edited) == ["samconfig.toml"]
+    saved = life.edited["samconfig.toml"].decode()
+    assert f'Image=\\"{IMAGE}\\"' in saved
+    for line in (ROOT / "samconfig.toml").read_text().splitlines():
+        assert line in saved

@@ -1,0 +1,52 @@
+"""The image's name: it follows from what goes into it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from scripts import ROOT
+from scripts.commands.deploy.image import Image
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """What an image is made of, to be changed."""
+    for name in ("functions/contract", "functions/model", "socket_host", "infra"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in (".dockerignore", "requirements.txt", "scripts/commands/deploy/sbom.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("file", "same"),
+    [
+        ("socket_host/events/chat.py", False),
+        ("socket_host/Dockerfile", False),
+        ("functions/contract/session.py", False),
+        ("requirements.txt", False),
+        ("scripts/commands/deploy/sbom.py", False),
+        ("socket_host/__pycache__/events.pyc", True),
+        ("functions/pages/rooms.py", True),
+    ],
+)
+def test_image_is_known_by_its_content(tree: Path, file: str, same: bool) -> None:
+    """The image's tag changes with what goes into it, and with nothing else."""
+    before = Image.read(tree)
+    (tree / file).parent.mkdir(exist_ok=True)
+    with (tree / file).open("a") as changed:
+        changed.write("# A change.\n")
+    assert (Image.read(tree) == before) == same
+
+
+def test_image_is_for_the_tasks_processor(tree: Path) -> None:
+    """The platform is what the template's task names, and part of the tag."""
+    before = Image.read(tree)
+    assert before.platform == "linux/arm64"
+    template = tree / "infra/template.yaml"
+    template.write_text(template.read_text().replace("ARM64", "X86_64"))
+    after = Image.read(tree)
+    assert after.platform == "linux/amd64"
+    assert after.tag != before.tag

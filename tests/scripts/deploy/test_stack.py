@@ -1,0 +1,107 @@
+"""A stack in every state that CloudFormation may have left it in."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from scripts.commands.deploy import stack
+from scripts.commands.deploy.stack import Stack
+from scripts.commands.deploy.step import StackError
+
+
+class Formation:
+    """CloudFormation with one stack, which is in one status after the other."""
+
+    def __init__(self, *statuses: str, events: list[dict[str, str]] | None = None) -> None:
+        self._statuses = list(statuses)
+        self._events = events or []
+        self.deleted = 0
+
+    def describe_stacks(self, StackName: str) -> dict[str, Any]:  # noqa: N803 - AWS's own name
+        if not self._statuses:
+            raise ClientError({"Error": {"Message": f"{StackName} does not exist"}}, "Describe")
+        status = self._statuses.pop(0) if len(self._statuses) > 1 else self._statuses[0]
+        return {"Stacks": [{"StackId": "id", "StackStatus": status}]}
+
+    def delete_stack(self, StackName: str) -> None:  # noqa: N803 - AWS's own name
+        self.deleted += 1
+
+    def get_paginator(self, _: str) -> "Formation":
+        return self
+
+    def paginate(self, StackName: str) -> Iterator[dict[str, Any]]:  # noqa: N803 - AWS's own name
+        yield {"StackEvents": self._events}
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack, "_PAUSE", 0)
+
+
+def event(name: str, status: str, reason: str = "") -> dict[str, str]:
+    return {
+        "EventId": name + status,
+        "StackId": "id",
+        "PhysicalResourceId": "id" if name == "chat" else name,
+        "LogicalResourceId": name,
+        "ResourceType": "AWS::A::Kind",
+        "ResourceStatus": status,
+        "ResourceStatusReason": reason,
+    }
+
+
+def test_first_failure_is_the_reason() -> None:
+    """Of several failures in the last operation the first counts, not what it made others do."""
+    events = [
+        event("Late", "CREATE_FAILED", "Too late"),
+        event("Edge", "CREATE_FAILED", "Resource creation cancelled"),
+        event("Hosts", "CREATE_FAILED", "No such image"),
+        event("chat", "CREATE_IN_PROGRESS", "User Initiated"),
+        event("Old", "CREATE_FAILED", "Long ago"),
+    ]
+    stack = Stack(Formation("ROLLBACK_COMPLETE", events=events), "chat")
+    assert stack.failure() == "Hosts (AWS::A::Kind): No such image"
+    assert stack.failure(stack.last_event()) is None  # nothing has happened since
+
+
+def test_operation_under_way_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """A deployment that another one has begun is waited for, and not begun twice."""
+    formation = Formation("UPDATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE")
+    Stack(formation, "chat").settle()
+    assert formation.deleted == 0
+    assert "waiting until that has ended" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("status", ["REVIEW_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"])
+def test_stack_that_can_be_changed(status: str) -> None:
+    """A stack that only waits for a change, or went back from one, is left alone."""
+    formation = Formation(status)
+    Stack(formation, "chat").settle()
+    assert formation.deleted == 0
+
+
+def test_stack_that_never_came_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a failed first deployment has left is deleted, for nothing else can be done with it."""
+    formation = Formation("ROLLBACK_COMPLETE", "ROLLBACK_COMPLETE", "DELETE_COMPLETE")
+    Stack(formation, "chat").settle()
+    assert formation.deleted == 1
+    assert "deleting it, to begin anew" in capsys.readouterr().err
+
+
+def test_deletion_that_fails() -> None:
+    """A stack that cannot be deleted says which resource stays, and why."""
+    events = [event("Rooms", "DELETE_FAILED", "In use")]
+    formation = Formation("CREATE_COMPLETE", "DELETE_IN_PROGRESS", "DELETE_FAILED", events=events)
+    with pytest.raises(StackError, match=r"Rooms \(AWS::A::Kind\): In use"):
+        Stack(formation, "chat").delete()
+
+
+def test_no_stack() -> None:
+    """Where there is no stack there is nothing to read, to wait for or to delete."""
+    none = Stack(Formation(), "chat")
+    none.settle()
+    assert (none.outputs(), none.parameters()) == ({}, {})
+    assert (none.last_event(), none.failure()) == (None, None)
+    assert not none.delete()

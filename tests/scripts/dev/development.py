@@ -1,0 +1,66 @@
+"""`scripts/dev` for tests: the whole product in processes of its own, on a port of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from scripts import ROOT
+
+PATIENCE = 30  # seconds: a deadline that only a failure meets, also on a busy machine
+
+
+class Development:
+    """A running site; its host can be killed, as kill -9 and a lack of memory do."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        assert process.stdout is not None
+        ready = process.stdout.readline()
+        assert ready.startswith("Sidepath is ready on "), ready
+        self.url = ready.split()[-1]
+
+    def hosts(self) -> list[int]:
+        """The process ids of its socket hosts: one, or none for a moment."""
+        command = ["pgrep", "-P", str(self._process.pid), "-f", "socket_host"]
+        found = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+        return [int(pid) for pid in found.stdout.split()]
+
+    def kill_host(self) -> None:
+        """Kill the socket host, which then starts again."""
+        (host,) = self.hosts()
+        os.kill(host, signal.SIGKILL)
+
+    @contextmanager
+    def host_held_down(self) -> Iterator[None]:
+        """Kill every socket host that starts, for as long as this lasts."""
+        over = threading.Event()
+
+        def kill() -> None:
+            while not over.wait(0.02):
+                for host in self.hosts():
+                    os.kill(host, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        try:
+            yield
+        finally:
+            over.set()
+            killer.join()
+
+
+@contextmanager
+def start_development(data: Path) -> Iterator[Development]:
+    """Serve everything, with its messages in a folder, and end it without a process left."""
+    command = [sys.executable, "-m", "scripts.commands.dev", "--port", "0", "--data", str(data)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        yield Development(process)
+    finally:
+        process.terminate()
+        process.communicate(timeout=PATIENCE)

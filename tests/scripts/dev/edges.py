@@ -1,0 +1,129 @@
+"""Edges for tests, in this process: with the real template or a changed one, and any origins."""
+
+import asyncio
+import re
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+
+from aiohttp import web
+
+from scripts import ROOT
+from scripts.commands.dev.edge import Edge
+from scripts.commands.dev.edge import serving as serving_edge
+from scripts.commands.dev.listeners import listen
+from scripts.commands.dev.origin_request import OriginRequest
+from scripts.commands.dev.origins import Origin
+from scripts.commands.dev.template import FUNCTION, SOCKET_HOST, Template
+
+TEMPLATE = (ROOT / "infra/template.yaml").read_text()
+
+PATIENCE = 20  # seconds: a deadline that only a failure meets, also on a busy machine
+
+
+@cache
+def real_template() -> Template:
+    """The project's template, which nobody can change."""
+    return Template.parse(TEMPLATE)
+
+
+def changed(*replacements: tuple[str, str]) -> Template:
+    """The project's template with pieces of its text replaced; each has to be there."""
+    text = TEMPLATE
+    for old, new in replacements:
+        assert old in text, f"the template no longer says {old!r}"
+        text = text.replace(old, new)
+    return Template.parse(text)
+
+
+class Recorder:
+    """An origin that keeps the requests it gets and answers each with its own name."""
+
+    def __init__(self, name: str, *, sockets: bool = False) -> None:
+        self.name = name
+        self.sockets = sockets
+        self.requests: list[OriginRequest] = []
+
+    async def answer(self, viewer: web.BaseRequest, request: OriginRequest) -> web.Response:
+        self.requests.append(request)
+        return web.Response(text=self.name)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of the last request, by their names in small letters."""
+        return {name.lower(): value for name, value in self.requests[-1].headers}
+
+
+class RunningEdge:
+    """An edge that listens, with what a test wants to know of it."""
+
+    def __init__(self, edge: Edge, port: int, origins: Mapping[str, Origin]) -> None:
+        self.edge = edge
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.origins = origins
+
+    async def ask(self, request: str | bytes, *, until: bytes = b"") -> str:
+        """Send bytes as they are, and return all that comes back until the edge closes."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(request.encode("latin-1") if isinstance(request, str) else request)
+        async with asyncio.timeout(PATIENCE):
+            answer = await (reader.readuntil(until) if until else reader.read())
+        writer.close()
+        return answer.decode("latin-1")
+
+    async def get(self, target: str, *headers: str, method: str = "GET", body: str = "") -> str:
+        """Ask for a target, written as it is, and return the whole answer."""
+        lines = [f"{method} {target} HTTP/1.1", "Host: viewer.test", "Connection: close", *headers]
+        if body:
+            lines.append(f"Content-Length: {len(body)}")
+        return await self.ask("\r\n".join([*lines, "", body]))
+
+
+@asynccontextmanager
+async def running(
+    template: Template | None = None, origins: Mapping[str, Origin] | None = None
+) -> AsyncIterator[RunningEdge]:
+    """An edge on a port of its own; without origins, two that record."""
+    origins = origins or {FUNCTION: Recorder("pages"), SOCKET_HOST: Recorder("host", sockets=True)}
+    edge = Edge(template or real_template(), origins)
+    listeners = listen(0)
+    async with serving_edge(edge.answer, listeners):
+        yield RunningEdge(edge, listeners[0].getsockname()[1], origins)
+
+
+def status(answer: str) -> int:
+    """The status of an answer as `ask` returns it."""
+    found = re.match(r"HTTP/1\.1 (\d+) ", answer)
+    assert found, answer[:200]
+    return int(found[1])
+
+
+def upgrade(target: str) -> str:
+    """A request to open a websocket."""
+    return (
+        f"GET {target} HTTP/1.1\r\nHost: viewer.test\r\nConnection: Upgrade\r\n"
+        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+
+
+def reset(connection: socket.socket) -> None:
+    """Close a connection so that the other side gets a reset in place of an orderly end."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def open_files() -> int:
+    """How many files, connections among them, this process has open."""
+    return len(list(Path("/dev/fd").iterdir()))
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - what is waited for knows nothing of events
+            await asyncio.sleep(0.01)

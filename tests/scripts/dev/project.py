@@ -1,0 +1,229 @@
+"""`scripts/dev` for tests: the real thing, from a copy of the project that a test may change."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from aiohttp import ClientSession
+
+from functions.contract.session import COOKIE
+from scripts import ROOT
+from tests.scripts.dev.edges import PATIENCE, eventually
+
+PARTS = ("functions", "socket_host", "scripts", "infra")
+
+
+def copy_project(folder: Path) -> Path:
+    """A copy of what scripts/dev runs, in a folder of the test's own: no other save reaches it."""
+    for part in PARTS:
+        shutil.copytree(ROOT / part, folder / part)
+    return folder
+
+
+class Dev:
+    """A running development server, what it says, and what it answers."""
+
+    def __init__(self, root: Path, process: asyncio.subprocess.Process) -> None:
+        self.root = root
+        self.process = process
+        self.url = ""
+        self.said: list[str] = []
+        self._new = asyncio.Condition()
+        self._originals: dict[str, str] = {}
+        self._listening = asyncio.create_task(self._listen())
+
+    async def ready(self) -> None:
+        """Wait for the first line on stdout, which has to be the address."""
+        assert self.process.stdout
+        async with asyncio.timeout(PATIENCE):
+            line = (await self.process.stdout.readline()).decode()
+        found = re.fullmatch(r"Sidepath is ready on (http://localhost:\d+)\n", line)
+        assert found, (line, self.said)
+        self.url = found[1]
+
+    async def says(self, words: str, after: int = 0) -> None:
+        """Wait until words stand on the terminal, below the first `after` lines."""
+
+        def said() -> bool:
+            return any(words in line for line in self.said[after:])
+
+        async with asyncio.timeout(PATIENCE), self._new:
+            await self._new.wait_for(said)
+
+    async def get(self, path: str, **headers: str) -> tuple[int, str]:
+        """Status and text of an answer; redirects are not followed."""
+        async with ClientSession(headers=headers) as session:
+            answer = await session.get(self.url + path, allow_redirects=False)
+            return answer.status, await answer.text()
+
+    async def becomes(self, path: str, status: int, words: str = "") -> str:
+        """Ask again and again until an answer has a status and holds words; return its text."""
+        answer: tuple[int, str] = (0, "")
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not (answer[0] == status and words in answer[1]):
+                    answer = await self.get(path)
+        except TimeoutError:
+            raise AssertionError((path, answer, self.said)) from None
+        return answer[1]
+
+    def save(self, file: str, old: str, new: str) -> None:
+        """Replace a piece of one of the project's files; it has to be there."""
+        path = self.root / file
+        text = path.read_text()
+        assert old in text, f"{file} no longer says {old!r}"
+        self._originals.setdefault(file, text)
+        path.write_text(text.replace(old, new))
+
+    async def restore(self) -> None:
+        """Take all saves back, and wait until both halves run as if there had been none."""
+        for file, text in self._originals.items():
+            if (self.root / file).read_text() != text:
+                await self._take_back(file, text)
+        self._originals.clear()
+        await self.becomes("/", 200)
+        await self.becomes("/socket.io/?EIO=4&transport=polling", 200)
+        self.said.clear()
+
+    async def _take_back(self, file: str, text: str) -> None:
+        told = len(self.said)
+        hosts = [pid for pid, command in self._children().items() if "socket_host" in command]
+        (self.root / file).write_text(text)
+        if file.startswith(("socket_host/", "functions/contract/", "functions/model/")):
+            await self.says("the socket host starts again", after=told)
+            await eventually(lambda: not any(map(alive, hosts)))
+        else:
+            await self.says(f"{file} was saved", after=told)
+
+    def _children(self) -> dict[int, str]:
+        return descendants(self.process.pid)
+
+    def pid(self, words: str) -> int:
+        """The child whose command holds words."""
+        found = self._children()
+        pids = [pid for pid, command in found.items() if words in command]
+        assert len(pids) == 1, (found, self.said)
+        return pids[0]
+
+    async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal, and return the status that it ends with."""
+        self.process.send_signal(number)
+        async with asyncio.timeout(PATIENCE):
+            status = await self.process.wait()
+            await self._listening
+        return status
+
+    async def _listen(self) -> None:
+        assert self.process.stderr
+        async for line in self.process.stderr:
+            async with self._new:
+                self.said.append(line.decode().rstrip())
+                self._new.notify_all()
+
+
+@asynccontextmanager
+async def starting(root: Path, *options: str) -> AsyncIterator[Dev]:
+    """A development server that is not waited for; it is ended with the block."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "scripts.commands.dev"),
+        *("--port", "0", "--data", str(root / "data"), *options),
+        cwd=root,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={name: os.environ[name] for name in os.environ if name not in _DOORS},
+    )
+    dev = Dev(root, process)
+    try:
+        yield dev
+    finally:
+        if process.returncode is None:
+            await dev.end()
+
+
+@asynccontextmanager
+async def running(root: Path, *options: str) -> AsyncIterator[Dev]:
+    """A development server that is ready; it is ended with the block."""
+    async with starting(root, *options) as dev:
+        await dev.ready()
+        yield dev
+
+
+# Settings that conftest.py makes for the halves in this process; and people let Python compile.
+_DOORS = ("STAGE", "SESSION_SECRET", "ROOM_LOG", "PYTHONDONTWRITEBYTECODE")
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """The processes that a process has started, and those that they have, with their commands."""
+    found: dict[int, str] = {}
+    for child, parent, command in _processes():
+        if parent == pid:
+            found |= {child: command} | descendants(child)
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there, and does not only wait to be asked how it ended."""
+    return any(found == pid for found, _, _ in _processes())
+
+
+def _processes() -> Iterator[tuple[int, int, str]]:
+    """Yield the id, the parent and the command of each process that has not ended."""
+    table = subprocess.run(
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,command="],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for line in table.stdout.splitlines():
+        pid, parent, state, *command = line.split()
+        if not state.startswith("Z"):
+            yield int(pid), int(parent), " ".join(command)
+
+
+class Poller:
+    """A visitor that can only poll, as some networks leave it; keeps the messages it gets."""
+
+    def __init__(self, http: ClientSession, url: str, token: str) -> None:
+        self.messages: list[str] = []
+        self._http = http
+        self._url = f"{url}/socket.io/?EIO=4&transport=polling"
+        self._headers = {"Cookie": f"{COOKIE}={token}"}
+
+    async def connect(self) -> None:
+        """Open a session and the namespace."""
+        packet = (await self._poll())[0]
+        assert packet.startswith("0"), packet
+        self._url += f"&sid={json.loads(packet[1:])['sid']}"
+        await self._post("40")
+
+    async def say(self, text: str) -> None:
+        """Send a message to the room."""
+        await self._post("42" + json.dumps(["message", {"id": uuid.uuid4().hex, "text": text}]))
+
+    async def listen(self, count: int) -> None:
+        """Poll until so many messages have come."""
+        while len(self.messages) < count:
+            for packet in await self._poll():
+                assert not packet.startswith(("1", "41", "44")), packet
+                if packet == "2":
+                    await self._post("3")
+                elif packet.startswith('42["message"'):
+                    self.messages.append(json.loads(packet[2:])[1]["text"])
+
+    async def _poll(self) -> list[str]:
+        async with self._http.get(self._url, headers=self._headers) as answer:
+            assert answer.status == 200, await answer.text()
+            return (await answer.text()).split("\x1e")
+
+    async def _post(self, packet: str) -> None:
+        async with self._http.post(self._url, headers=self._headers, data=packet) as answer:
+            assert answer.status == 200, await answer.text()

@@ -1,0 +1,336 @@
+"""`scripts/dev`, run as people run it: both halves behind one address, and every save is felt."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from aiohttp import ClientSession, TCPConnector, web
+
+from functions.contract.session import SAMPLE_SECRET
+from tests.clients import PythonClient
+from tests.hosts import token
+from tests.scripts.dev.edges import PATIENCE, eventually
+from tests.scripts.dev.project import (
+    Dev,
+    Poller,
+    alive,
+    copy_project,
+    descendants,
+    running,
+    starting,
+)
+
+pytestmark = pytest.mark.together("site")
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+POLL = "/socket.io/?EIO=4&transport=polling"
+EVENT = """
+    async def on_shout(self, sid, text):
+        return text.upper()
+
+    async def on_message("""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Dev]:
+    """A development server in a copy of the project: what takes longest is its start."""
+    async with running(copy_project(tmp_path_factory.mktemp("project"))) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def dev(server: Dev) -> AsyncIterator[Dev]:
+    """A development server for a test that saves files, or kills a half; all is undone after."""
+    yield server
+    await server.restore()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def own(tmp_path: Path) -> AsyncIterator[Dev]:
+    """A development server for a test that ends it, or leaves it with many clients."""
+    async with running(copy_project(tmp_path)) as dev:
+        yield dev
+
+
+@asynccontextmanager
+async def visitor(dev: Dev) -> AsyncIterator[PythonClient]:
+    """A visitor's client, connected by websocket; it comes back as fast as it can."""
+    client = PythonClient(reconnection_delay=0.05, reconnection_delay_max=0.1)
+    try:
+        await client.connect(dev.url, token=token("Ann", secret=SAMPLE_SECRET))
+        await client.hear("connect")
+        yield client
+    finally:
+        await client.close()
+
+
+async def test_first_look(dev: Dev) -> None:
+    """After the address is printed: the page, both spellings of the socket path, a redirect."""
+    assert "lobby" in (await dev.get("/"))[1]
+    assert (await dev.get(POLL))[1].startswith('0{"sid":')
+    assert (await dev.get(POLL.replace("io/?", "io?")))[1].startswith('0{"sid":')
+    assert (await dev.get("/about/?a=1"))[0] == 308
+    assert (dev.root / "data/rooms.sqlite3").exists()
+
+
+LOOPBACKS = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
+
+
+def taken(family: socket.AddressFamily, address: str) -> socket.socket:
+    """A port that somebody else has."""
+    try:
+        return socket.create_server((address, 0), family=family)
+    except OSError:
+        pytest.skip(f"this machine has no {address}")
+
+
+@pytest.mark.parametrize(("family", "address"), LOOPBACKS)
+async def test_addresses_of_localhost(dev: Dev, family: socket.AddressFamily, address: str) -> None:
+    """Browsers find it, whether they take localhost for IPv4 or for IPv6."""
+    taken(family, address).close()
+    port = int(dev.url.rpartition(":")[2])
+    _, writer = await asyncio.open_connection(address, port)
+    writer.close()
+
+
+async def test_page_added(dev: Dev) -> None:
+    """A page and its route work at the next save, with nothing started anew by hand."""
+    assert (await dev.get("/hello"))[0] == 404
+    page = (
+        "from starlette.responses import Response\n\n\n"
+        "async def hello(request) -> Response:\n    return Response('Hello there')\n\n\n"
+    )
+    dev.save(
+        "functions/pages/__init__.py",
+        "routes = [",
+        f"{page}routes = [\n    Route('/hello', hello),",
+    )
+    await dev.becomes("/hello", 200, "Hello there")
+
+
+async def test_template_file_saved(dev: Dev) -> None:
+    """A saved HTML template is shown by the next request."""
+    dev.save("functions/pages/templates/about.html", "Who served this page?", "Who was it?")
+    await dev.becomes("/about", 200, "Who was it?")
+
+
+async def test_two_saves_in_a_second(dev: Dev) -> None:
+    """A save is felt even if it leaves a file as long and, by its time, as old as it was."""
+    pages = dev.root / "functions/pages/__init__.py"
+    old = pages.stat()
+    for name in ("aaaa", "bbbb"):
+        previous = '"/about"' if name == "aaaa" else '"/aaaa"'
+        dev.save("functions/pages/__init__.py", f"Route({previous}", f'Route("/{name}"')
+        os.utime(pages, (old.st_atime, old.st_mtime))
+        await dev.becomes(f"/{name}", 200)
+
+
+async def test_event_added(dev: Dev) -> None:
+    """An event handler works at the next save, and clients come back by themselves to use it."""
+    async with visitor(dev) as client:
+        assert "error" in await client.say("shout", "loud")
+        dev.save("socket_host/events/chat.py", "\n    async def on_message(", EVENT)
+        await client.hear("disconnect")
+        await client.hear("connect")
+        assert await client.say("shout", "loud") == "LOUD"
+
+
+async def test_broken_page(dev: Dev) -> None:
+    """A broken save shows its error, escaped, in browser and terminal; the next save recovers."""
+    old = "def room_page("
+    dev.save("functions/pages/rooms.py", old, f"raise ValueError('<b>oh no</b>')\n\n\n{old}")
+    text = await dev.becomes("/", 500)
+    assert text.startswith("ValueError: <b>oh no</b>\n\nTraceback")
+    assert "functions/pages/rooms.py" in text
+    page = (await dev.get("/about", Accept="text/html"))[1]
+    assert "<h1>ValueError: &lt;b&gt;oh no&lt;/b&gt;</h1>" in page
+    assert "functions/pages/rooms.py" in page
+    assert "<b>" not in page
+    assert "loads again by itself" in page
+    await dev.says("ValueError: <b>oh no</b>")
+    assert (await dev.get(POLL))[0] == 200
+    dev.save("functions/pages/rooms.py", f"raise ValueError('<b>oh no</b>')\n\n\n{old}", old)
+    await dev.becomes("/", 200, "lobby")
+
+
+async def test_broken_host(dev: Dev) -> None:
+    """A broken save of the host's code is a 502 that says so, and pages go on; a save recovers."""
+    dev.save("socket_host/events/chat.py", "class Chat(", "oops\n\n\nclass Chat(")
+    text = await dev.becomes(POLL, 502, "before it listened")
+    assert "NameError: name 'oops' is not defined" in text
+    await dev.says("NameError: name 'oops' is not defined")
+    assert (await dev.get("/"))[0] == 200
+    dev.save("socket_host/events/chat.py", "oops\n\n\nclass Chat(", "class Chat(")
+    await dev.becomes(POLL, 200)
+
+
+async def test_form_is_heard_live(dev: Dev) -> None:
+    """A message from the form, which the function takes, is heard by sockets, a restart or not."""
+    for number in range(2):
+        async with visitor(dev) as client, ClientSession() as browser:
+            await (await browser.get(dev.url)).text()
+            fields = {"id": f"m{number}", "text": f"by hand {number}"}
+            answer = await browser.post(f"{dev.url}/rooms/lobby", data=fields)
+            assert (answer.status, answer.url.path) == (200, "/")
+            assert fields["text"] in await answer.text()
+            assert (await client.hear("message"))["text"] == fields["text"]
+        os.kill(dev.pid("socket_host"), signal.SIGKILL)
+        await dev.becomes(POLL, 502)
+        await dev.becomes(POLL, 200)
+
+
+async def test_contract_saved(dev: Dev) -> None:
+    """What both halves import reloads both."""
+    function, host = dev.pid("scripts.commands.dev.runtime"), dev.pid("socket_host")
+    dev.save("functions/contract/session.py", "MIN_SECRET_LENGTH = 32", "MIN_SECRET_LENGTH = 33")
+    await dev.says("the function starts again")
+    await dev.says("the socket host starts again")
+    await eventually(lambda: not alive(function) and not alive(host))
+    await dev.becomes("/", 200)
+    await dev.becomes(POLL, 200)
+
+
+async def test_behaviours_saved(dev: Dev) -> None:
+    """A behaviour that is saved holds from then on; a broken template leaves the last good one."""
+    template = "infra/template.yaml"
+    dev.save(template, "PathPattern: /socket.io/*", "PathPattern: /live/*")
+    await dev.becomes(POLL, 421)  # the function says that sockets do not live there
+    dev.save(template, "Resources:", "Resources: [")
+    await dev.says("this is not YAML")
+    assert (await dev.get(POLL))[0] == 421
+    dev.save(template, "Resources: [", "Resources:")
+    dev.save(template, "PathPattern: /live/*", "PathPattern: /socket.io/*")
+    await dev.becomes(POLL, 200)
+
+
+async def test_function_settings_saved(dev: Dev) -> None:
+    """The function gets the memory and the time that the template gives it, after a save too."""
+    assert "1024 MB" in (await dev.get("/about"))[1]
+    dev.save("infra/template.yaml", "MemorySize: 1024", "MemorySize: 2048")
+    await dev.becomes("/about", 200, "2048 MB")
+
+
+async def test_host_killed(dev: Dev) -> None:
+    """While the host is away sockets are answered 502 at once and pages go on; then it is back."""
+    before = dev.pid("socket_host")
+    os.kill(before, signal.SIGKILL)
+    text = await dev.becomes(POLL, 502, "was killed by SIGKILL and is being started again.")
+    assert text.startswith("The socket host")
+    assert (await dev.get("/"))[0] == 200
+    await dev.becomes(POLL, 200)
+    assert dev.pid("socket_host") != before
+
+
+async def test_function_killed(dev: Dev) -> None:
+    """A function that was killed comes back by itself, when it is asked for next."""
+    before = dev.pid("scripts.commands.dev.runtime")
+    os.kill(before, signal.SIGKILL)
+    await eventually(lambda: not alive(before))
+    # A request that the dying process had just been given may still answer 502, as in the cloud.
+    await dev.becomes("/", 200)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+async def test_signals(own: Dev, number: signal.Signals) -> None:
+    """Ctrl-C, SIGTERM or a closed terminal end it with 0, no process left and nothing to read."""
+    children = descendants(own.process.pid)
+    assert len(children) == 2
+    async with visitor(own):
+        assert await own.end(number) == 0
+    assert not any(map(alive, children))
+    assert "Traceback" not in "\n".join(own.said)
+
+
+@pytest.mark.parametrize("file", ["functions/app.py", "socket_host/__main__.py"])
+async def test_signal_while_a_half_hangs(tmp_path: Path, file: str) -> None:
+    """A half that never becomes ready is no reason to stay."""
+    root = copy_project(tmp_path)
+    (root / file).write_text("import time\ntime.sleep(1000)\n")
+    async with starting(root) as dev:
+        async with asyncio.timeout(PATIENCE):
+            while len(children := descendants(dev.process.pid)) < 2:  # noqa: ASYNC110 - not ours
+                await asyncio.sleep(0.01)
+        assert await dev.end() == 0
+        assert not any(map(alive, children))
+
+
+async def test_killed_itself(own: Dev) -> None:
+    """Even when it is killed, so that it cannot end its children, they do not stay."""
+    children = descendants(own.process.pid)
+    await own.end(signal.SIGKILL)
+    await eventually(lambda: not any(map(alive, children)))
+
+
+@pytest.mark.parametrize(("family", "address"), LOOPBACKS)
+async def test_port_taken(tmp_path: Path, family: socket.AddressFamily, address: str) -> None:
+    """A port that somebody has, under IPv4 or IPv6, is one sentence and status 1."""
+    with taken(family, address) as other:
+        port = other.getsockname()[1]
+        async with starting(copy_project(tmp_path), "--port", str(port)) as dev:
+            async with asyncio.timeout(PATIENCE):
+                assert await dev.process.wait() == 1
+            await dev.says(f"Port {port} is taken by another program.")
+            assert len(dev.said) == 1
+
+
+async def test_broken_template_at_start(tmp_path: Path) -> None:
+    """A template that cannot be enforced stops the start with a sentence."""
+    root = copy_project(tmp_path)
+    template = root / "infra/template.yaml"
+    template.write_text(template.read_text().replace("- Id: socket-host", "- Id: sockets"))
+    async with starting(root) as dev:
+        async with asyncio.timeout(PATIENCE):
+            assert await dev.process.wait() == 1
+        await dev.says("the behaviour /socket.io leads to 'socket-host', which is none of")
+        assert len(dev.said) == 1
+
+
+async def test_pages_from_elsewhere(tmp_path: Path) -> None:
+    """With --pages, pages come from another server, sockets as always, and no function is run."""
+
+    async def page(request: web.BaseRequest) -> web.Response:
+        return web.Response(text=f"{request.method} {request.path_qs} from elsewhere")
+
+    runner = web.ServerRunner(web.Server(page))
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with running(copy_project(tmp_path), "--pages", url) as dev:
+        assert (await dev.get("/a?b"))[1] == "GET /a?b from elsewhere"
+        assert (await dev.get(POLL))[0] == 200
+        dev.save(
+            "functions/contract/session.py", "MIN_SECRET_LENGTH = 32", "MIN_SECRET_LENGTH = 33"
+        )
+        await dev.says("the socket host starts again")
+        await dev.becomes(POLL, 200)
+        assert not any("runtime" in command for command in descendants(dev.process.pid).values())
+    await runner.cleanup()
+
+
+async def test_plain_runtime(tmp_path: Path) -> None:
+    """Where AWS's runtime client cannot be installed, the few lines in its place do."""
+    async with running(copy_project(tmp_path), "--plain-runtime") as dev:
+        assert "Invocation" in (await dev.get("/about"))[1]
+
+
+async def test_many_polling_clients(own: Dev) -> None:
+    """Three hundred clients that only poll are all connected, and each gets every message once."""
+    texts = [f"message {number}" for number in range(4)]
+    tokens = [token(f"Visitor {number}", secret=SAMPLE_SECRET) for number in range(300)]
+    async with ClientSession(connector=TCPConnector(limit=0)) as http:
+        pollers = [Poller(http, own.url, each) for each in tokens]
+        await asyncio.gather(*(poller.connect() for poller in pollers))
+        async with asyncio.timeout(2 * PATIENCE), asyncio.TaskGroup() as group:
+            for poller in pollers:
+                group.create_task(poller.listen(len(texts)))
+            for text, poller in zip(texts, pollers, strict=False):
+                await poller.say(text)
+    assert {tuple(poller.messages) for poller in pollers} == {tuple(texts)}

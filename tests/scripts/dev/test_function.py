@@ -1,0 +1,269 @@
+"""The function's process: under AWS's runtime client and under our few lines, alike."""
+
+import asyncio
+import importlib.util
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from scripts.commands.dev import environment
+from scripts.commands.dev.environment import FunctionError
+from scripts.commands.dev.function import Function
+from scripts.commands.dev.http_api import MAX_PAYLOAD
+from scripts.commands.dev.template import FunctionSettings
+from tests.scripts.dev.edges import PATIENCE, eventually
+
+HAS_CLIENT = importlib.util.find_spec("awslambdaric") is not None
+
+HANDLER = """
+    import os, sys, time
+
+    def handler(event, context):
+        print("called with", event)
+        match event:
+            case {"wait_for": path}:
+                open(path + ".begun", "w").close()
+                while not os.path.exists(path):
+                    time.sleep(0.01)
+            case {"exit": status}:
+                os._exit(status)
+            case {"raise": words}:
+                raise LookupError(words)
+            case {"large": size}:
+                return "a" * size
+            case {"unspeakable": _}:
+                return {1, 2}
+        return {"event": event, "pid": os.getpid(), "id": context.aws_request_id}
+"""
+
+
+class Workshop:
+    """A folder with a handler, and the function that runs it."""
+
+    def __init__(self, folder: Path, *, plain: bool, timeout: float = PATIENCE) -> None:
+        self.folder = folder
+        self.save(HANDLER)
+        environ = {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        settings = FunctionSettings("workpiece.handler", timeout, 128)
+        self.function = Function(settings, environ, plain=plain)
+
+    def save(self, code: str) -> None:
+        (self.folder / "workpiece.py").write_text(dedent(code))
+
+    async def call(self, **event: Any) -> Any:
+        async with asyncio.timeout(PATIENCE):
+            return await self.function.invoke(event)
+
+    async def fails(self, **event: Any) -> FunctionError:
+        """Call where an error is expected, and return it."""
+        with pytest.raises(FunctionError) as caught:
+            await self.call(**event)
+        return caught.value
+
+
+@pytest.fixture(params=["client", "plain"])
+async def workshop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Workshop]:
+    """A running function, under either runtime."""
+    if request.param == "client" and not HAS_CLIENT:
+        pytest.skip("awslambdaric has no wheel for this system")
+    workshop = Workshop(tmp_path, plain=request.param == "plain")
+    workshop.function.start()
+    yield workshop
+    await workshop.function.stop()
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_results(workshop: Workshop) -> None:
+    """Each event gets its own result, all from one process, each call with an id of its own."""
+    answers = await asyncio.gather(*(workshop.call(number=number) for number in range(20)))
+    assert [answer["event"] for answer in answers] == [{"number": n} for n in range(20)]
+    assert len({answer["pid"] for answer in answers}) == 1
+    assert len({answer["id"] for answer in answers}) == 20
+
+
+async def test_handler_raises(workshop: Workshop) -> None:
+    """A handler's exception is told with its traceback, and the process goes on."""
+    pid = (await workshop.call())["pid"]
+    error = await workshop.fails(**{"raise": "<no such thing>"})
+    assert error.status == 500
+    assert error.sentence == "LookupError: <no such thing>"
+    assert "workpiece.py" in error.detail
+    assert (await workshop.call())["pid"] == pid
+
+
+async def test_result_that_is_no_json(workshop: Workshop) -> None:
+    """A result that JSON has no form for is an error of the handler's, not the end of it."""
+    error = await workshop.fails(unspeakable=1)
+    assert error.status == 500
+    assert "JSON serializable" in error.sentence
+    await workshop.call()
+
+
+async def test_crash_while_answering(workshop: Workshop) -> None:
+    """A process that ends while it answers is a 502; whoever waits behind it is answered anew."""
+    crash = asyncio.create_task(workshop.fails(exit=3))
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(workshop.call())
+    error = await crash
+    assert error.status == 502
+    assert error.sentence == "The function ended with status 3 while it answered this request."
+    await waiting
+
+
+async def test_killed_while_idle(workshop: Workshop) -> None:
+    """A process that was killed from outside is replaced when it is needed."""
+    pid = (await workshop.call())["pid"]
+    os.kill(pid, signal.SIGKILL)
+    await eventually(lambda: not alive(pid))
+    assert (await workshop.call())["pid"] != pid
+
+
+async def test_timeout(tmp_path: Path) -> None:
+    """A handler that takes longer than its Timeout is stopped, a 504, and the next one runs."""
+    workshop = Workshop(tmp_path, plain=False, timeout=0.5)
+    workshop.function.start()
+    pid = (await workshop.call())["pid"]
+    error = await workshop.fails(wait_for=str(tmp_path / "never"))
+    assert error.status == 504
+    assert "within 0.5 s, the Timeout that the template gives it" in error.sentence
+    assert (await workshop.call())["pid"] != pid
+    await workshop.function.stop()
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("def handler(:", "SyntaxError: invalid syntax"),
+        ("x = 1", "AttributeError: module 'workpiece' has no attribute 'handler'"),
+        ("raise SystemExit('Set the thing.')", "SystemExit: Set the thing."),
+    ],
+)
+async def test_broken_code(workshop: Workshop, code: str, sentence: str) -> None:
+    """Code that cannot be imported answers every request with its traceback until it is saved."""
+    await workshop.call()
+    workshop.save(code)
+    workshop.function.start()
+    for _ in range(2):
+        error = await workshop.fails()
+        assert error.status == 500
+        assert error.broken
+        assert error.sentence.startswith(sentence)
+        assert "Traceback" in error.detail
+        assert "workpiece" in error.detail
+    workshop.save(HANDLER)
+    workshop.function.start()
+    await workshop.call()
+
+
+async def test_end_before_ready(workshop: Workshop) -> None:
+    """A process that ends without a word before it is ready is told with what it wrote last."""
+    workshop.save("import os\nprint('so far')\nos._exit(4)")
+    workshop.function.start()
+    error = await workshop.fails()
+    assert error.broken
+    assert error.sentence == "The function ended with status 4 before it was ready."
+    assert error.detail == "so far"
+
+
+async def test_never_ready(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code that does not finish importing is given up, and tried again by the next request."""
+    monkeypatch.setattr(environment, "INIT_SECONDS", 0.3)
+    workshop.save("while True: pass")
+    workshop.function.start()
+    error = await workshop.fails()
+    assert error.status == 504
+    assert "not become ready within 0.3 s" in error.sentence
+    monkeypatch.setattr(environment, "INIT_SECONDS", PATIENCE)
+    workshop.save(HANDLER)
+    await workshop.call()
+
+
+async def test_save_loses_no_request(workshop: Workshop, tmp_path: Path) -> None:
+    """At a save, the request under way ends in the old code; all that wait are for the new."""
+    release = tmp_path / "release"
+    under_way = asyncio.create_task(workshop.call(wait_for=str(release)))
+    await eventually(lambda: Path(f"{release}.begun").exists())
+    waiting = [asyncio.create_task(workshop.call(number=number)) for number in range(10)]
+    await asyncio.sleep(0)
+    workshop.save("def handler(event, context):\n    return 'new'")
+    workshop.function.start()
+    assert await asyncio.gather(*waiting) == ["new"] * 10
+    release.touch()
+    old = (await under_way)["pid"]
+    await eventually(lambda: not alive(old))
+
+
+async def test_save_while_idle(workshop: Workshop) -> None:
+    """A request that comes in the moment of a save is answered, and by the new code."""
+    await workshop.function.settled()
+    await asyncio.sleep(0)  # now the old code waits for a request
+    workshop.save("def handler(event, context):\n    return 'new'")
+    workshop.function.start()
+    assert await workshop.call() == "new"
+
+
+async def test_many_saves(workshop: Workshop) -> None:
+    """Saves in a row leave one process, and requests in between are answered."""
+    calls = []
+    for _ in range(5):
+        workshop.function.start()
+        calls.append(asyncio.create_task(workshop.call()))
+        await asyncio.sleep(0)
+    answers = await asyncio.gather(*calls)
+    assert alive(answers[-1]["pid"])
+    pids = {answer["pid"] for answer in answers} - {answers[-1]["pid"]}
+    await eventually(lambda: not any(map(alive, pids)))
+
+
+async def test_payload_limits(workshop: Workshop) -> None:
+    """An event or a result larger than Lambda passes on is refused with a sentence."""
+    error = await workshop.fails(body="a" * MAX_PAYLOAD)
+    assert (error.status, "as an event" in error.sentence) == (413, True)
+    error = await workshop.fails(large=MAX_PAYLOAD)
+    assert (error.status, "answer takes" in error.sentence) == (502, True)
+    await workshop.call()
+
+
+async def test_too_many_wait(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When as many requests wait as may, the next is refused."""
+    monkeypatch.setattr("scripts.commands.dev.function.MAX_WAITING", 3)
+    waiting = [asyncio.create_task(workshop.call()) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert (await workshop.fails()).status == 503
+    await asyncio.gather(*waiting)
+
+
+async def test_abandoned_request_is_not_run(workshop: Workshop, tmp_path: Path) -> None:
+    """A request whose viewer has gone before its turn does not reach the handler."""
+    release, abandoned = tmp_path / "release", tmp_path / "abandoned"
+    first = asyncio.create_task(workshop.call(wait_for=str(release)))
+    second = asyncio.create_task(workshop.call(wait_for=str(abandoned)))
+    await eventually(lambda: Path(f"{release}.begun").exists())
+    second.cancel()
+    release.touch()
+    await first
+    await workshop.call()
+    assert not (tmp_path / "abandoned.begun").exists()
+
+
+async def test_stop(workshop: Workshop, tmp_path: Path) -> None:
+    """Stopping ends the process at once, whatever it is doing."""
+    pid = (await workshop.call())["pid"]
+    busy = asyncio.create_task(workshop.fails(wait_for=str(tmp_path / "never")))
+    await eventually(lambda: (tmp_path / "never.begun").exists())
+    await workshop.function.stop()
+    assert not alive(pid)
+    busy.cancel()

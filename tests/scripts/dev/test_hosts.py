@@ -1,0 +1,109 @@
+"""`scripts/dev --hosts 2`: several hosts behind one address, as in the cloud."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession
+
+from functions.contract.session import SAMPLE_SECRET
+from tests import buses
+from tests.clients import clients
+from tests.hosts import token
+from tests.scripts.dev.edges import PATIENCE
+from tests.scripts.dev.project import Dev, alive, copy_project, descendants, running, starting
+
+POLL = "/socket.io/?EIO=4&transport=polling"
+
+
+@pytest.fixture
+async def dev(tmp_path: Path) -> AsyncIterator[Dev]:
+    """Two hosts on a Redis of their own, in a copy of the project."""
+    async with (
+        buses.redis(tmp_path) as redis,
+        running(copy_project(tmp_path), "--hosts", "2", "--bus", redis.setting) as dev,
+    ):
+        yield dev
+
+
+def hosts(dev: Dev) -> set[int]:
+    """The process ids of the hosts."""
+    found = descendants(dev.process.pid)
+    return {pid for pid, command in found.items() if "socket_host" in command}
+
+
+@pytest.mark.parametrize("bus", ["redis", "sns"])
+async def test_one_site(bus: str, tmp_path: Path) -> None:
+    """Clients on either host hear each other and what a function says, polling and upgraded."""
+    async with AsyncExitStack() as stack:
+        if bus == "redis":
+            setting = (await stack.enter_async_context(buses.redis(tmp_path))).setting
+        else:
+            stack.enter_context(buses.aws())
+            setting = buses.topic()
+        site = running(copy_project(tmp_path), "--hosts", "2", "--bus", setting)
+        dev = await stack.enter_async_context(site)
+        polling = await stack.enter_async_context(clients("javascript", "polling"))
+        upgrade = await stack.enter_async_context(clients("javascript", "upgrade"))
+        browser = await stack.enter_async_context(ClientSession())
+        people = [
+            await people.connect(
+                dev.url, None, auth={"session": token(name, secret=SAMPLE_SECRET)}, **keeps_cookies
+            )
+            for name, people in [("Ann", polling), ("Bob", upgrade), ("Cat", polling)]
+        ]
+        for person in people:
+            assert (await person.say("join", {"room": "lobby"}))["room"] == "lobby"
+        for number, person in enumerate(people, 1):
+            answer = await person.say("message", {"id": f"m{number}", "text": "live"})
+            assert answer["seq"] == number
+        await (await browser.get(dev.url)).text()
+        await browser.post(f"{dev.url}/rooms/lobby", data={"id": "m4", "text": "by hand"})
+        for person in people:
+            # In the order of each host, not of all: pages put them in the order of their numbers.
+            heard = {(await person.hear("message"))["id"] for _ in range(4)}
+            assert heard == {"m1", "m2", "m3", "m4"}
+
+
+keeps_cookies = {"withCredentials": True}
+
+
+async def test_restarts_are_rolling(dev: Dev) -> None:
+    """A save replaces one host after another: somebody answers newcomers all the time.
+
+    What cannot start replaces one host only; the next save that can replaces all.
+    """
+    before = hosts(dev)
+    assert len(before) == 2
+    dev.save("socket_host/events/chat.py", "class Chat(", "oops\n\n\nclass Chat(")
+    await dev.says("Socket host 1 ended with status 1 before it listened.")
+    await dev.says("The remaining socket hosts stay as they are.")
+    assert len(hosts(dev) & before) == 1
+    dev.save("socket_host/events/chat.py", "oops\n\n\nclass Chat(", "class Chat(")
+    async with asyncio.timeout(PATIENCE):
+        while (now := hosts(dev)) & before or len(now) < 2:
+            assert (await dev.get(POLL))[0] == 200
+
+
+async def test_killed_host_is_not_missed(dev: Dev) -> None:
+    """While a host is away the others take its clients, until it is back; all end together."""
+    one, _ = before = hosts(dev)
+    os.kill(one, signal.SIGKILL)
+    async with asyncio.timeout(PATIENCE):
+        while len(now := hosts(dev) - {one}) < 2:
+            assert (await dev.get(POLL))[0] in (200, 502)  # 502: as it dies
+    assert await dev.end() == 0
+    assert not any(map(alive, now | before))
+
+
+async def test_several_hosts_need_a_bus(tmp_path: Path) -> None:
+    """Without a bus several hosts would be strangers: one sentence and status 1."""
+    async with starting(copy_project(tmp_path), "--hosts", "2") as dev:
+        async with asyncio.timeout(PATIENCE):
+            assert await dev.process.wait() == 1
+        await dev.says("Several hosts need a bus")
+        assert len(dev.said) == 1

@@ -1,0 +1,248 @@
+"""Through the edge to a host: polls and posts arrive whole, once, or not at all."""
+
+import asyncio
+import gc
+import socket
+from typing import Any, cast
+
+import pytest
+from aiohttp import (
+    ClientSession,
+    WSServerHandshakeError,
+    web,
+)
+
+from scripts.commands.dev.listeners import listen
+from scripts.commands.dev.origins import HostOrigin, PagesOrigin
+from scripts.commands.dev.proxy import Proxy
+from tests.scripts.dev.edges import (
+    PATIENCE,
+    Recorder,
+    changed,
+    eventually,
+    reset,
+    running,
+    status,
+)
+from tests.scripts.dev.stand_in import UPGRADE, host
+
+
+async def echo(request: web.Request) -> web.Response:
+    lines = [f"{request.method} {request.raw_path}"]
+    lines += [f"{name}: {value}" for name, value in request.headers.items()]
+    return web.Response(
+        text="\n".join([*lines, await request.text()]),
+        headers=[("Set-Cookie", "a"), ("Set-Cookie", "b")],
+    )
+
+
+async def test_request_and_answer_arrive_whole() -> None:
+    """Method, target, headers and body reach the host, its status, headers and body the viewer."""
+    async with host(echo) as (edge, _):
+        answer = await edge.get("/socket.io/?a=%2F&b=+", "X-Own: 1", method="POST", body="4hello")
+        assert status(answer) == 200
+        assert "Set-Cookie: a\r\nSet-Cookie: b\r\n" in answer
+        body = answer.partition("\r\n\r\n")[2]
+        lines = body.splitlines()
+        assert lines[0] == "POST /socket.io/?a=%2F&b=+"
+        assert lines[-1] == "4hello"
+        assert {"Host: viewer.test", "X-Own: 1", "X-Forwarded-For: 127.0.0.1"} <= set(lines)
+        assert "User-Agent" not in body  # the viewer sent none
+
+
+@pytest.mark.parametrize("target", ["/socket.io/../x", "/socket.io/%2e%2E/", "/socket.io//a%20%2f"])
+async def test_target_is_not_tidied(target: str) -> None:
+    """The host gets the path as the viewer wrote it, whatever the edge compared it as."""
+    everything = changed(("PathPattern: /socket.io/*", "PathPattern: /*"))
+    async with host(echo) as (edge, _):
+        edge.edge.template = everything
+        assert f"GET {target}?a\n" in await edge.get(f"{target}?a")
+
+
+async def test_compressed_answer_is_passed_as_it_is() -> None:
+    """An answer is not unpacked on the way."""
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=b"not even gzip", headers={"Content-Encoding": "gzip"})
+
+    async with host(handler) as (edge, _):
+        answer = await edge.get("/socket.io/", "Accept-Encoding: gzip")
+        assert "Content-Encoding: gzip\r\n" in answer
+        assert answer.endswith("not even gzip")
+
+
+async def test_status_without_a_body() -> None:
+    """HEAD and 304 answers stay without a body, and keep what they say about its length."""
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=b"12345") if request.method == "HEAD" else web.Response(status=304)
+
+    async with host(handler) as (edge, _):
+        assert "Content-Length: 5\r\n" in await edge.get("/socket.io/", method="HEAD")
+        assert (await edge.get("/socket.io/")).endswith("\r\n\r\n")
+
+
+async def test_answer_is_passed_on_as_it_comes() -> None:
+    """What the host has sent so far is with the viewer before the host has finished."""
+    more = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"first")
+        await more.wait()
+        await response.write(b"second")
+        return response
+
+    async with host(handler) as (edge, _), ClientSession() as session:
+        answer = await session.get(f"{edge.url}/socket.io/")
+        assert await answer.content.readexactly(5) == b"first"
+        more.set()
+        assert await answer.content.read() == b"second"
+
+
+async def test_answer_cut_short() -> None:
+    """Half an answer is cut off for the viewer too, not made a whole one."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"half")
+        assert request.transport
+        request.transport.abort()
+        return response
+
+    async with host(handler) as (edge, _):
+        answer = await edge.get("/socket.io/")
+        assert "half" in answer
+        assert not answer.endswith("0\r\n\r\n")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_nothing_is_sent_twice(method: str) -> None:
+    """A request whose connection breaks is answered 502, never sent again: it may have arrived."""
+    requests = 0
+
+    async def handler(request: web.Request) -> web.Response:
+        nonlocal requests
+        requests += 1
+        if requests == 1:
+            return web.Response()
+        assert request.transport
+        request.transport.abort()
+        return web.Response()
+
+    async with host(handler) as (edge, _):
+        assert status(await edge.get("/socket.io/")) == 200
+        assert status(await edge.get("/socket.io/", method=method)) == 502  # over the same one
+        assert requests == 2
+
+
+async def test_connections_are_kept() -> None:
+    """Requests one after the other reach the host over one connection."""
+    ports = set()
+
+    async def handler(request: web.Request) -> web.Response:
+        assert request.transport
+        ports.add(request.transport.get_extra_info("peername"))
+        return web.Response()
+
+    async with host(handler) as (edge, _):
+        for _ in range(5):
+            await edge.get("/socket.io/", method="POST", body="a")
+        assert len(ports) == 1
+
+
+async def test_silent_host() -> None:
+    """A host that says nothing for as long as the template allows is given up with a 504."""
+
+    async def handler(request: web.Request) -> web.Response:
+        await asyncio.sleep(PATIENCE)
+        return web.Response()
+
+    async with host(handler) as (edge, _):
+        edge.edge.template = changed(("OriginReadTimeout: 60", "OriginReadTimeout: 0.1"))
+        assert status(await edge.get("/socket.io/")) == 504
+
+
+async def test_host_away() -> None:
+    """While there is no host, the answer is a 502 with the reason, for upgrades too."""
+    async with host(echo) as (edge, kept):
+        kept.address = None
+        answer = await edge.get("/socket.io/")
+        assert status(answer) == 502
+        assert answer.endswith("It rests.")
+        async with ClientSession() as session:
+            with pytest.raises(WSServerHandshakeError, match="502"):
+                await session.ws_connect(f"{edge.url}/socket.io/")
+
+
+async def test_nobody_listens() -> None:
+    """A host that has just gone is a 502 at once, with a sentence."""
+    async with host(echo) as (edge, kept):
+        (listener, *others) = listen(0)
+        kept.address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        for closed in (listener, *others):
+            closed.close()
+        answer = await edge.get("/socket.io/")
+        assert status(answer) == 502
+        assert "has not answered" in answer
+
+
+async def test_viewer_leaves_a_poll() -> None:
+    """A poll that nobody waits for any more is not kept open at the host."""
+    here, gone = asyncio.Event(), asyncio.Event()
+
+    async def handler(request: web.Request) -> web.Response:
+        here.set()
+        assert request.transport
+        await eventually(lambda: request.transport is None)
+        gone.set()
+        return web.Response()
+
+    async with host(handler) as (edge, _):
+        client = socket.create_connection(("127.0.0.1", edge.port), PATIENCE)
+        client.sendall(b"GET /socket.io/ HTTP/1.1\r\nHost: a\r\n\r\n")
+        await here.wait()
+        reset(client)
+        async with asyncio.timeout(PATIENCE):
+            await gone.wait()
+
+
+async def test_viewer_leaves_before_a_refusal(caplog: pytest.LogCaptureFixture) -> None:
+    """A viewer that left is refused nothing, and the developer is shown no traceback of it."""
+    here, gone = asyncio.Event(), asyncio.Event()
+
+    async def handler(request: web.Request) -> web.Response:
+        here.set()
+        await gone.wait()
+        assert request.transport
+        request.transport.abort()
+        return web.Response()
+
+    async with host(handler) as (edge, _):
+        proxy = cast(HostOrigin, edge.origins["socket-host"])._proxy
+        client = socket.create_connection(("127.0.0.1", edge.port), PATIENCE)
+        client.sendall(UPGRADE)
+        await here.wait()
+        asking: list[Any] = [*proxy._tunnels]
+        # Whoever answers the viewer waits for what asks the host, but does not take it along.
+        waiting = len(asking[0]._callbacks)
+        reset(client)
+        await eventually(lambda: len(asking[0]._callbacks) < waiting)
+        gone.set()
+        await eventually(lambda: not proxy._tunnels)
+        asking.clear()
+        gc.collect()
+    assert "never retrieved" not in caplog.text
+
+
+async def test_pages_from_elsewhere() -> None:
+    """With --pages, pages come from that address, under its host name and not the viewer's."""
+    async with host(echo) as (_, kept), Proxy() as proxy:
+        origins = {"function": PagesOrigin(kept.address + "/", proxy), "socket-host": Recorder("")}
+        async with running(origins=origins) as edge:
+            answer = await edge.get("/about?a=1", "Cookie: a=1")
+            assert "GET /about?a=1\n" in answer
+            assert f"Host: {kept.address.removeprefix('http://')}\n" in answer
+            assert "Cookie: a=1\n" in answer

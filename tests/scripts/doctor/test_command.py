@@ -1,0 +1,94 @@
+"""The command: what it says of a healthy site, of a broken one, and of none."""
+
+import asyncio
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import cast
+
+import aiohttp
+import pytest
+
+from scripts.commands.dev.template import SOCKET_HOST
+from scripts.commands.doctor.finding import FAILED, SKIPPED
+from tests.scripts.dev.development import start_development
+from tests.scripts.dev.edges import PATIENCE, RunningEdge
+from tests.scripts.doctor.command import doctor
+from tests.scripts.doctor.findings import examined
+from tests.scripts.doctor.ports import unused_port
+from tests.scripts.doctor.sites import (
+    Hosts,
+    behaving,
+    drop,
+    site,
+)
+
+
+@pytest.mark.parametrize("transport", ["fast", "stock"])
+async def test_healthy(tmp_path: Path, transport: str) -> None:
+    """Of a healthy site all is ok but what only https can have; and nothing stays behind there."""
+    async with site(tmp_path, transport=transport) as edge:
+        findings = await examined(edge.url)
+        await everybody_gone(edge)
+    assert findings.failed == set()
+    assert findings.with_outcome(SKIPPED) == {"hsts", "https"}
+    with closing(sqlite3.connect(tmp_path / "rooms.sqlite3")) as log:
+        assert log.execute("SELECT * FROM message").fetchall() == []
+
+
+async def everybody_gone(edge: RunningEdge) -> None:
+    """Wait until the host has no connection left."""
+    (address,) = cast(Hosts, edge.origins[SOCKET_HOST]).addresses
+    async with asyncio.timeout(PATIENCE), aiohttp.ClientSession(address) as http:
+        connections = -1
+        while connections != 0:
+            async with http.get("/health") as answer:
+                connections = (await answer.json())["connections"]
+
+
+async def test_scripts_dev(tmp_path: Path) -> None:
+    """The command passes scripts/dev: a table, and exit status 0."""
+    with start_development(tmp_path) as development:
+        status, said, _ = await doctor(development.url)
+    assert status == 0, said
+    assert "  ok       by-upgrade           Connected in" in said
+    assert "0 FAILED, 2 skipped." in said
+    assert "\x1b" not in said
+
+
+async def test_json_of_a_broken_site(tmp_path: Path) -> None:
+    """With --json a program reads what failed; the exit status is 1."""
+    async with site(tmp_path, change=drop("x-content-type-options")) as edge:
+        status, said, _ = await doctor("--json", edge.url)
+    report = json.loads(said)
+    assert status == 1
+    assert report["healthy"] is False
+    assert [c["check"] for c in report["checks"] if c["outcome"] == FAILED] == ["nosniff"]
+
+
+async def test_left_out(tmp_path: Path) -> None:
+    """What a site means to do otherwise is left out by --skip, and then nothing is wrong."""
+    async with site(tmp_path, template=behaving("/health")) as edge:
+        assert (await examined(edge.url)).failed == {"health"}
+        status, said, _ = await doctor("--skip", "health", edge.url)
+    assert status == 0
+    assert "skipped  health" in said
+
+
+async def test_refused() -> None:
+    """Where nothing listens the command says so, and its exit status is 2."""
+    address = f"http://127.0.0.1:{unused_port()}"
+    status, said, complaint = await doctor(address)
+    assert (status, said) == (2, "")
+    assert complaint == (
+        f"{address} could not be reached: the connection was refused: nothing listens there. "
+        "Is the site running?\n"
+    )
+
+
+async def test_refused_as_json() -> None:
+    """With --json that sentence is there for a program too."""
+    status, said, _ = await doctor("--json", f"http://127.0.0.1:{unused_port()}")
+    assert status == 2
+    assert "nothing listens there" in json.loads(said)["unreachable"]

@@ -1,0 +1,62 @@
+"""An examination: every check ends, and what builds on a failed one is skipped."""
+
+import asyncio
+
+import pytest
+
+from scripts.commands.doctor import examination
+from scripts.commands.doctor.checks import CHECKS
+from scripts.commands.doctor.examination import Check, examine
+from scripts.commands.doctor.finding import FAILED, OK, SKIPPED, Failure
+from scripts.commands.doctor.site import Address, Site
+
+
+async def seen(site: Site) -> str:
+    """All is well."""
+    return "Seen."
+
+
+async def refused(site: Site) -> str:
+    """All is not well."""
+    raise Failure("Seen.", why="So.", do="That.")
+
+
+async def hanging(site: Site) -> str:
+    """It never ends."""
+    await asyncio.Event().wait()
+    return ""
+
+
+async def stumbling(site: Site) -> str:
+    """It meets what nobody thought of."""
+    raise KeyError("sid")
+
+
+async def outcomes(*checks: Check, left_out: tuple[str, ...] = ()) -> list[str]:
+    """The outcomes of checks that ask nothing of the site."""
+    async with Site(Address.parse("http://a.test"), patience=0) as visited:
+        return [finding.outcome for finding in await examine(visited, checks, left_out)]
+
+
+async def test_each_check_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that hangs or stumbles has failed, and the others go on."""
+    monkeypatch.setattr(examination, "GRACE", 0.05)
+    checks = [Check("", f.__name__, f) for f in (hanging, stumbling, seen)]
+    assert await outcomes(*checks) == [FAILED, FAILED, OK]
+
+
+async def test_needs() -> None:
+    """What builds on a failed check is skipped; not what builds on one that was left out."""
+    checks = (Check("", "a", refused), Check("", "b", seen, ("a",)), Check("", "c", seen, ("b",)))
+    assert await outcomes(*checks) == [FAILED, SKIPPED, OK]
+    assert await outcomes(*checks, left_out=("a",)) == [SKIPPED, OK, OK]
+
+
+def test_checks() -> None:
+    """Every check has a name of its own, a promise in a sentence, and needs only earlier ones."""
+    earlier: set[str] = set()
+    for check in CHECKS:
+        assert check.name not in earlier
+        assert check.promise.endswith((".", ")."))
+        assert set(check.needs) <= earlier
+        earlier.add(check.name)

@@ -1,0 +1,197 @@
+"""Doctor names what is wrong with the socket hosts, and only that."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from scripts.commands.dev.origin_request import OriginRequest
+from scripts.commands.dev.proxy import Proxy
+from scripts.commands.dev.template import SOCKET_HOST
+from scripts.commands.doctor import sockets, stickiness
+from scripts.commands.doctor.checks import PAGES, SOCKETS, TALK, WHO
+from scripts.commands.doctor.finding import SKIPPED, Failure
+from scripts.commands.doctor.site import Address, Site
+from socket_host import namespace
+from socket_host.events.chat import Chat
+from socket_host.namespace import Namespace
+from tests.hosts import serving, url
+from tests.scripts.dev.edges import PATIENCE, running
+from tests.scripts.doctor.findings import examined
+from tests.scripts.doctor.sites import (
+    Hosts,
+    answering,
+    site,
+)
+
+
+async def test_host_down(tmp_path: Path) -> None:
+    """Without a host pages are ok, and one sentence says what does not run and where to look."""
+    async with site(tmp_path, hosts=0) as edge:
+        findings = await examined(edge.url)
+    assert findings.failed == {"socket", "socket-no-slash"}
+    assert 'answered 502: "The socket host rests."' in findings.words("socket")
+    assert "the edge got no answer from the socket host" in findings.words("socket")
+
+
+@pytest.mark.parametrize("origins", [("https://other.test",), ()], ids=["another", "unset"])
+async def test_another_public_origin(origins: tuple[str, ...], tmp_path: Path) -> None:
+    """A host that knows the site by another origin refuses its own pages: which setting it is."""
+    async with site(tmp_path, origins=origins) as edge:
+        findings = await examined(edge.url)
+    assert findings.failed == {"own-origin"}
+    assert f"The host's PUBLIC_ORIGIN must name {edge.url} " in findings.words("own-origin")
+
+
+async def test_no_origin_check(tmp_path: Path) -> None:
+    """A host that lets every site's pages in is found out."""
+    async with site(tmp_path, origins=None) as edge:
+        findings = await examined(edge.url)
+    assert findings.failed == {"foreign-origin"}
+
+
+async def test_no_session_check(tmp_path: Path) -> None:
+    """A host that lets in whoever has no session is found out."""
+    async with site(tmp_path, session_secret=None) as edge:
+        findings = await examined(edge.url)
+    assert findings.failed == {"no-session"}
+
+
+async def test_two_secrets(tmp_path: Path) -> None:
+    """A host with another secret than the function's is told from cookies that get lost."""
+    async with site(tmp_path, session_secret="another-secret-of-enough-characters") as edge:
+        findings = await examined(edge.url)
+    assert findings.failed == {"session"}
+    assert "different SESSION_SECRETs" in findings.words("session")
+
+
+async def test_not_sticky(tmp_path: Path) -> None:
+    """Two hosts that take turns are found out, and the load balancer's setting is named."""
+    async with site(tmp_path, hosts=2) as edge:
+        findings = await examined(edge.url, PAGES, SOCKETS, WHO)
+    assert findings.failed == {"sticky"}
+    assert "stickiness.enabled: true" in findings.words("sticky")
+
+
+class StickyHosts(Hosts):
+    """A load balancer that gives clients a cookie, and sends whoever has it to the same host."""
+
+    async def answer(self, viewer: web.BaseRequest, request: OriginRequest) -> web.Response:
+        place = viewer.cookies.get("place") or str(next(self._turn) % len(self.addresses))
+        address = self.addresses[int(place)] + request.target
+        async with (
+            aiohttp.ClientSession() as http,
+            http.request(request.method, address, data=request.body) as answer,
+        ):
+            response = web.Response(status=answer.status, body=await answer.read())
+        response.set_cookie("place", place)
+        return response
+
+
+async def test_sticky(tmp_path: Path) -> None:
+    """Two hosts behind a load balancer that keeps clients to theirs by a cookie are ok."""
+    async with (
+        serving(tmp_path) as one,
+        serving(tmp_path) as other,
+        Proxy() as proxy,
+    ):
+        balancer = StickyHosts(proxy)
+        balancer.addresses = [url(one), url(other)]
+        async with (
+            running(origins={SOCKET_HOST: balancer}) as edge,
+            Site(Address.parse(edge.url), patience=PATIENCE) as visited,
+        ):
+            assert await stickiness.sticky(visited)
+
+
+class Silent(Chat):
+    """Events of which one is never answered, and one tells nobody."""
+
+    async def on_history(self, sid: str, data: Any) -> Any:
+        await asyncio.Event().wait()
+
+    async def on_typing(self, sid: str, typing: Any) -> Any:
+        return {}
+
+
+async def test_events_unanswered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event without an ack, and one that others do not hear, are found out."""
+    monkeypatch.setattr(namespace, "_SETTLE_SECONDS", 0.1)
+    async with site(tmp_path, events=Silent) as edge:
+        findings = await examined(edge.url, TALK, patience=4)
+    assert findings.failed == {"by-polling", "by-websocket", "by-upgrade", "others-hear"}
+    assert "The event history got no ack" in findings.words("by-polling")
+    assert "4 heard nothing" in findings.words("others-hear")
+
+
+async def test_events_of_ones_own(tmp_path: Path) -> None:
+    """A site whose events are others than the example's is healthy: an ack is an ack."""
+    async with site(tmp_path, events=Namespace) as edge:
+        findings = await examined(edge.url)
+    assert findings.failed == set()
+    assert "others-hear" in findings.with_outcome(SKIPPED)
+
+
+async def test_session_out_of_a_cache() -> None:
+    """Two clients that get the same session have it from a cache, which is found out."""
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(text='0{"sid":"always-the-same"}')
+
+    async with answering(handler) as visited:
+        with pytest.raises(Failure, match="gave two clients the same session"):
+            await sockets.with_slash(visited)
+
+
+@pytest.mark.parametrize("text", ["<h1>Welcome</h1>", "0{", '0{"sid":7', "0[]"])
+async def test_no_socket_host(text: str) -> None:
+    """Whatever else answers at the socket path is not taken for a socket host."""
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(text=text)
+
+    async with answering(handler) as visited:
+        with pytest.raises(Failure, match="not how a socket host answers"):
+            await sockets.with_slash(visited)
+
+
+async def test_host_full() -> None:
+    """A host that takes nobody any more is told from one that is not there."""
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(status=503, text="This host is full.")
+
+    async with answering(handler) as visited:
+        with pytest.raises(Failure, match=r'503: "This host is full\.": no socket host takes new'):
+            await sockets.with_slash(visited)
+
+
+async def test_websocket_that_hangs_up() -> None:
+    """A websocket that is closed at once is no session."""
+
+    async def handler(request: web.Request) -> web.WebSocketResponse:
+        websocket = web.WebSocketResponse()
+        await websocket.prepare(request)
+        await websocket.close()
+        return websocket
+
+    async with answering(handler) as visited:
+        with pytest.raises(Failure, match="closed again without a word"):
+            await sockets.websocket(visited)
+        with pytest.raises(Failure, match="A websocket opened at /"):
+            await sockets.websocket_elsewhere(visited)
+
+
+async def test_websocket_left_hanging() -> None:
+    """An upgrade at a wrong path that nobody ever answers is found out."""
+
+    async def handler(request: web.Request) -> web.Response:
+        await asyncio.sleep(PATIENCE)
+        return web.Response()
+
+    async with answering(handler, patience=0.2) as visited:
+        with pytest.raises(Failure, match="got no answer"):
+            await sockets.websocket_elsewhere(visited)

@@ -1,0 +1,83 @@
+"""Where nothing can be examined, one sentence says why."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from scripts.commands.doctor.reach import UnreachableError, reach
+from scripts.commands.doctor.site import Address, Site
+from tests.scripts.dev.edges import PATIENCE, running
+from tests.scripts.tls import https
+
+
+async def unreachable(address: str, *, patience: float = PATIENCE) -> str:
+    """Return the sentence that says why nothing can be examined."""
+    async with Site(Address.parse(address), patience=patience) as visited:
+        with pytest.raises(UnreachableError) as raised:
+            await reach(visited)
+    return str(raised.value)
+
+
+async def test_unknown_name() -> None:
+    """A name that nobody has is said to be one."""
+    assert "the name nobody.invalid is not known" in await unreachable("http://nobody.invalid")
+
+
+async def test_certificate_not_trusted(tmp_path: Path) -> None:
+    """A certificate that cannot be believed ends the examination, with the reason."""
+    async with running() as edge, https(tmp_path, edge.port) as (port, _):
+        said = await unreachable(f"https://localhost:{port}")
+    assert "its certificate is not to be trusted: self-signed certificate" in said
+
+
+async def test_https_of_an_http_site() -> None:
+    """An https address where plain http is spoken is taken for a mistyped one."""
+    async with running() as edge:
+        said = await unreachable(f"https://localhost:{edge.port}")
+    assert "it does not speak TLS" in said
+    assert "Is it an address that begins with http://?" in said
+
+
+async def test_silence() -> None:
+    """Whoever takes the connection and says nothing is given up after a time."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        assert "no answer within 0.1 s" in await unreachable(address, patience=0.1)
+
+
+@pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH_9.2\r\n\r\n"])
+async def test_no_http(answer: bytes) -> None:
+    """Whoever speaks something else than HTTP, or hangs up, makes a sentence and no trace."""
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    async with server:
+        said = await unreachable(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    assert said.endswith("Is it an https:// address?")
+
+
+@pytest.mark.parametrize("text", ["localhost:3000", "ftp://a.test", "http://a.test/x", "http://"])
+def test_no_address(text: str) -> None:
+    """What is no site's address is refused with a sentence."""
+    with pytest.raises(ValueError, match="address"):
+        Address.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "origin", "plain"),
+    [
+        ("https://D1.CloudFront.net/", "https://d1.cloudfront.net", "http://d1.cloudfront.net"),
+        ("https://a.test:443", "https://a.test", "http://a.test"),
+        ("https://a.test:8443", "https://a.test:8443", None),
+        ("http://localhost:3000/", "http://localhost:3000", None),
+    ],
+)
+def test_address(text: str, origin: str, plain: str | None) -> None:
+    """An address is taken as browsers write its origin."""
+    assert Address.parse(text) == Address(origin, plain)

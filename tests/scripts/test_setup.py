@@ -1,0 +1,224 @@
+"""`scripts/setup`, with stand-ins for Python, pip and npm that write down how they are called."""
+
+import fcntl
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts import ROOT
+
+PYTHON = f"""#!/bin/sh
+case "$*" in
+  *fcntl*) exec {sys.executable} "$@";;
+  *scripts.packages*) echo "packages $*" >>calls; [ ! -f broken ];;
+  *venv*) mkdir -p .venv/bin; cp "$0" .venv/bin/python;;
+  *"install "*uv.txt) echo "pip $*" >>calls; [ ! -f no-uv ];;
+esac
+"""
+NPM = """#!/bin/sh
+echo "npm $*" >>calls
+mkdir -p node_modules/socket.io-client/dist
+echo client >node_modules/socket.io-client/dist/socket.io.esm.min.js
+"""
+NOBODY = "#!/bin/sh\necho 1000\n"  # what `id -u` says to who may not install packages
+
+TOOLS = ("bash", "cat", "cmp", "cp", "dirname", "env", "mkdir", "mv", "rm", "sh")
+
+
+class Project:
+    """A project with little more than requirements, and a PATH with little more than stand-ins."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.path = str(root / "bin")
+        for folder in ("functions/web/static", "socket_host", "scripts", "tests", "bin"):
+            (root / folder).mkdir(parents=True)
+        for half in ("functions", "socket_host", "scripts", "tests"):
+            (root / half / "requirements.txt").write_text(f"{half}==1\n")
+        (root / "requirements.txt").write_text("")
+        (root / "scripts/tools").mkdir()
+        (root / "scripts/tools/uv.txt").write_text("uv==1")
+        (root / "package-lock.json").write_text("{}")
+        for script in ("setup", "lock.sh"):
+            shutil.copy(ROOT / "scripts" / script, root / "scripts" / script)
+        for tool in TOOLS:
+            (root / "bin" / tool).symlink_to(str(shutil.which(tool)))
+        self.tool("python3", PYTHON)
+        self.tool("npm", NPM)
+        self.tool("id", NOBODY)
+
+    def tool(self, name: str, text: str) -> None:
+        path = self.root / "bin" / name
+        path.write_text(text)
+        path.chmod(0o755)
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["scripts/setup", *options],
+            cwd=self.root,
+            env={"PATH": self.path},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *options: str) -> tuple[int, str]:
+        """The status that set-up ends with, and what it says."""
+        process = self.start(*options)
+        said = process.communicate(timeout=20)[1]
+        return process.returncode, said
+
+    @property
+    def calls(self) -> list[str]:
+        """How pip and npm have been called so far."""
+        path = self.root / "calls"
+        return path.read_text().splitlines() if path.exists() else []
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def test_first_time(project: Project) -> None:
+    """The first set-up makes an environment, installs both halves, and takes the client."""
+    assert project.run()[0] == 0
+    uv, packages, npm = project.calls
+    assert "--require-hashes --requirement scripts/tools/uv.txt" in uv
+    for half in ("", "functions/", "socket_host/", "scripts/"):
+        assert f" {half}requirements.txt" in packages
+    assert "tests" not in packages
+    assert npm.startswith("npm ci")
+    assert (project.root / "functions/web/static/socket.io.esm.min.js").read_text() == "client\n"
+
+
+def test_without_uv(project: Project) -> None:
+    """Where uv cannot be installed, packages are all the same."""
+    (project.root / "no-uv").touch()
+    assert project.run()[0] == 0
+    _, packages, _ = project.calls
+    assert "functions/requirements.txt" in packages
+
+
+def test_nothing_changed(project: Project) -> None:
+    """Where nothing has changed, nothing is done and nothing said."""
+    project.run()
+    calls = project.calls
+    assert project.run() == (0, "")
+    assert project.calls == calls
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        *("requirements.txt", "functions/requirements.txt", "scripts/requirements.txt"),
+        *("scripts/tools/uv.txt", "package-lock.json"),
+    ],
+)
+def test_something_changed(project: Project, file: str) -> None:
+    """A changed requirement is installed at the next start."""
+    project.run()
+    (project.root / file).write_text("changed")
+    calls = len(project.calls)
+    assert project.run()[0] == 0
+    assert len(project.calls) > calls
+
+
+@pytest.mark.parametrize("file", [".venv/bin/python", "functions/web/static/socket.io.esm.min.js"])
+def test_something_lost(project: Project, file: str) -> None:
+    """What set-up has made comes back when it was deleted."""
+    project.run()
+    (project.root / file).unlink()
+    assert project.run()[0] == 0
+    assert (project.root / file).exists()
+
+
+def test_tests(project: Project) -> None:
+    """--tests adds what the tests need, once, and leaves nothing for scripts/dev to do."""
+    assert project.run("--tests")[0] == 0
+    assert "tests/requirements.txt" in project.calls[-1]
+    calls = project.calls
+    assert project.run("--tests") == project.run() == (0, "")
+    assert project.calls == calls
+
+
+def test_failed_halfway(project: Project) -> None:
+    """A set-up that failed is not taken for done: the next one does it again."""
+    (project.root / "broken").touch()
+    assert project.run()[0] == 1
+    (project.root / "broken").unlink()
+    calls = len(project.calls)
+    assert project.run()[0] == 0
+    assert len(project.calls) == calls + 3
+
+
+def test_many_at_once(project: Project) -> None:
+    """Of several set-ups at once, one does the work and the others wait for it."""
+    several = [project.start() for _ in range(6)]
+    for process in several:
+        process.communicate(timeout=20)
+    assert [process.returncode for process in several] == [0] * 6
+    assert len(project.calls) == 3
+
+
+def test_lock_of_a_killed_set_up(project: Project) -> None:
+    """A set-up says that it waits for another, and goes on when that one is killed."""
+    (project.root / ".sidepath").mkdir()
+    with (project.root / ".sidepath/setup.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        holder = subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[lock.fileno()])
+    waiting = project.start()
+    assert waiting.stderr
+    assert waiting.stderr.readline() == "scripts/setup: waiting for another one to finish\n"
+    assert project.calls == []
+    holder.kill()
+    holder.communicate()
+    waiting.communicate(timeout=20)
+    assert waiting.returncode == 0
+
+
+def test_lock_that_cannot_be_had(project: Project) -> None:
+    """Where there can be no lock, set-up ends with the reason and does nothing."""
+    (project.root / ".sidepath").touch()
+    status, said = project.run()
+    assert status == 1
+    assert ".sidepath" in said
+    assert project.calls == []
+
+
+@pytest.mark.parametrize(
+    ("tool", "sentence"),
+    [("python3", "Python 3.11 or later is missing. Install it:"), ("npm", "npm is missing")],
+)
+def test_missing_tool(project: Project, tool: str, sentence: str) -> None:
+    """What is missing and may not be installed is named in one sentence, with how to get it."""
+    (project.root / "bin" / tool).unlink()
+    status, said = project.run()
+    assert status == 1
+    assert sentence in said.splitlines()[-1]
+    assert "apt-get install" in said.splitlines()[-1]
+    assert "brew install" in said.splitlines()[-1]
+
+
+def test_old_python(project: Project) -> None:
+    """A Python that is too old is as good as none."""
+    project.tool("python3", "#!/bin/sh\nexit 1\n")
+    assert "Python 3.11 or later is missing" in project.run()[1]
+    assert not (project.root / ".venv").exists()
+
+
+def test_shims_come_last(project: Project) -> None:
+    """A Python that pyenv compiled, without optimisation, is taken only where there is no other."""
+    shims = project.root / "shims"
+    shims.mkdir()
+    (shims / "python3").write_text("#!/bin/sh\necho shim >>calls\n" + PYTHON)
+    (shims / "python3").chmod(0o755)
+    project.path = f"{shims}:{project.path}"
+    assert project.run()[0] == 0
+    assert "shim" not in project.calls
+    (project.root / "bin" / "python3").unlink()
+    shutil.rmtree(project.root / ".venv")
+    assert project.run()[0] == 0
+    assert "shim" in project.calls

@@ -1,0 +1,113 @@
+"""An app of another kind than the sample: its pages, namespaces, store and settings just work."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from functions import app as door
+from functions.contract.session import SAMPLE_SECRET
+from functions.contract.setting import SettingError, StartError
+from functions.web.settings import Settings as PageSettings
+from socket_host.app import create_app
+from socket_host.settings import Settings
+from tests.clients import clients
+from tests.hosts import on_each_transport, serving, settings, token, url
+from tests.lambda_events import http_api, invoke
+from tests.small_app import pages
+from tests.small_app.events import Hall, Poll, namespaces
+from tests.small_app.store import settings as declared
+
+ENVIRON = {"SESSION_SECRET": SAMPLE_SECRET, "STAGE": "development", "GREETING": "Good day"}
+
+
+def visit(path: str, **changes: str) -> Any:
+    """What the small app's pages answer."""
+    found = PageSettings.from_environ({**ENVIRON, "MOST_VOTES": "9", **changes}, declared)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(door.handler, "app", door.create_app(found, pages))
+        return invoke(http_api(path))
+
+
+def test_page() -> None:
+    """A page has its template, its static file, its setting and its store."""
+    answer = visit("/")
+    assert "<h1>Good day</h1><p>1 <img" in answer["body"]
+    assert "/static/dot." in answer["body"]
+    assert '<a class="brand" href="/">Home</a>' in answer["body"]
+
+
+def test_error_page() -> None:
+    """A site without an error page or a header of its own has those of the framework."""
+    answer = visit("/nothing")
+    assert answer["statusCode"] == 404
+    assert "There is no such page" in answer["body"]
+
+
+def test_function_does_not_start_without_its_store() -> None:
+    """What the pages cannot open stops the function with a sentence."""
+    with pytest.raises(StartError, match="Set MOST_VOTES"):
+        visit("/", MOST_VOTES="0")
+
+
+@on_each_transport
+async def test_two_namespaces(transport: str, tmp_path: Path) -> None:
+    """Each namespace answers its own events, and hears of its own clients only."""
+    own = {"MOST_VOTES": 9}
+    both = {"namespaces": ["/", "/hall"]}
+    host: Any
+    async with (
+        serving(tmp_path, *namespaces, transport=transport, own=own) as host,
+        clients() as people,
+    ):
+        ann = await people.connect(url(host), token("Ann"), **both)
+        assert await ann.say("vote", "tea") == {"count": 1}
+        assert await ann.hear("count") == {"tea": 1}
+        assert "error" in await ann.say("enter", "den")
+        assert "error" in await ann.say("vote", 7)
+        poll, hall = host.namespaces
+        assert poll.refused == {"unknown event": 1, "shape": 1}
+        hall.refused["full"] += 2
+        async with aiohttp.ClientSession() as http, http.get(f"{url(host)}/health") as answer:
+            health = await answer.json()
+        assert health["refused"] == {"unknown event": 1, "shape": 1, "full": 2}
+    assert poll.life == ["started", "settled", "stopped"]
+
+
+async def test_host_does_not_start_without_its_store(tmp_path: Path) -> None:
+    """What a namespace cannot open stops the host, and what had started is stopped."""
+
+    class Broken(Poll):
+        namespace = "/broken"
+
+        async def start(self) -> None:
+            raise StartError("There is nothing to vote on.")
+
+    host = create_app(settings(tmp_path, own={"MOST_VOTES": 1}), [Poll, Hall, Broken])
+    with pytest.raises(StartError, match="nothing to vote on"):
+        await host.start()
+    poll: Any = host.namespaces[0]
+    assert poll.life == ["started", "stopped"]
+
+
+@pytest.mark.parametrize("read", [PageSettings.from_environ, Settings.from_environ])
+def test_malformed_setting_is_named(read: Any) -> None:
+    """A half says what is wrong with a declared setting as it does with its own."""
+    environ = {**ENVIRON, "MOST_VOTES": "many", "PUBLIC_ORIGIN": "http://localhost"}
+    with pytest.raises(SettingError, match="MOST_VOTES must be a whole number, not 'many'"):
+        read(environ, declared)
+
+
+def test_missing_setting_is_named() -> None:
+    """A declared setting without a default has to be there, in the halves that it is for."""
+    environ: Mapping[str, str] = {"SESSION_SECRET": SAMPLE_SECRET, "STAGE": "development"}
+    with pytest.raises(SettingError) as raised:
+        PageSettings.from_environ(environ, declared)
+    assert str(raised.value) == (
+        "MOST_VOTES is not set. It says how many votes there may be. "
+        "GREETING is not set. It says how the page greets."
+    )
+    host = Settings.from_environ({**environ, "PUBLIC_ORIGIN": "http://localhost"}, declared)
+    assert host.own == {"MOST_VOTES": 100}
