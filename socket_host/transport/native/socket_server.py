@@ -233,7 +233,7 @@ class SocketServer(ConnectingServer):
                 raise PacketError("not the name of an event")
         elif (refusal := hooks.begin_event(member.sid)) is not None:
             if ack is not None:
-                client.send(self.message(ACK, namespace, ack, [refusal]))
+                member.send(self.message(ACK, namespace, ack, [refusal]))
             return
         answer = self._answer(member, ack, arguments)
         if not self.async_handlers:
