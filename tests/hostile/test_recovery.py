@@ -16,7 +16,7 @@ from socket_host.app import SocketHost
 from socket_host.bus.memory import Memory
 from socket_host.transport.native import connecting, handover, journal, patience, recovery
 from socket_host.transport.native.estate import pieces
-from socket_host.transport.native.journal import Journal
+from socket_host.transport.native.journal import MAX_BYTES, Journal
 from socket_host.transport.native.message import Message
 from socket_host.transport.native.recovery import Dropped, Visit
 from tests import buses
@@ -924,3 +924,13 @@ def test_memories_are_joined() -> None:
     assert [n for n in range(1, 8) if one.has(f"a:{n}")] == [1, 2, 3, 4, 5]
     assert one.has("b:7")
     assert len(other.beyond(one, "nobody")) == 0
+
+
+async def test_names_count_in_the_replay_buffer() -> None:
+    """Names of rooms and of skipped clients count in the replay buffer, and go with their event."""
+    journal = Journal(3_600)
+    rooms, skipped = ["r" * 1_000] * 60, ["s" * 1_000] * 60
+    for _ in range(2 * MAX_BYTES // 120_000):
+        journal.add(Message.of('42["news"]'), "/", rooms, skipped, None)
+    assert len(list(journal)) * 120_000 <= MAX_BYTES
+    assert journal.size <= MAX_BYTES

@@ -78,6 +78,16 @@ class Entry(NamedTuple):
         except TypeError:  # no name of a room
             return False
 
+    @property
+    def size(self) -> int:
+        """Return its bytes, or a little less: names of rooms and sids count too."""
+        size = 0 if self.message is None else len(self.message.frames)
+        if self.skipped:
+            size += sum(map(len, self.skipped))
+        if isinstance(self.room, tuple):
+            size += sum(len(str(name)) for name in self.room)
+        return size
+
     def to_json(self) -> list[Any]:
         """Return it in the form in which it goes to other hosts."""
         message = Sent(self.message.packets if self.message else ("",), "").to_json()
@@ -158,15 +168,12 @@ class Journal:
         self.append(Entry(self.position, kept, namespace, room, skipped, message_id, now))
         entries, oldest = self._entries, now - self._seconds
         while entries[0].at < oldest or self.size > MAX_BYTES or len(entries) > MAX_ENTRIES:
-            forgotten = entries.popleft().message
-            if forgotten is not None:
-                self.size -= len(forgotten.frames)
+            self.size -= entries.popleft().size
 
     def append(self, entry: Entry) -> None:
         """Put an entry last, as it is."""
         self._entries.append(entry)
-        if entry.message is not None:
-            self.size += len(entry.message.frames)
+        self.size += entry.size
 
     def reaches(self, position: int) -> bool:
         """Tell if all that came after a position is still here."""
