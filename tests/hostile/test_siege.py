@@ -13,6 +13,8 @@ from tests.hostile.test_flood import FLOODS
 from tests.hostile.victim import victim
 from tests.hosts import ROOT
 
+pytestmark = pytest.mark.together("siege")  # one after the other: each needs the machine
+
 IDLE, ACTIVE, FLOODERS = 10_000, 1_000, 10
 SECONDS = float(os.environ.get("SIEGE_SECONDS", "60"))
 MB = 1 << 20
