@@ -261,7 +261,7 @@ class Namespace(socketio.AsyncNamespace, Hooks):  # type: ignore[misc]  # python
         self.refused[error.reason] += 1
         return error.to_ack()
 
-    # Returns a coroutine instead of being one: a layer less is 0.4 µs less for every event.
+    # Returns the coroutine instead of awaiting it, to save a frame per event.
     def trigger_event(self, event: Any, *args: Any) -> Coroutine[Any, Any, Any]:
         """Let python-socketio hand over whatever happens to a client."""
         sid, *values = args

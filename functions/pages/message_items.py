@@ -17,7 +17,7 @@ _REMEMBERED_LISTS = 16 * 1024 * 1024
 
 
 class MessageItems:
-    """Messages as HTML. As one never changes, it is made once: fifty took half of a page's time."""
+    """Messages as HTML, each made once, for a message never changes."""
 
     def __init__(self, item: Callable[[Message, bool], Markup]) -> None:
         self._make = item

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from socket_host.settings import Settings
 
+# Packets of one client that are taken in one turn of the event loop; then it is the others' turn.
+PACKETS_A_TURN = 100
+
 PACKETS_AN_EVENT = 10  # packets a client may send for each event it may: acks, attachments, pongs
 
 

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from socket_host.transport.http import BodyTooLargeError, hand_over
+from socket_host.transport.limits import PACKETS_A_TURN
 from socket_host.transport.native.client import Client
 from socket_host.transport.native.engine import CLOSE, NOOP, Engine
 from socket_host.transport.native.environ import Environ
@@ -20,7 +21,6 @@ from socket_host.transport.native.reasons import TRANSPORT_CLOSE, TRANSPORT_ERRO
 from socket_host.transport.native.refusal import Refusal, bad_method, bad_request
 from socket_host.transport.native.websocket import WebSocket
 
-_A_TURN = 100  # packets of one client that are taken in one turn of the event loop
 _REQUEST_PACKETS = 10  # that a POST counts for besides its own: it costs as much as they do
 
 _WORTH_COMPRESSING = 1024  # bytes: below, gzip's header and our time cost more than it saves
@@ -141,10 +141,10 @@ async def _take(engine: Engine, client: Client, request: web.Request) -> None:
 
 async def _deliver(engine: Engine, client: Client, packets: list[str | bytes]) -> None:
     """Hand packets to the engine, a slice in each turn of the event loop."""
-    for start in range(0, len(packets), _A_TURN):
+    for start in range(0, len(packets), PACKETS_A_TURN):
         if start:
             await asyncio.sleep(0)
-        for packet in packets[start : start + _A_TURN]:
+        for packet in packets[start : start + PACKETS_A_TURN]:
             if client.closing:
                 return
             engine.packet(client, packet)

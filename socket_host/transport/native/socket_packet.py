@@ -110,7 +110,7 @@ def _check(packet: Packet) -> None:
 class Partial:
     """A packet whose attachments have not all arrived.
 
-    It is kept as the text it came in: parsed, it may take fifty times as much memory.
+    It is kept as the text it came in, for parsed it takes far more memory.
     """
 
     __slots__ = ("_attachments", "_missing", "_room", "_text", "size")

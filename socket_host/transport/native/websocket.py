@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol, cast
 
+from socket_host.transport.limits import PACKETS_A_TURN
 from socket_host.transport.native import frames
 from socket_host.transport.native.client import BUSY, SLICE
 from socket_host.transport.native.frames import FrameError, FrameReader
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
 _SHORT_TEXT = 0x81  # first byte of a final text frame
 _HEADER = 6  # bytes before the payload of a short masked frame
 
-# What one client may have done in one turn of the event loop; then it is the others' turn.
-_FRAMES_A_TURN = 100
-_BYTES_A_TURN = 1 << 16
+_BYTES_A_TURN = 1 << 16  # of one client, in one turn of the event loop, beside PACKETS_A_TURN
 
 _DATA = (frames.TEXT, frames.BINARY)
 
@@ -118,7 +117,7 @@ class WebSocket(asyncio.Protocol):
             return
         limits = self.engine.limits
         # One at a time until it has joined: what follows then may be longer.
-        most, limit = (_FRAMES_A_TURN, limits.payload) if client.joined else (1, limits.connect)
+        most, limit = (PACKETS_A_TURN, limits.payload) if client.joined else (1, limits.connect)
         messages: list[tuple[int, bytes]] = []
         try:
             messages, count = self._parse(data, most, limit)
