@@ -13,6 +13,7 @@ from scripts import ROOT
 PYTHON = f"""#!/bin/sh
 case "$*" in
   *fcntl*) exec {sys.executable} "$@";;
+  *scripts.frontend*) echo "frontend" >>calls; [ ! -f unbuilt ];;
   *scripts.packages*) echo "packages $*" >>calls; [ ! -f broken ];;
   *venv*) mkdir -p .venv/bin; cp "$0" .venv/bin/python;;
   *"install "*uv.txt) echo "pip $*" >>calls; [ ! -f no-uv ];;
@@ -41,7 +42,8 @@ class Project:
         (root / "requirements.txt").write_text("")
         (root / "scripts/tools").mkdir()
         (root / "scripts/tools/uv.txt").write_text("uv==1")
-        (root / "package-lock.json").write_text("{}")
+        for package in ("package.json", "package-lock.json"):
+            (root / package).write_text("{}")
         for script in ("setup", "lock.sh"):
             shutil.copy(ROOT / "scripts" / script, root / "scripts" / script)
         for tool in TOOLS:
@@ -85,12 +87,13 @@ def project(tmp_path: Path) -> Project:
 def test_first_time(project: Project) -> None:
     """The first set-up makes an environment, installs both halves, and takes the client."""
     assert project.run()[0] == 0
-    uv, packages, npm = project.calls
+    uv, packages, npm, build = project.calls
     assert "--require-hashes --requirement scripts/tools/uv.txt" in uv
     for half in ("", "functions/", "socket_host/", "scripts/"):
         assert f" {half}requirements.txt" in packages
     assert "tests" not in packages
     assert npm.startswith("npm ci")
+    assert build == "frontend"
     assert (project.root / "functions/web/static/socket.io.esm.min.js").read_text() == "client\n"
 
 
@@ -98,7 +101,7 @@ def test_without_uv(project: Project) -> None:
     """Where uv cannot be installed, packages are all the same."""
     (project.root / "no-uv").touch()
     assert project.run()[0] == 0
-    _, packages, _ = project.calls
+    _, packages, _, _ = project.calls
     assert "functions/requirements.txt" in packages
 
 
@@ -114,7 +117,7 @@ def test_nothing_changed(project: Project) -> None:
     "file",
     [
         *("requirements.txt", "functions/requirements.txt", "scripts/requirements.txt"),
-        *("scripts/tools/uv.txt", "package-lock.json"),
+        *("scripts/tools/uv.txt", "package.json", "package-lock.json"),
     ],
 )
 def test_something_changed(project: Project, file: str) -> None:
@@ -151,7 +154,7 @@ def test_failed_halfway(project: Project) -> None:
     (project.root / "broken").unlink()
     calls = len(project.calls)
     assert project.run()[0] == 0
-    assert len(project.calls) == calls + 3
+    assert len(project.calls) == calls + 4
 
 
 def test_many_at_once(project: Project) -> None:
@@ -160,7 +163,7 @@ def test_many_at_once(project: Project) -> None:
     for process in several:
         process.communicate(timeout=20)
     assert [process.returncode for process in several] == [0] * 6
-    assert len(project.calls) == 3
+    assert len(project.calls) == 4
 
 
 def test_lock_of_a_killed_set_up(project: Project) -> None:

@@ -26,6 +26,12 @@ def _options() -> argparse.Namespace:
         action=argparse.BooleanOptionalAction,
         help="whether scripts/destroy leaves the table with the messages",
     )
+    parser.add_argument(
+        "--page", metavar="PATH", help="what scripts/doctor examines in place of /, such as /about"
+    )
+    parser.add_argument(
+        "--session", metavar="COOKIE", help="the session it comes with, where pages ask for a login"
+    )
     return parser.parse_args()
 
 
