@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from scripts.commands.dev import environment
-from scripts.commands.dev.environment import FunctionError
 from scripts.commands.dev.function import Function
+from scripts.commands.dev.functions import FunctionSettings
 from scripts.commands.dev.http_api import MAX_PAYLOAD
-from scripts.commands.dev.template import FunctionSettings
+from scripts.commands.dev.invocation import FunctionError
 from tests.scripts.dev.edges import PATIENCE, eventually
 
 HAS_CLIENT = importlib.util.find_spec("awslambdaric") is not None
