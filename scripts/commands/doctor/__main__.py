@@ -24,7 +24,7 @@ def main() -> int:
     """Examine the site the arguments name, print what was found, and return the exit status."""
     options = _options()
     try:
-        report = asyncio.run(_examine(options.address, options.skip))
+        report = asyncio.run(_examine(options))
     except KeyboardInterrupt:
         return 130  # as a shell has it for Ctrl-C
     except UnreachableError as error:
@@ -37,12 +37,12 @@ def main() -> int:
     return 0 if report.healthy else 1
 
 
-async def _examine(address: Address, skip: list[str]) -> Report:
+async def _examine(options: argparse.Namespace) -> Report:
     begun = time.monotonic()
-    async with Site(address) as site:
+    async with Site(options.address, page=options.page, session=options.session) as site:
         await reach(site)
-        findings = await examine(site, CHECKS, skip)
-    return Report(address.origin, findings, time.monotonic() - begun)
+        findings = await examine(site, CHECKS, options.skip)
+    return Report(site.address.origin, findings, time.monotonic() - begun)
 
 
 def _for_this_terminal(report: Report) -> str:
@@ -70,7 +70,31 @@ def _options() -> argparse.Namespace:
         default=[],
         help="leave a check out, such as one that the site means to fail; may be repeated",
     )
+    parser.add_argument(
+        "--page",
+        type=_page,
+        default="/",
+        metavar="PATH",
+        help="the page to examine in place of /, such as one that needs no login",
+    )
+    parser.add_argument(
+        "--session",
+        default="",
+        metavar="COOKIE",
+        help="come with this session, where pages ask for a login: the value of the site's own "
+        "cookie, or NAME=VALUE of another",
+    )
     return parser.parse_args()
+
+
+def _page(text: str) -> str:
+    if (
+        not text.startswith("/")
+        or text.startswith("//")
+        or not (text.isascii() and text.isprintable())
+    ):
+        raise argparse.ArgumentTypeError(f"{text!r} is no path such as /about")
+    return text.partition("#")[0].replace(" ", "%20")
 
 
 def _address(text: str) -> Address:
