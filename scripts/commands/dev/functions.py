@@ -118,7 +118,8 @@ def _takes_all(function: Mapping[str, Any], apis: set[str]) -> bool:
     for _, kind, event in _events(function):
         api = event.get("ApiId")
         name = api.get("Ref") if isinstance(api, dict) else api
-        if kind == "HttpApi" and name in apis and event.get("Path", "$default") == "$default":
+        is_ours = isinstance(name, str) and name in apis
+        if kind == "HttpApi" and is_ours and event.get("Path", "$default") == "$default":
             return True
     return False
 

@@ -96,7 +96,8 @@ class Process:
         assert self._process.stdout is not None
         async for line in _lines(self._process.stdout):
             # The runtime client ends lines as CloudWatch wants them and indents with hard spaces.
-            for part in line.replace("\xa0", " ").replace("\r", "\n").splitlines():
+            text = line.replace("\xa0", " ").replace("\r", "\n")
+            for part in text.splitlines() or [""]:
                 self.tail.append(part)
                 relay(self.name, part)
                 self._on_line(part)
@@ -114,7 +115,7 @@ async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
             unended = b""
             continue
         *lines, unended = (unended + data).split(b"\n")
-        if len(unended) > MAX_LINE or not data:
+        if len(unended) > MAX_LINE or (unended and not data):
             lines, unended = [*lines, unended], b""
         for line in lines:
             yield line.decode(errors="replace")

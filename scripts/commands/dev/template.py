@@ -47,7 +47,11 @@ class Template:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Return what the text of a template says, or raise TemplateError."""
-        document = load(text)
+        return cls.of(load(text))
+
+    @classmethod
+    def of(cls, document: Any) -> Self:
+        """Return what a template says, as `load` returns it, or raise TemplateError."""
         resources = section(document, "Resources", "the template")
         config = section(_only(resources, _DISTRIBUTION), "DistributionConfig", "the distribution")
         origins = _origins(config)
