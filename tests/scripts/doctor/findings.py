@@ -29,11 +29,11 @@ class Findings:
 
 
 async def examined(
-    address: str | Address, *parts: str, tls: Any = True, patience: float = PATIENCE
+    address: str | Address, *parts: str, tls: Any = True, patience: float = PATIENCE, **visit: str
 ) -> Findings:
     """Examine a site, wholly or in parts."""
     address = Address.parse(address) if isinstance(address, str) else address
-    async with Site(address, tls=tls, patience=patience) as visited:
+    async with Site(address, tls=tls, patience=patience, **visit) as visited:
         await reach(visited)
         checks = [check for check in CHECKS if not parts or check.part in parts]
         return Findings(await examine(visited, checks))
