@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 from functions.app import create_app, loop
 from functions.web.http_api import HttpApi
 from functions.web.settings import Settings
-from tests.lambda_events import http_api
+from tests.kit.lambda_events import http_api
 from tests.small_app import pages as small
 
 SECRET = "a-secret-for-tests-that-is-long-enough"

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from functions.web.assets import Assets, _address
 from functions.web.compression import wants_gzip
 from tests.functions.answering import site
-from tests.lambda_events import function_url, http_api, invoke
+from tests.kit.lambda_events import function_url, http_api, invoke
 
 # ---- Types ----
 

@@ -8,7 +8,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from tests.functions.answering import site
-from tests.lambda_events import function_url, http_api, invoke
+from tests.kit.lambda_events import function_url, http_api, invoke
 
 # As an event may have them: replaced by whoever made it JSON, escaped by it, or as they were meant.
 VALUES = ["Jos\ufffd", "Jos\udce9", "Jos\ud83d", "José", "🦊", "\x7f", "\u2028", "a" * 8_000]
