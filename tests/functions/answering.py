@@ -34,10 +34,11 @@ def site(*routes: BaseRoute, **more: Any) -> Ask:
     while not hasattr(router, "debug"):
         router = router.app
     router.debug = False
+    asyncio.set_event_loop(loop)  # an async test may have left none, and Mangum would make one
     handler: Any = Mangum(app, lifespan="off", custom_handlers=[HttpApi])
 
     def ask(path: str, query: str = "", *, body: bytes = b"", **headers: str) -> dict[str, Any]:
-        asyncio.set_event_loop(loop)  # an async test may have left none
+        asyncio.set_event_loop(loop)
         sent = {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
         answer: dict[str, Any] = handler(http_api(path, query, **headers) | sent, None)
         return answer
