@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.templating import Jinja2Templates
 
+from functions.contract.session import Sessions
 from functions.web.assets import Assets
 from functions.web.emit import Emitter
 from functions.web.settings import Settings
@@ -24,6 +25,7 @@ class Site:
     emitter: Emitter
     assets: Assets
     templates: Jinja2Templates
+    sessions: Sessions
 
     @classmethod
     def create(cls, settings: Settings, emitter: Emitter, folder: Path) -> Self:
@@ -41,7 +43,8 @@ class Site:
         env.globals["import_map"] = assets.import_map
         # A filter, as Jinja2 applies it to what is constant when it compiles a template.
         env.filters["static"] = assets.url
-        return cls(settings, emitter, assets, templates)
+        sessions = Sessions(settings.session_secret, *settings.former_secrets)
+        return cls(settings, emitter, assets, templates, sessions)
 
     def compile_templates(self) -> None:
         """Do now what the first request would wait for; raises TemplateError for a broken one."""
