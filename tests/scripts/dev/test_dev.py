@@ -135,11 +135,11 @@ async def test_two_saves_in_a_second(dev: Dev) -> None:
 async def test_event_added(dev: Dev) -> None:
     """An event handler works at the next save, and clients come back by themselves to use it."""
     async with visitor(dev) as client:
-        assert "error" in await client.send("shout", "loud")
+        assert "error" in await client.call("shout", "loud")
         dev.save("socket_host/events/chat.py", "\n    async def on_message(", EVENT)
         await client.receive("disconnect")
         await client.receive("connect")
-        assert await client.send("shout", "loud") == "LOUD"
+        assert await client.call("shout", "loud") == "LOUD"
 
 
 async def test_broken_page(dev: Dev) -> None:
@@ -332,5 +332,5 @@ async def test_many_polling_clients(own: Dev) -> None:
             for poller in pollers:
                 group.create_task(poller.listen(len(texts)))
             for text, poller in zip(texts, pollers, strict=False):
-                await poller.send(text)
+                await poller.say(text)
     assert {tuple(poller.messages) for poller in pollers} == {tuple(texts)}
