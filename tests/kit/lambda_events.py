@@ -6,6 +6,8 @@ Lambda developer guide ("Invoking function URLs").
 """
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -90,10 +92,24 @@ def load_balancer(path: str, query: str = "", *, method: str = "GET", **headers:
     }
 
 
+@contextmanager
+def function_loop() -> Iterator[None]:
+    """Have the event loop that the function was imported with, as in Lambda's own thread."""
+    try:
+        former = asyncio.get_event_loop()
+    except RuntimeError:  # an async test may have left none
+        former = None
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(former)
+
+
 def invoke(event: Event, context: Any = None) -> dict[str, Any]:
-    """Call the handler as Lambda does: with the event loop it was imported with."""
-    asyncio.set_event_loop(loop)  # an async test may have left none
-    answer: dict[str, Any] = handler(event, context)
+    """Call the handler as Lambda does."""
+    with function_loop():
+        answer: dict[str, Any] = handler(event, context)
     return answer
 
 
