@@ -22,9 +22,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--certificate", metavar="ARN", help="an ACM certificate, in us-east-1")
     parser.add_argument("--web-acl", metavar="ARN", help="an AWS WAF web ACL, in us-east-1")
     parser.add_argument(
-        "--keep-data",
-        action=argparse.BooleanOptionalAction,
-        help="whether scripts/destroy leaves the table with the messages",
+        "--parameter",
+        type=arguments.parameter,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of your own, from your part of infra/template.yaml; may be repeated",
     )
     return parser.parse_args()
 
