@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from socket_host.bus.memory import Memory
 from socket_host.bus.outbox import Entry, Outbox
+from socket_host.bus.seen_messages import SeenMessages
 from tests.hosts import PATIENCE
 
 
@@ -108,7 +108,7 @@ async def test_what_the_taker_leaves_can_be_waited_for() -> None:
 @given(st.lists(st.integers(0, 60), max_size=200), st.integers(1, 10**12))
 def test_memory_knows_each_message(arrivals: list[int], start: int) -> None:
     """In whatever order a sender's messages come, and come again, each is new exactly once."""
-    memory, had = Memory(), set[int]()
+    memory, had = SeenMessages(), set[int]()
     for number in arrivals:
         assert memory.is_new(f"sender:{start + number}") is (number not in had)
         had.add(number)
@@ -116,7 +116,7 @@ def test_memory_knows_each_message(arrivals: list[int], start: int) -> None:
 
 def test_memory_of_long_ago() -> None:
     """A message far behind the sender's newest counts as had, one of an unknown sender as new."""
-    memory = Memory()
+    memory = SeenMessages()
     assert memory.is_new("a:5000")
     assert not memory.is_new("a:3000")
     assert memory.is_new("a:4000")
@@ -128,7 +128,7 @@ def test_memory_of_long_ago() -> None:
 
 def test_memory_is_bounded() -> None:
     """It forgets the senders that have been silent for longest."""
-    memory = Memory(senders=10)
+    memory = SeenMessages(senders=10)
     assert memory.is_new("busy:1")
     for number in range(100):
         assert memory.is_new(f"page{number}:1")
@@ -142,4 +142,4 @@ def test_memory_is_bounded() -> None:
 def test_memory_refuses_other_ids(message_id: str) -> None:
     """An id of another form is an error, not a message."""
     with pytest.raises(ValueError, match="invalid literal"):
-        Memory().is_new(message_id)
+        SeenMessages().is_new(message_id)

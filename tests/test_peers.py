@@ -38,7 +38,7 @@ class Watch:
     def __init__(self, of: Peers) -> None:
         self.joined: list[str] = []
         self.lost: list[str] = []
-        of.watch(joined=self.joined.append, lost=self.lost.append)
+        of.subscribe(joined=self.joined.append, lost=self.lost.append)
 
 
 def silence(host: SocketHost) -> None:
@@ -118,7 +118,7 @@ async def test_failing_watcher_stops_no_heartbeat(
 ) -> None:
     """A fault in what watches the peers is logged, and the others are told nevertheless."""
     one, leaving, _ = hosts
-    one.bus.peers.watch(lost=lambda host: 1 / 0)
+    one.bus.peers.subscribe(lost=lambda host: 1 / 0)
     watch = Watch(one.bus.peers)
     await leaving.stop()
     await until(lambda: watch.lost == [leaving.bus.host_id])

@@ -125,7 +125,7 @@ async def test_nothing_is_kept_of_who_is_gone() -> None:
     here.leave("1")
     await told.pauses_end()
     assert [here._places, here._tabs, here._present, here._changed] == [{}, {}, {}, set()]
-    assert here._attendance._news == {}
+    assert here._presence_sync._news == {}
 
 
 async def test_crowd_is_told_less_often(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from functions.contract.bus import MAX_BYTES
 from functions.contract.session import Session
-from socket_host import attendance, presence
+from socket_host import presence, presence_sync
 from socket_host.app import SocketHost
 from socket_host.bus import peers
 from tests import buses
@@ -21,7 +21,7 @@ from tests.hosts import environ, host_process, serving, token, url
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(presence, "PAUSE", 0.05)
-    monkeypatch.setattr(attendance, "GATHER", 0.02)
+    monkeypatch.setattr(presence_sync, "GATHER", 0.02)
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +175,7 @@ async def test_people_of_a_stopped_host_vanish_at_once(
     await agree(hosts, "Ann", "Bob")
     await hosts[1].stop()
     await agree(hosts[:1], "Ann")
-    assert hosts[0].namespaces[0].presence._attendance._reports == {}
+    assert hosts[0].namespaces[0].presence._presence_sync._reports == {}
 
 
 async def test_host_that_was_lost_comes_back_with_its_people(

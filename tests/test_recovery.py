@@ -257,19 +257,19 @@ async def test_too_late(tmp_path: Path) -> None:
     ):
         await ann.drop()
         recovery = host.sio.recovery
-        await until(lambda: not recovery._dropped)
+        await until(lambda: not recovery._disconnected)
         assert not await ann.back()
 
 
 async def test_journal_is_bounded(host: SocketHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many events only the last are kept; who has missed more is not recovered."""
-    monkeypatch.setattr("socket_host.transport.native.journal.MAX_ENTRIES", 5)
+    monkeypatch.setattr("socket_host.transport.native.replay_buffer.MAX_ENTRIES", 5)
     async with clients("javascript") as people, visiting(host, people) as ann:
         for count, recovered in ((5, True), (6, False)):
             await ann.drop()
             await emit(host, *map(str, range(count)))
             assert await ann.back() is recovered
-        assert len(list(host.sio.recovery.journal)) == 5
+        assert len(list(host.sio.recovery.replay_buffer)) == 5
 
 
 async def test_dropped_are_bounded(host: SocketHost, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,7 @@ async def stage(stack: AsyncExitStack, **options: Any) -> Stage:
     stack.push_async_callback(runner.cleanup)
     assert runner.server
     server = await asyncio.get_running_loop().create_server(
-        sio.front(runner.server, "/socket.io", "/socket.io/"), "127.0.0.1", 0
+        sio.acceptor(runner.server, "/socket.io", "/socket.io/"), "127.0.0.1", 0
     )
     stack.callback(server.close)
     stack.push_async_callback(sio.shutdown)

@@ -1,7 +1,6 @@
 """Slow and hostile clients: refused cheaply, bounded in memory, and nobody else notices."""
 
 import asyncio
-import contextlib
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable

@@ -14,7 +14,7 @@ import pytest
 
 from socket_host.app import SocketHost
 from socket_host.bus import peers
-from socket_host.events import reminder
+from socket_host.events import resync
 from socket_host.events.room_log import HostRoomLog
 from tests import buses
 from tests.buses import until
@@ -97,7 +97,7 @@ async def test_room_log_that_is_away_delays_that_only(
 ) -> None:
     """A host that cannot read the room log when it loses another tells its rooms later."""
     monkeypatch.setattr(peers, "HEARTBEAT", 3_600)
-    monkeypatch.setattr(reminder, "PAUSE", 0.05)
+    monkeypatch.setattr(resync, "PAUSE", 0.05)
     await site.lose_message()
     log = site.host.namespaces[0].log
     await rename(log, "message", "gone")

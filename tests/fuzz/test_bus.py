@@ -74,8 +74,8 @@ class Hosts:
         return json.dumps({"pid": pid, "offset": self._offset()})
 
     def _offset(self) -> str:
-        journal = self.network.host.sio.recovery.journal
-        return str(journal.offset(journal.position))
+        replay_buffer = self.network.host.sio.recovery.replay_buffer
+        return str(replay_buffer.offset(replay_buffer.position))
 
     @property
     def question(self) -> str:
@@ -128,7 +128,7 @@ def check_after(on: Hosts) -> None:
     _check_recovery(on)
     _check_attendance(on)
     assert not loop.errors, loop.errors
-    assert not on.network.host.transport._handover._questions
+    assert not on.network.host.transport._migration._requests
 
 
 def _check_events(on: Hosts) -> None:
@@ -215,7 +215,7 @@ _states = st.tuples(
 _entries = st.tuples(
     _numbers, _events | _any, st.just("/") | _any, _rooms, st.lists(_any, max_size=2)
 ).map(list)
-_dropped = st.tuples(
+_disconnected = st.tuples(
     st.just("/") | _any,
     _text | _any,
     st.lists(st.tuples(_any, _numbers).map(list), max_size=2) | _any,
@@ -244,7 +244,7 @@ _bodies = {
         {"tag": _text | _any, "position": _numbers},
         optional={
             "entries": st.lists(_entries | _any, max_size=2) | _any,
-            "dropped": st.lists(_dropped | _any, max_size=2) | _any,
+            "dropped": st.lists(_disconnected | _any, max_size=2) | _any,
             "had": _had,
         },
     ),

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 from socket_host.namespace import Namespace
-from socket_host.transport.deadlines import Deadlines
 from socket_host.transport.native.client import Client
 from socket_host.transport.native.environ import Environ
 from socket_host.transport.native.frames import FrameReader
@@ -18,6 +17,7 @@ from socket_host.transport.native.head import Head
 from socket_host.transport.native.message import SEPARATOR, Message
 from socket_host.transport.native.rooms import Member
 from socket_host.transport.native.websocket import WebSocket as Protocol
+from socket_host.transport.timeout_queue import TimeoutQueue
 from tests.fuzz.network import Connection, Network, answer
 from tests.protocol_client import frame, handshake
 
@@ -260,7 +260,7 @@ class World:
         left = {
             name: value
             for name, value in vars(self.engine).items()
-            if isinstance(value, (Deadlines, set)) and value
+            if isinstance(value, (TimeoutQueue, set)) and value
         }
         assert not left, f"what is left: {left}"
         assert not self.network.host.namespaces[0]._clients

@@ -13,13 +13,13 @@ import aiohttp
 import pytest
 
 from functions.contract.bus import MAX_BYTES, loopback_token
-from socket_host import attendance
+from socket_host import presence_sync
 from socket_host.bus import Loopback, open_bus, redis_connection
 from socket_host.bus.address import Address
-from socket_host.bus.memory import Memory
 from socket_host.bus.peers import MAX_PEERS
 from socket_host.bus.redis_connection import Connection
 from socket_host.bus.schema import fault, parse, plain_emit
+from socket_host.bus.seen_messages import SeenMessages
 from tests import buses
 from tests.buses import Host, Redis, until
 from tests.hostile.victim import Victim, victim
@@ -135,7 +135,7 @@ async def test_id_that_came_first(redis: Redis) -> None:
         intruder(redis) as evil,
     ):
         client, gaps = await other.client(), list[None]()
-        other.bus.hear_of_gaps(lambda: gaps.append(None))
+        other.bus.on_gap(lambda: gaps.append(None))
         await evil.publish(emit(one.bus.host_id, 10**12))
         await client.hear("news")
         for word in "ab":
@@ -147,7 +147,7 @@ async def test_id_that_came_first(redis: Redis) -> None:
 
 def test_sender_that_is_far_ahead_is_believed_at_its_second_message() -> None:
     """A host whose messages were lost by the hundred thousand is heard again."""
-    memory = Memory()
+    memory = SeenMessages()
     assert memory.is_new("a:1")
     for number in (10**6, 10**7, 5 * 10**6):  # no two of them follow each other
         with pytest.raises(ValueError, match="far ahead"):
@@ -162,7 +162,7 @@ def test_sender_that_is_far_ahead_is_believed_at_its_second_message() -> None:
 
 def test_memory_is_bounded_in_bytes() -> None:
     """A sender's name is short, and so is the list of those whose numbers do not fit."""
-    memory = Memory()
+    memory = SeenMessages()
     for sender in ("x" * 65, "a b", "\n", "é", ""):
         with pytest.raises(ValueError, match="message_id"):
             memory.is_new(f"{sender}:1")
@@ -346,7 +346,7 @@ async def test_room_that_is_no_text(redis: Redis, tmp_path: Path) -> None:
     async with serving(tmp_path, bus=redis.setting) as host, intruder(redis) as evil:
         async with raw(host.port) as client:
             sid, pid = await joined(client, "40" + json.dumps({"session": token()}))
-        await until(lambda: host.sio.recovery._dropped)
+        await until(lambda: host.sio.recovery._disconnected)
         for number, room in enumerate(({"a": 1}, [["a"]], [{}]), 1):
             await evil.publish(emit(number=number, room=room))
             await evil.publish(emit(number=10 + number, skip_sid=[room]))
@@ -514,7 +514,7 @@ async def test_report_without_end(redis: Redis, tmp_path: Path) -> None:
             await evil.publish(message)
         health = await evil.settled(host)
         assert health["status"] == "degraded"
-        assert host.rss() - before < 2 * attendance.MAX_REPORT_BYTES
+        assert host.rss() - before < 2 * presence_sync.MAX_REPORT_BYTES
 
 
 async def test_large_messages_are_not_parsed(redis: Redis, tmp_path: Path) -> None:

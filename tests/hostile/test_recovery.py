@@ -13,20 +13,26 @@ import pytest
 
 from functions.contract.bus import LOOPBACK_PATH, BusMessageError, encode_emit, loopback_token
 from socket_host.app import SocketHost
-from socket_host.bus.memory import Memory
-from socket_host.transport.native import connecting, handover, journal, patience, recovery
-from socket_host.transport.native.estate import pieces
-from socket_host.transport.native.journal import MAX_BYTES, Journal
+from socket_host.bus.seen_messages import SeenMessages
+from socket_host.transport.native import (
+    answer_times,
+    connecting,
+    recovery,
+    replay_buffer,
+)
+from socket_host.transport.native import session_migration as migration
 from socket_host.transport.native.message import Message
-from socket_host.transport.native.recovery import Dropped, Visit
+from socket_host.transport.native.recovery import DisconnectedSession, ReplayPoint
+from socket_host.transport.native.replay_buffer import MAX_BYTES, ReplayBuffer
+from socket_host.transport.native.shutdown_snapshot import pieces
 from tests import buses
 from tests.buses import Redis, until
 from tests.clients import clients
 from tests.hostile.victim import Victim, victim
 from tests.hosts import SECRET, serving, token
 from tests.protocol_client import PATIENCE, SEPARATOR, frame, raw
-from tests.test_handover import hosts, move
 from tests.test_recovery import Rooms, emit, visiting
+from tests.test_session_migration import hosts, move
 
 MB = 1024 * 1024
 
@@ -268,8 +274,8 @@ async def test_what_clients_leave_is_bounded_in_bytes(
 
 def estate_of(size: int, offset: str | None = None) -> list[dict[str, Any]]:
     """What a host leaves that has said so many bytes to one client."""
-    left = Journal(1_000)
-    client = Dropped("/", "ann", {}, None, Visit(0, offset))
+    left = ReplayBuffer(1_000)
+    client = DisconnectedSession("/", "ann", {}, None, ReplayPoint(0, offset))
     for _ in range(size // 1_000):
         left.add(
             Message.of(f'42["said","{"x" * 1_000}","{left.next_offset()}"]'), "/", None, [], None
@@ -281,14 +287,14 @@ async def test_inheritances_are_bounded(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of what hosts leave, a host keeps the last, up to a limit in bytes."""
-    monkeypatch.setattr(handover, "MAX_INHERITED", 500_000)
+    monkeypatch.setattr(migration, "MAX_INHERITED", 500_000)
     async with serving(tmp_path, Rooms, origins=None, bus=redis.setting) as host:
-        handed = host.transport._handover
+        handed = host.transport._migration
         for number in range(5):
             for piece in estate_of(100_000):
                 handed._inherit(f"host {number}", piece)
-        assert 0 < sum(estate.size for estate in handed._estates.values()) <= 500_000
-        assert "host 4" in handed._estates
+        assert 0 < sum(snapshot.size for snapshot in handed._snapshots.values()) <= 500_000
+        assert "host 4" in handed._snapshots
 
 
 # What a pong proves
@@ -299,7 +305,7 @@ async def test_quiet_client_is_recovered(
     way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client that heard nothing while others had more than the journal holds is recovered."""
-    monkeypatch.setattr(journal, "MAX_ENTRIES", 20)
+    monkeypatch.setattr(replay_buffer, "MAX_ENTRIES", 20)
     async with (
         serving(tmp_path, Rooms, origins=None, ping_interval=0.1) as host,
         in_garden(host, way) as ann,
@@ -375,11 +381,11 @@ async def test_what_was_brought_from_another_host_is_let_go_at_the_pong(
             assert ann.recovered
             await ann.hear("missed")
             (member,) = other.sio.manager.rooms["/"].everybody.members.values()
-            assert member.visit.replayed
+            assert member.replay_point.replayed
             (client,) = other.sio.eio.engine.clients.values()
             other.sio.eio.engine._ping(client)
             await ann.pong()
-            await until(lambda: not member.visit.replayed)
+            await until(lambda: not member.replay_point.replayed)
 
 
 # Replays
@@ -466,7 +472,7 @@ async def test_forgotten_in_the_middle_begins_anew(
         await emit(host, *["x" * 90_000] * 100)
         await ann.come()
         assert ann.recovered
-        monkeypatch.setattr(journal, "MAX_ENTRIES", 5)
+        monkeypatch.setattr(replay_buffer, "MAX_ENTRIES", 5)
         await emit(host, *map(str, range(10)))
         assert not await goes_on(ann)
         await ann.drop()
@@ -494,7 +500,7 @@ async def test_large_event_leaves_the_others_theirs(
     host: SocketHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One event that is too large to be kept costs those it was for their recovery, nobody else."""
-    monkeypatch.setattr(journal, "LARGEST", 100_000)
+    monkeypatch.setattr(replay_buffer, "LARGEST", 100_000)
     async with in_garden(host) as ann, guest(host, name="Bob") as bob:
         await emit(host, "small")
         for one in (ann, bob):
@@ -719,7 +725,7 @@ class Deaf:
     """A host that was killed a moment ago: it says nothing, and the others do not know it yet."""
 
     def __init__(self, host: SocketHost, patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(host.bus.peers, "_say", lambda word: None)
+        patch.setattr(host.bus.peers, "_announce", lambda word: None)
         patch.setattr(host.bus, "_subscribers", {})
 
 
@@ -727,7 +733,7 @@ async def test_killed_host_is_not_waited_for(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A host that does not answer costs the first who come a moment, and then nobody anything."""
-    monkeypatch.setattr(handover, "ASK_SECONDS", 3_600)
+    monkeypatch.setattr(migration, "ASK_SECONDS", 3_600)
     async with hosts(tmp_path, redis.setting) as running:
         one, other = await running.start(), await running.start()
         people = [guest(one, name=name) for name in ("Ann", "Bob")]
@@ -742,7 +748,7 @@ async def test_killed_host_is_not_waited_for(
                 person.port = other.port
                 await person.come()
                 assert not person.recovered
-                patch.setattr(patience, "_LEAST_SECONDS", 3_600)  # for the second
+                patch.setattr(answer_times, "_LEAST_SECONDS", 3_600)  # for the second
             for person in people:
                 await person.drop()
 
@@ -793,7 +799,7 @@ async def test_question_that_cannot_be_asked_is_forgotten(
                 ann.port = other.port
                 await ann.come()
             assert not ann.recovered
-            assert not other.transport._handover._questions
+            assert not other.transport._migration._requests
 
 
 async def test_one_pid_asks_once(
@@ -820,8 +826,8 @@ async def test_questions_are_rationed(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of many that come from elsewhere at once some begin anew; none is refused."""
-    monkeypatch.setattr(handover, "ASKS_PER_SECOND", 0.001)
-    monkeypatch.setattr(handover, "MAX_ASKS", 3)
+    monkeypatch.setattr(migration, "ASKS_PER_SECOND", 0.001)
+    monkeypatch.setattr(migration, "MAX_ASKS", 3)
     async with hosts(tmp_path, redis.setting) as running:
         one, other = await running.start(), await running.start()
         people = [guest(one, name=f"Ann {number}") for number in range(6)]
@@ -911,7 +917,7 @@ async def test_one_strange_client_does_not_spoil_an_estate(redis: Redis, tmp_pat
 
 def test_memories_are_joined() -> None:
     """What either of two memories has had the joined one has, and nothing more."""
-    one, other = Memory(), Memory()
+    one, other = SeenMessages(), SeenMessages()
     for memory, numbers in ((one, (1, 2, 5)), (other, (1, 3, 4))):
         for number in numbers:
             memory.is_new(f"a:{number}")
@@ -928,9 +934,9 @@ def test_memories_are_joined() -> None:
 
 async def test_names_count_in_the_replay_buffer() -> None:
     """Names of rooms and of skipped clients count in the replay buffer, and go with their event."""
-    journal = Journal(3_600)
+    replay_buffer = ReplayBuffer(3_600)
     rooms, skipped = ["r" * 1_000] * 60, ["s" * 1_000] * 60
     for _ in range(2 * MAX_BYTES // 120_000):
-        journal.add(Message.of('42["news"]'), "/", rooms, skipped, None)
-    assert len(list(journal)) * 120_000 <= MAX_BYTES
-    assert journal.size <= MAX_BYTES
+        replay_buffer.add(Message.of('42["news"]'), "/", rooms, skipped, None)
+    assert len(list(replay_buffer)) * 120_000 <= MAX_BYTES
+    assert replay_buffer.size <= MAX_BYTES

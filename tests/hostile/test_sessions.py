@@ -20,7 +20,7 @@ from functions import pages
 from functions.contract.cookie import HOST_COOKIE, read_cookie
 from functions.contract.session import COOKIE, LEEWAY, MAX_AGE, Session, SessionError, Sessions
 from functions.model.payloads import MAX_TEXT
-from functions.model.recent import Recent
+from functions.model.room_cache import RoomCache
 from functions.model.room_log import Message, RoomState
 from functions.pages import rooms
 from functions.pages.message_items import MessageItems
@@ -187,7 +187,7 @@ def longest(room: str, count: int) -> list[Message]:
 
 def test_remembered_rooms_are_bounded() -> None:
     """A function that was asked for many full rooms remembers 24 MB of them."""
-    recent = Recent(Endless())  # type: ignore[arg-type]  # as much of a log as it needs
+    recent = RoomCache(Endless())  # type: ignore[arg-type]  # as much of a log as it needs
     with memory(24 * MB):
         for number in range(120):
             recent.state(f"room-{number}")

@@ -1,4 +1,4 @@
-"""The reminder: rooms are told how far they are when another host is gone, or the bus was away.
+"""Resync: rooms are told their last number when another host is gone, or the bus was away.
 
 A host that is killed may have stored a message, and acked it, and never told the others; Redis
 keeps nothing for a host whose connection is cut. Whoever lacks a message learns so that there is
@@ -14,7 +14,7 @@ from socket_host.event_error import EventError
 PAUSE = 1.0  # seconds between two rounds, and before the log is asked again if it is away
 
 
-class Reminder:
+class Resync:
     """Calls `tell(room, seq)` for each of `rooms()` after the bus has lost a host, or messages.
 
     `last(room)` reads a room's last number. It is called for one room at a time, so that what
@@ -32,15 +32,15 @@ class Reminder:
         self._last = last
         self._tell = tell
         self._due = asyncio.Event()
-        bus.peers.watch(lost=lambda host: self._due.set())
-        bus.hear_of_gaps(self._due.set)
-        self._reminding = asyncio.create_task(self._remind())
+        bus.peers.subscribe(lost=lambda host: self._due.set())
+        bus.on_gap(self._due.set)
+        self._reminding = asyncio.create_task(self._resync_rooms())
 
     def close(self) -> None:
         """Tell nothing any more."""
         self._reminding.cancel()
 
-    async def _remind(self) -> None:
+    async def _resync_rooms(self) -> None:
         while True:
             await self._due.wait()
             self._due.clear()  # what is lost from now on is the next round's

@@ -1,4 +1,4 @@
-"""The memory: which messages a host has had, because any kind of bus may bring one twice."""
+"""Which messages a host has seen, because any kind of bus may deliver one twice."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ class UnlikelyNumberError(ValueError):
     """A message's number is too far ahead of its sender's last one."""
 
 
-class Memory:
+class SeenMessages:
     """Of each sender it keeps the highest number it has had, and which of those just below.
 
     One number far away changes nothing: it is refused. Only when the sender's next message follows
@@ -43,11 +43,11 @@ class Memory:
 
     @classmethod
     def of(cls, snapshot: Mapping[str, Sequence[Any]]) -> Self:
-        """Return the memory that a snapshot was made of."""
-        memory = cls()
+        """Return the seen messages that a snapshot was made of."""
+        seen = cls()
         for sender, (highest, had) in reversed(list(snapshot.items())):
-            memory._had[sender] = highest, int(had, 16) & ALL
-        return memory
+            seen._had[sender] = highest, int(had, 16) & ALL
+        return seen
 
     def snapshot(self, senders: int = _SNAPSHOT) -> dict[str, list[Any]]:
         """Return, as JSON, what it has had of the senders heard last."""
@@ -55,19 +55,19 @@ class Memory:
         return {sender: [highest, f"{had:x}"] for sender, (highest, had) in last}
 
     def add(self, other: Self) -> None:
-        """Have had what another memory has had too."""
+        """Add what another has seen."""
         for sender, (highest, had) in other._had.items():
             mine, bits = self._had.get(sender, (highest, 0))
             top = max(mine, highest)
             joined = bits << min(top - mine, _WIDTH) | had << min(top - highest, _WIDTH)
             self._had[sender] = top, joined & ALL
 
-    def beyond(self, other: "Memory", besides: str) -> "Memory":
-        """Return a memory of those senders of whom another lacks something that this one had.
+    def beyond(self, other: "SeenMessages", besides: str) -> "SeenMessages":
+        """Return the part about those senders of whom another lacks something that this one had.
 
         One sender is known to the other in full besides.
         """
-        rest = Memory()
+        rest = SeenMessages()
         for sender, (highest, had) in self._had.items():
             if sender == besides:
                 continue

@@ -1,4 +1,4 @@
-"""Everything sent in one turn of the event loop, joined into one write per client."""
+"""The write batch: what is sent in one turn of the event loop, as one write per client."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Audience:
         return writes
 
 
-class Turn:
+class WriteBatch:
     """Broadcasts wait here until the end of the loop's turn, then go out in order.
 
     As long as `pending` is true, nothing may be written to a client past this turn: an ack would

@@ -1,23 +1,23 @@
-"""The newcomers: who has just come from another host, and what they had had there."""
+"""Who has just come from another host, and what they had had there."""
 
 from __future__ import annotations
 
-from socket_host.bus.memory import Memory
-from socket_host.transport.deadlines import Deadlines
+from socket_host.bus.seen_messages import SeenMessages
+from socket_host.transport.timeout_queue import TimeoutQueue
 
 # How much later one host may hear a message of the bus than another.
 SKEW_SECONDS = 5.0
 
 
-class Newcomers:
+class MigratedClients:
     """Remembers for a while what clients have had elsewhere and the bus has yet to bring here."""
 
     def __init__(self) -> None:
-        self._had: dict[str, Memory] = {}  # by sid
-        self._settling: Deadlines[str] = Deadlines(SKEW_SECONDS, self._forget)
+        self._had: dict[str, SeenMessages] = {}  # by sid
+        self._settling: TimeoutQueue[str] = TimeoutQueue(SKEW_SECONDS, self._forget)
         self._newest: dict[str, int] = {}  # what any of them has had of each sender
 
-    def add(self, sid: str, ahead: Memory) -> None:
+    def add(self, sid: str, ahead: SeenMessages) -> None:
         """Remember a client, unless it has had nothing that is not here."""
         if not ahead:
             return
@@ -26,7 +26,7 @@ class Newcomers:
         for sender, highest in ahead.highest():
             self._newest[sender] = max(highest, self._newest.get(sender, 0))
 
-    def had(self, sid: str) -> Memory | None:
+    def had(self, sid: str) -> SeenMessages | None:
         """Return what a client had had before it was here."""
         return self._had.get(sid)
 

@@ -7,17 +7,17 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import cast
 
-from socket_host.transport.deadlines import Deadlines
 from socket_host.transport.native.engine import Engine
 from socket_host.transport.native.environ import Environ
 from socket_host.transport.native.head import Head
 from socket_host.transport.native.refusal import Refusal
 from socket_host.transport.native.websocket import WebSocket
+from socket_host.transport.timeout_queue import TimeoutQueue
 
 _END = b"\r\n\r\n"
 
 
-class Front:
+class Acceptor:
     """Makes a protocol for every connection that comes in.
 
     `paths` are where the sockets live; `http` makes the protocol that gets everything else
@@ -35,7 +35,9 @@ class Front:
         # What a websocket's request may begin with; whatever else does too is asked again later.
         self._starts = tuple(f"GET {path}".encode() for path in paths)
         self._paths = paths
-        self._deadlines: Deadlines[WebSocket] = Deadlines(engine.limits.head_time, self._too_late)
+        self._timeouts: TimeoutQueue[WebSocket] = TimeoutQueue(
+            engine.limits.head_time, self._too_late
+        )
         self._heads: dict[WebSocket, bytearray] = {}  # those that have begun to arrive
         self._peers: dict[WebSocket, bytes] = {}  # whom connections without a head count for
         self._reserve: set[WebSocket] = set()  # connections that may not become websockets
@@ -54,11 +56,11 @@ class Front:
             self._peers[socket] = peer
         if connections.crowded:
             self._reserve.add(socket)
-        self._deadlines.set(socket)
+        self._timeouts.set(socket)
 
     def forget(self, socket: WebSocket) -> None:
         """Wait no longer."""
-        self._deadlines.drop(socket)
+        self._timeouts.drop(socket)
         self._heads.pop(socket, None)
         self._reserve.discard(socket)
         if self._peers:
@@ -84,7 +86,7 @@ class Front:
     def _took(self, socket: WebSocket, data: bytes, end: int) -> None:
         crowded = socket in self._reserve
         self.forget(socket)
-        socket.front = None
+        socket.acceptor = None
         if end < 0:
             self._refuse(socket, Refusal(3, "Headers too large", _TOO_LARGE))
         elif crowded and data.startswith(self._starts):

@@ -12,7 +12,7 @@ _MESSAGE = 700  # bytes that one takes beside its text
 _SECONDS = 60.0  # for as long: then who has deleted a message by hand sees it gone
 
 
-class Recent:
+class RoomCache:
     """Reads how a room stands, of its messages only those that are new.
 
     They never change, and their numbers have no holes. With DynamoDB half of what a page cost was

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from functions.model import recent
-from functions.model.recent import Recent
+from functions.model import room_cache
+from functions.model.room_cache import RoomCache
 from functions.model.room_log import PAGE, RoomState
 from functions.model.sqlite_room_log import SQLiteRoomLog
 
@@ -45,7 +45,7 @@ def log(path: Path) -> Iterator[CountingLog]:
 
 def test_only_what_is_new_is_read(log: CountingLog) -> None:
     """Page after page is what the log says; each message is read once."""
-    pages = Recent(log)
+    pages = RoomCache(log)
     for new in (0, 3, 0, PAGE - 5, 10, PAGE, PAGE + 7):
         log.say(new)
         assert pages.state("lobby").messages == log.latest("lobby")
@@ -54,7 +54,7 @@ def test_only_what_is_new_is_read(log: CountingLog) -> None:
 
 def test_text_is_never_old(log: CountingLog) -> None:
     """The current text changes, so it is read each time."""
-    pages = Recent(log)
+    pages = RoomCache(log)
     for text in ("", "he", "hello"):
         log.keep_text("lobby", text)
         assert pages.state("lobby").text == text
@@ -65,8 +65,8 @@ def test_what_was_deleted_goes_within_a_minute(
 ) -> None:
     """Nothing here deletes a message, but whoever runs the site may have to."""
     now = 1000.0
-    monkeypatch.setattr(recent.time, "monotonic", lambda: now)
-    pages = Recent(log)
+    monkeypatch.setattr(room_cache.time, "monotonic", lambda: now)
+    pages = RoomCache(log)
     log.say(3)
     pages.state("lobby")
     with sqlite3.connect(path) as database:
@@ -80,8 +80,8 @@ def test_it_remembers_the_rooms_last_read(
     log: CountingLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many rooms there are, it remembers only so many bytes of them."""
-    monkeypatch.setattr(recent, "_REMEMBERED", 4_000)  # two rooms with a message each
-    pages = Recent(log)
+    monkeypatch.setattr(room_cache, "_REMEMBERED", 4_000)  # two rooms with a message each
+    pages = RoomCache(log)
     for room in ("a", "b", "c"):
         log.say(1, room)
     for room in ("a", "b", "a", "c", "a", "b"):

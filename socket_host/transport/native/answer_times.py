@@ -1,4 +1,4 @@
-"""The patience: how long other hosts are waited for, and which are not."""
+"""How long to wait for the answers of other hosts, and which are not waited for."""
 
 # A host that takes so many times longer than answers did lately, and says nothing else meanwhile,
 # is a suspect: it is not waited for until it is heard again. Never less than the seconds: it may
@@ -7,7 +7,7 @@ _TIMES = 4
 _LEAST_SECONDS = 0.5
 
 
-class Patience:
+class AnswerTimes:
     """Knows how long answers took lately, and when each host was heard last."""
 
     def __init__(self, seconds: float) -> None:

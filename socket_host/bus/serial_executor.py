@@ -1,4 +1,4 @@
-"""A caller: makes the calls that block, off the event loop."""
+"""Makes blocking calls off the event loop, one after the other."""
 
 import asyncio
 import threading
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Caller:
+class SerialExecutor:
     """One thread that makes calls one after another, in the order they were asked for.
 
     Unlike a ThreadPoolExecutor's, it does not keep the process from ending while a call waits for

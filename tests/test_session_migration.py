@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from socket_host.app import SocketHost
-from socket_host.bus.memory import Memory
+from socket_host.bus.seen_messages import SeenMessages
 from socket_host.bus.shared import SharedBus
-from socket_host.transport.native import estate, handover
+from socket_host.transport.native import session_migration as migration
+from socket_host.transport.native import shutdown_snapshot
 from tests import buses
 from tests.buses import Redis, until
 from tests.clients import clients
@@ -171,7 +172,7 @@ async def test_old_host_was_killed(
 ) -> None:
     """A client that nobody knows any more is told so as soon as all hosts have answered."""
     monkeypatch.setattr(SharedBus, "ANSWER_SECONDS", 0)
-    monkeypatch.setattr(handover, "ASK_SECONDS", 3_600)
+    monkeypatch.setattr(migration, "ASK_SECONDS", 3_600)
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
         one, other = await running.start(), await running.start()
         async with visiting(one, people) as ann:
@@ -183,7 +184,7 @@ async def test_nobody_answers(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Hosts that do not answer keep no client waiting for long."""
-    monkeypatch.setattr(handover, "ASK_SECONDS", 0.1)
+    monkeypatch.setattr(migration, "ASK_SECONDS", 0.1)
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
         one, other = await running.start(), await running.start()
         monkeypatch.setattr(one.sio.recovery, "resume", lambda *_: asyncio.sleep(1_000))
@@ -201,7 +202,7 @@ async def test_back_at_a_newcomer(
         async with visiting(one, people) as ann:
             await ann.drop()
             await emit(one, "missed")
-            monkeypatch.setattr(one.bus.peers, "_say", lambda word: None)
+            monkeypatch.setattr(one.bus.peers, "_announce", lambda word: None)
             newcomer = await running.start_unknown()
             assert await move(ann, newcomer)
             assert not newcomer.bus.peers
@@ -225,11 +226,11 @@ async def test_answer_of_a_late_acquaintance_is_awaited(
         async with visiting(one, people) as ann:
             await ann.drop()
             with monkeypatch.context() as silent:
-                silent.setattr(one.bus.peers, "_say", lambda word: None)
+                silent.setattr(one.bus.peers, "_announce", lambda word: None)
                 silent.setattr(one.sio.recovery, "resume", resume_late)
                 newcomer = await running.start_unknown()
                 moving = asyncio.create_task(move(ann, newcomer))
-                await until(lambda: newcomer.transport._handover._questions)
+                await until(lambda: newcomer.transport._migration._requests)
             one.bus.peers._say("alive")
             await until(lambda: newcomer.bus.peers and not newcomer.bus.peers.strangers_for())
             gate.set()
@@ -241,7 +242,7 @@ async def test_newcomer_that_is_alone_says_no(
 ) -> None:
     """A client that nobody knows hears so as soon as the others would have been there."""
     monkeypatch.setattr(SharedBus, "ANSWER_SECONDS", 0.5)
-    monkeypatch.setattr(handover, "ASK_SECONDS", 3_600)
+    monkeypatch.setattr(migration, "ASK_SECONDS", 3_600)
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
         host = await running.start()
         async with visiting(host, people) as ann:
@@ -258,7 +259,7 @@ async def test_what_arrives_late_is_not_sent_twice(redis: Redis, tmp_path: Path)
             assert await ann.heard("first") == ["first"]
             await ann.drop()
             # As if a third host's messages up to the fifth had reached the first host only.
-            one.bus._memory._had["third"] = (5, 0b11111)
+            one.bus._seen._had["third"] = (5, 0b11111)
             assert await move(ann, other)
             for number in (4, 5, 6):
                 message = {
@@ -282,7 +283,7 @@ async def test_what_arrives_late_is_not_sent_twice(redis: Redis, tmp_path: Path)
 
 async def test_large_estate(redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a host leaves goes over the bus in pieces."""
-    monkeypatch.setattr(estate, "_PIECE", 1_000)
+    monkeypatch.setattr(shutdown_snapshot, "_PIECE", 1_000)
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
         one, other = await running.start(), await running.start()
         async with visiting(one, people) as ann, visiting(one, people, "Bob") as bob:
@@ -301,11 +302,11 @@ async def test_large_estate(redis: Redis, tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_memory_can_be_told() -> None:
     """A snapshot of a memory knows what the memory knows."""
-    memory = Memory()
+    memory = SeenMessages()
     for number in (1, 2, 4, 7):
         memory.is_new(f"a:{number}")
     memory.is_new("b:9")
-    copy = Memory.of(memory.snapshot())
+    copy = SeenMessages.of(memory.snapshot())
     known = [n for n in range(1, 10) if copy.has(f"a:{n}")]
     assert known == [1, 2, 4, 7]
     assert copy.has("b:9")

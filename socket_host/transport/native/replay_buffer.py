@@ -1,7 +1,7 @@
-"""The journal: events sent lately, so that a client that comes back can have what it missed.
+"""The replay buffer: events sent lately, so that a client that comes back can have what it missed.
 
 Every event carries its offset as one more argument, a text, which is what socket.io-client sends
-back when it connects again. An offset is `tag.position`: which journal, and where in it.
+back when it connects again. An offset is `tag.position`: which replay buffer, and where in it.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def is_portable(room: Any) -> bool:
     return room is None or isinstance(room, (str, int))
 
 
-class Journal:
+class ReplayBuffer:
     """The events of the last `seconds`, or fewer if they would take too much memory."""
 
     def __init__(self, seconds: float, tag: str = "", position: int = 0) -> None:
@@ -138,7 +138,7 @@ class Journal:
         return f"{self._prefix}{position}" + ("" if left is None else f".{left}")
 
     def numbers(self, offset: str) -> list[int]:
-        """Return the numbers in an offset of this journal, none of any other."""
+        """Return the numbers in an offset of this replay buffer, none of any other."""
         theirs, *numbers = offset.split(".", 3)
         if theirs != self.tag or len(numbers) not in (1, 2):
             return []

@@ -1,13 +1,12 @@
-"""The handover: a client that comes back to another host than it left gets its state from there.
+"""Session migration: a client that reconnects to another host gets its state from the one it left.
 
-The new host asks all others; the one that has the client, or what the client's host left when it
-ended, answers with its state and with what it missed there. One that has just started takes no "no"
-for an answer before all others have had time to greet it. A host that ends leaves its journal, and
-those who may come back, to all others.
+The new host asks all others. The one that has the session, or the shutdown snapshot of the host
+that had it, answers with its state and with what the client missed there. A host that has just
+started waits until all others have had time to greet it before it believes that nobody has the
+session. A host that stops sends its shutdown snapshot to all others.
 
-Hosts hear the messages of the bus in different orders. So the state comes with `had`, what the old
-host has had of the bus: of that the client gets nothing from the new host any more, and of all
-else everything.
+Hosts receive the messages of the bus in different orders. So the state comes with `had`, what the
+old host has received: the new host sends the client everything else, and nothing of that again.
 """
 
 from __future__ import annotations
@@ -21,22 +20,22 @@ from typing import Any
 
 from functions.contract.bus import MAX_BYTES, BusMessageError
 from socket_host.bus import Bus
-from socket_host.bus.memory import Memory
+from socket_host.bus.seen_messages import SeenMessages
 from socket_host.transport.bucket import Bucket
-from socket_host.transport.deadlines import Deadlines
-from socket_host.transport.native.estate import Estate, pieces
-from socket_host.transport.native.journal import Entry, Sent
-from socket_host.transport.native.newcomers import SKEW_SECONDS, Newcomers
-from socket_host.transport.native.patience import Patience
-from socket_host.transport.native.question import Question
+from socket_host.transport.native.answer_times import AnswerTimes
+from socket_host.transport.native.migrated_clients import SKEW_SECONDS, MigratedClients
+from socket_host.transport.native.migration_request import MigrationRequest
 from socket_host.transport.native.recovery import (
     LONGEST_OFFSET,
-    Dropped,
+    DisconnectedSession,
     Key,
     Recovery,
-    Return,
-    Visit,
+    ReplayPoint,
+    ResumedSession,
 )
+from socket_host.transport.native.replay_buffer import Entry, Sent
+from socket_host.transport.native.shutdown_snapshot import ShutdownSnapshot, pieces
+from socket_host.transport.timeout_queue import TimeoutQueue
 
 _log = logging.getLogger(__name__)
 
@@ -60,41 +59,41 @@ MAX_INHERITED = 32 * 1024 * 1024  # bytes that hosts that ended leave here: the 
 _ESTATE_SECONDS = 0.4  # to wait for the rest of what a host leaves
 
 
-class Handover:
+class SessionMigration:
     """Gives clients to other hosts, and gets them from there."""
 
     def __init__(self, bus: Bus, recovery: Recovery, seconds: float) -> None:
         self._bus = bus
         self._recovery = recovery
-        self._questions: dict[str, Question] = {}
+        self._requests: dict[str, MigrationRequest] = {}
         self._asks = Bucket(ASKS_PER_SECOND, MAX_ASKS)
         self._inflow = Bucket(_BYTES_PER_SECOND, _MAX_BYTES)
-        self._unknown: Deadlines[Key] = Deadlines(_UNKNOWN_SECONDS, lambda key: None)
-        self._patience = Patience(bus.ANSWER_SECONDS / 2)
-        self._estates: dict[str, Estate] = {}
-        self._expiry: Deadlines[str] = Deadlines(seconds, self._forget)
-        self._newcomers = Newcomers()
+        self._unknown: TimeoutQueue[Key] = TimeoutQueue(_UNKNOWN_SECONDS, lambda key: None)
+        self._answer_times = AnswerTimes(bus.ANSWER_SECONDS / 2)
+        self._snapshots: dict[str, ShutdownSnapshot] = {}
+        self._expiry: TimeoutQueue[str] = TimeoutQueue(seconds, self._forget)
+        self._migrated = MigratedClients()
         self._tasks: set[asyncio.Task[None]] = set()
         self._writing = asyncio.Lock()
-        recovery.handover = self
-        bus.peers.watch(joined=self._wait_for, lost=self._lost, heard=self._heard)
-        bus.hear("recovery.ask", self._asked)
-        bus.hear("recovery.answer", self._answered)
-        bus.hear("recovery.estate", self._inherit)
-        bus.hear("recovery.claim", self._claimed)
+        recovery.migration = self
+        bus.peers.subscribe(joined=self._wait_for, lost=self._lost, heard=self._heard)
+        bus.subscribe("recovery.ask", self._asked)
+        bus.subscribe("recovery.answer", self._answered)
+        bus.subscribe("recovery.estate", self._inherit)
+        bus.subscribe("recovery.claim", self._claimed)
 
     def stop(self) -> None:
         """Leave those who may come back to the other hosts."""
-        for deadlines in (self._expiry, self._unknown):
-            deadlines.clear()
-        self._newcomers.stop()
-        for asked in self._questions.values():
+        for timeouts in (self._expiry, self._unknown):
+            timeouts.clear()
+        self._migrated.stop()
+        for asked in self._requests.values():
             if not asked.answer.done():
                 asked.answer.set_result(None)
-        dropped = self._recovery.take_all()
-        if dropped and self._bus.peers:
+        disconnected = self._recovery.take_all()
+        if disconnected and self._bus.peers:
             try:
-                for piece in pieces(self._recovery.journal, dropped, self._bus.had()):
+                for piece in pieces(self._recovery.replay_buffer, disconnected, self._bus.had()):
                     self._bus.announce("recovery.estate", piece)
             except (BusMessageError, TypeError, ValueError) as error:  # some of it is no JSON
                 _log.warning("Clients that dropped begin anew on other hosts: %s", error)
@@ -103,7 +102,7 @@ class Handover:
 
     async def find(
         self, namespace: str, sid: str, offset: str | None, *, ask: bool = True
-    ) -> Return | None:
+    ) -> ResumedSession | None:
         """Return the return of a client that another host has, or has left; None if none has.
 
         `ask` says if another host may still have it.
@@ -121,7 +120,7 @@ class Handover:
 
     def elsewhere(self, message_id: str) -> list[str]:
         """Return the sids of those who have had this message on the host they came from."""
-        return self._newcomers.who_had(message_id)
+        return self._migrated.who_had(message_id)
 
     def _may_ask(self, key: Key) -> bool:
         """Tell if somebody is there to ask, and if it is not too much."""
@@ -129,63 +128,65 @@ class Handover:
             bool(self._bus.peers or self._bus.peers.strangers_for())
             and key not in self._unknown
             and len(self._unknown) < _MAX_UNKNOWN
-            and len(self._questions) < MAX_ASKS
+            and len(self._requests) < MAX_ASKS
             and self._asks.take()
         )
 
-    async def _ask(self, key: Key, offset: str | None) -> Return | None:
+    async def _ask(self, key: Key, offset: str | None) -> ResumedSession | None:
         loop = asyncio.get_running_loop()
-        question = secrets.token_urlsafe(12)
-        waits_for = set(self._bus.peers) - self._patience.suspects
-        asked = Question(key, offset, loop.time(), waits_for, loop.create_future())
-        timers = [loop.call_later(self._patience.seconds, self._doubt, question, list(waits_for))]
+        request_id = secrets.token_urlsafe(12)
+        waits_for = set(self._bus.peers) - self._answer_times.suspects
+        asked = MigrationRequest(key, offset, loop.time(), waits_for, loop.create_future())
+        timers = [
+            loop.call_later(self._answer_times.seconds, self._doubt, request_id, list(waits_for))
+        ]
         if seconds := self._bus.peers.strangers_for():
             # We are one of those who answer no, and do so when we know all others.
             waits_for.add(self._bus.host_id)
             host = self._bus.host_id
-            timers.append(loop.call_later(seconds, self._answered, host, [question, None]))
+            timers.append(loop.call_later(seconds, self._answered, host, [request_id, None]))
         try:
             if not waits_for:
                 return None
-            self._questions[question] = asked
-            self._bus.announce("recovery.ask", [question, *key, offset])
+            self._requests[request_id] = asked
+            self._bus.announce("recovery.ask", [request_id, *key, offset])
             async with asyncio.timeout(ASK_SECONDS):
                 return await asked.answer
         except (TimeoutError, BusMessageError):
             return None
         finally:
-            self._questions.pop(question, None)
+            self._requests.pop(request_id, None)
             for timer in timers:
                 timer.cancel()
 
     def _wait_for(self, host: str) -> None:
-        """Have a host that has just answered our greeting answer the questions too."""
+        """Have a host that has just answered our greeting answer the open requests too."""
         loop = asyncio.get_running_loop()
-        for question, asked in self._questions.items():
+        for request_id, asked in self._requests.items():
             if self._bus.host_id in asked.waits_for:
                 asked.waits_for.add(host)
-                loop.call_later(self._patience.seconds, self._doubt, question, [host])
+                loop.call_later(self._answer_times.seconds, self._doubt, request_id, [host])
 
-    def _doubt(self, question: str, hosts: Iterable[str]) -> None:
+    def _doubt(self, request_id: str, hosts: Iterable[str]) -> None:
         """Suspect those hosts that have said nothing since, and wait for them no longer."""
-        if (asked := self._questions.get(question)) is not None:
+        if (asked := self._requests.get(request_id)) is not None:
             for host in asked.waits_for.intersection(hosts):
-                if self._patience.doubt(host, asked.at):
+                if self._answer_times.doubt(host, asked.at):
                     self._release(host)
 
     def _lost(self, host: str) -> None:
-        self._patience.forget(host)
+        self._answer_times.forget(host)
         self._release(host)
 
     def _heard(self, host: str, state: object = None) -> None:
         known = host in self._bus.peers
-        self._patience.heard(host, asyncio.get_running_loop().time() if known else None)
+        self._answer_times.heard(host, asyncio.get_running_loop().time() if known else None)
 
     def _release(self, host: str) -> None:
-        for asked in self._questions.values():
+        for asked in self._requests.values():
             self._no(asked, host)
 
-    def _no(self, asked: Question, host: str) -> None:
+    def _no(self, asked: MigrationRequest, host: str) -> None:
         """Take a host's no for an answer, when all others have said no."""
         asked.waits_for.discard(host)
         if not asked.waits_for and not asked.answer.done():
@@ -193,14 +194,14 @@ class Handover:
 
     def _answered(self, host: str, said: Any) -> None:
         match said:
-            case [str(question), state]:
-                asked = self._questions.get(question)
+            case [str(request_id), state]:
+                asked = self._requests.get(request_id)
             case _:
                 return
         if asked is None or asked.answer.done():
             return
         if host != self._bus.host_id:
-            self._patience.answered(asyncio.get_running_loop().time() - asked.at)
+            self._answer_times.answered(asyncio.get_running_loop().time() - asked.at)
             self._heard(host)
         back = None if state is None else self._brought(asked, state)
         if back is None:
@@ -208,123 +209,131 @@ class Handover:
         else:
             asked.answer.set_result(back)
 
-    def _brought(self, asked: Question, state: Any) -> Return | None:
+    def _brought(self, asked: MigrationRequest, state: Any) -> ResumedSession | None:
         """Return the return of a client by another host's answer; None if that cannot be used."""
-        journal = self._recovery.journal
+        replay_buffer = self._recovery.replay_buffer
         try:
             rooms, data, missed, had, *attempts = state
-            dropped = Dropped(*asked.key, dict.fromkeys(rooms, 0), data, Visit(0))
-            visit = Visit(journal.position, asked.offset, list(map(_sent, missed)), *attempts)
-            memory = Memory.of(had)
+            disconnected = DisconnectedSession(
+                *asked.key, dict.fromkeys(rooms, 0), data, ReplayPoint(0)
+            )
+            replay_point = ReplayPoint(
+                replay_buffer.position, asked.offset, list(map(_sent, missed)), *attempts
+            )
+            seen = SeenMessages.of(had)
         except (TypeError, ValueError, AttributeError):  # it speaks another version
             return None
-        late = journal.since(self._surely_had())
-        if late is None or not self._inflow.take(sum(sent.size for sent in visit.replayed)):
+        late = replay_buffer.since(self._surely_had())
+        if late is None or not self._inflow.take(sum(sent.size for sent in replay_point.replayed)):
             return None
-        news = [e for e in late if e.message_id is not None and not memory.has(e.message_id)]
-        back = self._complete(dropped, visit, news)
+        news = [e for e in late if e.message_id is not None and not seen.has(e.message_id)]
+        back = self._complete(disconnected, replay_point, news)
         if back is not None:
-            self._newcomers.add(dropped.sid, self._bus.ahead(memory))
+            self._migrated.add(disconnected.sid, self._bus.ahead(seen))
         return back
 
-    def _left(self, key: Key, offset: str | None) -> Return | None:
+    def _left(self, key: Key, offset: str | None) -> ResumedSession | None:
         """Return the return of a client that a host has left here, for it is back here."""
         found = self._inherited(key, offset)
         if found is None:
             return None
-        back, estate = found
-        if estate.settled is None and estate.had is not None:
-            if estate.ahead is None:
-                estate.ahead = self._bus.ahead(estate.had)
-            self._newcomers.add(key[1], estate.ahead)
+        back, snapshot = found
+        if snapshot.settled is None and snapshot.had is not None:
+            if snapshot.ahead is None:
+                snapshot.ahead = self._bus.ahead(snapshot.had)
+            self._migrated.add(key[1], snapshot.ahead)
         return back
 
-    def _inherited(self, key: Key, offset: str | None) -> tuple[Return, Estate] | None:
+    def _inherited(
+        self, key: Key, offset: str | None
+    ) -> tuple[ResumedSession, ShutdownSnapshot] | None:
         """Return the return of a client that a host has left, and where it was found."""
-        for estate in self._estates.values():
-            if (found := estate.take(key, offset)) is None:
+        for snapshot in self._snapshots.values():
+            if (found := snapshot.take(key, offset)) is None:
                 continue
             self._bus.announce("recovery.claim", list(key))
-            dropped, visit, missed = found
-            if (since := self._since(estate)) is None:
+            disconnected, replay_point, missed = found
+            if (since := self._since(snapshot)) is None:
                 return None
             late, until = since
-            here = Visit(until, offset, missed, visit.attempts)
-            back = self._complete(dropped, here, late)
-            return None if back is None else (back, estate)
+            here = ReplayPoint(until, offset, missed, replay_point.attempts)
+            back = self._complete(disconnected, here, late)
+            return None if back is None else (back, snapshot)
         return None
 
-    def _since(self, estate: Estate) -> tuple[list[Entry], int] | None:
+    def _since(self, snapshot: ShutdownSnapshot) -> tuple[list[Entry], int] | None:
         """Return what came here later than to a host that has ended, up to a position.
 
         After that, all is new. None if it is not known any more.
         """
-        journal = self._recovery.journal
-        if estate.settled is not None:
-            found = [journal.entry(position) for position in estate.late]
+        replay_buffer = self._recovery.replay_buffer
+        if snapshot.settled is not None:
+            found = [replay_buffer.entry(position) for position in snapshot.late]
             late = [entry for entry in found if entry is not None]
-            return (late, estate.settled) if len(late) == len(found) else None
-        entries = journal.since(estate.position)
-        if entries is None or estate.had is None:
+            return (late, snapshot.settled) if len(late) == len(found) else None
+        entries = replay_buffer.since(snapshot.position)
+        if entries is None or snapshot.had is None:
             return None
-        end = estate.completed_at + SKEW_SECONDS
+        end = snapshot.completed_at + SKEW_SECONDS
         is_settled = end < asyncio.get_running_loop().time()
-        until = journal.position_at(end) if is_settled else journal.position
+        until = replay_buffer.position_at(end) if is_settled else replay_buffer.position
         late = [
             entry
             for entry in entries
             if entry.position <= until
             and entry.message_id is not None
-            and not estate.had.has(entry.message_id)
+            and not snapshot.had.has(entry.message_id)
         ]
         if is_settled:
-            estate.settled, estate.late = until, [entry.position for entry in late]
+            snapshot.settled, snapshot.late = until, [entry.position for entry in late]
         return late, until
 
-    def _complete(self, dropped: Dropped, visit: Visit, late: list[Entry]) -> Return | None:
+    def _complete(
+        self, disconnected: DisconnectedSession, replay_point: ReplayPoint, late: list[Entry]
+    ) -> ResumedSession | None:
         """Add what this host has had of the bus and the other has not."""
         # It entered them before all that is new here; the other host's positions are none of ours.
-        dropped.rooms = dict.fromkeys(dropped.rooms, 0)
+        disconnected.rooms = dict.fromkeys(disconnected.rooms, 0)
         try:
-            new = dropped.concerned(self._recovery.journal, late)
+            new = disconnected.concerned(self._recovery.replay_buffer, late)
         except LookupError:
             return None
-        visit.replayed = [*visit.replayed, *new]
-        dropped.visit = visit
-        return Return(dropped, visit)
+        replay_point.replayed = [*replay_point.replayed, *new]
+        disconnected.replay_point = replay_point
+        return ResumedSession(disconnected, replay_point)
 
     def _surely_had(self) -> int:
-        """Return the position of our journal up to which other hosts have had all by now."""
+        """Return the position of our replay buffer up to which other hosts have had all by now."""
         now = asyncio.get_running_loop().time()
-        return self._recovery.journal.position_at(now - SKEW_SECONDS)
+        return self._recovery.replay_buffer.position_at(now - SKEW_SECONDS)
 
     # Clients that go
 
     def _asked(self, host: str, said: Any) -> None:
         match said:
-            case [str(question), str(namespace), str(sid), None | str() as offset]:
+            case [str(request_id), str(namespace), str(sid), None | str() as offset]:
                 pass
             case _:
                 return
         key = namespace, sid
         if not self._may_know(key) or len(offset or "") > LONGEST_OFFSET:
-            self._bus.announce("recovery.answer", [question, None])
+            self._bus.announce("recovery.answer", [request_id, None])
         elif len(self._tasks) < MAX_ASKS:  # else they will begin anew
-            task = asyncio.create_task(self._answer(question, key, offset))
+            task = asyncio.create_task(self._answer(request_id, key, offset))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     def _may_know(self, key: Key) -> bool:
         """Tell if a client is here, or was left here, or may be in what is being left."""
-        estates = self._estates.values()
-        return self._recovery.knows(*key) or any(key in e or e.had is None for e in estates)
+        snapshots = self._snapshots.values()
+        return self._recovery.knows(*key) or any(key in e or e.had is None for e in snapshots)
 
-    async def _answer(self, question: str, key: Key, offset: str | None) -> None:
+    async def _answer(self, request_id: str, key: Key, offset: str | None) -> None:
         state = None
         try:
             if self._recovery.knows(*key):
                 back = await self._recovery.resume(*key, offset)
-                had = self._newcomers.had(key[1])
+                had = self._migrated.had(key[1])
             else:
                 await self._all_complete()
                 found = self._inherited(key, offset)
@@ -334,53 +343,63 @@ class Handover:
                 await asyncio.sleep(0)
         finally:
             try:
-                self._bus.announce("recovery.answer", [question, state])
+                self._bus.announce("recovery.answer", [request_id, state])
             except BusMessageError:  # it has missed too much
-                self._bus.announce("recovery.answer", [question, None])
+                self._bus.announce("recovery.answer", [request_id, None])
 
     async def _all_complete(self) -> None:
         """Wait a little for what hosts are about to leave."""
-        coming = [estate.complete.wait() for estate in self._estates.values() if estate.had is None]
+        coming = [
+            snapshot.complete.wait()
+            for snapshot in self._snapshots.values()
+            if snapshot.had is None
+        ]
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(*coming), _ESTATE_SECONDS)
 
-    def _state(self, back: Return, had: Memory | None) -> list[Any] | None:
+    def _state(self, back: ResumedSession, had: SeenMessages | None) -> list[Any] | None:
         """Return what another host needs; `had` is what the client had before it was here."""
-        dropped = back.dropped
-        missed = dropped.missed(self._recovery.journal, back.visit)
-        if missed is None or not dropped.portable:
+        disconnected = back.disconnected
+        missed = disconnected.missed(self._recovery.replay_buffer, back.replay_point)
+        if missed is None or not disconnected.portable:
             return None
         if sum(sent.size for sent in missed) > MAX_BYTES:
             return None
         known = self._bus.had()
         if had is not None:
-            memory = Memory.of(known)
-            memory.add(had)
-            known = memory.snapshot(len(known) + len(had))
+            seen = SeenMessages.of(known)
+            seen.add(had)
+            known = seen.snapshot(len(known) + len(had))
         written = [sent.to_json() for sent in missed]
-        return [list(dropped.rooms), dropped.data, written, known, back.visit.attempts]
+        return [
+            list(disconnected.rooms),
+            disconnected.data,
+            written,
+            known,
+            back.replay_point.attempts,
+        ]
 
     def _claimed(self, host: str, said: Any) -> None:
         match said:
             case [str(namespace), str(sid)]:
-                for estate in self._estates.values():
-                    estate.forget((namespace, sid))
+                for snapshot in self._snapshots.values():
+                    snapshot.forget((namespace, sid))
 
     # Hosts that end
 
     def _inherit(self, host: str, piece: Any) -> None:
-        estate = self._estates.get(host) or Estate(self._surely_had())
-        estate.add(piece)
-        if host not in self._estates:
-            self._estates[host] = estate
+        snapshot = self._snapshots.get(host) or ShutdownSnapshot(self._surely_had())
+        snapshot.add(piece)
+        if host not in self._snapshots:
+            self._snapshots[host] = snapshot
             self._expiry.set(host)
-        while sum(one.size for one in self._estates.values()) > MAX_INHERITED:
-            self._forget(next(iter(self._estates)))
-        if estate.had is not None:
+        while sum(one.size for one in self._snapshots.values()) > MAX_INHERITED:
+            self._forget(next(iter(self._snapshots)))
+        if snapshot.had is not None:
             self._answer_from_estates()
 
     def _answer_from_estates(self) -> None:
-        for asked in self._questions.values():
+        for asked in self._requests.values():
             if not asked.answer.done():
                 back = self._left(asked.key, asked.offset)
                 if back is not None:
@@ -388,7 +407,7 @@ class Handover:
 
     def _forget(self, host: str) -> None:
         self._expiry.drop(host)
-        self._estates.pop(host, None)
+        self._snapshots.pop(host, None)
 
 
 def _sent(written: list[str]) -> Sent:

@@ -1,4 +1,4 @@
-"""The attendance: what hosts tell each other of the visitors in their rooms.
+"""Presence sync: hosts tell each other which visitors are in their rooms.
 
 A host announces what changed among its own, a little at a time, and numbers these announcements.
 Its heartbeats say the number of the last one. Who has heard another, because it is new or the bus
@@ -55,12 +55,12 @@ class _Report:
         self.coming, self.coming_size, self.parts = {}, 0, 0
 
 
-class Attendance:
+class PresenceSync:
     """Who is where on the other hosts, and what is to be told to them.
 
     `places()` gives all of this host's own. `changed(place, here)` is called when a visitor came to
-    a room on another host, or left it. A host that is alone tells nobody. Each namespace has an
-    attendance of its own.
+    a room on another host, or left it. A host that is alone tells nobody. Each namespace
+    has one.
     """
 
     def __init__(
@@ -81,15 +81,15 @@ class Attendance:
         self._size = 0  # of all reports, in bytes
         self._timer: asyncio.TimerHandle | None = None
         self._all_timer: asyncio.TimerHandle | None = None  # for a full report
-        self._told_all_at = float("-inf")  # by the loop's clock
-        bus.hear(self._subject, self._hear)
-        bus.peers.watch(lost=self._drop, heard=self._compare)
+        self._published_all_at = float("-inf")  # by the loop's clock
+        bus.subscribe(self._subject, self._receive)
+        bus.peers.subscribe(lost=self._drop, heard=self._compare)
 
     def note(self, place: Place, here: bool) -> None:
         """Have the others told that one of our visitors came to a room, or left it."""
         if self._news.pop(place, None) is None:  # else came and left, or left and came: no news
             self._news[place] = here
-        self._tell_soon()
+        self._publish_soon()
 
     def close(self) -> None:
         """Tell nothing any more."""
@@ -99,36 +99,36 @@ class Attendance:
 
     # What we say
 
-    def _tell_soon(self) -> None:
+    def _publish_soon(self) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(GATHER, self._tell)
+            self._timer = asyncio.get_running_loop().call_later(GATHER, self._publish_changes)
 
-    def _tell_all_soon(self) -> None:
+    def _publish_all_soon(self) -> None:
         if self._all_timer is None:
             loop = asyncio.get_running_loop()
-            at = max(loop.time() + GATHER, self._told_all_at + _ALL_PAUSE)
-            self._all_timer = loop.call_at(at, self._tell_all)
+            at = max(loop.time() + GATHER, self._published_all_at + _ALL_PAUSE)
+            self._all_timer = loop.call_at(at, self._publish_all)
 
-    def _tell(self) -> None:
+    def _publish_changes(self) -> None:
         if self._timer:
             self._timer.cancel()
             self._timer = None
         news, self._news = self._news, {}
         for part in _parts([[*_written(place), here] for place, here in news.items()]):
-            self._say({"news": part, "number": self._next_number()})
+            self._announce({"news": part, "number": self._next_number()})
         if self._to_ask:
-            self._say({"ask": list(self._to_ask)})
+            self._announce({"ask": list(self._to_ask)})
             self._to_ask.clear()
 
-    def _tell_all(self) -> None:
-        self._all_timer, self._told_all_at = None, asyncio.get_running_loop().time()
-        self._tell()  # the news first: the report has them, under the number of the last
+    def _publish_all(self) -> None:
+        self._all_timer, self._published_all_at = None, asyncio.get_running_loop().time()
+        self._publish_changes()  # the news first: the report has them, under the number of the last
         parts = list(_parts([_written(place) for place in self._places()])) or [[]]
         for index, part in enumerate(parts):
             place = {"part": index, "of": len(parts), "number": self._number}
-            self._say({"all": part, **place})
+            self._announce({"all": part, **place})
 
-    def _say(self, body: Mapping[str, Any]) -> None:
+    def _announce(self, body: Mapping[str, Any]) -> None:
         if self._bus.peers:  # whoever comes later asks
             self._bus.announce(self._subject, body)
 
@@ -139,13 +139,13 @@ class Attendance:
 
     # What we hear
 
-    def _hear(self, host: str, body: Any) -> None:
+    def _receive(self, host: str, body: Any) -> None:
         if host not in self._bus.peers:  # it might be gone, and nobody would ever tell us
             return
         report = self._reports.setdefault(host, _Report())
         match body:
             case {"ask": hosts} if self._bus.host_id in hosts:
-                self._tell_all_soon()
+                self._publish_all_soon()
             case {"news": news, "number": number} if number == report.number + 1:
                 report.number = number
                 self._apply(report, [(_read(item), item[3]) for item in news])
@@ -158,7 +158,7 @@ class Attendance:
         report = self._reports.get(host) or _Report()
         if state.get(self._subject, 0) != report.number:
             self._to_ask.add(host)
-            self._tell_soon()
+            self._publish_soon()
 
     def _gather(self, report: _Report, part: Any, index: int, parts: int, number: int) -> None:
         if index == 0:

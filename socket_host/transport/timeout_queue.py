@@ -1,4 +1,4 @@
-"""Deadlines: many things that wait equally long, on one timer."""
+"""The timeout queue: many things that wait equally long, on one timer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _COALESCE = 0.05  # seconds that a long wait may be late, so that thousands shar
 _LONG = 5.0  # seconds from which on that is not noticed
 
 
-class Deadlines(Generic[T]):
+class TimeoutQueue(Generic[T]):
     """Calls `expire(item)` `seconds` after `set(item)`, unless it was dropped or set again.
 
     As everything in it waits equally long, the order of arrival is the order of expiry: setting
