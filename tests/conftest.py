@@ -15,6 +15,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from functions.contract.session import SAMPLE_SECRET
+from functions.model.settings import settings as yours
 from tests.hosts import own_texts
 from tests.long_form import is_long
 
@@ -22,7 +23,7 @@ _folder = tempfile.mkdtemp(prefix="sidepath-tests-")
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 os.environ["STAGE"] = "development"
 os.environ["SESSION_SECRET"] = SAMPLE_SECRET
-os.environ.update(own_texts(Path(_folder)))
+os.environ.update(own_texts(Path(_folder)) | own_texts(Path(_folder), yours))
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types for it

@@ -6,10 +6,12 @@ Lambda developer guide ("Invoking function URLs").
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from functions.app import handler, loop
+from functions.app import loop
+from tests.small_app.site import handler
 
 Event = dict[str, Any]
 
@@ -90,10 +92,12 @@ def load_balancer(path: str, query: str = "", *, method: str = "GET", **headers:
     }
 
 
-def invoke(event: Event, context: Any = None) -> dict[str, Any]:
-    """Call the handler as Lambda does: with the event loop it was imported with."""
+def invoke(
+    event: Event, context: Any = None, by: Callable[[Event, Any], Any] = handler
+) -> dict[str, Any]:
+    """Call a handler, by default the small app's, as Lambda does: with the loop of its import."""
     asyncio.set_event_loop(loop)  # an async test may have left none
-    answer: dict[str, Any] = handler(event, context)
+    answer: dict[str, Any] = by(event, context)
     return answer
 
 

@@ -40,16 +40,16 @@ async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield Scene(host, people)
 
 
-async def test_typing_reaches_the_others(scene: Scene) -> None:
-    """A client that joins nothing is in the lobby, where its text reaches everyone but itself."""
+async def test_draft_reaches_the_others(scene: Scene) -> None:
+    """A client that joins nothing is in the plaza, where its text reaches everyone but itself."""
     ann = await scene.enter("Ann")
     bob = await scene.enter("Bob")
-    assert await ann.say("input-change", "Hel") == {}
-    await ann.tell("input-change", "Hello")
-    assert [await bob.hear("update-input") for _ in range(2)] == ["Hel", "Hello"]
-    await bob.tell("input-change", "Hello you")
-    assert await ann.hear("update-input") == "Hello you"
-    assert ann.inbox.order.count("update-input") == 1
+    assert await ann.say("draft", "Hel") == {}
+    await ann.tell("draft", "Hello")
+    assert [await bob.hear("drafted") for _ in range(2)] == ["Hel", "Hello"]
+    await bob.tell("draft", "Hello you")
+    assert await ann.hear("drafted") == "Hello you"
+    assert ann.inbox.order.count("drafted") == 1
 
 
 async def test_message_is_acked_then_heard(scene: Scene) -> None:
@@ -57,7 +57,7 @@ async def test_message_is_acked_then_heard(scene: Scene) -> None:
     ann = await scene.enter("Ann")
     bob = await scene.enter("Bob")
     for client in (ann, bob):
-        joined = await client.say("join", {"room": "tea"})
+        joined = await client.say("enter", {"room": "tea"})
         assert (joined["room"], joined["messages"], joined["last"]) == ("tea", [], 0)
     assert joined["you"] == {"id": "bob", "name": "Bob"}
     assert joined["who"] == {"count": 2, "names": ["Ann", "Bob"]}
@@ -100,12 +100,12 @@ async def test_who_is_here(scene: Scene) -> None:
     assert await ann.hear("who") == {"count": 1, "names": ["Ann"]}
     for _ in range(2):
         tab = await scene.enter("Bob")
-        await tab.say("join", {"room": "den"})
-        await tab.say("join", {"room": "lobby"})
+        await tab.say("enter", {"room": "den"})
+        await tab.say("enter", {"room": "plaza"})
     while (who := await ann.hear("who"))["count"] != 2:
         pass
     assert who == {"count": 2, "names": ["Ann", "Bob"]}
-    assert (await ann.say("join", {"room": "lobby"}))["who"] == who
+    assert (await ann.say("enter", {"room": "plaza"}))["who"] == who
 
 
 async def test_who_has_gone(scene: Scene) -> None:
@@ -123,15 +123,15 @@ async def test_who_has_gone(scene: Scene) -> None:
     await leaving
 
 
-async def test_somebody_is_typing(scene: Scene) -> None:
-    """That somebody types, and that they stopped, is told to the others in their room only."""
+async def test_somebody_is_busy(scene: Scene) -> None:
+    """That somebody is busy, and no longer, is told to the others in their room only."""
     ann, bob, cat = [await scene.enter(n) for n in ("Ann", "Bob", "Cat")]
-    await cat.say("join", {"room": "den"})
-    for typing in (True, False):
-        assert await ann.say("typing", typing) == {}
-        assert await bob.hear("typing") == {"id": "ann", "name": "Ann", "typing": typing}
-    assert await cat.say("typing", True) == {}
-    assert ann.inbox.unheard("typing") == cat.inbox.unheard("typing") == []
+    await cat.say("enter", {"room": "den"})
+    for busy in (True, False):
+        assert await ann.say("busy", busy) == {}
+        assert await bob.hear("busy") == {"id": "ann", "name": "Ann", "busy": busy}
+    assert await cat.say("busy", True) == {}
+    assert ann.inbox.unheard("busy") == cat.inbox.unheard("busy") == []
 
 
 async def test_refused_session_is_told_why(scene: Scene) -> None:
@@ -147,7 +147,7 @@ async def test_nothing_is_heard_before_connect(scene: Scene) -> None:
     """A client hears of its connection before it hears any event, also when the room is busy."""
     ann = await scene.enter("Ann")
     for n in range(20):
-        await ann.tell("input-change", f"text {n}")
+        await ann.tell("draft", f"text {n}")
     bob = await scene.enter("Bob")
     await bob.hear("who")
     assert bob.inbox.order[0] == "connect"

@@ -30,7 +30,7 @@ async def test_clients_find_the_next_host(
             assert not host.transport.connections()
         async with serving(tmp_path, transport=transport, port=host.port):
             await ann.hear("connect")
-            missed = await ann.say("history", {"after": 0})
+            missed = await ann.say("missed", {"after": 0})
             assert [m["text"] for m in missed["messages"]] == ["before"]
             assert (await ann.say("message", {"id": "2", "text": "after"}))["seq"] == 2
 
@@ -97,16 +97,16 @@ async def test_message_under_way_is_kept(transport: str, tmp_path: Path) -> None
     async with clients() as people:
         async with serving(tmp_path, transport=transport) as host:
             ann = await people.connect(url(host), token("Ann"), client={"reconnection": False})
-            await ann.tell("input-change", "half a")
-            await ann.say("input-change", "half a sentence")
+            await ann.tell("draft", "half a")
+            await ann.say("draft", "half a sentence")
             await ann.tell("message", {"id": "1", "text": "last words"})
             bob = await people.connect(url(host), token("Bob"), client={"reconnection": False})
-            await bob.say("typing", True)
+            await bob.say("busy", True)
         async with serving(tmp_path, transport=transport) as host:
             cat = await people.connect(url(host), token("Cat"))
-            lobby = await cat.say("join", {"room": "lobby"})
-            assert [m["text"] for m in lobby["messages"]] == ["last words"]
-            assert lobby["text"] == "half a sentence"
+            plaza = await cat.say("enter", {"room": "plaza"})
+            assert [m["text"] for m in plaza["messages"]] == ["last words"]
+            assert plaza["text"] == "half a sentence"
 
 
 @on_each_transport
@@ -118,7 +118,7 @@ async def test_health_counts(transport: str, tmp_path: Path) -> None:
         aiohttp.ClientSession() as http,
     ):
         ann = await people.connect(url(host), token("Ann"))
-        await ann.say("typing", "very much")
+        await ann.say("busy", "very much")
         stranger = {"Origin": "https://elsewhere.test"}
         async with http.get(f"{url(host)}/socket.io/?EIO=4", headers=stranger) as answer:
             assert answer.status == 403

@@ -162,10 +162,10 @@ async def test_broadcast_reaches_everyone_else(http: Http) -> None:
     poller = await http.open()
     await poller.join()
     async with http.joined() as sender, http.joined() as other:
-        await sender.say('421["input-change","a"]')
+        await sender.say('421["draft","a"]')
         assert await sender.hear() == "431[]"
-        assert await other.hear() == '42["update-input","a"]'
-        assert await poller.get() == (200, '42["update-input","a"]')
+        assert await other.hear() == '42["drafted","a"]'
+        assert await poller.get() == (200, '42["drafted","a"]')
 
 
 # Invalid packets

@@ -343,6 +343,6 @@ async def test_note_is_told_to_who_is_back(tmp_path: Path) -> None:
         await ann.hear("message")
         await ann.script(DROP)
         await ann.hear("disconnect")
-        await bob.say("input-change", "while you were away")
+        await bob.say("draft", "while you were away")
         assert await ann.script(RETURN)
-        assert await ann.hear("update-input") == "while you were away"
+        assert await ann.hear("drafted") == "while you were away"

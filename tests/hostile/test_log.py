@@ -100,14 +100,14 @@ ATTACKS = {
     "an empty message": websocket(b"4"),
     "JSON that ends too soon": websocket(JOIN, b'42{"a"'),
     "JSON nested too deeply": websocket(JOIN, b"42" + b"[" * 40_000),
-    "an event nested deeply": websocket(JOIN, b'421["typing",' + b"[" * 900 + b"]" * 900 + b"]"),
+    "an event nested deeply": websocket(JOIN, b'421["busy",' + b"[" * 900 + b"]" * 900 + b"]"),
     "an event without a name": websocket(JOIN, b"421[null]"),
     "a placeholder without an attachment": websocket(
-        JOIN, b'451-["typing",{"_placeholder":true,"num":"a"}]'
+        JOIN, b'451-["busy",{"_placeholder":true,"num":"a"}]'
     )
     + frame(b"x", 2),
     "surrogates everywhere": websocket(JOIN, b'421["message",{"id":"\\ud800","text":"\\ud800"}]'),
-    "a number without end": websocket(JOIN, b'421["history",{"after":' + b"9" * 5_000 + b"}]"),
+    "a number without end": websocket(JOIN, b'421["missed",{"after":' + b"9" * 5_000 + b"}]"),
 }
 
 

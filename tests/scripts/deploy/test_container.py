@@ -126,8 +126,8 @@ async def test_image_runs(engine: Engine, container: str, host: str) -> None:
     async with clients() as made:
         writer, reader = [await made.connect(host, token(name)) for name in ("Ada", "Bob")]
         await reader.hear("who")  # it is in the room now, where `connect` alone comes before that
-        await writer.tell("input-change", "hello")
-        assert await reader.hear("update-input") == "hello"
+        await writer.tell("draft", "hello")
+        assert await reader.hear("drafted") == "hello"
 
 
 async def test_image_is_confined(engine: Engine, container: str, host: str) -> None:

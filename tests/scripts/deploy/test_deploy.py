@@ -35,12 +35,14 @@ PATIENCE = 240  # seconds: a deadline that only a failure meets, also on a busy 
 
 STACK = "sidepath"
 REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
-DEPLOY = ("scripts/deploy", "--region", REGION, "--keep-data")
+DEPLOY = ("scripts/deploy", "--region", REGION, "--parameter", "Keep=Retain")
 # What the function's requirements.txt brings, by the names that are imported.
 REQUIRED = {
     *("anyio", "idna", "itsdangerous", "jinja2", "mangum", "markupsafe", "starlette"),
     *("typing_extensions.py", "sbom.json"),
 }
+
+CHANGED = "functions/pages/__init__.py"
 
 # What somebody types who only knows the image: Enter to all else that sam asks.
 IMAGE = f"{REGISTRY}/sidepath/sidepath:by-hand"
@@ -79,12 +81,36 @@ def authorities() -> bytes:
     return Path(file).read_bytes() if file else b""
 
 
+# What somebody might add to their part of the template.
+PARAMETER = "  Keep: { Type: String, Default: Delete }\n"
+TABLE = """
+  # A table of the test's own.
+  KeptTable:
+    Type: AWS::DynamoDB::Table
+    DeletionPolicy: !Ref Keep
+    UpdateReplacePolicy: !Ref Keep
+    Properties:
+      BillingMode: PAY_PER_REQUEST
+      AttributeDefinitions: [{ AttributeName: id, AttributeType: S }]
+      KeySchema: [{ AttributeName: id, KeyType: HASH }]
+"""
+
+
+def declare_table(template: Path) -> None:
+    """Declare a table that is kept if a parameter says so, where the template is yours."""
+    end = "  # --- end of yours ---\n"
+    parameters, pages, host, resources, *rest = template.read_text().split(end)
+    parts = [parameters + PARAMETER, pages, host, resources + TABLE, *rest]
+    template.write_text(end.join(parts))
+
+
 class Place:
     """A copy of the project, and a stand-in for the container engine on its PATH."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.project = copy_project(folder / "project")
+        declare_table(self.project / "infra/template.yaml")
         self.engine = install(folder / "bin")
         self.certificate = folder / "edge.pem"
         write_certificate(self.certificate)
@@ -146,7 +172,7 @@ async def live(place: Place, cloud: Cloud) -> Life:
     """Deploy; deploy a change, which fails; do it by plain sam; destroy; answer sam's questions."""
     deployed, page = await deploy(place, cloud)
     first = Stage.of(cloud)
-    file = place.project / "functions/pages/rooms.py"
+    file = place.project / CHANGED
     file.write_text(file.read_text() + "\n# A change.\n")
     cloud.failing["HostService"] = REASON
     failed = await place.run(*DEPLOY)
@@ -297,7 +323,7 @@ def test_plain_sam_changes_the_stack(life: Life) -> None:
 def test_change_is_published(life: Life) -> None:
     """A changed page is in the new zip, alone, and becomes a version that the API then calls."""
     changed = dict(life.second.zipped.items() - life.first.zipped.items())
-    assert list(changed) == ["functions/pages/rooms.py"]
+    assert list(changed) == [CHANGED]
     versions = [
         {n for n in stage.resources if n.startswith("PagesVersion")}
         for stage in (life.first, life.second)
@@ -321,9 +347,9 @@ def test_destroying_leaves_nothing(life: Life) -> None:
 
 
 def test_data_that_is_kept_is_named(life: Life) -> None:
-    """With --keep-data the table survives, and destroying says so."""
+    """A table that a parameter of yours retains survives, and destroying says so."""
     (table,) = life.after["tables"]
-    assert f"the DynamoDB table {table}" in life.destroyed.said
+    assert f"DeletionPolicy is Retain: {table} (AWS::DynamoDB::Table)." in life.destroyed.said
 
 
 # ---- By hand ----

@@ -73,7 +73,7 @@ async def visitor(dev: Dev) -> AsyncIterator[PythonClient]:
 
 async def test_first_look(dev: Dev) -> None:
     """After the address is printed: the page, both spellings of the socket path, a redirect."""
-    assert "lobby" in (await dev.get("/"))[1]
+    assert "plaza" in (await dev.get("/"))[1]
     assert (await dev.get(POLL))[1].startswith('0{"sid":')
     assert (await dev.get(POLL.replace("io/?", "io?")))[1].startswith('0{"sid":')
     assert (await dev.get("/about/?a=1"))[0] == 308
@@ -157,7 +157,7 @@ async def test_broken_page(dev: Dev) -> None:
     await dev.says("ValueError: <b>oh no</b>")
     assert (await dev.get(POLL))[0] == 200
     dev.save("functions/pages/rooms.py", f"raise ValueError('<b>oh no</b>')\n\n\n{old}", old)
-    await dev.becomes("/", 200, "lobby")
+    await dev.becomes("/", 200, "plaza")
 
 
 async def test_broken_host(dev: Dev) -> None:

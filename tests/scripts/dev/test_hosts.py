@@ -57,7 +57,7 @@ async def test_one_site(bus: str, tmp_path: Path) -> None:
             for name, people in [("Ann", polling), ("Bob", upgrade), ("Cat", polling)]
         ]
         for person in people:
-            assert (await person.say("join", {"room": "lobby"}))["room"] == "lobby"
+            assert (await person.say("enter", {"room": "plaza"}))["room"] == "plaza"
         for number, person in enumerate(people, 1):
             answer = await person.say("message", {"id": f"m{number}", "text": "live"})
             assert answer["seq"] == number
