@@ -16,7 +16,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from functions.contract.session import SAMPLE_SECRET
 from functions.model.settings import settings as yours
-from tests.hosts import own_texts
+from tests.kit.hosts import own_texts
 from tests.long_form import is_long
 
 _folder = tempfile.mkdtemp(prefix="sidepath-tests-")

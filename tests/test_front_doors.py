@@ -12,9 +12,9 @@ import pytest
 from yarl import URL
 
 from functions.contract.session import COOKIE
-from tests.clients import WAYS, clients
-from tests.hosts import ORIGIN, on_each_transport, serving, token, url
-from tests.lambda_events import http_api, invoke
+from tests.kit.clients import WAYS, clients
+from tests.kit.hosts import ORIGIN, on_each_transport, serving, token, url
+from tests.kit.lambda_events import http_api, invoke
 from tests.small_app.events.plaza import Plaza
 
 SITE = URL(ORIGIN)
@@ -58,8 +58,8 @@ async def test_host_behind_the_load_balancer(way: str, transport: str, tmp_path:
         clients("javascript", way) as people,
     ):
         client = await people.connect(url(host), None, extraHeaders=AT_THE_HOST)
-        assert await client.say("where") == {"for": f"{VIEWER}, {EDGE}", "peer": "127.0.0.1"}
-        assert "error" not in await client.say("enter", {"room": "plaza"})
+        assert await client.call("where") == {"for": f"{VIEWER}, {EDGE}", "peer": "127.0.0.1"}
+        assert "error" not in await client.call("enter", {"room": "plaza"})
 
 
 def at_the_function(path: str, query: str = "", *, method: str = "GET", **headers: str) -> Any:

@@ -18,8 +18,8 @@ from functions.contract.session import COOKIE, SAMPLE_SECRET, Session, Sessions
 from functions.model.room_log import RoomLog
 from functions.pages import rooms
 from functions.web.settings import Settings
-from tests.lambda_events import http_api
-from tests.yours import invoke
+from tests.kit.lambda_events import http_api
+from tests.kit.yours import invoke
 
 
 class Page(HTMLParser):

@@ -16,8 +16,8 @@ from functions.model.payloads import MAX_TEXT, is_room
 from functions.model.room_log import RoomLog, RoomLogError
 from functions.model.room_logs import open_room_log
 from tests.app.table import make_rooms
-from tests.aws import aws
-from tests.hosts import PATIENCE
+from tests.kit.aws import aws
+from tests.kit.hosts import PATIENCE
 
 
 def say(log: RoomLog, text: str, *, room: str = "lobby", id: str = "") -> int:  # noqa: A002 - the log's word

@@ -8,12 +8,12 @@ import pytest
 
 from functions.model.room_log import Message
 from functions.model.room_logs import open_room_log
-from tests import yours
 from tests.app.dynamodb import dynamodb
 from tests.app.room import PAGE
 from tests.chaos.crowd import ROOM
 from tests.chaos.ordeal import Ordeal, check
 from tests.chaos.storms import Weather, kill
+from tests.kit import yours
 
 pytestmark = pytest.mark.chaos
 

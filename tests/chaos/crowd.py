@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.hosts import token
+from tests.kit.hosts import token
 
 ROOM = "storm"
 PAGE = Path(__file__).parent / "page.mjs"  # the small app's

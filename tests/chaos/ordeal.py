@@ -10,12 +10,12 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from functions.contract.bus import Topic
-from tests import buses
-from tests.buses import Redis
 from tests.chaos.crowd import PAGE, Report, crowd
 from tests.chaos.site import site
 from tests.chaos.storms import Weather
 from tests.chaos.wire import Wire
+from tests.kit import buses
+from tests.kit.buses import Redis
 
 PAGES = 6
 
@@ -40,7 +40,7 @@ class Stored(Protocol):
 class Ordeal:
     """Whose hosts and pages have to stand it, and what comes over them."""
 
-    environ: Callable[..., dict[str, str]]  # as `tests.hosts.environ`
+    environ: Callable[..., dict[str, str]]  # as `tests.kit.hosts.environ`
     storm: Callable[[Weather], Awaitable[None]]
     module: str = "tests.small_app"  # of the hosts
     page: Path = PAGE

@@ -15,9 +15,9 @@ from functions.contract.bus import Topic
 from socket_host.bus.address import Address
 from socket_host.bus.queue import HostQueue
 from socket_host.bus.redis_connection import Connection
-from tests.buses import Redis
 from tests.chaos.site import Site
 from tests.chaos.wire import Wire
+from tests.kit.buses import Redis
 
 CHANNEL = "socketio"  # on which hosts talk
 

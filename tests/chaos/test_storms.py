@@ -13,7 +13,7 @@ import pytest
 from tests.chaos.crowd import ROOM
 from tests.chaos.ordeal import Ordeal, check
 from tests.chaos.storms import STORMS
-from tests.hosts import environ, own_texts
+from tests.kit.hosts import environ, own_texts
 from tests.small_app.model.posts import Posts
 
 pytestmark = pytest.mark.chaos

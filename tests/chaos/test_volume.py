@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests import buses
 from tests.chaos.light import ROOM
-from tests.hosts import ROOT, environ, host_process
+from tests.kit import buses
+from tests.kit.hosts import ROOT, environ, host_process
 from tests.small_app.model.posts import Posts
 
 pytestmark = [pytest.mark.chaos, pytest.mark.long]

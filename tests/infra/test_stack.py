@@ -9,9 +9,9 @@ import pytest
 from functions.contract.bus import Topic
 from socket_host.bus.queue import HostQueue
 from socket_host.settings import Settings
-from tests.hosts import SECRET
 from tests.infra import stack as stacks
 from tests.infra.stack import IMAGE, Stack
+from tests.kit.hosts import SECRET
 
 
 @pytest.fixture(scope="module")
