@@ -1,4 +1,4 @@
-"""Nothing is lost: the room's own scripts have every message, whatever happens to room log or host."""
+"""Nothing is lost: the room's own scripts show every message, whatever happens."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -13,12 +13,12 @@ import pytest
 
 from socket_host import log_limit
 from socket_host.event_error import EventError
-from socket_host.events.chat import Chat as Events
 from socket_host.log_limit import MAX_CAUSES, LogLimit, SafeFormatter, escaped, unhandled
 from tests.hostile.victim import Victim, victim
 from tests.kit.clients import raw_client
 from tests.kit.hosts import on_each_transport, serving, token, url
 from tests.kit.protocol_client import frame, handshake, http_client, raw
+from tests.small_app.events.plaza import Plaza
 
 TIMES = 8
 
@@ -162,7 +162,7 @@ async def test_token_of_any_kind_is_a_plain_refusal(tmp_path: Path, transport: s
         assert "failed" not in (await host.health())["refused"]
 
 
-class Failing(Events):
+class Failing(Plaza):
     """Events that fail as an application's may."""
 
     async def on_boom(self, sid: str, text: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from functions.contract.session import Session, Sessions
-from functions.contract.setting import Setting, read_settings
+from functions.contract.setting import Setting, development, read_settings
 from socket_host.app import TRANSPORTS, SocketHost, create_app
 from socket_host.namespace import Namespace
 from socket_host.settings import Settings
@@ -43,11 +43,7 @@ def token(name: str = "Visitor", *, secret: str = SECRET) -> str:
 
 def own_texts(folder: Path, declared: Sequence[Setting] = declared) -> dict[str, str]:
     """Declared settings as scripts/dev makes them, with their data in a folder."""
-    return {
-        setting.name: setting.development.replace("{data}", str(folder))
-        for setting in declared
-        if setting.development is not None
-    }
+    return development(declared, folder)
 
 
 def own(folder: Path, declared: Sequence[Setting] = declared) -> dict[str, Any]:

@@ -23,9 +23,7 @@ def parameter(text: str) -> tuple[str, str]:
     """Return the name and the value in `NAME=VALUE`; raise ArgumentTypeError for other texts."""
     name, equals, value = text.partition("=")
     if not equals or not (name.isascii() and name.isalnum()):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} has to be NAME=VALUE, such as DataOnDelete=Retain"
-        )
+        raise argparse.ArgumentTypeError(f"{text!r} has to be NAME=VALUE, such as Colour=red")
     return name, value
 
 

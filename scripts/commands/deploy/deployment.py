@@ -162,6 +162,7 @@ def _parameters(options: argparse.Namespace) -> dict[str, str]:
         "Domain": options.domain,
         "Certificate": options.certificate,
         "WebAcl": options.web_acl,
+        "DataOnDelete": {True: "Retain", False: "Delete", None: None}[options.keep_data],
     }
     named = {name: str(value) for name, value in given.items() if value is not None}
     return dict(options.parameter) | named

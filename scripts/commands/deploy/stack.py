@@ -34,6 +34,11 @@ class Stack:
         found = (self.describe() or {}).get("Outputs", [])
         return {o["OutputKey"]: o["OutputValue"] for o in found}
 
+    def parameters(self) -> dict[str, str]:
+        """Return the stack's parameters by name; none if there is no stack."""
+        found = (self.describe() or {}).get("Parameters", [])
+        return {p["ParameterKey"]: p["ParameterValue"] for p in found}
+
     def resource(self, name: str) -> str | None:
         """Return the physical id of the stack's resource of a name, or None if there is none."""
         if not self.describe():
@@ -68,14 +73,6 @@ class Stack:
         if ended and ended["StackStatus"] != "DELETE_COMPLETE":
             raise StackError(self.failure() or f"the stack is {ended['StackStatus']}")
         return True
-
-    def kept(self, id_: str) -> dict[str, str]:
-        """Return what outlives the deleted stack of an id: kinds of resources by physical id."""
-        return {
-            event["PhysicalResourceId"]: event["ResourceType"]
-            for event in self._events(id_)
-            if event["ResourceStatus"] == "DELETE_SKIPPED"
-        }
 
     def last_event(self) -> str | None:
         """Return the id of the stack's last event, or None if there is no stack."""

@@ -15,10 +15,9 @@ def destroy(account: Account, name: str) -> None:
     cloudformation = account.client("cloudformation")
     stack = Stack(cloudformation, name)
     with step(f"Looking for the stack {name}", AGAIN):
-        found, outputs = stack.describe(), stack.outputs()
+        outputs, parameters = stack.outputs(), stack.parameters()
     with step("Deleting the stack; the edge takes some ten minutes", AGAIN):
         say("It is gone." if stack.delete() else "There is none.")
-        kept = stack.kept(found["StackId"]) if found else {}
     if topic := outputs.get("BusTopic"):
         with step("Deleting queues that killed hosts have left", AGAIN):
             say(f"{queues.delete(account.client('sqs'), topic)} deleted.")
@@ -27,8 +26,8 @@ def destroy(account: Account, name: str) -> None:
         say("They are gone." if repository.delete() else "There are none.")
     with step("Deleting what sam has stored for the stack", AGAIN):
         say(f"{zips.delete(cloudformation, account.client('s3'), name)} files deleted.")
-    for id_, kind in kept.items():
+    if parameters.get("DataOnDelete") == "Retain" and (table := outputs.get("Table")):
         say(
-            f"Kept, because its DeletionPolicy is Retain: {id_} ({kind}). It costs what it costs "
-            "until you delete it by hand."
+            f"Kept, as --keep-data said: the DynamoDB table {table}, with the messages. It costs "
+            "by the gigabyte until you delete it, in the DynamoDB console."
         )

@@ -193,20 +193,13 @@ def _execute(change: models.ChangeSet, cloud: Cloud) -> None:
         cloud.made.set()
 
 
-def _add_event(
-    stack: models.Stack,
-    name: str,
-    status: str,
-    reason: str,
-    id_: str = "",
-    kind: str = "AWS::Some::Resource",
-) -> None:
-    made = (stack.stack_id, stack.name, name, id_, kind, status, reason, None)
+def _add_event(stack: models.Stack, name: str, status: str, reason: str) -> None:
+    made = (stack.stack_id, stack.name, name, "", "AWS::Some::Resource", status, reason, None)
     stack.events.append(models.Event(*made))
 
 
 def _deleting(delete: Callable[[models.Stack], None]) -> Callable[[models.Stack], None]:
-    """Have a stack's deletion honour policies that a parameter decides, and say what is kept."""
+    """Have a stack's deletion honour policies that a parameter decides."""
 
     def deleting(stack: models.Stack) -> None:
         for resource in stack.resource_map._resource_json_map.values():
@@ -214,9 +207,5 @@ def _deleting(delete: Callable[[models.Stack], None]) -> Callable[[models.Stack]
                 case {"DeletionPolicy": {"Ref": str(name)}}:
                     resource["DeletionPolicy"] = stack.resource_map.resolved_parameters[name]
         delete(stack)
-        for name, resource in stack.resource_map._resource_json_map.items():
-            if resource.get("DeletionPolicy") == "Retain":
-                id_ = stack.resource_map[name].physical_resource_id
-                _add_event(stack, name, "DELETE_SKIPPED", "", id_, resource["Type"])
 
     return deleting

@@ -35,7 +35,7 @@ PATIENCE = 240  # seconds: a deadline that only a failure meets, also on a busy 
 
 STACK = "sidepath"
 REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
-DEPLOY = ("scripts/deploy", "--region", REGION, "--parameter", "Keep=Retain")
+DEPLOY = ("scripts/deploy", "--region", REGION, "--keep-data")
 # What the function's requirements.txt brings, by the names that are imported.
 REQUIRED = {
     *("anyio", "idna", "itsdangerous", "jinja2", "mangum", "markupsafe", "starlette"),
@@ -81,36 +81,12 @@ def authorities() -> bytes:
     return Path(file).read_bytes() if file else b""
 
 
-# What somebody might add to their part of the template.
-PARAMETER = "  Keep: { Type: String, Default: Delete }\n"
-TABLE = """
-  # A table of the test's own.
-  KeptTable:
-    Type: AWS::DynamoDB::Table
-    DeletionPolicy: !Ref Keep
-    UpdateReplacePolicy: !Ref Keep
-    Properties:
-      BillingMode: PAY_PER_REQUEST
-      AttributeDefinitions: [{ AttributeName: id, AttributeType: S }]
-      KeySchema: [{ AttributeName: id, KeyType: HASH }]
-"""
-
-
-def declare_table(template: Path) -> None:
-    """Declare a table that is kept if a parameter says so, where the template is yours."""
-    end = "  # --- end of yours ---\n"
-    parameters, pages, host, resources, *rest = template.read_text().split(end)
-    parts = [parameters + PARAMETER, pages, host, resources + TABLE, *rest]
-    template.write_text(end.join(parts))
-
-
 class Place:
     """A copy of the project, and a stand-in for the container engine on its PATH."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.project = copy_project(folder / "project")
-        declare_table(self.project / "infra/template.yaml")
         self.engine = install(folder / "bin")
         self.certificate = folder / "edge.pem"
         write_certificate(self.certificate)
@@ -347,9 +323,9 @@ def test_destroying_leaves_nothing(life: Life) -> None:
 
 
 def test_data_that_is_kept_is_named(life: Life) -> None:
-    """A table that a parameter of yours retains survives, and destroying says so."""
+    """With --keep-data the table survives, and destroying says so."""
     (table,) = life.after["tables"]
-    assert f"DeletionPolicy is Retain: {table} (AWS::DynamoDB::Table)." in life.destroyed.said
+    assert f"the DynamoDB table {table}" in life.destroyed.said
 
 
 # ---- By hand ----

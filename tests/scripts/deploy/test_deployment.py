@@ -17,7 +17,7 @@ from tests.scripts.deploy.engine import install
 
 def options(**changes: Any) -> argparse.Namespace:
     names = ("region", "profile", "min_hosts", "max_hosts", "domain", "certificate", "web_acl")
-    given = {**dict.fromkeys(names), "parameter": [], **changes}
+    given = {**dict.fromkeys((*names, "keep_data")), "parameter": [], **changes}
     return argparse.Namespace(stack="sidepath", **given)
 
 
@@ -85,7 +85,8 @@ def test_arguments_become_parameters() -> None:
         domain="a.test",
         certificate="arn",
         web_acl="another",
-        parameter=[("Colour", "red"), ("DataOnDelete", "Retain")],
+        keep_data=False,
+        parameter=[("Colour", "red")],
     )
     assert deploying._parameters(given) == {
         "MinHosts": "1",
@@ -94,7 +95,7 @@ def test_arguments_become_parameters() -> None:
         "Certificate": "arn",
         "WebAcl": "another",
         "Colour": "red",
-        "DataOnDelete": "Retain",
+        "DataOnDelete": "Delete",
     }
 
 

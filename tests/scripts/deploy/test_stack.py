@@ -98,16 +98,10 @@ def test_deletion_that_fails() -> None:
         Stack(formation, "chat").delete()
 
 
-def test_what_outlives_a_stack() -> None:
-    """What CloudFormation left where it was, because it had to be retained, is told."""
-    events = [event("Table", "DELETE_SKIPPED"), event("Bus", "DELETE_COMPLETE")]
-    assert Stack(Formation(events=events), "chat").kept("id") == {"Table": "AWS::A::Kind"}
-
-
 def test_no_stack() -> None:
     """Where there is no stack there is nothing to read, to wait for or to delete."""
     none = Stack(Formation(), "chat")
     none.settle()
-    assert none.outputs() == {}
+    assert (none.outputs(), none.parameters()) == ({}, {})
     assert (none.last_event(), none.failure()) == (None, None)
     assert not none.delete()
