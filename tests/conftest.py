@@ -5,6 +5,7 @@ And modules marked `together` stay in one worker.
 
 import atexit
 import os
+import random
 import re
 import shutil
 import tempfile
@@ -41,6 +42,20 @@ def _group(module: Path) -> str | None:
     """Read the mark out of a module, for it is only imported where its tests run."""
     found = re.search(r'^pytestmark = pytest\.mark\.together\("(\w+)"\)', module.read_text(), re.M)
     return found and found[1]
+
+
+@pytest.fixture
+def rounds(request: pytest.FixtureRequest) -> int:
+    """How often a storm comes over a site."""
+    return 4 if is_long(request.config) else 1
+
+
+@pytest.fixture
+def seed() -> int:
+    """What decides all chances; CHAOS_SEED=N gives the same ones again."""
+    seed = int(os.environ.get("CHAOS_SEED") or random.randrange(1_000_000))
+    print(f"The same chances again: CHAOS_SEED={seed}")  # pytest shows it if the test fails
+    return seed
 
 
 @pytest.hookimpl(tryfirst=True)
