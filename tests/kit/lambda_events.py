@@ -6,12 +6,13 @@ Lambda developer guide ("Invoking function URLs").
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from functions.app import handler, loop
+from functions.app import loop
+from tests.small_app.site import handler
 
 Event = dict[str, Any]
 
@@ -106,10 +107,12 @@ def function_loop() -> Iterator[None]:
         asyncio.set_event_loop(former)
 
 
-def invoke(event: Event, context: Any = None) -> dict[str, Any]:
-    """Call the handler as Lambda does."""
+def invoke(
+    event: Event, context: Any = None, by: Callable[[Event, Any], Any] = handler
+) -> dict[str, Any]:
+    """Call a handler, by default the small app's, as Lambda does."""
     with function_loop():
-        answer: dict[str, Any] = handler(event, context)
+        answer: dict[str, Any] = by(event, context)
     return answer
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.contract.bus import LOOPBACK_PATH
 from functions.contract.session import SAMPLE_SECRET
+from functions.contract.setting import development
 from functions.model.settings import settings as declared
 from scripts import ROOT
 from scripts.commands.dev.function import Function
@@ -140,12 +141,7 @@ async def _serve(options: argparse.Namespace) -> None:
 
 def _environ(data: Path, port: int) -> dict[str, str]:
     """Return the settings of both halves."""
-    own = {
-        setting.name: setting.development.replace("{data}", str(data))
-        for setting in declared
-        if setting.development is not None
-    }
-    return own | {
+    return development(declared, data) | {
         "STAGE": "development",
         "SESSION_SECRET": os.environ.get("SESSION_SECRET") or SAMPLE_SECRET,
         "MAX_CONNECTIONS": os.environ.get("MAX_CONNECTIONS", str(CONNECTIONS)),

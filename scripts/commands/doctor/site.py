@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http.cookies import Morsel
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import (
     ClientSession,
@@ -111,6 +111,15 @@ class Address:
         return URL(self.origin).host or ""
 
 
+@dataclass(frozen=True)
+class Speech:
+    """An event of the site's that all other clients hear, under a name, when one sends it."""
+
+    event: str
+    value: Any
+    heard: str
+
+
 class Site:
     """Sends requests to one site and returns its answers: no redirect followed, no cookie kept.
 
@@ -126,8 +135,10 @@ class Site:
         *,
         tls: ssl.SSLContext | bool = True,
         patience: float = PATIENCE,
+        speech: Speech | None = None,
     ) -> None:
         self.address = address
+        self.speech = speech
         self.patience = patience
         self._tls = tls
 
