@@ -1,7 +1,7 @@
 """The hooks: what a transport asks a namespace, and tells it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 
@@ -16,11 +16,16 @@ class Hooks(ABC):
     volatile: frozenset[str] = frozenset()  # events that are not kept for clients that drop
 
     @abstractmethod
-    def let_in(self, sid: str, environ: Mapping[str, Any], auth: Any = None) -> None:
-        """Let a client in, or raise ConnectionRefusedError; this must not wait."""
+    def let_in(
+        self, sid: str, environ: Mapping[str, Any], auth: Any = None
+    ) -> Coroutine[Any, Any, None] | None:
+        """Let a client in, or raise ConnectionRefusedError; this must not wait.
+
+        Returns what is to be awaited before the client is told, and may refuse it too.
+        """
 
     @abstractmethod
-    def begin_event(self, sid: str) -> dict[str, Any] | None:
+    def begin_event(self, sid: str, event: Any) -> dict[str, Any] | None:
         """Take an event of a client into account, or return the ack of one that is refused."""
 
     @abstractmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import engineio  # type: ignore[import-untyped]  # python-engineio ships no types
@@ -36,6 +36,10 @@ from socket_host.transport.native.tasks import FAILURES
 _UNKNOWN = "Invalid namespace"  # the words of the specification
 _LET_GO_SECONDS = 5.0  # for a client's handlers to end, before another connection has its state
 _FAILED = "The server could not accept the connection. Try again later."
+
+
+# What decides about a client, and may greet it first.
+_LetIn = Callable[[str, Environ, Any], Coroutine[Any, Any, None] | None]
 
 
 class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no types
@@ -77,7 +81,7 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
         else:
             self._connect_at_once(client, namespace, auth, let_in)
 
-    def _doorkeeper(self, namespace: str) -> Callable[[str, Environ, Any], None] | None:
+    def _doorkeeper(self, namespace: str) -> _LetIn | None:
         """Return what decides about a client without having to wait, if this namespace has it."""
         if self.handlers or self.always_connect or "_trigger_event" in self.__dict__:
             return None  # somebody else wants to know: a function, or the admin interface
@@ -89,19 +93,39 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
         client: Client,
         namespace: str,
         auth: Any,
-        let_in: Callable[[str, Environ, Any], None],
+        let_in: _LetIn,
     ) -> None:
         """Do what python-socketio does at CONNECT, without a task: that is half of the time."""
         member = self.manager.begin(client, namespace)
         try:
-            let_in(member.sid, client.environ, auth or None)
+            greeting = let_in(member.sid, client.environ, auth or None)
         except Refused as refused:
-            client.send(self.message(CONNECT_ERROR, namespace, None, refused.error_args))
-            self.manager.basic_disconnect(member.sid, namespace)
+            self._refuse(member, refused)
         else:
-            client.send(self._welcome(member.sid, namespace))
-            self.manager.connected(member)
+            if greeting is not None:
+                self._busy(client, self._connect_greeted(member, greeting))
+                return
+            self._welcome_in(member)
         client.environ.settle()
+
+    async def _connect_greeted(self, member: Member, greeting: Coroutine[Any, Any, None]) -> None:
+        """Tell a client that it is in, or why not, once its namespace has greeted it."""
+        try:
+            await greeting
+        except Refused as refused:
+            self._refuse(member, refused)
+        else:
+            self._welcome_in(member)
+        member.client.environ.settle()
+
+    def _refuse(self, member: Member, refused: Any) -> None:
+        namespace = member.namespace.name
+        member.client.send(self.message(CONNECT_ERROR, namespace, None, refused.error_args))
+        self.manager.basic_disconnect(member.sid, namespace)
+
+    def _welcome_in(self, member: Member) -> None:
+        member.client.send(self._welcome(member.sid, member.namespace.name))
+        self.manager.connected(member)
 
     async def _connect_slowly(
         self, client: Client, namespace: str, auth: Any, resume_request: ResumeRequest | None

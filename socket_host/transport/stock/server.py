@@ -90,7 +90,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
         handler = self.namespace_handlers.get(namespace)
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
         if self.manager.is_connected(sid, namespace) and isinstance(handler, Hooks):
-            refusal = handler.begin_event(sid)
+            refusal = handler.begin_event(sid, data[0])
             if refusal is not None:
                 if id is not None:
                     await self._send_packet(eio_sid, ack(namespace, id, refusal))
@@ -179,6 +179,9 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
 
     async def _handle_connect(self, eio_sid: str, namespace: str, data: Any) -> None:
         await super()._handle_connect(eio_sid, namespace, data)
+        if eio_sid not in self.sessions:  # it went while its namespace greeted it
+            await super()._handle_disconnect(eio_sid, namespace, self.reason.TRANSPORT_CLOSE)
+            return
         if self.has_joined(eio_sid):
             self._joined.add(eio_sid)
             self._slots.join(eio_sid)
