@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
+from functions.contract.setting import StartError
+
 
 class Hooks(ABC):
     """A namespace that decides who comes in, and counts what its clients cost.
@@ -47,3 +49,19 @@ class Hooks(ABC):
     @abstractmethod
     def owner(self, sid: str) -> str:
         """Return the id of the visitor who alone may have this sid again."""
+
+
+def check_registration(namespaces: Mapping[str, object], name: str | None) -> None:
+    """Raise StartError for a function, or an object, that would get the events of a namespace.
+
+    They would come past its limits, and past its check of who may come in.
+    """
+    guarded = [one for one in namespaces.values() if isinstance(one, Hooks)]
+    for one in guarded:
+        if name == "*" or one.namespace == (name or "/"):
+            kind = type(one).__name__
+            raise StartError(
+                f"The events of {one.namespace} are answered by {kind}: write methods `on_…`, or "
+                f'methods with `@event("…")`, there. What is registered otherwise is refused, '
+                "for clients could call it past all limits."
+            )

@@ -15,7 +15,7 @@ from socketio.exceptions import (  # type: ignore[import-untyped]  # as above
     ConnectionRefusedError as Refused,
 )
 
-from socket_host.transport.hooks import Hooks
+from socket_host.transport.hooks import Hooks, check_registration
 from socket_host.transport.limits import Limits
 from socket_host.transport.native.client import Client
 from socket_host.transport.native.encoding import MESSAGE, encode, engine_message
@@ -63,10 +63,19 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
         self._searches: set[asyncio.Task[ResumedSession | None]] = set()
 
     def register_namespace(self, namespace_handler: Any) -> None:
-        """Register a namespace object; if it is a Hooks too, it is asked and told."""
+        """Register a namespace object; if it is a Hooks too, it is asked and told.
+
+        Raises StartError if another has that namespace.
+        """
+        check_registration(self.namespace_handlers, namespace_handler.namespace)
         super().register_namespace(namespace_handler)
         if isinstance(namespace_handler, Hooks):
             self.hooks[namespace_handler.namespace] = namespace_handler
+
+    def on(self, event: str, handler: Any = None, namespace: str | None = None) -> Any:
+        """Register a function for an event; raises StartError where a namespace answers those."""
+        check_registration(self.namespace_handlers, namespace)
+        return super().on(event, handler, namespace)
 
     def _connect(self, client: Client, namespace: str, auth: Any) -> None:
         if namespace in client.members:

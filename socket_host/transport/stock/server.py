@@ -14,7 +14,7 @@ from engineio.exceptions import SocketIsClosedError  # type: ignore[import-untyp
 from socket_host.address import Addresses
 from socket_host.admission import Check
 from socket_host.log_limit import LIMIT
-from socket_host.transport.hooks import Hooks
+from socket_host.transport.hooks import Hooks, check_registration
 from socket_host.transport.limits import UNJOINED, Limits
 from socket_host.transport.slots import Slots
 from socket_host.transport.stock.packet import ack
@@ -55,6 +55,16 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
         self._room: dict[str, int] = {}  # bytes that attachments may still have
         self.websockets: dict[str, WebSocket] = {}
         self.eio._async = {**self.eio._async, "websocket": partial(WebSocket, self)}
+
+    def register_namespace(self, namespace_handler: Any) -> None:
+        """Register a namespace object; raises StartError if another has that namespace."""
+        check_registration(self.namespace_handlers, namespace_handler.namespace)
+        super().register_namespace(namespace_handler)
+
+    def on(self, event: str, handler: Any = None, namespace: str | None = None) -> Any:
+        """Register a function for an event; raises StartError where a namespace answers those."""
+        check_registration(self.namespace_handlers, namespace)
+        return super().on(event, handler, namespace)
 
     def recovered(self, sid: str, namespace: str) -> bool:
         """Tell that python-socketio does not let a client go on where it was."""
