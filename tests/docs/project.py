@@ -123,7 +123,9 @@ def _extended(module: str, name: str, new: list[ast.expr], addition: str) -> str
             segment = ast.get_source_segment(module, value)
             assert segment
             return module.replace(segment, f"[\n{text}]")
-    raise ValueError(f"there is no list {name}")
+    if new and ast.unparse(new[0]) == "...":
+        raise ValueError(f"there is no list {name}")
+    return f"{module}\n{name} = [{', '.join(map(ast.unparse, new))}]\n"
 
 
 def _continued(module: str, function: ast.FunctionDef, addition: str) -> str:
