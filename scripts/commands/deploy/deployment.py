@@ -169,4 +169,5 @@ def _parameters(options: argparse.Namespace) -> dict[str, str]:
         "WebAcl": options.web_acl,
         "DataOnDelete": {True: "Retain", False: "Delete", None: None}[options.keep_data],
     }
-    return {name: str(value) for name, value in given.items() if value is not None}
+    named = {name: str(value) for name, value in given.items() if value is not None}
+    return dict(options.parameter) | named

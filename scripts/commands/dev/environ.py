@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from functions.contract.session import SAMPLE_SECRET
+from functions.contract.setting import development
 from functions.model.settings import settings as declared
 from socket_host.origin import parse_origins
 
@@ -18,12 +19,7 @@ class OriginError(Exception):
 
 def make_environ(data: Path, port: int) -> dict[str, str]:
     """Return the settings of both halves, for a site on a port; raise OriginError."""
-    own = {
-        setting.name: setting.development.replace("{data}", str(data))
-        for setting in declared
-        if setting.development is not None
-    }
-    return own | {
+    return development(declared, data) | {
         "STAGE": "development",
         "SESSION_SECRET": os.environ.get("SESSION_SECRET") or SAMPLE_SECRET,
         "MAX_CONNECTIONS": os.environ.get("MAX_CONNECTIONS", str(CONNECTIONS)),

@@ -22,13 +22,16 @@ _LISTENING = re.compile(r"Socket host listening on (http://\S+)")
 class Host:
     """Keeps `python -m socket_host` running; knows where it listens, or why it does not."""
 
-    def __init__(self, environ: Mapping[str, str], number: int | None = None) -> None:
-        """Know a host by its number, if there are several."""
+    def __init__(
+        self, environ: Mapping[str, str], number: int | None = None, module: str = "socket_host"
+    ) -> None:
+        """Know a host by its number, if there are several, and by the module that is run."""
         self._name = f"host {number}" if number else "host"
         self._called = f"Socket host {number}" if number else "The socket host"
         self.address: str | None = None  # such as http://127.0.0.1:41234, while it listens
         self.why_away = f"{self._called} is being started."
         self.pid: int | None = None  # of the process that listens, or is about to
+        self._module = module
         self._environ = {"DRAIN_SECONDS": str(DRAIN_SECONDS), **environ, "PORT": "0"}
         self._settled = asyncio.Event()
         self._saved = asyncio.Event()
@@ -68,7 +71,7 @@ class Host:
 
     async def _run(self) -> None:
         """Start a process, and stay with it until it is time to start the next."""
-        process = await Process.spawn(self._name, ["socket_host"], self._environ, self._hear)
+        process = await Process.spawn(self._name, [self._module], self._environ, self._hear)
         self.pid = process.pid
         begun = time.monotonic()
         try:

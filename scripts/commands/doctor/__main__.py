@@ -10,12 +10,13 @@ import os
 import shutil
 import sys
 import time
+from typing import Any
 
 from scripts.commands.doctor.checks import CHECKS
 from scripts.commands.doctor.examination import examine
 from scripts.commands.doctor.reach import UnreachableError, reach
 from scripts.commands.doctor.report import Report
-from scripts.commands.doctor.site import Address, Site
+from scripts.commands.doctor.site import Address, Site, Speech
 
 UNREACHABLE = 2
 
@@ -39,7 +40,9 @@ def main() -> int:
 
 async def _examine(options: argparse.Namespace) -> Report:
     begun = time.monotonic()
-    async with Site(options.address, page=options.page, session=options.session) as site:
+    async with Site(
+        options.address, page=options.page, session=options.session, speech=_speech(options)
+    ) as site:
         await reach(site)
         findings = await examine(site, CHECKS, options.skip)
     return Report(site.address.origin, findings, time.monotonic() - begun)
@@ -71,6 +74,13 @@ def _options() -> argparse.Namespace:
         help="leave a check out, such as one that the site means to fail; may be repeated",
     )
     parser.add_argument(
+        "--event", metavar="NAME", help="an event of yours that others hear when one sends it"
+    )
+    parser.add_argument(
+        "--value", type=_json, metavar="JSON", help="what is sent with it; null if not given"
+    )
+    parser.add_argument("--heard", metavar="NAME", help="by what name they hear it; by the same")
+    parser.add_argument(
         "--page",
         type=_page,
         default="/",
@@ -85,6 +95,19 @@ def _options() -> argparse.Namespace:
         "cookie, or NAME=VALUE of another",
     )
     return parser.parse_args()
+
+
+def _speech(options: argparse.Namespace) -> Speech | None:
+    if options.event is None:
+        return None
+    return Speech(options.event, options.value, options.heard or options.event)
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no JSON; a text is '\"text\"'") from None
 
 
 def _page(text: str) -> str:

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import (
     ClientSession,
@@ -62,6 +62,15 @@ class Address:
         return URL(self.origin).host or ""
 
 
+@dataclass(frozen=True)
+class Speech:
+    """An event of the site's that all other clients hear, under a name, when one sends it."""
+
+    event: str
+    value: Any
+    heard: str
+
+
 _COOKIES = (HOST_COOKIE, COOKIE)  # the names that the site's own session may have
 
 
@@ -83,8 +92,10 @@ class Site:
         session: str = "",
         tls: ssl.SSLContext | bool = True,
         patience: float = PATIENCE,
+        speech: Speech | None = None,
     ) -> None:
         self.address = address
+        self.speech = speech
         self.page = page
         self._cookies = self._named(session)
         self.patience = patience
