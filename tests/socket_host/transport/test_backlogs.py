@@ -1,4 +1,4 @@
-"""Backlogs: a client is slow when it makes no progress, not when much waits for it at an instant."""
+"""Backlogs: a client is slow when it makes no progress, not when much waits for it."""
 
 from __future__ import annotations
 
