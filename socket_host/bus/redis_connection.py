@@ -24,11 +24,11 @@ _SILENCE_SECONDS = 10.0  # after which the other end has to show that it is stil
 _MAX_UNREAD = 1_000
 _MAX_UNREAD_BYTES = 8 * 1024 * 1024
 
-LARGEST = 8 * 1024 * 1024  # bytes of one message
+LARGEST = 2 * 1024 * 1024  # bytes of one message
 
 # Of one reply or message. The connection ends before a larger one has arrived: the library keeps
 # all of it, and a server lets through half a gigabyte.
-_MAX_REPLY_BYTES = LARGEST + 64 * 1024
+_MAX_REPLY_BYTES = 4 * 1024 * 1024
 
 # Called once: with the reply to the last command, or with what went wrong.
 Answered = Callable[[Any], None]
