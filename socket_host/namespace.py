@@ -21,11 +21,13 @@ from socketio.exceptions import (  # type: ignore[import-untyped]  # python-sock
 from functions.contract.bus import RESERVED_EVENTS
 from functions.contract.session import Session, SessionError
 from socket_host.event_error import EventError
-from socket_host.handlers import Handler, find_handlers
-from socket_host.lifespan import LifespanNamespace
+from socket_host.handlers import Handler, event, find_handlers, large_answer
+from socket_host.lifespan import LifespanNamespace, every
 from socket_host.settings import Settings
 from socket_host.transport.hooks import Hooks
 from socket_host.visitors import PAYER, Member
+
+__all__ = ["Namespace", "event", "every", "large_answer"]
 
 _log = logging.getLogger(__name__)
 
