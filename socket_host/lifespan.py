@@ -73,17 +73,7 @@ class LifespanNamespace(EmittingNamespace):
         client; a StartError stops the host with its text. What stands after it happens when no
         client, no event and no task is left.
         """
-        await self.start()
-        try:
-            yield
-        finally:
-            await self.stop()
-
-    async def start(self) -> None:
-        """Open what the handlers need; `lifespan` says it better."""
-
-    async def stop(self) -> None:
-        """Close what `start` opened."""
+        yield
 
     def supervise(
         self, work: Callable[P, Coroutine[Any, Any, object]], *args: P.args, **kwargs: P.kwargs
