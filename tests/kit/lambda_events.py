@@ -6,7 +6,8 @@ Lambda developer guide ("Invoking function URLs").
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -92,12 +93,26 @@ def load_balancer(path: str, query: str = "", *, method: str = "GET", **headers:
     }
 
 
+@contextmanager
+def function_loop() -> Iterator[None]:
+    """Have the event loop that the function was imported with, as in Lambda's own thread."""
+    try:
+        former = asyncio.get_event_loop()
+    except RuntimeError:  # an async test may have left none
+        former = None
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(former)
+
+
 def invoke(
     event: Event, context: Any = None, by: Callable[[Event, Any], Any] = handler
 ) -> dict[str, Any]:
-    """Call a handler, by default the small app's, as Lambda does: with the loop of its import."""
-    asyncio.set_event_loop(loop)  # an async test may have left none
-    answer: dict[str, Any] = by(event, context)
+    """Call a handler, by default the small app's, as Lambda does."""
+    with function_loop():
+        answer: dict[str, Any] = by(event, context)
     return answer
 
 
