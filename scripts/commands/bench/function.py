@@ -18,8 +18,9 @@ from functions.model.settings import settings as declared
 from scripts import ROOT
 from scripts.commands.bench.machine import SERVER_CORE, cpu_seconds, on_core
 from scripts.commands.bench.plan import Plan
-from scripts.commands.dev.environment import Environment, Invocation
+from scripts.commands.dev.environment import Environment
 from scripts.commands.dev.http_api import event
+from scripts.commands.dev.invocation import Invocation
 from scripts.commands.dev.origin_request import OriginRequest
 from scripts.commands.dev.runtime_api import serving
 

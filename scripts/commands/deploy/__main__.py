@@ -34,6 +34,12 @@ def _options() -> argparse.Namespace:
         metavar="NAME=VALUE",
         help="a parameter of your own, from your part of infra/template.yaml; may be repeated",
     )
+    parser.add_argument(
+        "--page", metavar="PATH", help="what scripts/doctor examines in place of /, such as /about"
+    )
+    parser.add_argument(
+        "--session", metavar="COOKIE", help="the session it comes with, where pages ask for a login"
+    )
     return parser.parse_args()
 
 

@@ -25,7 +25,7 @@ def main() -> int:
     """Examine the site the arguments name, print what was found, and return the exit status."""
     options = _options()
     try:
-        report = asyncio.run(_examine(options.address, options.skip, _speech(options)))
+        report = asyncio.run(_examine(options))
     except KeyboardInterrupt:
         return 130  # as a shell has it for Ctrl-C
     except UnreachableError as error:
@@ -38,12 +38,14 @@ def main() -> int:
     return 0 if report.healthy else 1
 
 
-async def _examine(address: Address, skip: list[str], speech: Speech | None) -> Report:
+async def _examine(options: argparse.Namespace) -> Report:
     begun = time.monotonic()
-    async with Site(address, speech=speech) as site:
+    async with Site(
+        options.address, page=options.page, session=options.session, speech=_speech(options)
+    ) as site:
         await reach(site)
-        findings = await examine(site, CHECKS, skip)
-    return Report(address.origin, findings, time.monotonic() - begun)
+        findings = await examine(site, CHECKS, options.skip)
+    return Report(site.address.origin, findings, time.monotonic() - begun)
 
 
 def _for_this_terminal(report: Report) -> str:
@@ -78,6 +80,20 @@ def _options() -> argparse.Namespace:
         "--value", type=_json, metavar="JSON", help="what is sent with it; null if not given"
     )
     parser.add_argument("--heard", metavar="NAME", help="by what name they hear it; by the same")
+    parser.add_argument(
+        "--page",
+        type=_page,
+        default="/",
+        metavar="PATH",
+        help="the page to examine in place of /, such as one that needs no login",
+    )
+    parser.add_argument(
+        "--session",
+        default="",
+        metavar="COOKIE",
+        help="come with this session, where pages ask for a login: the value of the site's own "
+        "cookie, or NAME=VALUE of another",
+    )
     return parser.parse_args()
 
 
@@ -92,6 +108,16 @@ def _json(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no JSON; a text is '\"text\"'") from None
+
+
+def _page(text: str) -> str:
+    if (
+        not text.startswith("/")
+        or text.startswith("//")
+        or not (text.isascii() and text.isprintable())
+    ):
+        raise argparse.ArgumentTypeError(f"{text!r} is no path such as /about")
+    return text.partition("#")[0].replace(" ", "%20")
 
 
 def _address(text: str) -> Address:
