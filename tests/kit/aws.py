@@ -35,22 +35,6 @@ def aws(*options: str) -> Iterator[None]:
         server.stdin.close()
 
 
-def make_rooms(table: str) -> None:
-    """Make the room log's table, with the keys that infra/template.yaml gives it."""
-    boto3.client("dynamodb").create_table(
-        TableName=table,
-        KeySchema=[
-            {"AttributeName": "room", "KeyType": "HASH"},
-            {"AttributeName": "item", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[
-            {"AttributeName": "room", "AttributeType": "S"},
-            {"AttributeName": "item", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
-
-
 def make_table(resource: str) -> str:
     """Make the table that a resource of infra/template.yaml is; return its name."""
     template = yaml.load((ROOT / "infra/template.yaml").read_text(), _Loader)
