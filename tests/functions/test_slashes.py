@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from functions.contract.setting import StartError
+from functions.web.site import Site
 from tests.functions.answering import Ask, site, told
 
 API = "abc123.execute-api.eu-west-1.amazonaws.com"  # the host that events are for
@@ -197,6 +198,37 @@ def test_addresses_of_routes() -> None:
         keep_slash=["/legacy/"],
     )("/")
     assert found == ["/a", "/shop", "/shop/c", "/legacy/page/", "/"]
+
+
+def test_addresses_in_templates(tmp_path: Any) -> None:
+    """A link that a template makes of a route's name is a path, without the API's host in it."""
+    (tmp_path / "templates").mkdir()
+    page = "{{ url_for('a', x='b') }} {{ url_for('shop:c') }}"
+    (tmp_path / "templates" / "links.html").write_text(page)
+
+    async def links(request: Request) -> Response:
+        return Site.of(request).page(request, "links.html")
+
+    ask = site(
+        Route("/", links),
+        Route("/a/{x}/", told, name="a"),
+        Mount("/shop", name="shop", routes=[Route("/", told, name="c")]),
+        __path__=[str(tmp_path)],
+    )
+    assert ask("/")["body"] == "/a/b /shop"
+
+
+@pytest.mark.parametrize("where", ["lost/", "./lost/", "../a/lost/", "?", "/a/lost/", "lost//"])
+def test_relative_redirects(where: str) -> None:
+    """A redirect that does not name the whole path is read as browsers do."""
+
+    async def lost(request: Request) -> Response:
+        if request.url.path == "/a/lost":
+            return RedirectResponse(where)
+        return await told(request)
+
+    answer = site(Route("/{rest:path}", lost))("/a/lost")
+    assert (answer["statusCode"] == 200) is where.endswith("/")
 
 
 async def home(request: Request) -> Response:
