@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import boto3
 import pytest
 
 from tests.kit.hosts import ROOT
@@ -31,19 +30,3 @@ def aws(*options: str) -> Iterator[None]:
         patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
         yield
         server.stdin.close()
-
-
-def make_rooms(table: str) -> None:
-    """Make the room log's table, with the keys that infra/template.yaml gives it."""
-    boto3.client("dynamodb").create_table(
-        TableName=table,
-        KeySchema=[
-            {"AttributeName": "room", "KeyType": "HASH"},
-            {"AttributeName": "item", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[
-            {"AttributeName": "room", "AttributeType": "S"},
-            {"AttributeName": "item", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )

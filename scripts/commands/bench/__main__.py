@@ -25,7 +25,7 @@ from scripts.commands.bench.servers import DEFAULT, SERVERS, Server
 from scripts.commands.bench.stage import ServerError
 from scripts.commands.bench.table import render
 from scripts.commands.bench.visits import visits
-from scripts.commands.dev.environment import FunctionError
+from scripts.commands.dev.invocation import FunctionError
 
 FOLDER = ROOT / ".sidepath" / "bench"
 PUBLISHED = Path(__file__).parent / "figures"  # .json and .svg, which the README shows

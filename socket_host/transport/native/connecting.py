@@ -18,7 +18,13 @@ from socketio.exceptions import (  # type: ignore[import-untyped]  # as above
 from socket_host.transport.hooks import Hooks
 from socket_host.transport.limits import Limits
 from socket_host.transport.native.client import Client
-from socket_host.transport.native.encoding import MESSAGE, encode, engine_message
+from socket_host.transport.native.encoding import (
+    MESSAGE,
+    encode,
+    encode_binary,
+    engine_message,
+    not_json,
+)
 from socket_host.transport.native.environ import Environ
 from socket_host.transport.native.message import Message
 from socket_host.transport.native.reasons import TRANSPORT_CLOSE, TRANSPORT_ERROR, PacketError
@@ -30,7 +36,7 @@ from socket_host.transport.native.recovery import (
 )
 from socket_host.transport.native.replay import Replays
 from socket_host.transport.native.rooms import Member
-from socket_host.transport.native.socket_packet import CONNECT, CONNECT_ERROR
+from socket_host.transport.native.socket_packet import CONNECT, CONNECT_ERROR, PLAIN
 from socket_host.transport.native.tasks import FAILURES
 
 _UNKNOWN = "Invalid namespace"  # the words of the specification
@@ -96,12 +102,19 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
         try:
             let_in(member.sid, client.environ, auth or None)
         except Refused as refused:
-            client.send(self.message(CONNECT_ERROR, namespace, None, refused.error_args))
+            client.send(self._refusal(namespace, refused.error_args))
             self.manager.basic_disconnect(member.sid, namespace)
         else:
             client.send(self._welcome(member.sid, namespace))
             self.manager.connected(member)
         client.environ.settle()
+
+    def _refusal(self, namespace: str, words: Any) -> Message:
+        try:
+            return self.message(CONNECT_ERROR, namespace, None, words)
+        except (TypeError, ValueError):
+            self.logger.exception("a client was refused in words that are no JSON")
+            return self.message(CONNECT_ERROR, namespace, None, {"message": _FAILED})
 
     async def _connect_slowly(
         self, client: Client, namespace: str, auth: Any, resume_request: ResumeRequest | None
@@ -237,17 +250,21 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
     # What goes out
 
     def message(self, kind: str, namespace: str, ack: int | None, data: Any) -> Message:
-        """Encode a Socket.IO packet; raises TypeError or ValueError if `data` is not JSON."""
-        if self._plain:
-            try:
-                text = encode(data)
-            except TypeError:
-                pass  # bytes somewhere in it, or an error that theirs will raise again
-            else:
-                place = "" if namespace == "/" else namespace + ","
-                return Message.text(f"{MESSAGE}{kind}{place}{'' if ack is None else ack}{text}")
-        packet = self.packet_class(int(kind), data=data, namespace=namespace, id=ack)
-        return engine_message(packet.encode())
+        """Encode a Socket.IO packet.
+
+        Raises TypeError or ValueError if `data` is no JSON, or if clients would hang up on it.
+        """
+        if not self._plain:
+            packet = self.packet_class(int(kind), data=data, namespace=namespace, id=ack)
+            return engine_message(packet.encode())
+        place = "" if namespace == "/" else namespace + ","
+        number = "" if ack is None else ack
+        try:
+            return Message.text(f"{MESSAGE}{kind}{place}{number}{encode(data)}")
+        except TypeError:  # bytes somewhere in it, or an error that is raised again
+            return encode_binary(kind, f"{place}{number}", data)
+        except (ValueError, RecursionError) as error:
+            raise not_json(kind, data, error) from None
 
     async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
         client = self.eio.engine.clients.get(eio_sid)
@@ -261,8 +278,12 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
                 member.replay.first = self._welcome(sid, namespace)
             else:
                 client.send(self._welcome(sid, namespace))
-        else:
+        elif pkt.data is None:
             client.send(engine_message(pkt.encode()))
+        else:
+            kind = str(pkt.packet_type)
+            kind = PLAIN.get(kind, kind)
+            client.send(self.message(kind, pkt.namespace or "/", pkt.id, pkt.data))
 
     async def _send_eio_packet(self, eio_sid: str, eio_pkt: Any) -> None:
         await self.eio.send_packet(eio_sid, eio_pkt)

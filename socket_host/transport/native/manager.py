@@ -8,8 +8,7 @@ from typing import Any
 
 import socketio  # type: ignore[import-untyped]  # python-socketio ships no types
 
-from functions.contract.bus import RESERVED_EVENTS
-from socket_host.transport.bus_manager import BusManager
+from socket_host.transport.bus_manager import BusManager, check_event
 from socket_host.transport.native.client import Client
 from socket_host.transport.native.encoding import arguments_of
 from socket_host.transport.native.message import Message
@@ -315,8 +314,7 @@ class NativeManager(BusManager, FanOut):
 
 
 def _outgoing(event: str, data: Any) -> list[Any]:
-    if event in RESERVED_EVENTS:
-        raise ValueError(f"{event!r} is an event of Socket.IO itself, which nobody may emit")
+    check_event(event)
     return [event, *arguments_of(data)]
 
 

@@ -17,13 +17,15 @@ from socket_host.log_limit import LIMIT
 from socket_host.transport.hooks import Hooks
 from socket_host.transport.limits import UNJOINED, Limits
 from socket_host.transport.slots import Slots
-from socket_host.transport.stock.packet import ack
+from socket_host.transport.stock.packet import ack, measure
 from socket_host.transport.stock.websocket import WebSocket
 from socket_host.transport.throttle import FloodError, Throttle
 
 # What may wait for a client before its next event is read, and how often that is looked at.
 _UNREAD = 64 * 1024  # bytes
 _UNREAD_PAUSE = 0.1  # seconds
+
+_ACKS = (socketio.packet.ACK, socketio.packet.BINARY_ACK)
 
 logger = logging.getLogger(__name__)
 logger.setLevel(logging.ERROR)  # below that python-socketio logs all that clients say
@@ -98,16 +100,25 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
         await super()._handle_event(eio_sid, namespace, id, data)
 
     async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
-        if pkt.packet_type == socketio.packet.ACK:
-            size = len(str(pkt.data))
-            handler = self.namespace_handlers.get(pkt.namespace or "/")
-            if size > self._limits.answer:
-                self._note_too_large(size)
-                refusal = {"error": "The answer is too large to be sent."}
-                pkt = ack(pkt.namespace, pkt.id, refusal)
-            if isinstance(handler, Hooks):
-                handler.count_answer(size)
+        if pkt.packet_type in _ACKS:
+            pkt = self._checked(pkt)
         await super()._send_packet(eio_sid, pkt)
+
+    def _checked(self, answer: Any) -> Any:
+        """Count an answer; return what is sent in its place if it cannot be sent as it is."""
+        try:
+            size = measure(socketio.packet.ACK, answer.data)
+        except ValueError as error:
+            logger.error("An answer was not sent. %s", error)
+            refusal = {"error": "The answer cannot be sent as JSON."}
+            return ack(answer.namespace, answer.id, refusal)
+        handler = self.namespace_handlers.get(answer.namespace or "/")
+        if isinstance(handler, Hooks):
+            handler.count_answer(size)
+        if size <= self._limits.answer:
+            return answer
+        self._note_too_large(size)
+        return ack(answer.namespace, answer.id, {"error": "The answer is too large to be sent."})
 
     def _note_too_large(self, size: int) -> None:
         """Log the first answer that is too large: clients can ask for more at will."""

@@ -17,7 +17,8 @@ from tests.scripts.deploy.engine import install
 
 def options(**changes: Any) -> argparse.Namespace:
     names = ("region", "profile", "min_hosts", "max_hosts", "domain", "certificate", "web_acl")
-    return argparse.Namespace(stack="sidepath", **dict.fromkeys((*names, "keep_data")) | changes)
+    given = {**dict.fromkeys((*names, "keep_data")), "parameter": [], **changes}
+    return argparse.Namespace(stack="sidepath", **given)
 
 
 def test_all_that_is_missing(
@@ -85,6 +86,7 @@ def test_arguments_become_parameters() -> None:
         certificate="arn",
         web_acl="another",
         keep_data=False,
+        parameter=[("Colour", "red")],
     )
     assert deploying._parameters(given) == {
         "MinHosts": "1",
@@ -92,6 +94,7 @@ def test_arguments_become_parameters() -> None:
         "Domain": "a.test",
         "Certificate": "arn",
         "WebAcl": "another",
+        "Colour": "red",
         "DataOnDelete": "Delete",
     }
 
