@@ -20,6 +20,8 @@ from functions.model.settings import settings as yours
 from tests.kit.hosts import own_texts
 from tests.long_form import is_long
 
+pytest_plugins = ["tests.kit.fixtures"]
+
 _folder = tempfile.mkdtemp(prefix="sidepath-tests-")
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 os.environ["STAGE"] = "development"

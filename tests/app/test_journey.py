@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect, sync_playwright
 
 from functions.contract.session import COOKIE
-from tests.scripts.dev.development import Development, start_development
+from tests.kit.development import Development, start_development
 
 pytestmark = pytest.mark.together("browser")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import engineio  # type: ignore[import-untyped]  # python-engineio ships no types
@@ -15,7 +15,7 @@ from socketio.exceptions import (  # type: ignore[import-untyped]  # as above
     ConnectionRefusedError as Refused,
 )
 
-from socket_host.transport.hooks import Hooks
+from socket_host.transport.hooks import Hooks, check_registration
 from socket_host.transport.limits import Limits
 from socket_host.transport.native.client import Client
 from socket_host.transport.native.encoding import (
@@ -44,6 +44,10 @@ _LET_GO_SECONDS = 5.0  # for a client's handlers to end, before another connecti
 _FAILED = "The server could not accept the connection. Try again later."
 
 
+# What decides about a client, and may greet it first.
+_LetIn = Callable[[str, Environ, Any], Coroutine[Any, Any, None] | None]
+
+
 class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no types
     """The part of the server that answers CONNECT, and knows who was here before."""
 
@@ -65,10 +69,19 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
         self._searches: set[asyncio.Task[ResumedSession | None]] = set()
 
     def register_namespace(self, namespace_handler: Any) -> None:
-        """Register a namespace object; if it is a Hooks too, it is asked and told."""
+        """Register a namespace object; if it is a Hooks too, it is asked and told.
+
+        Raises StartError if another has that namespace.
+        """
+        check_registration(self.namespace_handlers, namespace_handler.namespace)
         super().register_namespace(namespace_handler)
         if isinstance(namespace_handler, Hooks):
             self.hooks[namespace_handler.namespace] = namespace_handler
+
+    def on(self, event: str, handler: Any = None, namespace: str | None = None) -> Any:
+        """Register a function for an event; raises StartError where a namespace answers those."""
+        check_registration(self.namespace_handlers, namespace)
+        return super().on(event, handler, namespace)
 
     def _connect(self, client: Client, namespace: str, auth: Any) -> None:
         if namespace in client.members:
@@ -83,7 +96,7 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
         else:
             self._connect_at_once(client, namespace, auth, let_in)
 
-    def _doorkeeper(self, namespace: str) -> Callable[[str, Environ, Any], None] | None:
+    def _doorkeeper(self, namespace: str) -> _LetIn | None:
         """Return what decides about a client without having to wait, if this namespace has it."""
         if self.handlers or self.always_connect or "_trigger_event" in self.__dict__:
             return None  # somebody else wants to know: a function, or the admin interface
@@ -95,19 +108,35 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
         client: Client,
         namespace: str,
         auth: Any,
-        let_in: Callable[[str, Environ, Any], None],
+        let_in: _LetIn,
     ) -> None:
         """Do what python-socketio does at CONNECT, without a task: that is half of the time."""
         member = self.manager.begin(client, namespace)
         try:
-            let_in(member.sid, client.environ, auth or None)
+            greeting = let_in(member.sid, client.environ, auth or None)
         except Refused as refused:
-            client.send(self._refusal(namespace, refused.error_args))
-            self.manager.basic_disconnect(member.sid, namespace)
+            self._refuse(member, refused)
         else:
-            client.send(self._welcome(member.sid, namespace))
-            self.manager.connected(member)
+            if greeting is not None:
+                self._busy(client, self._connect_greeted(member, greeting))
+                return
+            self._welcome_in(member)
         client.environ.settle()
+
+    async def _connect_greeted(self, member: Member, greeting: Coroutine[Any, Any, None]) -> None:
+        """Tell a client that it is in, or why not, once its namespace has greeted it."""
+        try:
+            await greeting
+        except Refused as refused:
+            self._refuse(member, refused)
+        else:
+            self._welcome_in(member)
+        member.client.environ.settle()
+
+    def _refuse(self, member: Member, refused: Any) -> None:
+        namespace = member.namespace.name
+        member.client.send(self._refusal(namespace, refused.error_args))
+        self.manager.basic_disconnect(member.sid, namespace)
 
     def _refusal(self, namespace: str, words: Any) -> Message:
         try:
@@ -115,6 +144,10 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
         except (TypeError, ValueError):
             self.logger.exception("a client was refused in words that are no JSON")
             return self.message(CONNECT_ERROR, namespace, None, {"message": _FAILED})
+
+    def _welcome_in(self, member: Member) -> None:
+        member.client.send(self._welcome(member.sid, member.namespace.name))
+        self.manager.connected(member)
 
     async def _connect_slowly(
         self, client: Client, namespace: str, auth: Any, resume_request: ResumeRequest | None

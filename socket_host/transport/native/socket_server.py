@@ -230,10 +230,10 @@ class SocketServer(ConnectingServer):
             self._busy(client, self._event_later(client, namespace, ack, arguments))
             return
         hooks = self.hooks.get(namespace)
-        if hooks is None or self.handlers:
+        if hooks is None:
             if namespace not in self.namespace_handlers and not _is_for_handlers(arguments[0]):
                 raise PacketError("not the name of an event")
-        elif (refusal := hooks.begin_event(member.sid)) is not None:
+        elif (refusal := hooks.begin_event(member.sid, arguments[0])) is not None:
             if ack is not None:
                 member.send(self.message(ACK, namespace, ack, [refusal]))
             return

@@ -14,7 +14,7 @@ from engineio.exceptions import SocketIsClosedError  # type: ignore[import-untyp
 from socket_host.address import Addresses
 from socket_host.admission import Check
 from socket_host.log_limit import LIMIT
-from socket_host.transport.hooks import Hooks
+from socket_host.transport.hooks import Hooks, check_registration
 from socket_host.transport.limits import UNJOINED, Limits
 from socket_host.transport.slots import Slots
 from socket_host.transport.stock.packet import ack, measure
@@ -58,6 +58,16 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
         self.websockets: dict[str, WebSocket] = {}
         self.eio._async = {**self.eio._async, "websocket": partial(WebSocket, self)}
 
+    def register_namespace(self, namespace_handler: Any) -> None:
+        """Register a namespace object; raises StartError if another has that namespace."""
+        check_registration(self.namespace_handlers, namespace_handler.namespace)
+        super().register_namespace(namespace_handler)
+
+    def on(self, event: str, handler: Any = None, namespace: str | None = None) -> Any:
+        """Register a function for an event; raises StartError where a namespace answers those."""
+        check_registration(self.namespace_handlers, namespace)
+        return super().on(event, handler, namespace)
+
     def recovered(self, sid: str, namespace: str) -> bool:
         """Tell that python-socketio does not let a client go on where it was."""
         return False
@@ -92,7 +102,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
         handler = self.namespace_handlers.get(namespace)
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
         if self.manager.is_connected(sid, namespace) and isinstance(handler, Hooks):
-            refusal = handler.begin_event(sid)
+            refusal = handler.begin_event(sid, data[0])
             if refusal is not None:
                 if id is not None:
                     await self._send_packet(eio_sid, ack(namespace, id, refusal))
@@ -190,6 +200,9 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
 
     async def _handle_connect(self, eio_sid: str, namespace: str, data: Any) -> None:
         await super()._handle_connect(eio_sid, namespace, data)
+        if eio_sid not in self.sessions:  # it went while its namespace greeted it
+            await super()._handle_disconnect(eio_sid, namespace, self.reason.TRANSPORT_CLOSE)
+            return
         if self.has_joined(eio_sid):
             self._joined.add(eio_sid)
             self._slots.join(eio_sid)

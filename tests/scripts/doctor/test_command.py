@@ -12,7 +12,7 @@ import pytest
 
 from scripts.commands.dev.template import SOCKET_HOST
 from scripts.commands.doctor.finding import FAILED, SKIPPED
-from tests.scripts.dev.development import start_development
+from tests.kit.development import start_development
 from tests.scripts.dev.edges import PATIENCE, RunningEdge
 from tests.scripts.doctor.command import doctor
 from tests.scripts.doctor.findings import examined
