@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from functions.web.redirects import one_address
 from functions.web.visitor import visitor
 
-_NOT_YOURS = "This is for others. If you have another account, sign in with that one."
+_NOT_YOURS = "You do not have access to this. If you have another account, sign in with that one."
 
 
 class Route(routing.Route):
