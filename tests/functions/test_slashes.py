@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.middleware import Middleware
@@ -13,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from functions.contract.setting import StartError
+from functions.web.redirects import one_address
 from functions.web.site import Site
 from tests.functions.answering import Ask, site, told
 
@@ -341,6 +344,25 @@ def test_every_page_may_keep_its_slash() -> None:
     assert ask("/a")["headers"]["location"] == "/a/"
     for path in ("/", "/a/", "/a.txt", "/socket.io", "/socket.io/", "/static/dot.svg"):
         assert "location" not in ask(path)["headers"]
+
+
+_words = ["/", "//", "\\", ".", "..", "legacy", "legacy/", "/legacy/", "a.b", "evil.example", "%2F"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    path=st.lists(st.sampled_from(_words) | st.text(max_size=2), max_size=7).map(
+        lambda words: "/" + "".join(words)
+    ),
+    keep=st.sampled_from([(), ("/legacy/",), ("/",), ("/legacy/a/", "/b/")]),
+)
+def test_any_path_has_one_address(path: str, keep: tuple[str, ...]) -> None:
+    """Whatever the path, and whatever keeps its slash: one redirect settles it, on this site."""
+    address = one_address(path, keep)
+    assert one_address(address, keep) == address
+    if address != path:
+        assert address.startswith("/")
+        assert address[1:2] not in ("/", "\\")
 
 
 @pytest.mark.parametrize(
