@@ -70,7 +70,7 @@ class Asset:
     content: bytes
     media_type: str
     cache_control: str
-    etag: str  # a weak one: compressed, the bytes are others
+    etag: str  # weak, for it is the same compressed
 
 
 class Assets:
@@ -98,8 +98,8 @@ class Assets:
         digest = hashlib.sha256(content).hexdigest()[:12]  # 48 bits: no clash in a folder by chance
         hashed = path.with_name(f"{path.stem}.{digest}{path.suffix}").as_posix()
         media_type = _TYPES.get(path.suffix.lower(), _UNKNOWN)
-        etag = f'W/"{digest}"'
         self._hashed[name] = hashed
+        etag = f'W/"{digest}"'
         self._assets[name] = Asset(content, media_type, _ASK_AGAIN, etag)
         self._assets[hashed] = Asset(content, media_type, _FOR_EVER, etag)
 
@@ -124,20 +124,14 @@ class Assets:
         return f"'sha256-{base64.b64encode(digest).decode()}'"
 
     async def serve(self, request: Request) -> Response:
-        """Answer one file, 304 if the browser has it already, or 404."""
+        """Answer one file, or 304 to a browser that has it as it is, or 404."""
         asset = self._assets.get(normalize("NFC", request.path_params["name"]).rstrip("/"))
         if asset is None:
             raise HTTPException(404)
         headers = {"cache-control": asset.cache_control, "etag": asset.etag}
-        if _knows(request.headers.get("if-none-match", ""), asset.etag):
+        if _has(",".join(request.headers.getlist("if-none-match")), asset.etag):
             return Response(status_code=304, headers=headers)
         return Response(asset.content, media_type=asset.media_type, headers=headers)
-
-
-def _knows(header: str, etag: str) -> bool:
-    """Whether an If-None-Match header names an entity tag; which it compares weakly."""
-    known = {tag.strip().removeprefix("W/") for tag in header.split(",")}
-    return header.strip() == "*" or etag.removeprefix("W/") in known
 
 
 def _name(path: Path) -> str:
@@ -148,3 +142,9 @@ def _name(path: Path) -> str:
 def _address(name: str) -> str:
     """Return where a file is served, as it is written in a page."""
     return PREFIX + quote(name, errors="surrogateescape")
+
+
+def _has(if_none_match: str, etag: str) -> bool:
+    """Whether a browser says that it has a file (RFC 9110, section 13.1.2)."""
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return etag.removeprefix("W/") in tags or tags == ["*"]
