@@ -72,6 +72,7 @@ class Engine:
         self.limits = limits
         self.new_id = new_id
         self.polls = self.upgrades = self.websockets = True
+        self.compresses_from = 1_024  # bytes of an answer to a poll: below, gzip costs more
         self.clients: dict[str, Client] = {}
         self.batch = WriteBatch()
         self.input = InputBudget(limits.partial)
@@ -91,7 +92,7 @@ class Engine:
         self.run = self._tasks.run
         # What every client is told at its handshake.
         self._terms = (
-            f'"pingInterval":{round(limits.ping_interval * 1000)},'
+            f'"pingInterval":{round((limits.ping_interval + limits.ping_grace) * 1000)},'
             f'"pingTimeout":{round(limits.ping_timeout * 1000)},"maxPayload":{limits.payload}'
         )
 

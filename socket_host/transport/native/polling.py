@@ -22,8 +22,6 @@ from socket_host.transport.native.websocket import WebSocket
 
 _REQUEST_PACKETS = 10  # that a POST counts for besides its own: it costs as much as they do
 
-_WORTH_COMPRESSING = 1024  # bytes: below, gzip's header and our time cost more than it saves
-
 
 def head_of(request: web.Request) -> Head:
     """Return the head aiohttp has parsed, as the bytes it was."""
@@ -52,32 +50,40 @@ def take_over(
     return web.Response()
 
 
-async def answer(
-    engine: Engine, request: web.Request, head: Head, environ: Environ
-) -> web.Response:
+def opened(engine: Engine, client: Client, request: web.Request) -> web.Response:
+    """Answer the request that opened a session."""
+    return _payload(engine, request, client.take_queue())
+
+
+async def answer(engine: Engine, client: Client, request: web.Request) -> web.Response:
     """Answer one request of a polling client; raises Refusal."""
-    client = engine.admit(environ, head)
-    if client is None:
-        return _payload(request, engine.open_polling(environ).take_queue())
     if request.method == "GET":
         messages = await _wait(engine, client)
         client.fetched = request.transport
-        return _payload(request, messages)
+        return _payload(engine, request, messages)
     if request.method == "POST":
         await _take(engine, client, request)
         return web.Response(text="ok")
     raise bad_method()
 
 
-def _payload(request: web.Request, messages: list[Message]) -> web.Response:
+def _payload(engine: Engine, request: web.Request, messages: list[Message]) -> web.Response:
     packets = [packet for message in messages for packet in message.packets]
     texts = (one if isinstance(one, str) else base64_packets.encode(one) for one in packets)
     body = SEPARATOR.join(texts).encode()
     headers = {"Cache-Control": "no-store"}
-    if len(body) >= _WORTH_COMPRESSING and "gzip" in request.headers.get("Accept-Encoding", ""):
+    if len(body) >= engine.compresses_from and _takes_gzip(request):
         body = gzip.compress(body, compresslevel=6)
         headers["Content-Encoding"] = "gzip"
     return web.Response(body=body, content_type="text/plain", charset="UTF-8", headers=headers)
+
+
+def _takes_gzip(request: web.Request) -> bool:
+    for offer in ",".join(request.headers.getall("Accept-Encoding", [])).split(","):
+        name, _, quality = offer.replace(" ", "").lower().partition(";q=")
+        if name == "gzip":
+            return quality.strip("0.") != "" or not quality
+    return False
 
 
 async def _wait(engine: Engine, client: Client) -> list[Message]:
