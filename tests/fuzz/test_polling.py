@@ -69,10 +69,10 @@ def check_body(body: bytes, cuts: bytes, joined: bool) -> None:
             assert sid not in engine.clients
 
 
-def _bytes(text: str) -> bytes:
+def _bytes(text: bytes) -> bytes:
     """Read base64 as Node does, but for what is none at all."""
-    text = re.sub(r"[ \t\r\n]", "", text).rstrip("=").replace("-", "+").replace("_", "/")
-    return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    text = re.sub(rb"[ \t\r\n]", b"", text).rstrip(b"=").replace(b"-", b"+").replace(b"_", b"/")
+    return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
 
 
 def _is_connect(packets: list[str | bytes]) -> bool:

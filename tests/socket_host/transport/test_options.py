@@ -12,7 +12,7 @@ import pytest
 import socketio.packet
 
 from socket_host.transport.native.socket_server import SocketServer
-from tests.socket_host.transport.test_fan_out import stage
+from tests.socket_host.transport.staging import stage
 
 OWN_COOKIE = {"name": "node", "path": "/", "Secure": True}
 
@@ -137,7 +137,7 @@ async def test_environ_is_the_dictionary_of_python_engineio() -> None:
             assert environ.setdefault("HTTP_NONE", 6) == 6
 
         on.http.session.headers["Cookie"] = "a=1; b=2"
-        sid, _ = await on.client("40?x=%20y")
+        sid, _ = await on.client()
         later = on.sio.get_environ(sid)
         assert later.pop("HTTP_NONE") == 6
         for environ in [*seen, later]:
@@ -149,9 +149,7 @@ async def test_environ_is_the_dictionary_of_python_engineio() -> None:
             assert request.method == "GET"
             assert request.remote == "127.0.0.1"
             assert request.version == (1, 1)
-            assert json.loads(
-                json.dumps({k: v for k, v in environ.items() if k.startswith("HTTP_")})
-            )
+            assert {"HTTP_HOST", "HTTP_COOKIE"} <= environ.keys()
             assert environ["SERVER_SOFTWARE"] == "aiohttp"
             assert environ["wsgi.url_scheme"] == "http"
             assert await environ["wsgi.input"].read() == b""
