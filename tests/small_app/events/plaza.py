@@ -9,8 +9,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 from socket_host.event_error import EventError
+from socket_host.handlers import large_answer
 from socket_host.limits import fitting
-from socket_host.namespace import Namespace, large_answer
+from socket_host.namespace import Namespace
 from socket_host.presence import Presence
 from tests.small_app.model.posts import BATCH, MAX_ID, MAX_TEXT, Post, Posts
 
