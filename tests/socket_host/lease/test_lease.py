@@ -9,10 +9,10 @@ from pathlib import Path
 import boto3
 import pytest
 
-from socket_host.lease import Lease, open_lease, parse_leases
-from socket_host.lease import keeper
+from scripts.commands.dev.template import load
+from socket_host.lease import Lease, keeper, open_lease, parse_leases
 from socket_host.lease.row import LeaseError, LeaseStore, Row
-from tests.infra.templates import resources
+from tests.infra.templates import written
 from tests.kit.aws import aws
 from tests.kit.buses import until
 
@@ -31,7 +31,7 @@ def setting(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:{tmp_path}/data/leases.sqlite3"
     request.getfixturevalue("server")
-    keys = resources("AWS::DynamoDB::Table")["Leases"]["Properties"]
+    keys = load(written())["Resources"]["Leases"]["Properties"]
     names = ("KeySchema", "AttributeDefinitions", "BillingMode")
     table = f"leases-{tmp_path.name}"
     boto3.client("dynamodb").create_table(TableName=table, **{name: keys[name] for name in names})
@@ -132,9 +132,7 @@ async def test_store_is_away(
         async with asyncio.timeout(20):
             assert await lease.held() >= 1
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
-    assert errors == [
-        "The lease cannot be kept: there is no table. What is to be done once waits."
-    ]
+    assert errors == ["The lease cannot be kept: there is no table. What is to be done once waits."]
 
 
 @pytest.mark.usefixtures("quick")
@@ -161,7 +159,9 @@ async def test_error_of_the_work_comes_through() -> None:
             await lease.hold(work, await lease.held())
 
 
-@pytest.mark.parametrize("text", ["", "sqlite", "sqlite:", "dynamodb:", "dynamodb:a b", "redis://x"])
+@pytest.mark.parametrize(
+    "text", ["", "sqlite", "sqlite:", "dynamodb:", "dynamodb:a b", "redis://x"]
+)
 def test_setting_is_checked(text: str) -> None:
     """Any other text is refused with what it must be."""
     with pytest.raises(ValueError, match="must be sqlite:PATH or dynamodb:TABLE"):
