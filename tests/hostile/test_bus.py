@@ -13,9 +13,9 @@ import aiohttp
 import pytest
 
 from functions.contract.bus import MAX_BYTES, loopback_token
+from functions.contract.redis_address import Address
 from socket_host import presence_sync
 from socket_host.bus import Loopback, open_bus, redis_connection
-from socket_host.bus.address import Address
 from socket_host.bus.peers import MAX_PEERS
 from socket_host.bus.redis_connection import Connection
 from socket_host.bus.schema import fault, parse, plain_emit
