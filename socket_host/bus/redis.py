@@ -9,13 +9,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from socket_host.bus.address import Address
+from functions.contract.bus import CHANNEL
+from functions.contract.redis_address import Address
 from socket_host.bus.outage import LONGEST_PAUSE
 from socket_host.bus.outbox import Entry
 from socket_host.bus.redis_connection import LARGEST, Connection
 from socket_host.bus.shared import BusError, SharedBus
-
-CHANNEL = "socketio"  # python-socketio's own
 
 # How long to wait, after an outage, for the other hosts to be back as well. They all try again
 # within the longest pause; what is published before they listen they never hear.

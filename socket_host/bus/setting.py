@@ -1,7 +1,7 @@
 """The setting BUS: which bus the host is on."""
 
 from functions.contract.bus import Topic
-from socket_host.bus.address import SCHEMES, Address
+from functions.contract.redis_address import SCHEMES, Address
 from socket_host.bus.bus import Bus
 
 
