@@ -183,9 +183,7 @@ def test_unsent_message_stays_visible(visit: Visit, room: str) -> None:
         expect(page.locator("#messages li")).to_have_count(1)
 
 
-def test_pages_work_while_the_host_is_down(
-    visit: Visit, room: str, site: Development
-) -> None:
+def test_pages_work_while_the_host_is_down(visit: Visit, room: str, site: Development) -> None:
     """Without the host pages are served as ever, and an open room says that it reconnects."""
     ann = live(visit(f"/rooms/{room}", errors_expected=True))
     with site.host_held_down():
@@ -237,9 +235,7 @@ def test_two_first_visits_end_as_one_person(visit: Visit, room: str) -> None:
         expect(tab.locator("#messages li[data-seq]")).to_have_count(3)
 
 
-def test_page_shows_who_the_host_says_it_is(
-    visit: Visit, room: str, site: Development
-) -> None:
+def test_page_shows_who_the_host_says_it_is(visit: Visit, room: str, site: Development) -> None:
     """A tab whose session was replaced shows the new name, and which messages are theirs."""
     ann = live(visit(f"/rooms/{room}", errors_expected=True))
     say(ann, "as whoever I was")
