@@ -19,7 +19,6 @@ COMING = {
     "docs/costs.md",
     "docs/compatibility.md",
     "docs/events.md",
-    "docs/sign-in.md",
 }
 
 
