@@ -18,7 +18,6 @@ COMING = {
     "docs/deploy.md",
     "docs/costs.md",
     "docs/compatibility.md",
-    "docs/upgrading.md",
     "docs/events.md",
 }
 
