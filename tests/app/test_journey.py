@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from functions.contract.session import COOKIE
+from tests.kit.browsers import chromium
 from tests.kit.development import Development
 
 pytestmark = pytest.mark.together("browser")
@@ -19,6 +20,15 @@ LIVE = re.compile("Live")
 PATIENCE = 30_000  # ms: a host that was killed has to start, and browsers wait between tries
 
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+
+TUNNEL = "tunnel.test"  # another name of the site, which it does not know
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser that finds the site under its other name, too."""
+    with chromium(f"--host-resolver-rules=MAP {TUNNEL} 127.0.0.1") as browser:
+        yield browser
 
 
 @pytest.fixture
@@ -313,3 +323,13 @@ def test_keyboard_alone(visit: Visit, room: str) -> None:
     ann.keyboard.type("on two lines")
     ann.keyboard.press("Enter")
     expect(ann.locator("#messages li p")).to_have_text(["typed\non two lines"])
+
+
+def test_page_under_another_name(site: Development, browser: Browser) -> None:
+    """A page that came by a tunnel, whose name the host was not told, says why it is not live."""
+    page = browser.new_page()
+    page.goto(site.url.replace("localhost", TUNNEL))
+    notice = f"Pages of {site.url.replace('localhost', TUNNEL)} may not connect to this host"
+    expect(page.locator("#notice")).to_contain_text(notice)
+    expect(page.locator("#notice")).to_contain_text("PUBLIC_ORIGIN")
+    page.close()

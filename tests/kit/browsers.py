@@ -13,11 +13,13 @@ ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-compo
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium(*arguments: str) -> Iterator[Browser]:
     """Chromium, closed at the end. What is expected of a page may take its time."""
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_executable(), args=ARGUMENTS)
+        browser = playwright.chromium.launch(
+            executable_path=_executable(), args=[*ARGUMENTS, *arguments]
+        )
         yield browser
         browser.close()
 

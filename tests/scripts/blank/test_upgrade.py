@@ -132,9 +132,7 @@ class Upstream(Project):
             if "# --- end of yours ---" in line:
                 lines.insert(number + 1, f"{indent}# A line of ours.")
         (self.root / TEMPLATE).write_text("\n".join(lines) + "\n")
-        self.replace(
-            "pyproject.toml", "# The packages of", "# Packages for"
-        )
+        self.replace("pyproject.toml", "# The packages of", "# Packages for")
         self.replace("README.md", "# Sidepath", "# Sidepath, later")
         for folder in ("functions", "socket_host", "scripts", "tests"):
             for file in sorted((self.root / folder).rglob("*.py")):
