@@ -13,7 +13,7 @@ def test_page(pages: Visitor) -> None:
 
 
 async def test_others_see_what_is_typed(host: Host) -> None:
-    """What one client types reaches the others."""
+    """What one client types reaches the others, and not itself."""
     ann, bob = await host.connect("Ann"), await host.connect("Bob")
     assert await ann.call("input-change", "Hel") == {}
     assert await bob.receive("update-input") == "Hel"
