@@ -162,6 +162,7 @@ def _parameters(options: argparse.Namespace) -> dict[str, str]:
         "Domain": options.domain,
         "Certificate": options.certificate,
         "WebAcl": options.web_acl,
+        "BusKind": options.bus,
         "DataOnDelete": {True: "Retain", False: "Delete", None: None}[options.keep_data],
     }
     return {name: str(value) for name, value in given.items() if value is not None}

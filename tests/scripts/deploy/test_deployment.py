@@ -16,7 +16,16 @@ from tests.scripts.deploy.engine import install
 
 
 def options(**changes: Any) -> argparse.Namespace:
-    names = ("region", "profile", "min_hosts", "max_hosts", "domain", "certificate", "web_acl")
+    names = (
+        "region",
+        "profile",
+        "min_hosts",
+        "max_hosts",
+        "domain",
+        "certificate",
+        "web_acl",
+        "bus",
+    )
     return argparse.Namespace(stack="sidepath", **dict.fromkeys((*names, "keep_data")) | changes)
 
 
@@ -84,6 +93,7 @@ def test_arguments_become_parameters() -> None:
         domain="a.test",
         certificate="arn",
         web_acl="another",
+        bus="valkey",
         keep_data=False,
     )
     assert deploying._parameters(given) == {
@@ -92,6 +102,7 @@ def test_arguments_become_parameters() -> None:
         "Domain": "a.test",
         "Certificate": "arn",
         "WebAcl": "another",
+        "BusKind": "valkey",
         "DataOnDelete": "Delete",
     }
 
