@@ -19,7 +19,7 @@ from socket_host.transport.native.rooms import Member
 from socket_host.transport.native.websocket import WebSocket as Protocol
 from socket_host.transport.timeout_queue import TimeoutQueue
 from tests.fuzz.network import Connection, Network, answer
-from tests.protocol_client import frame, handshake
+from tests.kit.protocol_client import frame, handshake
 
 PAYLOAD = 2_000  # bytes of one packet
 _RECOVERY = 20.0  # seconds
@@ -215,10 +215,10 @@ class World:
 
     def _serve(self) -> None:
         """Assert that those who behave are served."""
-        packets = self._honest.hear()
-        self._honest.say(*("3" for packet in packets if packet == "2"))
-        self._honest.say(f'42{self._steps}["echo",{self._steps}]')
-        assert f"43{self._steps}[{self._steps}]" in self._honest.hear()
+        packets = self._honest.receive()
+        self._honest.send(*("3" for packet in packets if packet == "2"))
+        self._honest.send(f'42{self._steps}["echo",{self._steps}]')
+        assert f"43{self._steps}[{self._steps}]" in self._honest.receive()
         self._poller.serve(f'42{self._steps}["echo",{self._steps}]')
 
     def _look(self) -> None:

@@ -20,11 +20,11 @@ from socket_host.bus.peers import MAX_PEERS
 from socket_host.bus.redis_connection import Connection
 from socket_host.bus.schema import fault, parse, plain_emit
 from socket_host.bus.seen_messages import SeenMessages
-from tests import buses
-from tests.buses import Host, Redis, until
 from tests.hostile.victim import Victim, victim
-from tests.hosts import PATIENCE, SECRET, on_each_transport, serving, token
-from tests.protocol_client import Raw, frame, raw
+from tests.kit import buses
+from tests.kit.buses import Host, Redis, until
+from tests.kit.hosts import PATIENCE, SECRET, on_each_transport, serving, token
+from tests.kit.protocol_client import Raw, frame, raw
 
 MB = 1024 * 1024
 
@@ -105,7 +105,7 @@ async def hears(speaker: Host, listener: Host, word: str = "hello") -> None:
     """Make sure that what one host emits reaches the other's clients."""
     client = await listener.client()
     await speaker.sio.emit("honest", word)
-    assert await client.hear("honest") == word
+    assert await client.receive("honest") == word
 
 
 @on_each_transport
@@ -123,8 +123,8 @@ async def test_id_in_the_future(redis: Redis, transport: str, number: Any) -> No
         await until(lambda: other.bus.health()["invalid"])
         assert other.bus.health()["status"] == "degraded"
         await one.sio.emit("honest", "still here")
-        assert await client.hear("honest") == "still here"
-        assert client.inbox.unheard("news") == []
+        assert await client.receive("honest") == "still here"
+        assert client.inbox.unread("news") == []
 
 
 async def test_id_that_came_first(redis: Redis) -> None:
@@ -137,10 +137,10 @@ async def test_id_that_came_first(redis: Redis) -> None:
         client, gaps = await other.client(), list[None]()
         other.bus.on_gap(lambda: gaps.append(None))
         await evil.publish(emit(one.bus.host_id, 10**12))
-        await client.hear("news")
+        await client.receive("news")
         for word in "ab":
             await one.sio.emit("honest", word)
-        assert await client.hear("honest") == "b"
+        assert await client.receive("honest") == "b"
         assert gaps == [None]  # so that clients learn that they may have missed something
         assert other.bus.health()["status"] == "degraded"
 
@@ -395,8 +395,8 @@ async def test_numbers_that_are_none(redis: Redis, transport: str, number: str) 
         client = await host.client()
         body = json.dumps(emit()).replace('"ghost"]', f"{number}]")
         await evil.publish(body.encode(), emit("honest", event="honest"))
-        assert await client.hear("honest") == "ghost"
-        assert client.inbox.unheard("news") == []
+        assert await client.receive("honest") == "ghost"
+        assert client.inbox.unread("news") == []
         assert host.bus.health()["invalid"] == 1
 
 
@@ -543,7 +543,7 @@ async def test_unread_messages_are_bounded_in_bytes(redis: Redis, transport: str
         await evil.publish(
             {"method": "disconnect", "sid": sid, "namespace": "/", "host_id": "ghost"}
         )
-        await client.hear("disconnect")
+        await client.receive("disconnect")
         await evil.publish(*(emit(number=n, data=["x" * 250_000]) for n in range(1, 101)))
         connection = host.bus._connection
         await until(lambda: connection._paused)

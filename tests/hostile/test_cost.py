@@ -19,9 +19,9 @@ from functions.contract.session import COOKIE
 from tests.fuzz.network import Connection, Network
 from tests.fuzz.test_bus import Wire
 from tests.fuzz.world import Stage
-from tests.hosts import SECRET, token
-from tests.lambda_events import http_api, invoke
-from tests.protocol_client import handshake
+from tests.kit.hosts import SECRET, token
+from tests.kit.lambda_events import http_api, invoke
+from tests.kit.protocol_client import handshake
 
 _MOST = 1.0  # microseconds of processor for a byte on the wire
 _MOST_A_REQUEST = 200.0  # microseconds, however short it is: a wide roof, to see it leap

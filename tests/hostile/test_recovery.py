@@ -25,14 +25,14 @@ from socket_host.transport.native.message import Message
 from socket_host.transport.native.recovery import DisconnectedSession, ReplayPoint
 from socket_host.transport.native.replay_buffer import MAX_BYTES, ReplayBuffer
 from socket_host.transport.native.shutdown_snapshot import pieces
-from tests import buses
-from tests.buses import Redis, until
-from tests.clients import clients
 from tests.hostile.victim import Victim, victim
-from tests.hosts import SECRET, serving, token
-from tests.protocol_client import PATIENCE, SEPARATOR, frame, raw
-from tests.test_recovery import Rooms, emit, visiting
-from tests.test_session_migration import hosts, move
+from tests.kit import buses
+from tests.kit.buses import Redis, until
+from tests.kit.clients import clients
+from tests.kit.hosts import SECRET, serving, token
+from tests.kit.protocol_client import PATIENCE, SEPARATOR, frame, raw
+from tests.socket_host.transport.test_recovery import Rooms, emit, visiting
+from tests.socket_host.transport.test_session_migration import hosts, move
 
 MB = 1024 * 1024
 
@@ -66,7 +66,7 @@ class Guest:
         if self.pid:
             offset = {} if self.offset is None else {"offset": self.offset}
             claim = {"pid": self.pid} | offset | claim
-        await self.say("40" + json.dumps(self.auth | claim))
+        await self.send("40" + json.dumps(self.auth | claim))
         while not (packet := await self.packet()).startswith("40"):
             assert not packet.startswith("44"), packet
         welcome = json.loads(packet[2:])
@@ -76,9 +76,9 @@ class Guest:
     async def drop(self) -> None:
         await self._stack.aclose()
 
-    async def say(self, packet: str) -> None:
+    async def send(self, packet: str) -> None:
         async with asyncio.timeout(PATIENCE):
-            await self._line.say(packet)
+            await self._line.send(packet)
 
     async def packet(self) -> str:
         """Read the next packet, ping or not; raise ConnectionError at the end."""
@@ -90,17 +90,17 @@ class Guest:
             self.offset = values[-1]
         return packet
 
-    async def hear(self, last: Any) -> None:
+    async def receive(self, last: Any) -> None:
         """Read on, and answer pings, until something was heard."""
         while last not in self.heard[-1:]:
             if await self.packet() == "2":
-                await self.say("3")
+                await self.send("3")
 
     async def pong(self) -> None:
         """Read up to the next ping, and answer it."""
         while await self.packet() != "2":
             pass
-        await self.say("3")
+        await self.send("3")
 
 
 class _Websocket:
@@ -114,7 +114,7 @@ class _Websocket:
             await line.upgrade()
             yield cls(line)
 
-    async def say(self, packet: str) -> None:
+    async def send(self, packet: str) -> None:
         self._line.send(frame(packet.encode()))
 
     async def packet(self) -> str:
@@ -142,9 +142,9 @@ class _Poll:
                 sid = json.loads((await answer.text())[1:])["sid"]
             line = cls(http, f"{url}&sid={sid}")
             yield line
-            await line.say("1")
+            await line.send("1")
 
-    async def say(self, packet: str) -> None:
+    async def send(self, packet: str) -> None:
         async with self._http.post(self._url, data=packet):
             pass
 
@@ -165,7 +165,7 @@ def guest(host: SocketHost | Victim, way: str = "websocket", name: str = "Ann") 
 async def in_garden(host: SocketHost, way: str = "websocket") -> AsyncIterator[Guest]:
     """A guest in the room `garden` of a host with Rooms."""
     async with guest(host, way) as ann:
-        await ann.say('421["enter","garden"]')
+        await ann.send('421["enter","garden"]')
         while await ann.packet() != "431[]":
             pass
         yield ann
@@ -216,7 +216,7 @@ async def test_missed_events_are_not_copied(way: str, tmp_path: Path) -> None:
                 await one.come()
                 assert one.recovered
                 one.heard.clear()
-                await one.hear("end")
+                await one.receive("end")
                 assert len([text for text in one.heard if text == "end"]) == 1
             assert host.rss() - before < 20 * MB
             for one in people:
@@ -260,7 +260,7 @@ async def test_what_clients_leave_is_bounded_in_bytes(
     people = [guest(host, name=name) for name in ("Ann", "Bob", "Cid", "Dan")]
     for one, size in zip(people, (40_000, 40_000, 40_000, 60_000), strict=True):
         await one.come()
-        await one.say(f'421["keep","{"x" * size}"]')
+        await one.send(f'421["keep","{"x" * size}"]')
         while await one.packet() != "431[]":
             pass
         await one.drop()
@@ -319,7 +319,7 @@ async def test_quiet_client_is_recovered(
         await emit(host, "end")
         await ann.come()
         assert ann.recovered
-        await ann.hear("end")
+        await ann.receive("end")
         assert ann.heard == ["end"]
 
 
@@ -353,7 +353,7 @@ async def test_a_pong_proves_nothing_of_what_comes_after_its_ping(tmp_path: Path
         (member,) = client.members.values()
         assert member.replay  # 9 MB are more than the sockets take
         await until(lambda: client in host.sio.eio.engine._pongs._due)
-        await ann.say("3")  # before it has come to the ping
+        await ann.send("3")  # before it has come to the ping
         await until(lambda: client not in host.sio.eio.engine._pongs._due)
         while not ann.heard:
             await ann.packet()
@@ -362,7 +362,7 @@ async def test_a_pong_proves_nothing_of_what_comes_after_its_ping(tmp_path: Path
         await emit(host, "end")
         await ann.come()
         assert ann.recovered
-        await ann.hear("end")
+        await ann.receive("end")
         assert ann.heard == [*texts, "end"]
 
 
@@ -379,7 +379,7 @@ async def test_what_was_brought_from_another_host_is_let_go_at_the_pong(
             ann.port = other.port
             await ann.come()
             assert ann.recovered
-            await ann.hear("missed")
+            await ann.receive("missed")
             (member,) = other.sio.manager.rooms["/"].everybody.members.values()
             assert member.replay_point.replayed
             (client,) = other.sio.eio.engine.clients.values()
@@ -402,7 +402,7 @@ async def test_much_missed_in_a_moment(way: str, host: SocketHost) -> None:
         await ann.come()
         assert ann.recovered
         await emit(host, "live", "end")
-        await ann.hear("end")
+        await ann.receive("end")
         assert ann.heard == [*texts, "live", "end"]
         assert not host.transport.closed()
 
@@ -415,7 +415,7 @@ async def test_order_is_kept_behind_a_replay(host: SocketHost) -> None:
         texts = [f"{number} {'x' * 90_000}" for number in range(60)]
         await emit(host, *texts)
         await ann.come()
-        await ann.say('427["say","garden","mine"]')
+        await ann.send('427["say","garden","mine"]')
         (member,) = host.sio.manager.rooms["/"].everybody.members.values()
         await until(lambda: member.held)
         await emit(host, "end")
@@ -442,7 +442,7 @@ async def test_event_that_ends_the_connection_is_not_sent_for_ever(
             if not ann.recovered:
                 break
             recovered += 1
-            await ann.hear("poison")
+            await ann.receive("poison")
             ann.offset = offset
             ann.heard.clear()
             await ann.drop()
@@ -517,7 +517,7 @@ async def goes_on(one: Guest) -> bool:
     """Whether a client that has come is recovered, and not let go a moment later."""
     if not one.recovered:
         return False
-    await one.say('428["word"]')
+    await one.send('428["word"]')
     try:
         while not (await one.packet()).startswith("438"):
             pass
@@ -538,7 +538,7 @@ async def test_caller_may_change_its_lists(host: SocketHost) -> None:
         rooms[:] = ["kitchen"]
         await emit(host, "end")
         await ann.come()
-        await ann.hear("end")
+        await ann.receive("end")
         assert ann.heard == ["to you", "end"]
 
 
@@ -553,7 +553,7 @@ async def test_room_that_is_none(host: SocketHost) -> None:
         await emit(host, "end")
         await ann.come()
         assert ann.recovered
-        await ann.hear("end")
+        await ann.receive("end")
         assert ann.heard == ["end"]
 
 
@@ -579,9 +579,9 @@ async def test_state_is_what_the_disconnect_handler_left(tmp_path: Path) -> None
         await emit(host, "end", room="kitchen")
         await ann.come()
         assert ann.recovered
-        await ann.hear("end")
+        await ann.receive("end")
         assert ann.heard == ["end"]
-        await ann.say('429["word"]')
+        await ann.send('429["word"]')
         while not (packet := await ann.packet()).startswith("439"):
             pass
         assert packet == '439["late"]'
@@ -612,7 +612,7 @@ async def test_refused_client_may_come_back_later(tmp_path: Path) -> None:
         await emit(host, "end")
         await ann.come()
         assert ann.recovered
-        await ann.hear("end")
+        await ann.receive("end")
 
 
 class Curious(Rooms):
@@ -666,7 +666,7 @@ async def join(one: Guest, namespace: str, pid: str | None = None) -> str:
     """Join a namespace; return its pid there, or "" if the connection ends."""
     claim = {"pid": pid} if pid else {}
     prefix = f"40{namespace}," if namespace != "/" else "40"
-    await one.say(prefix + json.dumps(one.auth | claim))
+    await one.call(prefix + json.dumps(one.auth | claim))
     try:
         while not (packet := await one.packet()).startswith(prefix):
             pass
@@ -869,7 +869,7 @@ async def test_host_restarted_in_place(redis: Redis, tmp_path: Path) -> None:
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
         one, other, third = [await running.start() for _ in range(3)]
         async with visiting(one, people) as ann, visiting(one, people, "Bob") as bob:
-            await ann.say("keep", "apple")
+            await ann.call("keep", "apple")
             sid = await ann.sid()
             await emit(one, "before")
             for visitor in (ann, bob):
@@ -890,7 +890,7 @@ async def test_host_restarted_in_place(redis: Redis, tmp_path: Path) -> None:
                     ["there", "meanwhile", "meanwhile too", "after", "end"]
                 )
                 assert heard[0] == "there"
-            assert (await ann.sid(), await ann.say("word")) == (sid, "apple")
+            assert (await ann.sid(), await ann.call("word")) == (sid, "apple")
 
 
 async def test_one_strange_client_does_not_spoil_an_estate(redis: Redis, tmp_path: Path) -> None:
@@ -912,7 +912,7 @@ async def test_one_strange_client_does_not_spoil_an_estate(redis: Redis, tmp_pat
             await ann.come()
             await bob.come()
             assert (ann.recovered, bob.recovered) == (True, False)
-            await ann.hear("missed")
+            await ann.receive("missed")
 
 
 def test_memories_are_joined() -> None:
