@@ -62,13 +62,3 @@ def test_named_files_exist(path: str) -> None:
 def test_pictures_exist(path: str) -> None:
     """Every picture of the README is in the repository."""
     assert (ROOT / path).is_file()
-
-
-def test_costs_add_up() -> None:
-    """Each sum of what it costs is that of the rows above it, but for what rounding takes."""
-    section = README.partition("## What it costs")[2].partition("\n## ")[0]
-    rows = [re.findall(r"([\d,]+\.\d)\*{0,2} (?=\|)", row) for row in section.splitlines()]
-    amounts = [[float(a.replace(",", "")) for a in row] for row in rows if len(row) == 3]
-    *parts, sums = amounts
-    assert len(parts) == 5
-    assert [sum(column) for column in zip(*parts, strict=True)] == pytest.approx(sums, abs=0.1)

@@ -57,6 +57,7 @@ def test_build_that_fails(
     assert str(error.value).startswith("Building the image for linux/arm64 has failed.")
     assert "docker build has ended with status 1" in str(error.value)
     assert "exec format error" in str(error.value)
+    assert "docker run --privileged --rm tonistiigi/binfmt" in str(error.value)
 
 
 def test_base_without_a_digest(

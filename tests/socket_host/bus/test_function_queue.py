@@ -12,9 +12,9 @@ import boto3
 import pytest
 
 from functions.web.emit import open_emitter
-from tests import buses
-from tests.buses import Host, Redis, until
-from tests.hosts import SECRET
+from tests.kit import buses
+from tests.kit.buses import Host, Redis, until
+from tests.kit.hosts import SECRET
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +83,8 @@ async def test_functions_reach_every_host(site: Site) -> None:
     await until(lambda: not site.waiting())
     await site.one.sio.emit("news", "end")
     for client in (here, there):
-        assert [await client.hear("news") for _ in range(30)] == list(range(30))
-        assert await client.hear("news") == "end"
+        assert [await client.receive("news") for _ in range(30)] == list(range(30))
+        assert await client.receive("news") == "end"
 
 
 async def test_queue_keeps_what_the_bus_has_not(site: Site) -> None:
@@ -99,7 +99,7 @@ async def test_queue_keeps_what_the_bus_has_not(site: Site) -> None:
     await until(lambda: site.one.bus.health()["waiting"] == site.other.bus.health()["waiting"] == 0)
     await site.one.sio.emit("news", "end")
     for client in (here, there):
-        assert [await client.hear("news") for _ in range(4)] == [1, 2, 3, "end"]
+        assert [await client.receive("news") for _ in range(4)] == [1, 2, 3, "end"]
 
 
 async def test_host_that_dies_leaves_its_messages(aws: None, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ async def test_host_that_dies_leaves_its_messages(aws: None, tmp_path: Path) -> 
     ):
         client = await other.client()
         async with buses.host(redis.setting, function_queue=queue):
-            assert await client.hear("news") == 1
+            assert await client.receive("news") == 1
 
 
 async def test_queue_that_is_away_is_told_of(aws: None, tmp_path: Path) -> None:
@@ -130,4 +130,4 @@ async def test_queue_that_is_away_is_told_of(aws: None, tmp_path: Path) -> None:
         await until(lambda: words in one.bus.health().get("why", ""))
         client = await other.client()
         await one.sio.emit("news", "hello")
-        assert await client.hear("news") == "hello"
+        assert await client.receive("news") == "hello"
