@@ -196,8 +196,8 @@ def test_function_settings(translated: dict[str, Any]) -> None:
     assert version == {
         "Fn::Sub": "{{resolve:secretsmanager:${SessionSecret}:SecretString:::${SecretVersion}}}"
     }
-    made = resource(translated, "AWS::SecretsManager::Secret")["GenerateSecretString"]
-    assert made["PasswordLength"] >= 32
+    for secret in of_kind(translated, "AWS::SecretsManager::Secret").values():
+        assert secret["GenerateSecretString"]["PasswordLength"] >= 32
 
 
 def test_changed_secret_reaches_both_halves(translated: dict[str, Any]) -> None:

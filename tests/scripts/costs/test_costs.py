@@ -1,4 +1,4 @@
-"""What it costs: each sum comes from one table of prices, and the documents say what is computed."""
+"""What it costs: each sum comes from one table of prices, and documents say what is computed."""
 
 import re
 from dataclasses import replace
