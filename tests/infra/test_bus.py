@@ -63,8 +63,11 @@ def test_hosts_use_valkey_by_tls_and_with_a_password(template: Json) -> None:
     assert properties(template, "BusSecret")["GenerateSecretString"]["ExcludePunctuation"] is True
     bus = settings(template, on_valkey=True)["BUS"]
     assert isinstance(bus, dict)
-    assert set(references(bus)) == {"BusServer"}
-    assert Address.parse(bus["Fn::Sub"].replace("${BusServer.PrimaryEndPoint.Port}", "6379")).tls
+    text, values = bus["Fn::Sub"]
+    for name, value in values.items():
+        assert value == {"Fn::GetAtt": ["BusServer", f"PrimaryEndPoint.{name}"]}
+        text = text.replace(f"${{{name}}}", "6379" if name == "Port" else "host")
+    assert Address.parse(text) == Address("host", 6379, True, "default", None)
     assert {"Ref": "BusSecret"} in [s["ValueFrom"] for s in container_secrets(template)]
     start = json.dumps(properties(template, "HostStartRole"))
     assert "BusSecret" in start  # or the host would not get it
