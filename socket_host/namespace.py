@@ -372,7 +372,7 @@ class Namespace(socketio.AsyncNamespace, Hooks):  # type: ignore[misc]  # python
                 "Nothing here answers to an event of that name.", reason="unknown event"
             )
         if not handler.fewest <= len(values) <= handler.most:
-            raise EventError(f"This event takes {handler.fewest} values, not {len(values)}.")
+            raise EventError(f"This event takes {handler.takes}, not {len(values)}.")
         if handler.large:
             return self._in_turn(sid, client, handler, values)
         return handler.method(sid, *values)
@@ -470,6 +470,15 @@ class _Handler:
         self.fewest = sum(p.default is p.empty and p.kind in _SINGLE for p in parameters)
         several = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self.most = float("inf") if several else sum(p.kind in _SINGLE for p in parameters)
+
+    @property
+    def takes(self) -> str:
+        """How many values an event brings it, in words."""
+        if self.most == self.fewest:
+            return "1 value" if self.most == 1 else f"{self.most or 'no'} values"
+        if self.most == math.inf:
+            return f"{self.fewest} values or more"
+        return f"{self.fewest} to {self.most} values"
 
 
 async def _nothing() -> None:

@@ -108,6 +108,9 @@ def test_stored_though_nobody_hears(room: str, heard: Heard, log: RoomLog) -> No
     ("body", "status"),
     [
         (form(" \r\n "), 400),
+        (form("\u200b\u2060"), 400),
+        (form("\0"), 400),
+        (form("a\0b"), 400),
         (form("x" * (MAX_TEXT + 1)), 400),
         (form("hello", "x" * 65), 400),
         ("text=hello", 400),

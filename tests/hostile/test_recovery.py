@@ -666,7 +666,7 @@ async def join(one: Guest, namespace: str, pid: str | None = None) -> str:
     """Join a namespace; return its pid there, or "" if the connection ends."""
     claim = {"pid": pid} if pid else {}
     prefix = f"40{namespace}," if namespace != "/" else "40"
-    await one.call(prefix + json.dumps(one.auth | claim))
+    await one.send(prefix + json.dumps(one.auth | claim))
     try:
         while not (packet := await one.packet()).startswith(prefix):
             pass

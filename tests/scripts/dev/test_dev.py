@@ -332,5 +332,5 @@ async def test_many_polling_clients(own: Dev) -> None:
             for poller in pollers:
                 group.create_task(poller.listen(len(texts)))
             for text, poller in zip(texts, pollers, strict=False):
-                await poller.call(text)
+                await poller.say(text)
     assert {tuple(poller.messages) for poller in pollers} == {tuple(texts)}
