@@ -13,7 +13,8 @@ from functions.contract.bus import Topic, encode_emit, loopback_token
 
 _LOOPBACK_SECONDS = 2.0
 
-_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+# The last is what a container engine calls its own machine.
+_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1", "host.docker.internal")
 
 
 class EmitError(Exception):

@@ -21,6 +21,7 @@ from scripts import ROOT
 from scripts.commands.dev.function import Function
 from scripts.commands.dev.host import Host
 from scripts.commands.dev.listeners import PortError, listen
+from scripts.commands.dev.sam_local import SamLocal, SamLocalError, StandIn
 from scripts.commands.dev.template import Template, TemplateError
 from scripts.terminal import say
 from socket_host.open_files import allow
@@ -48,7 +49,7 @@ def main() -> None:
         asyncio.run(_serve(options))
     except KeyboardInterrupt:  # so early that nothing has begun
         pass
-    except (PortError, TemplateError) as error:
+    except (PortError, SamLocalError, TemplateError) as error:
         sys.exit(str(error))
 
 
@@ -60,7 +61,10 @@ def _parser() -> argparse.ArgumentParser:
         "--port", type=int, choices=range(65536), default=PORT, metavar="N", help=f"default {PORT}"
     )
     parser.add_argument(
-        "--pages", metavar="URL", help="take pages from there, such as sam local start-api"
+        "--pages",
+        metavar="URL",
+        help="take pages from there, such as sam local start-api; both halves then have the "
+        "settings of infra/local.json, and a stand-in for AWS",
     )
     parser.add_argument(
         "--data", type=Path, default=ROOT / ".sidepath", metavar="DIR", help="keep messages there"
@@ -95,9 +99,16 @@ async def _serve(options: argparse.Namespace) -> None:
     allow(2 * CONNECTIONS)  # each is one to the browser and one to the host
     listeners = listen(options.port)
     port: int = listeners[0].getsockname()[1]
-    relayed = socket.create_server(("127.0.0.1", 0))
     template = Template.read(TEMPLATE)
     environ = _environ(options.data.resolve(), port)
+    sam_local, aws = None, None
+    if options.pages:
+        sam_local = SamLocal.read(ROOT / "infra/local.json")
+        relayed = sam_local.listen()
+        aws = await StandIn.start(TEMPLATE)
+        environ |= sam_local.host_environ(aws.url)
+    else:
+        relayed = [socket.create_server(("127.0.0.1", 0))]
     numbers = range(1, options.hosts + 1) if options.hosts > 1 else [None]
     proxies = 2 if options.hosts > 1 else 1  # the edge, and the load balancer's stand-in
     hosts = [
@@ -107,7 +118,7 @@ async def _serve(options: argparse.Namespace) -> None:
         host.start()
     function = None
     if not options.pages:
-        loopback = f"http://127.0.0.1:{relayed.getsockname()[1]}{LOOPBACK_PATH}"
+        loopback = f"http://127.0.0.1:{relayed[0].getsockname()[1]}{LOOPBACK_PATH}"
         bus = options.bus if options.bus.startswith("sns:") else loopback
         function = Function(template.function, environ | {"BUS": bus}, plain=options.plain_runtime)
         function.start()
@@ -124,10 +135,11 @@ async def _serve(options: argparse.Namespace) -> None:
         pages = FunctionOrigin(function) if function else PagesOrigin(options.pages, proxy)
         balancer = Balancer(hosts, proxy, lambda: edge.template.stickiness)
         sockets = balancer if len(hosts) > 1 else HostOrigin(hosts[0], proxy)
+        relay = Relay(sockets, PagesOrigin(aws.url, proxy) if aws else None)
         edge = Edge(template, {FUNCTION: pages, SOCKET_HOST: sockets})
         async with (
             serving(edge.answer, listeners),
-            serving(Relay(sockets).answer, [relayed]),
+            serving(relay.answer, relayed),
         ):
             await _until(
                 stopped,
@@ -135,7 +147,7 @@ async def _serve(options: argparse.Namespace) -> None:
                 _reload(edge, hosts, function),
                 *([balancer.watch()] if sockets is balancer else []),
             )
-            await asyncio.gather(*(each.stop() for each in (*hosts, function) if each))
+            await asyncio.gather(*(each.stop() for each in (*hosts, function, aws) if each))
 
 
 def _environ(data: Path, port: int) -> dict[str, str]:

@@ -15,6 +15,7 @@ from aiohttp import ClientSession, TCPConnector, web
 from functions.contract.session import SAMPLE_SECRET
 from tests.kit.clients import PythonClient
 from tests.kit.hosts import token
+from tests.scripts.dev import sam_local
 from tests.scripts.dev.edges import PATIENCE, eventually
 from tests.scripts.dev.project import (
     Dev,
@@ -303,7 +304,9 @@ async def test_pages_from_elsewhere(tmp_path: Path) -> None:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    async with running(copy_project(tmp_path), "--pages", url) as dev:
+    root = copy_project(tmp_path)
+    sam_local.move(root)
+    async with running(root, "--pages", url) as dev:
         assert (await dev.get("/a?b"))[1] == "GET /a?b from elsewhere"
         assert (await dev.get(POLL))[0] == 200
         dev.save(
@@ -313,6 +316,26 @@ async def test_pages_from_elsewhere(tmp_path: Path) -> None:
         await dev.becomes(POLL, 200)
         assert not any("runtime" in command for command in descendants(dev.process.pid).values())
     await runner.cleanup()
+
+
+async def test_pages_of_sam_local(tmp_path: Path) -> None:
+    """With the settings of `sam local`, what the function stores and says is the sockets' too."""
+    root = copy_project(tmp_path)
+    sam_local.move(root)
+    async with (
+        sam_local.pages(root) as pages,
+        running(root, "--pages", pages) as dev,
+        visitor(dev) as client,
+        ClientSession() as browser,
+    ):
+        await (await browser.get(dev.url)).text()
+        fields = {"id": "m1", "text": "by hand"}
+        answer = await browser.post(f"{dev.url}/rooms/lobby", data=fields)
+        assert (answer.status, answer.url.path) == (200, "/")
+        assert "by hand" in await answer.text()
+        assert (await client.receive("message"))["text"] == "by hand"
+        assert "error" not in await client.call("message", {"id": "m2", "text": "by socket"})
+        assert "by socket" in await dev.becomes("/", 200, "by hand")
 
 
 async def test_plain_runtime(tmp_path: Path) -> None:
