@@ -24,6 +24,7 @@ from socket_host.transport.http import HEALTH, add_headers
 from socket_host.transport.native.transport import NativeTransport
 from socket_host.transport.protocol import Transport
 from socket_host.transport.stock.transport import StockTransport
+from socket_host.visitors import Visitors
 
 SOCKET_PATH = "/socket.io"
 
@@ -64,7 +65,9 @@ class SocketHost:
         self.bus = open_bus(settings.bus, settings.bus_password, settings.function_queue)
         self.transport = transport(settings, SOCKET_PATH, self._check, addresses, self.bus)
         self.sio = self.transport.sio
+        self.visitors = Visitors(settings)
         for namespace in namespaces:
+            namespace.visitors = self.visitors
             self.sio.register_namespace(namespace)
         self.web = web.Application()
         self.web.on_response_prepare.append(add_headers)

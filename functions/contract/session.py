@@ -84,6 +84,12 @@ class Session:
         animal = _ANIMALS[chance[1] % len(_ANIMALS)]
         return cls(base64.urlsafe_b64encode(chance[2:]).decode(), f"{adjective} {animal}")
 
+    @property
+    def signed_in_at(self) -> float:
+        """When the visitor signed in, in seconds since 1970; 0 if they have not."""
+        at = self.claims.get("auth_time")
+        return float(at) if isinstance(at, int | float) else 0.0
+
     def has(self, claim: str) -> bool:
         """Whether the visitor has a claim.
 

@@ -12,7 +12,8 @@ from starlette.responses import RedirectResponse, Response
 from functions.contract.setting import StartError
 from functions.model.payloads import LOBBY, MAX_TEXT, is_blank, is_message_id, is_room, is_text
 from functions.model.room_cache import RoomCache
-from functions.model.room_log import RoomLog, RoomLogError, open_room_log
+from functions.model.room_log import RoomLog, RoomLogError
+from functions.model.room_logs import open_room_log
 from functions.pages.message_items import MessageItems, iso
 from functions.web.emit import EmitError
 from functions.web.form import read_form

@@ -12,7 +12,7 @@ class Compression(GZipMiddleware):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         header = ",".join(Headers(scope=scope).getlist("accept-encoding"))
-        if "gzip" in header and not wants_gzip(header):
+        if ";" in header and not wants_gzip(header):
             responder = IdentityResponder(self.app, self.minimum_size)
             await responder(scope, receive, send)
         else:

@@ -47,8 +47,12 @@ class HttpApi(HTTPGateway):
             "path": path.encode(errors="replace").decode(),
             "raw_path": None,
             "root_path": "",
-            "query_string": _bytes(self.event.get("rawQueryString", "")),
-            "headers": [[_bytes(name), _bytes(value)] for name, value in headers.items()],
+            "query_string": self.event.get("rawQueryString", "").encode(errors="replace"),
+            # Half a character becomes a question mark.
+            "headers": [
+                [name.encode(errors="replace"), value.encode(errors="replace")]
+                for name, value in headers.items()
+            ],
             "server": _server(headers),
             "client": (request["sourceIp"], 0),
             "aws.event": self.event,
@@ -59,7 +63,9 @@ class HttpApi(HTTPGateway):
     def body(self) -> bytes:
         """The body that was sent."""
         body = self.event.get("body") or ""
-        return base64.b64decode(body) if self.event.get("isBase64Encoded") else _bytes(body)
+        if self.event.get("isBase64Encoded"):
+            return base64.b64decode(body)
+        return body.encode(errors="replace")
 
     def __call__(self, response: Response) -> dict[str, Any]:
         """Return the answer as the API wants it."""
@@ -92,11 +98,6 @@ def _body(body: bytes, kind: str) -> tuple[str, bool]:
         except UnicodeDecodeError:
             pass
     return base64.b64encode(body).decode(), True
-
-
-def _bytes(text: str) -> bytes:
-    """Return text of an event as bytes; half a character becomes a question mark."""
-    return text.encode(errors="replace")
 
 
 def _text(value: bytes) -> str:

@@ -29,38 +29,38 @@ class LocalRedirects:
             return
         body: list[Message] = []
         other: SplitResult | None = None
-
-        async def receive_and_keep() -> Message:
-            body.append(await receive())
-            return body[-1]
+        followed = False
 
         async def receive_again() -> Message:
+            if not followed:
+                body.append(await receive())
+                return body[-1]
             return body.pop(0) if body else await receive()
 
-        async def send_unless_followed(message: Message) -> None:
+        async def send_local(message: Message) -> None:
             nonlocal other
             if message["type"] == "http.response.start":
-                other = _other_spelling(message, scope)
+                where = _location(message, scope)
+                if where is not None:
+                    other = None if followed else _other_spelling(where, message["status"], scope)
+                    _make_local(message, where)
             if other is None:
-                await send_local(message)
+                await send(message)
 
-        async def send_local(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                _make_local(message, scope)
-            await send(message)
-
-        await self.app({**scope}, receive_and_keep, send_unless_followed)  # apps write into it
+        await self.app({**scope}, receive_again, send_local)  # apps write into it
         if other is not None:
             query = other.query.encode("latin-1")
             respelled = {**scope, "path": other.path, "raw_path": None, "query_string": query}
+            other, followed = None, True
             await self.app(respelled, receive_again, send_local)
 
 
 def _location(message: Message, scope: Scope) -> SplitResult | None:
     """Return where on this site a response leads to; None if nowhere, or elsewhere."""
-    written = Headers(raw=message["headers"]).get("location")
-    if written is None:
+    raw = next((value for name, value in message["headers"] if name == b"location"), None)
+    if raw is None:
         return None
+    written = raw.decode("latin-1")
     try:
         parts = urlsplit(written)
     except ValueError:
@@ -71,23 +71,20 @@ def _location(message: Message, scope: Scope) -> SplitResult | None:
     return parts if is_path or named == origin.lower() else None
 
 
-def _other_spelling(message: Message, scope: Scope) -> SplitResult | None:
+def _other_spelling(where: SplitResult, status: int, scope: Scope) -> SplitResult | None:
     """Return where a redirect leads to if only the slashes at the end of the path differ."""
-    methods = ("GET", "HEAD")
-    if message["status"] not in (_REDIRECTS if scope["method"] in methods else _KEEP_THE_METHOD):
+    if status not in (_REDIRECTS if scope["method"] in ("GET", "HEAD") else _KEEP_THE_METHOD):
         return None
-    parts, path = _location(message, scope), scope["path"]
-    if parts is None:
-        return None
-    for spelling in (unquote(parts.path), parts.path):
+    path = scope["path"]
+    for spelling in (unquote(where.path), where.path):
         if spelling != path and spelling.rstrip("/") == path.rstrip("/"):
-            return parts._replace(path=spelling)
+            return where._replace(path=spelling)
     return None
 
 
-def _make_local(message: Message, scope: Scope) -> None:
-    parts = _location(message, scope)
-    if parts and parts.netloc:
+def _make_local(message: Message, where: SplitResult) -> None:
+    """Have a redirect to this site's host name a path only."""
+    if where.netloc:
         # Of `//evil.example` browsers would make another site.
-        path = "/" + parts.path.lstrip("/\\")
-        MutableHeaders(scope=message)["location"] = urlunsplit(("", "", path, *parts[3:]))
+        path = "/" + where.path.lstrip("/\\")
+        MutableHeaders(scope=message)["location"] = urlunsplit(("", "", path, *where[3:]))

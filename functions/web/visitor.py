@@ -1,8 +1,9 @@
 """Who asks: every page knows its visitor's session, and a new visitor gets one in a cookie."""
 
 import logging
+import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -14,6 +15,19 @@ from functions.web.emit import EmitError
 from functions.web.site import Site
 
 _log = logging.getLogger(__name__)
+
+
+class EndedSessions(Protocol):
+    """A store of yours that knows whose sessions have ended before they expire.
+
+    `start` of the pages puts it where the site looks for it: `app.state.ended_sessions`.
+    """
+
+    def end(self, visitor: str) -> None:
+        """End the sessions that a visitor has signed in to by now: they sign out, or are banned."""
+
+    def is_ended(self, session: Session) -> bool:
+        """Whether a session was ended: compare its `signed_in_at`. Asked at each request."""
 
 
 class Visitors:
@@ -30,6 +44,8 @@ class Visitors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         session, known, due = self._session("; ".join(Headers(scope=scope).getlist("cookie")))
+        if session.signed_in_at and (ended := _ended_sessions(scope)) and ended.is_ended(session):
+            session, known, due = Session.new(), False, True
         state = scope.setdefault("state", {})
         state.update(session=session, known=known)
 
@@ -69,25 +85,36 @@ def sign_in(
     """Give the visitor a session of somebody you know, and return it.
 
     `id` tells your users apart, and `name` is shown to others. `claims` are what pages and events
-    may ask for: JSON, and short, for all of it travels in a cookie. Both halves see the new session
-    from the next request on; a socket that is open already keeps the one it came with.
+    may ask for: JSON, and short, for all of it travels in a cookie. `auth_time` is added to them:
+    now, in seconds since 1970. Both halves see the new session from the next request on; a socket
+    that is open already keeps the one it came with.
 
     Raises ValueError for a session that cannot be issued.
     """
     if not id or not id.isprintable():
         raise ValueError(f"a visitor's id is a text that can be printed, not {id!r}")
-    session = Session(id, name, claims=dict(claims or {}))
+    session = Session(id, name, claims={"auth_time": round(time.time(), 3), **(claims or {})})
     Site.of(request).sessions.issue(session)  # what is wrong with it is an error here and now
     request.state.session = session
     return session
 
 
-def sign_out(request: Request) -> Session:
-    """Give the visitor a new session without a name or claims of theirs, and return it.
+def sign_out(request: Request, *, everywhere: bool = False) -> Session:
+    """Give the visitor a new session, with nothing of the old one, and return it.
 
-    The sockets of the old one end, on every host.
+    Their sockets are let go, on every host. Those of other browsers, which have a session of their
+    own, come back with it, unless all are to end: `everywhere` ends them too, and takes a store for
+    that; see EndedSessions. Raises RuntimeError if there is none.
     """
     former, session = visitor(request), Session.new()
+    if everywhere:
+        ended = _ended_sessions(request.scope)
+        if ended is None:
+            raise RuntimeError(
+                "sign_out(everywhere=True) needs a store: have `start` in functions/pages set "
+                "app.state.ended_sessions. See docs/sign-in.md."
+            )
+        ended.end(former.id)
     request.state.session = session
     try:
         disconnect = getattr(Site.of(request).emitter, "disconnect", None)
@@ -96,3 +123,8 @@ def sign_out(request: Request) -> Session:
     except EmitError as error:
         _log.warning("The sockets of a visitor who signed out stay open: %s", error)
     return session
+
+
+def _ended_sessions(scope: Scope) -> EndedSessions | None:
+    ended: EndedSessions | None = getattr(scope["app"].state, "ended_sessions", None)
+    return ended

@@ -16,8 +16,9 @@ from socket_host.event_error import EventError
 from socket_host.events import payloads
 from socket_host.events.resync import Resync
 from socket_host.events.room_log import HostRoomLog
+from socket_host.handlers import large_answer
 from socket_host.limits import fitting
-from socket_host.namespace import Namespace, large_answer
+from socket_host.namespace import Namespace
 from socket_host.presence import Presence
 
 Ack = dict[str, Any]

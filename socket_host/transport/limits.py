@@ -12,6 +12,8 @@ PACKETS_A_TURN = 100
 PACKETS_AN_EVENT = 10  # packets a client may send for each event it may: acks, attachments, pongs
 
 
+MOST_ATTACHMENTS = 10  # of an event or ack: as many as the official parser takes
+
 UNJOINED = 10  # packets that one of a client is worth that has not joined a namespace
 
 

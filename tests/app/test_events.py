@@ -14,7 +14,8 @@ from functions.model.payloads import MAX_ID, MAX_TEXT
 from functions.model.room_log import BATCH, PAGE
 from socket_host.app import TRANSPORTS, SocketHost
 from tests.kit.clients import PythonClient, clients, raw_client
-from tests.kit.hosts import serving, token, url
+from tests.kit.hosts import token, url
+from tests.kit.yours import serving
 
 
 @pytest.fixture(params=sorted(TRANSPORTS))

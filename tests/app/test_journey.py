@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect, sync_playwright
 
 from functions.contract.session import COOKIE
-from tests.scripts.dev.development import Development, start_development
+from tests.kit.development import Development, start_development
 
 pytestmark = pytest.mark.together("browser")
 
@@ -205,6 +205,55 @@ def test_forged_session_is_renewed(visit: ReplayPoint, room: str, site: Developm
     live(ann)
     say(ann, "here again")
     expect(ann.locator("#messages li[data-seq='1']")).to_be_visible()
+
+
+def second_tab(page: Page) -> Page:
+    """Another tab of the same browser, in the same room."""
+    tab = page.context.new_page()
+    tab.goto(page.url)
+    return live(tab)
+
+
+def shown(page: Page) -> str:
+    """The name by which a page says that one writes."""
+    return str(page.get_by_label("Message to").get_attribute("placeholder"))
+
+
+def test_two_first_visits_end_as_one_person(visit: ReplayPoint, room: str) -> None:
+    """Of two sessions that two tabs got at once the browser keeps one: both tabs have that one."""
+    first = live(visit(f"/rooms/{room}"))
+    say(first, "as whoever I was")
+    expect(first.locator("li.mine[data-seq='1']")).to_be_visible()
+    first.context.clear_cookies()  # as if this visit's had come before the other's
+    second = second_tab(first)
+    expect(first.get_by_label("Message to")).to_have_attribute("placeholder", shown(second))
+    expect(first.locator("#count")).to_have_text("1")
+    expect(first.locator("li.mine")).to_have_count(0)
+    say(second, "as who I am")
+    expect(first.locator("li.mine[data-seq='2']")).to_be_visible()
+    say(first, "and so am I")
+    for tab in (first, second):
+        expect(tab.locator("li.mine p")).to_have_text(["as who I am", "and so am I"])
+        expect(tab.locator("#messages li[data-seq]")).to_have_count(3)
+
+
+def test_page_shows_who_the_host_says_it_is(
+    visit: ReplayPoint, room: str, site: Development
+) -> None:
+    """A tab whose session was replaced shows the new name, and which messages are theirs."""
+    ann = live(visit(f"/rooms/{room}", errors_expected=True))
+    say(ann, "as whoever I was")
+    expect(ann.locator("li.mine[data-seq='1']")).to_be_visible()
+    somebody = visit(f"/rooms/{room}", errors_expected=True)
+    say(live(somebody), "by somebody")
+    expect(ann.locator("#messages li[data-seq='2']")).to_be_visible()
+    ann.reload()  # both are on the page as the server renders it, who wrote them is not
+    live(ann)
+    cookies: Any = somebody.context.cookies()
+    ann.context.add_cookies(cookies)
+    site.kill_host()
+    expect(ann.get_by_label("Message to")).to_have_attribute("placeholder", shown(somebody))
+    expect(ann.locator("li.mine p")).to_have_text(["by somebody"])
 
 
 def cut(socket: WebSocketRoute) -> None:

@@ -1,12 +1,15 @@
-"""The test of the line between yours and ours finds what it is there to find."""
-
-from pathlib import Path
+"""Nothing of ours knows the chat; and what looks for that finds it."""
 
 import pytest
 
-from tests.line import offences
+from tests import line
+from tests.app.words import offences
 
-ROOT = Path(__file__).parent.parent.parent
+
+def test_ours_knows_nothing_of_the_chat() -> None:
+    """No file of ours imports or names something of the chat."""
+    found = {path: offences(path, (line.ROOT / path).read_text()) for path in line.files()}
+    assert {path: words for path, words in found.items() if words} == {}
 
 
 @pytest.mark.parametrize(

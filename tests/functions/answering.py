@@ -1,6 +1,5 @@
 """A site of a test's own routes, behind the HTTP API."""
 
-import asyncio
 import base64
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -11,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
-from functions.app import create_app, loop
+from functions.app import create_app
 from functions.web.http_api import HttpApi
 from functions.web.settings import Settings
-from tests.kit.lambda_events import http_api
+from tests.kit.lambda_events import function_loop, http_api
 from tests.small_app import pages as small
 
 SECRET = "a-secret-for-tests-that-is-long-enough"
@@ -34,12 +33,13 @@ def site(*routes: BaseRoute, **more: Any) -> Ask:
     while not hasattr(router, "debug"):
         router = router.app
     router.debug = False
-    handler: Any = Mangum(app, lifespan="off", custom_handlers=[HttpApi])
+    with function_loop():
+        handler: Any = Mangum(app, lifespan="off", custom_handlers=[HttpApi])
 
     def ask(path: str, query: str = "", *, body: bytes = b"", **headers: str) -> dict[str, Any]:
-        asyncio.set_event_loop(loop)  # an async test may have left none
         sent = {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
-        answer: dict[str, Any] = handler(http_api(path, query, **headers) | sent, None)
+        with function_loop():
+            answer: dict[str, Any] = handler(http_api(path, query, **headers) | sent, None)
         return answer
 
     return ask

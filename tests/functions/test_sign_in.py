@@ -1,6 +1,7 @@
 """Pages say who somebody is; the visitor has that session from then on, and routes ask for it."""
 
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from functions.web.site import Site
 from functions.web.visitor import sign_in, sign_out, visitor
 from tests.functions.answering import SECRET, Ask, site
 
-ANN = Session("user-1", "Ann", claims={"role": "editor", "verified": True})
+CLAIMS = {"role": "editor", "verified": True, "auth_time": 7.5}
+ANN = Session("user-1", "Ann", claims=CLAIMS)
 
 
 async def enter(request: Request) -> Response:
@@ -73,7 +75,7 @@ def test_sign_in_and_out(ask: Ask) -> None:
     assert session(entered) == ANN
     again = ask("/me", cookie=cookie(entered))
     assert "cookies" not in again
-    assert '"claims":{"role":"editor","verified":true}' in again["body"]
+    assert '"claims":{"auth_time":7.5,"role":"editor","verified":true}' in again["body"]
     left = ask("/leave", method="POST", cookie=cookie(entered))
     assert session(left).id not in (ANN.id, session(first).id)
     assert not session(left).claims
@@ -159,6 +161,79 @@ def test_wrong_sign_in(wrong: dict[str, Any], words: str) -> None:
     answer = site(Route("/", mistaken))("/", cookie=issued(ANN))
     assert len(problems) == 1
     assert '"name":"Ann"' in answer["body"]
+
+
+def test_when_one_has_signed_in() -> None:
+    """A session says when it was signed in to, unless the page knows better; others do not."""
+    found: list[Session] = []
+
+    async def enter(request: Request) -> Response:
+        found.append(visitor(request))
+        found.append(sign_in(request, id="user-1", name="Ann"))
+        found.append(sign_in(request, id="user-1", name="Ann", claims={"auth_time": 1}))
+        return PlainTextResponse("")
+
+    before = time.time()
+    site(Route("/", enter))("/")
+    new, now, then = (session.signed_in_at for session in found)
+    assert (new, then) == (0, 1)
+    assert before - 0.001 <= now <= time.time() + 0.001
+
+
+class Store:
+    """Whose sessions have ended, and when."""
+
+    def __init__(self) -> None:
+        self.ended: dict[str, float] = {}
+
+    def end(self, visitor: str) -> None:
+        self.ended[visitor] = time.time()
+
+    def is_ended(self, session: Session) -> bool:
+        return session.signed_in_at < self.ended.get(session.id, 0)
+
+
+async def leave_everywhere(request: Request) -> Response:
+    sign_out(request, everywhere=True)
+    return RedirectResponse("/me", 303)
+
+
+def test_sign_out_everywhere() -> None:
+    """Every session that there was of a visitor has ended; the next is good, and others' are."""
+    store = Store()
+    ask = site(
+        Route("/me", me),
+        Route("/edit", me, claim="role=editor"),
+        Route("/leave", leave_everywhere, methods=["POST"]),
+        start=lambda app: setattr(app.state, "ended_sessions", store),
+    )
+    others = [Session("user-2", "Bob", claims=CLAIMS), Session("nobody", "Amber Fox")]
+    browsers = [issued(ANN), issued(Session("user-1", "Annabel", claims=CLAIMS))]
+    for browser in browsers:
+        assert ask("/edit", cookie=browser)["statusCode"] == 200
+    ask("/leave", method="POST", cookie=browsers[0])
+    for browser in browsers:
+        assert ask("/edit", cookie=browser)["statusCode"] == 403
+        assert session(ask("/me", cookie=browser)).id not in ("user-1", "user-2")
+        assert ask("/leave", method="POST", cookie=browser)["statusCode"] == 403  # who are you?
+    for other in others:
+        assert "cookies" not in ask("/me", cookie=issued(other))
+    again = Session("user-1", "Ann", claims=CLAIMS | {"auth_time": time.time() + 1})
+    assert ask("/edit", cookie=issued(again))["statusCode"] == 200
+
+
+def test_sign_out_everywhere_without_a_store() -> None:
+    """Without a store it says what it needs, and nobody is signed out by half."""
+    problems = []
+
+    async def mistaken(request: Request) -> Response:
+        with pytest.raises(RuntimeError, match=r"app\.state\.ended_sessions") as raised:
+            sign_out(request, everywhere=True)
+        problems.append(raised.value)
+        return await me(request)
+
+    assert "cookies" not in site(Route("/", mistaken))("/", cookie=issued(ANN))
+    assert len(problems) == 1
 
 
 class Heard:

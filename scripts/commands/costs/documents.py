@@ -22,20 +22,23 @@ class NoBlockError(Exception):
 
 def written(root: Path, sums: Sums) -> dict[str, str]:
     """Return each document's text by its path. Raises NoBlockError."""
-    table = _site(sums)
     readme = (root / README).read_text(encoding="utf-8")
     if not _BLOCK.search(readme):
         raise NoBlockError(
             f"{README} has no lines <!-- scripts/costs writes this --> and <!-- as far as here -->."
         )
+    table = _table("readme.md.j2", sums)
     return {
-        PAGE: _render("costs.md.j2", sums, site=table, small=_small(sums)).rstrip() + "\n",
+        PAGE: _render(
+            "costs.md.j2", sums, site=_table("site.md.j2", sums), small=_small(sums)
+        ).rstrip()
+        + "\n",
         README: _BLOCK.sub(lambda found: f"{found[1]}{table}\n{found[2]}", readme),
     }
 
 
-def _site(sums: Sums) -> str:
-    text = _render("site.md.j2", sums, sockets=_SOCKETS)
+def _table(name: str, sums: Sums) -> str:
+    text = _render(name, sums, sockets=_SOCKETS)
     return re.sub(r" +$", "", text, flags=re.MULTILINE).rstrip()
 
 

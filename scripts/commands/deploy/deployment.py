@@ -6,7 +6,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from scripts import ROOT
+from scripts import ROOT, frontend
 from scripts.commands.deploy import sam
 from scripts.commands.deploy.account import Account, NoProfileError
 from scripts.commands.deploy.bundle import CLIENT
@@ -39,6 +39,7 @@ class Deployment:
     parameters: dict[str, str]
     account: Account
     engine: Engine
+    visit: tuple[str, ...] = ()  # doctor's arguments: which page, and as whom
 
     @classmethod
     def begin(cls, options: argparse.Namespace) -> "Deployment":
@@ -60,10 +61,14 @@ class Deployment:
             missing.append("Set-up is not complete. Run scripts/setup.")
         if missing or not account or not engine:
             raise UnfitError("\n".join(f"  - {sentence}" for sentence in missing))
-        return cls(options.stack, _parameters(options), account, engine)
+        visit = [f"--page={options.page}"] if options.page else []
+        visit += [f"--session={options.session}"] if options.session else []
+        return cls(options.stack, _parameters(options), account, engine, tuple(visit))
 
     def run(self) -> str:
         """Take all steps, and return the address; raise StepError."""
+        with step("Building the front end", "Correct that, and run scripts/deploy again."):
+            frontend.run()
         reference = self._push(Image.read(ROOT))
         with step("Building the function", "Correct that, and run scripts/deploy again."):
             sam.build()
@@ -71,7 +76,7 @@ class Deployment:
         with step("Reading the stack's outputs", AGAIN):
             outputs = self._stack.outputs()
         with step("Examining the site", f"See what doctor says above. {AGAIN}"):
-            _examine(f"https://{outputs['EdgeDomain']}")
+            _examine(f"https://{outputs['EdgeDomain']}", *self.visit)
         return outputs["Address"]
 
     @property
@@ -140,12 +145,12 @@ def _base() -> Base:
     return found
 
 
-def _examine(address: str) -> None:
+def _examine(address: str, *visit: str) -> None:
     """Run doctor, again while the address is not known everywhere yet; raise StackError."""
     for tries in range(_NAME_TRIES):
         if tries:
             time.sleep(_NAME_PAUSE)
-        doctor = [sys.executable, "-m", "scripts.commands.doctor", address]
+        doctor = [sys.executable, "-m", "scripts.commands.doctor", *visit, address]
         status = subprocess.run(doctor, cwd=ROOT, stdout=sys.stderr).returncode
         if status != _UNREACHABLE:
             break
@@ -164,4 +169,5 @@ def _parameters(options: argparse.Namespace) -> dict[str, str]:
         "BusKind": options.bus,
         "DataOnDelete": {True: "Retain", False: "Delete", None: None}[options.keep_data],
     }
-    return {name: str(value) for name, value in given.items() if value is not None}
+    named = {name: str(value) for name, value in given.items() if value is not None}
+    return dict(options.parameter) | named

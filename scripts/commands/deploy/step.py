@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 
 from scripts.commands.deploy.command import CommandError
+from scripts.frontend import BuildError
 from scripts.terminal import say
 
 
@@ -30,5 +31,5 @@ def step(name: str, advice: str) -> Iterator[None]:
         told = error.response.get("Error", {})
         why = f"{error.operation_name}: {told.get('Message')} ({told.get('Code')})"
         raise StepError(name, why, advice) from None
-    except (BotoCoreError, CommandError, StackError) as error:
+    except (BotoCoreError, BuildError, CommandError, StackError) as error:
         raise StepError(name, error, advice) from None

@@ -26,8 +26,8 @@ MAX_PAYLOAD = 6 * 1024 * 1024  # bytes of an event or a result: what Lambda take
 # Bodies of these types are passed on as text, all others in base64, forms too.
 _TEXT = re.compile(r"text/.*|application/(json|javascript|xml|.*\+(json|xml))", re.IGNORECASE)
 
-# A line break within would start another header; half a character cannot be sent at all.
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~\w-]+: [^\r\n\0\ud800-\udfff]*", re.ASCII)
+# A line break would start another header; other controls, and halves of characters, cannot be sent.
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~\w-]+: [^\0-\x08\n-\x1f\x7f\ud800-\udfff]*", re.ASCII)
 
 # The API writes these itself.
 _OWN_HEADERS = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding"})

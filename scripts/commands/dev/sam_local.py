@@ -1,76 +1,71 @@
 """What scripts/dev shares with `sam local`, so that pages and sockets have one store and one bus.
 
-The function runs in a container, which finds this machine under a name and on a port that
-infra/local.json has. There scripts/dev passes on what the function says to sockets, and to AWS.
+`python -m scripts.commands.dev.sam_local` prints the function's settings there, in JSON as `sam
+local start-api --env-vars` takes it. The function runs in a container, which knows this machine by
+a name. On a port of it, scripts/dev passes on what the function says to sockets, and to AWS.
 """
 
-import asyncio
 import contextlib
 import json
 import re
 import socket
 import struct
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Self
-from urllib.parse import urlsplit
+from typing import Any
 
-from scripts.commands.dev.aws import KEYS, REGION
+from functions.contract.bus import LOOPBACK_PATH
+from functions.contract.session import SAMPLE_SECRET
+from functions.contract.setting import development
+from functions.model.settings import settings as declared
+from scripts import ROOT
+from scripts.commands.dev.aws import KEYS, REGION, tables
 from scripts.commands.dev.listeners import PortError
-from scripts.commands.dev.process import Process
+from scripts.commands.dev.template import load
 
-_START_SECONDS = 60.0
+PORT = 3002
+MACHINE = "host.docker.internal"
 
-_STANDING = re.compile(r"Standing in for AWS on (http://\S+)")
+DATA = "/tmp"  # the one folder that a function can write to
 
 # The networks of containers: by these, and not by localhost, a container on Linux reaches us.
 _BRIDGES = ("docker0", "podman0", "cni-podman0")
 _GET_ADDRESS = 0x8915  # SIOCGIFADDR
 
 
-class SamLocalError(Exception):
-    """Nothing can be shared with `sam local`; the text says why and what to do."""
+def settings(template: str) -> dict[str, str]:
+    """Return the function's settings, where the text of a template has the names of its tables."""
+    here = f"http://{MACHINE}:{PORT}"
+    return (
+        development(declared, DATA)
+        | _stores(template)
+        | {
+            "STAGE": "development",
+            "SESSION_SECRET": SAMPLE_SECRET,
+            "BUS": here + LOOPBACK_PATH,
+            "AWS_ENDPOINT_URL": here,
+        }
+    )
 
 
-@dataclass(frozen=True)
-class SamLocal:
-    """The settings that infra/local.json gives the function."""
+def host_environ(template: str, aws: str) -> dict[str, str]:
+    """Return the settings that the host has in common with the function, and where AWS is."""
+    shared = {name: value for name, value in settings(template).items() if name != "BUS"}
+    return shared | KEYS | {"AWS_ENDPOINT_URL": aws, "AWS_DEFAULT_REGION": REGION}
 
-    settings: Mapping[str, str]
-    port: int  # where the function looks for AWS, and for sockets
 
-    @classmethod
-    def read(cls, file: Path) -> Self:
-        """Return what the file says, or raise SamLocalError."""
-        try:
-            settings = json.loads(file.read_text(encoding="utf-8"))["Pages"]
-            port = urlsplit(settings["AWS_ENDPOINT_URL"]).port
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise SamLocalError(f"{file} has no settings for Pages: {error!r}.") from None
-        if not port:
-            raise SamLocalError(f"{file}: AWS_ENDPOINT_URL must end with a port.")
-        return cls(settings, port)
-
-    def host_environ(self, aws: str) -> dict[str, str]:
-        """Return the settings that the host has in common with the function."""
-        shared = {name: value for name, value in self.settings.items() if name != "BUS"}
-        return shared | KEYS | {"AWS_ENDPOINT_URL": aws, "AWS_DEFAULT_REGION": REGION}
-
-    def listen(self) -> list[socket.socket]:
-        """Return sockets on the port, for this machine and its containers, or raise PortError."""
-        try:
-            listeners = [socket.create_server(("127.0.0.1", self.port))]
-        except OSError as error:
-            raise PortError(
-                f"Port {self.port}, where infra/local.json has the function look for this machine, "
-                f"cannot be used: {error.strerror}. Put another one there, twice."
-            ) from None
-        for address in bridges():
-            with contextlib.suppress(OSError):  # there may be no need of it
-                listeners.append(socket.create_server((address, self.port)))
-        return listeners
+def listen() -> list[socket.socket]:
+    """Return sockets on the port, for this machine and its containers, or raise PortError."""
+    try:
+        listeners = [socket.create_server(("127.0.0.1", PORT))]
+    except OSError as error:
+        raise PortError(
+            f"Port {PORT}, where the function in its container finds this machine, cannot be used: "
+            f"{error.strerror}. End whatever uses it, such as another scripts/dev --pages."
+        ) from None
+    for address in bridges():
+        with contextlib.suppress(OSError):  # there may be no need of it
+            listeners.append(socket.create_server((address, PORT)))
+    return listeners
 
 
 def bridges() -> list[str]:
@@ -89,35 +84,25 @@ def bridges() -> list[str]:
     return found
 
 
-class StandIn:
-    """The process that stands in for AWS."""
+def _stores(template: str) -> dict[str, str]:
+    """Return the declared settings that name a table in the template, as sam would fill them in."""
+    variables = load(template)["Resources"]["Pages"]["Properties"]["Environment"]["Variables"]
+    names = tables(template).keys()
+    found = {s.name: _filled_in(variables.get(s.name), names) for s in declared}
+    return {name: value for name, value in found.items() if value}
 
-    def __init__(self, process: Process, url: str) -> None:
-        self._process = process
-        self.url = url
 
-    @classmethod
-    async def start(cls, template: Path) -> Self:
-        """Return it once it answers; raise SamLocalError if it does not."""
-        answering: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+def _filled_in(value: Any, names: Any) -> str:
+    """Return a value with the names of tables in the place of references; empty without any."""
+    match value:
+        case {"Ref": str(name)} if name in names:
+            return name
+        case {"Fn::Sub": str(text)}:
+            used = re.findall(r"\${([^}]*)}", text)
+            if used and all(name in names for name in used):
+                return re.sub(r"\${([^}]*)}", r"\1", text)
+    return ""
 
-        def hear(line: str) -> None:
-            if (found := _STANDING.fullmatch(line)) and not answering.done():
-                answering.set_result(found[1])
 
-        module = ["scripts.commands.dev.aws", str(template)]
-        process = await Process.spawn("aws", module, {}, hear)
-        ending = asyncio.create_task(process.wait())
-        either: list[asyncio.Future[Any]] = [answering, ending]
-        await asyncio.wait(either, timeout=_START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        if not answering.done():
-            process.kill()
-            await ending
-            raise SamLocalError("\n".join(process.tail) or "The stand-in for AWS did not start.")
-        ending.cancel()
-        return cls(process, answering.result())
-
-    async def stop(self) -> None:
-        """End it, with all that it keeps."""
-        self._process.kill()
-        await self._process.wait()
+if __name__ == "__main__":
+    print(json.dumps({"Pages": settings((ROOT / "infra/template.yaml").read_text())}, indent=2))

@@ -9,7 +9,7 @@ import pytest
 from scripts import ROOT
 from scripts.commands.costs import prices
 from scripts.commands.costs.deployment import Deployment
-from scripts.commands.costs.documents import README, NoBlockError, written
+from scripts.commands.costs.documents import PAGE, README, NoBlockError, written
 from scripts.commands.costs.sums import Sums
 
 TEMPLATE = ROOT / "infra/template.yaml"
@@ -85,8 +85,8 @@ def test_break_even(hosts: int, sums: Sums) -> None:
 
 
 def test_parts_add_up(sums: Sums) -> None:
-    """Each sum of the README's table is that of the rows above it, but for what rounding takes."""
-    section = (ROOT / README).read_text().partition("## What it costs")[2].partition("\n## ")[0]
+    """Each sum of the page's table is that of the rows above it, but for what rounding takes."""
+    section = (ROOT / PAGE).read_text().partition("## A site")[2].partition("\n## ")[0]
     rows = [re.findall(r"([\d,]+\.\d)\*{0,2} (?=\|)", row) for row in section.splitlines()]
     amounts = [[float(a.replace(",", "")) for a in row] for row in rows if len(row) == 3]
     *parts, whole, _, _ = amounts

@@ -42,6 +42,8 @@ REQUIRED = {
     *("typing_extensions.py", "sbom.json"),
 }
 
+CHANGED = "functions/pages/__init__.py"
+
 # What somebody types who only knows the image: Enter to all else that sam asks.
 IMAGE = f"{REGISTRY}/sidepath/sidepath:by-hand"
 ANSWERS = "\n" * 2 + IMAGE + "\n" * 20
@@ -146,7 +148,7 @@ async def live(place: Place, cloud: Cloud) -> Life:
     """Deploy; deploy a change, which fails; do it by plain sam; destroy; answer sam's questions."""
     deployed, page = await deploy(place, cloud)
     first = Stage.of(cloud)
-    file = place.project / "functions/pages/rooms.py"
+    file = place.project / CHANGED
     file.write_text(file.read_text() + "\n# A change.\n")
     cloud.failing["HostService"] = REASON
     failed = await place.run(*DEPLOY)
@@ -297,7 +299,7 @@ def test_plain_sam_changes_the_stack(life: Life) -> None:
 def test_change_is_published(life: Life) -> None:
     """A changed page is in the new zip, alone, and becomes a version that the API then calls."""
     changed = dict(life.second.zipped.items() - life.first.zipped.items())
-    assert list(changed) == ["functions/pages/rooms.py"]
+    assert list(changed) == [CHANGED]
     versions = [
         {n for n in stage.resources if n.startswith("PagesVersion")}
         for stage in (life.first, life.second)

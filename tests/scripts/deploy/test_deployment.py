@@ -26,7 +26,8 @@ def options(**changes: Any) -> argparse.Namespace:
         "web_acl",
         "bus",
     )
-    return argparse.Namespace(stack="sidepath", **dict.fromkeys((*names, "keep_data")) | changes)
+    given = {**dict.fromkeys((*names, "keep_data")), "parameter": [], **changes}
+    return argparse.Namespace(stack="sidepath", **given)
 
 
 def test_all_that_is_missing(
@@ -96,6 +97,7 @@ def test_arguments_become_parameters() -> None:
         web_acl="another",
         bus="valkey",
         keep_data=False,
+        parameter=[("Colour", "red")],
     )
     assert deploying._parameters(given) == {
         "MinHosts": "1",
@@ -104,6 +106,7 @@ def test_arguments_become_parameters() -> None:
         "Certificate": "arn",
         "WebAcl": "another",
         "BusKind": "valkey",
+        "Colour": "red",
         "DataOnDelete": "Delete",
     }
 

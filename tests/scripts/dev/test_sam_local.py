@@ -9,60 +9,106 @@ import tomllib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
 import pytest
 from aiohttp import web
 
+from functions.contract.setting import Setting
+from functions.model.settings import settings as declared
 from functions.web.emit import open_emitter
 from functions.web.settings import Settings
 from scripts import ROOT
-from scripts.commands.dev import sam_local as shared
+from scripts.commands.dev import sam_local
 from scripts.commands.dev.__main__ import PORT, TEMPLATE
 from scripts.commands.dev.aws import KEYS, REGION
 from scripts.commands.dev.listeners import PortError
 from scripts.commands.dev.origins import PagesOrigin
 from scripts.commands.dev.proxy import Proxy
-from scripts.commands.dev.sam_local import SamLocal, SamLocalError, StandIn
+from scripts.commands.dev.stand_in import StandIn, StandInError
 from scripts.commands.dev.template import FUNCTION, SOCKET_HOST, load
-from tests.scripts.dev import sam_local
 from tests.scripts.dev.edges import Recorder, running, status
+from tests.scripts.dev.sam_local import unlikely_port
+
+TEXT = TEMPLATE.read_text()
 
 CONFIG = tomllib.loads((ROOT / "samconfig.toml").read_text())["default"]
 LOCAL = CONFIG["local_start_api"]["parameters"]
 INVOKE = CONFIG["local_invoke"]["parameters"]
 
 
-def test_settings_are_those_of_the_template() -> None:
-    """sam sets no variable that the template does not have, and leaves no reference unresolved."""
-    properties = load(TEMPLATE.read_text())["Resources"]["Pages"]["Properties"]
+@pytest.fixture(scope="module")
+def settings() -> dict[str, str]:
+    """What scripts/sam gives the function in `sam local`."""
+    command = [sys.executable, "-m", "scripts.commands.dev.sam_local"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    found: dict[str, str] = json.loads(done.stdout)["Pages"]
+    return found
+
+
+def test_sam_sets_what_the_template_has(settings: dict[str, str]) -> None:
+    """sam sets no variable that the template does not have, so each setting is there."""
+    properties = load(TEXT)["Resources"]["Pages"]["Properties"]
     variables = properties["Environment"]["Variables"]
-    assert sam_local.settings(ROOT).keys() == variables.keys()
+    assert settings.keys() <= variables.keys()
     # In the cloud there is only AWS.
     assert variables["AWS_ENDPOINT_URL"] == {"Ref": "AWS::NoValue"}
 
 
-def test_settings_are_accepted() -> None:
+def test_function_accepts_them(settings: dict[str, str]) -> None:
     """The function starts by them, and says what it has to say to sockets on the same port."""
-    settings = sam_local.settings(ROOT)
-    read = Settings.from_environ(settings)
+    read = Settings.from_environ(settings, declared)
+    assert read.development
     open_emitter(read.bus, read.session_secret)
     bus, aws = urlsplit(settings["BUS"]), urlsplit(settings["AWS_ENDPOINT_URL"])
     assert bus.netloc == aws.netloc
     assert LOCAL["add_host"] == INVOKE["add_host"] == [f"{aws.hostname}:host-gateway"]
 
 
+def test_host_has_the_same(settings: dict[str, str]) -> None:
+    """The host has all settings that the function has, but for its ways to AWS and the bus."""
+    environ = sam_local.host_environ(TEXT, "http://127.0.0.1:1")
+    different = {"BUS", "AWS_ENDPOINT_URL"}
+    assert {name: environ[name] for name in settings.keys() - different} == {
+        name: settings[name] for name in settings.keys() - different
+    }
+    assert environ["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
+    assert "BUS" not in environ
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"Ref": "Posts"}, "Posts"),
+        ({"Fn::Sub": "dynamodb:${Posts}"}, "dynamodb:Posts"),
+        ({"Fn::Sub": "dynamodb:${Posts}/${AWS::Region}"}, "on the laptop"),
+        ({"Ref": "Queue"}, "on the laptop"),
+        ("in the cloud", "on the laptop"),
+    ],
+)
+def test_tables_are_shared(value: Any, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setting that names a table names it here too; any other is that of development."""
+    setting = Setting("STORE", "where things are kept", development="on the laptop")
+    monkeypatch.setattr(sam_local, "declared", [setting])
+    resources = {
+        "Posts": {"Type": "AWS::DynamoDB::Table"},
+        "Pages": {"Properties": {"Environment": {"Variables": {"STORE": value}}}, "Type": "F"},
+    }
+    assert sam_local.settings(json.dumps({"Resources": resources}))["STORE"] == expected
+
+
 def test_containers_stay_warm_on_a_port_of_their_own() -> None:
     """What a page writes to its disk is there at the next, and scripts/dev keeps its port."""
     assert LOCAL["warm_containers"] == "LAZY"
-    assert len({LOCAL["port"], SamLocal.read(ROOT / sam_local.FILE).port, PORT}) == 3
+    assert len({LOCAL["port"], sam_local.PORT, PORT}) == 3
 
 
 @pytest.mark.parametrize("parameters", [LOCAL, INVOKE])
 def test_every_way_to_run_it_has_the_settings(parameters: dict[str, str]) -> None:
     """sam reads them for each of its commands by itself, in the region where the tables are."""
-    assert parameters["env_vars"] == sam_local.FILE
+    assert f">{parameters['env_vars']}" in (ROOT / "scripts/sam").read_text()
     assert parameters["region"] == REGION
 
 
@@ -179,34 +225,21 @@ async def test_answer_that_is_no_failure(text: str, kind: str) -> None:
     assert text in answer
 
 
-def test_port_that_is_taken(tmp_path: Path) -> None:
-    """A port that somebody has is named, with where to change it."""
-    file = tmp_path / "local.json"
-    file.write_text((ROOT / sam_local.FILE).read_text())
-    (tmp_path / "infra").mkdir()
-    shutil.copy(file, tmp_path / sam_local.FILE)
-    sam_local.move(tmp_path)
-    found = SamLocal.read(tmp_path / sam_local.FILE)
-    listeners = found.listen()
-    assert listeners[0].getsockname() == ("127.0.0.1", found.port)
-    with pytest.raises(PortError, match=rf"Port {found.port}, where infra/local.json"):
-        found.listen()
+def test_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port that somebody has is named, with what it is for."""
+    port = unlikely_port()
+    monkeypatch.setattr(sam_local, "PORT", port)
+    listeners = sam_local.listen()
+    assert listeners[0].getsockname() == ("127.0.0.1", port)
+    with pytest.raises(PortError, match=rf"Port {port}, where the function in its container"):
+        sam_local.listen()
     for listener in listeners:
         listener.close()
 
 
 def test_nobody_else_is_listened_to() -> None:
     """Only this machine and its containers reach what stands in for AWS."""
-    assert "0.0.0.0" not in shared.bridges()
-
-
-@pytest.mark.parametrize("text", ["", "{}", '{"Pages": {"AWS_ENDPOINT_URL": "http://here"}}'])
-def test_settings_that_are_none(text: str, tmp_path: Path) -> None:
-    """A file that is not what it has to be is told of by its name."""
-    file = tmp_path / "local.json"
-    file.write_text(text)
-    with pytest.raises(SamLocalError, match=r"local\.json"):
-        SamLocal.read(file)
+    assert "0.0.0.0" not in sam_local.bridges()
 
 
 async def test_stand_in_has_the_templates_tables() -> None:
@@ -221,7 +254,7 @@ async def test_stand_in_has_the_templates_tables() -> None:
             aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
         )
         found = await asyncio.to_thread(dynamodb.list_tables)
-        resources = load(TEMPLATE.read_text())["Resources"].items()
+        resources = load(TEXT)["Resources"].items()
         tables = [name for name, r in resources if r["Type"] == "AWS::DynamoDB::Table"]
         assert tables
         assert found["TableNames"] == sorted(tables)
@@ -231,5 +264,5 @@ async def test_stand_in_has_the_templates_tables() -> None:
 
 async def test_stand_in_that_does_not_start(tmp_path: Path) -> None:
     """A stand-in that ends says why."""
-    with pytest.raises(SamLocalError, match=r"No such file .*template\.yaml"):
+    with pytest.raises(StandInError, match=r"No such file .*template\.yaml"):
         await StandIn.start(tmp_path / "template.yaml")

@@ -343,6 +343,6 @@ async def test_note_is_told_to_who_is_back(tmp_path: Path) -> None:
         await ann.receive("message")
         await ann.script(DROP)
         await ann.receive("disconnect")
-        await bob.call("input-change", "while you were away")
+        await bob.call("draft", "while you were away")
         assert await ann.script(RETURN)
-        assert await ann.receive("update-input") == "while you were away"
+        assert await ann.receive("drafted") == "while you were away"

@@ -1,37 +1,9 @@
-"""The small app's namespaces: a poll, and a room where one is present."""
+"""A hall with rooms."""
 
 from typing import Any
 
-from socket_host.event_error import EventError
 from socket_host.namespace import Namespace
 from socket_host.presence import Presence
-from tests.small_app.store import Votes
-
-
-class Poll(Namespace):
-    """Counts votes, and says the count to everybody."""
-
-    def __init__(self, settings: Any, namespace: str | None = None) -> None:
-        super().__init__(settings, namespace)
-        self.life: list[str] = []
-
-    async def start(self) -> None:
-        self.votes = Votes(self.settings.own["MOST_VOTES"])
-        self.life.append("started")
-
-    async def stop(self) -> None:
-        self.life.append("stopped")
-
-    async def settle(self) -> None:
-        await super().settle()
-        self.life.append("settled")
-
-    async def on_vote(self, sid: str, choice: Any) -> dict[str, int]:
-        if not isinstance(choice, str):
-            raise EventError("A choice is a text.")
-        count = self.votes.add(choice)
-        await self.emit("count", {choice: count})
-        return {"count": count}
 
 
 class Hall(Namespace):
@@ -61,6 +33,3 @@ class Hall(Namespace):
     def announce(self, room: str) -> None:
         who = self.presence.who(room)
         self.server.start_background_task(self.emit, "who", who, room=room, ignore_queue=True)
-
-
-namespaces = [Poll, Hall]
