@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from functions.contract.bus import RESERVED_EVENTS
 from functions.contract.payload import PayloadError, parse
+from functions.contract.session import Session
 from functions.contract.setting import StartError
 from socket_host.event_error import EventError
 from socket_host.transport.bucket import Bucket
@@ -64,8 +65,9 @@ def event(
 
     Without a name the method's own says it, as in `on_input_change`. `limit` is for each client: by
     `5/s`, `30/m` or `100/h` it may send as many at once, too. `claim` is one that the client's
-    session must have. Raises ValueError for a malformed limit, and for an event of Socket.IO
-    itself.
+    session must have, as `Session.has` reads it.
+
+    Raises ValueError for a malformed limit, and for an event of Socket.IO itself.
     """
     if name in RESERVED_EVENTS:
         raise ValueError(f"{name!r} is an event of Socket.IO itself, which no client can send.")
@@ -91,20 +93,31 @@ def large_answer(method: _F) -> _F:
 class Handler:
     """A handler method, and what it takes of an event."""
 
-    __slots__ = ("_kinds", "claim", "fewest", "large", "limit", "method", "most", "reads")
+    __slots__ = (
+        "_claim",
+        "_kinds",
+        "_reads",
+        "fewest",
+        "large",
+        "limit",
+        "method",
+        "most",
+        "plain",
+    )
 
     def __init__(self, method: Callable[..., Any]) -> None:
         said: _Event | None = getattr(method, "event", None)
         self.method = method
         self.limit = said.limit if said else None
-        self.claim = said.claim if said else None
+        self._claim = said.claim if said else None
         self.large = getattr(method, "large_answer", False)
         parameters = list(inspect.signature(method).parameters.values())[1:]  # after the sid
         self.fewest = sum(p.default is p.empty and p.kind in _SINGLE for p in parameters)
         several = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self.most = math.inf if several else sum(p.kind in _SINGLE for p in parameters)
         self._kinds = _kinds(method, parameters)
-        self.reads = any(kind is not Any for _, kind in self._kinds)  # whether values are checked
+        self._reads = any(kind is not Any for _, kind in self._kinds)
+        self.plain = not self._reads and self._claim is None  # takes any values of any visitor
 
     @property
     def takes(self) -> str:
@@ -115,11 +128,16 @@ class Handler:
             return f"{self.fewest} values or more"
         return f"{self.fewest} to {self.most} values"
 
-    def read(self, values: list[Any]) -> list[Any]:
-        """Return the values as the method's annotations say; raise EventError for others."""
+    def check(self, session: Session, values: list[Any]) -> list[Any]:
+        """Return the values as the method's annotations say.
+
+        Raises EventError for others, and for a visitor without the claim that is asked for.
+        """
+        if self._claim is not None and not session.has(self._claim):
+            raise EventError("You may not do this.", reason="claim")
         if not self.fewest <= len(values) <= self.most:
             raise EventError(f"This event takes {self.takes}, not {len(values)}.")
-        if not self.reads:
+        if not self._reads:
             return values
         last = self._kinds[-1]
         kinds = self._kinds + [last] * (len(values) - len(self._kinds))

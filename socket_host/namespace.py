@@ -20,12 +20,14 @@ from socketio.exceptions import (  # type: ignore[import-untyped]  # python-sock
 
 from functions.contract.bus import RESERVED_EVENTS
 from functions.contract.session import Session, SessionError
-from socket_host.emission import EmittingNamespace
 from socket_host.event_error import EventError
-from socket_host.handlers import Handler, find_handlers
+from socket_host.handlers import Handler, event, find_handlers, large_answer
+from socket_host.lifespan import LifespanNamespace, every
 from socket_host.settings import Settings
 from socket_host.transport.hooks import Hooks
 from socket_host.visitors import PAYER, Member
+
+__all__ = ["Namespace", "event", "every", "large_answer"]
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +35,7 @@ _log = logging.getLogger(__name__)
 _SETTLE_SECONDS = 15.0
 
 
-class Namespace(EmittingNamespace, Hooks):
+class Namespace(LifespanNamespace, Hooks):
     """Answers the events of one Socket.IO namespace, which the attribute `namespace` names.
 
     The method `on_input_change(self, sid, text)` answers the event `input-change` with one
@@ -55,6 +57,7 @@ class Namespace(EmittingNamespace, Hooks):
         kind = type(self)
         self.greets = kind.on_connect is not Namespace.on_connect
         self._greets_back = kind.on_recover is not Namespace.on_recover
+        self._guards_rooms = kind.may_join is not Namespace.may_join
         self._handlers = find_handlers(self, Namespace)
         # Events that are looked at before they begin: None stands for those that nobody may send.
         self._guarded: dict[str, Handler | None] = dict.fromkeys(RESERVED_EVENTS)
@@ -62,14 +65,18 @@ class Namespace(EmittingNamespace, Hooks):
         self._in_progress = 0
         self._settled: asyncio.Event | None = None  # once somebody waits for it
 
-    async def start(self) -> None:
-        """Open what the handlers need; called once the host has its port.
+    def health(self) -> dict[str, Any]:
+        """Return how many clients there are, how often they were refused, and how the tasks are."""
+        found = {"clients": len(self._clients), "refused": self.refused}
+        tasks = self.tasks()
+        return {**found, **({"tasks": tasks} if tasks else {})}
 
-        Raises StartError, which stops the host with its text, if that cannot be done.
+    def may_join(self, sid: str, room: str) -> bool:
+        """Tell if a client may enter a room; one that may not gets an EventError.
+
+        A client that comes back is asked for again, and leaves the rooms that it may not be in.
         """
-
-    async def stop(self) -> None:
-        """Close what `start` opened; called when no client and no event is left."""
+        return True
 
     def admit(self, sid: str, environ: Mapping[str, Any], auth: Any) -> Session:
         """Return the session of a client that may come in; raise ConnectionRefusedError if not.
@@ -136,6 +143,14 @@ class Namespace(EmittingNamespace, Hooks):
         here: bool = sid in self._clients and self.server.manager.is_connected(sid, self.namespace)
         return here
 
+    def enter_room(
+        self, sid: str, room: str, namespace: str | None = None
+    ) -> Coroutine[Any, Any, None]:
+        """Put a client into a room; raises EventError if it may not join that."""
+        if self._guards_rooms and not self.may_join(sid, room):
+            raise EventError("You may not join this room.", reason="room")
+        return super().enter_room(sid, room, namespace)
+
     async def disconnect(self, sid: str, namespace: str | None = None) -> None:
         """Send a client away; it does not come back by itself.
 
@@ -192,6 +207,8 @@ class Namespace(EmittingNamespace, Hooks):
         member = self.visitors.join(self._connection(sid), session)
         self._clients[sid] = member
         if self.server.recovered(sid, self.namespace):
+            if self._guards_rooms:
+                self._leave_forbidden(sid)
             if self._greets_back:
                 member.greeting = self.server.start_background_task(self._greet_back, sid, member)
             return None
@@ -199,6 +216,11 @@ class Namespace(EmittingNamespace, Hooks):
             return None
         member.connecting = True
         return self._greet(sid, member, environ, auth)
+
+    def _leave_forbidden(self, sid: str) -> None:
+        for room in self.rooms(sid):
+            if room != sid and not self.may_join(sid, room):
+                self.server.manager.basic_leave_room(sid, self.namespace, room)
 
     async def _let_in(self, sid: str, environ: Mapping[str, Any], auth: Any = None) -> None:
         if greeting := self.let_in(sid, environ, auth):
@@ -303,8 +325,8 @@ class Namespace(EmittingNamespace, Hooks):
         handler = self._handlers.get(event) if isinstance(event, str) else None
         if handler is None:
             return self._no(_UNKNOWN)
-        if handler.reads or not handler.fewest <= len(values) <= handler.most:
-            values = handler.read(values)
+        if not handler.plain or not handler.fewest <= len(values) <= handler.most:
+            values = handler.check(member.session, values)
         if handler.large:
             read = partial(self.server.caught_up, sid, self.namespace)
             return handler.in_turn(member.client, read, sid, values)

@@ -8,6 +8,7 @@ from functions.contract.session import parse_secrets
 from functions.contract.setting import Setting, SettingError, read_settings
 from socket_host.bus import parse_bus, parse_function_queue
 from socket_host.client_metric import parse_namespace
+from socket_host.lease import parse_leases
 from socket_host.origin import parse_origins
 
 TRANSPORTS = ("fast", "stock")
@@ -44,6 +45,7 @@ class Settings:
     recovery_seconds: float = 120  # for which a client that dropped may go on where it was; 0: no
     transport: str = "fast"
     metric_namespace: str = ""  # where CloudWatch keeps the client metric; empty: it is not written
+    leases: str = "sqlite:.sidepath/leases.sqlite3"
     # They sign nothing any more, but what they have signed is believed.
     former_secrets: tuple[str, ...] = field(default=(), repr=False)
     own: Mapping[str, Any] = field(default_factory=dict, repr=False)  # it may hold secrets
@@ -89,6 +91,7 @@ class Settings:
             ),
             transport=read.one_of("TRANSPORT", cls.transport, TRANSPORTS),
             metric_namespace=read.metric_namespace(),
+            leases=read.leases(cls.leases),
             own=read.own(declared),
         )
         if read.problems:
@@ -168,6 +171,14 @@ class _Reader:
         except ValueError as error:
             self.problems.append(f"METRIC_NAMESPACE {error}.")
             return ""
+
+    def leases(self, default: str) -> str:
+        text = self.text("LEASES", default)
+        try:
+            parse_leases(text)
+        except ValueError as error:
+            self.problems.append(f"LEASES {error}.")
+        return text
 
     def origins(self) -> tuple[str, ...]:
         try:

@@ -5,17 +5,15 @@ socket_host/events, and `settings` of functions/model/settings.py, and nothing e
 """
 
 import ast
-import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from scripts.commands.blank.yours import BEGIN, END, FOLDERS
+from scripts.yours import FOLDERS
 
 ROOT = Path(__file__).parent.parent
 
 YOURS = tuple(f"{folder}/" for folder in FOLDERS)
-SECTION = re.compile(rf"{BEGIN}.*?{END}", re.DOTALL)  # in a file of ours
 
 # What scripts/blank leaves where yours is.
 _BLANK = "scripts/commands/blank/app/"

@@ -1,6 +1,7 @@
 """An app of another kind than the sample: its pages, namespaces, store and settings just work."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +66,10 @@ async def test_two_namespaces(transport: str, tmp_path: Path) -> None:
         clients() as people,
     ):
         ann = await people.connect(url(host), token("Ann"), **both)
-        assert await ann.call("vote", "tea") == {"count": 1}
+        assert await ann.call("poll:vote", "tea") == {"count": 1}
         assert await ann.receive("count") == {"tea": 1}
         assert "error" in await ann.call("enter", "den")
-        assert "error" in await ann.call("vote", 7)
+        assert "error" in await ann.call("poll:vote", 7)
         poll, hall = host.namespaces
         assert poll.refused == {"unknown event": 1, "shape": 1}
         hall.refused["full"] += 2
@@ -84,8 +85,10 @@ async def test_host_does_not_start_without_its_store(tmp_path: Path) -> None:
     class Broken(Poll):
         namespace = "/broken"
 
-        async def start(self) -> None:
+        @asynccontextmanager
+        async def lifespan(self) -> AsyncIterator[None]:
             raise StartError("There is nothing to vote on.")
+            yield
 
     host = create_app(settings(tmp_path, own={"MOST_VOTES": 1}), [Poll, Hall, Broken])
     with pytest.raises(StartError, match="nothing to vote on"):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from socket_host.bus.address import Address
 from socket_host.bus.outage import LONGEST_PAUSE
 from socket_host.bus.outbox import Entry
-from socket_host.bus.redis_connection import Connection
+from socket_host.bus.redis_connection import LARGEST, Connection
 from socket_host.bus.shared import BusError, SharedBus
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ class RedisBus(SharedBus):
     """
 
     BATCH = 500
+
+    LARGEST = LARGEST
 
     def __init__(self, address: Address, functions: "FunctionQueue | None" = None) -> None:
         super().__init__()

@@ -39,7 +39,10 @@ def test_offence_is_found(path: str, words: str) -> None:
         ("socket_host/__main__.py", "from socket_host.events import namespaces"),
         ("scripts/local/server.py", "from functions.model.settings import settings as declared"),
         ("socket_host/namespace.py", 'raise EventError("This message is too long.")'),
-        ("infra/template.yaml", "# --- Yours ---\nROOM_LOG: x\n# --- end of yours ---"),
+        (
+            "infra/template.yaml",
+            "# --- Yours: it ---\nROOM_LOG: x\n# --- end of yours ---",
+        ),
     ],
 )
 def test_the_lists_are_no_offence(path: str, words: str) -> None:

@@ -4,7 +4,8 @@ import ast
 import re
 from collections.abc import Iterator
 
-from tests.line import ROOT, SECTION, imported
+from scripts.yours import with_parts
+from tests.line import ROOT, imported
 
 # What it is called where people read it.
 _SPOKEN = {"room log", "the chat", "message log"}
@@ -48,7 +49,7 @@ def events() -> set[str]:
 
 def offences(path: str, text: str) -> set[str]:
     """What a file of ours, with this text, knows of the chat."""
-    text = SECTION.sub("", text)
+    text = with_parts(text, {})
     known = {name for name in names() if re.search(rf"\b{re.escape(name)}\b", text)}
     if path.endswith((".py", ".js", ".mjs")):
         known |= {event for event in events() if re.search(rf"""["']{event}["']""", text)}

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -63,6 +64,11 @@ class Project:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def shell(self, text: str) -> None:
+        """Run the lines of a shell as they are written; but what is there need not be set up."""
+        for line in text.splitlines():
+            self.run(re.sub(r"^scripts/(\w+)", r".venv/bin/python -m scripts.commands.\1", line))
+
     def test(self, *paths: str) -> str:
         """Run tests."""
         return self.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *paths])
@@ -109,23 +115,42 @@ def _imported(module: str, statement: str) -> str:
 
 
 def _extended(module: str, name: str, new: list[ast.expr], addition: str) -> str:
-    """Put elements at the end of a list; those below `...` in the block, which stands for it."""
+    """Put elements at the end of a list: those below `...`, which stands for what is in it."""
+    added = [ast.get_source_segment(addition, each) or "" for each in new]
+    begun = _list(module, name)
+    if begun is None:
+        if added[:1] == ["..."]:
+            raise ValueError(f"there is no list {name}")
+        return f"{module}\n{name} = [{', '.join(added)}]\n"
+    if added[:1] != ["..."]:
+        raise ValueError(f"{name} is there already: no way to replace it")
+    old = [ast.get_source_segment(module, each) or "" for each in begun.elts]
+    text = "".join(f"    {element},\n" for element in [*old, *added[1:]])
+    return _without(module, begun, f"[\n{text}]")
+
+
+def _list(module: str, name: str) -> ast.List | None:
+    """Find the list that a module assigns to a name."""
     for node in ast.parse(module).body:
-        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        value = getattr(node, "value", None)
-        if [each and ast.unparse(each) for each in targets] == [name] and isinstance(
-            value, ast.List
-        ):
-            assert ast.unparse(new[0]) == "...", f"{name} is there already: begin with `...,`"
-            added = [ast.get_source_segment(addition, each) or "" for each in new[1:]]
-            old = [ast.get_source_segment(module, each) or "" for each in value.elts]
-            text = "".join(f"    {element},\n" for element in [*old, *added])
-            segment = ast.get_source_segment(module, value)
-            assert segment
-            return module.replace(segment, f"[\n{text}]")
-    if new and ast.unparse(new[0]) == "...":
-        raise ValueError(f"there is no list {name}")
-    return f"{module}\n{name} = [{', '.join(map(ast.unparse, new))}]\n"
+        match node:
+            case ast.Assign(targets=[ast.Name(id=found)], value=ast.List() as value):
+                pass
+            case ast.AnnAssign(target=ast.Name(id=found), value=ast.List() as value):
+                pass
+            case _:
+                continue
+        if found == name:
+            return value
+    return None
+
+
+def _without(module: str, node: ast.expr, text: str) -> str:
+    """Put a text in the place of an expression."""
+    lines = module.splitlines(keepends=True)
+    assert node.end_lineno is not None
+    before = [*lines[: node.lineno - 1], lines[node.lineno - 1][: node.col_offset]]
+    after = [lines[node.end_lineno - 1][node.end_col_offset :], *lines[node.end_lineno :]]
+    return "".join([*before, text, *after])
 
 
 def _continued(module: str, function: ast.FunctionDef, addition: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.commands.blank.blanking import blank
 from tests.docs.documents import ROOT, Document, documents
 from tests.docs.project import Project, merged
 
@@ -19,6 +20,8 @@ def test_document(document: Document, tmp_path: Path) -> None:
     Both halves start with them, its tests pass, its commands work, and lint and format are content.
     """
     project = Project(tmp_path)
+    if document.begins_blank:
+        blank(tmp_path)
     blocks = document.files()
     for block in blocks:
         project.put(block)
@@ -33,7 +36,7 @@ def test_document(document: Document, tmp_path: Path) -> None:
         block.text for block in document.blocks if block.language == "sh" and not block.why_not
     ]
     for command in commands:
-        project.run(command)
+        project.shell(command)
     (tmp_path / "tests/app/test_halves.py").write_text(BOTH_START)
     tests = [title for title in modules if Path(title).name.startswith("test_")]
     project.test("tests/app/test_halves.py", *(t for t in tests if t not in "".join(commands)))

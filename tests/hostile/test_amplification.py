@@ -4,7 +4,8 @@ import asyncio
 import json
 import socket
 import sqlite3
-from contextlib import AsyncExitStack, closing
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,10 @@ async def test_polling_client_enters_a_full_room(transport: str, tmp_path: Path)
 class Generous(Namespace):
     """Answers with much."""
 
-    async def start(self) -> None:
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
         self.times = 0
+        yield
 
     def on_fill(self, sid: str, size: int) -> str:
         self.times += 1

@@ -17,7 +17,7 @@ from samtranslator.translator.transform import transform
 
 from scripts import ROOT
 from scripts.commands.dev.template import load
-from tests.line import SECTION
+from scripts.yours import with_parts
 
 SOURCE = ROOT / "infra/template.yaml"
 
@@ -41,7 +41,7 @@ def transformed(template: Json) -> Json:
 def written(*, yours: bool = False) -> str:
     """The template's text."""
     text = SOURCE.read_text()
-    return text if yours else SECTION.sub("", text)
+    return text if yours else with_parts(text, {})
 
 
 @cache

@@ -29,12 +29,12 @@ def pages() -> Visitor:
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[Host]:
     """A host with your namespaces, in this process; its data is in `tmp_path`."""
-    from socket_host.events import namespaces
-    from tests.kit.hosts import serving, url
+    from tests.kit.hosts import url
     from tests.kit.people import Host
+    from tests.kit.yours import serving
 
     async with AsyncExitStack() as stack:
-        running = await stack.enter_async_context(serving(tmp_path, *namespaces))
+        running = await stack.enter_async_context(serving(tmp_path))
         yield Host(url(running), stack)
 
 
@@ -42,8 +42,8 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
 async def hosts(tmp_path: Path) -> AsyncIterator[StartHosts]:
     """Starts hosts with your namespaces that share a bus and data: `one, two = await hosts(2)`."""
     from tests.kit.buses import redis
-    from tests.kit.hosts import environ, host_process
     from tests.kit.people import Host
+    from tests.kit.yours import environ, host_process
 
     async with AsyncExitStack() as stack:
 

@@ -59,6 +59,7 @@ def settings(folder: Path, **changes: Any) -> Settings:
         "session_secret": SECRET,
         "origins": (ORIGIN,),
         "own": own(folder),
+        "leases": f"sqlite:{folder}/leases.sqlite3",
         "port": 0,
         "drain_seconds": 0,
     }
@@ -121,6 +122,7 @@ def environ(folder: Path, **changes: str) -> dict[str, str]:
         "PUBLIC_ORIGIN": ORIGIN,
         "PORT": "0",
         "DRAIN_SECONDS": "0",
+        "LEASES": f"sqlite:{folder}/leases.sqlite3",
         "MAX_CONNECTIONS": "500",  # more could exceed what the system allows, and be warned of
         "MAX_PER_ADDRESS": "0",  # all clients of a test have the same
     }

@@ -1,6 +1,8 @@
 """What one client can make grow is bounded, and nobody else notices when it tries."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -16,8 +18,10 @@ pytestmark = on_each_transport
 class Slow(Namespace):
     """Answers when its gate is open."""
 
-    async def start(self) -> None:
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
         self.gate = asyncio.Event()
+        yield
 
     async def on_wait(self, sid: str) -> str:
         await self.gate.wait()

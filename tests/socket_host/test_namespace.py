@@ -1,7 +1,8 @@
 """What the namespace does for every event, so that no handler has to."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,12 @@ pytestmark = on_each_transport
 class App(Namespace):
     """A small app whose handlers each show one thing."""
 
-    async def start(self) -> None:
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
         self.gate = asyncio.Event()
         self.gone: list[tuple[str, str]] = []
         self.answered = self.answered_before_stop = False
-
-    async def stop(self) -> None:
+        yield
         self.answered_before_stop = self.answered
 
     async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from scripts import ROOT
 from scripts.commands.blank.blanking import blank
-from scripts.commands.blank.yours import FOLDERS, TEMPLATE, GitError, parts, uncommitted
 from scripts.terminal import say
+from scripts.yours import FOLDERS, TEMPLATE, GitError, parts, uncommitted
 
 
 def _options() -> argparse.Namespace:
@@ -26,8 +26,9 @@ def _removed(project: Path) -> list[str]:
     for folder in FOLDERS:
         files = [f for f in (project / folder).rglob("*") if f.is_file() and f.suffix != ".pyc"]
         lines.append(f"  {folder}/, with {len(files)} files")
-    marked = sum(len(part.splitlines()) for part in parts((project / TEMPLATE).read_text()))
-    return [*lines, f"  {marked} lines of {TEMPLATE}, between the marks that say what is yours"]
+    marked = parts((project / TEMPLATE).read_text()).values()
+    count = sum(len(part.splitlines()) for part in marked)
+    return [*lines, f"  {count} lines of {TEMPLATE}, between the marks that say what is yours"]
 
 
 def _confirmed() -> bool:
@@ -39,9 +40,9 @@ def main() -> None:
     """Take the sample out; exit with 1 and the reason if that must not be."""
     options = _options()
     try:
-        changed = uncommitted(ROOT)
+        changed = uncommitted(ROOT, *FOLDERS, TEMPLATE)
     except GitError as error:
-        sys.exit(f"{error} What is removed has to be in a commit, so that you can get it back.")
+        sys.exit(f"{error}\nWhat is removed has to be in a commit, so that you can get it back.")
     if changed:
         sys.exit(
             "These would be lost, for they are in no commit. Commit them, or take them back:\n"

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from scripts.commands.blank.yours import FOLDERS, PART, TEMPLATE
+from scripts.yours import FOLDERS, TEMPLATE, with_parts
 
 APP = Path(__file__).parent / "app"
 
@@ -16,4 +16,4 @@ def blank(project: Path) -> None:
             APP / folder, project / folder, ignore=shutil.ignore_patterns("__pycache__")
         )
     template = project / TEMPLATE
-    template.write_text(PART.sub(r"\1\2", template.read_text()))
+    template.write_text(with_parts(template.read_text(), {}))

@@ -50,9 +50,7 @@ _NOT_JSON = {"error": "The answer cannot be sent as JSON."}
 def _is_for_handlers(event: Any) -> bool:
     # A client that could send reserved events would call handlers that are not meant for it. A
     # namespace object sees them, and sees itself who has sent them.
-    if isinstance(event, str):
-        return event not in RESERVED_EVENTS
-    return isinstance(event, (int, float)) and not isinstance(event, bool)
+    return isinstance(event, str) and event not in RESERVED_EVENTS
 
 
 class SocketServer(ConnectingServer):

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from scripts import ROOT
-from scripts.commands.blank.yours import FOLDERS, TEMPLATE
+from scripts.yours import FOLDERS, TEMPLATE
 
 # git as nobody's machine is set up, with a name to commit under.
 _GIT = {
@@ -28,7 +28,7 @@ class Project:
         unwanted = shutil.ignore_patterns("__pycache__")
         for part in ("scripts", *FOLDERS, TEMPLATE, *parts):
             if (ROOT / part).is_dir():
-                shutil.copytree(ROOT / part, root / part, ignore=unwanted)
+                shutil.copytree(ROOT / part, root / part, ignore=unwanted, dirs_exist_ok=True)
             else:
                 (root / part).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / part, root / part)
@@ -53,8 +53,15 @@ class Project:
 
     def blank(self, *options: str, typed: str = "") -> tuple[int, str]:
         """Run scripts/blank; return its exit status and what it said."""
+        return self._run("blank", *options, typed=typed)
+
+    def upgrade(self, *options: str) -> tuple[int, str]:
+        """Run scripts/upgrade; return its exit status and what it said."""
+        return self._run("upgrade", *options)
+
+    def _run(self, command: str, *options: str, typed: str = "") -> tuple[int, str]:
         done = subprocess.run(
-            [sys.executable, "-m", "scripts.commands.blank", *options],
+            [sys.executable, "-m", f"scripts.commands.{command}", *options],
             cwd=self.root,
             env=_environ() | {"PYTHONDONTWRITEBYTECODE": "1"},
             input=typed,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scripts.commands.blank.blanking import APP
-from scripts.commands.blank.yours import FOLDERS, TEMPLATE, parts
+from scripts.yours import FOLDERS, TEMPLATE, parts
 from tests.infra.templates import SOURCE
 from tests.scripts.blank.project import Project
 
@@ -16,7 +16,7 @@ def project(tmp_path: Path) -> Project:
     project = Project(tmp_path)
     (tmp_path / "functions/pages/mine.html").write_text("<p>Mine</p>\n")
     template = tmp_path / TEMPLATE
-    marked = "  # --- Yours ---\n"
+    marked = "  # --- Yours: parameters ---\n"
     text = template.read_text()
     template.write_text(text.replace(marked, f"{marked}  Mine: {{ Type: String }}\n", 1))
     project.begin()
@@ -35,8 +35,8 @@ def test_blank_app_is_left(options: tuple[str, ...], project: Project) -> None:
     assert status == 0, said
     assert project.yours() == app()
     template = (project.root / TEMPLATE).read_text()
-    assert parts(template) == []
-    assert template.count("# --- Yours ---") == SOURCE.read_text().count("# --- Yours ---") == 5
+    assert set(parts(template).values()) == {""}
+    assert parts(template).keys() == parts(SOURCE.read_text()).keys()
 
 
 def test_says_what_goes(project: Project) -> None:
@@ -46,7 +46,7 @@ def test_says_what_goes(project: Project) -> None:
     for folder in FOLDERS:
         assert f"  {folder}/, with " in said
     assert f"functions/pages/, with {files} files" in said
-    lines = sum(len(p.splitlines()) for p in parts((project.root / TEMPLATE).read_text()))
+    lines = sum(len(p.splitlines()) for p in parts((project.root / TEMPLATE).read_text()).values())
     assert f"  {lines} lines of infra/template.yaml" in said
 
 

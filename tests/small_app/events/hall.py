@@ -1,5 +1,7 @@
 """A hall with rooms."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from socket_host.namespace import Namespace
@@ -11,10 +13,10 @@ class Hall(Namespace):
 
     namespace = "/hall"
 
-    async def start(self) -> None:
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
         self.presence = Presence(self.announce, self.bus, self.namespace)
-
-    async def stop(self) -> None:
+        yield
         self.presence.close()
 
     async def on_enter(self, sid: str, room: str) -> dict[str, Any]:
@@ -32,4 +34,4 @@ class Hall(Namespace):
 
     def announce(self, room: str) -> None:
         who = self.presence.who(room)
-        self.server.start_background_task(self.emit, "who", who, room=room, ignore_queue=True)
+        self.emit_soon("who", who, room=room, ignore_queue=True)

@@ -2,14 +2,16 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
 from socket_host.event_error import EventError
+from socket_host.handlers import large_answer
 from socket_host.limits import fitting
-from socket_host.namespace import Namespace, large_answer
+from socket_host.namespace import Namespace
 from socket_host.presence import Presence
 from tests.small_app.model.posts import BATCH, MAX_ID, MAX_TEXT, Post, Posts
 
@@ -24,7 +26,8 @@ class Plaza(Namespace):
 
     volatile = frozenset({"drafted", "busy", "who", "last"})
 
-    async def start(self) -> None:
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
         self.posts = await asyncio.to_thread(Posts, self.settings.own["POSTS"])
         self.thread = ThreadPoolExecutor(1)  # one call after the other, so numbers keep their order
         self.drafts: dict[str, str] = {}  # by room, to be stored at the end
@@ -32,10 +35,8 @@ class Plaza(Namespace):
         self.due = asyncio.Event()
         self.bus.peers.subscribe(lost=lambda host: self.due.set())
         self.bus.on_gap(self.due.set)
-        self.resyncing = asyncio.create_task(self.resync())
-
-    async def stop(self) -> None:
-        self.resyncing.cancel()
+        self.supervise(self.resync)
+        yield
         self.presence.close()
         await self.call(self.posts.keep, self.drafts)
         await asyncio.to_thread(self.thread.shutdown)
@@ -47,8 +48,8 @@ class Plaza(Namespace):
     async def on_recover(self, sid: str) -> None:
         room = next((room for room in self.rooms(sid) if room != sid), PLAZA)
         self.presence.enter(sid, room, self.visitor(sid))
-        self.tell(sid, "who", self.presence.who(room), ignore_queue=True)
-        self.tell(sid, "drafted", await self.draft(room), ignore_queue=True)
+        self.emit_soon("who", self.presence.who(room), room=sid, ignore_queue=True)
+        self.emit_soon("drafted", await self.draft(room), room=sid, ignore_queue=True)
 
     async def on_disconnect(self, sid: str, reason: str) -> None:
         self.presence.leave(sid)
@@ -85,7 +86,7 @@ class Plaza(Namespace):
         self.spend(cost(words))
         post, new = await self.call(self.posts.add, room, id_, visitor.id, visitor.name, words)
         if new:
-            self.tell(room, "message", post._asdict())
+            self.emit_soon("message", post._asdict(), room=room)
         else:  # the host of the first try may have been killed before it told anybody
             self.remind(room, await self.last(room))
         return {"seq": post.seq, "at": post.at}
@@ -147,7 +148,7 @@ class Plaza(Namespace):
             raise EventError("The posts are away.", reason="store", retry=True) from None
 
     def announce(self, room: str) -> None:
-        self.tell(room, "who", self.presence.who(room), ignore_queue=True)
+        self.emit_soon("who", self.presence.who(room), room=room, ignore_queue=True)
 
     async def resync(self) -> None:
         """Tell each room its last number after a host, or what the bus carried, was lost."""
@@ -161,12 +162,9 @@ class Plaza(Namespace):
                 self.due.set()
             await asyncio.sleep(1)
 
-    def remind(self, room: str, seq: int, **options: Any) -> None:
+    def remind(self, room: str, seq: int, *, ignore_queue: bool = False) -> None:
         news = {"room": room, "seq": seq}
-        self.emit_latest("last", news, room=room, key=bool(options), **options)
-
-    def tell(self, room: str, event: str, data: Any, **options: Any) -> None:
-        self.server.start_background_task(self.emit, event, data, room=room, **options)
+        self.emit_latest("last", news, room=room, key=ignore_queue, ignore_queue=ignore_queue)
 
 
 def text(data: Any) -> str:

@@ -1,9 +1,10 @@
 """A poll."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
-from socket_host.event_error import EventError
-from socket_host.namespace import Namespace
+from socket_host.namespace import Namespace, event
 from tests.small_app.model.votes import Votes
 
 
@@ -14,20 +15,19 @@ class Poll(Namespace):
         super().__init__(settings, namespace)
         self.life: list[str] = []
 
-    async def start(self) -> None:
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
         self.votes = Votes(self.settings.own["MOST_VOTES"])
         self.life.append("started")
-
-    async def stop(self) -> None:
+        yield
         self.life.append("stopped")
 
     async def settle(self) -> None:
         await super().settle()
         self.life.append("settled")
 
-    async def on_vote(self, sid: str, choice: Any) -> dict[str, int]:
-        if not isinstance(choice, str):
-            raise EventError("A choice is a text.")
+    @event("poll:vote", limit="5/s")
+    async def vote(self, sid: str, choice: str) -> dict[str, int]:
         count = self.votes.add(choice)
         await self.emit("count", {choice: count})
         return {"count": count}

@@ -22,8 +22,10 @@ RETURN = f"socket.connect(); return {BACK}"
 class Rooms(Namespace):
     """Lets clients enter rooms, keeps a word for each, and notes who came how."""
 
-    async def start(self) -> None:
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
         self.came: list[tuple[str, str]] = []
+        yield
 
     async def on_connect(self, sid: str, environ: Any, auth: Any) -> None:
         self.came.append(("connect", sid))
