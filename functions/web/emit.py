@@ -24,7 +24,8 @@ from functions.contract.redis_address import SCHEMES, Address
 
 _LOOPBACK_SECONDS = 2.0
 
-_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+# The last is what a container engine calls its own machine.
+_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1", "host.docker.internal")
 
 
 class EmitError(Exception):

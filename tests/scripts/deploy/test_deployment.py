@@ -16,7 +16,16 @@ from tests.scripts.deploy.engine import install
 
 
 def options(**changes: Any) -> argparse.Namespace:
-    names = ("region", "profile", "min_hosts", "max_hosts", "domain", "certificate", "web_acl")
+    names = (
+        "region",
+        "profile",
+        "min_hosts",
+        "max_hosts",
+        "domain",
+        "certificate",
+        "web_acl",
+        "bus",
+    )
     given = {**dict.fromkeys((*names, "keep_data")), "parameter": [], **changes}
     return argparse.Namespace(stack="sidepath", **given)
 
@@ -49,6 +58,7 @@ def test_build_that_fails(
     assert str(error.value).startswith("Building the image for linux/arm64 has failed.")
     assert "docker build has ended with status 1" in str(error.value)
     assert "exec format error" in str(error.value)
+    assert "docker run --privileged --rm tonistiigi/binfmt" in str(error.value)
 
 
 def test_base_without_a_digest(
@@ -85,6 +95,7 @@ def test_arguments_become_parameters() -> None:
         domain="a.test",
         certificate="arn",
         web_acl="another",
+        bus="valkey",
         keep_data=False,
         parameter=[("Colour", "red")],
     )
@@ -94,6 +105,7 @@ def test_arguments_become_parameters() -> None:
         "Domain": "a.test",
         "Certificate": "arn",
         "WebAcl": "another",
+        "BusKind": "valkey",
         "Colour": "red",
         "DataOnDelete": "Delete",
     }
