@@ -7,8 +7,8 @@ from itertools import islice
 from typing import Any
 
 from functions.contract.session import Session
-from socket_host.attendance import Attendance, Place
 from socket_host.bus import Bus
+from socket_host.presence_sync import Place, PresenceSync
 
 MAX_NAMES = 50  # a room's `who` names; its count goes on
 
@@ -31,7 +31,7 @@ class Presence:
         self._present: _Counts = {}  # on how many hosts, by room and id
         self._pauses: dict[str, asyncio.TimerHandle] = {}  # by room, after an announcement
         self._changed: set[str] = set()  # rooms to announce when their pause is over
-        self._attendance = Attendance(bus, self._own, self._count, namespace)
+        self._presence_sync = PresenceSync(bus, self._own, self._count, namespace)
         self._closed = False
 
     def enter(self, sid: str, room: str, session: Session) -> None:
@@ -42,7 +42,7 @@ class Presence:
         rooms[room] = session
         first, tabs = _add(self._tabs, (room, session), 1)
         if tabs == 1:
-            self._attendance.note(first, True)
+            self._presence_sync.note(first, True)
             self._count(first, True)
 
     def leave(self, sid: str, room: str | None = None) -> None:
@@ -51,7 +51,7 @@ class Presence:
         for name in [*rooms] if room is None else [room] if room in rooms else []:
             place, tabs = _add(self._tabs, (name, rooms.pop(name)), -1)
             if not tabs:
-                self._attendance.note(place, False)
+                self._presence_sync.note(place, False)
                 self._count(place, False)
         if not rooms:
             self._places.pop(sid, None)
@@ -73,7 +73,7 @@ class Presence:
     def close(self) -> None:
         """Announce nothing any more."""
         self._closed = True
-        self._attendance.close()
+        self._presence_sync.close()
         for pause in self._pauses.values():
             pause.cancel()
         self._pauses.clear()

@@ -15,7 +15,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from functions.contract.session import SAMPLE_SECRET
-from tests.hosts import own_texts
+from tests.kit.hosts import own_texts
 from tests.long_form import is_long
 
 _folder = tempfile.mkdtemp(prefix="sidepath-tests-")

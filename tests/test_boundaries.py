@@ -10,7 +10,7 @@ import pytest
 
 from scripts.commands.pin.lists import pins
 from tests import line
-from tests.hosts import own_texts
+from tests.kit.hosts import own_texts
 
 ROOT = Path(__file__).parent.parent
 
@@ -199,13 +199,13 @@ STILL_KNOWS = {
     "tests/scripts/dev/test_hosts.py": "people who talk over two hosts",
     "tests/scripts/doctor/test_host.py": "a chat that answers nothing",
     "tests/test_front_doors.py": "a chat behind the balancer",
-    "tests/test_host_conversation.py": "three lines of socket.io-client in the first room",
-    "tests/test_host_door.py": "a process with the sample's events",
-    "tests/test_host_drain.py": "people who talk while a host drains",
-    "tests/test_host_limits.py": "typing costs a token",
-    "tests/test_host_sessions.py": "joining with a session",
-    "tests/test_presence_hosts.py": "people of the chat's rooms",
-    "tests/test_recovery.py": "hostile: rooms like the chat's",
+    "tests/socket_host/test_conversation.py": "three lines of socket.io-client in the first room",
+    "tests/socket_host/test_door.py": "a process with the sample's events",
+    "tests/socket_host/test_drain.py": "people who talk while a host drains",
+    "tests/socket_host/test_floods.py": "typing costs a token",
+    "tests/socket_host/test_sessions.py": "joining with a session",
+    "tests/socket_host/test_presence_hosts.py": "people of the chat's rooms",
+    "tests/socket_host/transport/test_recovery.py": "hostile: rooms like the chat's",
 }
 
 

@@ -13,9 +13,9 @@ from yarl import URL
 
 from functions.contract.session import COOKIE
 from socket_host.events.chat import Chat as Events
-from tests.clients import WAYS, clients
-from tests.hosts import ORIGIN, on_each_transport, serving, token, url
-from tests.lambda_events import http_api, invoke
+from tests.kit.clients import WAYS, clients
+from tests.kit.hosts import ORIGIN, on_each_transport, serving, token, url
+from tests.kit.lambda_events import http_api, invoke
 
 SITE = URL(ORIGIN)
 VIEWER, EDGE = "192.0.2.4", "198.51.100.7"  # addresses: of the viewer, and of CloudFront's server
@@ -58,8 +58,8 @@ async def test_host_behind_the_load_balancer(way: str, transport: str, tmp_path:
         clients("javascript", way) as people,
     ):
         client = await people.connect(url(host), None, extraHeaders=AT_THE_HOST)
-        assert await client.say("where") == {"for": f"{VIEWER}, {EDGE}", "peer": "127.0.0.1"}
-        assert "error" not in await client.say("join", {"room": "lobby"})
+        assert await client.call("where") == {"for": f"{VIEWER}, {EDGE}", "peer": "127.0.0.1"}
+        assert "error" not in await client.call("join", {"room": "lobby"})
 
 
 def at_the_function(path: str, query: str = "", *, method: str = "GET", **headers: str) -> Any:

@@ -13,9 +13,9 @@ from functions.contract.setting import SettingError, StartError
 from functions.web.settings import Settings as PageSettings
 from socket_host.app import create_app
 from socket_host.settings import Settings
-from tests.clients import clients
-from tests.hosts import on_each_transport, serving, settings, token, url
-from tests.lambda_events import http_api, invoke
+from tests.kit.clients import clients
+from tests.kit.hosts import on_each_transport, serving, settings, token, url
+from tests.kit.lambda_events import http_api, invoke
 from tests.small_app import pages
 from tests.small_app.events import Hall, Poll, namespaces
 from tests.small_app.store import settings as declared
@@ -63,10 +63,10 @@ async def test_two_namespaces(transport: str, tmp_path: Path) -> None:
         clients() as people,
     ):
         ann = await people.connect(url(host), token("Ann"), **both)
-        assert await ann.say("vote", "tea") == {"count": 1}
-        assert await ann.hear("count") == {"tea": 1}
-        assert "error" in await ann.say("enter", "den")
-        assert "error" in await ann.say("vote", 7)
+        assert await ann.call("vote", "tea") == {"count": 1}
+        assert await ann.receive("count") == {"tea": 1}
+        assert "error" in await ann.call("enter", "den")
+        assert "error" in await ann.call("vote", 7)
         poll, hall = host.namespaces
         assert poll.refused == {"unknown event": 1, "shape": 1}
         hall.refused["full"] += 2

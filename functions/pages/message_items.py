@@ -7,7 +7,7 @@ from sys import getsizeof
 from markupsafe import Markup
 
 from functions.contract.cache import Cache
-from functions.model.recent import size
+from functions.model.room_cache import size
 from functions.model.room_log import Message
 
 # Bytes of messages as HTML, one by one and as a page's list. One message has at most 40 KB, for all

@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from functions.contract.setting import StartError
 from functions.model.payloads import LOBBY, MAX_TEXT, is_message_id, is_room, is_text
-from functions.model.recent import Recent
+from functions.model.room_cache import RoomCache
 from functions.model.room_log import RoomLog, RoomLogError, open_room_log
 from functions.pages.message_items import MessageItems, iso
 from functions.web.emit import EmitError
@@ -27,7 +27,7 @@ class Rooms:
     """Where the pages read rooms, and write to them; a page gets it by `Rooms.of(request)`."""
 
     log: RoomLog
-    recent: Recent
+    room_cache: RoomCache
 
     @classmethod
     def of(cls, request: Request) -> "Rooms":
@@ -43,7 +43,7 @@ def start(app: Starlette) -> None:
         log = open_room_log(site.settings.own["ROOM_LOG"])
     except RoomLogError as error:
         raise StartError(str(error)) from error
-    app.state.rooms = Rooms(log, Recent(log))
+    app.state.rooms = Rooms(log, RoomCache(log))
     env = site.templates.env
     env.filters["iso"] = iso
     item = env.get_template("message.html").module.item  # type: ignore[attr-defined]  # its macro
@@ -97,7 +97,7 @@ def room_page(
     request: Request, name: str, status: int = 200, *, draft: str = "", notice: str = ""
 ) -> Response:
     """Render a room as it stands: whole without JavaScript, and where JavaScript goes on from."""
-    messages, text = Rooms.of(request).recent.state(name)
+    messages, text = Rooms.of(request).room_cache.state(name)
     return Site.of(request).page(
         request,
         "room.html",

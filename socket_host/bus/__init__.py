@@ -2,7 +2,7 @@
 
 `open_bus` returns the bus for the setting BUS, which is given to a client manager. `bus` says what
 every bus can do; `shared` has what those between hosts have in common: an `outbox` of what waits,
-an `inbox` with a `memory` of what came, a `schema` of what may come, `refusals` of what may not,
+an `inbox` that knows the `seen_messages`, a `schema` of what may come, `refusals` of what may not,
 and the `outage` of each way. `redis` and `sns` carry the messages. `peers` knows which other hosts
 are alive. `loopback` is for functions on the host's own machine.
 """

@@ -4,8 +4,8 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from socket_host.bus.memory import Memory
 from socket_host.bus.peers import Peers
+from socket_host.bus.seen_messages import SeenMessages
 
 # Is given the id of the host that made an announcement, and what it said.
 Subscriber = Callable[[str, Any], None]
@@ -51,7 +51,7 @@ class Bus:
         self.host_id = uuid.uuid4().hex
         self.arrivals = 0
         self.peers = Peers(self)
-        self._gap_hearers: list[Callable[[], object]] = []
+        self._gap_subscribers: list[Callable[[], object]] = []
 
     async def start(self) -> None:
         """Begin to listen to the other hosts."""
@@ -75,20 +75,20 @@ class Bus:
         Raises BusMessageError as `publish` does.
         """
 
-    def hear(self, subject: str, subscriber: Subscriber) -> None:
+    def subscribe(self, subject: str, subscriber: Subscriber) -> None:
         """Have what other hosts announce on a subject passed to `subscriber`."""
 
-    def hear_of_gaps(self, hearer: Callable[[], object]) -> None:
+    def on_gap(self, subscriber: Callable[[], object]) -> None:
         """Have a function called when the bus is back and may have lost what was for this host."""
-        self._gap_hearers.append(hearer)
+        self._gap_subscribers.append(subscriber)
 
     def had(self) -> dict[str, list[Any]]:
-        """Return, as the snapshot of a Memory, which messages this host has had."""
+        """Return, as a snapshot of SeenMessages, which messages this host has had."""
         return {}
 
-    def ahead(self, had: Memory) -> Memory:
+    def ahead(self, had: SeenMessages) -> SeenMessages:
         """Return of what another host has had the part that this one has not had in full."""
-        return Memory()
+        return SeenMessages()
 
     def refuse(self, cause: str) -> None:
         """Note that something from the bus was refused; `cause` holds nothing of it."""

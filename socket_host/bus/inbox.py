@@ -3,18 +3,18 @@
 from typing import Any
 
 from functions.contract.bus import MAX_BYTES
-from socket_host.bus.memory import Memory, UnlikelyNumberError
 from socket_host.bus.refusals import Refusals
 from socket_host.bus.schema import fault, parse
+from socket_host.bus.seen_messages import SeenMessages, UnlikelyNumberError
 
 
 class Inbox:
     """Passes on what is right and new, and counts what is not."""
 
-    def __init__(self, memory: Memory, refusals: Refusals, own: bytes) -> None:
+    def __init__(self, seen: SeenMessages, refusals: Refusals, own: bytes) -> None:
         """Leave out messages that begin with `own`: they are this host's."""
         self.duplicates = 0
-        self._memory = memory
+        self._seen = seen
         self._refusals = refusals
         self._own = own
 
@@ -38,7 +38,7 @@ class Inbox:
     def is_new(self, message_id: str | None) -> bool:
         """Tell, once, if a message has not been had before."""
         try:
-            if self._memory.is_new(message_id):
+            if self._seen.is_new(message_id):
                 return True
         except UnlikelyNumberError as error:
             self._refusals.note(str(error))

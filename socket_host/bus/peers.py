@@ -40,7 +40,7 @@ class Announcer(Protocol):
     def announce(self, subject: str, body: Any) -> None:
         """Tell all other hosts something."""
 
-    def hear(self, subject: str, subscriber: Callable[[str, Any], None]) -> None:
+    def subscribe(self, subject: str, subscriber: Callable[[str, Any], None]) -> None:
         """Have what other hosts announce on a subject passed to `subscriber`."""
 
     def refuse(self, cause: str) -> None:
@@ -59,7 +59,7 @@ class Peers(Collection[str]):
         self._bus = bus
         self._missed: dict[str, int] = {}  # heartbeats, by host
         self._arrivals = 0  # what the bus had brought at the last heartbeat
-        self._watchers: dict[str, list[Watcher]] = {"joined": [], "lost": [], "heard": []}
+        self._subscribers: dict[str, list[Watcher]] = {"joined": [], "lost": [], "heard": []}
         self._beating: asyncio.Task[None] | None = None
         self._answering: asyncio.TimerHandle | None = None  # during the pause after an answer
         self._greeted = False  # meanwhile
@@ -81,7 +81,7 @@ class Peers(Collection[str]):
         """Return for how many seconds more there may be hosts that have not yet answered us."""
         return max(0.0, self._all_known_at - asyncio.get_running_loop().time())
 
-    def watch(
+    def subscribe(
         self,
         *,
         joined: Callable[[str], object] | None = None,
@@ -92,15 +92,15 @@ class Peers(Collection[str]):
 
         `heard` is called at each heartbeat, with the host's `state` too.
         """
-        for event, watcher in (("joined", joined), ("lost", lost), ("heard", heard)):
-            if watcher:
-                self._watchers[event].append(watcher)
+        for event, subscriber in (("joined", joined), ("lost", lost), ("heard", heard)):
+            if subscriber:
+                self._subscribers[event].append(subscriber)
 
     def start(self) -> None:
         """Greet the others, and begin to tell them and to watch them."""
         self._all_known_at = asyncio.get_running_loop().time() + self._bus.ANSWER_SECONDS
-        self._bus.hear(_SUBJECT, self._hear)
-        self._say("hello")
+        self._bus.subscribe(_SUBJECT, self._receive)
+        self._announce("hello")
         self._beating = asyncio.create_task(self._beat())
 
     def stop(self) -> None:
@@ -110,13 +110,13 @@ class Peers(Collection[str]):
         if self._beating:
             self._beating.cancel()
             self._beating = None
-            self._say("goodbye")
+            self._announce("goodbye")
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT)
             self._count()
-            self._say("alive")
+            self._announce("alive")
 
     def _count(self) -> None:
         deaf = self._arrivals == self._bus.arrivals
@@ -132,10 +132,10 @@ class Peers(Collection[str]):
         for host in lost:
             self._lose(host)
 
-    def _say(self, word: str) -> None:
+    def _announce(self, word: str) -> None:
         self._bus.announce(_SUBJECT, {"word": word, "state": self.state})
 
-    def _hear(self, host: str, said: Any) -> None:
+    def _receive(self, host: str, said: Any) -> None:
         match said:
             case {"word": "goodbye"}:
                 self._lose(host)
@@ -146,17 +146,17 @@ class Peers(Collection[str]):
                     return
                 self._missed[host] = 0
                 if new:
-                    self._tell("joined", host)
+                    self._notify("joined", host)
                 if word == "hello" and self._beating:
                     self._answer()
-                self._tell("heard", host, state)
+                self._notify("heard", host, state)
 
     def _answer(self) -> None:
         """Answer a greeting, at once or together with those that come within the next moment."""
         if self._answering:
             self._greeted = True
             return
-        self._say("alive")
+        self._announce("alive")
         loop = asyncio.get_running_loop()
         self._answering = loop.call_later(_ANSWER_PAUSE, self._answer_again)
 
@@ -168,11 +168,11 @@ class Peers(Collection[str]):
 
     def _lose(self, host: str) -> None:
         if self._missed.pop(host, None) is not None:
-            self._tell("lost", host)
+            self._notify("lost", host)
 
-    def _tell(self, event: str, *values: Any) -> None:
-        for watcher in self._watchers[event]:
+    def _notify(self, event: str, *values: Any) -> None:
+        for subscriber in self._subscribers[event]:
             try:
-                watcher(*values)
+                subscriber(*values)
             except Exception:  # the heartbeats go on, or for the others this host were lost
                 _log.exception("What watches the peers failed.")

@@ -32,7 +32,7 @@ _ATTRIBUTES = {
     "DeduplicationScope": "messageGroup",
     "FifoThroughputLimit": "perMessageGroupId",
     # Seconds. Short, for an answer of SQS may get lost, and then what was in it holds up what comes
-    # after it. Whoever acts on ten messages for longer gets them twice, which the memory notices.
+    # after it. Whoever acts on ten messages for longer gets them twice, which SeenMessages notices.
     "VisibilityTimeout": "5",
     "MessageRetentionPeriod": "3600",  # what comes an hour late is of no use to anybody
 }

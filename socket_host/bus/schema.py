@@ -23,9 +23,9 @@ MAX_NAME = 1_024  # characters of a room's name, a sid, a namespace or a subject
 _MAX_NAMES = 64 * 1024  # characters of all rooms, or all sids, of one event
 
 _MAX_STATE = 1_024  # characters of the JSON that a heartbeat carries
-_MAX_HOSTS = 1_000  # in one question
+_MAX_HOSTS = 1_000  # in one request
 _MAX_PARTS = 10_000  # of one report
-_MOST_HAD = 10_000  # senders in a snapshot of a memory
+_MOST_HAD = 10_000  # senders in a snapshot of seen messages
 _HAD = re.compile(r"[0-9a-f]{1,256}")
 
 Test = Callable[[Any], bool]
@@ -274,7 +274,7 @@ def _size(value: Any) -> float:
         return math.inf
 
 
-def _is_attendance(body: Any) -> bool:
+def _is_presence(body: Any) -> bool:
     match body:
         case {"ask": hosts}:
             return _are(hosts, _is_sender, _MAX_HOSTS)
@@ -296,18 +296,18 @@ def _is_change(item: Any) -> bool:
 
 def _is_question(body: Any) -> bool:
     match body:
-        case [question, namespace, sid, offset]:
-            return _are([question, namespace, sid], _is_name) and _fits(offset, _is_name)
+        case [request_id, namespace, sid, offset]:
+            return _are([request_id, namespace, sid], _is_name) and _fits(offset, _is_name)
     return False
 
 
 def _is_answer(body: Any) -> bool:
     match body:
-        case [question, None]:
-            return _is_name(question)
-        case [question, [rooms, data, missed, had, *counts]]:
+        case [request_id, None]:
+            return _is_name(request_id)
+        case [request_id, [rooms, data, missed, had, *counts]]:
             return (
-                _is_name(question)
+                _is_name(request_id)
                 and _are(counts, _is_number)
                 and _are(rooms, _is_room)
                 and _fits(data, lambda value: type(value) is dict)
@@ -321,7 +321,7 @@ def _is_claim(body: Any) -> bool:
     return _are(body, _is_name, 2) and len(body) == 2
 
 
-def _is_estate(body: Any) -> bool:
+def _is_snapshot(body: Any) -> bool:
     match body:
         case {"tag": tag, "position": position, **rest}:
             return (
@@ -378,7 +378,7 @@ def _is_sent(sent: Any) -> bool:
 
 
 def is_snapshot(value: Any) -> bool:
-    """Whether a value is what a Memory gives as its snapshot."""
+    """Whether a value is a snapshot of SeenMessages."""
     return (
         type(value) is dict
         and len(value) <= _MOST_HAD
@@ -395,9 +395,9 @@ def _is_had(value: Any) -> bool:
 
 _SUBJECTS: dict[str, Test] = {
     "peers": _is_word,
-    "attendance": _is_attendance,
+    "attendance": _is_presence,
     "recovery.ask": _is_question,
     "recovery.answer": _is_answer,
     "recovery.claim": _is_claim,
-    "recovery.estate": _is_estate,
+    "recovery.estate": _is_snapshot,
 }

@@ -10,11 +10,11 @@ from typing import Any
 from functions.contract.bus import encode
 from socket_host.bus.bus import Bus, Receiver, Subscriber
 from socket_host.bus.inbox import Inbox
-from socket_host.bus.memory import ALL, Memory
 from socket_host.bus.outage import Outage
 from socket_host.bus.outbox import Entry, Outbox
 from socket_host.bus.refusals import Refusals
 from socket_host.bus.schema import ANNOUNCEMENT, plain_emit
+from socket_host.bus.seen_messages import ALL, SeenMessages
 
 _log = logging.getLogger(__name__)
 
@@ -66,8 +66,8 @@ class SharedBus(Bus):
         self._number = 0  # of the last message
         self._own = f'{{"message_id":"{self.host_id}:'.encode()
         self._refusals = Refusals()
-        self._memory = Memory(on_leap=self._leapt)
-        self._inbox = Inbox(self._memory, self._refusals, self._own)
+        self._seen = SeenMessages(on_leap=self._leapt)
+        self._inbox = Inbox(self._seen, self._refusals, self._own)
         self._listening = asyncio.Event()
         self._receiver: Receiver | None = None
         self._subscribers: defaultdict[str, list[Subscriber]] = defaultdict(list)
@@ -118,22 +118,22 @@ class SharedBus(Bus):
             }
         )
 
-    def hear(self, subject: str, subscriber: Subscriber) -> None:
+    def subscribe(self, subject: str, subscriber: Subscriber) -> None:
         """Have what other hosts announce on a subject passed to `subscriber`."""
         self._subscribers[subject].append(subscriber)
 
     def had(self) -> dict[str, list[Any]]:
-        """Return, as the snapshot of a Memory, which messages this host has had, or has sent."""
-        had = self._memory.snapshot()
+        """Return, as a snapshot of SeenMessages, which messages this host has had, or has sent."""
+        had = self._seen.snapshot()
         return had | {self.host_id: [self._number, f"{ALL:x}"]}
 
     def refuse(self, cause: str) -> None:
         """Note that something from the bus was refused; the bus is degraded for a while."""
         self._refusals.note(cause)
 
-    def ahead(self, had: Memory) -> Memory:
+    def ahead(self, had: SeenMessages) -> SeenMessages:
         """Return of what another host has had the part that this one has not had in full."""
-        return had.beyond(self._memory, self.host_id)
+        return had.beyond(self._seen, self.host_id)
 
     def health(self) -> dict[str, Any]:
         """Return how the bus is, with counts.
@@ -178,15 +178,15 @@ class SharedBus(Bus):
         self._incoming.end()
         self._listening.set()
         if was_away:
-            self._tell_of_gap()
+            self._notify_of_gap()
 
     def _leapt(self) -> None:
         self.refuse("numbers that left some out")
-        self._tell_of_gap()
+        self._notify_of_gap()
 
-    def _tell_of_gap(self) -> None:
-        for hearer in self._gap_hearers:
-            hearer()
+    def _notify_of_gap(self) -> None:
+        for subscriber in self._gap_subscribers:
+            subscriber()
 
     # What other hosts say
 

@@ -16,10 +16,10 @@ from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[impor
 from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # as above
 
 from functions.contract.bus import Topic
-from socket_host.bus.caller import Caller
 from socket_host.bus.outage import Outage
 from socket_host.bus.outbox import Entry
 from socket_host.bus.queue import HEARTBEAT_SECONDS, ORPHAN_SECONDS, POLL_SECONDS, HostQueue
+from socket_host.bus.serial_executor import SerialExecutor
 from socket_host.bus.shared import BusError, SharedBus
 
 _log = logging.getLogger(__name__)
@@ -58,9 +58,9 @@ class SnsBus(SharedBus):
             "The host's queue is marked as in use again.",
         )
         self._outages.append(self._keeping)
-        self._publish_calls = Caller("bus-publish")
-        self._receive_calls = Caller("bus-receive")
-        self._keep_calls = Caller("bus-keep")
+        self._publish_calls = SerialExecutor("bus-publish")
+        self._receive_calls = SerialExecutor("bus-receive")
+        self._keep_calls = SerialExecutor("bus-keep")
         self._sns = boto3.client("sns", region_name=topic.region, config=_CONFIG)
         self._sqs = boto3.client("sqs", region_name=topic.region, config=_PATIENT)
         self._queue = HostQueue(topic, self._sns, self._sqs)
@@ -134,15 +134,15 @@ class SnsBus(SharedBus):
                 await _call(self._keep_calls, self._queue.close)
         except (BusError, TimeoutError) as error:
             _log.warning("The host's queue %s could not be deleted: %s", self._queue.name, error)
-        for caller in (self._publish_calls, self._receive_calls, self._keep_calls):
-            caller.stop()
+        for executor in (self._publish_calls, self._receive_calls, self._keep_calls):
+            executor.stop()
         for client in (self._sns, self._sqs):
             client.close()
 
 
-async def _call(caller: Caller, call: Callable[[], T]) -> T:
+async def _call(executor: SerialExecutor, call: Callable[[], T]) -> T:
     """Make a call of boto3's; raise BusError if AWS refuses or cannot be reached."""
     try:
-        return await caller(call)
+        return await executor(call)
     except (BotoCoreError, ClientError, ResponseParserError) as error:
         raise BusError(error) from error

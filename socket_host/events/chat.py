@@ -14,7 +14,7 @@ from functions.model.payloads import LOBBY
 from functions.model.room_log import BATCH, RoomLogError
 from socket_host.event_error import EventError
 from socket_host.events import payloads
-from socket_host.events.reminder import Reminder
+from socket_host.events.resync import Resync
 from socket_host.events.room_log import HostRoomLog
 from socket_host.limits import fitting
 from socket_host.namespace import Namespace, large_answer
@@ -41,12 +41,12 @@ class Chat(Namespace):
         except RoomLogError as error:
             raise StartError(str(error)) from error
         remind = partial(self.remind, ignore_queue=True)  # each host reminds its own
-        self.reminder = Reminder(bus, self.presence.rooms, self.log.last, remind)
+        self.resync = Resync(bus, self.presence.rooms, self.log.last, remind)
 
     async def stop(self) -> None:
         """Close the room log."""
         self.presence.close()
-        self.reminder.close()
+        self.resync.close()
         await self.log.stop()
 
     async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:

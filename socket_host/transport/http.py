@@ -20,7 +20,7 @@ from aiohttp.web import RequestPayloadError
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from functions.contract.bus import LOOPBACK_PATH, MAX_BYTES
-from socket_host.transport.deadlines import Deadlines
+from socket_host.transport.timeout_queue import TimeoutQueue
 
 if TYPE_CHECKING:
     from aiohttp.http import RawRequestMessage
@@ -94,10 +94,10 @@ class HttpServer:
         self.limits = limits
         self.note = note
         self._most_body = most_body
-        self.requests: Deadlines[HttpConnection] = Deadlines(
+        self.requests: TimeoutQueue[HttpConnection] = TimeoutQueue(
             limits.head_time, HttpConnection.request_is_late
         )
-        self.answers: Deadlines[HttpConnection] = Deadlines(
+        self.answers: TimeoutQueue[HttpConnection] = TimeoutQueue(
             _STALL_SECONDS, HttpConnection.answer_is_late
         )
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-from socket_host.transport.deadlines import Deadlines
+from socket_host.transport.timeout_queue import TimeoutQueue
 
 T = TypeVar("T", bound=Hashable)
 
@@ -28,7 +28,7 @@ class Slots(Generic[T]):
         self._seconds = seconds
         self._expire = expire
         self._address = address
-        self._waits: Deadlines[T] = Deadlines(seconds, self._waited)
+        self._waits: TimeoutQueue[T] = TimeoutQueue(seconds, self._waited)
         # Of those that have left: the seconds they may still wait, as of a moment.
         self._budgets: dict[T, tuple[float, float]] = {}
         self._open: dict[bytes, int] = {}

@@ -13,8 +13,8 @@ import pytest
 from functions.model.payloads import MAX_ID, MAX_TEXT
 from functions.model.room_log import BATCH, PAGE
 from socket_host.app import TRANSPORTS, SocketHost
-from tests.clients import PythonClient, clients, raw_client
-from tests.hosts import serving, token, url
+from tests.kit.clients import PythonClient, clients, raw_client
+from tests.kit.hosts import serving, token, url
 
 
 @pytest.fixture(params=sorted(TRANSPORTS))
@@ -44,13 +44,13 @@ async def test_join_leaves_the_former_room(
 ) -> None:
     """A client is in one room: it hears the one it joined, and no longer the one before."""
     ann, bob = pair
-    await bob.say("join", {"room": "den"})
-    await ann.say("message", {"id": "1", "text": "lobby"})
-    await ann.say("join", {"room": "den"})
-    await ann.say("message", {"id": "2", "text": "den"})
-    heard = await bob.hear("message")
+    await bob.call("join", {"room": "den"})
+    await ann.call("message", {"id": "1", "text": "lobby"})
+    await ann.call("join", {"room": "den"})
+    await ann.call("message", {"id": "2", "text": "den"})
+    heard = await bob.receive("message")
     assert (heard["room"], heard["text"], heard["seq"]) == ("den", "den", 1)
-    assert not bob.inbox.unheard("message")
+    assert not bob.inbox.unread("message")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ async def test_join_gives_what_came_after(
     fill(tmp_path, "tea", 221)
     async with clients() as people:
         ann = await people.connect(url(host), token("Ann"))
-        joined = await ann.say("join", {"room": "tea"} | after)
+        joined = await ann.call("join", {"room": "tea"} | after)
         assert [m["seq"] for m in joined["messages"]] == list(seqs)
         assert joined["more"] is more
         assert joined["last"] == (seqs[-1] if seqs else after["after"])
@@ -86,7 +86,7 @@ async def test_history_leads_to_the_end(host: SocketHost, tmp_path: Path) -> Non
         ann = await people.connect(url(host), token("Ann"))
         seqs, last, more = [], 0, True
         while more:
-            answer = await ann.say("history", {"after": last})
+            answer = await ann.call("history", {"after": last})
             assert answer.keys() == {"messages", "last", "more"}
             seqs += [m["seq"] for m in answer["messages"]]
             last, more = answer["last"], answer["more"]
@@ -97,12 +97,12 @@ async def test_repeated_message_is_stored_once(pair: tuple[PythonClient, PythonC
     """A message sent again, at once or later, gets the same ack, and nobody hears it twice."""
     ann, bob = pair
     message = {"id": "same", "text": "once"}
-    acks = await asyncio.gather(*(ann.say("message", message) for _ in range(3)))
-    acks.append(await ann.say("message", message))
+    acks = await asyncio.gather(*(ann.call("message", message) for _ in range(3)))
+    acks.append(await ann.call("message", message))
     assert [ack["seq"] for ack in acks] == [1, 1, 1, 1]
-    await ann.say("message", {"id": "next", "text": "twice"})
-    assert [(await bob.hear("message"))["text"] for _ in range(2)] == ["once", "twice"]
-    assert not bob.inbox.unheard("message")
+    await ann.call("message", {"id": "next", "text": "twice"})
+    assert [(await bob.receive("message"))["text"] for _ in range(2)] == ["once", "twice"]
+    assert not bob.inbox.unread("message")
 
 
 async def test_ack_goes_before_the_broadcast(host: SocketHost) -> None:
@@ -118,10 +118,10 @@ async def test_ack_goes_before_the_broadcast(host: SocketHost) -> None:
 async def test_text_of_the_room_is_kept(pair: tuple[PythonClient, PythonClient]) -> None:
     """Who joins gets the room's text as it stands, written to the log yet or not."""
     ann, bob = pair
-    await ann.say("input-change", "Once upon")
-    await ann.say("input-change", "Once upon a time")
-    assert (await bob.say("join", {"room": "lobby"}))["text"] == "Once upon a time"
-    assert (await bob.say("join", {"room": "den"}))["text"] == ""
+    await ann.call("input-change", "Once upon")
+    await ann.call("input-change", "Once upon a time")
+    assert (await bob.call("join", {"room": "lobby"}))["text"] == "Once upon a time"
+    assert (await bob.call("join", {"room": "den"}))["text"] == ""
 
 
 LONG = "x" * (MAX_TEXT + 1)
@@ -177,12 +177,12 @@ async def test_good_shapes_at_their_limits(host: SocketHost) -> None:
     """The longest texts, ids and names are fine, and so are a text of none and any script."""
     async with clients() as people:
         ann = await people.connect(url(host), token("Ann"))
-        assert await ann.say("input-change", "") == {}
-        assert await ann.say("input-change", "😀" * MAX_TEXT) == {}
+        assert await ann.call("input-change", "") == {}
+        assert await ann.call("input-change", "😀" * MAX_TEXT) == {}
         sent = {"id": "i" * MAX_ID, "text": "\x00é😀\u2028" + "x" * (MAX_TEXT - 4), "more": 1}
-        assert (await ann.say("message", sent))["seq"] == 1
-        assert (await ann.hear("message"))["text"] == sent["text"]
-        joined = await ann.say("join", {"room": "a" * 64, "after": 2**53 - 1, "more": 1})
+        assert (await ann.call("message", sent))["seq"] == 1
+        assert (await ann.receive("message"))["text"] == sent["text"]
+        joined = await ann.call("join", {"room": "a" * 64, "after": 2**53 - 1, "more": 1})
         assert joined["room"] == "a" * 64
 
 
@@ -197,12 +197,12 @@ async def test_log_outage(
     with closing(sqlite3.connect(tmp_path / "rooms.sqlite3")) as database:
         database.execute("ALTER TABLE message RENAME TO gone")
         for _ in range(2):
-            refused = await ann.say("message", {"id": "1", "text": "a"})
+            refused = await ann.call("message", {"id": "1", "text": "a"})
             assert refused.keys() == {"error", "retry"}
-            assert (await ann.say("history", {"after": 0})).keys() == {"error", "retry"}
+            assert (await ann.call("history", {"after": 0})).keys() == {"error", "retry"}
         database.execute("ALTER TABLE gone RENAME TO message")
-    assert (await ann.say("message", {"id": "1", "text": "a"}))["seq"] == 1
-    assert (await bob.hear("message"))["seq"] == 1
+    assert (await ann.call("message", {"id": "1", "text": "a"}))["seq"] == 1
+    assert (await bob.receive("message"))["seq"] == 1
     logged = [r.levelname for r in caplog.records if r.name == "socket_host.events.room_log"]
     assert logged == ["ERROR"]
     assert "sqlite" not in str(refused)

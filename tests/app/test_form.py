@@ -15,7 +15,7 @@ from functions.model.room_log import RoomLog
 from functions.model.settings import settings as declared
 from functions.web.emit import EmitError, Emitter
 from functions.web.settings import Settings
-from tests.lambda_events import http_api, invoke
+from tests.kit.lambda_events import http_api, invoke
 
 ME = Session("me", "Ann Lee")
 COOKIES = f"{COOKIE}={Sessions(SAMPLE_SECRET).issue(ME)}"

@@ -54,11 +54,11 @@ def room() -> str:
     return f"room-{uuid.uuid4().hex[:12]}"
 
 
-Visit = Callable[..., Page]
+ReplayPoint = Callable[..., Page]
 
 
 @pytest.fixture
-def visit(site: Development, browser: Browser) -> Iterator[Visit]:
+def visit(site: Development, browser: Browser) -> Iterator[ReplayPoint]:
     """Opens a page as a new visitor; every page must run without an error in its console."""
     contexts = []
     errors: list[str] = []
@@ -98,7 +98,7 @@ def stored(page: Page) -> list[int]:
     return [int(number) for number in numbers]
 
 
-def test_two_windows(visit: Visit, room: str) -> None:
+def test_two_windows(visit: ReplayPoint, room: str) -> None:
     """What one types, the other sees: the shared note, messages, who types and who is here."""
     ann, bob = live(visit(f"/rooms/{room}")), live(visit(f"/rooms/{room}"))
     expect(ann.locator("#status")).to_have_text("Live · websocket")
@@ -123,7 +123,7 @@ def test_two_windows(visit: Visit, room: str) -> None:
     expect(ann.locator("#count")).to_have_text("1")
 
 
-def test_page_goes_on_from_what_the_server_rendered(visit: Visit, room: str) -> None:
+def test_page_goes_on_from_what_the_server_rendered(visit: ReplayPoint, room: str) -> None:
     """Who comes later finds what was said, once, without waiting for the socket."""
     ann = live(visit(f"/rooms/{room}"))
     say(ann, "first")
@@ -135,7 +135,7 @@ def test_page_goes_on_from_what_the_server_rendered(visit: Visit, room: str) -> 
     expect(bob.locator("#messages li p")).to_have_text(["first", "second"])
 
 
-def test_reading_without_javascript(visit: Visit, room: str) -> None:
+def test_reading_without_javascript(visit: ReplayPoint, room: str) -> None:
     """Without JavaScript the page is the room as it stands, and says so."""
     ann = live(visit(f"/rooms/{room}"))
     say(ann, "for everybody")
@@ -146,7 +146,7 @@ def test_reading_without_javascript(visit: Visit, room: str) -> None:
     assert "reload to see what is new" in (reader.locator("noscript").text_content() or "")
 
 
-def test_host_killed(visit: Visit, room: str, site: Development) -> None:
+def test_host_killed(visit: ReplayPoint, room: str, site: Development) -> None:
     """The host dies without a word while both write: nothing is lost, doubled or out of order."""
     pages = [
         live(visit(f"/rooms/{room}", errors_expected=True)),
@@ -168,7 +168,7 @@ def test_host_killed(visit: Visit, room: str, site: Development) -> None:
         assert [text for text in said(pages[0]) if text in mine] == mine
 
 
-def test_unsent_message_stays_visible(visit: Visit, room: str) -> None:
+def test_unsent_message_stays_visible(visit: ReplayPoint, room: str) -> None:
     """A message written offline is shown as unsent, survives a reload, and is sent once."""
     ann = live(visit(f"/rooms/{room}", errors_expected=True))
     bob = live(visit(f"/rooms/{room}"))
@@ -183,7 +183,9 @@ def test_unsent_message_stays_visible(visit: Visit, room: str) -> None:
         expect(page.locator("#messages li")).to_have_count(1)
 
 
-def test_pages_work_while_the_host_is_down(visit: Visit, room: str, site: Development) -> None:
+def test_pages_work_while_the_host_is_down(
+    visit: ReplayPoint, room: str, site: Development
+) -> None:
     """Without the host pages are served as ever, and an open room says that it reconnects."""
     ann = live(visit(f"/rooms/{room}", errors_expected=True))
     with site.host_held_down():
@@ -193,7 +195,7 @@ def test_pages_work_while_the_host_is_down(visit: Visit, room: str, site: Develo
     live(ann)
 
 
-def test_forged_session_is_renewed(visit: Visit, room: str, site: Development) -> None:
+def test_forged_session_is_renewed(visit: ReplayPoint, room: str, site: Development) -> None:
     """A session that the host refuses is replaced by reloading the page, once, by itself."""
     ann = live(visit(f"/rooms/{room}", errors_expected=True))
     ann.context.clear_cookies()
@@ -209,7 +211,7 @@ def cut(socket: WebSocketRoute) -> None:
     socket.close()
 
 
-def test_where_websockets_cannot_pass(visit: Visit, room: str) -> None:
+def test_where_websockets_cannot_pass(visit: ReplayPoint, room: str) -> None:
     """A network that cuts websockets gets long polling, and nothing else is different."""
     ann = visit("/about", errors_expected=True)
     ann.route_web_socket(re.compile("socket.io"), cut)
@@ -222,7 +224,7 @@ def test_where_websockets_cannot_pass(visit: Visit, room: str) -> None:
     expect(ann.locator("#messages li p")).to_have_text(["by polling", "by websocket"])
 
 
-def test_times_are_the_readers_own(visit: Visit, room: str) -> None:
+def test_times_are_the_readers_own(visit: ReplayPoint, room: str) -> None:
     """A message's time is shown in the zone of who reads it."""
     ann = live(visit(f"/rooms/{room}", timezone_id="UTC", locale="en-GB"))
     say(ann, "what time is it?")
@@ -234,7 +236,7 @@ def test_times_are_the_readers_own(visit: Visit, room: str) -> None:
     assert (minutes[1] - minutes[0]) % (24 * 60) == 5 * 60 + 45
 
 
-def test_first_load(visit: Visit, site: Development) -> None:
+def test_first_load(visit: ReplayPoint, site: Development) -> None:
     """The front page loads in at most six requests, the socket's included, and below 40 KB."""
     page = visit("/about")
     requests: list[str] = []
@@ -249,7 +251,7 @@ def test_first_load(visit: Visit, site: Development) -> None:
     assert 10_000 < sizes < 40_000
 
 
-def test_look(visit: Visit, room: str) -> None:
+def test_look(visit: ReplayPoint, room: str) -> None:
     """Wide and narrow, light and dark: nothing sticks out, and axe finds no barrier.
 
     The pictures are left in test-results/ to be looked at.
@@ -279,7 +281,7 @@ def look(page: Page, name: str) -> None:
             assert page.evaluate("axe.run().then(found => found.violations)") == []
 
 
-def test_keyboard_alone(visit: Visit, room: str) -> None:
+def test_keyboard_alone(visit: ReplayPoint, room: str) -> None:
     """Everything can be reached and used without a mouse."""
     ann = live(visit(f"/rooms/{room}"))
     ann.keyboard.press("Tab")

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent.parent
         ("functions/web/templates/base.html", '<a href="/">Lobby</a>'),
         ("functions/web/templates/error.html", "Go to the lobby"),
         ("scripts/checkup/sockets.py", 'await client.ask("join", {"room": "den"})'),
-        ("tests/test_host_limits.py", 'await ann.say("input-change", "x")'),
+        ("tests/socket_host/test_floods.py", 'await ann.send("input-change", "x")'),
     ],
 )
 def test_offence_is_found(path: str, words: str) -> None:

@@ -14,14 +14,14 @@ import pytest
 
 from socket_host.app import SocketHost
 from socket_host.bus import peers
-from socket_host.events import reminder
+from socket_host.events import resync
 from socket_host.events.room_log import HostRoomLog
-from tests import buses
-from tests.buses import until
 from tests.chaos.crowd import ROOM, Crowd, crowd
 from tests.chaos.wire import Wire
-from tests.clients import PythonClient
-from tests.hosts import PATIENCE, HostProcess, environ, host_process, serving, token, url
+from tests.kit import buses
+from tests.kit.buses import until
+from tests.kit.clients import PythonClient
+from tests.kit.hosts import PATIENCE, HostProcess, environ, host_process, serving, token, url
 
 MESSAGE = {"id": "m1", "text": "stored, and told nobody"}
 
@@ -60,8 +60,8 @@ async def say(where: str) -> dict[str, object]:
     client = PythonClient()
     try:
         await client.connect(where, token=token("Ann"))
-        await client.say("join", {"room": ROOM})
-        answer = await client.say("message", MESSAGE)
+        await client.call("join", {"room": ROOM})
+        answer = await client.call("message", MESSAGE)
     finally:
         await client.close()
     return {"seq": answer["seq"]}
@@ -97,7 +97,7 @@ async def test_room_log_that_is_away_delays_that_only(
 ) -> None:
     """A host that cannot read the room log when it loses another tells its rooms later."""
     monkeypatch.setattr(peers, "HEARTBEAT", 3_600)
-    monkeypatch.setattr(reminder, "PAUSE", 0.05)
+    monkeypatch.setattr(resync, "PAUSE", 0.05)
     await site.lose_message()
     log = site.host.namespaces[0].log
     await rename(log, "message", "gone")

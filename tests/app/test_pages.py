@@ -26,7 +26,7 @@ from functions.model.room_log import RoomLog
 from functions.model.settings import settings as declared
 from functions.pages import rooms
 from functions.web.settings import Settings
-from tests.lambda_events import FRONT_DOORS, Event, http_api, invoke
+from tests.kit.lambda_events import FRONT_DOORS, Event, http_api, invoke
 
 
 class Page(HTMLParser):

@@ -18,8 +18,8 @@ from functions.model.room_log import (
     RoomLogError,
     open_room_log,
 )
-from tests.aws import aws, make_rooms
-from tests.hosts import PATIENCE
+from tests.kit.aws import aws, make_rooms
+from tests.kit.hosts import PATIENCE
 
 
 def say(log: RoomLog, text: str, *, room: str = "lobby", id: str = "") -> int:  # noqa: A002 - the log's word

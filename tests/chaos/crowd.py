@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.hosts import token
+from tests.kit.hosts import token
 
 ROOM = "storm"
 PATIENCE = 60  # seconds: pages that were away for long have much to catch up with

@@ -17,7 +17,7 @@ from moto.dynamodb.models.table import Table
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from tests.aws import make_rooms
+from tests.kit.aws import make_rooms
 
 Start = Callable[..., Any]
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import uvloop
 
 from socket_host import open_files
-from tests.hosts import token
+from tests.kit.hosts import token
 
 ROOM = "volume"
 DEADLINE = 240  # seconds

@@ -17,7 +17,7 @@ from scripts.commands.dev.host import Host
 from scripts.commands.dev.listeners import listen
 from scripts.commands.dev.proxy import Proxy
 from scripts.commands.dev.template import SOCKET_HOST, Template
-from tests.hosts import environ
+from tests.kit.hosts import environ
 from tests.scripts.dev.edges import TEMPLATE
 
 PATIENCE = 30  # seconds: a deadline that only a failure meets, also on a busy machine

@@ -15,10 +15,10 @@ from functions.contract.bus import Topic
 from socket_host.bus.address import Address
 from socket_host.bus.queue import HostQueue
 from socket_host.bus.redis_connection import Connection
-from tests.buses import Redis
 from tests.chaos.dynamodb import DynamoDB
 from tests.chaos.site import Site
 from tests.chaos.wire import Wire
+from tests.kit.buses import Redis
 
 REFUSALS = 6  # calls that DynamoDB refuses at each degree of trouble
 

@@ -15,13 +15,13 @@ import pytest
 
 from functions.contract.bus import Topic
 from functions.model.room_log import Message
-from tests import buses
-from tests.buses import Redis
 from tests.chaos.crowd import ROOM, Report, crowd
 from tests.chaos.dynamodb import dynamodb
 from tests.chaos.site import site
 from tests.chaos.storms import STORMS, Weather
 from tests.chaos.wire import Wire
+from tests.kit import buses
+from tests.kit.buses import Redis
 
 pytestmark = pytest.mark.chaos
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from functions.model.room_log import open_room_log
-from tests import buses
 from tests.chaos.light import ROOM
-from tests.hosts import ROOT, environ, host_process
+from tests.kit import buses
+from tests.kit.hosts import ROOT, environ, host_process
 
 pytestmark = [pytest.mark.chaos, pytest.mark.long]
 

@@ -20,7 +20,7 @@ from socket_host.app import SocketHost, create_app
 from socket_host.bus import Bus
 from socket_host.namespace import Namespace
 from socket_host.settings import Settings
-from tests.protocol_client import CLOSE, frame, handshake
+from tests.kit.protocol_client import CLOSE, frame, handshake
 
 T = TypeVar("T")
 
@@ -226,11 +226,11 @@ class WebSocket:
         """The session's id."""
         return str(json.loads(self.open[1:])["sid"])
 
-    def say(self, *packets: str | bytes) -> None:
+    def send(self, *packets: str | bytes) -> None:
         """Send packets, each in a frame of its own and all in one segment."""
         self.connection.send(b"".join(map(packet_frame, packets)))
 
-    def hear(self) -> list[str | bytes]:
+    def receive(self) -> list[str | bytes]:
         """Return the packets that have come; asserts that they are as a server may send them."""
         packets: list[str | bytes] = []
         self._buffer += self.connection.read()
@@ -343,15 +343,15 @@ class Network:
         assert head.startswith(b"HTTP/1.1 101 "), head
         socket.connection.sent += rest
         if "sid=" not in query:
-            (packet,) = socket.hear()
+            (packet,) = socket.receive()
             socket.open = str(packet)
         return socket
 
     def joined(self, auth: str = "") -> WebSocket:
         """Return a websocket that is in the main namespace."""
         socket = self.websocket()
-        socket.say("40" + auth)
-        assert any(str(packet).startswith("40{") for packet in socket.hear())
+        socket.send("40" + auth)
+        assert any(str(packet).startswith("40{") for packet in socket.receive())
         return socket
 
     def ask(

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
-from tests.hosts import ROOT
+from tests.kit.hosts import ROOT
 
 CORPUS = Path(__file__).parent / "corpus"
 

@@ -59,12 +59,12 @@ class Hosts:
         self.presence = Presence(lambda room: None, network.host.bus)
         self.client = network.joined()
         gone = network.joined()
-        gone.say('42["enter"]')
+        gone.send('42["enter"]')
         self.auth = self._auth(gone.open and gone)
         gone.connection.cut()
         recovery: Any = network.host.sio.recovery
         stranger = network.websocket()
-        stranger.say("40" + json.dumps({"pid": recovery.pid("x" * 20, ""), "offset": "a.1"}))
+        stranger.send("40" + json.dumps({"pid": recovery.pid("x" * 20, ""), "offset": "a.1"}))
         self.stranger = stranger
         network.loop.settle()
 
@@ -74,8 +74,8 @@ class Hosts:
         return json.dumps({"pid": pid, "offset": self._offset()})
 
     def _offset(self) -> str:
-        journal = self.network.host.sio.recovery.journal
-        return str(journal.offset(journal.position))
+        replay_buffer = self.network.host.sio.recovery.replay_buffer
+        return str(replay_buffer.offset(replay_buffer.position))
 
     @property
     def question(self) -> str:
@@ -89,14 +89,14 @@ class Hosts:
             self.bus.incoming.put_nowait(body)
         self.network.loop.settle()
 
-    def say(self, host: str, number: int, **message: Any) -> None:
+    def send(self, host: str, number: int, **message: Any) -> None:
         """Have another host say something, well."""
         identified = {"message_id": f"{host}:{number}", "host_id": host} | message
         self.bring(json.dumps(identified).encode())
 
     def announce(self, host: str, number: int, subject: str, body: Any) -> None:
         """Have another host announce something, well."""
-        self.say(host, number, method="announcement", subject=subject, body=body)
+        self.send(host, number, method="announcement", subject=subject, body=body)
 
 
 @contextlib.contextmanager
@@ -128,13 +128,13 @@ def check_after(on: Hosts) -> None:
     _check_recovery(on)
     _check_attendance(on)
     assert not loop.errors, loop.errors
-    assert not on.network.host.transport._handover._questions
+    assert not on.network.host.transport._migration._requests
 
 
 def _check_events(on: Hosts) -> None:
     emit = {"method": "emit", "namespace": "/", "room": None, "skip_sid": None, "callback": None}
-    on.say("honest", 1, **emit, event="good", data=["news"])
-    heard = [packet for packet in on.client.hear() if isinstance(packet, str)]
+    on.send("honest", 1, **emit, event="good", data=["news"])
+    heard = [packet for packet in on.client.receive() if isinstance(packet, str)]
     for packet in heard:
         if packet.startswith("42["):
             name, *_ = json.loads(packet[2:], parse_constant=_no_number)
@@ -150,10 +150,10 @@ def _no_number(name: str) -> None:
 def _check_recovery(on: Hosts) -> None:
     """Those who ask to come back are answered, soon; the one this host knows has its state."""
     back = on.network.websocket()
-    back.say("40" + on.auth)
+    back.send("40" + on.auth)
     on.network.loop.move(5)
-    assert _answers(on.stranger.hear()) == 1
-    heard = back.hear()
+    assert _answers(on.stranger.receive()) == 1
+    heard = back.receive()
     assert _answers(heard) == 1
     assert json.loads(on.auth)["pid"].split(".")[0] in str(heard[0]), "it begins anew"
 
@@ -215,7 +215,7 @@ _states = st.tuples(
 _entries = st.tuples(
     _numbers, _events | _any, st.just("/") | _any, _rooms, st.lists(_any, max_size=2)
 ).map(list)
-_dropped = st.tuples(
+_disconnected = st.tuples(
     st.just("/") | _any,
     _text | _any,
     st.lists(st.tuples(_any, _numbers).map(list), max_size=2) | _any,
@@ -244,7 +244,7 @@ _bodies = {
         {"tag": _text | _any, "position": _numbers},
         optional={
             "entries": st.lists(_entries | _any, max_size=2) | _any,
-            "dropped": st.lists(_dropped | _any, max_size=2) | _any,
+            "dropped": st.lists(_disconnected | _any, max_size=2) | _any,
             "had": _had,
         },
     ),
@@ -355,7 +355,7 @@ def test_memory_of_senders_has_a_bound_in_bytes() -> None:
     with hosts() as on:
         tracemalloc.start()
         for number in range(100):
-            on.say(f"{number}" + "x" * 100_000, 1, method="emit", event="x", data=[])
+            on.send(f"{number}" + "x" * 100_000, 1, method="emit", event="x", data=[])
         on.network.loop.move(1)
         gc.collect()
         kept, _ = tracemalloc.get_traced_memory()

@@ -20,7 +20,7 @@ from socket_host.transport.native.environ import Environ
 from socket_host.transport.native.head import Head
 from tests.fuzz.effort import examples
 from tests.fuzz.target import Target
-from tests.hosts import SECRET
+from tests.kit.hosts import SECRET
 
 _VISITORS = ("ann", "bob")
 

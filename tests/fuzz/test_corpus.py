@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.target import CORPUS, Target
-from tests.hosts import ROOT
+from tests.kit.hosts import ROOT
 
 _MOST_KEPT = 200_000  # bytes of all corpora
 

@@ -14,7 +14,7 @@ from socket_host.transport.native.frames import (
 )
 from tests.fuzz.effort import examples
 from tests.fuzz.target import Choices, Target
-from tests.protocol_client import frame
+from tests.kit.protocol_client import frame
 
 _LIMIT = 300  # bytes of a message
 _HEADER = 14  # bytes at the most

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from functions.contract.session import COOKIE
 from tests.fuzz.effort import examples
 from tests.fuzz.target import Target
-from tests.lambda_events import http_api, invoke
+from tests.kit.lambda_events import http_api, invoke
 
 _METHODS = ("GET", "POST", "HEAD", "PUT", "OPTIONS", "x")
 _NAMES = ("cookie", "accept-encoding", "content-type", "origin", "sec-fetch-site", "host", "range")

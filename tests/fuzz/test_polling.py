@@ -61,8 +61,8 @@ def check_body(body: bytes, cuts: bytes, joined: bool) -> None:
             assert text == "ok"
             assert sid not in engine.clients or received == expected
             assert joined or _is_connect(received) or sid not in engine.clients
-        honest.say('420["echo"]')
-        assert "430[]" in honest.hear()
+        honest.send('420["echo"]')
+        assert "430[]" in honest.receive()
         if status != 200:
             network.loop.move(60)
             assert sid not in engine.clients

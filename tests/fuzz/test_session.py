@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from functions.contract.session import Session, SessionError, Sessions
 from tests.fuzz.effort import examples
 from tests.fuzz.target import Target
-from tests.hosts import SECRET
+from tests.kit.hosts import SECRET
 
 _SESSION = Session("visitor", "Zoë 🦊")
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 from socket_host.namespace import Namespace
-from socket_host.transport.deadlines import Deadlines
 from socket_host.transport.native.client import Client
 from socket_host.transport.native.environ import Environ
 from socket_host.transport.native.frames import FrameReader
@@ -18,8 +17,9 @@ from socket_host.transport.native.head import Head
 from socket_host.transport.native.message import SEPARATOR, Message
 from socket_host.transport.native.rooms import Member
 from socket_host.transport.native.websocket import WebSocket as Protocol
+from socket_host.transport.timeout_queue import TimeoutQueue
 from tests.fuzz.network import Connection, Network, answer
-from tests.protocol_client import frame, handshake
+from tests.kit.protocol_client import frame, handshake
 
 PAYLOAD = 2_000  # bytes of one packet
 _RECOVERY = 20.0  # seconds
@@ -215,10 +215,10 @@ class World:
 
     def _serve(self) -> None:
         """Assert that those who behave are served."""
-        packets = self._honest.hear()
-        self._honest.say(*("3" for packet in packets if packet == "2"))
-        self._honest.say(f'42{self._steps}["echo",{self._steps}]')
-        assert f"43{self._steps}[{self._steps}]" in self._honest.hear()
+        packets = self._honest.receive()
+        self._honest.send(*("3" for packet in packets if packet == "2"))
+        self._honest.send(f'42{self._steps}["echo",{self._steps}]')
+        assert f"43{self._steps}[{self._steps}]" in self._honest.receive()
         self._poller.serve(f'42{self._steps}["echo",{self._steps}]')
 
     def _look(self) -> None:
@@ -260,7 +260,7 @@ class World:
         left = {
             name: value
             for name, value in vars(self.engine).items()
-            if isinstance(value, (Deadlines, set)) and value
+            if isinstance(value, (TimeoutQueue, set)) and value
         }
         assert not left, f"what is left: {left}"
         assert not self.network.host.namespaces[0]._clients

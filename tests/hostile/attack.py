@@ -6,8 +6,8 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.hosts import PATIENCE, token
-from tests.protocol_client import Raw, frame, handshake, raw
+from tests.kit.hosts import PATIENCE, token
+from tests.kit.protocol_client import Raw, frame, handshake, raw
 
 _CHUNK = 1 << 16  # bytes written before looking whether the host has hung up
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tests.hosts import PATIENCE, token
-from tests.protocol_client import frame, handshake
+from tests.kit.hosts import PATIENCE, token
+from tests.kit.protocol_client import frame, handshake
 
 _WELCOME = re.compile(rb'40\{"sid":"[^"]+"(?:,"pid":"([^"]+)")?\}')
 _PING, _PONG = b"\x81\x012", frame(b"3")
@@ -41,11 +41,11 @@ class Member(asyncio.Protocol):
             self.text += data
             self._changed.set()
 
-    def say(self, *packets: str) -> None:
+    def send(self, *packets: str) -> None:
         """Send packets, together."""
         self.transport.write(b"".join(frame(packet.encode()) for packet in packets))
 
-    async def hear(self, what: bytes) -> None:
+    async def receive(self, what: bytes) -> None:
         """Wait until `what` has been in what came, and forget all that came."""
         async with asyncio.timeout(PATIENCE):
             while what not in self.text:
@@ -56,7 +56,7 @@ class Member(asyncio.Protocol):
         """Send an event; return the first value of its ack."""
         self._numbers += 1
         head = b"43%d[" % self._numbers
-        self.say(f"42{self._numbers}" + json.dumps([event, *values]))
+        self.send(f"42{self._numbers}" + json.dumps([event, *values]))
         async with asyncio.timeout(PATIENCE):
             while True:
                 at = self.text.find(head)
@@ -82,8 +82,8 @@ class Member(asyncio.Protocol):
     async def join(self, connect: dict[str, Any], room: str | None) -> str:
         """Connect, and join a room; return the private id by which this client may come back."""
         self.transport.write(handshake())
-        await self.hear(b"0{")
-        self.say("40" + json.dumps(connect))
+        await self.receive(b"0{")
+        self.send("40" + json.dumps(connect))
         async with asyncio.timeout(PATIENCE):
             while not (
                 found := re.search(rb'40\{"sid":"[^"]+"(?:,"pid":"([^"]+)")?\}', bytes(self.text))
@@ -147,6 +147,6 @@ async def flood(
     while (now := loop.time() - start) < seconds:
         due = int(now * per_second) + 1
         if due > sent:
-            client.say(*map(packet, range(sent, due)))
+            client.send(*map(packet, range(sent, due)))
             sent = due
         await asyncio.sleep(0.02)

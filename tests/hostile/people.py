@@ -14,8 +14,8 @@ from typing import Any
 
 import uvloop
 
-from tests.hosts import token
-from tests.protocol_client import frame, handshake
+from tests.kit.hosts import token
+from tests.kit.protocol_client import frame, handshake
 
 _AT_ONCE = 200  # handshakes under way
 _PAUSE = 4.0  # seconds between two events of one active client, on average

@@ -16,8 +16,8 @@ from socket_host.limits import ANSWER_BYTES
 from socket_host.namespace import Namespace
 from tests.hostile.crowd import Member, member
 from tests.hostile.victim import Victim, victim
-from tests.hosts import on_each_transport, serving, token
-from tests.protocol_client import SEPARATOR, http_client
+from tests.kit.hosts import on_each_transport, serving, token
+from tests.kit.protocol_client import SEPARATOR, http_client
 
 LONGEST = "😀" * MAX_TEXT  # which JSON escapes: twelve bytes a character
 BYTES = 1_000_000
@@ -54,7 +54,7 @@ async def test_answers_that_nobody_reads(event: str, transport: str, tmp_path: P
             eve.stop_reading()
         before, cpu = await settled(host), host.cpu()
         for eve in eves:
-            eve.say(*[f"42{number}{event}" for number in range(90)])
+            eve.send(*[f"42{number}{event}" for number in range(90)])
         assert await settled(host) - before < 40 * BYTES
         assert host.cpu() - cpu < 6
 
@@ -67,7 +67,7 @@ async def test_answers_to_clients_that_have_gone(tmp_path: Path) -> None:
         eves = [await stack.enter_async_context(member(host.port, "Eve")) for _ in range(40)]
         cpu = host.cpu()
         for eve in eves:
-            eve.say(*[f'42{number}["history",{{"after":0}}]' for number in range(90)])
+            eve.send(*[f'42{number}["history",{{"after":0}}]' for number in range(90)])
             eve.transport.close()
         await settled(host)
         assert host.cpu() - cpu < 1.5
@@ -128,7 +128,7 @@ async def test_answers_of_any_handler(transport: str, tmp_path: Path) -> None:
         eve.stop_reading()
         times = 1_000
         for number in range(times):
-            eve.say(f'42{number}["fill",60000]')
+            eve.send(f'42{number}["fill",60000]')
             await asyncio.sleep(0)
         before = -1
         while before != host.namespaces[0].times:

@@ -13,18 +13,18 @@ import aiohttp
 import pytest
 
 from functions.contract.bus import MAX_BYTES, loopback_token
-from socket_host import attendance
+from socket_host import presence_sync
 from socket_host.bus import Loopback, open_bus, redis_connection
 from socket_host.bus.address import Address
-from socket_host.bus.memory import Memory
 from socket_host.bus.peers import MAX_PEERS
 from socket_host.bus.redis_connection import Connection
 from socket_host.bus.schema import fault, parse, plain_emit
-from tests import buses
-from tests.buses import Host, Redis, until
+from socket_host.bus.seen_messages import SeenMessages
 from tests.hostile.victim import Victim, victim
-from tests.hosts import PATIENCE, SECRET, on_each_transport, serving, token
-from tests.protocol_client import Raw, frame, raw
+from tests.kit import buses
+from tests.kit.buses import Host, Redis, until
+from tests.kit.hosts import PATIENCE, SECRET, on_each_transport, serving, token
+from tests.kit.protocol_client import Raw, frame, raw
 
 MB = 1024 * 1024
 
@@ -105,7 +105,7 @@ async def hears(speaker: Host, listener: Host, word: str = "hello") -> None:
     """Make sure that what one host emits reaches the other's clients."""
     client = await listener.client()
     await speaker.sio.emit("honest", word)
-    assert await client.hear("honest") == word
+    assert await client.receive("honest") == word
 
 
 @on_each_transport
@@ -123,8 +123,8 @@ async def test_id_in_the_future(redis: Redis, transport: str, number: Any) -> No
         await until(lambda: other.bus.health()["invalid"])
         assert other.bus.health()["status"] == "degraded"
         await one.sio.emit("honest", "still here")
-        assert await client.hear("honest") == "still here"
-        assert client.inbox.unheard("news") == []
+        assert await client.receive("honest") == "still here"
+        assert client.inbox.unread("news") == []
 
 
 async def test_id_that_came_first(redis: Redis) -> None:
@@ -135,19 +135,19 @@ async def test_id_that_came_first(redis: Redis) -> None:
         intruder(redis) as evil,
     ):
         client, gaps = await other.client(), list[None]()
-        other.bus.hear_of_gaps(lambda: gaps.append(None))
+        other.bus.on_gap(lambda: gaps.append(None))
         await evil.publish(emit(one.bus.host_id, 10**12))
-        await client.hear("news")
+        await client.receive("news")
         for word in "ab":
             await one.sio.emit("honest", word)
-        assert await client.hear("honest") == "b"
+        assert await client.receive("honest") == "b"
         assert gaps == [None]  # so that clients learn that they may have missed something
         assert other.bus.health()["status"] == "degraded"
 
 
 def test_sender_that_is_far_ahead_is_believed_at_its_second_message() -> None:
     """A host whose messages were lost by the hundred thousand is heard again."""
-    memory = Memory()
+    memory = SeenMessages()
     assert memory.is_new("a:1")
     for number in (10**6, 10**7, 5 * 10**6):  # no two of them follow each other
         with pytest.raises(ValueError, match="far ahead"):
@@ -162,7 +162,7 @@ def test_sender_that_is_far_ahead_is_believed_at_its_second_message() -> None:
 
 def test_memory_is_bounded_in_bytes() -> None:
     """A sender's name is short, and so is the list of those whose numbers do not fit."""
-    memory = Memory()
+    memory = SeenMessages()
     for sender in ("x" * 65, "a b", "\n", "é", ""):
         with pytest.raises(ValueError, match="message_id"):
             memory.is_new(f"{sender}:1")
@@ -346,7 +346,7 @@ async def test_room_that_is_no_text(redis: Redis, tmp_path: Path) -> None:
     async with serving(tmp_path, bus=redis.setting) as host, intruder(redis) as evil:
         async with raw(host.port) as client:
             sid, pid = await joined(client, "40" + json.dumps({"session": token()}))
-        await until(lambda: host.sio.recovery._dropped)
+        await until(lambda: host.sio.recovery._disconnected)
         for number, room in enumerate(({"a": 1}, [["a"]], [{}]), 1):
             await evil.publish(emit(number=number, room=room))
             await evil.publish(emit(number=10 + number, skip_sid=[room]))
@@ -395,8 +395,8 @@ async def test_numbers_that_are_none(redis: Redis, transport: str, number: str) 
         client = await host.client()
         body = json.dumps(emit()).replace('"ghost"]', f"{number}]")
         await evil.publish(body.encode(), emit("honest", event="honest"))
-        assert await client.hear("honest") == "ghost"
-        assert client.inbox.unheard("news") == []
+        assert await client.receive("honest") == "ghost"
+        assert client.inbox.unread("news") == []
         assert host.bus.health()["invalid"] == 1
 
 
@@ -514,7 +514,7 @@ async def test_report_without_end(redis: Redis, tmp_path: Path) -> None:
             await evil.publish(message)
         health = await evil.settled(host)
         assert health["status"] == "degraded"
-        assert host.rss() - before < 2 * attendance.MAX_REPORT_BYTES
+        assert host.rss() - before < 2 * presence_sync.MAX_REPORT_BYTES
 
 
 async def test_large_messages_are_not_parsed(redis: Redis, tmp_path: Path) -> None:
@@ -543,7 +543,7 @@ async def test_unread_messages_are_bounded_in_bytes(redis: Redis, transport: str
         await evil.publish(
             {"method": "disconnect", "sid": sid, "namespace": "/", "host_id": "ghost"}
         )
-        await client.hear("disconnect")
+        await client.receive("disconnect")
         await evil.publish(*(emit(number=n, data=["x" * 250_000]) for n in range(1, 101)))
         connection = host.bus._connection
         await until(lambda: connection._paused)

@@ -19,9 +19,9 @@ from functions.contract.session import COOKIE
 from tests.fuzz.network import Connection, Network
 from tests.fuzz.test_bus import Wire
 from tests.fuzz.world import Stage
-from tests.hosts import SECRET, token
-from tests.lambda_events import http_api, invoke
-from tests.protocol_client import handshake
+from tests.kit.hosts import SECRET, token
+from tests.kit.lambda_events import http_api, invoke
+from tests.kit.protocol_client import handshake
 
 _MOST = 1.0  # microseconds of processor for a byte on the wire
 _MOST_A_REQUEST = 200.0  # microseconds, however short it is: a wide roof, to see it leap
@@ -120,7 +120,7 @@ def _one(text: Callable[[int], bytes], opcode: int = 1) -> Any:
     return prepare
 
 
-def _newcomers(*packets: bytes) -> Kind:
+def _migrated(*packets: bytes) -> Kind:
     """Open sessions that begin with such packets, and leave."""
     pieces = [handshake(), b"".join(map(_frames, packets))]
 
@@ -184,7 +184,7 @@ def _all(network: Network, connections: Iterable[Iterable[bytes]]) -> int:
 
 def _with_token(made: Callable[[int], str]) -> Any:
     """Join with a token in the auth."""
-    return _newcomers(b"40" + json.dumps({"session": made(_FEW)}).encode())
+    return _migrated(b"40" + json.dumps({"session": made(_FEW)}).encode())
 
 
 def _with_cookie(made: Callable[[int], str]) -> Any:
@@ -347,12 +347,12 @@ KINDS: dict[str, Kind] = {
     "packets: a long name of an event": Kind(_one(_bytes(b"a", b'42["', b'"]'))),
     "packets: a long answer": Kind(_one(_bytes("é".encode(), b'421["echo","', b'"]'))),
     "packets: binary": Kind(_one(_bytes(b"a"), opcode=2)),
-    "newcomers: a handshake": _newcomers(),
-    "newcomers: CONNECT": _newcomers(b"40" + _AUTH.encode()),
-    "newcomers: CONNECT to no namespace": _newcomers(*[b"40/a,"] * 6),
-    "newcomers: an event": _newcomers(b'42["echo"]'),
-    "newcomers: a long namespace": _newcomers(b"40/" + b"a" * _FEW),
-    "newcomers: nested lists": _newcomers(b"40" + b"[" * _FEW),
+    "newcomers: a handshake": _migrated(),
+    "newcomers: CONNECT": _migrated(b"40" + _AUTH.encode()),
+    "newcomers: CONNECT to no namespace": _migrated(*[b"40/a,"] * 6),
+    "newcomers: an event": _migrated(b'42["echo"]'),
+    "newcomers: a long namespace": _migrated(b"40/" + b"a" * _FEW),
+    "newcomers: nested lists": _migrated(b"40" + b"[" * _FEW),
     "tokens: in CONNECT": _with_token(_fill("a")),
     "tokens: dots in CONNECT": _with_token(_fill(".")),
     "tokens: forged in CONNECT": _with_token(_forged),
@@ -440,7 +440,7 @@ def _seconds(name: str, size: int) -> tuple[int, float]:
     return sent, best
 
 
-def _memory(name: str, size: int) -> tuple[int, int, int]:
+def _seen(name: str, size: int) -> tuple[int, int, int]:
     """Return how many bytes were taken, and what memory that took at the most and afterwards."""
     with _network(name) as network:
         attack = KINDS[name].prepare(network, size)
@@ -479,7 +479,7 @@ def test_memory(name: str) -> None:
     Also if the garbage collector has not run: it seldom does.
     """
     kind = KINDS[name]
-    sent, peak, kept = _memory(name, 4 * kind.size)
+    sent, peak, kept = _seen(name, 4 * kind.size)
     print(f"{name:42} {peak / sent:8.1f} bytes a byte, {kept / sent:8.1f} afterwards")
     assert peak <= kind.peak * sent + _OURS
     if not name.startswith(_REMEMBERS):

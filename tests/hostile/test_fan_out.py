@@ -9,10 +9,10 @@ import pytest
 
 from functions.model.payloads import MAX_TEXT
 from socket_host.app import TRANSPORTS
-from tests import buses
 from tests.hostile.crowd import Member, audience, flood, member
 from tests.hostile.victim import victim
-from tests.hosts import PATIENCE
+from tests.kit import buses
+from tests.kit.hosts import PATIENCE
 
 MB = 1_000_000
 RATE = 50  # events a second: the default
@@ -158,4 +158,4 @@ async def test_replay_buffer_is_shared(kind: str, tmp_path: Path) -> None:
         assert "seq" in await bob.ask("message", {"id": "2", "text": "meanwhile"})
         async with member(host.port, "Ann", pid=ann.pid, offset=offset) as again:
             assert again.pid == ann.pid
-            await again.hear(b'"meanwhile"')
+            await again.receive(b'"meanwhile"')

@@ -13,8 +13,8 @@ import pytest
 
 from tests.hostile.attack import frame, honest, pour, websocket
 from tests.hostile.victim import victim
-from tests.hosts import PATIENCE, serving, token, url
-from tests.protocol_client import BINARY, PING, http_client
+from tests.kit.hosts import PATIENCE, serving, token, url
+from tests.kit.protocol_client import BINARY, PING, http_client
 
 TRANSPORTS = ["fast", "stock"]
 ATTACKERS = 10

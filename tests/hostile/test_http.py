@@ -12,10 +12,10 @@ import pytest
 
 from socket_host import app
 from socket_host.transport import http as http_transport
-from tests.clients import raw_client
 from tests.hostile.victim import Victim, victim
-from tests.hosts import PATIENCE, limited, on_each_transport, serving, token, url
-from tests.protocol_client import PING, PONG, TEXT, Raw, frame, handshake, raw
+from tests.kit.clients import raw_client
+from tests.kit.hosts import PATIENCE, limited, on_each_transport, serving, token, url
+from tests.kit.protocol_client import PING, PONG, TEXT, Raw, frame, handshake, raw
 
 pytestmark = on_each_transport
 

@@ -15,10 +15,10 @@ from socket_host import log_limit
 from socket_host.event_error import EventError
 from socket_host.events.chat import Chat as Events
 from socket_host.log_limit import MAX_CAUSES, LogLimit, SafeFormatter, escaped, unhandled
-from tests.clients import raw_client
 from tests.hostile.victim import Victim, victim
-from tests.hosts import on_each_transport, serving, token, url
-from tests.protocol_client import frame, handshake, http_client, raw
+from tests.kit.clients import raw_client
+from tests.kit.hosts import on_each_transport, serving, token, url
+from tests.kit.protocol_client import frame, handshake, http_client, raw
 
 TIMES = 8
 

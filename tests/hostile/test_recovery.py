@@ -13,20 +13,26 @@ import pytest
 
 from functions.contract.bus import LOOPBACK_PATH, BusMessageError, encode_emit, loopback_token
 from socket_host.app import SocketHost
-from socket_host.bus.memory import Memory
-from socket_host.transport.native import connecting, handover, journal, patience, recovery
-from socket_host.transport.native.estate import pieces
-from socket_host.transport.native.journal import MAX_BYTES, Journal
+from socket_host.bus.seen_messages import SeenMessages
+from socket_host.transport.native import (
+    answer_times,
+    connecting,
+    recovery,
+    replay_buffer,
+)
+from socket_host.transport.native import session_migration as migration
 from socket_host.transport.native.message import Message
-from socket_host.transport.native.recovery import Dropped, Visit
-from tests import buses
-from tests.buses import Redis, until
-from tests.clients import clients
+from socket_host.transport.native.recovery import DisconnectedSession, ReplayPoint
+from socket_host.transport.native.replay_buffer import MAX_BYTES, ReplayBuffer
+from socket_host.transport.native.shutdown_snapshot import pieces
 from tests.hostile.victim import Victim, victim
-from tests.hosts import SECRET, serving, token
-from tests.protocol_client import PATIENCE, SEPARATOR, frame, raw
-from tests.test_handover import hosts, move
-from tests.test_recovery import Rooms, emit, visiting
+from tests.kit import buses
+from tests.kit.buses import Redis, until
+from tests.kit.clients import clients
+from tests.kit.hosts import SECRET, serving, token
+from tests.kit.protocol_client import PATIENCE, SEPARATOR, frame, raw
+from tests.socket_host.transport.test_recovery import Rooms, emit, visiting
+from tests.socket_host.transport.test_session_migration import hosts, move
 
 MB = 1024 * 1024
 
@@ -60,7 +66,7 @@ class Guest:
         if self.pid:
             offset = {} if self.offset is None else {"offset": self.offset}
             claim = {"pid": self.pid} | offset | claim
-        await self.say("40" + json.dumps(self.auth | claim))
+        await self.send("40" + json.dumps(self.auth | claim))
         while not (packet := await self.packet()).startswith("40"):
             assert not packet.startswith("44"), packet
         welcome = json.loads(packet[2:])
@@ -70,9 +76,9 @@ class Guest:
     async def drop(self) -> None:
         await self._stack.aclose()
 
-    async def say(self, packet: str) -> None:
+    async def send(self, packet: str) -> None:
         async with asyncio.timeout(PATIENCE):
-            await self._line.say(packet)
+            await self._line.send(packet)
 
     async def packet(self) -> str:
         """Read the next packet, ping or not; raise ConnectionError at the end."""
@@ -84,17 +90,17 @@ class Guest:
             self.offset = values[-1]
         return packet
 
-    async def hear(self, last: Any) -> None:
+    async def receive(self, last: Any) -> None:
         """Read on, and answer pings, until something was heard."""
         while last not in self.heard[-1:]:
             if await self.packet() == "2":
-                await self.say("3")
+                await self.send("3")
 
     async def pong(self) -> None:
         """Read up to the next ping, and answer it."""
         while await self.packet() != "2":
             pass
-        await self.say("3")
+        await self.send("3")
 
 
 class _Websocket:
@@ -108,7 +114,7 @@ class _Websocket:
             await line.upgrade()
             yield cls(line)
 
-    async def say(self, packet: str) -> None:
+    async def send(self, packet: str) -> None:
         self._line.send(frame(packet.encode()))
 
     async def packet(self) -> str:
@@ -136,9 +142,9 @@ class _Poll:
                 sid = json.loads((await answer.text())[1:])["sid"]
             line = cls(http, f"{url}&sid={sid}")
             yield line
-            await line.say("1")
+            await line.send("1")
 
-    async def say(self, packet: str) -> None:
+    async def send(self, packet: str) -> None:
         async with self._http.post(self._url, data=packet):
             pass
 
@@ -159,7 +165,7 @@ def guest(host: SocketHost | Victim, way: str = "websocket", name: str = "Ann") 
 async def in_garden(host: SocketHost, way: str = "websocket") -> AsyncIterator[Guest]:
     """A guest in the room `garden` of a host with Rooms."""
     async with guest(host, way) as ann:
-        await ann.say('421["enter","garden"]')
+        await ann.send('421["enter","garden"]')
         while await ann.packet() != "431[]":
             pass
         yield ann
@@ -210,7 +216,7 @@ async def test_missed_events_are_not_copied(way: str, tmp_path: Path) -> None:
                 await one.come()
                 assert one.recovered
                 one.heard.clear()
-                await one.hear("end")
+                await one.receive("end")
                 assert len([text for text in one.heard if text == "end"]) == 1
             assert host.rss() - before < 20 * MB
             for one in people:
@@ -254,7 +260,7 @@ async def test_what_clients_leave_is_bounded_in_bytes(
     people = [guest(host, name=name) for name in ("Ann", "Bob", "Cid", "Dan")]
     for one, size in zip(people, (40_000, 40_000, 40_000, 60_000), strict=True):
         await one.come()
-        await one.say(f'421["keep","{"x" * size}"]')
+        await one.send(f'421["keep","{"x" * size}"]')
         while await one.packet() != "431[]":
             pass
         await one.drop()
@@ -268,8 +274,8 @@ async def test_what_clients_leave_is_bounded_in_bytes(
 
 def estate_of(size: int, offset: str | None = None) -> list[dict[str, Any]]:
     """What a host leaves that has said so many bytes to one client."""
-    left = Journal(1_000)
-    client = Dropped("/", "ann", {}, None, Visit(0, offset))
+    left = ReplayBuffer(1_000)
+    client = DisconnectedSession("/", "ann", {}, None, ReplayPoint(0, offset))
     for _ in range(size // 1_000):
         left.add(
             Message.of(f'42["said","{"x" * 1_000}","{left.next_offset()}"]'), "/", None, [], None
@@ -281,14 +287,14 @@ async def test_inheritances_are_bounded(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of what hosts leave, a host keeps the last, up to a limit in bytes."""
-    monkeypatch.setattr(handover, "MAX_INHERITED", 500_000)
+    monkeypatch.setattr(migration, "MAX_INHERITED", 500_000)
     async with serving(tmp_path, Rooms, origins=None, bus=redis.setting) as host:
-        handed = host.transport._handover
+        handed = host.transport._migration
         for number in range(5):
             for piece in estate_of(100_000):
                 handed._inherit(f"host {number}", piece)
-        assert 0 < sum(estate.size for estate in handed._estates.values()) <= 500_000
-        assert "host 4" in handed._estates
+        assert 0 < sum(snapshot.size for snapshot in handed._snapshots.values()) <= 500_000
+        assert "host 4" in handed._snapshots
 
 
 # What a pong proves
@@ -299,7 +305,7 @@ async def test_quiet_client_is_recovered(
     way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client that heard nothing while others had more than the journal holds is recovered."""
-    monkeypatch.setattr(journal, "MAX_ENTRIES", 20)
+    monkeypatch.setattr(replay_buffer, "MAX_ENTRIES", 20)
     async with (
         serving(tmp_path, Rooms, origins=None, ping_interval=0.1) as host,
         in_garden(host, way) as ann,
@@ -313,7 +319,7 @@ async def test_quiet_client_is_recovered(
         await emit(host, "end")
         await ann.come()
         assert ann.recovered
-        await ann.hear("end")
+        await ann.receive("end")
         assert ann.heard == ["end"]
 
 
@@ -347,7 +353,7 @@ async def test_a_pong_proves_nothing_of_what_comes_after_its_ping(tmp_path: Path
         (member,) = client.members.values()
         assert member.replay  # 9 MB are more than the sockets take
         await until(lambda: client in host.sio.eio.engine._pongs._due)
-        await ann.say("3")  # before it has come to the ping
+        await ann.send("3")  # before it has come to the ping
         await until(lambda: client not in host.sio.eio.engine._pongs._due)
         while not ann.heard:
             await ann.packet()
@@ -356,7 +362,7 @@ async def test_a_pong_proves_nothing_of_what_comes_after_its_ping(tmp_path: Path
         await emit(host, "end")
         await ann.come()
         assert ann.recovered
-        await ann.hear("end")
+        await ann.receive("end")
         assert ann.heard == [*texts, "end"]
 
 
@@ -373,13 +379,13 @@ async def test_what_was_brought_from_another_host_is_let_go_at_the_pong(
             ann.port = other.port
             await ann.come()
             assert ann.recovered
-            await ann.hear("missed")
+            await ann.receive("missed")
             (member,) = other.sio.manager.rooms["/"].everybody.members.values()
-            assert member.visit.replayed
+            assert member.replay_point.replayed
             (client,) = other.sio.eio.engine.clients.values()
             other.sio.eio.engine._ping(client)
             await ann.pong()
-            await until(lambda: not member.visit.replayed)
+            await until(lambda: not member.replay_point.replayed)
 
 
 # Replays
@@ -396,7 +402,7 @@ async def test_much_missed_in_a_moment(way: str, host: SocketHost) -> None:
         await ann.come()
         assert ann.recovered
         await emit(host, "live", "end")
-        await ann.hear("end")
+        await ann.receive("end")
         assert ann.heard == [*texts, "live", "end"]
         assert not host.transport.closed()
 
@@ -409,7 +415,7 @@ async def test_order_is_kept_behind_a_replay(host: SocketHost) -> None:
         texts = [f"{number} {'x' * 90_000}" for number in range(60)]
         await emit(host, *texts)
         await ann.come()
-        await ann.say('427["say","garden","mine"]')
+        await ann.send('427["say","garden","mine"]')
         (member,) = host.sio.manager.rooms["/"].everybody.members.values()
         await until(lambda: member.held)
         await emit(host, "end")
@@ -436,7 +442,7 @@ async def test_event_that_ends_the_connection_is_not_sent_for_ever(
             if not ann.recovered:
                 break
             recovered += 1
-            await ann.hear("poison")
+            await ann.receive("poison")
             ann.offset = offset
             ann.heard.clear()
             await ann.drop()
@@ -466,7 +472,7 @@ async def test_forgotten_in_the_middle_begins_anew(
         await emit(host, *["x" * 90_000] * 100)
         await ann.come()
         assert ann.recovered
-        monkeypatch.setattr(journal, "MAX_ENTRIES", 5)
+        monkeypatch.setattr(replay_buffer, "MAX_ENTRIES", 5)
         await emit(host, *map(str, range(10)))
         assert not await goes_on(ann)
         await ann.drop()
@@ -494,7 +500,7 @@ async def test_large_event_leaves_the_others_theirs(
     host: SocketHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One event that is too large to be kept costs those it was for their recovery, nobody else."""
-    monkeypatch.setattr(journal, "LARGEST", 100_000)
+    monkeypatch.setattr(replay_buffer, "LARGEST", 100_000)
     async with in_garden(host) as ann, guest(host, name="Bob") as bob:
         await emit(host, "small")
         for one in (ann, bob):
@@ -511,7 +517,7 @@ async def goes_on(one: Guest) -> bool:
     """Whether a client that has come is recovered, and not let go a moment later."""
     if not one.recovered:
         return False
-    await one.say('428["word"]')
+    await one.send('428["word"]')
     try:
         while not (await one.packet()).startswith("438"):
             pass
@@ -532,7 +538,7 @@ async def test_caller_may_change_its_lists(host: SocketHost) -> None:
         rooms[:] = ["kitchen"]
         await emit(host, "end")
         await ann.come()
-        await ann.hear("end")
+        await ann.receive("end")
         assert ann.heard == ["to you", "end"]
 
 
@@ -547,7 +553,7 @@ async def test_room_that_is_none(host: SocketHost) -> None:
         await emit(host, "end")
         await ann.come()
         assert ann.recovered
-        await ann.hear("end")
+        await ann.receive("end")
         assert ann.heard == ["end"]
 
 
@@ -573,9 +579,9 @@ async def test_state_is_what_the_disconnect_handler_left(tmp_path: Path) -> None
         await emit(host, "end", room="kitchen")
         await ann.come()
         assert ann.recovered
-        await ann.hear("end")
+        await ann.receive("end")
         assert ann.heard == ["end"]
-        await ann.say('429["word"]')
+        await ann.send('429["word"]')
         while not (packet := await ann.packet()).startswith("439"):
             pass
         assert packet == '439["late"]'
@@ -606,7 +612,7 @@ async def test_refused_client_may_come_back_later(tmp_path: Path) -> None:
         await emit(host, "end")
         await ann.come()
         assert ann.recovered
-        await ann.hear("end")
+        await ann.receive("end")
 
 
 class Curious(Rooms):
@@ -660,7 +666,7 @@ async def join(one: Guest, namespace: str, pid: str | None = None) -> str:
     """Join a namespace; return its pid there, or "" if the connection ends."""
     claim = {"pid": pid} if pid else {}
     prefix = f"40{namespace}," if namespace != "/" else "40"
-    await one.say(prefix + json.dumps(one.auth | claim))
+    await one.call(prefix + json.dumps(one.auth | claim))
     try:
         while not (packet := await one.packet()).startswith(prefix):
             pass
@@ -719,7 +725,7 @@ class Deaf:
     """A host that was killed a moment ago: it says nothing, and the others do not know it yet."""
 
     def __init__(self, host: SocketHost, patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(host.bus.peers, "_say", lambda word: None)
+        patch.setattr(host.bus.peers, "_announce", lambda word: None)
         patch.setattr(host.bus, "_subscribers", {})
 
 
@@ -727,7 +733,7 @@ async def test_killed_host_is_not_waited_for(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A host that does not answer costs the first who come a moment, and then nobody anything."""
-    monkeypatch.setattr(handover, "ASK_SECONDS", 3_600)
+    monkeypatch.setattr(migration, "ASK_SECONDS", 3_600)
     async with hosts(tmp_path, redis.setting) as running:
         one, other = await running.start(), await running.start()
         people = [guest(one, name=name) for name in ("Ann", "Bob")]
@@ -742,7 +748,7 @@ async def test_killed_host_is_not_waited_for(
                 person.port = other.port
                 await person.come()
                 assert not person.recovered
-                patch.setattr(patience, "_LEAST_SECONDS", 3_600)  # for the second
+                patch.setattr(answer_times, "_LEAST_SECONDS", 3_600)  # for the second
             for person in people:
                 await person.drop()
 
@@ -793,7 +799,7 @@ async def test_question_that_cannot_be_asked_is_forgotten(
                 ann.port = other.port
                 await ann.come()
             assert not ann.recovered
-            assert not other.transport._handover._questions
+            assert not other.transport._migration._requests
 
 
 async def test_one_pid_asks_once(
@@ -820,8 +826,8 @@ async def test_questions_are_rationed(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of many that come from elsewhere at once some begin anew; none is refused."""
-    monkeypatch.setattr(handover, "ASKS_PER_SECOND", 0.001)
-    monkeypatch.setattr(handover, "MAX_ASKS", 3)
+    monkeypatch.setattr(migration, "ASKS_PER_SECOND", 0.001)
+    monkeypatch.setattr(migration, "MAX_ASKS", 3)
     async with hosts(tmp_path, redis.setting) as running:
         one, other = await running.start(), await running.start()
         people = [guest(one, name=f"Ann {number}") for number in range(6)]
@@ -863,7 +869,7 @@ async def test_host_restarted_in_place(redis: Redis, tmp_path: Path) -> None:
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
         one, other, third = [await running.start() for _ in range(3)]
         async with visiting(one, people) as ann, visiting(one, people, "Bob") as bob:
-            await ann.say("keep", "apple")
+            await ann.call("keep", "apple")
             sid = await ann.sid()
             await emit(one, "before")
             for visitor in (ann, bob):
@@ -884,7 +890,7 @@ async def test_host_restarted_in_place(redis: Redis, tmp_path: Path) -> None:
                     ["there", "meanwhile", "meanwhile too", "after", "end"]
                 )
                 assert heard[0] == "there"
-            assert (await ann.sid(), await ann.say("word")) == (sid, "apple")
+            assert (await ann.sid(), await ann.call("word")) == (sid, "apple")
 
 
 async def test_one_strange_client_does_not_spoil_an_estate(redis: Redis, tmp_path: Path) -> None:
@@ -906,12 +912,12 @@ async def test_one_strange_client_does_not_spoil_an_estate(redis: Redis, tmp_pat
             await ann.come()
             await bob.come()
             assert (ann.recovered, bob.recovered) == (True, False)
-            await ann.hear("missed")
+            await ann.receive("missed")
 
 
 def test_memories_are_joined() -> None:
     """What either of two memories has had the joined one has, and nothing more."""
-    one, other = Memory(), Memory()
+    one, other = SeenMessages(), SeenMessages()
     for memory, numbers in ((one, (1, 2, 5)), (other, (1, 3, 4))):
         for number in numbers:
             memory.is_new(f"a:{number}")
@@ -928,9 +934,9 @@ def test_memories_are_joined() -> None:
 
 async def test_names_count_in_the_replay_buffer() -> None:
     """Names of rooms and of skipped clients count in the replay buffer, and go with their event."""
-    journal = Journal(3_600)
+    replay_buffer = ReplayBuffer(3_600)
     rooms, skipped = ["r" * 1_000] * 60, ["s" * 1_000] * 60
     for _ in range(2 * MAX_BYTES // 120_000):
-        journal.add(Message.of('42["news"]'), "/", rooms, skipped, None)
-    assert len(list(journal)) * 120_000 <= MAX_BYTES
-    assert journal.size <= MAX_BYTES
+        replay_buffer.add(Message.of('42["news"]'), "/", rooms, skipped, None)
+    assert len(list(replay_buffer)) * 120_000 <= MAX_BYTES
+    assert replay_buffer.size <= MAX_BYTES

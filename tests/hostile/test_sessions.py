@@ -20,16 +20,16 @@ from functions import pages
 from functions.contract.cookie import HOST_COOKIE, read_cookie
 from functions.contract.session import COOKIE, LEEWAY, MAX_AGE, Session, SessionError, Sessions
 from functions.model.payloads import MAX_TEXT
-from functions.model.recent import Recent
+from functions.model.room_cache import RoomCache
 from functions.model.room_log import Message, RoomState
 from functions.pages import rooms
 from functions.pages.message_items import MessageItems
 from functions.web.settings import Settings
-from tests.clients import clients, raw_client
 from tests.hostile.victim import Victim, victim
-from tests.hosts import PATIENCE, SECRET, on_each_transport, token
-from tests.lambda_events import http_api, invoke
-from tests.protocol_client import Socket, frame, handshake, http_client, raw
+from tests.kit.clients import clients, raw_client
+from tests.kit.hosts import PATIENCE, SECRET, on_each_transport, token
+from tests.kit.lambda_events import http_api, invoke
+from tests.kit.protocol_client import Socket, frame, handshake, http_client, raw
 
 MB = 1_000_000
 DECLARED = {"ROOM_LOG": "unused"}
@@ -143,9 +143,9 @@ async def test_padded_tokens_take_no_memory(transport: str, tmp_path: Path) -> N
 async def knock(host: Victim, session: str) -> Any:
     """Connect with a token; return None if that was granted, else the refusal."""
     async with http_client(host.port) as http, http.websocket() as socket:
-        await socket.hear()
-        await socket.say("40" + json.dumps({"session": session}))
-        while not (answer := str(await socket.hear())).startswith("4"):
+        await socket.receive()
+        await socket.send("40" + json.dumps({"session": session}))
+        while not (answer := str(await socket.receive())).startswith("4"):
             assert answer == "2", answer
         return json.loads(answer[2:]) if answer.startswith("44") else None
 
@@ -187,7 +187,7 @@ def longest(room: str, count: int) -> list[Message]:
 
 def test_remembered_rooms_are_bounded() -> None:
     """A function that was asked for many full rooms remembers 24 MB of them."""
-    recent = Recent(Endless())  # type: ignore[arg-type]  # as much of a log as it needs
+    recent = RoomCache(Endless())  # type: ignore[arg-type]  # as much of a log as it needs
     with memory(24 * MB):
         for number in range(120):
             recent.state(f"room-{number}")
@@ -434,8 +434,8 @@ EXPIRED = "Your session has expired. Reload the page to go on."
 
 async def join(socket: Socket, session: str) -> None:
     """Connect with a token on a websocket that has just been opened."""
-    await socket.hear()
-    await socket.say("40" + json.dumps({"session": session}))
+    await socket.receive()
+    await socket.send("40" + json.dumps({"session": session}))
     assert str(await socket.hear_message()).startswith("40")
 
 
@@ -466,7 +466,7 @@ async def pong_unasked(socket: Socket) -> None:
     closed = asyncio.create_task(socket.closed())
     while not closed.done():
         with contextlib.suppress(ConnectionError):
-            await socket.say("3")
+            await socket.send("3")
         await asyncio.wait([closed], timeout=0.1)
     await closed
 
@@ -509,6 +509,6 @@ async def test_expired_client_is_told(way: str, transport: str, tmp_path: Path) 
         clients("javascript", way) as people,
     ):
         ann = await people.connect(host.url, aged(MAX_AGE - SHORT))
-        assert await ann.hear("disconnect") == "transport close"
-        error = await ann.hear("connect_error")
+        assert await ann.receive("disconnect") == "transport close"
+        error = await ann.receive("connect_error")
         assert (error["message"], error["data"]) == (EXPIRED, {"code": "session"})

@@ -11,7 +11,7 @@ import pytest
 
 from tests.hostile.test_flood import FLOODS
 from tests.hostile.victim import victim
-from tests.hosts import ROOT
+from tests.kit.hosts import ROOT
 
 pytestmark = pytest.mark.together("siege")  # one after the other: each needs the machine
 

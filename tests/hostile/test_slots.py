@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 
 from socket_host.app import SocketHost
-from tests.hosts import PATIENCE, limited, on_each_transport, serving, token, url
-from tests.protocol_client import raw
+from tests.kit.hosts import PATIENCE, limited, on_each_transport, serving, token, url
+from tests.kit.protocol_client import raw
 
 pytestmark = on_each_transport
 

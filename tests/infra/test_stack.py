@@ -19,13 +19,13 @@ from functions.model.dynamodb_room_log import DynamoDBRoomLog
 from functions.model.settings import settings as declared
 from socket_host.bus.queue import HostQueue
 from socket_host.settings import Settings
-from tests.hosts import SECRET
 from tests.infra.roles import listed
 from tests.infra.templates import (
     Json,
     properties,
     translate,
 )
+from tests.kit.hosts import SECRET
 
 IMAGE = f"123456789012.dkr.ecr.us-east-1.amazonaws.com/team/sidepath@sha256:{'0' * 64}"
 

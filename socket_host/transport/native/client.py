@@ -75,7 +75,7 @@ class Membership(Protocol):
     sid: str
     stage: Any
     held: Any
-    visit: Any
+    replay_point: Any
 
     @property
     def replay(self) -> Replaying | None:
@@ -131,7 +131,7 @@ class Client:
         # What came in while the server was busy with an earlier packet; None if it is not.
         self.inbox: deque[str | bytes] | None = None
         self.busy: asyncio.Task[None] | None = None
-        self.proof = -1  # the journal's position that the pong to the last ping proves; -1 for none
+        self.proof = -1  # replay position that the pong to the last ping proves; -1 for none
         self.partial: Any = None  # a Socket.IO packet that waits for its attachments
         self.joined = False  # it has been in a namespace
         self.spent = 0  # packets it has not been charged for yet
@@ -180,8 +180,8 @@ class Client:
         """Send `message` after everything that was sent before."""
         if self.write is None:
             self._send_indirectly(message)
-        elif self.engine.turn.pending:
-            self.engine.turn.single(self, message)
+        elif self.engine.batch.pending:
+            self.engine.batch.single(self, message)
         else:
             self.write(message.frames)
 

@@ -22,7 +22,12 @@ from socket_host.transport.native.encoding import MESSAGE, encode, engine_messag
 from socket_host.transport.native.environ import Environ
 from socket_host.transport.native.message import Message
 from socket_host.transport.native.reasons import TRANSPORT_CLOSE, TRANSPORT_ERROR, PacketError
-from socket_host.transport.native.recovery import Claim, Dropped, Recovery, Return
+from socket_host.transport.native.recovery import (
+    DisconnectedSession,
+    Recovery,
+    ResumedSession,
+    ResumeRequest,
+)
 from socket_host.transport.native.replay import Replays
 from socket_host.transport.native.rooms import Member
 from socket_host.transport.native.socket_packet import CONNECT, CONNECT_ERROR
@@ -49,9 +54,9 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
             self.eio.engine.pinging, self.eio.engine.ponged = self._pinging, self._ponged
         self.replays = Replays()
         # Who is about to connect, if back, and with which offset; by Engine.IO sid and namespace.
-        self.returns: dict[tuple[str, str], tuple[Return | None, str | None]] = {}
+        self.returns: dict[tuple[str, str], tuple[ResumedSession | None, str | None]] = {}
         self._leaving: dict[Client, asyncio.Future[None]] = {}  # ends their waiting for others
-        self._searches: set[asyncio.Task[Return | None]] = set()
+        self._searches: set[asyncio.Task[ResumedSession | None]] = set()
 
     def register_namespace(self, namespace_handler: Any) -> None:
         """Register a namespace object; if it is a Hooks too, it is asked and told."""
@@ -62,13 +67,13 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
     def _connect(self, client: Client, namespace: str, auth: Any) -> None:
         if namespace in client.members:
             raise PacketError("connected to the same namespace twice")
-        claim = None
+        resume_request = None
         if isinstance(auth, dict) and "pid" in auth:
-            auth, claim = Claim.of(auth)
+            auth, resume_request = ResumeRequest.of(auth)
         if not self._is_namespace(namespace):
             client.send(self.message(CONNECT_ERROR, namespace, None, {"message": _UNKNOWN}))
-        elif (let_in := self._doorkeeper(namespace)) is None or (claim and self.recovery):
-            self._busy(client, self._connect_slowly(client, namespace, auth, claim))
+        elif (let_in := self._doorkeeper(namespace)) is None or (resume_request and self.recovery):
+            self._busy(client, self._connect_slowly(client, namespace, auth, resume_request))
         else:
             self._connect_at_once(client, namespace, auth, let_in)
 
@@ -99,17 +104,19 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
         client.environ.settle()
 
     async def _connect_slowly(
-        self, client: Client, namespace: str, auth: Any, claim: Claim | None
+        self, client: Client, namespace: str, auth: Any, resume_request: ResumeRequest | None
     ) -> None:
         try:
-            if claim is not None and self.recovery is not None:
-                back, offset = await self._back(client, namespace, auth, claim, self.recovery)
+            if resume_request is not None and self.recovery is not None:
+                back, offset = await self._back(
+                    client, namespace, auth, resume_request, self.recovery
+                )
                 if client.closing:
                     return
                 self.returns[client.sid, namespace] = back, offset
                 await self._handle_connect(client.sid, namespace, auth)
                 if back is not None and namespace not in client.members:
-                    self.recovery.keep(back.dropped)  # refused, perhaps only for now
+                    self.recovery.keep(back.disconnected)  # refused, perhaps only for now
             else:
                 await self._handle_connect(client.sid, namespace, auth)
         except FAILURES:
@@ -120,13 +127,18 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
         client.environ.settle()
 
     async def _back(
-        self, client: Client, namespace: str, auth: Any, claim: Claim, recovery: Recovery
-    ) -> tuple[Return | None, str | None]:
+        self,
+        client: Client,
+        namespace: str,
+        auth: Any,
+        resume_request: ResumeRequest,
+        recovery: Recovery,
+    ) -> tuple[ResumedSession | None, str | None]:
         """Return what a client that dropped a moment ago has again, and the offset it brought."""
         hooks = self.hooks.get(namespace)
         owner = hooks.identify(client.environ, auth) if hooks else ""
         loop = asyncio.get_running_loop()
-        search = loop.create_task(recovery.find(namespace, claim, owner))
+        search = loop.create_task(recovery.find(namespace, resume_request, owner))
         self._searches.add(search)
         search.add_done_callback(self._searches.discard)
         # Whose state it is may be waiting for this client in turn, which must not go on once this
@@ -136,18 +148,18 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
             await asyncio.wait([search, leaving], return_when=asyncio.FIRST_COMPLETED)
         finally:
             del self._leaving[client]
-        offset = claim.offset if claim.is_plausible else None
+        offset = resume_request.offset if resume_request.is_plausible else None
         if client.closing:
             search.add_done_callback(self._put_back)
             return None, offset
         return self._found(search), offset
 
-    def _put_back(self, search: asyncio.Task[Return | None]) -> None:
+    def _put_back(self, search: asyncio.Task[ResumedSession | None]) -> None:
         """Let a client that has gone before it was found come back later."""
         if self.recovery is not None and (back := self._found(search)) is not None:
-            self.recovery.keep(back.dropped)
+            self.recovery.keep(back.disconnected)
 
-    def _found(self, search: asyncio.Task[Return | None]) -> Return | None:
+    def _found(self, search: asyncio.Task[ResumedSession | None]) -> ResumedSession | None:
         if search.cancelled():
             return None
         if error := search.exception():
@@ -195,15 +207,17 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
         hooks = self.hooks.get(namespace)
         return recovery.pid(sid, hooks.owner(sid) if hooks else "")
 
-    def _dropped(self, member: Member, reason: str) -> Dropped | None:
+    def _disconnected(self, member: Member, reason: str) -> DisconnectedSession | None:
         """Return what a member needs when it comes back, if it may."""
-        if self.recovery is None or member.visit is None:
+        if self.recovery is None or member.replay_point is None:
             return None
         if member.replay is not None and reason == TRANSPORT_ERROR:
             return None  # it could not be sent what it missed, and could not the next time
         namespace = member.namespace.name
         data = member.client.session.get(namespace)
-        return Dropped(namespace, member.sid, dict(member.rooms or ()), data, member.visit)
+        return DisconnectedSession(
+            namespace, member.sid, dict(member.rooms or ()), data, member.replay_point
+        )
 
     # What a pong proves
 
@@ -212,13 +226,13 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
         recovery = self.recovery
         if recovery is not None:
             behind = any(member.held is not None for member in client.members.values())
-            client.proof = -1 if behind else recovery.journal.position
+            client.proof = -1 if behind else recovery.replay_buffer.position
 
     def _ponged(self, client: Client) -> None:
         """Note that what was sent before the ping has arrived."""
         for member in client.members.values():
-            if member.visit is not None and client.proof >= 0:
-                member.visit.prove(client.proof)
+            if member.replay_point is not None and client.proof >= 0:
+                member.replay_point.prove(client.proof)
 
     # What goes out
 

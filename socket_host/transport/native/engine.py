@@ -10,7 +10,6 @@ from operator import methodcaller
 from typing import Any
 
 from socket_host.transport.connections import Connections
-from socket_host.transport.deadlines import Deadlines
 from socket_host.transport.limits import UNJOINED, Limits
 from socket_host.transport.native import frames
 from socket_host.transport.native.client import SLICE, Client, Listener, Socket
@@ -35,9 +34,10 @@ from socket_host.transport.native.refusal import (
     unsupported_version,
 )
 from socket_host.transport.native.tasks import Tasks
-from socket_host.transport.native.turn import Turn
+from socket_host.transport.native.write_batch import WriteBatch
 from socket_host.transport.slots import Slots
 from socket_host.transport.throttle import FloodError, Throttle
+from socket_host.transport.timeout_queue import TimeoutQueue
 
 logger = logging.getLogger(__name__)
 
@@ -69,17 +69,17 @@ class Engine:
         self.new_id = new_id
         self.polls = self.upgrades = self.websockets = True
         self.clients: dict[str, Client] = {}
-        self.turn = Turn()
+        self.batch = WriteBatch()
         self.input = InputBudget(limits.partial)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.counts: Counter[str] = Counter()
-        self.endings: Deadlines[Socket] = Deadlines(limits.ending_time, methodcaller("abort"))
+        self.endings: TimeoutQueue[Socket] = TimeoutQueue(limits.ending_time, methodcaller("abort"))
         # Called right before a ping is sent, and when it is answered.
         self.pinging: Callable[[Client], object] = _do_nothing
         self.ponged: Callable[[Client], object] = _do_nothing
-        self._pings: Deadlines[Client] = Deadlines(limits.ping_interval, self._ping)
-        self._pongs: Deadlines[Client] = Deadlines(limits.ping_timeout, self._timed_out)
-        self._probes: Deadlines[Socket] = Deadlines(limits.probe_time, methodcaller("end"))
+        self._pings: TimeoutQueue[Client] = TimeoutQueue(limits.ping_interval, self._ping)
+        self._pongs: TimeoutQueue[Client] = TimeoutQueue(limits.ping_timeout, self._timed_out)
+        self._probes: TimeoutQueue[Socket] = TimeoutQueue(limits.probe_time, methodcaller("end"))
         self.slots: Slots[Client] = Slots(limits.join_time, self._joined_nothing, _address)
         self.connections = Connections()
         self._tasks = Tasks()
@@ -231,7 +231,7 @@ class Engine:
     def broken(self, socket: Socket, error: FrameError) -> None:
         """End a websocket that does not follow its protocol, and the session on it."""
         self.note("invalid frames", error.reason)
-        self.turn.flush()  # nothing may follow a close frame
+        self.batch.flush()  # nothing may follow a close frame
         client = socket.client
         socket.end(error.code, error.reason)
         if client is not None:
@@ -269,8 +269,8 @@ class Engine:
         self._pongs.set(client, self._pings.due)
         if client.throttle is not None and client.throttle.is_full(self.limits, self.loop.time()):
             client.throttle = None
-        if self.turn.pending:
-            self.turn.flush()  # a pong is to prove that all of it has arrived
+        if self.batch.pending:
+            self.batch.flush()  # a pong is to prove that all of it has arrived
         self.pinging(client)
         if client.socket is not None:
             client.push(_PING.frames)
@@ -343,8 +343,8 @@ class Engine:
 
         Returns the task that tells the layer above, or None if that has begun already.
         """
-        if self.turn.pending:
-            self.turn.flush()  # which closes a client for which it is too much
+        if self.batch.pending:
+            self.batch.flush()  # which closes a client for which it is too much
         if client.closing:
             return None
         self._forget(client)
@@ -390,8 +390,8 @@ class Engine:
         goodbye = loop.time() + _GOODBYE
         while self.endings and loop.time() < goodbye:  # noqa: ASYNC110 - rare
             await asyncio.sleep(0.01)
-        for deadlines in (self._pings, self._pongs, self._probes):
-            deadlines.clear()
+        for timeouts in (self._pings, self._pongs, self._probes):
+            timeouts.clear()
         self.slots.stop()
         for socket in self.endings.clear():
             socket.abort()

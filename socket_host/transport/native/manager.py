@@ -12,10 +12,10 @@ from functions.contract.bus import RESERVED_EVENTS
 from socket_host.transport.bus_manager import BusManager
 from socket_host.transport.native.client import Client
 from socket_host.transport.native.encoding import arguments_of
-from socket_host.transport.native.journal import MAX_BYTES, MAX_ENTRIES
 from socket_host.transport.native.message import Message
-from socket_host.transport.native.recovery import Recovery, Return, Visit
+from socket_host.transport.native.recovery import Recovery, ReplayPoint, ResumedSession
 from socket_host.transport.native.replay import Replay
+from socket_host.transport.native.replay_buffer import MAX_BYTES, MAX_ENTRIES
 from socket_host.transport.native.rooms import Member, Namespace, Stage, gather
 from socket_host.transport.native.socket_packet import EVENT
 
@@ -72,12 +72,12 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
     @property
     def crowded(self) -> bool:
         """True when whoever emits in a loop should let others have their turn."""
-        full: bool = self.server.eio.engine.turn.full
+        full: bool = self.server.eio.engine.batch.full
         return full
 
     def flush(self) -> None:
         """Write what was emitted in this turn of the event loop, without waiting for its end."""
-        self.server.eio.engine.turn.flush()
+        self.server.eio.engine.batch.flush()
 
     def _emit(
         self,
@@ -95,16 +95,16 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         else:
             if message_id is not None:
                 skipped = skipped + recovery.elsewhere(message_id)
-            journal = recovery.journal
+            replay_buffer = recovery.replay_buffer
             if hooks is not None and arguments[0] in hooks.volatile:
                 # The offset of what came before it: clients take the last text of any event for it.
-                arguments.append(journal.offset(journal.position))
+                arguments.append(replay_buffer.offset(replay_buffer.position))
                 message = self.server.message(EVENT, namespace, None, arguments)
             else:
                 # For those who dropped too, so even if nobody is here.
-                arguments.append(journal.next_offset())
+                arguments.append(replay_buffer.next_offset())
                 message = self.server.message(EVENT, namespace, None, arguments)
-                journal.add(message, namespace, room, skipped, message_id)
+                replay_buffer.add(message, namespace, room, skipped, message_id)
                 kept = len(message.frames) / MAX_BYTES + 1 / MAX_ENTRIES
         space = self.rooms.get(namespace)
         reached = self._broadcast(space, room, skipped, message) if space else 0
@@ -126,7 +126,7 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
             audience, indirect = gather(space.members(room))
         left_out = frozenset(members[sid].client for sid in skipped if sid in members)
         if audience.clients:
-            self.server.eio.engine.turn.broadcast(audience, left_out, message)
+            self.server.eio.engine.batch.broadcast(audience, left_out, message)
         for member in list(indirect):
             if member.client not in left_out:
                 member.deliver(message)
@@ -167,9 +167,9 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         back, offset = self.server.returns.pop((eio_sid, namespace), (None, None))
         if client is None or namespace in client.members:
             return None
-        if back is not None and self.member(back.dropped.sid, namespace) is not None:
+        if back is not None and self.member(back.disconnected.sid, namespace) is not None:
             back = None  # it is back by another connection already
-        member = self.begin(client, namespace, back and back.dropped.sid, offset)
+        member = self.begin(client, namespace, back and back.disconnected.sid, offset)
         if back is not None:
             self._restore(member, back)
         return member.sid
@@ -184,26 +184,28 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         space = self.rooms.get(namespace)
         if space is None:
             recovery = self.server.recovery
-            space = Namespace(namespace, recovery and recovery.journal)
+            space = Namespace(namespace, recovery and recovery.replay_buffer)
             self.rooms[namespace] = space
         member = Member(sid or self.server.eio.generate_id(), client, space)
-        if space.journal is not None:
-            member.visit = Visit(space.journal.position, offset)
+        if space.replay_buffer is not None:
+            member.replay_point = ReplayPoint(space.replay_buffer.position, offset)
         member.hold()
         space.everybody.add(member)
         client.members[namespace] = member
         return member
 
-    def _restore(self, member: Member, back: Return) -> None:
+    def _restore(self, member: Member, back: ResumedSession) -> None:
         """Let a member that is back have its rooms and its session, and soon what it missed."""
         space, client = member.namespace, member.client
-        assert space.journal is not None
-        member.visit = back.visit
-        member.replay = Replay(self.server.replays, member, space.journal, back.visit, back.pid)
-        for room, position in back.dropped.rooms.items():
+        assert space.replay_buffer is not None
+        member.replay_point = back.replay_point
+        member.replay = Replay(
+            self.server.replays, member, space.replay_buffer, back.replay_point, back.pid
+        )
+        for room, position in back.disconnected.rooms.items():
             space.enter(member, room, position)
-        if back.dropped.data is not None:
-            client.session[space.name] = back.dropped.data
+        if back.disconnected.data is not None:
+            client.session[space.name] = back.disconnected.data
         client.proof = -1  # a ping that is under way comes before what it missed
 
     async def connect(self, sid: str, namespace: str) -> str:
@@ -217,10 +219,15 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         """Make a connecting member a connected one, and send it what was held for it."""
         member.stage = Stage.CONNECTED
         member.client.engine.joined(member.client)
-        journal, visit = member.namespace.journal, member.visit
+        replay_buffer, replay_point = member.namespace.replay_buffer, member.replay_point
         # What was emitted while it connected is missed too.
-        if member.replay is None and journal and visit and visit.start < journal.position:
-            member.replay = Replay(self.server.replays, member, journal, visit)
+        if (
+            member.replay is None
+            and replay_buffer
+            and replay_point
+            and replay_point.start < replay_buffer.position
+        ):
+            member.replay = Replay(self.server.replays, member, replay_buffer, replay_point)
         if member.replay is None:
             member.release()
         else:
@@ -287,7 +294,7 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         if self.is_sid_room(namespace, room):
             raise ValueError("cannot enter a sid room")
         recovery = self.server.recovery
-        member.namespace.enter(member, room, recovery.journal.position if recovery else 0)
+        member.namespace.enter(member, room, recovery.replay_buffer.position if recovery else 0)
 
     def basic_leave_room(self, sid: str, namespace: str, room: Any) -> None:
         """Take a member out of a room, if it is there."""

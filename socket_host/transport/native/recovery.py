@@ -19,8 +19,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self
 
-from socket_host.transport.deadlines import Deadlines
-from socket_host.transport.native.journal import Entry, Journal, Sent, is_portable
+from socket_host.transport.native.replay_buffer import Entry, ReplayBuffer, Sent, is_portable
+from socket_host.transport.timeout_queue import TimeoutQueue
 
 MAX_DROPPED = 20_000  # clients that may come back; beyond it the one that went first cannot
 MAX_BYTES = 32 * 1024 * 1024  # that all of them leave behind; beyond it the same
@@ -44,7 +44,7 @@ _REPLAY_SECONDS = 30  # that a client may take to read what it missed
 Key = tuple[str, str]  # a namespace, and a sid in it
 
 
-class Claim(NamedTuple):
+class ResumeRequest(NamedTuple):
     """What a client brings along that wants to go on where it was."""
 
     pid: str
@@ -52,7 +52,7 @@ class Claim(NamedTuple):
 
     @classmethod
     def of(cls, auth: Mapping[str, Any]) -> tuple[dict[str, Any], Self | None]:
-        """Part what a client sent with CONNECT: what is for the application, and its claim."""
+        """Split what a client sent with CONNECT into the application's part and a ResumeRequest."""
         rest = dict(auth)
         pid = rest.get("pid")
         if not isinstance(pid, str) or not _ANY_PID.fullmatch(pid):
@@ -68,8 +68,8 @@ class Claim(NamedTuple):
 
 
 @dataclass(slots=True)
-class Visit:
-    """How much a client has had of what concerns it: all up to `start` in the journal.
+class ReplayPoint:
+    """How much a client has had of what concerns it: all up to `start` in the replay buffer.
 
     `replayed` is what it had missed at another host and has, as far as is known, not had yet.
     `offset` is the one it came with from there: while it says that, nothing has arrived since.
@@ -81,60 +81,60 @@ class Visit:
     attempts: int = 0  # recoveries in a row, this one too, with nothing arriving between them
 
     def prove(self, position: int) -> None:
-        """Note that everything up to a position of the journal has arrived."""
+        """Note that everything up to a position of the replay buffer has arrived."""
         if position >= self.start:
             self.start, self.replayed, self.attempts = position, (), 0
 
-    def resumed(self, journal: Journal, offset: str | None) -> Visit | None:
+    def resumed(self, replay_buffer: ReplayBuffer, offset: str | None) -> ReplayPoint | None:
         """Return the visit of the client when it is back; None if there can be none."""
         start, replayed = self.start, self.replayed
         if offset is not None and offset != self.offset:
-            match journal.numbers(offset):
+            match replay_buffer.numbers(offset):
                 case [position] if position > start:
                     start, replayed = position, ()
                 case [position, left] if position == start and left < len(replayed):
                     replayed = replayed[len(replayed) - left :]
                 case []:
                     return None
-                # Any other is older than the visit: nothing has arrived since.
-        if not journal.reaches(start):
+                # Any other is older than the replay point: nothing has arrived since.
+        if not replay_buffer.reaches(start):
             return None
         moved = start > self.start or len(replayed) < len(self.replayed)
         attempts = 1 if moved else self.attempts + 1
         if attempts > MAX_ATTEMPTS:
             return None
-        return Visit(start, self.offset, replayed, attempts)
+        return ReplayPoint(start, self.offset, replayed, attempts)
 
 
 @dataclass(slots=True)
-class Dropped:
+class DisconnectedSession:
     """A client that may come back; its rooms come with the position it entered them at."""
 
     namespace: str
     sid: str
     rooms: dict[Any, int]
     data: dict[str, Any] | None  # what `save_session` was given
-    visit: Visit
+    replay_point: ReplayPoint
     size: int = 0  # bytes, roughly
 
-    def missed(self, journal: Journal, visit: Visit) -> list[Sent] | None:
+    def missed(self, replay_buffer: ReplayBuffer, replay_point: ReplayPoint) -> list[Sent] | None:
         """Return the events it has not had, oldest first; None if they are not known any more."""
-        entries = journal.since(visit.start)
+        entries = replay_buffer.since(replay_point.start)
         if entries is None:
             return None
         try:
-            return [*visit.replayed, *self.concerned(journal, entries)]
+            return [*replay_point.replayed, *self.concerned(replay_buffer, entries)]
         except LookupError:
             return None
 
-    def concerned(self, journal: Journal, entries: list[Entry]) -> list[Sent]:
-        """Return those events of a journal that are for it; raise LookupError if one is lost."""
+    def concerned(self, replay_buffer: ReplayBuffer, entries: list[Entry]) -> list[Sent]:
+        """Return the events that are for this session; raise LookupError if one is lost."""
         mine = []
         for entry in entries:
             if entry.concerns(self.namespace, self.sid, self.rooms):
                 if entry.message is None:
                     raise LookupError
-                mine.append(Sent(entry.message.packets, journal.offset(entry.position)))
+                mine.append(Sent(entry.message.packets, replay_buffer.offset(entry.position)))
         return mine
 
     @property
@@ -148,7 +148,7 @@ class Dropped:
 
     def weigh(self) -> int:
         """Return about how many bytes it takes, having counted no further than it may."""
-        size = 800 + sum(sent.size for sent in self.visit.replayed)
+        size = 800 + sum(sent.size for sent in self.replay_point.replayed)
         waiting: list[Any] = [self.data, *self.rooms]
         while waiting and size <= MAX_BYTES_EACH:
             thing = waiting.pop()
@@ -162,10 +162,14 @@ class Dropped:
 
     def to_json(self) -> list[Any]:
         """Return it in the form in which it goes to other hosts."""
-        visit = self.visit
+        replay_point = self.replay_point
         rooms = list(self.rooms.items())
-        about = [visit.start, visit.offset, [sent.to_json() for sent in visit.replayed]]
-        return [self.namespace, self.sid, rooms, self.data, *about, visit.attempts]
+        about = [
+            replay_point.start,
+            replay_point.offset,
+            [sent.to_json() for sent in replay_point.replayed],
+        ]
+        return [self.namespace, self.sid, rooms, self.data, *about, replay_point.attempts]
 
     @classmethod
     def of(
@@ -180,16 +184,16 @@ class Dropped:
         attempts: int = 0,
     ) -> Self:
         """Return what `to_json` was of."""
-        visit = Visit(start, offset, [Sent.of(*sent) for sent in replayed], attempts)
-        return cls(namespace, sid, dict(rooms), data, visit)
+        replay_point = ReplayPoint(start, offset, [Sent.of(*sent) for sent in replayed], attempts)
+        return cls(namespace, sid, dict(rooms), data, replay_point)
 
 
 @dataclass(slots=True)
-class Return:
-    """A client that is back, and the visit that begins with that."""
+class ResumedSession:
+    """A session that a client has resumed, and where its replay begins."""
 
-    dropped: Dropped
-    visit: Visit
+    disconnected: DisconnectedSession
+    replay_point: ReplayPoint
     pid: str = ""
 
 
@@ -198,7 +202,7 @@ class OtherHosts(Protocol):
 
     async def find(
         self, namespace: str, sid: str, offset: str | None, *, ask: bool = True
-    ) -> Return | None:
+    ) -> ResumedSession | None:
         """Return the return of a client that another host has, or has left; None if none has."""
 
     def elsewhere(self, message_id: str) -> list[str]:
@@ -215,17 +219,17 @@ class Recovery:
     def __init__(
         self, seconds: float, secret: str | None, *former: str, unproved: float = 0
     ) -> None:
-        self.journal = Journal(seconds + unproved + _REPLAY_SECONDS)
+        self.replay_buffer = ReplayBuffer(seconds + unproved + _REPLAY_SECONDS)
         key = secret.encode() if secret else secrets.token_bytes(32)
         self._mac, *self._former = map(_mac, (key, *(each.encode() for each in former)))
-        self.handover: OtherHosts | None = None  # from and to other hosts, if there are any
+        self.migration: OtherHosts | None = None  # from and to other hosts, if there are any
         # Ends the connection a client is taken to have still, and waits for its end. Of a network
         # that broke, the client often knows before the host does.
         self.let_go: Callable[[str, str], Awaitable[None]] = _nobody
         self.is_here: Callable[[str, str], bool] = lambda namespace, sid: False
-        self._dropped: dict[Key, Dropped] = {}
+        self._disconnected: dict[Key, DisconnectedSession] = {}
         self._size = 0  # bytes that they leave
-        self._deadlines: Deadlines[Key] = Deadlines(seconds, self._expire)
+        self._timeouts: TimeoutQueue[Key] = TimeoutQueue(seconds, self._expire)
 
     def pid(self, sid: str, owner: str, issued: str = "") -> str:
         """Return the private id that lets `owner`, and nobody else, have this sid again."""
@@ -241,47 +245,49 @@ class Recovery:
         macs = (self._mac, *self._former)
         return any(hmac.compare_digest(pid, _pid(mac, sid, owner, issued)) for mac in macs)
 
-    def keep(self, dropped: Dropped) -> None:
+    def keep(self, disconnected: DisconnectedSession) -> None:
         """Let a client come back, for a while."""
-        dropped.size = dropped.weigh()
-        if dropped.size > MAX_BYTES_EACH:
+        disconnected.size = disconnected.weigh()
+        if disconnected.size > MAX_BYTES_EACH:
             return
-        key = dropped.namespace, dropped.sid
-        self._dropped[key] = dropped
-        self._size += dropped.size
-        self._deadlines.set(key)
-        while len(self._dropped) > MAX_DROPPED or self._size > MAX_BYTES:
-            self.take(*next(iter(self._dropped)))
+        key = disconnected.namespace, disconnected.sid
+        self._disconnected[key] = disconnected
+        self._size += disconnected.size
+        self._timeouts.set(key)
+        while len(self._disconnected) > MAX_DROPPED or self._size > MAX_BYTES:
+            self.take(*next(iter(self._disconnected)))
 
-    def take(self, namespace: str, sid: str) -> Dropped | None:
+    def take(self, namespace: str, sid: str) -> DisconnectedSession | None:
         """Return a client that may come back, for it is back; None if it is not known."""
-        self._deadlines.drop((namespace, sid))
-        dropped = self._dropped.pop((namespace, sid), None)
-        if dropped is not None:
-            self._size -= dropped.size
-        return dropped
+        self._timeouts.drop((namespace, sid))
+        disconnected = self._disconnected.pop((namespace, sid), None)
+        if disconnected is not None:
+            self._size -= disconnected.size
+        return disconnected
 
-    def take_all(self) -> list[Dropped]:
+    def take_all(self) -> list[DisconnectedSession]:
         """Return all who may come back: this host ends."""
-        self._deadlines.clear()
-        dropped, self._dropped, self._size = self._dropped, {}, 0
-        return list(dropped.values())
+        self._timeouts.clear()
+        disconnected, self._disconnected, self._size = self._disconnected, {}, 0
+        return list(disconnected.values())
 
     def knows(self, namespace: str, sid: str) -> bool:
         """Tell if a client is here, or has been a moment ago."""
-        return (namespace, sid) in self._dropped or self.is_here(namespace, sid)
+        return (namespace, sid) in self._disconnected or self.is_here(namespace, sid)
 
-    async def find(self, namespace: str, claim: Claim, owner: str) -> Return | None:
+    async def find(
+        self, namespace: str, resume_request: ResumeRequest, owner: str
+    ) -> ResumedSession | None:
         """Return the return of a client, wherever it was; None if there can be none."""
-        pid, offset = claim
-        if not claim.is_plausible or not self.is_valid(pid, owner):
+        pid, offset = resume_request
+        if not resume_request.is_plausible or not self.is_valid(pid, owner):
             return None
         sid, issued, _ = pid.rsplit(".", 2)
         if self.knows(namespace, sid):
             back = await self.resume(namespace, sid, offset)
-        elif self.handover is not None:
+        elif self.migration is not None:
             is_young = time.time() - int(issued, 16) < PID_SECONDS
-            back = await self.handover.find(namespace, sid, offset, ask=is_young)
+            back = await self.migration.find(namespace, sid, offset, ask=is_young)
         else:
             return None
         if back is not None:
@@ -290,14 +296,16 @@ class Recovery:
 
     def elsewhere(self, message_id: str) -> list[str]:
         """Return the sids of those who have had this message on the host they came from."""
-        return self.handover.elsewhere(message_id) if self.handover else []
+        return self.migration.elsewhere(message_id) if self.migration else []
 
-    async def resume(self, namespace: str, sid: str, offset: str | None) -> Return | None:
+    async def resume(self, namespace: str, sid: str, offset: str | None) -> ResumedSession | None:
         """Return the return of a client that was here; None if there can be none."""
         await self.let_go(namespace, sid)
-        dropped = self.take(namespace, sid)
-        visit = dropped and dropped.visit.resumed(self.journal, offset)
-        return Return(dropped, visit) if dropped and visit else None
+        disconnected = self.take(namespace, sid)
+        replay_point = disconnected and disconnected.replay_point.resumed(
+            self.replay_buffer, offset
+        )
+        return ResumedSession(disconnected, replay_point) if disconnected and replay_point else None
 
     def _expire(self, key: Key) -> None:
         self.take(*key)

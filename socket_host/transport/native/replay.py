@@ -12,15 +12,15 @@ from socket_host.transport.native.reasons import TRANSPORT_ERROR
 from socket_host.transport.native.rooms import Stage
 
 if TYPE_CHECKING:
-    from socket_host.transport.native.journal import Journal
     from socket_host.transport.native.message import Message
-    from socket_host.transport.native.recovery import Visit
+    from socket_host.transport.native.recovery import ReplayPoint
+    from socket_host.transport.native.replay_buffer import ReplayBuffer
     from socket_host.transport.native.rooms import Member
 
 _log = logging.getLogger(__name__)
 
 _PIECE = 32_768  # bytes: what is written, or polled, at once
-_ENTRIES = 1_000  # of the journal, that are looked at for it
+_ENTRIES = 1_000  # of the replay buffer, that are looked at for it
 _SECONDS = 0.005  # of a turn of the event loop
 
 
@@ -59,38 +59,43 @@ class _ForgottenError(Exception):
 
 
 class Replay:
-    """Brings a member up to the present: first what it missed elsewhere, then from the journal.
+    """Sends a member what it missed: first what another host sends along, then the replay buffer.
 
-    As long as it runs, events for the member are not sent to it: the journal has them. What is not
-    in the journal is held, and sent in its place. `pid` is the one that the member came back with;
-    `first` is sent before all else.
+    While it runs, new events are not sent to the member: the replay buffer has them. What is not in
+    the buffer is held, and sent in its place. `pid` is the one the member resumed with; `first` is
+    sent before all else.
     """
 
     __slots__ = (
-        "_journal",
         "_left",
         "_member",
         "_nothing",
         "_position",
+        "_replay_buffer",
+        "_replay_point",
         "_replays",
         "_soon",
-        "_visit",
         "first",
         "pid",
     )
 
     def __init__(
-        self, replays: Replays, member: Member, journal: Journal, visit: Visit, pid: str = ""
+        self,
+        replays: Replays,
+        member: Member,
+        replay_buffer: ReplayBuffer,
+        replay_point: ReplayPoint,
+        pid: str = "",
     ) -> None:
         self._replays = replays
         self.pid = pid
         self.first: Message | None = None
         self._member = member
-        self._journal = journal
-        self._visit = visit
-        self._left = len(visit.replayed)
-        self._position = visit.start
-        self._nothing = not visit.replayed  # was for the member so far
+        self._replay_buffer = replay_buffer
+        self._replay_point = replay_point
+        self._left = len(replay_point.replayed)
+        self._position = replay_point.start
+        self._nothing = not replay_point.replayed  # was for the member so far
         self._soon = False
 
     def proceed_soon(self) -> None:
@@ -108,8 +113,8 @@ class Replay:
         if client.socket is None:
             client.wake()  # a polling client fetches its pieces
             return
-        if client.engine.turn.pending:
-            client.engine.turn.flush()  # that came before
+        if client.engine.batch.pending:
+            client.engine.batch.flush()  # that came before
         if client.write is not None and (piece := self.piece()):
             client.write(b"".join([message.frames for message in piece]))
         if client.write is not None and self.running:
@@ -151,24 +156,26 @@ class Replay:
         client.engine.close(client, TRANSPORT_ERROR)
 
     def _is_done(self) -> bool:
-        return self._position == self._journal.position and not (self._left or self._member.held)
+        return self._position == self._replay_buffer.position and not (
+            self._left or self._member.held
+        )
 
     def _end(self) -> None:
         if self._nothing:
-            self._visit.attempts = 0
+            self._replay_point.attempts = 0
         self._member.replay = None
         self._member.release()
 
     def _next(self) -> Message | None:
         """Return the next message; None if what came next is not for the member."""
-        member, visit = self._member, self._visit
+        member, replay_point = self._member, self._replay_point
         if self._left:
             self._left -= 1
-            sent = visit.replayed[-1 - self._left]
-            return sent.renamed(self._journal.offset(visit.start, self._left))
+            sent = replay_point.replayed[-1 - self._left]
+            return sent.renamed(self._replay_buffer.offset(replay_point.start, self._left))
         if member.held and member.held[0][0] <= self._position:
             return member.unhold()
-        entry = self._journal.entry(self._position + 1)
+        entry = self._replay_buffer.entry(self._position + 1)
         if entry is None:
             raise _ForgottenError
         concerns = entry.concerns(member.namespace.name, member.sid, member.rooms or {})
@@ -179,5 +186,5 @@ class Replay:
             self._nothing = False
             return entry.message
         if self._nothing:
-            visit.start = self._position
+            replay_point.start = self._position
         return None

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from socket_host.transport.native.message import Message
-from socket_host.transport.native.turn import Audience
+from socket_host.transport.native.write_batch import Audience
 
 if TYPE_CHECKING:
     from socket_host.transport.native.client import Client, Replaying
-    from socket_host.transport.native.journal import Journal
-    from socket_host.transport.native.recovery import Visit
+    from socket_host.transport.native.recovery import ReplayPoint
+    from socket_host.transport.native.replay_buffer import ReplayBuffer
 
 
 class Stage(enum.Enum):
@@ -26,18 +26,18 @@ class Stage(enum.Enum):
 class Member:
     """One client in one namespace: what Socket.IO calls a socket."""
 
-    __slots__ = ("client", "held", "namespace", "replay", "rooms", "sid", "stage", "visit")
+    __slots__ = ("client", "held", "namespace", "replay", "replay_point", "rooms", "sid", "stage")
 
     def __init__(self, sid: str, client: Client, namespace: Namespace) -> None:
         self.sid = sid
         self.client = client
         self.namespace = namespace
         self.stage = Stage.CONNECTING
-        # Names, with the journal's position at which it entered; None if it is in no room.
+        # Names, with the replay position at which it entered; None if it is in no room.
         self.rooms: dict[Any, int] | None = None
-        self.visit: Visit | None = None  # None if nobody can be recovered
+        self.replay_point: ReplayPoint | None = None  # None if nobody can be recovered
         self.replay: Replaying | None = None  # while there is something it has missed
-        # What waits, with the journal's position behind which it belongs.
+        # What waits, with the position in the replay buffer behind which it belongs.
         self.held: list[tuple[int, Message]] | None = None
 
     def send(self, message: Message) -> None:
@@ -45,13 +45,13 @@ class Member:
         if self.held is None:
             self.client.send(message)
             return
-        journal = self.namespace.journal
-        self.held.append((journal.position if journal else 0, message))
+        replay_buffer = self.namespace.replay_buffer
+        self.held.append((replay_buffer.position if replay_buffer else 0, message))
         self.client.count_held(message)
 
     def deliver(self, message: Message) -> None:
-        """Send an event; if there is a journal, the event is in it, and need not be held."""
-        if self.held is None or self.namespace.journal is None:
+        """Send an event; if there is a replay buffer, the event is in it, and need not be held."""
+        if self.held is None or self.namespace.replay_buffer is None:
             self.send(message)
 
     def hold(self) -> None:
@@ -124,11 +124,11 @@ def gather(members: Iterable[Member]) -> tuple[Audience, list[Member]]:
 class Namespace:
     """The members of a namespace and its rooms; every sid is a room of its own, at no cost."""
 
-    __slots__ = ("everybody", "journal", "name", "rooms")
+    __slots__ = ("everybody", "name", "replay_buffer", "rooms")
 
-    def __init__(self, name: str, journal: Journal | None = None) -> None:
+    def __init__(self, name: str, replay_buffer: ReplayBuffer | None = None) -> None:
         self.name = name
-        self.journal = journal  # of what is emitted here, if clients are recovered
+        self.replay_buffer = replay_buffer  # of what is emitted here, if clients are recovered
         self.everybody = Room()
         self.rooms: dict[Any, Room] = {}
 
@@ -164,7 +164,7 @@ class Namespace:
     def enter(self, member: Member, room: Any, position: int = 0) -> None:
         """Put `member` into a room, which begins to exist with its first member.
 
-        `position` is the journal's: what came before it was not for this member.
+        `position` is the replay buffer's: what came before it was not for this member.
         """
         if room not in self.rooms:
             self.rooms[room] = Room()

@@ -14,12 +14,12 @@ from typing import Any
 
 from functions.contract.bus import RESERVED_EVENTS
 from socket_host.transport.limits import PACKETS_A_TURN, Limits
+from socket_host.transport.native.acceptor import Acceptor
 from socket_host.transport.native.client import Client
 from socket_host.transport.native.connecting import ConnectingServer
 from socket_host.transport.native.encoding import arguments_of
 from socket_host.transport.native.engine_server import EngineServer
 from socket_host.transport.native.environ import Environ
-from socket_host.transport.native.front import Front
 from socket_host.transport.native.head import Head
 from socket_host.transport.native.manager import FanOut
 from socket_host.transport.native.message import Message
@@ -89,13 +89,13 @@ class SocketServer(ConnectingServer):
     def _engineio_server_class(self) -> type[EngineServer]:
         return EngineServer
 
-    def front(self, http: Callable[[], asyncio.BaseProtocol], *paths: str) -> Front:
+    def acceptor(self, http: Callable[[], asyncio.BaseProtocol], *paths: str) -> Acceptor:
         """Return the protocol factory for the listening socket.
 
         Websockets for `paths` come to this server, everything else goes to a protocol that `http`
         makes; aiohttp's `AppRunner.server` does.
         """
-        return Front(self.eio.engine, frozenset(paths), http)
+        return Acceptor(self.eio.engine, frozenset(paths), http)
 
     # What the engine tells us
 
@@ -160,10 +160,10 @@ class SocketServer(ConnectingServer):
             self.logger.exception("a disconnect handler failed")
         finally:
             # Only now: the handler may have left rooms, or saved something.
-            dropped = self._dropped(member, reason) if connected and reason else None
+            disconnected = self._disconnected(member, reason) if connected and reason else None
             await self.manager.disconnect(member.sid, namespace, ignore_queue=True)
-            if dropped is not None and self.recovery is not None:
-                self.recovery.keep(dropped)
+            if disconnected is not None and self.recovery is not None:
+                self.recovery.keep(disconnected)
 
     def received(self, client: Client, data: str | bytes) -> None:
         """Take one message of a client; raises PacketError."""

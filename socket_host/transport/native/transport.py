@@ -19,12 +19,12 @@ from socket_host.transport.native.client import Client
 from socket_host.transport.native.collector import tune
 from socket_host.transport.native.engine import Engine
 from socket_host.transport.native.environ import Environ
-from socket_host.transport.native.handover import Handover
 from socket_host.transport.native.head import Head
 from socket_host.transport.native.manager import NativeManager
 from socket_host.transport.native.reasons import SERVER_DISCONNECT
 from socket_host.transport.native.recovery import Recovery
 from socket_host.transport.native.refusal import Refusal
+from socket_host.transport.native.session_migration import SessionMigration
 from socket_host.transport.native.socket_server import SocketServer
 from socket_host.transport.slots import Slots
 
@@ -52,7 +52,7 @@ class NativeTransport:
         self._path = path
         self._check = check
         self._addresses = addresses
-        recovery, self._handover = None, None
+        recovery, self._migration = None, None
         if seconds := settings.recovery_seconds:
             recovery = Recovery(
                 seconds,
@@ -60,7 +60,7 @@ class NativeTransport:
                 *settings.former_secrets,
                 unproved=settings.ping_interval + settings.ping_timeout,
             )
-            self._handover = Handover(bus, recovery, seconds)
+            self._migration = SessionMigration(bus, recovery, seconds)
         self.sio = SocketServer(
             admit=self._admit,
             limits=limits_of(settings),
@@ -85,8 +85,8 @@ class NativeTransport:
     async def stop(self) -> None:
         """Close who is left, and wait for their handlers."""
         await self.sio.shutdown()
-        if self._handover:
-            self._handover.stop()
+        if self._migration:
+            self._migration.stop()
         self._bad_requests.stop()
 
     def protocols(
@@ -98,7 +98,7 @@ class NativeTransport:
         http = HttpServer(
             server, connections, self._engine.limits, self._engine.note, self._most_body
         )
-        return self.sio.front(http, self._path, self._path + "/")
+        return self.sio.acceptor(http, self._path, self._path + "/")
 
     @property
     def slots(self) -> Slots[Client]:

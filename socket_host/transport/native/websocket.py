@@ -49,11 +49,11 @@ class WebSocket(asyncio.Protocol):
     """
 
     __slots__ = (
+        "acceptor",
         "client",
         "discarded",
         "ending",
         "engine",
-        "front",
         "full",
         "held",
         "prober",
@@ -63,9 +63,9 @@ class WebSocket(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, engine: Engine, front: Reception | None = None) -> None:
+    def __init__(self, engine: Engine, acceptor: Reception | None = None) -> None:
         self.engine = engine
-        self.front = front
+        self.acceptor = acceptor
         self.client: Client | None = None
         self.prober: Client | None = None
         self.ending = False
@@ -77,8 +77,8 @@ class WebSocket(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for the first request."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's does not derive from it
-        if self.front is not None:
-            self.front.expect(self)
+        if self.acceptor is not None:
+            self.acceptor.expect(self)
         else:
             self.engine.connections.open()
 
@@ -103,8 +103,8 @@ class WebSocket(asyncio.Protocol):
             client.spent += 1
             if client.spent < SLICE or self._charge(client, 0, 0):
                 self.engine.packet(client, packet)
-        elif self.front is not None:
-            self.front.take(self, data)
+        elif self.acceptor is not None:
+            self.acceptor.take(self, data)
         elif not self.ending:
             self._read(data)
         else:
@@ -185,11 +185,11 @@ class WebSocket(asyncio.Protocol):
             self._frames(messages)
             return
         # The answers to what came together go together: each write is a system call.
-        self.engine.turn.join()
+        self.engine.batch.join()
         try:
             self._frames(messages)
         finally:
-            self.engine.turn.joined()
+            self.engine.batch.joined()
 
     def _frames(self, messages: list[tuple[int, bytes]]) -> None:
         for opcode, payload in messages:
@@ -229,7 +229,7 @@ class WebSocket(asyncio.Protocol):
             self.engine.probed(self, self.prober, packet)
 
     def _closed_by_client(self, code: int) -> None:
-        self.engine.turn.flush()  # nothing may follow a close frame
+        self.engine.batch.flush()  # nothing may follow a close frame
         self.press(frames.close_frame(frames.NORMAL if code == frames.NO_STATUS else code))
         self.ending = True
         self._forget()
@@ -303,7 +303,7 @@ class WebSocket(asyncio.Protocol):
         self.ending = True
         self._forget()
         self.engine.connections.close()
-        if self.front is not None:
-            self.front.forget(self)
+        if self.acceptor is not None:
+            self.acceptor.forget(self)
         self.engine.lost(self)
-        self.client = self.prober = self.front = None
+        self.client = self.prober = self.acceptor = None

@@ -26,8 +26,8 @@ from scripts.commands.dev.origins import FunctionOrigin
 from scripts.commands.dev.proxy import Proxy
 from scripts.commands.dev.runtime_api import serving
 from scripts.commands.dev.template import FUNCTION, SOCKET_HOST, Template, load
-from tests.hosts import SECRET, host_process
 from tests.infra.templates import SOURCE
+from tests.kit.hosts import SECRET, host_process
 from tests.scripts.deploy.rehearsal import REGION, Cloud
 from tests.scripts.dev import project
 from tests.scripts.dev.edges import running

@@ -19,8 +19,8 @@ import pytest
 from scripts import ROOT
 from scripts.commands.deploy.engine import Engine, NoEngineError
 from scripts.commands.pin.base import Base
-from tests.clients import clients
-from tests.hosts import ORIGIN, SECRET, token
+from tests.kit.clients import clients
+from tests.kit.hosts import ORIGIN, SECRET, token
 from tests.scripts.deploy.deployed import copy_project
 from tests.scripts.deploy.dockerfile import instructions
 from tests.scripts.dev.project import running
@@ -125,9 +125,11 @@ async def test_image_runs(engine: Engine, container: str, host: str) -> None:
     await output(engine, "exec", container, *json.loads(check.partition("CMD ")[2]))
     async with clients() as made:
         writer, reader = [await made.connect(host, token(name)) for name in ("Ada", "Bob")]
-        await reader.hear("who")  # it is in the room now, where `connect` alone comes before that
-        await writer.tell("input-change", "hello")
-        assert await reader.hear("update-input") == "hello"
+        await reader.receive(
+            "who"
+        )  # it is in the room now, where `connect` alone comes before that
+        await writer.emit("input-change", "hello")
+        assert await reader.receive("update-input") == "hello"
 
 
 async def test_image_is_confined(engine: Engine, container: str, host: str) -> None:

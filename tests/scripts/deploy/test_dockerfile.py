@@ -18,7 +18,7 @@ import pytest
 
 from scripts import ROOT
 from scripts.commands.pin.base import Base
-from tests.hosts import ORIGIN, PATIENCE, SECRET
+from tests.kit.hosts import ORIGIN, PATIENCE, SECRET
 from tests.scripts.deploy.dockerfile import instructions
 
 

@@ -13,8 +13,8 @@ import pytest_asyncio
 from aiohttp import ClientSession, TCPConnector, web
 
 from functions.contract.session import SAMPLE_SECRET
-from tests.clients import PythonClient
-from tests.hosts import token
+from tests.kit.clients import PythonClient
+from tests.kit.hosts import token
 from tests.scripts.dev.edges import PATIENCE, eventually
 from tests.scripts.dev.project import (
     Dev,
@@ -65,7 +65,7 @@ async def visitor(dev: Dev) -> AsyncIterator[PythonClient]:
     client = PythonClient(reconnection_delay=0.05, reconnection_delay_max=0.1)
     try:
         await client.connect(dev.url, token=token("Ann", secret=SAMPLE_SECRET))
-        await client.hear("connect")
+        await client.receive("connect")
         yield client
     finally:
         await client.close()
@@ -135,11 +135,11 @@ async def test_two_saves_in_a_second(dev: Dev) -> None:
 async def test_event_added(dev: Dev) -> None:
     """An event handler works at the next save, and clients come back by themselves to use it."""
     async with visitor(dev) as client:
-        assert "error" in await client.say("shout", "loud")
+        assert "error" in await client.call("shout", "loud")
         dev.save("socket_host/events/chat.py", "\n    async def on_message(", EVENT)
-        await client.hear("disconnect")
-        await client.hear("connect")
-        assert await client.say("shout", "loud") == "LOUD"
+        await client.receive("disconnect")
+        await client.receive("connect")
+        assert await client.call("shout", "loud") == "LOUD"
 
 
 async def test_broken_page(dev: Dev) -> None:
@@ -180,7 +180,7 @@ async def test_form_is_heard_live(dev: Dev) -> None:
             answer = await browser.post(f"{dev.url}/rooms/lobby", data=fields)
             assert (answer.status, answer.url.path) == (200, "/")
             assert fields["text"] in await answer.text()
-            assert (await client.hear("message"))["text"] == fields["text"]
+            assert (await client.receive("message"))["text"] == fields["text"]
         os.kill(dev.pid("socket_host"), signal.SIGKILL)
         await dev.becomes(POLL, 502)
         await dev.becomes(POLL, 200)
@@ -332,5 +332,5 @@ async def test_many_polling_clients(own: Dev) -> None:
             for poller in pollers:
                 group.create_task(poller.listen(len(texts)))
             for text, poller in zip(texts, pollers, strict=False):
-                await poller.say(text)
+                await poller.call(text)
     assert {tuple(poller.messages) for poller in pollers} == {tuple(texts)}

@@ -11,9 +11,9 @@ import pytest
 from aiohttp import ClientSession
 
 from functions.contract.session import SAMPLE_SECRET
-from tests import buses
-from tests.clients import clients
-from tests.hosts import token
+from tests.kit import buses
+from tests.kit.clients import clients
+from tests.kit.hosts import token
 from tests.scripts.dev.edges import PATIENCE
 from tests.scripts.dev.project import Dev, alive, copy_project, descendants, running, starting
 
@@ -57,15 +57,15 @@ async def test_one_site(bus: str, tmp_path: Path) -> None:
             for name, people in [("Ann", polling), ("Bob", upgrade), ("Cat", polling)]
         ]
         for person in people:
-            assert (await person.say("join", {"room": "lobby"}))["room"] == "lobby"
+            assert (await person.call("join", {"room": "lobby"}))["room"] == "lobby"
         for number, person in enumerate(people, 1):
-            answer = await person.say("message", {"id": f"m{number}", "text": "live"})
+            answer = await person.call("message", {"id": f"m{number}", "text": "live"})
             assert answer["seq"] == number
         await (await browser.get(dev.url)).text()
         await browser.post(f"{dev.url}/rooms/lobby", data={"id": "m4", "text": "by hand"})
         for person in people:
             # In the order of each host, not of all: pages put them in the order of their numbers.
-            heard = {(await person.hear("message"))["id"] for _ in range(4)}
+            heard = {(await person.receive("message"))["id"] for _ in range(4)}
             assert heard == {"m1", "m2", "m3", "m4"}
 
 

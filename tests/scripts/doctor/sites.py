@@ -26,7 +26,7 @@ from scripts.commands.dev.refusal import RefusedError
 from scripts.commands.dev.template import FUNCTION, SOCKET_HOST, Template, load
 from scripts.commands.doctor.site import Address, Site
 from socket_host.namespace import Namespace
-from tests.hosts import serving, url
+from tests.kit.hosts import serving, url
 from tests.scripts.dev.edges import PATIENCE, TEMPLATE, RunningEdge, running
 
 Result = dict[str, Any]

@@ -18,7 +18,7 @@ from scripts.commands.doctor.site import Address, Site
 from socket_host import namespace
 from socket_host.events.chat import Chat
 from socket_host.namespace import Namespace
-from tests.hosts import serving, url
+from tests.kit.hosts import serving, url
 from tests.scripts.dev.edges import PATIENCE, running
 from tests.scripts.doctor.findings import examined
 from tests.scripts.doctor.sites import (

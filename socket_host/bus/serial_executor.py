@@ -1,0 +1,44 @@
+"""Makes blocking calls off the event loop, one after the other."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class SerialExecutor:
+    """One thread that makes calls one after another, in the order they were asked for.
+
+    Unlike a ThreadPoolExecutor's, it does not keep the process from ending while a call waits for
+    an answer: one that waits for messages does so for many seconds.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    async def __call__(self, call: Callable[[], T]) -> T:
+        """Return what a call returns, or raise what it raises."""
+        future: Future[T] = Future()
+        self._calls.put((future, call))
+        return await asyncio.wrap_future(future)
+
+    def stop(self) -> None:
+        """End the thread after the calls it has been given."""
+        self._calls.put(None)
+
+    def _work(self) -> None:
+        while job := self._calls.get():
+            future, call = job
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                answer = call()
+            except BaseException as error:  # whoever waits for it gets it
+                future.set_exception(error)
+            else:
+                future.set_result(answer)

@@ -1,0 +1,201 @@
+"""The replay buffer: events sent lately, so that a client that comes back can have what it missed.
+
+Every event carries its offset as one more argument, a text, which is what socket.io-client sends
+back when it connects again. An offset is `tag.position`: which replay buffer, and where in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
+from typing import Any, NamedTuple, Self
+
+from socket_host.transport.native.message import Message
+
+MAX_ENTRIES = 20_000
+MAX_BYTES = 16 * 1024 * 1024  # of all events as frames
+LARGEST = MAX_BYTES // 4  # of one event: a larger one is not kept, or it would push out all others
+
+_LISTS = (list, tuple, set, frozenset)  # what python-socketio takes for several rooms
+
+
+class Sent(NamedTuple):
+    """An event as another host has sent it; its last argument is its offset there."""
+
+    packets: tuple[str | bytes, ...]
+    offset: str
+
+    def renamed(self, offset: str) -> Message:
+        """Return the event with another offset."""
+        text, *attachments = self.packets
+        assert isinstance(text, str)
+        return Message.of(f'{text[: -len(self.offset) - 3]}"{offset}"]', *attachments)
+
+    @property
+    def size(self) -> int:
+        """Return its bytes, or a little less."""
+        return sum(map(len, self.packets))
+
+    def to_json(self) -> list[str]:
+        """Return it in the form in which it goes to other hosts."""
+        text, *attachments = self.packets
+        assert isinstance(text, str)
+        encoded = [base64.b64encode(a).decode() for a in attachments if isinstance(a, bytes)]
+        return [self.offset, text, *encoded]
+
+    @classmethod
+    def of(cls, offset: str, text: str, *attachments: str) -> Self:
+        """Return what `to_json` was of."""
+        return cls((text, *map(base64.b64decode, attachments)), offset)
+
+
+class Entry(NamedTuple):
+    """An event and whom it was for: `room` and `skipped` as in python-socketio's `emit`."""
+
+    position: int
+    message: Message | None  # None if it was too large to be kept
+    namespace: str
+    room: Any
+    skipped: Collection[str]
+    message_id: str | None  # on the bus
+    at: float  # seconds, on the event loop's clock
+
+    def concerns(self, namespace: str, sid: str, rooms: Mapping[Any, int]) -> bool:
+        """Tell if it was for this client, whose rooms come with the position it entered them at."""
+        if namespace != self.namespace or sid in self.skipped:
+            return False
+        if self.room is None:
+            return True
+        names = self.room if isinstance(self.room, _LISTS) else (self.room,)
+        try:
+            return any(
+                name == sid or rooms.get(name, self.position) < self.position for name in names
+            )
+        except TypeError:  # no name of a room
+            return False
+
+    @property
+    def size(self) -> int:
+        """Return its bytes, or a little less: names of rooms and sids count too."""
+        size = 0 if self.message is None else len(self.message.frames)
+        if self.skipped:
+            size += sum(map(len, self.skipped))
+        if isinstance(self.room, tuple):
+            size += sum(len(str(name)) for name in self.room)
+        return size
+
+    def to_json(self) -> list[Any]:
+        """Return it in the form in which it goes to other hosts."""
+        message = Sent(self.message.packets if self.message else ("",), "").to_json()
+        room = self.room
+        if isinstance(room, _LISTS):
+            room = [name for name in room if is_portable(name)]
+        elif not is_portable(room):
+            room = []  # for nobody who may come back to another host
+        return [self.position, message, self.namespace, room, list(self.skipped)]
+
+    @classmethod
+    def of(
+        cls, position: int, message: list[str], namespace: str, room: Any, skipped: list[str]
+    ) -> Self:
+        """Return what `to_json` was of."""
+        packets = Sent.of(*message).packets
+        kept = Message.of(*packets) if packets[0] else None
+        return cls(position, kept, namespace, room, skipped, None, 0.0)
+
+
+def is_portable(room: Any) -> bool:
+    """Tell if JSON brings the name of a room to another host as it is."""
+    return room is None or isinstance(room, (str, int))
+
+
+class ReplayBuffer:
+    """The events of the last `seconds`, or fewer if they would take too much memory."""
+
+    def __init__(self, seconds: float, tag: str = "", position: int = 0) -> None:
+        self.tag = tag or secrets.token_urlsafe(6)
+        self.position = position  # of the newest entry
+        self.size = 0  # bytes
+        self._prefix = self.tag + "."
+        self._seconds = seconds
+        self._entries: deque[Entry] = deque()
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries)
+
+    def __reversed__(self) -> Iterator[Entry]:
+        yield from reversed(self._entries)
+
+    def offset(self, position: int, left: int | None = None) -> str:
+        """Return the offset of an entry, or of an event sent again before the entries after it.
+
+        Of those, `left` are still to come.
+        """
+        return f"{self._prefix}{position}" + ("" if left is None else f".{left}")
+
+    def numbers(self, offset: str) -> list[int]:
+        """Return the numbers in an offset of this replay buffer, none of any other."""
+        theirs, *numbers = offset.split(".", 3)
+        if theirs != self.tag or len(numbers) not in (1, 2):
+            return []
+        found = [int(n) for n in numbers if n.isdecimal() and n.isascii() and len(n) < 19]
+        return found if len(found) == len(numbers) else []
+
+    def next_offset(self) -> str:
+        """Return the offset that the next entry will have."""
+        return self._prefix + str(self.position + 1)
+
+    def add(
+        self,
+        message: Message,
+        namespace: str,
+        room: Any,
+        skipped: Collection[str],
+        message_id: str | None,
+    ) -> None:
+        """Note an event that has its `next_offset`, and forget what is too old or too much."""
+        now = asyncio.get_running_loop().time()
+        kept = message if len(message.frames) <= LARGEST else None
+        # The caller may change its lists later.
+        if isinstance(room, (list, set)):
+            room = tuple(room)
+        skipped = tuple(skipped) if skipped else ()
+        self.position += 1
+        self.append(Entry(self.position, kept, namespace, room, skipped, message_id, now))
+        entries, oldest = self._entries, now - self._seconds
+        while entries[0].at < oldest or self.size > MAX_BYTES or len(entries) > MAX_ENTRIES:
+            self.size -= entries.popleft().size
+
+    def append(self, entry: Entry) -> None:
+        """Put an entry last, as it is."""
+        self._entries.append(entry)
+        self.size += entry.size
+
+    def reaches(self, position: int) -> bool:
+        """Tell if all that came after a position is still here."""
+        return 0 <= self.position - position <= len(self._entries)
+
+    def entry(self, position: int) -> Entry | None:
+        """Return the entry at a position; None if it is forgotten."""
+        index = position - self.position - 1
+        return self._entries[index] if -len(self._entries) <= index < 0 else None
+
+    def since(self, position: int) -> list[Entry] | None:
+        """Return what came after a position, oldest first; None if some of it is forgotten."""
+        if not self.reaches(position):
+            return None
+        count = self.position - position
+        return list(islice(reversed(self._entries), count))[::-1]
+
+    def position_at(self, moment: float) -> int:
+        """Return the position of the last entry made before a moment."""
+        position = self.position
+        for entry in reversed(self._entries):
+            if entry.at < moment:
+                break
+            position = entry.position - 1
+        return position

@@ -1,0 +1,1 @@
+"""What tests are written with: hosts, clients, buses and AWS's stand-in."""

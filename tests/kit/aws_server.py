@@ -1,0 +1,54 @@
+"""moto's server, for `python -m tests.kit.aws_server`: prints its port, and ends with its stdin.
+
+A process of its own, or moto's Python would be traced for coverage, which doubles what it takes,
+and would hold up the event loop of the tests. With `--one-by-one` no two requests run at once.
+"""
+
+import sys
+import time
+from functools import cache
+from threading import Thread
+
+from moto import backends
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.sqs import models
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+
+class Quiet(WSGIRequestHandler):
+    """Answers requests without a line in the log for each."""
+
+    def log_request(self, *_: object) -> None:
+        pass
+
+
+def main() -> None:
+    """Serve until nobody is left at the other end of stdin."""
+    amend()
+    app = DomainDispatcherApplication(create_backend_app)
+    threaded = "--one-by-one" not in sys.argv
+    server = make_server("127.0.0.1", 0, app, threaded, request_handler=Quiet)
+    Thread(target=server.serve_forever, daemon=True).start()
+    print(server.port, flush=True)
+    sys.stdin.read()
+
+
+def amend() -> None:
+    """Take out of moto what would make tests slow, or fail now and then."""
+    # Worked out anew for every request, and several times for every message that waits.
+    modules = list(backends.list_of_moto_modules())
+    backends.list_of_moto_modules = lambda: modules
+    models.camelcase_to_underscores = cache(models.camelcase_to_underscores)
+    models.unix_time_millis = lambda *_: time.time() * 1_000
+    # Without the lock a message that arrives meanwhile is lost.
+    delete = models.Queue.delete_message
+
+    def delete_message(self: models.Queue, receipt_handle: str) -> None:
+        with self._messages_lock:
+            delete(self, receipt_handle)
+
+    models.Queue.delete_message = delete_message
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,279 @@
+"""Real clients for tests: python-socketio's, and the official JavaScript one under Node."""
+
+import asyncio
+import itertools
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import aiohttp
+import socketio
+
+from functions.contract.session import COOKIE
+from tests.kit.hosts import PATIENCE
+
+# How a client connects, as socket.io-client's option `transports`.
+WAYS = {
+    "polling": ["polling"],
+    "websocket": ["websocket"],
+    "upgrade": ["polling", "websocket"],
+}
+
+
+class Client(Protocol):
+    """A connected client, whatever it is made of."""
+
+    async def call(self, event: str, *values: Any) -> Any:
+        """Send an event; return the first value of its ack."""
+
+    async def emit(self, event: str, *values: Any) -> None:
+        """Send an event that asks for no ack."""
+
+    async def receive(self, event: str) -> Any:
+        """Return the first value of the next such event, waiting for it if need be."""
+
+    async def transport(self) -> str:
+        """The name of the transport in use."""
+
+
+class Inbox:
+    """What a client heard and nobody has asked about yet, by event."""
+
+    def __init__(self) -> None:
+        self._queues: defaultdict[str, asyncio.Queue[Any]] = defaultdict(asyncio.Queue)
+        self.order: list[str] = []  # names of all events, in the order they came
+
+    def put(self, event: str, values: Any) -> None:
+        self.order.append(event)
+        self._queues[event].put_nowait(values[0] if values else None)
+
+    async def receive(self, event: str) -> Any:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await self._queues[event].get()
+        except TimeoutError:
+            raise AssertionError(f"heard no {event!r}, only {self.order}") from None
+
+    def unread(self, event: str) -> list[Any]:
+        """What came of an event and was not asked about."""
+        queue = self._queues[event]
+        return [queue.get_nowait() for _ in range(queue.qsize())]
+
+
+class PythonClient:
+    """python-socketio's client."""
+
+    def __init__(self, **options: Any) -> None:
+        self.inbox = Inbox()
+        self.receive = self.inbox.receive
+        # Ours to close: the client's own stays open after a connection that failed.
+        self._http = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+        self.sio = socketio.AsyncClient(http_session=self._http, **options)
+        self.sio.on("*", self._take)
+        for event in ("connect", "disconnect", "connect_error"):
+            self.sio.on(event, lambda *values, event=event: self.inbox.put(event, values))
+
+    def _take(self, event: str, *values: Any) -> None:
+        self.inbox.put(event, values)
+
+    async def connect(
+        self, url: str, *, way: str = "websocket", token: str | None = None, **options: Any
+    ) -> Self:
+        if token is not None:
+            # A function, because the client takes the cookie out of what it gives to a websocket,
+            # and would reconnect without.
+            options["headers"] = lambda: {"Cookie": f"{COOKIE}={token}"}
+        await self.sio.connect(url, transports=WAYS[way], **options)
+        return self
+
+    async def call(self, event: str, *values: Any) -> Any:
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        await self.sio.emit(event, values, callback=lambda *a: answer.set_result(a))
+        async with asyncio.timeout(PATIENCE):
+            acked = await answer
+        return acked[0] if acked else None
+
+    async def emit(self, event: str, *values: Any) -> None:
+        await self.sio.emit(event, values)
+
+    async def transport(self) -> str:
+        return str(self.sio.transport())
+
+    async def close(self) -> None:
+        await self.sio.shutdown()
+        await self._http.close()
+
+
+class JavaScriptClient:
+    """One of the official clients that a Node process runs for us."""
+
+    def __init__(self, node: "Node", number: int) -> None:
+        self._node = node
+        self._number = number
+        self.inbox = Inbox()
+        self.receive = self.inbox.receive
+
+    async def connect(self, url: str, *, way: str, token: str | None, **options: Any) -> Self:
+        if token is not None:
+            options["extraHeaders"] = {"Cookie": f"{COOKIE}={token}"}
+        options |= {"transports": WAYS[way], "reconnectionDelay": 50}
+        await self._node.ask(self._number, "connect", url, options)
+        return self
+
+    async def call(self, event: str, *values: Any) -> Any:
+        return await self._node.ask(self._number, "call", event, values)
+
+    async def emit(self, event: str, *values: Any) -> None:
+        await self._node.ask(self._number, "emit", event, values)
+
+    async def transport(self) -> str:
+        return str(await self._node.ask(self._number, "transport"))
+
+    async def close(self) -> None:
+        await self._node.ask(self._number, "close")
+
+    async def script(self, code: str) -> Any:
+        """Run JavaScript that knows the client as `socket`; return what it returns."""
+        return await self._node.ask(self._number, "script", code)
+
+
+class Node:
+    """A Node process that runs client.mjs: lines of JSON in, lines of JSON out."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._clients: dict[int, JavaScriptClient] = {}
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._numbers = itertools.count(1)
+
+    def client(self) -> JavaScriptClient:
+        number = next(self._numbers)
+        self._clients[number] = JavaScriptClient(self, number)
+        return self._clients[number]
+
+    async def ask(self, client: int, what: str, *values: Any) -> Any:
+        number = next(self._numbers)
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        assert self._process.stdin
+        line = json.dumps({"ask": number, "client": client, "do": what, "values": values})
+        self._process.stdin.write(line.encode() + b"\n")
+        async with asyncio.timeout(PATIENCE):
+            return await answer
+
+    async def listen(self) -> None:
+        assert self._process.stdout
+        async for line in self._process.stdout:
+            match json.loads(line):
+                case {"answer": int(number), "value": value}:
+                    self._answers.pop(number).set_result(value)
+                case {"client": int(number), "event": str(event), "values": values}:
+                    self._clients[number].inbox.put(event, values)
+                case {"failed": str(words)}:
+                    raise AssertionError(words)
+
+
+@asynccontextmanager
+async def node() -> AsyncIterator[Node]:
+    """A Node process for official clients, ended with all of them."""
+    process = await asyncio.create_subprocess_exec(
+        "node",
+        str(Path(__file__).parent / "js" / "client.mjs"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=16 * 1024 * 1024,
+    )
+    running = Node(process)
+    listening = asyncio.create_task(running.listen())
+    try:
+        yield running
+    finally:
+        assert process.stdin
+        process.stdin.close()  # which ends it
+        await process.wait()
+        await listening
+
+
+class Clients:
+    """Clients of one kind that connect in one way, all closed at the end."""
+
+    def __init__(self, kind: str, way: str, stack: AsyncExitStack) -> None:
+        self.kind = kind
+        self._way = way
+        self._stack = stack
+        self._node: Node | None = None
+
+    async def connect(self, url: str, token: str | None, **options: Any) -> Any:
+        """Return a client that is connected and, if it upgrades, has done so."""
+        client = await self.begin(url, token, **options)
+        await client.receive("connect")
+        if self._way == "upgrade":
+            await self._upgraded(client)
+        return client
+
+    async def begin(self, url: str, token: str | None, **options: Any) -> Any:
+        """Return a client that is on its way."""
+        if self.kind == "python":
+            client = PythonClient(**options.pop("client", {}))
+            self._stack.push_async_callback(client.close)
+            return await client.connect(url, way=self._way, token=token, **options)
+        if self._node is None:
+            self._node = await self._stack.enter_async_context(node())
+        script = self._node.client()
+        return await script.connect(url, way=self._way, token=token, **options)
+
+    async def _upgraded(self, client: Client) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while await client.transport() != "websocket":  # noqa: ASYNC110 - it is asked, not told
+                await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def clients(kind: str = "python", way: str = "websocket") -> AsyncIterator[Clients]:
+    """What connects clients of a kind, `python` or `javascript`, in one of the WAYS."""
+    async with AsyncExitStack() as stack:
+        yield Clients(kind, way, stack)
+
+
+class RawClient:
+    """A websocket on which a test writes its own Engine.IO packets."""
+
+    def __init__(self, websocket: aiohttp.ClientWebSocketResponse) -> None:
+        self.websocket = websocket
+        self._numbers = itertools.count()
+
+    async def receive(self, prefix: str) -> str:
+        """Return the rest of the next packet that begins with this, skipping others."""
+        async with asyncio.timeout(PATIENCE):
+            while not (packet := await self.websocket.receive_str()).startswith(prefix):
+                pass
+        return packet.removeprefix(prefix)
+
+    async def ask(self, data: str) -> Any:
+        """Send an event, written as JSON, that asks for an ack; return what that says."""
+        number = next(self._numbers)
+        await self.websocket.send_str(f"42{number}{data}")
+        return json.loads(await self.receive(f"43{number}"))[0]
+
+    async def closed(self) -> None:
+        """Wait until the host has closed the connection."""
+        async with asyncio.timeout(PATIENCE):
+            async for _ in self.websocket:
+                pass
+
+
+@asynccontextmanager
+async def raw_client(url: str, token: str | None) -> AsyncIterator[RawClient]:
+    """A client by hand; without a token it has not sent its CONNECT yet."""
+    async with (
+        aiohttp.ClientSession() as http,
+        http.ws_connect(f"{url}/socket.io/?EIO=4&transport=websocket") as websocket,
+    ):
+        client = RawClient(websocket)
+        await client.receive("0")
+        if token is not None:
+            await websocket.send_str("40" + json.dumps({"session": token}))
+            await client.receive("40")
+        yield client

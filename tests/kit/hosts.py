@@ -1,0 +1,149 @@
+"""Hosts for tests: one in this process, one in a process of its own, and tokens to enter by."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.contract.session import Session, Sessions
+from functions.contract.setting import read_settings
+from functions.model.settings import settings as declared
+from socket_host.app import TRANSPORTS, SocketHost, create_app
+from socket_host.events import namespaces as sample
+from socket_host.namespace import Namespace
+from socket_host.settings import Settings
+from socket_host.transport.limits import limits_of
+from socket_host.transport.native import transport as native_transport
+from socket_host.transport.stock import transport as stock_transport
+
+ROOT = Path(__file__).parent.parent.parent
+SECRET = "a-secret-for-tests-that-is-long-enough"
+ORIGIN = "https://sidepath.test"
+
+PATIENCE = 20  # seconds: a deadline that only a failure meets, also on a busy machine
+
+
+on_each_transport = pytest.mark.parametrize("transport", sorted(TRANSPORTS))
+
+
+def token(name: str = "Visitor", *, secret: str = SECRET) -> str:
+    """A session token of a visitor, whose id is their name in small letters."""
+    return Sessions(secret).issue(Session(name.lower(), name))
+
+
+def own_texts(folder: Path) -> dict[str, str]:
+    """The declared settings as scripts/dev makes them, with their data in a folder."""
+    return {
+        setting.name: setting.development.replace("{data}", str(folder))
+        for setting in declared
+        if setting.development is not None
+    }
+
+
+def own(folder: Path) -> dict[str, Any]:
+    """The values of the declared settings, with their data in a folder."""
+    values, problems = read_settings(declared, "host", own_texts(folder))
+    assert not problems
+    return values
+
+
+def settings(folder: Path, **changes: Any) -> Settings:
+    """A host's settings, whose data is in a folder of the test."""
+    defaults: dict[str, Any] = {
+        "session_secret": SECRET,
+        "origins": (ORIGIN,),
+        "own": own(folder),
+        "port": 0,
+        "drain_seconds": 0,
+    }
+    return Settings(**defaults | changes)
+
+
+def limited(monkeypatch: pytest.MonkeyPatch, **limits: float) -> None:
+    """Have hosts of either transport made with other limits of a connection."""
+    for module in (native_transport, stock_transport):
+        monkeypatch.setattr(
+            module, "limits_of", lambda settings: replace(limits_of(settings), **limits)
+        )
+
+
+def url(host: SocketHost) -> str:
+    """Where a running host is."""
+    return f"http://127.0.0.1:{host.port}"
+
+
+@asynccontextmanager
+async def serving(
+    folder: Path, *namespaces: type[Namespace], **changes: Any
+) -> AsyncIterator[SocketHost]:
+    """A host in this process, stopped at the end; by itself it has those of socket_host/events."""
+    host = create_app(settings(folder, **changes), namespaces or sample)
+    await host.start()
+    try:
+        yield host
+    finally:
+        await host.stop()
+
+
+class HostProcess:
+    """`python -m socket_host` with an environment made of settings only."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.url = ""
+
+    async def ready(self, patience: float = PATIENCE) -> None:
+        """Wait for the line that says where it listens."""
+        assert self.process.stdout
+        async with asyncio.timeout(patience):
+            line = (await self.process.stdout.readline()).decode()
+        assert line.startswith("Socket host listening on http://"), line
+        self.url = line.split()[-1]
+
+    async def ended(self) -> tuple[int, str]:
+        """Wait for the end; return the exit status and what stood on stderr."""
+        async with asyncio.timeout(PATIENCE):
+            _, stderr = await self.process.communicate()
+        assert self.process.returncode is not None
+        return self.process.returncode, stderr.decode()
+
+
+def environ(folder: Path, **changes: str) -> dict[str, str]:
+    """The settings of a host's process; an empty one is as good as none."""
+    defaults = {
+        "SESSION_SECRET": SECRET,
+        "PUBLIC_ORIGIN": ORIGIN,
+        "PORT": "0",
+        "DRAIN_SECONDS": "0",
+        "MAX_CONNECTIONS": "500",  # more could exceed what the system allows, and be warned of
+        "MAX_PER_ADDRESS": "0",  # all clients of a test have the same
+    }
+    return defaults | own_texts(folder) | changes
+
+
+@asynccontextmanager
+async def host_process(settings: Mapping[str, str]) -> AsyncIterator[HostProcess]:
+    """A host's process, killed at the end if it still runs; call `ready` or `ended`."""
+    # What coverage needs to measure a subprocess stands in the environment too.
+    coverage = {name: value for name, value in os.environ.items() if name.startswith("COV")}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "socket_host",
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]} | coverage | dict(settings),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield HostProcess(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()

@@ -1,0 +1,36 @@
+// Official socket.io-client instances, told what to do by lines of JSON and telling what they hear.
+
+import { createInterface } from "node:readline";
+import { io } from "socket.io-client";
+
+const sockets = new Map();
+const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
+
+function connect(client, url, options) {
+  const socket = io(url, { forceNew: true, ...options });
+  const hear = (event, ...values) => tell({ client, event, values });
+  socket.onAny(hear);
+  socket.on("connect", () => hear("connect"));
+  socket.on("disconnect", (reason) => hear("disconnect", reason));
+  socket.on("connect_error", ({ message, data }) => hear("connect_error", { message, data }));
+  sockets.set(client, socket);
+}
+
+const deeds = {
+  call: (socket, event, values) => socket.timeout(15_000).emitWithAck(event, ...values),
+  emit: (socket, event, values) => void socket.emit(event, ...values),
+  close: (socket) => void socket.disconnect(),
+  transport: (socket) => socket.io.engine.transport.name,
+  script: (socket, code) => new Function("socket", code)(socket),
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { ask, client, do: deed, values } = JSON.parse(line);
+  const done = deed === "connect" ? connect(client, ...values) : deeds[deed](sockets.get(client), ...values);
+  Promise.resolve(done).then(
+    (value) => tell({ answer: ask, value: value ?? null }),
+    (error) => tell({ failed: `${deed}: ${error}` }),
+  );
+}
+
+process.exit(0);

@@ -1,0 +1,293 @@
+"""What hosts promise each other, whichever bus is between them and whichever transport below."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.contract.bus import MAX_BYTES, BusMessageError
+from socket_host.bus import open_bus, shared
+from tests.kit import buses
+from tests.kit.buses import Host, Line, Redis, until
+from tests.kit.hosts import PATIENCE
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[None]:
+    """AWS, as far as a bus needs it."""
+    with buses.aws():
+        yield
+
+
+class Pair:
+    """Two hosts and what is between them, which can be stopped and started again."""
+
+    def __init__(self, one: Host, other: Host, between: Line | Redis) -> None:
+        self.one = one
+        self.other = other
+        self.between = between
+
+
+@pytest.fixture(params=["redis-fast", "redis-stock", "sns-fast"])
+async def pair(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Pair]:
+    """Two hosts on a bus of each kind."""
+    kind, _, transport = request.param.partition("-")
+    async with AsyncExitStack() as stack:
+        between: Line | Redis
+        if kind == "redis":
+            between = await stack.enter_async_context(buses.redis(tmp_path))
+            setting = between.setting
+        else:
+            request.getfixturevalue("aws")
+            setting = buses.topic()
+            between = await stack.enter_async_context(buses.line())
+        hosts = [await stack.enter_async_context(buses.host(setting, transport)) for _ in "ab"]
+        yield Pair(*hosts, between)
+
+
+async def test_emit_reaches_the_room_on_every_host(pair: Pair) -> None:
+    """A room is one room, wherever its members are connected; others hear nothing of it."""
+    here, there, elsewhere = [await host.client() for host in (pair.one, pair.other, pair.other)]
+    await pair.other.sio.leave_room(pair.other.sids[-1], "plaza")
+    await pair.one.sio.emit("news", {"text": "é\U0001f98a\ud800\x00"}, room="plaza")
+    await pair.one.sio.emit("end")
+    for client in (here, there):
+        assert await client.receive("news") == {"text": "é\U0001f98a\ud800\x00"}
+    await elsewhere.receive("end")
+    assert elsewhere.inbox.unread("news") == []
+
+
+async def test_client_can_be_left_out(pair: Pair) -> None:
+    """`skip_sid` names a client, whichever host it is on."""
+    there, skipped = [await pair.other.client() for _ in "ab"]
+    await pair.one.sio.emit("news", 1, room="plaza", skip_sid=pair.other.sids[-1])
+    await pair.one.sio.emit("end")
+    assert await there.receive("news") == 1
+    await skipped.receive("end")
+    assert skipped.inbox.unread("news") == []
+
+
+async def test_data_arrives_as_it_was(pair: Pair) -> None:
+    """Another host's clients get the very arguments that this host's get."""
+    heard: list[list[tuple[Any, ...]]] = [[], []]
+    for host, inbox in zip((pair.one, pair.other), heard, strict=True):
+        client = await host.client()
+        client.sio.on("news", lambda *values, inbox=inbox: inbox.append(values))
+    data = [None, "text", [1], [1, 2], ("a", [b"\0\xff"]), b"\0\xff", {}, 1.5]
+    for item in data:
+        await pair.one.sio.emit("news", item)
+    await until(lambda: [len(inbox) for inbox in heard] == [len(data)] * 2)
+    assert heard[0] == heard[1]
+
+
+async def test_ack_comes_back_from_another_host(pair: Pair) -> None:
+    """A client can be asked from any host, and its answer comes back to who asked."""
+    client = await pair.other.client()
+    client.sio.on("question", lambda *values: ("answer", *values))
+    answer = await pair.one.sio.call("question", ("a", 1), to=pair.other.sids[-1], timeout=PATIENCE)
+    assert answer == ("answer", "a", 1)
+
+
+async def test_disconnect_from_another_host(pair: Pair) -> None:
+    """A client can be disconnected from any host; its own runs the handler."""
+    client = await pair.other.client()
+    await pair.one.sio.disconnect(pair.other.sids[-1])
+    await client.receive("disconnect")
+    await until(lambda: pair.other.gone == pair.other.sids)
+
+
+async def test_rooms_from_another_host(pair: Pair) -> None:
+    """A client can be put into a room, and taken out, and a room be closed, from any host."""
+    client = await pair.other.client()
+    sid = pair.other.sids[-1]
+    await pair.one.sio.enter_room(sid, "garden")
+    await pair.one.sio.emit("news", "in", room="garden")
+    await pair.one.sio.leave_room(sid, "garden")
+    await pair.one.sio.emit("news", "out", room="garden")
+    await pair.one.sio.enter_room(sid, "garden")
+    await pair.one.sio.close_room("garden")
+    await pair.one.sio.emit("news", "closed", room="garden")
+    await pair.one.sio.emit("news", "end")
+    assert await client.receive("news") == "in"
+    assert await client.receive("news") == "end"
+
+
+async def test_each_senders_order_holds(pair: Pair) -> None:
+    """Four hundred messages, both hosts talking at once: all arrive once, each host's in order."""
+    heard: list[list[Any]] = [[], []]
+    for host, inbox in zip((pair.one, pair.other), heard, strict=True):
+        (await host.client()).sio.on("news", inbox.append)
+    for start in range(0, 200, 25):
+        for number in range(start, start + 25):
+            for name, host in (("one", pair.one), ("other", pair.other)):
+                # Each in a task of its own, as events do it.
+                host.sio.start_background_task(host.sio.emit, "news", [name, number])
+        # moto's time for a message grows with how many wait.
+        await until(lambda many=2 * (start + 25): [len(inbox) for inbox in heard] == [many] * 2)
+    for inbox in heard:
+        for name in ("one", "other"):
+            assert [number for who, number in inbox if who == name] == list(range(200))
+
+
+async def test_outage_loses_nothing(pair: Pair) -> None:
+    """While the bus is away local clients hear at once; when it is back others hear all, in order.
+
+    The host says meanwhile that it is degraded, and why.
+    """
+    here, there = [await host.client() for host in (pair.one, pair.other)]
+    await pair.one.sio.emit("news", "before")
+    assert await there.receive("news") == await here.receive("news") == "before"
+    await until(lambda: pair.one.bus.health()["waiting"] == 0)
+    await pair.between.stop()
+    for number in range(100):
+        await pair.one.sio.emit("news", number)
+    await pair.other.sio.emit("news", "from the other")
+    assert [await here.receive("news") for _ in range(100)] == list(range(100))
+    await until(lambda: "Messages to other hosts wait: " in pair.one.bus.health().get("why", ""))
+    assert pair.one.bus.health()["status"] == "degraded"
+    assert pair.one.bus.health()["waiting"] == 100
+    await pair.between.start()
+    assert await there.receive("news") == "from the other"
+    assert [await there.receive("news") for _ in range(100)] == list(range(100))
+    assert await here.receive("news") == "from the other"
+    await until(lambda: pair.one.bus.health()["status"] == "ok")
+    assert pair.one.bus.health()["waiting"] == pair.one.bus.health()["dropped"] == 0
+
+
+async def test_outage_is_logged_once(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
+    """The log has a line when the bus goes and one when it is back, whatever fails between."""
+    caplog.set_level("INFO", "socket_host.bus")
+    there = await pair.other.client()
+    for _ in range(2):
+        await pair.between.stop()
+        await pair.one.sio.emit("news", 1)
+        await until(lambda: "wait" in pair.one.bus.health().get("why", ""))
+        await pair.between.start()
+        await there.receive("news")
+        await until(lambda: pair.one.bus.health()["status"] == "ok")
+    lines = [r.getMessage() for r in caplog.records if "to other hosts" in r.getMessage()]
+    assert [line.partition(":")[0] for line in lines] == [
+        "Messages to other hosts wait",
+        "The bus takes messages to other hosts again.",
+    ] * 2
+
+
+async def test_outbox_gives_up_its_oldest(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
+    """What an outage makes wait is bounded: the oldest are dropped, counted and told of."""
+    there = await pair.other.client()
+    pair.one.bus._outbox._max_count = 10
+    await pair.between.stop()
+    await pair.one.sio.emit("news", "begin")
+    await until(lambda: "wait" in pair.one.bus.health().get("why", ""))
+    for number in range(1_000):
+        await pair.one.sio.emit("news", number)
+    assert "The oldest messages to other hosts are dropped" in pair.one.bus.health()["why"]
+    assert pair.one.bus.health()["dropped"] >= 980
+    assert caplog.text.count("The oldest messages to other hosts are dropped") == 1
+    await pair.between.start()
+    await until(lambda: pair.one.bus.health()["status"] == "ok")
+    heard = [await there.receive("news") for _ in range(1_001 - pair.one.bus.health()["dropped"])]
+    assert heard == list(range(1_000 - len(heard), 1_000))
+
+
+async def test_what_the_bus_never_takes_is_refused(pair: Pair) -> None:
+    """Data that is no JSON, or too large, is refused in words before anybody hears of it."""
+    here = await pair.one.client()
+    for data, words in ((float("nan"), "JSON"), ({1}, "JSON"), ("x" * MAX_BYTES, str(MAX_BYTES))):
+        with pytest.raises(BusMessageError, match=words):
+            await pair.one.sio.emit("news", data)
+    await pair.one.sio.emit("end")
+    await here.receive("end")
+    assert here.inbox.unread("news") == []
+
+
+async def test_stopping_host_says_what_it_has_to_say(pair: Pair) -> None:
+    """What was emitted before a host stopped reaches the others."""
+    there = await pair.other.client()
+    for number in range(50):
+        await pair.one.sio.emit("news", number)
+    await pair.one.bus.stop()
+    assert [await there.receive("news") for _ in range(50)] == list(range(50))
+
+
+async def test_stop_has_a_deadline(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A host stops in time even if the bus is away, and says how much nobody heard."""
+    monkeypatch.setattr(shared, "FLUSH_SECONDS", 0.1)
+    await pair.between.stop()
+    await pair.one.sio.emit("news", 1)
+    async with asyncio.timeout(PATIENCE):
+        await pair.one.bus.stop()
+    assert "The host stops with 1 messages to other hosts unsent." in caplog.text
+
+
+async def test_host_starts_without_its_bus(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host starts while the bus is away, serves its own clients, and joins when it is back."""
+    monkeypatch.setattr(shared, "START_SECONDS", 0.1)
+    setting = _setting_of(pair)
+    await pair.between.stop()
+    async with buses.host(setting) as late:
+        here = await late.client()
+        await late.sio.emit("greeting", "here")
+        assert await here.receive("greeting") == "here"
+        assert late.bus.health()["status"] == "degraded"
+        await pair.between.start()
+        there = await pair.one.client()
+        await until(lambda: late.bus.health()["status"] == "ok")
+        await pair.one.sio.emit("news", "there")
+        assert await here.receive("news") == await there.receive("news") == "there"
+
+
+def _setting_of(pair: Pair) -> str:
+    if isinstance(pair.between, Redis):
+        return pair.between.setting
+    return f"sns:{pair.one.bus._topic.arn}"
+
+
+async def test_local_bus_is_the_host_alone() -> None:
+    """A host on no bus reaches its own clients, and is never degraded."""
+    async with buses.host("local") as host:
+        client = await host.client()
+        await host.sio.emit("news", "here", room="plaza")
+        assert await client.receive("news") == "here"
+        assert host.bus.health() == {"status": "ok"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("", "must be local, sns:"),
+        ("nats://host", "must be local, sns:"),
+        ("sns:", "must be written sns:arn:"),
+        ("sns:arn:aws:sns:eu-west-1:123456789012:standard", "FIFO"),
+        ("sns:arn:aws:sqs:eu-west-1:123456789012:queue.fifo", "must be written sns:arn:"),
+        ("redis:", "must be written redis:"),
+        ("redis://", "must be written redis:"),
+        ("redis://host:port", "must be written redis:"),
+        ("valkey://host/name", "must be written redis:"),
+    ],
+)
+def test_malformed_setting_is_refused(setting: str, words: str) -> None:
+    """A setting that names no bus is answered with what one looks like."""
+    with pytest.raises(ValueError, match=words):
+        open_bus(setting)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["redis://h", "valkey://h:1/0", "rediss://u:p%40@h", "valkeys://:p@h:6380", "redis://[::1]:1"],
+)
+def test_redis_settings(setting: str) -> None:
+    """Redis and Valkey are written alike, with a password and TLS if need be."""
+    assert open_bus(setting).is_shared
+
+
+def test_password_is_not_shown() -> None:
+    """A setting that is refused is not quoted if a password may be in it."""
+    with pytest.raises(ValueError, match="redis://") as refusal:
+        open_bus("redis://:secret@host:port")
+    assert "secret" not in str(refusal.value)

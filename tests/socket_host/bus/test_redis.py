@@ -1,0 +1,281 @@
+"""The bus through Redis and Valkey: who may use it, and what it does when the server misbehaves."""
+
+import asyncio
+import datetime
+import ipaddress
+import json
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from functions.contract.bus import encode_emit
+from socket_host.bus import redis_connection
+from socket_host.bus.address import Address
+from socket_host.bus.redis_connection import Connection
+from tests.kit import buses
+from tests.kit.buses import Host, Redis, until
+from tests.kit.hosts import PATIENCE
+
+
+@pytest.fixture
+async def redis(tmp_path: Path) -> AsyncIterator[Redis]:
+    """A real server."""
+    async with buses.redis(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no host wait long for a bus that it will not reach."""
+    monkeypatch.setattr("socket_host.bus.shared.START_SECONDS", 0.5)
+    monkeypatch.setattr("socket_host.bus.shared.FLUSH_SECONDS", 0.5)
+
+
+async def hears(speaker: Host, listener: Host) -> None:
+    """Make sure that what one host emits reaches the other's clients."""
+    client = await listener.client()
+    await speaker.sio.emit("news", "hello")
+    assert await client.receive("news") == "hello"
+
+
+async def test_password_lets_in(tmp_path: Path) -> None:
+    """A host logs in with the password, and the name if there is one, of its setting."""
+    user = ["--user", "host", "on", ">s3cret/", "~*", "&*", "+@all"]
+    async with buses.redis(tmp_path, "--requirepass", "s3cret", *user) as redis:
+        for login in (":s3cret", "host:s3cret%2F"):
+            setting = f"valkey://{login}@127.0.0.1:{redis.port}/0"
+            async with buses.host(setting) as one, buses.host(setting) as other:
+                await hears(one, other)
+
+
+@pytest.mark.usefixtures("hurry")
+@pytest.mark.parametrize(
+    ("login", "words"), [("", "NOAUTH"), (":wrong@", "WRONGPASS"), ("mute:x@", "NOPERM")]
+)
+async def test_refused_login_is_told_of(tmp_path: Path, login: str, words: str) -> None:
+    """A host that is not let in, or not to the channel, is degraded and says what it was told."""
+    user = ["--user", "mute", "on", ">x", "resetchannels", "+@all"]
+    async with (
+        buses.redis(tmp_path, "--requirepass", "s3cret", *user) as redis,
+        buses.host(f"redis://{login}127.0.0.1:{redis.port}") as host,
+    ):
+        await host.sio.emit("news")
+        await until(lambda: host.bus.health().get("why", "").count(words) == 2)
+
+
+async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With rediss:// the server must have a certificate that this machine trusts."""
+    certificate, key = make_certificate(tmp_path)
+    files = ["--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
+    trust = ["--tls-ca-cert-file", str(certificate), "--tls-auth-clients", "no"]
+    redis = Redis(tmp_path)
+    redis._options += ["--tls-port", str(redis.port), "--port", "0", *files, *trust]
+    await redis.start()
+    setting = f"rediss://127.0.0.1:{redis.port}"
+    try:
+        with monkeypatch.context() as hurry:
+            hurry.setattr("socket_host.bus.shared.START_SECONDS", 0.5)
+            async with buses.host(setting) as host:
+                await until(lambda: "certificate verify failed" in host.bus.health().get("why", ""))
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        async with buses.host(setting) as one, buses.host(setting) as other:
+            await hears(one, other)
+    finally:
+        await redis.stop()
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that vouches for itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sidepath test")])
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "certificate.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return folder / "certificate.pem", folder / "key.pem"
+
+
+@pytest.mark.usefixtures("hurry")
+async def test_server_of_another_kind_is_told_of() -> None:
+    """What listens at the address and is no Redis is named as such."""
+
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, buses.host(f"redis://127.0.0.1:{port}") as host:
+        await until(lambda: "no Redis" in host.bus.health().get("why", ""))
+
+
+async def test_silent_server_is_noticed(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that keeps its connections but answers nothing counts as away, until it answers."""
+    monkeypatch.setattr(redis_connection, "_ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(redis_connection, "_SILENCE_SECONDS", 0.1)
+    async with buses.host(redis.setting) as one, buses.host(redis.setting) as other:
+        client = await other.client()
+        redis.signal(signal.SIGSTOP)
+        await one.sio.emit("news", "late")
+        await until(lambda: one.bus.health().get("why", "").count("did not answer") == 2)
+        redis.signal(signal.SIGCONT)
+        assert await client.receive("news") == "late"
+        await until(lambda: other.bus.health()["status"] == "ok")
+
+
+async def test_hosts_wait_for_each_other(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first host that is back after an outage does not speak before the others listen."""
+    async with buses.host(redis.setting) as one, buses.host(redis.setting) as other:
+        client = await other.client()
+        await one.sio.emit("news", "before")
+        await client.receive("news")
+        monkeypatch.setattr(other.bus._incoming, "pause", lambda: asyncio.sleep(0.5))
+        await redis.stop()
+        await one.sio.emit("news", "meanwhile")
+        await redis.start()
+        assert await client.receive("news") == "meanwhile"
+
+
+async def test_silent_host_waits_for_others_too(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also a host that never spoke waits with its first word until the others are back."""
+    async with buses.host(redis.setting) as one, buses.host(redis.setting) as other:
+        client = await other.client()
+        monkeypatch.setattr(other.bus._incoming, "pause", lambda: asyncio.sleep(0.5))
+        await redis.stop()
+        await until(lambda: one.bus.health()["status"] == "degraded")
+        await redis.start()
+        await until(lambda: one.bus.health()["status"] == "ok")
+        await one.sio.emit("news", "first")
+        assert await client.receive("news") == "first"
+
+
+async def test_slow_host_misses_nothing(redis: Redis) -> None:
+    """A host that is busy with one message reads on when it is done, and has bounded memory."""
+    async with buses.host(redis.setting) as one, buses.host(redis.setting) as other:
+        leaves, stays = [await other.client() for _ in "ab"]
+        goodbye = asyncio.Event()
+
+        async def disconnect(*_: Any) -> None:
+            await goodbye.wait()
+
+        other.sio.on("disconnect", disconnect)
+        await one.sio.disconnect(other.sids[0])
+        many = 5_000
+        for number in range(many):
+            await one.sio.emit("news", number)
+            if number % 100 == 0:
+                await asyncio.sleep(0)
+        await until(lambda: one.bus.health()["waiting"] == 0)
+        await until(lambda: other.bus._connection._paused)
+        goodbye.set()
+        assert [await stays.receive("news") for _ in range(many)] == list(range(many))
+        await leaves.receive("disconnect")
+
+
+async def test_emit_leaves_in_its_turn(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An idle host writes to Redis while it emits, and waits for an answer before the next."""
+    async with buses.host(redis.setting) as one, buses.host(redis.setting) as other:
+        await hears(one, other)
+        await until(lambda: one.bus.health()["waiting"] == 0)
+        written: list[int] = []
+        publish = Connection.publish_now
+
+        def publish_now(self: Connection, channel: str, bodies: Any, done: Any) -> None:
+            written.append(len(bodies))
+            publish(self, channel, bodies, done)
+
+        monkeypatch.setattr(Connection, "publish_now", publish_now)
+        for number in range(10):
+            await one.sio.emit("news", number)
+        assert written == [1]
+        await until(lambda: one.bus.health()["waiting"] == 0)
+        assert written == [1, 9]
+
+
+async def test_slow_host_does_not_lose_its_connection(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that reads no further for a while does not take the silence for the server's."""
+    monkeypatch.setattr(redis_connection, "_MAX_UNREAD", 1)
+    async with buses.host(redis.setting) as one, buses.host(redis.setting) as other:
+        goodbye = asyncio.Event()
+
+        async def disconnect(*_: Any) -> None:
+            await goodbye.wait()
+
+        await other.client()
+        other.sio.on("disconnect", disconnect)
+        await hears(other, one)
+        await one.sio.disconnect(other.sids[0])
+        for number in range(5):
+            await one.sio.emit("news", number)
+        await until(lambda: other.bus._connection._paused)
+        await other.sio.emit("unanswered")
+        connection = other.bus._connection
+        connection._calls[0].since -= 60  # seconds: much longer than an answer may take
+        connection._watch()
+        goodbye.set()
+        await until(lambda: other.bus.health()["waiting"] == 0)
+        assert other.bus._connection is connection
+        assert connection.is_open
+
+
+async def test_messages_of_other_programs(redis: Redis) -> None:
+    """What python-socketio's managers publish is understood; what is no message is ignored."""
+    async with buses.host(redis.setting) as host:
+        client = await host.client()
+        program = await Connection.open(Address.parse(redis.setting))
+        theirs = json.loads(encode_emit("news", "theirs", room="plaza", sender="them"))
+        del theirs["message_id"]
+        nonsense = [b"\xff", b"[1]", b"{}", b'{"message_id":1}', b'{"message_id":"x"}', b"null"]
+        again = encode_emit("news", "again", sender="page").encode()
+        await program.publish("socketio", [*nonsense, json.dumps(theirs).encode(), again, again])
+        assert await client.receive("news") == "theirs"
+        assert await client.receive("news") == "again"
+        await until(lambda: host.bus.health()["duplicates"] == 1)
+        program.close()
+
+
+def test_it_runs_on_uvloop(tmp_path: Path) -> None:
+    """The event loop that the host uses where it can has transports of its own kind."""
+
+    async def outage() -> None:
+        async with buses.redis(tmp_path) as redis:
+            setting = redis.setting
+            async with buses.host(setting) as one, buses.host(setting) as other:
+                await hears(one, other)
+                await redis.stop()
+                await one.sio.emit("late")
+                await redis.start()
+                await hears(other, one)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(outage(), 2 * PATIENCE))

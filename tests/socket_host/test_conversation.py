@@ -1,0 +1,153 @@
+"""What visitors do together, by both clients that people use and every way they connect."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from socket_host.app import SocketHost
+from tests.kit.clients import WAYS, Clients, clients
+from tests.kit.hosts import serving, token, url
+
+
+@dataclass
+class Scene:
+    """A host, and clients of one kind that connect to it in one way."""
+
+    host: SocketHost
+    people: Clients
+
+    async def enter(self, name: str) -> Any:
+        """Return a connected client with the session of a visitor."""
+        return await self.people.connect(url(self.host), token(name))
+
+
+CASES = [
+    *[(kind, way, "fast") for kind in ("python", "javascript") for way in WAYS],
+    *[("python", way, "stock") for way in WAYS],
+]
+
+
+@pytest.fixture(params=CASES, ids="-".join)
+async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Scene]:
+    """A scene for each client, way to connect, and transport of the host."""
+    kind, way, transport = request.param
+    async with clients(kind, way) as people, serving(tmp_path, transport=transport) as host:
+        yield Scene(host, people)
+
+
+async def test_typing_reaches_the_others(scene: Scene) -> None:
+    """A client that joins nothing is in the lobby, where its text reaches everyone but itself."""
+    ann = await scene.enter("Ann")
+    bob = await scene.enter("Bob")
+    assert await ann.call("input-change", "Hel") == {}
+    await ann.emit("input-change", "Hello")
+    assert [await bob.receive("update-input") for _ in range(2)] == ["Hel", "Hello"]
+    await bob.emit("input-change", "Hello you")
+    assert await ann.receive("update-input") == "Hello you"
+    assert ann.inbox.order.count("update-input") == 1
+
+
+async def test_message_is_acked_then_heard(scene: Scene) -> None:
+    """A message is acked with its number, and only then reaches everybody, its author too."""
+    ann = await scene.enter("Ann")
+    bob = await scene.enter("Bob")
+    for client in (ann, bob):
+        joined = await client.call("join", {"room": "tea"})
+        assert (joined["room"], joined["messages"], joined["last"]) == ("tea", [], 0)
+    assert joined["you"] == {"id": "bob", "name": "Bob"}
+    assert joined["who"] == {"count": 2, "names": ["Ann", "Bob"]}
+
+    acks = [await ann.call("message", {"id": str(n), "text": f"cup {n}"}) for n in (1, 2, 3)]
+    assert [ack["seq"] for ack in acks] == [1, 2, 3]
+    for client in (ann, bob):
+        heard = [await client.receive("message") for _ in range(3)]
+        assert [(m["seq"], m["text"], m["name"]) for m in heard] == [
+            (n, f"cup {n}", "Ann") for n in (1, 2, 3)
+        ]
+    assert heard[0] == {
+        "room": "tea",
+        "seq": 1,
+        "id": "1",
+        "author": "ann",
+        "name": "Ann",
+        "text": "cup 1",
+        "at": acks[0]["at"],
+    }
+
+
+async def test_many_messages_keep_their_order(scene: Scene) -> None:
+    """Messages that two clients send at once reach everybody in the order of their numbers."""
+    pair = [await scene.enter(name) for name in ("Ann", "Bob")]
+    for n in range(40):
+        for client in pair:
+            await client.emit("message", {"id": uuid.uuid4().hex, "text": f"line {n}"})
+    for client in pair:
+        heard = [await client.receive("message") for _ in range(80)]
+        assert [m["seq"] for m in heard] == list(range(1, 81))
+        for author in ("ann", "bob"):
+            lines = [m["text"] for m in heard if m["author"] == author]
+            assert lines == [f"line {n}" for n in range(40)]
+
+
+async def test_who_is_here(scene: Scene) -> None:
+    """Who comes and goes is told to the room, and a visitor with two tabs open is there once."""
+    ann = await scene.enter("Ann")
+    assert await ann.receive("who") == {"count": 1, "names": ["Ann"]}
+    for _ in range(2):
+        tab = await scene.enter("Bob")
+        await tab.call("join", {"room": "den"})
+        await tab.call("join", {"room": "lobby"})
+    while (who := await ann.receive("who"))["count"] != 2:
+        pass
+    assert who == {"count": 2, "names": ["Ann", "Bob"]}
+    assert (await ann.call("join", {"room": "lobby"}))["who"] == who
+
+
+async def test_who_has_gone(scene: Scene) -> None:
+    """Who closes the last tab is not there any more, and the others are told."""
+    ann = await scene.enter("Ann")
+    bob = await scene.enter("Bob")
+    while (await ann.receive("who"))["count"] != 2:
+        pass
+    # Not awaited: python-socketio's client, when it polls, waits for an answer to its last request.
+    leaving = asyncio.create_task(bob.close())
+    while (who := await ann.receive("who"))["count"] != 1:
+        pass
+    assert who["names"] == ["Ann"]
+    await scene.host.stop()
+    await leaving
+
+
+async def test_somebody_is_typing(scene: Scene) -> None:
+    """That somebody types, and that they stopped, is told to the others in their room only."""
+    ann, bob, cat = [await scene.enter(n) for n in ("Ann", "Bob", "Cat")]
+    await cat.call("join", {"room": "den"})
+    for typing in (True, False):
+        assert await ann.call("typing", typing) == {}
+        assert await bob.receive("typing") == {"id": "ann", "name": "Ann", "typing": typing}
+    assert await cat.call("typing", True) == {}
+    assert ann.inbox.unread("typing") == cat.inbox.unread("typing") == []
+
+
+async def test_refused_session_is_told_why(scene: Scene) -> None:
+    """A client without a good session hears a sentence for people and a code for programs."""
+    options = {"wait": False, "retry": False} if scene.people.kind == "python" else {}
+    client = await scene.people.begin(url(scene.host), "forged", **options)
+    refused = await client.receive("connect_error")
+    assert refused["data"] == {"code": "session"}
+    assert "Reload the page" in refused["message"]
+
+
+async def test_nothing_is_heard_before_connect(scene: Scene) -> None:
+    """A client hears of its connection before it hears any event, also when the room is busy."""
+    ann = await scene.enter("Ann")
+    for n in range(20):
+        await ann.emit("input-change", f"text {n}")
+    bob = await scene.enter("Bob")
+    await bob.receive("who")
+    assert bob.inbox.order[0] == "connect"

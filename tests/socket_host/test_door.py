@@ -1,0 +1,108 @@
+"""`python -m socket_host`: starts with good settings only, ends when told, loses nothing."""
+
+import asyncio
+import signal
+import socket
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.kit.clients import clients
+from tests.kit.hosts import environ, host_process, token
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_ends_when_told(number: signal.Signals, tmp_path: Path) -> None:
+    """SIGTERM, and Ctrl-C, let the clients go and end the host with status 0 and no complaint."""
+    settings = environ(tmp_path, DRAIN_SECONDS="0.3")
+    async with host_process(settings) as host, clients() as people:
+        await host.ready()
+        ann = await people.connect(host.url, token("Ann"), client={"reconnection": False})
+        host.process.send_signal(number)
+        await ann.receive("disconnect")
+        assert await host.ended() == (0, "")
+
+
+async def test_second_signal_hurries(tmp_path: Path) -> None:
+    """Told once, a host lets its clients go a few at a time; told twice, it does not wait."""
+    settings = environ(tmp_path, DRAIN_SECONDS="600", MAX_PER_VISITOR="0")
+    many = aiohttp.TCPConnector(limit=0)
+    async with host_process(settings) as host, aiohttp.ClientSession(connector=many) as http:
+        await host.ready()
+        address = f"{host.url}/socket.io/?EIO=4&transport=websocket"
+        # So many that, one after the other, they would outlast the patience of `ended`.
+        sockets = [await joined(http, address) for _ in range(150)]
+        host.process.terminate()
+        ends = [asyncio.create_task(until_closed(socket)) for socket in sockets]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        async with http.get(f"{host.url}/health") as health:
+            assert (await health.json())["connections"] > 100
+        host.process.terminate()
+        assert (await host.ended())[0] == 0
+        await asyncio.gather(*ends)
+
+
+async def joined(http: aiohttp.ClientSession, address: str) -> aiohttp.ClientWebSocketResponse:
+    """Open a websocket and join."""
+    websocket = await http.ws_connect(address)
+    await websocket.send_str(f'40{{"session":"{token()}"}}')
+    while not (await websocket.receive_str()).startswith("40"):
+        pass
+    return websocket
+
+
+async def until_closed(websocket: aiohttp.ClientWebSocketResponse) -> None:
+    """Read a websocket to its end."""
+    async for _ in websocket:
+        pass
+
+
+async def test_killed_host_loses_nothing(tmp_path: Path) -> None:
+    """What a host acked before kill -9 is there after, and a repeated message is not doubled."""
+    async with clients() as people:
+        async with host_process(environ(tmp_path)) as host:
+            await host.ready()
+            ann = await people.connect(host.url, token("Ann"), client={"reconnection": False})
+            acks = [await ann.call("message", {"id": str(n), "text": "x"}) for n in range(5)]
+            host.process.kill()
+            assert (await host.ended())[0] == -signal.SIGKILL
+        async with host_process(environ(tmp_path)) as host:
+            await host.ready()
+            ann = await people.connect(host.url, token("Ann"), client={"reconnection": False})
+            assert await ann.call("message", {"id": "4", "text": "x"}) == acks[4]
+            history = await ann.call("history", {"after": 0})
+            assert [m["seq"] for m in history["messages"]] == [1, 2, 3, 4, 5]
+
+
+async def test_taken_port(tmp_path: Path) -> None:
+    """A port that another program has ends the start with one sentence, before anything runs."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        async with host_process(environ(tmp_path, PORT=port)) as host:
+            status, stderr = await host.ended()
+    assert status == 1
+    assert f"Port {port} on 127.0.0.1 is taken by another program." in stderr
+    assert len(stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())  # noqa: ASYNC240 - nothing else runs here
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"SESSION_SECRET": "", "PORT": "x"}, ["SESSION_SECRET must", "PORT must"]),
+        ({"ROOM_LOG": "papyrus"}, ["ROOM_LOG", "sqlite:PATH"]),
+        ({"ROOM_LOG": "sqlite:/dev/null/rooms"}, ["/dev/null/rooms cannot be opened"]),
+        ({"BIND": "192.0.2.1"}, ["Cannot listen on 192.0.2.1", "BIND"]),
+        ({"BIND": "no.such.host.invalid"}, ["Cannot listen on no.such.host.invalid"]),
+    ],
+    ids=["settings", "log", "file", "address", "name"],
+)
+async def test_cannot_start(changes: dict[str, str], words: list[str], tmp_path: Path) -> None:
+    """What stops a start is said in one line, without a traceback, and the status is 1."""
+    async with host_process(environ(tmp_path, **changes)) as host:
+        status, stderr = await host.ended()
+    assert status == 1
+    assert len(stderr.splitlines()) == 1
+    for word in words:
+        assert word in stderr

@@ -1,0 +1,130 @@
+"""What one client can make grow is bounded, and nobody else notices when it tries."""
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from socket_host.namespace import Namespace
+from tests.kit.clients import clients, raw_client
+from tests.kit.hosts import PATIENCE, on_each_transport, serving, token, url
+
+pytestmark = on_each_transport
+
+
+class Slow(Namespace):
+    """Answers when its gate is open."""
+
+    async def start(self) -> None:
+        self.gate = asyncio.Event()
+
+    async def on_wait(self, sid: str) -> str:
+        await self.gate.wait()
+        return "done"
+
+    async def on_echo(self, sid: str, value: int) -> int:
+        return value
+
+
+async def test_too_many_events(transport: str, tmp_path: Path) -> None:
+    """A client that sends faster than it may is told to slow down; the others go on."""
+    limits = {"event_burst": 5, "events_per_second": 0.001}
+    async with serving(tmp_path, transport=transport, **limits) as host, clients() as people:
+        ann = await people.connect(url(host), token("Ann"))
+        bob = await people.connect(url(host), token("Bob"))
+        answers = [await ann.call("typing", True) for _ in range(7)]
+        assert answers[:5] == [{}] * 5
+        assert [answer["retry"] for answer in answers[5:]] == [True, True]
+        assert "Slow down" in answers[5]["error"]
+        assert await bob.call("typing", True) == {}
+        assert host.namespaces[0].refused == {"rate": 2}
+
+
+async def test_allowance_comes_back(transport: str, tmp_path: Path) -> None:
+    """Who waits a little may send again."""
+    limits = {"event_burst": 1, "events_per_second": 20}
+    async with serving(tmp_path, transport=transport, **limits) as host, clients() as people:
+        ann = await people.connect(url(host), token("Ann"))
+        async with asyncio.timeout(PATIENCE):
+            for _ in range(3):
+                while "error" in await ann.call("typing", True):  # noqa: ASYNC110 - time is the point
+                    await asyncio.sleep(0.01)
+
+
+async def test_too_many_waiting(transport: str, tmp_path: Path) -> None:
+    """Events that wait for their answers do not pile up without end."""
+    limits = {"event_burst": 3, "events_per_second": 1_000_000}
+    async with serving(tmp_path, Slow, transport=transport, **limits) as host, clients() as people:
+        ann = await people.connect(url(host), token("Ann"))
+        waiting = [asyncio.create_task(ann.call("wait")) for _ in range(3)]
+        answers = [asyncio.create_task(ann.call("wait")) for _ in range(2)]
+        assert [(await answer)["retry"] for answer in answers] == [True, True]
+        host.namespaces[0].gate.set()
+        assert await asyncio.gather(*waiting) == ["done"] * 3
+        assert await ann.call("echo", 1) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "way"),
+    # Not python by polling: that client takes half a minute to notice a refused request.
+    [("python", "websocket"), ("javascript", "websocket"), ("javascript", "polling")],
+)
+async def test_huge_message(kind: str, way: str, transport: str, tmp_path: Path) -> None:
+    """A message above the limit closes its sender's connection, and nobody else's."""
+    async with serving(tmp_path, transport=transport) as host, clients(kind, way) as people:
+        ann = await people.connect(url(host), token("Ann"))
+        bob = await people.connect(url(host), token("Bob"))
+        await bob.emit("input-change", "x" * 101_000)
+        await bob.receive("disconnect")
+        assert await ann.call("typing", True) == {}
+        assert "disconnect" not in ann.inbox.order
+
+
+async def test_many_packets_in_one_request(transport: str, tmp_path: Path) -> None:
+    """What a polling client saved up while it was away arrives in one request, all of it."""
+    async with serving(tmp_path, transport=transport) as host, aiohttp.ClientSession() as http:
+        address = f"{url(host)}/socket.io/?EIO=4&transport=polling"
+        async with http.get(address) as answer:
+            sid = (await answer.text()).split('"')[3]
+        address += f"&sid={sid}"
+        packets = [f'42["message",{{"id":"{n}","text":"line {n}"}}]' for n in range(90)]
+        connect = f'40{{"session":"{token("Ann")}"}}'
+        for text in (connect, "\x1e".join(packets)):
+            async with http.post(address, data=text) as answer:
+                assert (await answer.text()).lower() == "ok"
+        heard = ""
+        async with asyncio.timeout(PATIENCE):
+            while heard.count('42["message",') < 90:
+                async with http.get(address) as answer:
+                    heard += await answer.text()
+
+
+MALFORMED = ["42", "42{}", "42[", "49", '4299999["typing"', "44", "45", "9", "x", "", "40/", "5"]
+
+
+@pytest.mark.parametrize("packet", MALFORMED)
+async def test_malformed_packet(packet: str, transport: str, tmp_path: Path) -> None:
+    """A packet that makes no sense troubles nobody but, perhaps, its sender."""
+    async with serving(tmp_path, transport=transport) as host, clients() as people:
+        ann = await people.connect(url(host), token("Ann"))
+        async with raw_client(url(host), token("Eve")) as eve:
+            for _ in range(20):
+                await eve.websocket.send_str(packet)
+        assert await ann.call("typing", True) == {}
+        assert "disconnect" not in ann.inbox.order
+
+
+async def test_connections_are_bounded(transport: str, tmp_path: Path) -> None:
+    """Connections that skip the session check by staying silent are bounded too."""
+    async with (
+        serving(tmp_path, transport=transport, max_connections=200, max_per_address=0) as host,
+        aiohttp.ClientSession() as http,
+    ):
+        address = f"{url(host)}/socket.io/?EIO=4&transport=polling"
+        statuses = []
+        for _ in range(30):
+            async with http.get(address) as answer:
+                statuses.append(answer.status)
+        assert statuses == [200] * 20 + [503] * 10
+        assert host.admission.refused == {"waiting": 10}

@@ -1,0 +1,258 @@
+"""What the namespace does for every event, so that no handler has to."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from socketio.exceptions import ConnectionRefusedError as Refused
+
+from functions.contract.session import Session
+from socket_host.event_error import EventError
+from socket_host.namespace import Namespace
+from tests.kit.clients import clients
+from tests.kit.hosts import PATIENCE, on_each_transport, serving, token, url
+
+pytestmark = on_each_transport
+
+
+class App(Namespace):
+    """A small app whose handlers each show one thing."""
+
+    async def start(self) -> None:
+        self.gate = asyncio.Event()
+        self.gone: list[tuple[str, str]] = []
+        self.answered = self.answered_before_stop = False
+
+    async def stop(self) -> None:
+        self.answered_before_stop = self.answered
+
+    async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
+        await self.emit("greeting", self.visitor(sid).name, to=sid)
+
+    async def on_disconnect(self, sid: str, reason: str) -> None:
+        self.gone.append((self.visitor(sid).name, reason))
+
+    def on_add_up(self, sid: str, *numbers: int) -> int:
+        return sum(numbers)
+
+    async def on_swap(self, sid: str, a: Any, b: Any = "nothing") -> tuple[Any, Any]:
+        return b, a
+
+    async def on_refuse(self, sid: str) -> None:
+        raise EventError("Not today.", reason="mood", retry=True)
+
+    async def on_break(self, sid: str) -> None:
+        raise RuntimeError("a bug")
+
+    async def on_wait(self, sid: str) -> str:
+        await self.gate.wait()
+        self.answered = True
+        return "done"
+
+
+async def test_method_answers_its_event(transport: str, tmp_path: Path) -> None:
+    """A method `on_add_up` answers `add-up`, and `add_up`, plain or async, with what it returns."""
+    async with serving(tmp_path, App, transport=transport) as host, clients() as people:
+        ann = await people.connect(url(host), token("Ann"))
+        assert await ann.receive("greeting") == "Ann"
+        assert await ann.call("add-up", 1, 2, 3) == 6
+        assert await ann.call("add_up") == 0
+        assert await ann.call("swap", 1, 2) == 2
+        assert await ann.call("swap", 1) == "nothing"
+        assert "takes" in (await ann.call("swap"))["error"]
+        assert "takes" in (await ann.call("swap", 1, 2, 3))["error"]
+        assert await ann.call("refuse") == {"error": "Not today.", "retry": True}
+        assert host.namespaces[0].refused["mood"] == 1
+
+
+async def test_bug_in_a_handler(
+    transport: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A handler that fails is logged once, with its traceback; its client is told, and stays."""
+    async with serving(tmp_path, App, transport=transport) as host, clients() as people:
+        ann = await people.connect(url(host), token("Ann"))
+        answer = await ann.call("break")
+        assert "a bug" not in answer["error"]
+        assert await ann.call("add-up", 1) == 1
+    (record,) = [r for r in caplog.records if r.exc_info]
+    assert "'break'" in record.getMessage()
+
+
+async def test_client_names_its_events_as_it_likes(transport: str, tmp_path: Path) -> None:
+    """An event called `disconnect` or `connect` is no news of the client that sent it."""
+    async with serving(tmp_path, App, transport=transport) as host, clients() as people:
+        ann = await people.connect(url(host), token("Ann"))
+        for event in ("connect", "disconnect"):
+            assert "error" in await ann.call(event, {}, {})
+        assert host.namespaces[0].gone == []
+        await ann.close()
+        async with asyncio.timeout(PATIENCE):
+            while not host.namespaces[0].gone:  # noqa: ASYNC110 - the app notes it, it tells nobody
+                await asyncio.sleep(0.01)
+        assert [name for name, _ in host.namespaces[0].gone] == ["Ann"]
+
+
+async def test_stop_waits_for_answers(transport: str, tmp_path: Path) -> None:
+    """A host that stops lets the events under way come to their end before it closes the app."""
+    async with serving(tmp_path, App, transport=transport) as host, clients() as people:
+        ann = await people.connect(url(host), token("Ann"), client={"reconnection": False})
+        await ann.emit("wait")
+        await ann.call("add-up")
+        asyncio.get_running_loop().call_later(0.5, host.namespaces[0].gate.set)
+        await host.stop()
+        assert host.namespaces[0].answered_before_stop
+
+
+class Slow(App):
+    """Takes its time to greet."""
+
+    async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
+        await self.gate.wait()
+        self.greeted = True
+
+    def on_greeted(self, sid: str) -> bool:
+        return self.greeted
+
+
+async def test_events_wait_for_the_greeting(transport: str, tmp_path: Path) -> None:
+    """No event is handled before `on_connect` has come to its end."""
+    async with serving(tmp_path, Slow, transport=transport) as host, clients() as people:
+        ann = await people.connect(url(host), token("Ann"))
+        asked = asyncio.create_task(ann.call("greeted"))
+        asyncio.get_running_loop().call_later(0.05, host.namespaces[0].gate.set)
+        assert await asked is True
+
+
+class Picky(App):
+    """Refuses in the two places an app may try to."""
+
+    def admit(self, sid: str, environ: Mapping[str, Any], auth: Any) -> Session:
+        session = super().admit(sid, environ, auth)
+        if session.name == "Ann":
+            raise Refused("Not you.", {"code": "mood"})
+        if session.name == "Eve":
+            raise RuntimeError("a bug")
+        return session
+
+    async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
+        raise Refused("Nor you.")
+
+
+async def test_app_refuses_clients(
+    transport: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An app says in `admit` who may not come in; who it refuses later is sent away."""
+    # Not in Python, whose client does not notice a DISCONNECT that comes together with CONNECT.
+    javascript = clients("javascript")
+    async with serving(tmp_path, Picky, transport=transport) as host, javascript as people:
+        ann = await people.begin(url(host), token("Ann"), wait=False)
+        assert await ann.receive("connect_error") == {
+            "message": "Not you.",
+            "data": {"code": "mood"},
+        }
+        eve = await people.begin(url(host), token("Eve"), wait=False)
+        assert (await eve.receive("connect_error"))["data"] == {"code": "failed"}
+        bob = await people.connect(url(host), token("Bob"))
+        assert await bob.receive("disconnect") == "io server disconnect"
+        assert host.namespaces[0].gone == [("Bob", "server disconnect")]
+    assert [r.getMessage() for r in caplog.records if r.exc_info] == ["admit failed."]
+
+
+class Megaphone(Namespace):
+    """Lets clients be heard by everybody, in each way there is."""
+
+    async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
+        await self.emit("greeting", "x" * 50_000, to=sid)
+        await self.enter_room(sid, "den")
+
+    async def on_shout(self, sid: str, text: str) -> None:
+        await self.emit("shouted", text)
+
+    def on_shout_later(self, sid: str, text: str) -> None:
+        self.server.start_background_task(self.emit, "shouted", text, room="den")
+
+    async def on_ask_room(self, sid: str, room: str | None) -> str:
+        self.check_room(room)
+        return "fine"
+
+    def on_store(self, sid: str, size: int) -> str:
+        self.spend(size)
+        return "stored"
+
+    def on_type(self, sid: str, text: str) -> None:
+        self.emit_latest("typed", text, room="den", skip_sid=sid)
+
+    def on_big(self, sid: str, size: int) -> str:
+        return "x" * size
+
+
+LOUD = "x" * 40_000
+
+
+@pytest.mark.parametrize("event", ["shout", "shout-later", "big"])
+async def test_costs_are_charged(event: str, transport: str, tmp_path: Path) -> None:
+    """Who has cost too much has to wait, in all its tabs; others, and greetings, need not."""
+    async with (
+        serving(tmp_path, Megaphone, transport=transport, fanout_bytes_per_second=10_000) as host,
+        clients() as people,
+    ):
+        ann = await people.connect(url(host), token("Ann"))
+        tab = await people.connect(url(host), token("Ann"))
+        bob = await people.connect(url(host), token("Bob"))
+        value = 41_000 if event == "big" else LOUD
+        answers = [await ann.call(event, value) for _ in range(3)]
+        assert "error" not in str(answers[0])[:20]
+        assert answers[-1].keys() == {"error", "retry"}
+        assert "many" in (await tab.call("store", 1))["error"]
+        assert await bob.call("store", 1) == "stored"
+        assert host.namespaces[0].refused["rate"] >= 2
+
+
+async def test_debt_is_paid(transport: str, tmp_path: Path) -> None:
+    """Who waits may go on."""
+    async with (
+        serving(tmp_path, Megaphone, transport=transport, fanout_bytes_per_second=1_000) as host,
+        clients() as people,
+    ):
+        ann = await people.connect(url(host), token("Ann"))
+        assert await ann.call("store", 4_100) == "stored"
+        async with asyncio.timeout(PATIENCE):
+            while await ann.call("store", 1) != "stored":  # noqa: ASYNC110 - time is the point
+                await asyncio.sleep(0.01)
+        assert host.namespaces[0].refused["rate"] >= 1
+
+
+async def test_busy_room(transport: str, tmp_path: Path) -> None:
+    """A handler can ask if a room is sent too much; each room is by itself, and all is another."""
+    async with (
+        serving(tmp_path, Megaphone, transport=transport, room_bytes_per_second=2_000) as host,
+        clients() as people,
+    ):
+        ann = await people.connect(url(host), token("Ann"))
+        bob = await people.connect(url(host), token("Bob"))
+        assert await bob.call("ask-room", "den") == "fine"
+        await ann.call("shout-later", LOUD)
+        await bob.receive("shouted")
+        assert (await bob.call("ask-room", "den")).keys() == {"error", "retry"}
+        assert await bob.call("ask-room", None) == "fine"
+        assert await bob.call("ask-room", "hall") == "fine"
+        await ann.call("shout", LOUD)
+        assert "error" in await bob.call("ask-room", None)
+        assert host.namespaces[0].refused["room busy"] == 2
+
+
+async def test_latest_is_sent(transport: str, tmp_path: Path) -> None:
+    """Of an event whose last value alone matters the first and the last one are sent."""
+    async with serving(tmp_path, Megaphone, transport=transport) as host, clients() as people:
+        ann = await people.connect(url(host), token("Ann"))
+        bob = await people.connect(url(host), token("Bob"))
+        for number in range(50):
+            await ann.emit("type", str(number))
+        heard = [await bob.receive("typed")]
+        while heard[-1] != "49":
+            heard.append(await bob.receive("typed"))
+        assert heard[0] == "0"
+        assert len(heard) < 20
+        assert ann.inbox.unread("typed") == []

@@ -1,0 +1,142 @@
+"""Presence knows which sessions are where, forgets who is gone, and tells it not too often."""
+
+import asyncio
+
+import pytest
+
+from functions.contract.session import Session
+from socket_host import presence
+from socket_host.bus import Bus
+from socket_host.presence import MAX_NAMES, Presence
+from tests.kit.hosts import PATIENCE
+
+ANN, BOB = Session("ann", "Ann"), Session("bob", "Bob")
+
+
+@pytest.fixture(autouse=True)
+def _short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence, "PAUSE", 0.05)
+
+
+class Announcements:
+    """What a presence announced: the count of the room at that time."""
+
+    def __init__(self) -> None:
+        self.presence = Presence(self.take, Bus())
+        self.counts: asyncio.Queue[int] = asyncio.Queue()
+
+    def take(self, room: str) -> None:
+        self.counts.put_nowait(self.presence.who(room)["count"])
+
+    async def pauses_end(self) -> None:
+        """Wait until the next change would be told at once."""
+        async with asyncio.timeout(PATIENCE):
+            while self.presence._pauses:  # noqa: ASYNC110 - nothing tells when a pause ends
+                await asyncio.sleep(0.01)
+
+    async def next(self) -> int:
+        async with asyncio.timeout(PATIENCE):
+            return await self.counts.get()
+
+
+async def test_session_with_two_tabs_counts_once() -> None:
+    """A visitor is there from the first tab to the last."""
+    here = Announcements().presence
+    for sid in ("1", "2"):
+        here.enter(sid, "den", ANN)
+    assert here.who("den") == {"count": 1, "names": ["Ann"]}
+    here.leave("1")
+    assert here.who("den") == {"count": 1, "names": ["Ann"]}
+    here.leave("2")
+    assert here.who("den") == {"count": 0, "names": []}
+
+
+async def test_client_is_in_several_rooms() -> None:
+    """A client is in each room it has entered, until it leaves that one, or all of them."""
+    here = Announcements().presence
+    for room in ("den", "hall", "attic"):
+        here.enter("1", room, ANN)
+    assert here.rooms("1") == ["den", "hall", "attic"]
+    here.leave("1", "hall")
+    here.leave("1", "cellar")
+    assert here.rooms("1") == ["den", "attic"]
+    assert (here.count("den"), here.count("hall"), here.count("attic")) == (1, 0, 1)
+    here.leave("1")
+    assert (here.rooms("1"), here.rooms()) == ([], [])
+
+
+async def test_person_is_known_by_their_id() -> None:
+    """Who has another name in another tab is one person still."""
+    here = Announcements().presence
+    here.enter("1", "den", ANN)
+    here.enter("2", "den", Session("ann", "Annabel"))
+    assert here.who("den") == {"count": 1, "names": ["Ann"]}
+    here.leave("1")
+    assert here.count("den") == 1
+    here.leave("2")
+    assert here.count("den") == 0
+    assert here._present == {}
+
+
+async def test_names_are_bounded() -> None:
+    """A crowd is counted in full and named in part."""
+    here = Announcements().presence
+    for number in range(MAX_NAMES + 10):
+        here.enter(str(number), "den", Session(str(number), f"N{number}"))
+    who = here.who("den")
+    assert who["count"] == MAX_NAMES + 10
+    assert who["names"] == [f"N{number}" for number in range(MAX_NAMES)]
+
+
+async def test_announced_at_once_then_together() -> None:
+    """The first change is told at once, those soon after in one go, and never the last one not."""
+    told = Announcements()
+    for number in range(10):
+        told.presence.enter(str(number), "den", Session(str(number), "N"))
+    assert await told.next() == 1
+    assert await told.next() == 10
+    for number in range(9):
+        told.presence.leave(str(number))
+    assert await told.next() == 1
+    assert told.counts.empty()
+
+
+async def test_second_tab_is_no_news() -> None:
+    """Nobody is told of what makes no difference."""
+    told = Announcements()
+    told.presence.enter("1", "den", ANN)
+    assert await told.next() == 1
+    await told.pauses_end()
+    told.presence.enter("2", "den", ANN)
+    told.presence.enter("2", "den", ANN)
+    told.presence.leave("1")
+    told.presence.leave("nobody")
+    told.presence.enter("3", "den", BOB)
+    assert await told.next() == 2
+    assert told.counts.empty()
+
+
+async def test_nothing_is_kept_of_who_is_gone() -> None:
+    """Rooms and clients that came and went leave no memory behind."""
+    told = Announcements()
+    here = told.presence
+    for number in range(1_000):
+        here.enter("1", f"room-{number}", ANN)
+    here.leave("1")
+    await told.pauses_end()
+    assert [here._places, here._tabs, here._present, here._changed] == [{}, {}, {}, set()]
+    assert here._presence_sync._news == {}
+
+
+async def test_crowd_is_told_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The more there are to be told, the longer is the pause until they are told again."""
+    monkeypatch.setattr(presence, "TOLD_PER_SECOND", 20)
+    told = Announcements()
+    for number in range(6):
+        told.presence.enter(str(number), "den", Session(str(number), "N"))
+    assert await told.next() == 1
+    assert await told.next() == 6
+    told.presence.leave("0")
+    (pause,) = told.presence._pauses.values()
+    assert 0.2 < pause.when() - asyncio.get_running_loop().time() <= 0.3
+    assert await told.next() == 5

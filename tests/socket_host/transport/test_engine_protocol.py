@@ -1,0 +1,410 @@
+"""Engine.IO, version 4: every statement of the specification that a server can break."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.kit.protocol_client import PATIENCE, SEPARATOR, Http, Poller, http_client
+from tests.kit.protocol_server import protocol_server
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[Http]:
+    """A client of a host whose heartbeat does not get in the way."""
+    async with protocol_server() as host, http_client(host.port) as http:
+        yield http
+
+
+@pytest.fixture
+async def hasty() -> AsyncIterator[Http]:
+    """A client of a host with a quick heartbeat."""
+    async with (
+        protocol_server(ping_interval=0.3, ping_timeout=0.2) as host,
+        http_client(host.port) as http,
+    ):
+        yield http
+
+
+FIELDS = {"sid", "upgrades", "pingInterval", "pingTimeout", "maxPayload"}
+
+
+# Handshake
+
+
+async def test_polling_handshake_has_all_fields(hasty: Http) -> None:
+    """The open packet of a polling session offers the upgrade; fractions of a second survive."""
+    status, text = await hasty.ask(EIO="4", transport="polling")
+    fields = json.loads(text[1:])
+    assert (status, text[0]) == (200, "0")
+    assert fields.keys() == FIELDS
+    assert fields["upgrades"] == ["websocket"]
+    assert (fields["pingInterval"], fields["pingTimeout"]) == (300, 200)
+    assert fields["maxPayload"] == 1_000_000
+
+
+async def test_websocket_handshake_has_all_fields(hasty: Http) -> None:
+    """The open packet of a websocket session offers no upgrade."""
+    async with hasty.websocket() as socket:
+        packet = await socket.receive()
+        fields = json.loads(packet[1:])
+        assert packet[0] == "0"
+        assert fields.keys() == FIELDS
+        assert fields["upgrades"] == []
+        assert (fields["pingInterval"], fields["pingTimeout"]) == (300, 200)
+
+
+async def test_every_session_has_its_own_id(http: Http) -> None:
+    """Two sessions never share an id."""
+    assert (await http.open()).sid != (await http.open()).sid
+
+
+@pytest.mark.parametrize(
+    ("method", "query", "code", "message"),
+    [
+        ("GET", {"transport": "polling"}, 5, "Unsupported protocol version"),
+        ("GET", {"EIO": "abc", "transport": "polling"}, 5, "Unsupported protocol version"),
+        ("GET", {"EIO": "3", "transport": "polling"}, 5, "Unsupported protocol version"),
+        ("GET", {"EIO": "4"}, 0, "Transport unknown"),
+        ("GET", {"EIO": "4", "transport": "abc"}, 0, "Transport unknown"),
+        ("POST", {"EIO": "4", "transport": "polling"}, 2, "Bad handshake method"),
+        ("PUT", {"EIO": "4", "transport": "polling"}, 2, "Bad handshake method"),
+        ("DELETE", {"EIO": "4", "transport": "polling"}, 2, "Bad handshake method"),
+        ("GET", {"EIO": "4", "transport": "websocket"}, 3, "Bad request"),
+        ("GET", {"EIO": "4", "transport": "polling", "sid": "x"}, 1, "Session ID unknown"),
+        ("POST", {"EIO": "4", "transport": "polling", "sid": "x"}, 1, "Session ID unknown"),
+    ],
+)
+async def test_bad_requests_are_answered_with_400(
+    http: Http, method: str, query: dict[str, str], code: int, message: str
+) -> None:
+    """A request that makes no sense gets status 400 and the error that Engine.IO defines."""
+    status, text = await http.ask(method, **query)
+    assert status == 400
+    assert json.loads(text) == {"code": code, "message": message}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"transport": "websocket", "EIO": ""},
+        {"transport": "websocket", "EIO": "abc"},
+        {"transport": "", "EIO": "4"},
+        {"transport": "abc", "EIO": "4"},
+        {"transport": "polling", "EIO": "4"},
+        {"transport": "websocket", "EIO": "4", "sid": "nobody"},
+    ],
+)
+async def test_bad_websocket_handshakes_are_refused(http: Http, query: dict[str, str]) -> None:
+    """A websocket with wrong parameters is not opened."""
+    with pytest.raises(Exception, match="400"):
+        async with http.websocket(**query):
+            pass
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+async def test_other_methods_do_not_touch_a_session(http: Http, method: str) -> None:
+    """Only GET and POST mean anything to a session; the others leave it as it is."""
+    poller = await http.open()
+    status, _ = await http.ask(method, EIO="4", transport="polling", sid=poller.sid)
+    assert status == 400
+    await poller.join()
+
+
+async def test_both_spellings_of_the_path(http: Http) -> None:
+    """Clients may leave the slash at the end of the path away, on both transports."""
+    http.base = http.base.removesuffix("/")
+    await (await http.open()).join()
+    async with http.joined() as socket:
+        await socket.send('421["echo",1]')
+        assert await socket.receive() == "431[1]"
+
+
+# Messages
+
+
+async def echoed(poller: Poller, *packets: str) -> list[str]:
+    """Post packets, and get as many back."""
+    assert await poller.post(*packets) == (200, "ok")
+    heard: list[str] = []
+    async with asyncio.timeout(PATIENCE):
+        while len(heard) < len(packets):
+            status, text = await poller.get()
+            assert status == 200
+            heard += text.split(SEPARATOR)
+    return heard
+
+
+async def test_polling_carries_several_packets(http: Http) -> None:
+    """A payload of several packets is taken apart, and the answers come in order."""
+    poller = await http.open()
+    await poller.join()
+    packets = [f'42{n}["echo",{n}]' for n in range(40)]  # more than python-engineio takes
+    assert await echoed(poller, *packets) == [f"43{n}[{n}]" for n in range(40)]
+
+
+async def test_polling_carries_text_and_binary(http: Http) -> None:
+    """Bytes travel as base64 in polling payloads, in both directions."""
+    poller = await http.open()
+    await poller.join()
+    placeholder = '{"_placeholder":true,"num":0}'
+    answers = await echoed(poller, f'451-["message",{placeholder}]', "bAQIDBA==")
+    assert answers == [f'451-["message-back",{placeholder}]', "bAQIDBA=="]
+
+
+async def test_polling_payload_is_utf8(http: Http) -> None:
+    """Text beyond ASCII arrives unharmed."""
+    poller = await http.open()
+    await poller.join()
+    (answer,) = await echoed(poller, '421["echo","ü€😀"]')
+    assert json.loads(answer.removeprefix("431")) == ["ü€😀"]
+
+
+@pytest.mark.parametrize(
+    "body", ["abc", "", "2", "0", "5", "7", "4" + SEPARATOR, "b***", b"4\xff", "2probe"]
+)
+async def test_invalid_payload_closes_a_polling_session(http: Http, body: str | bytes) -> None:
+    """A payload that is not made of packets is answered with 400, and ends the session."""
+    poller = await http.open()
+    query = {"EIO": "4", "transport": "polling", "sid": poller.sid}
+    assert (await http.ask("POST", body, **query))[0] == 400
+    assert (await poller.get())[0] == 400
+
+
+async def test_payload_over_the_limit_closes_a_polling_session(http: Http) -> None:
+    """A body longer than maxPayload is not even read to its end."""
+    poller = await http.open()
+    assert (await poller.post("4" + "x" * 1_000_001))[0] == 413
+    assert (await poller.get())[0] == 400
+
+
+async def test_websocket_carries_text_and_binary(http: Http) -> None:
+    """Bytes travel as binary frames on a websocket."""
+    async with http.joined() as socket:
+        placeholder = '{"_placeholder":true,"num":0}'
+        await socket.send(f'451-["message",{placeholder}]', b"\1\2\3")
+        assert await socket.receive() == f'451-["message-back",{placeholder}]'
+        assert await socket.receive() == b"\1\2\3"
+
+
+@pytest.mark.parametrize("packet", ["abc", "", "0", "2", "5", "7", "2probe", "3x"])
+async def test_invalid_packet_closes_a_websocket(http: Http, packet: str) -> None:
+    """A packet that no client may send ends the session."""
+    async with http.websocket() as socket:
+        await socket.receive()
+        await socket.send(packet)
+        assert await socket.closed() == 1008
+
+
+async def test_second_get_closes_the_session(http: Http) -> None:
+    """Two GETs at once are a client gone wrong: the first is told that it is over."""
+    poller = await http.open()
+    first = asyncio.create_task(poller.get())
+    await asyncio.sleep(0.05)
+    assert (await poller.get())[0] == 400
+    assert await first == (200, "1")
+    assert (await poller.get())[0] == 400
+
+
+async def test_second_post_closes_the_session(http: Http) -> None:
+    """Two POSTs at once could change the order of packets: the session ends."""
+    poller = await http.open()
+    arriving = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"4"
+        arriving.set()
+        await asyncio.sleep(PATIENCE)
+
+    query = {"EIO": "4", "transport": "polling", "sid": poller.sid}
+    first = asyncio.create_task(
+        http.session.post(http.base, params=query, data=slowly()).__aenter__()  # type: ignore[arg-type]
+    )
+    async with asyncio.timeout(PATIENCE):
+        await arriving.wait()
+        await asyncio.sleep(0.05)
+        assert (await poller.post("40"))[0] == 400
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    assert (await poller.get())[0] == 400
+
+
+async def test_cancelled_get_closes_the_session(http: Http) -> None:
+    """A GET that its client gives up would swallow packets: the session ends."""
+    poller = await http.open()
+    get = asyncio.create_task(poller.get())
+    await asyncio.sleep(0.05)
+    get.cancel()
+    await asyncio.gather(get, return_exceptions=True)
+    async with asyncio.timeout(PATIENCE):
+        while (await poller.post("6"))[0] == 200:
+            pass
+
+
+# Heartbeat
+
+
+async def test_heartbeat_by_polling(hasty: Http) -> None:
+    """The server pings; a client that answers stays."""
+    poller = await hasty.open()
+    for _ in range(3):
+        assert await poller.get() == (200, "2")
+        assert await poller.post("3") == (200, "ok")
+
+
+async def test_heartbeat_by_websocket(hasty: Http) -> None:
+    """The server pings; a client that answers stays."""
+    async with hasty.websocket() as socket:
+        await socket.receive()
+        for _ in range(3):
+            assert await socket.receive() == "2"
+            await socket.send("3")
+
+
+async def test_ping_timeout_by_polling(hasty: Http) -> None:
+    """A polling client that is silent for interval and timeout is gone."""
+    poller = await hasty.open()
+    await asyncio.sleep(0.3 + 0.2)
+    assert (await poller.get())[0] == 400
+
+
+async def test_ping_timeout_by_websocket(hasty: Http) -> None:
+    """A websocket client that does not answer a ping is gone, whatever else it says."""
+    async with hasty.websocket() as socket:
+        await socket.receive()
+        await socket.send("40", "6")
+        assert await socket.closed() is not None
+
+
+# Close
+
+
+async def test_close_by_polling(http: Http) -> None:
+    """A close packet ends the session; the GET that waits ends with a noop."""
+    poller = await http.open()
+    get = asyncio.create_task(poller.get())
+    await asyncio.sleep(0.05)
+    assert await poller.post("1") == (200, "ok")
+    assert await get == (200, "6")
+    assert (await poller.get())[0] == 400
+
+
+async def test_close_by_websocket(http: Http) -> None:
+    """A close packet closes the websocket."""
+    async with http.websocket() as socket:
+        await socket.receive()
+        await socket.send("1")
+        assert await socket.closed() == 1000
+
+
+# Upgrade
+
+
+async def test_upgrade(http: Http) -> None:
+    """Probe, noop for the waiting GET, upgrade: then the websocket carries the session."""
+    poller = await http.open()
+    await poller.join()
+    get = asyncio.create_task(poller.get())
+    async with http.websocket(sid=poller.sid) as socket:
+        await socket.send("2probe")
+        assert await socket.receive() == "3probe"
+        assert await get == (200, "6")
+        assert await poller.get() == (200, "6")
+        await socket.send("5", '421["echo",1]')
+        assert await socket.receive() == "431[1]"
+
+
+async def test_nothing_is_lost_or_doubled_by_an_upgrade(http: Http) -> None:
+    """Packets sent before, during and after an upgrade arrive once each, in order."""
+    poller = await http.open()
+    await poller.join()
+    heard: list[str] = []
+
+    async with http.joined() as speaker, http.websocket(sid=poller.sid) as socket:
+
+        async def speak(first: int, last: int) -> None:
+            for number in range(first, last):
+                await speaker.send(f'42{number}["input-change",{number}]')
+            while await speaker.receive() != f"43{last - 1}[]":
+                pass
+
+        await speak(0, 50)
+        await socket.send("2probe")
+        assert await socket.receive() == "3probe"
+        heard += (await poller.get())[1].split(SEPARATOR)
+        await speak(50, 100)
+        await socket.send("5")
+        await speak(100, 150)
+        while len(heard) < 150:
+            heard.append(await socket.receive())
+    assert heard == [f'42["update-input",{number}]' for number in range(150)]
+
+
+async def test_polling_is_over_after_the_upgrade(http: Http) -> None:
+    """A request by polling is refused once the websocket carries the session, which goes on."""
+    poller = await http.open()
+    await poller.join()
+    async with http.websocket(sid=poller.sid) as socket:
+        await socket.send("2probe", "5", '421["echo",1]')
+        assert await socket.receive() == "3probe"
+        assert await socket.receive() == "431[1]"
+        assert (await poller.get())[0] == 400
+        assert (await poller.post("40"))[0] == 400
+        await socket.send('422["echo",2]')
+        assert await socket.receive() == "432[2]"
+
+
+async def test_second_websocket_is_closed(http: Http) -> None:
+    """A second websocket for an upgraded session is opened and closed; the first stays."""
+    poller = await http.open()
+    await poller.join()
+    async with http.websocket(sid=poller.sid) as socket:
+        await socket.send("2probe", "5")
+        assert await socket.receive() == "3probe"
+        async with http.websocket(sid=poller.sid) as second:
+            assert await second.closed() == 1000
+        await socket.send('421["echo",1]')
+        assert await socket.receive() == "431[1]"
+
+
+@pytest.mark.parametrize("packets", [["5"], ["2"], ["4x"], ["2probe", "4x"], ["2probe", "2"]])
+async def test_failed_probe_leaves_polling_alone(http: Http, packets: list[str]) -> None:
+    """A websocket that does not keep to the upgrade's steps is closed; polling goes on."""
+    poller = await http.open()
+    async with http.websocket(sid=poller.sid) as socket:
+        await socket.send(*packets)
+        assert await socket.closed() == 1008
+    await poller.join()
+
+
+async def test_abandoned_probe_leaves_polling_alone(http: Http) -> None:
+    """A probe that is hung up may be tried again."""
+    poller = await http.open()
+    async with http.websocket(sid=poller.sid) as socket:
+        await socket.send("2probe")
+        assert await socket.receive() == "3probe"
+    await poller.join()
+    async with http.websocket(sid=poller.sid) as socket:
+        await socket.send("2probe", "5", '421["echo",1]')
+        assert await socket.receive() == "3probe"
+        assert await socket.receive() == "431[1]"
+
+
+async def test_session_that_ends_ends_its_probe(http: Http) -> None:
+    """A websocket on its way to replace polling closes with the session."""
+    poller = await http.open()
+    async with http.websocket(sid=poller.sid) as socket:
+        await socket.send("2probe")
+        assert await socket.receive() == "3probe"
+        await poller.post("1")
+        assert await socket.closed() == 1000
+
+
+async def test_websocket_on_a_connection_that_has_polled(http: Http) -> None:
+    """A websocket may come on a connection that carried other requests, as balancers do it."""
+    poller = await http.open()  # the client keeps this connection for its next request
+    async with http.websocket(sid=poller.sid) as socket:
+        await socket.send("2probe", "5", "40")
+        assert await socket.receive() == "3probe"
+        assert (await socket.receive()).startswith("40")

@@ -1,0 +1,561 @@
+"""Broadcasts, rooms and acks: python-socketio's interface does on this transport what it says."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+import socketio
+from aiohttp import web
+from socketio.async_pubsub_manager import AsyncPubSubManager
+
+from socket_host.transport import versions
+from socket_host.transport.native.manager import FanOut
+from socket_host.transport.native.socket_server import SocketServer
+from socket_host.transport.versions import VersionError
+from tests.kit.protocol_client import PATIENCE, SEPARATOR, Http, Poller, Socket, http_client
+
+
+class Bus(AsyncPubSubManager):
+    """A manager for several hosts whose bus is a list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.published: list[dict[str, Any]] = []
+        self.incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    async def _publish(self, data: dict[str, Any]) -> None:
+        self.published.append(data)
+
+    async def _listen(self) -> AsyncIterator[dict[str, Any]]:
+        while True:
+            yield await self.incoming.get()
+
+
+class BusFanOut(Bus, FanOut):
+    """The same, with our fan-out underneath."""
+
+
+class Stage:
+    """A server with its clients."""
+
+    def __init__(self, stack: AsyncExitStack, sio: SocketServer, http: Http) -> None:
+        self.stack = stack
+        self.sio = sio
+        self.http = http
+
+    async def client(self, connect: str = "40") -> tuple[str, Socket]:
+        """Return a client that has joined: its sid, and its websocket."""
+        ws = await self.stack.enter_async_context(self.http.websocket())
+        await ws.receive()
+        await ws.send(connect)
+        answer = await ws.receive()
+        return json.loads(answer[answer.index("{") :])["sid"], ws
+
+    async def poller(self) -> tuple[str, Poller]:
+        """The same, by polling."""
+        poller = await self.http.open()
+        await poller.post("40")
+        _, answer = await poller.get()
+        return json.loads(answer[2:])["sid"], poller
+
+
+async def stage(stack: AsyncExitStack, **options: Any) -> Stage:
+    """Start a server on our transport."""
+    sio = SocketServer(cors_allowed_origins=[], **options)
+    app = web.Application()
+    sio.attach(app, "/socket.io")
+    runner = web.AppRunner(app, handler_cancellation=True)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    assert runner.server
+    server = await asyncio.get_running_loop().create_server(
+        sio.acceptor(runner.server, "/socket.io", "/socket.io/"), "127.0.0.1", 0
+    )
+    stack.callback(server.close)
+    stack.push_async_callback(sio.shutdown)
+    http = await stack.enter_async_context(http_client(server.sockets[0].getsockname()[1]))
+    return Stage(stack, sio, http)
+
+
+@pytest.fixture
+async def on() -> AsyncIterator[Stage]:
+    """A server on our transport."""
+    async with AsyncExitStack() as stack:
+        yield await stage(stack)
+
+
+async def until(condition: Any) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
+
+
+# Broadcasts
+
+
+async def test_broadcast_excepts_whom_it_should(on: Stage) -> None:
+    """`skip_sid` may be one sid or several; `room` may be one room or several."""
+    (a, wa), (b, wb), (c, wc) = [await on.client() for _ in range(3)]
+    await on.sio.emit("x", 1, skip_sid=a)
+    await on.sio.emit("x", 2, skip_sid=[a, b])
+    await on.sio.emit("x", 3, to=[a, c], skip_sid=c)
+    await on.sio.enter_room(a, "red")
+    await on.sio.enter_room(b, "blue")
+    await on.sio.emit("x", 4, room=["red", "blue"])
+    await on.sio.emit("x", 5, room="red")
+    await on.sio.emit("x", 6, to=c)
+    await on.sio.emit("end")
+    for ws, expected in ((wa, [3, 4, 5]), (wb, [1, 4]), (wc, [1, 2, 6])):
+        heard = []
+        while (packet := await ws.receive()) != '42["end"]':
+            heard.append(json.loads(packet[2:])[1])
+        assert heard == expected
+
+
+async def test_broadcasts_of_a_turn_are_one_write(
+    on: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is sent to a client in one turn of the loop is written at once."""
+    sid, ws = await on.client()
+    client = on.sio.manager.member(sid, "/").client
+    written: list[bytes] = []
+    write = client.write
+    client.write = lambda data: (written.append(data), write(data))
+    client.refresh()
+    for number in range(16):
+        await on.sio.emit("x", number)
+    assert [await ws.receive() for _ in range(16)] == [f'42["x",{n}]' for n in range(16)]
+    assert len(written) == 1
+
+
+async def test_ack_does_not_overtake_a_broadcast(on: Stage) -> None:
+    """A handler that emits and then returns is heard in that order, in every room it said it."""
+
+    @on.sio.on("go")
+    async def go(sid: str) -> str:
+        await on.sio.emit("first", room="red")
+        await on.sio.emit("second")
+        await on.sio.emit("third", to=sid)
+        await on.sio.emit("others", skip_sid=sid)
+        return "fourth"
+
+    sid, ws = await on.client()
+    await on.client()
+    await on.sio.enter_room(sid, "red")
+    await ws.send('421["go"]')
+    heard = [await ws.receive() for _ in range(4)]
+    assert heard == ['42["first"]', '42["second"]', '42["third"]', '431["fourth"]']
+
+
+async def test_sender_gets_its_ack_after_the_broadcast(on: Stage) -> None:
+    """The same when all broadcasts of a turn go to one room."""
+
+    @on.sio.on("go")
+    async def go(sid: str) -> str:
+        await on.sio.emit("a")
+        await on.sio.emit("b", skip_sid=sid)
+        return "c"
+
+    _, ws = await on.client()
+    _, other = await on.client()
+    await ws.send('421["go"]')
+    assert [await ws.receive() for _ in range(2)] == ['42["a"]', '431["c"]']
+    assert [await other.receive() for _ in range(2)] == ['42["a"]', '42["b"]']
+
+
+async def test_goodbye_arrives_before_the_close(on: Stage) -> None:
+    """What was emitted before a disconnect is heard before the end."""
+    sid, ws = await on.client()
+    await on.sio.emit("bye")
+    await on.sio.disconnect(sid)
+    assert [await ws.receive(), await ws.receive()] == ['42["bye"]', "41"]
+
+
+async def test_many_emits_in_one_turn_let_others_run(on: Stage) -> None:
+    """A handler that emits in a loop does not stop the host, and loses nothing."""
+    _, ws = await on.client()
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    for number in range(3000):
+        await on.sio.emit("x", number)
+    counting.cancel()
+    for number in range(3000):
+        assert await ws.receive() == f'42["x",{number}]'
+    assert turns > 5
+
+
+async def test_pollers_and_websockets_hear_the_same(on: Stage) -> None:
+    """Polling clients get every broadcast, once and in order, beside the others."""
+    _, ws = await on.client()
+    _, poller = await on.poller()
+    for number in range(100):
+        await on.sio.emit("x", number)
+        if number % 10 == 0:
+            await asyncio.sleep(0)
+    heard: list[str] = []
+    while len(heard) < 100:
+        heard += (await poller.get())[1].split(SEPARATOR)
+    assert heard == [f'42["x",{n}]' for n in range(100)]
+    assert [await ws.receive() for _ in range(100)] == heard
+
+
+async def test_binary_broadcast(on: Stage) -> None:
+    """Attachments follow their packet, with nothing in between."""
+    _, ws = await on.client()
+    await on.sio.emit("x", {"a": b"1", "b": [b"2"]})
+    await on.sio.emit("y")
+    assert json.loads((await ws.receive())[4:])[0] == "x"
+    assert [await ws.receive() for _ in range(3)] == [b"1", b"2", '42["y"]']
+
+
+async def test_what_is_not_json_is_an_error_of_the_caller(on: Stage) -> None:
+    """Emitting what cannot be sent raises where it was written, and sends nothing."""
+    _, ws = await on.client()
+    with pytest.raises(TypeError):
+        await on.sio.emit("x", object())
+    await on.sio.emit("y")
+    assert await ws.receive() == '42["y"]'
+
+
+@pytest.mark.parametrize("callback", [None, print])
+async def test_reserved_event_is_an_error_of_the_caller(on: Stage, callback: Any) -> None:
+    """Clients hang up when a server sends what their own library emits: it raises instead."""
+    _, ws = await on.client()
+    with pytest.raises(ValueError, match=r"'disconnect' is an event of Socket\.IO itself"):
+        await on.sio.emit("disconnect", callback=callback)
+    await on.sio.emit("y")
+    assert await ws.receive() == '42["y"]'
+
+
+# Acks and calls
+
+
+async def test_call_returns_the_answer(on: Stage) -> None:
+    """`call` waits for the client's ack."""
+    sid, ws = await on.client()
+    calling = asyncio.create_task(on.sio.call("ask", ("a", 1), to=sid))
+    assert await ws.receive() == '421["ask","a",1]'
+    await ws.send("431[42]")
+    assert await calling == 42
+
+
+async def test_acks_of_a_broadcast(on: Stage) -> None:
+    """A broadcast with a callback is acked by everybody."""
+    answers: list[Any] = []
+    (_, wa), (_, wb) = [await on.client() for _ in range(2)]
+    await on.sio.emit("ask", callback=lambda *values: answers.append(values))
+    for ws, answer in ((wa, 1), (wb, 2)):
+        packet = await ws.receive()
+        await ws.send(f"43{packet[2]}[{answer}]")
+    await until(lambda: len(answers) == 2)
+    assert sorted(answers) == [(1,), (2,)]
+
+
+# Rooms, sessions and what is known of a client
+
+
+async def test_rooms_of_a_member(on: Stage) -> None:
+    """Rooms are entered, left and closed; a sid is a room nobody else can enter."""
+    (a, _), (b, _) = [await on.client() for _ in range(2)]
+    await on.sio.enter_room(a, "red")
+    await on.sio.enter_room(b, "red")
+    await on.sio.enter_room(a, 7)
+    assert sorted(map(str, on.sio.rooms(a))) == sorted([a, "red", "7"])
+    assert {sid for sid, _ in on.sio.manager.get_participants("/", "red")} == {a, b}
+    await on.sio.leave_room(a, "red")
+    assert {sid for sid, _ in on.sio.manager.get_participants("/", "red")} == {b}
+    await on.sio.close_room("red")
+    assert on.sio.rooms(b) == [b]
+    with pytest.raises(ValueError, match="sid room"):
+        await on.sio.enter_room(a, b)
+    with pytest.raises(ValueError, match="not connected"):
+        await on.sio.enter_room("nobody", "red")
+
+
+async def test_session_lasts_to_the_disconnect_handler(on: Stage) -> None:
+    """What a session holds is there until the disconnect handler has ended."""
+    seen: list[Any] = []
+
+    @on.sio.on("disconnect")
+    async def disconnect(sid: str, reason: str) -> None:
+        seen.append((await on.sio.get_session(sid), on.sio.rooms(sid), reason))
+
+    sid, ws = await on.client()
+    await on.sio.save_session(sid, {"name": "Ada"})
+    async with on.sio.session(sid) as session:
+        session["age"] = 36
+    await on.sio.enter_room(sid, "red")
+    await ws.ws.close()
+    await until(lambda: seen)
+    assert seen == [({"name": "Ada", "age": 36}, [sid, "red"], "transport close")]
+    assert on.sio.rooms(sid) == []
+
+
+@pytest.mark.parametrize(
+    ("packet", "reason"), [("41", "client disconnect"), ("1", "client disconnect")]
+)
+async def test_reason_of_a_disconnect(on: Stage, packet: str, reason: str) -> None:
+    """Handlers are told why, in python-socketio's words, and only once."""
+    reasons: list[str] = []
+    on.sio.on("disconnect", lambda sid, reason: reasons.append(reason))
+    _, ws = await on.client()
+    await ws.send(packet)
+    await until(lambda: reasons)
+    await ws.ws.close()
+    await until(lambda: not on.sio.eio.engine.clients)
+    assert reasons == [reason]
+
+
+async def test_environ_tells_of_the_request(on: Stage) -> None:
+    """Handlers see the request as WSGI has it; what they put into it stays."""
+    seen: dict[str, Any] = {}
+
+    @on.sio.on("connect")
+    async def connect(sid: str, environ: Any) -> None:
+        environ["app.user"] = "Ada"
+        seen.update(environ)
+
+    on.http.session.headers["Cookie"] = "a=1"
+    on.http.session.headers["X-Thing"] = "x"
+    sid, _ = await on.client()
+    assert seen["HTTP_COOKIE"] == "a=1"
+    assert seen["HTTP_X_THING"] == "x"
+    assert seen["PATH_INFO"] == "/socket.io/"
+    assert "transport=websocket" in seen["QUERY_STRING"]
+    assert seen["REMOTE_ADDR"] == "127.0.0.1"
+    assert on.sio.get_environ(sid)["app.user"] == "Ada"
+    assert on.sio.transport(sid) == "websocket"
+
+
+async def test_refused_connection_is_told_why(on: Stage) -> None:
+    """A refusal reaches the client as CONNECT_ERROR; what was emitted before it does not."""
+
+    @on.sio.on("connect")
+    async def connect(sid: str, environ: Any) -> None:
+        await on.sio.emit("early", to=sid)
+        raise socketio.exceptions.ConnectionRefusedError("no", {"code": 1})
+
+    async with on.http.websocket() as ws:
+        await ws.receive()
+        await ws.send("40")
+        assert await ws.receive() == '44{"message":"no","data":{"code":1}}'
+        assert not on.sio.manager.rooms
+
+
+async def test_emit_in_connect_comes_after_the_answer(on: Stage) -> None:
+    """A client hears that it is connected before anything else, also by broadcasts."""
+
+    @on.sio.on("connect")
+    async def connect(sid: str, environ: Any) -> None:
+        await on.sio.emit("early", to=sid)
+        await on.sio.emit("all")
+        await asyncio.sleep(0.01)
+
+    async with on.http.websocket() as ws:
+        await ws.receive()
+        await ws.send("40")
+        assert (await ws.receive()).startswith("40{")
+        assert [await ws.receive(), await ws.receive()] == ['42["early"]', '42["all"]']
+
+
+async def test_failing_connect_handler_refuses(on: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """An error in a connect handler is logged once and told the client, without its details."""
+    caplog.set_level(logging.ERROR, "socketio.server")
+    on.sio.logger.propagate = True
+
+    @on.sio.on("connect")
+    async def connect(sid: str, environ: Any) -> None:
+        raise RuntimeError("secret")
+
+    async with on.http.websocket() as ws:
+        await ws.receive()
+        await ws.send("40")
+        assert (await ws.receive()).startswith('44{"message":"The server could not')
+    assert not on.sio.manager.rooms
+
+
+async def test_failing_handlers_leave_the_connection(on: Stage) -> None:
+    """An error in an event or a disconnect handler ends neither the connection nor the host."""
+
+    @on.sio.on("fail")
+    async def fail(sid: str) -> None:
+        raise RuntimeError("expected")
+
+    @on.sio.on("disconnect")
+    async def disconnect(sid: str, reason: str) -> None:
+        raise RuntimeError("expected")
+
+    on.sio.on("echo", lambda sid, value: value)  # a plain function will do
+    _, ws = await on.client()
+    await ws.send('421["fail"]', '422["echo",2]')
+    assert await ws.receive() == "432[2]"
+    await ws.ws.close()
+    await until(lambda: not on.sio.eio.engine.clients)
+    assert not on.sio.manager.rooms
+
+
+async def test_handlers_one_at_a_time() -> None:
+    """`async_handlers=False` finishes an event of a client before the next begins."""
+    async with AsyncExitStack() as stack:
+        on = await stage(stack, async_handlers=False)
+        order: list[str] = []
+
+        @on.sio.on("x")
+        async def x(sid: str, number: int) -> int:
+            order.append(f"begin {number}")
+            await asyncio.sleep(0.01)
+            order.append(f"end {number}")
+            return number
+
+        _, ws = await on.client()
+        await ws.send('421["x",1]', '422["x",2]')
+        assert [await ws.receive(), await ws.receive()] == ["431[1]", "432[2]"]
+        assert order == ["begin 1", "end 1", "begin 2", "end 2"]
+
+
+async def test_handlers_have_a_task(on: Stage) -> None:
+    """A handler runs in a task of its own, which libraries like redis-py rely on."""
+    tasks: list[Any] = []
+
+    @on.sio.on("x")
+    async def x(sid: str) -> None:
+        tasks.append(asyncio.current_task())
+        async with asyncio.timeout(1):
+            await asyncio.sleep(0)
+
+    _, ws = await on.client()
+    await ws.send('421["x"]', '422["x"]')
+    assert [await ws.receive(), await ws.receive()] == ["431[]", "432[]"]
+    assert None not in tasks
+    assert tasks[0] is not tasks[1]
+
+
+async def test_class_based_namespace(on: Stage) -> None:
+    """A registered namespace object answers events."""
+
+    class Chat(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socketio ships no types
+        async def on_hello(self, sid: str, name: str) -> str:
+            await self.emit("hello", name)
+            return name
+
+    on.sio.register_namespace(Chat("/chat"))
+    _, ws = await on.client("40/chat,")
+    await ws.send('42/chat,1["hello","Ada"]')
+    assert [await ws.receive(), await ws.receive()] == [
+        '42/chat,["hello","Ada"]',
+        '43/chat,1["Ada"]',
+    ]
+
+
+# Other managers, serializers and the admin interface
+
+
+async def test_manager_of_several_hosts() -> None:
+    """A manager of the library works over our fan-out: it publishes, and delivers what it hears."""
+    async with AsyncExitStack() as stack:
+        manager = BusFanOut()
+        on = await stage(stack, client_manager=manager)
+        stack.callback(lambda: manager.thread.cancel())
+        sid, ws = await on.client()
+        await on.sio.emit("x", 1, room=sid)
+        assert await ws.receive() == '42["x",1]'
+        assert manager.published[-1]["event"] == "x"
+        far = manager.published[-1] | {"host_id": "another", "data": [2]}
+        await manager.incoming.put(far)
+        assert await ws.receive() == '42["x",2]'
+        calling = asyncio.create_task(on.sio.call("ask", to=sid))
+        packet = await ws.receive()
+        await ws.send(f'43{packet[2]}["yes"]')
+        assert await calling == "yes"
+        await on.sio.disconnect(sid)
+        assert await ws.receive() == "41"
+
+
+async def test_manager_without_fan_out_is_refused() -> None:
+    """A manager that is not on our fan-out is refused with a sentence that says what to do."""
+    with pytest.raises(TypeError, match="FanOut"):
+        SocketServer(client_manager=socketio.AsyncManager())  # type: ignore[arg-type]
+
+
+class Shouting(socketio.packet.Packet):  # type: ignore[misc]  # python-socketio ships no types
+    """A serializer of another kind than the default."""
+
+    def encode(self) -> Any:
+        encoded = super().encode()
+        return encoded.upper() if isinstance(encoded, str) else encoded
+
+
+async def test_other_serializer() -> None:
+    """Another serializer than the default is asked for every packet."""
+    async with AsyncExitStack() as stack:
+        on = await stage(stack, serializer=Shouting)
+        on.sio.on("echo", lambda sid, value: value)
+        async with on.http.websocket() as ws:
+            await ws.receive()
+            await ws.send("40")
+            assert (await ws.receive()).startswith('40{"SID":')
+            await ws.send('421["echo","x"]')
+            assert await ws.receive() == '431["X"]'
+            await on.sio.emit("y")
+            assert await ws.receive() == '42["Y"]'
+
+
+@pytest.mark.parametrize("event", ['"connect"', '"disconnect"', "1", "[]", "null"])
+async def test_events_of_the_library_are_not_for_clients(on: Stage, event: str) -> None:
+    """A client cannot call the handlers of connect and disconnect by events of that name."""
+    called: list[Any] = []
+
+    @on.sio.on("disconnect")
+    def disconnect(sid: str, reason: str) -> None:
+        called.append(reason)
+
+    _, ws = await on.client()
+    await ws.send(f'42[{event},"x"]')
+    assert await ws.closed() == 1008
+    await until(lambda: called)
+    assert called == ["transport error"]
+
+
+async def test_admin_interface_is_told_of_clients(on: Stage) -> None:
+    """`instrument` reports sockets, rooms and statistics to the admin namespace."""
+    admin = on.sio.instrument(auth=False, server_stats_interval=0.05)
+    on.stack.push_async_callback(admin.shutdown)
+    _, ws = await on.client("40/admin,")
+    heard: dict[str, Any] = {}
+
+    async def listen_for(event: str) -> Any:
+        async with asyncio.timeout(PATIENCE):
+            while event not in heard:
+                packet = json.loads((await ws.hear_message()).removeprefix("42/admin,"))
+                heard[packet[0]] = packet[1:]
+        return heard.pop(event)
+
+    assert "ALL_EVENTS" in (await listen_for("config"))[0]["supportedFeatures"]
+    sid, _ = await on.client()
+    connected = (await listen_for("socket_connected"))[0]
+    assert connected["id"] == sid or connected["nsp"] == "/admin"
+    await on.sio.enter_room(sid, "red")
+    await listen_for("room_joined")
+    stats = (await listen_for("server_stats"))[0]
+    assert stats["clientsCount"] == 2
+    await ws.send(f'42/admin,["_disconnect","/",false,"{sid}"]')
+    await listen_for("socket_disconnected")
+
+
+def test_other_versions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a version that it was not written for, the transport says so and does not start."""
+    monkeypatch.setitem(versions.WRITTEN_FOR, "python-socketio", "0.0.1")
+    with pytest.raises(VersionError, match=r"python-socketio 0\.0\.1"):
+        SocketServer()

@@ -1,0 +1,166 @@
+"""WebSocket frames: what a client may send arrives, what it may not is named."""
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from socket_host.transport.native import frames
+from socket_host.transport.native.frames import FrameError, FrameReader
+from tests.kit.protocol_client import BINARY, CLOSE, PING, PONG, TEXT, frame
+
+LIMIT = 100_000
+
+
+def read(data: bytes, limit: int = LIMIT) -> list[tuple[int, bytes]]:
+    """Everything a reader makes of some bytes."""
+    reader = FrameReader(limit)
+    messages = reader.feed(data)
+    while reader.more:
+        messages += reader.feed(b"")
+    return messages
+
+
+def code(data: bytes, limit: int = LIMIT) -> int:
+    """The close code that bytes are refused with."""
+    with pytest.raises(FrameError) as error:
+        read(data, limit)
+    return error.value.code
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, 99_999])
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+def test_message_of_any_size_arrives(size: int, opcode: int) -> None:
+    """A message arrives whole, whichever form its length has."""
+    payload = os.urandom(size)
+    assert read(frame(payload, opcode)) == [(opcode, payload)]
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])
+def test_server_frames_have_the_shortest_length(size: int) -> None:
+    """What the server writes is final, unmasked, and has its length in the shortest form."""
+    expected = frame(bytes(size), BINARY, mask=False)
+    assert frames.frame(BINARY, bytes(size)) == expected
+
+
+@given(
+    st.lists(st.binary(max_size=300), min_size=1, max_size=6),
+    st.lists(st.integers(1, 200), min_size=1),
+)
+def test_fragments_and_chunks_do_not_matter(parts: list[bytes], cuts: list[int]) -> None:
+    """A message is the same however it is cut into fragments and TCP into segments."""
+    stream = b""
+    for place, part in enumerate(parts):
+        opcode = BINARY if place == 0 else 0
+        stream += frame(part, opcode, final=place == len(parts) - 1)
+        stream += frame(b"beat", PING)  # control frames may come between fragments
+    reader, messages = FrameReader(LIMIT), []
+    while stream:
+        size = cuts[len(stream) % len(cuts)]
+        messages += reader.feed(stream[:size])
+        stream = stream[size:]
+    assert [m for m in messages if m[0] != PING] == [(BINARY, b"".join(parts))]
+    assert messages.count((PING, b"beat")) == len(parts)
+    assert reader.idle
+
+
+_whole = st.builds(frame, st.binary(max_size=130), st.sampled_from([TEXT, BINARY, PING]))
+
+
+@given(st.lists(_whole | st.binary(max_size=12), max_size=6).map(b"".join))
+def test_short_texts_are_what_a_reader_reads(stream: bytes) -> None:
+    """The short way and the long one agree on any bytes, on wrong ones too."""
+    short, at = frames.short_texts(stream, 64)
+    try:
+        expected = read(stream, limit=64)
+    except FrameError as error:
+        with pytest.raises(FrameError, match=error.reason):
+            read(stream[at:], limit=64)
+    else:
+        assert short + read(stream[at:], limit=64) == expected
+
+
+@given(st.binary(max_size=400), st.integers(1, 50))
+def test_no_bytes_do_more_than_be_refused(data: bytes, size: int) -> None:
+    """Whatever a client sends is read or refused; nothing else is raised, nothing is kept."""
+    reader = FrameReader(64)
+    try:
+        for at in range(0, len(data), size):
+            for opcode, payload in reader.feed(data[at : at + size]):
+                assert opcode in (TEXT, BINARY, CLOSE, PING, PONG)
+                assert len(payload) <= 125
+    except FrameError as error:
+        assert error.code in (frames.PROTOCOL_ERROR, frames.TOO_BIG)  # noqa: PT017 - may not come
+
+
+@given(st.binary(max_size=200), st.binary(min_size=4, max_size=4))
+def test_mask_is_undone(payload: bytes, mask: bytes) -> None:
+    """Unmasking is the exclusive-or that the specification describes, for every length."""
+    masked = bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
+    assert frames.unmask(masked, mask) == payload
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(frame(b"x", mask=False), id="not masked"),
+        pytest.param(b"\xc1" + frame(b"x")[1:], id="reserved bit, as a compressed message has"),
+        pytest.param(frame(b"x", 0x3), id="unknown data opcode"),
+        pytest.param(frame(b"x", 0xB), id="unknown control opcode"),
+        pytest.param(frame(b"x", 0), id="continuation of nothing"),
+        pytest.param(frame(b"x", final=False) + frame(b"y"), id="message inside a message"),
+        pytest.param(frame(b"x", PING, final=False), id="control frame in fragments"),
+        pytest.param(frame(bytes(126), PING), id="control frame too long"),
+        pytest.param(b"\x81\xfe\x00\x05" + bytes(9), id="length of two bytes where one does"),
+        pytest.param(
+            b"\x81\xff" + (300).to_bytes(8, "big") + bytes(304),
+            id="length of eight bytes where two do",
+        ),
+    ],
+)
+def test_protocol_errors_are_named(data: bytes) -> None:
+    """Bytes that no client may send are refused with 1002."""
+    assert code(data) == frames.PROTOCOL_ERROR
+
+
+def test_too_long_is_refused_by_its_header() -> None:
+    """A message over the limit is refused when its length is known, not when it is here."""
+    assert code(frame(bytes(65))[:6], limit=64) == frames.TOO_BIG
+    assert code(b"\x81\xff" + (1 << 63).to_bytes(8, "big")) == frames.TOO_BIG
+
+
+def test_fragments_count_together() -> None:
+    """The limit is one of a message, not of its fragments."""
+    assert code(frame(bytes(40), final=False) + frame(bytes(40), 0), limit=64) == frames.TOO_BIG
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [(b"", 1005), (b"\x03\xe8", 1000), (b"\x03\xe9bye", 1001), (b"\x0b\xb8", 3000)],
+)
+def test_close_codes_are_read(payload: bytes, expected: int) -> None:
+    """The code of a close frame is known; without one it is 1005."""
+    assert frames.close_code(payload) == expected
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        pytest.param(b"\x03", frames.PROTOCOL_ERROR, id="half a code"),
+        pytest.param((999).to_bytes(2, "big"), frames.PROTOCOL_ERROR, id="no such code"),
+        pytest.param((1005).to_bytes(2, "big"), frames.PROTOCOL_ERROR, id="never on the wire"),
+        pytest.param((5000).to_bytes(2, "big"), frames.PROTOCOL_ERROR, id="beyond all codes"),
+        pytest.param(b"\x03\xe8\xff", frames.BAD_DATA, id="reason is not UTF-8"),
+    ],
+)
+def test_wrong_close_frames_are_refused(payload: bytes, expected: int) -> None:
+    """A close frame with a code that must not be sent, or a reason that is no text, is an error."""
+    with pytest.raises(FrameError) as error:
+        frames.close_code(payload)
+    assert error.value.code == expected
+
+
+def test_long_reason_fits_its_frame() -> None:
+    """A reason that is too long for a control frame is cut."""
+    assert len(frames.close_frame(1000, "x" * 500)) == 2 + 125

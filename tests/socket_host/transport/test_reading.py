@@ -1,0 +1,207 @@
+"""Reading: when a client is read and when not, and that nothing of it is forgotten meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from socket_host.namespace import Namespace
+from socket_host.transport.native.client import Client
+from socket_host.transport.native.input_budget import InputBudget
+from socket_host.transport.native.message import SEPARATOR, Message
+from tests.fuzz.network import Network, WebSocket, answer
+from tests.kit.protocol_client import CLOSE, PING, TEXT, frame
+
+_SLOW = 3.0  # seconds that handlers take
+_BACKLOG = 1 << 20  # bytes that may wait for a client
+
+
+class Stage(Namespace):
+    """Makes clients busy in several ways."""
+
+    async def on_ask(self, sid: str) -> None:
+        await self.emit("question", to=sid, callback=self._answered)
+
+    async def _answered(self, *answers: Any) -> None:
+        await self.server.sleep(_SLOW)
+
+    async def on_echo(self, sid: str, *values: Any) -> tuple[Any, ...]:
+        return values
+
+    async def on_slow(self, sid: str, value: Any) -> None:
+        await self.emit("begins", value)
+        await self.server.sleep(_SLOW)
+        await self.emit("ends", value)
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    with Network(Stage, recovery_seconds=0, ping_interval=1e6) as network:
+        yield network
+
+
+def client(network: Network) -> Client:
+    """Return the only client there is."""
+    (one,) = network.host.sio.eio.engine.clients.values()
+    assert isinstance(one, Client)
+    return one
+
+
+def _asked(packets: list[Any]) -> str:
+    """Return the number of a question."""
+    (question,) = (one for one in packets if str(one).endswith('["question"]'))
+    return str(question)[2:].partition("[")[0]
+
+
+def _upgrading(network: Network, sid: str) -> WebSocket:
+    return network.websocket(f"EIO=4&transport=websocket&sid={sid}")
+
+
+def test_busy_client_that_upgrades_is_not_read(network: Network) -> None:
+    """What it sent by polling is still waiting: its websocket has to wait too, not be collected."""
+    sid = network.poll()
+    query = f"&sid={sid}"
+    network.ask(query, b"40")
+    network.ask(query, b'42["ask"]')
+    number = _asked(answer(network.ask(query))[1].split(SEPARATOR))
+    network.ask(query, f'43{number}["yes"]{SEPARATOR}421["echo",1]'.encode())
+    socket = _upgrading(network, sid)
+    socket.send("2probe")
+    socket.send("5")
+    assert client(network).busy
+    socket.send('422["echo",2]')
+    assert not socket.connection.is_reading()
+    assert len(client(network).inbox or ()) == 1
+    network.loop.move(_SLOW + 1)
+    assert socket.receive() == ["3probe", "431[1]", "432[2]"]
+    assert socket.connection.is_reading()
+
+
+def test_client_that_has_gone_while_it_was_busy_leaves_nothing(network: Network) -> None:
+    """Nor does one whose websocket was on its way."""
+    socket = network.joined()
+    socket.send('42["ask"]')
+    socket.send(f'43{_asked(socket.receive())}["yes"]', *['42["echo",1]'] * 300)
+    assert not socket.connection.is_reading()
+    socket.connection.cut()
+    network.loop.move(_SLOW + 60)
+    engine = network.host.sio.eio.engine
+    assert not engine.clients
+    assert not len(engine.input)
+    assert not engine.input.held
+
+
+def test_full_websocket_is_watched_after_its_upgrade(network: Network) -> None:
+    """One that was full of pongs before the upgrade does not wait without a limit after it."""
+    sid = network.poll()
+    network.ask(f"&sid={sid}", b"40")
+    socket = _upgrading(network, sid)
+    socket.connection.stall()
+    socket.connection.send(frame(bytes(125), PING) * 700)
+    assert socket.connection.get_write_buffer_size() > 1 << 16
+    socket.send("2probe")
+    socket.send("5")
+    assert client(network).upgraded
+    for _ in range(40):
+        network.loop.run(network.host.sio.emit("news", "x" * 100_000))
+    assert socket.connection.lost
+    assert socket.connection.get_write_buffer_size() <= _BACKLOG + 100_000
+    assert network.host.transport.closed()["slow clients"] == 1
+
+
+def test_full_websocket_goes_on_when_it_has_read(network: Network) -> None:
+    """What was sent to one that was full at its upgrade comes, and in its order."""
+    sid = network.poll()
+    network.ask(f"&sid={sid}", b"40")
+    socket = _upgrading(network, sid)
+    socket.connection.stall()
+    socket.connection.send(frame(bytes(125), PING) * 700)
+    socket.send("2probe")
+    socket.send("5")
+    network.loop.run(network.host.sio.emit("news", 1))
+    socket.connection.stall(False)
+    network.loop.run(network.host.sio.emit("news", 2))
+    assert socket.receive()[-2:] == ['42["news",1]', '42["news",2]']
+    assert client(network).write is not None
+
+
+def test_client_that_says_goodbye_and_reads_nothing_is_hung_up_on(network: Network) -> None:
+    """Its session ends at once, and its connection, with all that waits for it, soon."""
+    socket = network.joined()
+    socket.connection.stall()
+    network.loop.run(network.host.sio.emit("news", "x" * 100_000))
+    socket.connection.send(frame(b"\x03\xe8", CLOSE))
+    assert not network.host.sio.eio.engine.clients
+    network.loop.move(10)
+    assert socket.connection.lost
+
+
+def test_events_wait_for_what_is_held(network: Network) -> None:
+    """Who waits until a client has read its messages goes on when none is held any more."""
+    socket = network.joined()
+    one, message = client(network), Message.of("4" + "x" * 100_000)
+    socket.connection.stall()
+    network.loop.run(network.host.sio.emit("news", "x" * 100_000))
+    one.count_held(message)
+    waiting = network.loop.create_task(one.caught_up())
+    socket.connection.stall(False)
+    assert not waiting.done()
+    one.uncount([message])
+    network.loop.settle()
+    assert waiting.done()
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_handlers_one_at_a_time_when_a_client_has_read(network: Network, held: bool) -> None:
+    """An event that had to wait is done before the next, if handlers are to run one at a time."""
+    network.host.sio.async_handlers = False
+    socket = network.joined()
+    if held:
+        socket.connection.stall()
+        network.loop.run(network.host.sio.emit("news", "x" * 100_000))
+    socket.send('42["slow",1]', '42["slow",2]')
+    socket.connection.stall(False)
+    network.loop.move(3 * _SLOW)
+    order = ['42["begins",1]', '42["ends",1]', '42["begins",2]', '42["ends",2]']
+    assert socket.receive()[-4:] == order
+
+
+def test_stray_cancellation_leaves_no_client_behind(network: Network, monkeypatch: Any) -> None:
+    """A handler may await what was cancelled: that ends its own work and nothing else."""
+
+    async def cancelled(*_: Any) -> None:
+        raise asyncio.CancelledError
+
+    sio = network.host.sio
+    first, second = network.joined(), network.joined()
+    second.send('42["ask"]')
+    number = _asked(second.receive())
+    monkeypatch.setattr(sio, "_handle_ack", cancelled)
+    second.send(f'43{number}["yes"]', '421["echo",1]')
+    assert second.receive() == ["431[1]"]
+    monkeypatch.setattr(network.host.namespaces[0], "trigger_event", cancelled)
+    first.connection.cut()
+    second.connection.cut()
+    network.loop.move(60)
+    assert not sio.eio.engine.clients
+    assert not sio.environ
+    assert not sio.manager.rooms
+
+
+def test_who_finishes_messages_is_not_evicted_for_the_next(network: Network) -> None:
+    """Input is as old as the message it is part of, not as the stream of them."""
+    budget: InputBudget = network.host.sio.eio.engine.input
+    busy, idle = network.joined(), network.joined()
+    long = frame(b'42["?","' + b"x" * 1_000 + b'"]', TEXT)
+    busy.connection.send(long[:600])
+    idle.connection.send(long[:600])
+    busy.connection.send(long[600:] + long[:200])
+    budget.limit = 700
+    idle.connection.send(long[600:601])
+    assert idle.connection.lost
+    busy.connection.send(long[200:])
+    busy.send('421["echo",1]')
+    assert busy.receive() == ["431[1]"]

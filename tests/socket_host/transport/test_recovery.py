@@ -1,0 +1,348 @@
+"""A client that drops goes on where it was: with the official client, by every transport."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from socket_host.app import SocketHost
+from socket_host.namespace import Namespace
+from tests.kit.buses import until
+from tests.kit.clients import Clients, JavaScriptClient, clients
+from tests.kit.hosts import serving, token, url
+
+DROP = "socket.io.engine.close()"
+BACK = "new Promise((r) => socket.once('connect', () => r(!!socket.recovered)))"
+RETURN = f"socket.connect(); return {BACK}"
+
+
+class Rooms(Namespace):
+    """Lets clients enter rooms, keeps a word for each, and notes who came how."""
+
+    async def start(self) -> None:
+        self.came: list[tuple[str, str]] = []
+
+    async def on_connect(self, sid: str, environ: Any, auth: Any) -> None:
+        self.came.append(("connect", sid))
+
+    async def on_recover(self, sid: str) -> None:
+        self.came.append(("recover", sid))
+
+    async def on_enter(self, sid: str, room: str) -> None:
+        await self.enter_room(sid, room)
+
+    async def on_keep(self, sid: str, word: str) -> None:
+        await self.save_session(sid, {"word": word})
+
+    async def on_word(self, sid: str) -> Any:
+        return (await self.get_session(sid)).get("word")
+
+    async def on_say(self, sid: str, room: str, text: str) -> None:
+        await self.emit("said", text, room=room)
+
+
+class Visitor:
+    """An official client that does not reconnect by itself."""
+
+    def __init__(self, client: JavaScriptClient) -> None:
+        self.client = client
+        self.call = client.call
+
+    async def drop(self) -> None:
+        """Close the connection, as a network that goes away does."""
+        await self.client.script(DROP)
+        await self.client.receive("disconnect")
+
+    async def back(self) -> bool:
+        """Connect again; whether it was recovered."""
+        recovered = await self.client.script(RETURN)
+        assert isinstance(recovered, bool)
+        return recovered
+
+    async def sid(self) -> str:
+        return str(await self.client.script("return socket.id"))
+
+    async def heard(self, last: str = "end") -> list[str]:
+        """All that was said up to a last word."""
+        heard: list[str] = []
+        while not heard or heard[-1] != last:
+            heard.append(await self.client.receive("said"))
+        return heard
+
+
+@asynccontextmanager
+async def visiting(
+    host: SocketHost, people: Clients, name: str = "Ann", **options: Any
+) -> AsyncIterator[Visitor]:
+    """A visitor in the room `garden`."""
+    client = await people.connect(url(host), token(name), reconnection=False, **options)
+    visitor = Visitor(client)
+    await visitor.call("enter", "garden")
+    yield visitor
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[SocketHost]:
+    async with serving(tmp_path, Rooms, origins=None) as host:
+        yield host
+
+
+async def emit(host: SocketHost, *texts: str, room: str | None = "garden", **options: Any) -> None:
+    for text in texts:
+        await host.namespaces[0].emit("said", text, room=room, **options)
+
+
+@pytest.mark.parametrize("way", ["polling", "websocket", "upgrade"])
+async def test_dropped_client_goes_on(way: str, host: SocketHost) -> None:
+    """Sid, rooms and session are there again, and what was missed comes first, once, in order."""
+    async with clients("javascript", way) as people, visiting(host, people) as ann:
+        await ann.call("keep", "apple")
+        sid = await ann.sid()
+        await emit(host, "before")
+        assert await ann.heard("before") == ["before"]
+        await ann.drop()
+        await emit(host, "one", "two")
+        await emit(host, "elsewhere", room="kitchen")
+        await emit(host, "everywhere", room=None)
+        await emit(host, "to you", room=sid)
+        await emit(host, "not to you", skip_sid=sid)
+        assert await ann.back()
+        await emit(host, "end")
+        assert await ann.heard() == ["one", "two", "everywhere", "to you", "end"]
+        assert await ann.sid() == sid
+        assert await ann.call("word") == "apple"
+        assert host.namespaces[0].came == [("connect", sid), ("recover", sid)]  # type: ignore[attr-defined]
+
+
+async def test_nothing_before_the_drop(host: SocketHost) -> None:
+    """A client that had heard nothing yet is recovered too, and hears all since it came."""
+    await emit(host, "too early", room=None)
+    async with clients("javascript") as people, visiting(host, people) as ann:
+        await ann.drop()
+        await emit(host, "one")
+        assert await ann.back()
+        await emit(host, "end")
+        assert await ann.heard() == ["one", "end"]
+
+
+async def test_second_drop(host: SocketHost) -> None:
+    """A client that drops again, having heard nothing, something or all, is recovered again."""
+    async with clients("javascript") as people, visiting(host, people) as ann:
+        for number in range(3):
+            await ann.drop()
+            await emit(host, f"missed {number}")
+            assert await ann.back()
+        await ann.drop()
+        assert await ann.back()
+        await emit(host, "end")
+        assert await ann.heard() == ["missed 0", "missed 1", "missed 2", "end"]
+
+
+async def test_drop_in_the_middle_of_what_was_missed(host: SocketHost) -> None:
+    """Of what is sent again, a client that drops meanwhile is sent the rest once more."""
+    hold = "socket.io.engine.transport.ws._socket.pause()"
+    async with clients("javascript") as people, visiting(host, people) as ann:
+        await ann.drop()
+        await emit(host, "one", "two", "three")
+        # Goes away for good as soon as it has heard the first.
+        await ann.client.script(
+            "socket.once('said', () => socket.io.engine.transport.ws.terminate());socket.connect()"
+        )
+        await ann.client.receive("connect")
+        await ann.client.receive("disconnect")
+        await emit(host, "four")
+        await until(lambda: not host.transport.connections())
+        assert await ann.back()
+        await ann.client.script(hold)
+        await emit(host, "five")
+        await ann.client.script("socket.io.engine.transport.ws.terminate()")
+        await ann.client.receive("disconnect")
+        assert await ann.back()
+        await emit(host, "end")
+        assert await ann.heard() == ["one", "two", "three", "four", "five", "end"]
+
+
+async def test_what_comes_with_the_end_is_had_once(host: SocketHost) -> None:
+    """A client that is let go just when it is told something hears that once, by polling too."""
+    async with clients("javascript", "polling") as people, visiting(host, people) as ann:
+        engine = host.sio.eio.engine
+        (ann_there,) = engine.clients.values()
+        await until(lambda: ann_there.poll)
+        await emit(host, "last")
+        engine.close(ann_there, "server disconnect")
+        await ann.client.receive("disconnect")
+        assert await ann.back()
+        await emit(host, "end")
+        assert await ann.heard() == ["last", "end"]
+
+
+async def test_room_entered_late(host: SocketHost) -> None:
+    """What was said in a room before a client entered it is not sent as missed."""
+    async with clients("javascript") as people, visiting(host, people) as ann:
+        await emit(host, "before", room="kitchen")
+        await ann.call("enter", "kitchen")
+        await ann.drop()
+        await emit(host, "after", room="kitchen")
+        assert await ann.back()
+        await emit(host, "end")
+        assert await ann.heard() == ["after", "end"]
+
+
+async def test_back_before_the_host_has_noticed(host: SocketHost) -> None:
+    """A client whose old connection still seems to be there has its state from it."""
+    async with clients("javascript") as people, visiting(host, people) as ann:
+        sid = await ann.sid()
+        # The network changed under it: nothing arrives any more, and nobody says goodbye.
+        await ann.client.script(
+            "const ws = socket.io.engine.transport.ws; ws._socket.pause();"
+            "ws.close = () => ws.emit('close', 1006, Buffer.alloc(0)); socket.io.engine.close()"
+        )
+        await ann.client.receive("disconnect")
+        await emit(host, "one")
+        assert len(host.transport.connections()) == 1
+        assert await ann.back()
+        await emit(host, "end")
+        assert await ann.heard() == ["one", "end"]
+        assert await ann.sid() == sid
+        assert len(host.transport.connections()) == 1
+
+
+async def test_binary_is_recovered(host: SocketHost) -> None:
+    """An event with attachments is sent again whole."""
+    async with clients("javascript") as people, visiting(host, people) as ann:
+        await ann.drop()
+        await host.namespaces[0].emit("bytes", {"data": b"\x00\xff"}, room="garden")
+        await ann.client.script(
+            "socket.on('bytes', (b) => socket.emit('say', 'garden', b.data.toString('hex')))"
+        )
+        assert await ann.back()
+        assert await ann.client.receive("said") == "00ff"
+
+
+@pytest.mark.parametrize(
+    "pid", ["socket._pid", "socket.id + '.forged'", "'é'", "'x'.repeat(300)", "42", "socket.id"]
+)
+async def test_only_the_owner_comes_back(pid: str, host: SocketHost) -> None:
+    """Another visitor does not get a client's state, whatever pid it brings."""
+    async with clients("javascript") as people, visiting(host, people) as ann:
+        sid, stolen = await ann.sid(), await ann.client.script(f"return {pid}")
+        await ann.drop()
+        async with visiting(host, people, "Eve", auth={"pid": stolen}) as eve:
+            assert await eve.sid() != sid
+            assert not await eve.client.script("return !!socket.recovered")
+        assert await ann.back()
+
+
+async def test_leaving_is_for_good(host: SocketHost) -> None:
+    """A client that said goodbye, or was told to go, begins anew."""
+    async with clients("javascript") as people, visiting(host, people) as ann:
+        await ann.client.script("socket.disconnect()")
+        await ann.client.receive("disconnect")
+        await until(lambda: not host.transport.connections())
+        assert not await ann.back()
+        await host.namespaces[0].disconnect(await ann.sid())
+        await ann.client.receive("disconnect")
+        assert not await ann.back()
+
+
+async def test_too_late(tmp_path: Path) -> None:
+    """Who is away for too long is told so, by `recovered` being false, and has a new sid."""
+    async with (
+        serving(tmp_path, Rooms, origins=None, recovery_seconds=0.1) as host,
+        clients("javascript") as people,
+        visiting(host, people) as ann,
+    ):
+        await ann.drop()
+        recovery = host.sio.recovery
+        await until(lambda: not recovery._disconnected)
+        assert not await ann.back()
+
+
+async def test_journal_is_bounded(host: SocketHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many events only the last are kept; who has missed more is not recovered."""
+    monkeypatch.setattr("socket_host.transport.native.replay_buffer.MAX_ENTRIES", 5)
+    async with clients("javascript") as people, visiting(host, people) as ann:
+        for count, recovered in ((5, True), (6, False)):
+            await ann.drop()
+            await emit(host, *map(str, range(count)))
+            assert await ann.back() is recovered
+        assert len(list(host.sio.recovery.replay_buffer)) == 5
+
+
+async def test_dropped_are_bounded(host: SocketHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many that drop only the last may come back."""
+    monkeypatch.setattr("socket_host.transport.native.recovery.MAX_DROPPED", 1)
+    async with (
+        clients("javascript") as people,
+        visiting(host, people) as ann,
+        visiting(host, people, "Bob") as bob,
+    ):
+        await ann.drop()
+        await bob.drop()
+        await until(lambda: not host.transport.connections())
+        assert await bob.back()
+        assert not await ann.back()
+
+
+async def test_off(tmp_path: Path) -> None:
+    """With RECOVERY_SECONDS=0 events carry no offset, and nobody is recovered."""
+    async with (
+        serving(tmp_path, Rooms, origins=None, recovery_seconds=0) as host,
+        clients("javascript") as people,
+        visiting(host, people) as ann,
+    ):
+        values = "return new Promise((r) => socket.on('said', (...values) => r(values)))"
+        heard = asyncio.create_task(ann.client.script(values))
+        await ann.call("say", "garden", "hello")
+        assert await heard == ["hello"]
+        await ann.drop()
+        assert not await ann.back()
+
+
+class Volatile(Rooms):
+    """Says some things that are not worth keeping."""
+
+    volatile = frozenset({"whispered"})
+
+    async def on_whisper(self, sid: str, text: str) -> None:
+        await self.emit("whispered", text, room="garden")
+
+
+async def test_volatile_events_are_not_kept(tmp_path: Path) -> None:
+    """An event that is volatile is not sent to who dropped, and does not keep it from returning."""
+    async with (
+        clients("javascript") as people,
+        serving(tmp_path, Volatile, transport="fast") as host,
+        visiting(host, people) as ann,
+        visiting(host, people, "Bob") as bob,
+    ):
+        await bob.call("say", "garden", "one")
+        await bob.call("whisper", "heard")
+        assert await ann.client.receive("whispered") == "heard"
+        await ann.drop()
+        await bob.call("whisper", "unheard")
+        await bob.call("say", "garden", "end")
+        assert await ann.back()
+        assert await ann.heard() == ["one", "end"]
+        await bob.call("whisper", "last")
+        assert await ann.client.receive("whispered") == "last"
+        await ann.drop()
+        assert await ann.back()
+
+
+async def test_note_is_told_to_who_is_back(tmp_path: Path) -> None:
+    """Who is recovered has the room's text as it stands, of which the changes are not kept."""
+    javascript = clients("javascript")
+    async with javascript as people, serving(tmp_path, transport="fast") as host:
+        ann = await people.connect(url(host), token("Ann"), reconnection=False)
+        bob = await people.connect(url(host), token("Bob"))
+        await bob.call("message", {"id": "1", "text": "hello"})
+        await ann.receive("message")
+        await ann.script(DROP)
+        await ann.receive("disconnect")
+        await bob.call("input-change", "while you were away")
+        assert await ann.script(RETURN)
+        assert await ann.receive("update-input") == "while you were away"
