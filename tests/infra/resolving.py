@@ -15,7 +15,8 @@ class Resolver:
     def __init__(self, template: Json, given: Mapping[str, str]) -> None:
         self._conditions = template.get("Conditions", {})
         declared = template.get("Parameters", {}).items()
-        self._values = {n: str(p["Default"]) for n, p in declared if "Default" in p} | {**given}
+        defaults = {name: p["Default"] for name, p in declared if "Default" in p}
+        self._values = {name: str(value) for name, value in (defaults | {**given}).items()}
 
     def filled(self, value: Any) -> Any:
         """A piece of the template, with values for parameters and what conditions decide."""

@@ -13,8 +13,10 @@ import pytest
 from moto import mock_aws
 
 from scripts import ROOT
+from scripts.commands.deploy.architecture import KNOWN
 from scripts.commands.dev.policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES
 from scripts.commands.dev.template import Template, load
+from tests.infra.resolving import Resolver
 from tests.infra.templates import SOURCE, of_kind, properties, references, translate
 
 CFN_LINT = str(Path(sys.executable).parent / "cfn-lint")
@@ -183,7 +185,19 @@ def test_function_fits_the_api(translated: dict[str, Any]) -> None:
     assert integration["x-amazon-apigateway-integration"]["payloadFormatVersion"] == "2.0"
     function = properties(translated, "Pages")
     assert function["Timeout"] < 30
-    assert (function["Runtime"], function["Architectures"]) == ("python3.13", ["arm64"])
+    assert function["Runtime"] == "python3.13"
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_one_processor(name: str, translated: dict[str, Any]) -> None:
+    """Functions and task run on the one processor that the template names, once."""
+    resolver = Resolver(translated, {"Architecture": name})
+    functions = of_kind(translated, "AWS::Lambda::Function").values()
+    assert functions
+    assert all(resolver.filled(f["Architectures"]) == [name] for f in functions)
+    platform = resolver.filled(properties(translated, "HostTask")["RuntimePlatform"])
+    assert platform["CpuArchitecture"] == name.upper()
+    assert set(translated["Parameters"]["Architecture"]["AllowedValues"]) == KNOWN.keys()
 
 
 def test_function_settings(translated: dict[str, Any]) -> None:

@@ -33,6 +33,8 @@ from scripts.commands.dev.template import load
 from scripts.commands.pin.base import Base, BaseError
 from scripts.terminal import say
 
+TEMPLATE = ROOT / "infra/template.yaml"
+
 AGAIN = "Run scripts/deploy again; it goes on from here."
 
 _UNREACHABLE = 2  # doctor's exit status
@@ -63,9 +65,9 @@ class Deployment:
     @classmethod
     def begin(cls, options: argparse.Namespace) -> "Deployment":
         """Return a deployment that has all it needs; raise UnfitError, or StepError."""
-        template = load((ROOT / "infra/template.yaml").read_text())
+        declared = load(TEMPLATE.read_text())["Parameters"]
         given = _parameters(options)
-        missing = parameters.refusals(template["Parameters"], given)
+        missing = parameters.refusals(declared, given)
         account, engine = None, None
         try:
             account = Account.find(options.profile, options.region)
@@ -84,7 +86,7 @@ class Deployment:
             raise UnfitError.listing(missing)
         with step(f"Looking for the stack {options.stack}", AGAIN):
             has = Stack(account.client("cloudformation"), options.stack).parameters()
-        values = parameters.defaults(template["Parameters"]) | has | given
+        values = parameters.defaults(declared) | has | given
         made = cls(options.stack, given, account, engine, values[architecture.PARAMETER])
         if missing := made._refusals(values):
             raise UnfitError.listing(missing)

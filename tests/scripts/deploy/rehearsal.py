@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Self
 
 import boto3
 import pytest
+from moto import mock_aws
 from moto.cloudformation import models, parsing
 from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.authorization import ActionAuthenticatorMixin
@@ -154,6 +155,15 @@ class Cloud:
 
 
 @contextmanager
+def cloud_inside() -> Iterator[Cloud]:
+    """A cloud that only this process can reach."""
+    made = Cloud("")
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        _amend_moto(patch, made)
+        yield made
+
+
+@contextmanager
 def cloud() -> Iterator[Cloud]:
     """A cloud that listens, for this process and those that get its `environ`."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -271,9 +281,14 @@ def _failing(change: models.ChangeSet, cloud: Cloud) -> dict[str, str]:
     for name, resource in before.items():
         if resource["Type"] == "AWS::CloudFront::VpcOrigin" and resource != after.get(name):
             found[name] = IN_USE
-    if any(before.get(name) != after.get(name) for name in ("HostService", "HostTask")):
+    if _touched(before, after):
         found |= _rolled_back(after["HostService"]["Properties"], cloud)
     return found
+
+
+def _touched(before: dict[str, Json], after: dict[str, Json]) -> bool:
+    """Whether a change is one of the service's too."""
+    return any(before.get(name) != after.get(name) for name in ("HostService", "HostTask"))
 
 
 def _rolled_back(service: Json, cloud: Cloud) -> dict[str, str]:
@@ -298,7 +313,7 @@ def _scale(change: models.ChangeSet, cloud: Cloud) -> None:
     name = change.stack.name
     if change.change_set_type == "CREATE":
         cloud.hosts[name] = int(service.get("DesiredCount", 1))
-    elif _before(change) != after and "DesiredCount" in service:
+    elif "DesiredCount" in service and _touched(_before(change), after):
         cloud.hosts[name] = int(service["DesiredCount"])
     low, high = int(bounds["MinCapacity"]), int(bounds["MaxCapacity"])
     cloud.hosts[name] = min(max(cloud.hosts[name], low), high)
