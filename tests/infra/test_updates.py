@@ -143,6 +143,7 @@ def test_data_is_kept_from_now_on(cloud: Cloud) -> None:
     for value, kept in (("Retain", stack.data()), ("Delete", set())):
         assert change(cloud, DataOnDelete=value) == "UPDATE_COMPLETE"
         assert stack.retained() == kept
+        assert stack.kept().keys() == kept
 
 
 def test_vpc_origin_is_refused_any_change(cloud: Cloud) -> None:

@@ -262,13 +262,22 @@ def _execute(change: models.ChangeSet, cloud: Cloud) -> None:
         _scale(change, cloud)
         stack.template, stack.parameters = change.template, change.parameters
         stack._parse_template()
-        stack.resource_map.update(stack.template_dict, change.parameters)
+        _update(stack.resource_map, stack.template_dict, change.parameters)
         stack.output_map = stack._create_output_map()
         stack.status = f"{kind}_COMPLETE"
     change.execution_status = "EXECUTE_COMPLETE"
     stack._add_stack_event(stack.status)
     if "Pages" in stack.resource_map:
         cloud.made.set()
+
+
+def _update(made: parsing.ResourceMap, template: Json, parameters: dict[str, str]) -> None:
+    """Update what moto has made; what it cannot update, such as a table, it would forget."""
+    before = dict(made._parsed_resources)
+    made.update(template, parameters)
+    for name, resource in before.items():
+        if name in made._parsed_resources and made._parsed_resources[name] is None:
+            made._parsed_resources[name] = resource
 
 
 def _failing(change: models.ChangeSet, cloud: Cloud) -> dict[str, str]:

@@ -139,6 +139,7 @@ class Life:
     page: str
     kept: Run
     first: Stage
+    image: Image
     failed: Run
     changed: Run
     second: Stage
@@ -159,6 +160,7 @@ async def live(place: Place, cloud: Cloud) -> Life:
     """
     deployed, page, kept = await deploy(place, cloud)
     first = Stage.of(cloud)
+    image = Image.read(place.project, PROCESSOR.name)
     cloud.hosts[STACK] = 3  # as autoscaling does
     for name in (CHANGED, "socket_host/events/__init__.py"):
         file = place.project / name
@@ -181,7 +183,7 @@ async def live(place: Place, cloud: Cloud) -> Life:
     found = cloud.client("iam").list_roles(PathPrefix="/aws-service-role/")["Roles"]
     roles = {role["Path"].split("/")[2] for role in found}
     return Life(
-        *(place, deployed, page, kept, first, failed, changed, second, hosts),
+        *(place, deployed, page, kept, first, image, failed, changed, second, hosts),
         *(before, destroyed, after, guided, Stage.of(cloud), edited, roles, cloud.calls),
     )
 
@@ -235,7 +237,7 @@ def test_address_is_printed(life: Life) -> None:
 
 def test_failure_in_awss_own_words(life: Life) -> None:
     """A failed deployment names the step, the resource that failed first, why, and what to do."""
-    assert life.failed.status == 1
+    assert life.failed.status == 1, life.failed.said
     assert life.failed.printed == ""
     step, why, advice = life.failed.said.splitlines()[-3:]
     assert step.startswith("Deploying the stack sidepath")
@@ -250,8 +252,7 @@ def test_doctor_is_content(life: Life) -> None:
 
 def test_image_is_built_and_pushed(life: Life) -> None:
     """The image is built for the task's processor and pushed; the password is no argument."""
-    image = Image.read(life.place.project, PROCESSOR.name)
-    reference = f"{REGISTRY}/sidepath/sidepath:{image.tag}"
+    reference = f"{REGISTRY}/sidepath/sidepath:{life.image.tag}"
     build, login, push = life.deployed.calls
     assert build[:3] == ["build", "--tag", reference]
     assert build[build.index("--platform") + 1] == PROCESSOR.platform
