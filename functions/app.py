@@ -11,19 +11,22 @@ from mangum import Mangum
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from functions import pages
-from functions.contract.session import Sessions
+from functions.contract.setting import StartError
 from functions.model.settings import settings as declared
 from functions.web.assets import PREFIX
+from functions.web.compression import Compression
 from functions.web.emit import open_emitter
+from functions.web.errors import error_response
 from functions.web.headers import SecurityHeaders
 from functions.web.http_api import HttpApi
-from functions.web.redirects import DropTrailingSlashes
+from functions.web.local_redirects import LocalRedirects
+from functions.web.redirects import DropTrailingSlashes, checked_prefixes
+from functions.web.routing import accept_either_spelling
 from functions.web.same_origin import SameOrigin
 from functions.web.settings import Settings
 from functions.web.site import Site
@@ -40,7 +43,7 @@ class Pages(Protocol):
 
     @property
     def routes(self) -> Sequence[BaseRoute]:
-        """What the pages answer."""
+        """What the pages answer. `keep_slash`, if there, lists prefixes that keep their slash."""
 
     def start(self, app: Starlette) -> None:
         """Open what the pages need; raise StartError if that cannot be done."""
@@ -48,44 +51,53 @@ class Pages(Protocol):
 
 def create_app(settings: Settings, pages: Pages) -> SecurityHeaders:
     """Return the pages as an ASGI app, in the order a request travels through it."""
+    keep = _keep_slash(pages)
     emitter = open_emitter(settings.bus, settings.session_secret)
     site = Site.create(settings, emitter, Path(pages.__path__[0]))
-    sessions = Sessions(settings.session_secret, *settings.former_secrets)
+    router = _router(
+        site,
+        Route(PREFIX + "{name:path}", site.assets.serve),
+        Route(SOCKET_PATH, misdirected, methods=None),
+        Route(SOCKET_PATH + "/{rest:path}", misdirected, methods=None),
+        Mount(
+            "",
+            middleware=[
+                Middleware(Visitors, sessions=site.sessions, secure=not settings.development),
+                Middleware(SameOrigin, routes=pages.routes),
+            ],
+            routes=pages.routes,
+        ),
+        start=pages.start,
+    )
+    accept_either_spelling(router, keep)
     return SecurityHeaders(
         DropTrailingSlashes(
-            GZipMiddleware(
-                _router(
-                    site,
-                    Route(PREFIX + "{name:path}", site.assets.serve),
-                    Route(SOCKET_PATH, misdirected, methods=None),
-                    Route(SOCKET_PATH + "/{rest:path}", misdirected, methods=None),
-                    Mount(
-                        "",
-                        middleware=[
-                            Middleware(
-                                Visitors, sessions=sessions, secure=not settings.development
-                            ),
-                            Middleware(SameOrigin, routes=pages.routes),
-                        ],
-                        routes=pages.routes,
-                    ),
-                    start=pages.start,
-                ),
-                compresslevel=3,  # takes half the time of 6, and makes a page 5 % longer
+            LocalRedirects(
+                Compression(
+                    router,
+                    compresslevel=3,  # takes half the time of 6, and makes a page 5 % longer
+                )
             ),
             socket_prefixes=[SOCKET_PATH],
+            keep=keep,
         ),
         scripts=site.assets.import_map_hash,
     )
+
+
+def _keep_slash(pages: Pages) -> tuple[str, ...]:
+    try:
+        return checked_prefixes(getattr(pages, "keep_slash", ()))
+    except ValueError as error:
+        raise StartError(f"keep_slash in functions/pages/__init__.py: {error}.") from None
 
 
 def _router(site: Site, *routes: BaseRoute, start: Callable[[Starlette], None]) -> Starlette:
     app = Starlette(
         debug=site.settings.development,
         routes=routes,
-        exception_handlers={HTTPException: error_page, 500: error_page},
+        exception_handlers={HTTPException: error_response, 500: error_response},
     )
-    app.router.redirect_slashes = False
     app.state.site = site
     start(app)
     if not site.settings.development:  # where the snapshot of a started function has them compiled
@@ -100,16 +112,6 @@ async def misdirected(request: Request) -> Response:
         "on the site's public address, whose edge sends it to the socket host.\n",
         status_code=421,
     )
-
-
-async def error_page(request: Request, error: Exception) -> Response:
-    """Show what went wrong, in the site's own look."""
-    status, detail, headers = 500, "", None
-    if isinstance(error, HTTPException):
-        status, detail, headers = error.status_code, error.detail, error.headers
-    response = Site.of(request).page(request, "error.html", status, code=status, detail=detail)
-    response.headers.update(headers or {})
-    return response
 
 
 # Mangum 0.22 asks for the thread's event loop, which Python 3.12 no longer makes without a warning

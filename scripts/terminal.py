@@ -6,7 +6,7 @@ from contextlib import suppress
 
 def say(sentence: str) -> None:
     """Tell the developer something. On stderr: the address alone is for stdout."""
-    with suppress(OSError):  # a terminal that has gone is no reason to stop
+    with suppress(OSError, ValueError):  # a terminal that has gone is no reason to stop
         print(sentence, file=sys.stderr, flush=True)
 
 

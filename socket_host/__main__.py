@@ -5,23 +5,25 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
-from functions.contract.setting import StartError
+from functions.contract.setting import Setting, StartError
 from functions.model.settings import settings as declared
 from socket_host import log_limit, open_files
 from socket_host.app import create_app
 from socket_host.events import namespaces
+from socket_host.namespace import Namespace
 from socket_host.settings import Settings
 from socket_host.transport.connections import RESERVE
 
 
-def main() -> int:
+def main(namespaces: Sequence[type[Namespace]], declared: Sequence[Setting]) -> int:
     """Run a host with the environment's settings; return the process's exit status."""
     log_limit.install()
     try:
         settings = Settings.from_environ(os.environ, declared)
         with asyncio.Runner(loop_factory=new_loop) as runner:
-            runner.run(serve(settings))
+            runner.run(serve(settings, namespaces))
     except StartError as error:
         print(error, file=sys.stderr)
         return 1
@@ -37,7 +39,7 @@ def new_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, namespaces: Sequence[type[Namespace]]) -> None:
     """Serve until SIGTERM or SIGINT, then drain; a second one hurries."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(log_limit.unhandled)
@@ -66,4 +68,4 @@ async def serve(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(namespaces, declared))

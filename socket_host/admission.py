@@ -78,7 +78,8 @@ class Admission:
         """
         if not self._origins.allow(origin):
             # Which origin is the right one stands in the log, not in the answer to a stranger.
-            return self._reject("origin", 403, "Pages of this origin may not connect here.")
+            text = f"Pages of {ascii((origin or '')[:200])[1:-1]} may not connect to this host: "
+            return self._reject("origin", 403, f"{text}its PUBLIC_ORIGIN does not name them.")
         if not opens:
             return None
         if self.draining:

@@ -6,6 +6,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
+from typing import Any
 
 from aiohttp import web
 
@@ -14,6 +15,7 @@ from socket_host.address import Addresses
 from socket_host.admission import Admission, Check, Rejection
 from socket_host.bus import Bus, Loopback, open_bus
 from socket_host.drain import release
+from socket_host.lease import Lease, open_lease
 from socket_host.listening import listen
 from socket_host.namespace import Namespace
 from socket_host.origin import Origins
@@ -23,6 +25,7 @@ from socket_host.transport.http import HEALTH, add_headers
 from socket_host.transport.native.transport import NativeTransport
 from socket_host.transport.protocol import Transport
 from socket_host.transport.stock.transport import StockTransport
+from socket_host.visitors import Visitors
 
 SOCKET_PATH = "/socket.io"
 
@@ -63,7 +66,14 @@ class SocketHost:
         self.bus = open_bus(settings.bus)
         self.transport = transport(settings, SOCKET_PATH, self._check, addresses, self.bus)
         self.sio = self.transport.sio
+        self.visitors = Visitors(settings)
+        self.lease: Lease | None = None  # if something is to be done once
+        if any(namespace.needs_lease for namespace in namespaces):
+            self.lease = Lease(open_lease(settings.leases), self.bus.host_id)
         for namespace in namespaces:
+            namespace.visitors = self.visitors
+            if self.lease is not None:
+                namespace.lease = self.lease
             self.sio.register_namespace(namespace)
         self.web = web.Application()
         self.web.on_response_prepare.append(add_headers)
@@ -84,9 +94,10 @@ class SocketHost:
             # The bus before the namespaces and after them: what they say at their end is heard.
             await self.bus.start()
             starting.push_async_callback(self.bus.stop)
+            if self.lease is not None:
+                await starting.enter_async_context(self.lease.running())
             for namespace in self.namespaces:
-                await namespace.start()
-                starting.push_async_callback(namespace.stop)
+                await starting.enter_async_context(namespace.running())
             starting.push_async_callback(self._settle)
             # After the namespaces, so that they hear the answers; its goodbye comes before.
             self.bus.peers.start()
@@ -145,15 +156,24 @@ class SocketHost:
     async def _health(self, request: web.Request) -> web.Response:
         draining = self.admission.draining
         bus = self.bus.health()
+        namespaces = {each.namespace: each.health() for each in self.namespaces}
         body = {
             # A bus that is away is no reason to send clients elsewhere: other hosts have it too.
-            "status": "draining" if draining else bus["status"],
+            "status": "draining" if draining else self._status(bus["status"], namespaces),
             "connections": len(self.transport.connections()),
             "refused": self._refused(),
             "closed": self.transport.closed(),
             "bus": bus,
+            "namespaces": namespaces,
+            **({} if self.lease is None else {"lease": self.lease.health()}),
         }
         return web.json_response(body, status=503 if draining else 200)
+
+    def _status(self, bus: str, namespaces: dict[str, dict[str, Any]]) -> str:
+        tasks = [task for each in namespaces.values() for task in each.get("tasks", {}).values()]
+        waiting = any(task["status"] == "waiting" for task in tasks)
+        away = self.lease is not None and self.lease.health()["status"] != "ok"
+        return "degraded" if waiting or away else bus
 
     def _refused(self) -> Counter[str]:
         refused = self.admission.refused.copy()

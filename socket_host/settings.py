@@ -7,6 +7,7 @@ from typing import Any, Self
 from functions.contract.session import parse_secrets
 from functions.contract.setting import Setting, SettingError, read_settings
 from socket_host.bus import parse_bus
+from socket_host.lease import parse_leases
 from socket_host.origin import parse_origins
 
 TRANSPORTS = ("fast", "stock")
@@ -40,6 +41,7 @@ class Settings:
     drain_seconds: float = 10  # over which clients are let go; well below the container's stop time
     recovery_seconds: float = 120  # for which a client that dropped may go on where it was; 0: no
     transport: str = "fast"
+    leases: str = "sqlite:.sidepath/leases.sqlite3"
     # They sign nothing any more, but what they have signed is believed.
     former_secrets: tuple[str, ...] = field(default=(), repr=False)
     own: Mapping[str, Any] = field(default_factory=dict, repr=False)  # it may hold secrets
@@ -82,6 +84,7 @@ class Settings:
                 "RECOVERY_SECONDS", cls.recovery_seconds, 0, 3_600, "of seconds"
             ),
             transport=read.one_of("TRANSPORT", cls.transport, TRANSPORTS),
+            leases=read.leases(cls.leases),
             own=read.own(declared),
         )
         if read.problems:
@@ -144,6 +147,14 @@ class _Reader:
             parse_bus(text)
         except ValueError as error:
             self.problems.append(f"BUS {error}.")
+        return text
+
+    def leases(self, default: str) -> str:
+        text = self.text("LEASES", default)
+        try:
+            parse_leases(text)
+        except ValueError as error:
+            self.problems.append(f"LEASES {error}.")
         return text
 
     def origins(self) -> tuple[str, ...]:

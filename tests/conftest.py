@@ -5,6 +5,7 @@ And modules marked `together` stay in one worker.
 
 import atexit
 import os
+import random
 import re
 import shutil
 import tempfile
@@ -15,14 +16,17 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from functions.contract.session import SAMPLE_SECRET
+from functions.model.settings import settings as yours
 from tests.kit.hosts import own_texts
 from tests.long_form import is_long
+
+pytest_plugins = ["tests.kit.fixtures"]
 
 _folder = tempfile.mkdtemp(prefix="sidepath-tests-")
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 os.environ["STAGE"] = "development"
 os.environ["SESSION_SECRET"] = SAMPLE_SECRET
-os.environ.update(own_texts(Path(_folder)))
+os.environ.update(own_texts(Path(_folder)) | own_texts(Path(_folder), yours))
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types for it
@@ -40,6 +44,20 @@ def _group(module: Path) -> str | None:
     """Read the mark out of a module, for it is only imported where its tests run."""
     found = re.search(r'^pytestmark = pytest\.mark\.together\("(\w+)"\)', module.read_text(), re.M)
     return found and found[1]
+
+
+@pytest.fixture
+def rounds(request: pytest.FixtureRequest) -> int:
+    """How often a storm comes over a site."""
+    return 4 if is_long(request.config) else 1
+
+
+@pytest.fixture
+def seed() -> int:
+    """What decides all chances; CHAOS_SEED=N gives the same ones again."""
+    seed = int(os.environ.get("CHAOS_SEED") or random.randrange(1_000_000))
+    print(f"The same chances again: CHAOS_SEED={seed}")  # pytest shows it if the test fails
+    return seed
 
 
 @pytest.hookimpl(tryfirst=True)

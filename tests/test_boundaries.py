@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from functions.model.settings import settings as declared
 from scripts.commands.pin.lists import pins
 from tests import line
 from tests.kit.hosts import own_texts
@@ -46,25 +47,27 @@ def required(half: str) -> set[str]:
     return {name for file in lists for name in pins(file.read_text())}
 
 
-@pytest.mark.parametrize("file", files("functions"), ids=str)
-def test_functions_import_only_functions(file: Path) -> None:
+def imported(*folders: str, below: tuple[str, ...]) -> set[tuple[str, str]]:
+    """Which files in folders import which modules of some packages."""
+    found = {(str(file), name) for file in files(*folders) for name in imports(file)}
+    return {(file, name) for file, name in found if name.split(".")[0] in below}
+
+
+def test_functions_import_only_functions() -> None:
     """The zip holds functions/ and nothing else, so nothing else can be imported from it."""
-    own = {name for name in imports(file) if name.split(".")[0] in ("socket_host", "scripts")}
-    assert not own
+    assert imported("functions", below=("socket_host", "scripts", "tests")) == set()
 
 
-@pytest.mark.parametrize("file", files("functions/contract"), ids=str)
-def test_contract_imports_only_contract(file: Path) -> None:
+def test_contract_imports_only_contract() -> None:
     """The contract knows neither half."""
-    own = {name for name in imports(file) if name.split(".")[0] == "functions"}
-    assert all(name.startswith("functions.contract") for name in own)
+    found = imported("functions/contract", below=("functions",))
+    assert {(f, name) for f, name in found if not name.startswith("functions.contract")} == set()
 
 
-@pytest.mark.parametrize("file", files("socket_host"), ids=str)
-def test_host_imports_only_what_both_carry(file: Path) -> None:
+def test_host_imports_only_what_both_carry() -> None:
     """The image holds socket_host/, functions/contract/ and functions/model/."""
-    own = {name for name in imports(file) if name.split(".")[0] in ("functions", "scripts")}
-    assert all(name.startswith(SHARED) for name in own)
+    found = imported("socket_host", below=("functions", "scripts", "tests"))
+    assert {(f, name) for f, name in found if not name.startswith(SHARED)} == set()
 
 
 # Pairs of modules that import each other: a session and what keeps all sessions.
@@ -131,7 +134,7 @@ def run(code: str, cwd: Path) -> str:
     environ = {
         "STAGE": "development",
         "SESSION_SECRET": "sample-secret-for-development-only",
-        **own_texts(cwd),
+        **own_texts(cwd, declared),
     }
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=cwd, env=environ, capture_output=True, text=True
@@ -171,52 +174,26 @@ def test_missing_setting_stops_the_function(tmp_path: Path) -> None:
     assert "SESSION_SECRET must have" in done.stderr.splitlines()[-1]
 
 
-# What of ours still knows something of yours, by the file's name, and why. It is to become empty.
-STILL_KNOWS = {
-    "infra/local.json": "sam local's settings: could be made from the declared ones",
-    "infra/template.yaml": "the environment of the halves names a setting of yours",
-    "scripts/commands/bench/function.py": "the bench measures the room's page",
-    "scripts/commands/doctor/conversation.py": "doctor talks to the chat, where a site has it",
-    "tests/chaos/light.py": "chaos: a page in Python that speaks the chat's events",
-    "tests/chaos/page.mjs": "chaos runs the room page's scripts",
-    "tests/chaos/site.py": "chaos compares the room log with what pages show",
-    "tests/chaos/test_storms.py": "chaos, as above",
-    "tests/chaos/test_volume.py": "chaos, as above",
-    "tests/fuzz/test_bus.py": "fuzz: presence in the first room",
-    "tests/hostile/crowd.py": "hostile: people who talk in a room",
-    "tests/hostile/people.py": "hostile: they are in the first room",
-    "tests/hostile/test_amplification.py": "hostile: large answers of history",
-    "tests/hostile/test_fan_out.py": "hostile: typing and long texts",
-    "tests/hostile/test_log.py": "hostile: a chat that fails",
-    "tests/hostile/test_recovery.py": "hostile: rooms like the chat's",
-    "tests/hostile/test_sessions.py": "hostile: caches of the room's page; belongs to tests/app",
-    "tests/infra/test_stack.py": "the roles allow what the chat's table needs",
-    "tests/infra/test_template.py": "the function's environment",
-    "tests/scripts/deploy/test_container.py": "the container's environment, and one event",
-    "tests/scripts/deploy/test_dockerfile.py": "the image's environment",
-    "tests/scripts/dev/project.py": "leaves a setting of yours out of the environment",
-    "tests/scripts/dev/test_dev.py": "saves the sample's pages and events",
-    "tests/scripts/dev/test_hosts.py": "people who talk over two hosts",
-    "tests/scripts/doctor/test_host.py": "a chat that answers nothing",
-    "tests/test_front_doors.py": "a chat behind the balancer",
-    "tests/socket_host/test_conversation.py": "three lines of socket.io-client in the first room",
-    "tests/socket_host/test_door.py": "a process with the sample's events",
-    "tests/socket_host/test_drain.py": "people who talk while a host drains",
-    "tests/socket_host/test_floods.py": "typing costs a token",
-    "tests/socket_host/test_sessions.py": "joining with a session",
-    "tests/socket_host/test_presence_hosts.py": "people of the chat's rooms",
-    "tests/socket_host/transport/test_recovery.py": "hostile: rooms like the chat's",
-}
+def test_ours_imports_nothing_of_yours() -> None:
+    """Modules of ours import of yours the two lists, what starts the pages, and the settings."""
+    modules = [path for path in line.files() if path.endswith(".py")]
+    found = {path: line.imported((ROOT / path).read_text()) for path in modules}
+    assert {path: names for path, names in found.items() if names} == {}
 
 
-@pytest.mark.parametrize("path", sorted(line.files()))
-def test_ours_knows_nothing_of_yours(path: str) -> None:
-    """What of ours imports or names something of yours stands in the list above."""
-    known = line.offences(path, (ROOT / path).read_text())
-    assert not known or path in STILL_KNOWS
-
-
-def test_list_of_exceptions_shrinks() -> None:
-    """The list above holds no file that knows nothing of yours any more."""
-    knows = {path for path in line.files() if line.offences(path, (ROOT / path).read_text())}
-    assert knows == STILL_KNOWS.keys()
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from functions.model.orders import Orders",
+        "from functions.model import orders",
+        "import functions.model.orders",
+        "from functions.pages import front",
+        "from socket_host.events.chat import Chat",
+        "from socket_host import events\nfrom socket_host.events import chat",
+        "from tests.app.orders import order",
+        "def late():\n    from functions.pages.front import front",
+    ],
+)
+def test_import_of_yours_is_found(text: str) -> None:
+    """Whatever a module of ours imports of yours is found."""
+    assert line.imported(text)

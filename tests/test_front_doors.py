@@ -12,10 +12,10 @@ import pytest
 from yarl import URL
 
 from functions.contract.session import COOKIE
-from socket_host.events.chat import Chat as Events
 from tests.kit.clients import WAYS, clients
 from tests.kit.hosts import ORIGIN, on_each_transport, serving, token, url
 from tests.kit.lambda_events import http_api, invoke
+from tests.small_app.events.plaza import Plaza
 
 SITE = URL(ORIGIN)
 VIEWER, EDGE = "192.0.2.4", "198.51.100.7"  # addresses: of the viewer, and of CloudFront's server
@@ -37,7 +37,7 @@ AT_THE_HOST = FROM_CLOUDFRONT | {
 }
 
 
-class Asking(Events):
+class Asking(Plaza):
     """Events, and one that tells what the host knows of the client."""
 
     async def on_where(self, sid: str) -> dict[str, Any]:
@@ -59,7 +59,7 @@ async def test_host_behind_the_load_balancer(way: str, transport: str, tmp_path:
     ):
         client = await people.connect(url(host), None, extraHeaders=AT_THE_HOST)
         assert await client.call("where") == {"for": f"{VIEWER}, {EDGE}", "peer": "127.0.0.1"}
-        assert "error" not in await client.call("join", {"room": "lobby"})
+        assert "error" not in await client.call("enter", {"room": "plaza"})
 
 
 def at_the_function(path: str, query: str = "", *, method: str = "GET", **headers: str) -> Any:

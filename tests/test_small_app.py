@@ -1,6 +1,7 @@
 """An app of another kind than the sample: its pages, namespaces, store and settings just work."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,40 +17,42 @@ from socket_host.settings import Settings
 from tests.kit.clients import clients
 from tests.kit.hosts import on_each_transport, serving, settings, token, url
 from tests.kit.lambda_events import http_api, invoke
-from tests.small_app import pages
-from tests.small_app.events import Hall, Poll, namespaces
-from tests.small_app.store import settings as declared
+from tests.small_app import pages, site
+from tests.small_app.events.hall import Hall
+from tests.small_app.events.poll import Poll
+from tests.small_app.model.settings import settings as declared
 
 ENVIRON = {"SESSION_SECRET": SAMPLE_SECRET, "STAGE": "development", "GREETING": "Good day"}
 
 
-def visit(path: str, **changes: str) -> Any:
-    """What the small app's pages answer."""
-    found = PageSettings.from_environ({**ENVIRON, "MOST_VOTES": "9", **changes}, declared)
+def visit(folder: Path, path: str, **changes: str) -> Any:
+    """What the small app's pages answer, with their data in a folder."""
+    environ = {**ENVIRON, "MOST_VOTES": "9", "POSTS": f"{folder}/posts", **changes}
+    found = PageSettings.from_environ(environ, declared)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(door.handler, "app", door.create_app(found, pages))
+        patch.setattr(site.handler, "app", door.create_app(found, pages))
         return invoke(http_api(path))
 
 
-def test_page() -> None:
+def test_page(tmp_path: Path) -> None:
     """A page has its template, its static file, its setting and its store."""
-    answer = visit("/")
+    answer = visit(tmp_path, "/")
     assert "<h1>Good day</h1><p>1 <img" in answer["body"]
     assert "/static/dot." in answer["body"]
     assert '<a class="brand" href="/">Home</a>' in answer["body"]
 
 
-def test_error_page() -> None:
+def test_error_page(tmp_path: Path) -> None:
     """A site without an error page or a header of its own has those of the framework."""
-    answer = visit("/nothing")
+    answer = visit(tmp_path, "/nothing")
     assert answer["statusCode"] == 404
     assert "There is no such page" in answer["body"]
 
 
-def test_function_does_not_start_without_its_store() -> None:
+def test_function_does_not_start_without_its_store(tmp_path: Path) -> None:
     """What the pages cannot open stops the function with a sentence."""
     with pytest.raises(StartError, match="Set MOST_VOTES"):
-        visit("/", MOST_VOTES="0")
+        visit(tmp_path, "/", MOST_VOTES="0")
 
 
 @on_each_transport
@@ -59,14 +62,14 @@ async def test_two_namespaces(transport: str, tmp_path: Path) -> None:
     both = {"namespaces": ["/", "/hall"]}
     host: Any
     async with (
-        serving(tmp_path, *namespaces, transport=transport, own=own) as host,
+        serving(tmp_path, Poll, Hall, transport=transport, own=own) as host,
         clients() as people,
     ):
         ann = await people.connect(url(host), token("Ann"), **both)
-        assert await ann.call("vote", "tea") == {"count": 1}
+        assert await ann.call("poll:vote", "tea") == {"count": 1}
         assert await ann.receive("count") == {"tea": 1}
         assert "error" in await ann.call("enter", "den")
-        assert "error" in await ann.call("vote", 7)
+        assert "error" in await ann.call("poll:vote", 7)
         poll, hall = host.namespaces
         assert poll.refused == {"unknown event": 1, "shape": 1}
         hall.refused["full"] += 2
@@ -82,8 +85,10 @@ async def test_host_does_not_start_without_its_store(tmp_path: Path) -> None:
     class Broken(Poll):
         namespace = "/broken"
 
-        async def start(self) -> None:
+        @asynccontextmanager
+        async def lifespan(self) -> AsyncIterator[None]:
             raise StartError("There is nothing to vote on.")
+            yield
 
     host = create_app(settings(tmp_path, own={"MOST_VOTES": 1}), [Poll, Hall, Broken])
     with pytest.raises(StartError, match="nothing to vote on"):
@@ -95,7 +100,7 @@ async def test_host_does_not_start_without_its_store(tmp_path: Path) -> None:
 @pytest.mark.parametrize("read", [PageSettings.from_environ, Settings.from_environ])
 def test_malformed_setting_is_named(read: Any) -> None:
     """A half says what is wrong with a declared setting as it does with its own."""
-    environ = {**ENVIRON, "MOST_VOTES": "many", "PUBLIC_ORIGIN": "http://localhost"}
+    environ = {**ENVIRON, "POSTS": "/x", "MOST_VOTES": "many", "PUBLIC_ORIGIN": "http://localhost"}
     with pytest.raises(SettingError, match="MOST_VOTES must be a whole number, not 'many'"):
         read(environ, declared)
 
@@ -106,8 +111,10 @@ def test_missing_setting_is_named() -> None:
     with pytest.raises(SettingError) as raised:
         PageSettings.from_environ(environ, declared)
     assert str(raised.value) == (
+        "POSTS is not set. It says where posts are kept. "
         "MOST_VOTES is not set. It says how many votes there may be. "
         "GREETING is not set. It says how the page greets."
     )
-    host = Settings.from_environ({**environ, "PUBLIC_ORIGIN": "http://localhost"}, declared)
-    assert host.own == {"MOST_VOTES": 100}
+    given = {**environ, "PUBLIC_ORIGIN": "http://localhost", "POSTS": "/x"}
+    host = Settings.from_environ(given, declared)
+    assert host.own == {"POSTS": "/x", "MOST_VOTES": 100}

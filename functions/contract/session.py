@@ -7,9 +7,11 @@ import math
 import re
 import secrets
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from sys import getsizeof
+from typing import Any
 
 from itsdangerous import TimestampSigner
 from itsdangerous.encoding import base64_encode, int_to_bytes
@@ -61,15 +63,18 @@ class SessionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who a visitor is: a random id, kept for as long as they keep coming, and a name to show.
+    """Who a visitor is: an id, a name to show, and the claims that a sign-in has made about them.
 
+    A new visitor has a random id and no claims; they keep it for as long as they keep coming.
+    `claims` is JSON: `{"role": "editor"}`, `{"roles": ["editor", "admin"], "verified": True}`.
     `expires` is when the token ends that it was read from, in seconds since 1970. Two tokens of one
-    visitor are the same session.
+    visitor with the same name and claims are the same session.
     """
 
     id: str
     name: str
     expires: float = field(default=math.inf, compare=False)
+    claims: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @classmethod
     def new(cls) -> "Session":
@@ -78,6 +83,24 @@ class Session:
         adjective = _ADJECTIVES[chance[0] % len(_ADJECTIVES)]
         animal = _ANIMALS[chance[1] % len(_ANIMALS)]
         return cls(base64.urlsafe_b64encode(chance[2:]).decode(), f"{adjective} {animal}")
+
+    @property
+    def signed_in_at(self) -> float:
+        """When the visitor signed in, in seconds since 1970; 0 if they have not."""
+        at = self.claims.get("auth_time")
+        return float(at) if isinstance(at, int | float) else 0.0
+
+    def has(self, claim: str) -> bool:
+        """Whether the visitor has a claim.
+
+        `verified` asks for one that is there and not false, zero or empty; `role=editor` for one
+        that is this text, or a list with it.
+        """
+        name, equals, text = claim.partition("=")
+        value = self.claims.get(name)
+        if not equals:
+            return bool(value)
+        return value == text or (isinstance(value, list | tuple) and text in value)
 
 
 class Sessions:
@@ -92,16 +115,23 @@ class Sessions:
         self._signer, *self._former = (_signer(each) for each in (secret, *former))
         # Remembers only what verified: forged tokens cannot crowd out others. Checking a signature
         # is most of what a socket's handshake with a session costs more than one without.
-        self._verified: Cache[str, Session] = Cache(_REMEMBERED)
+        # Claims are kept as text, so that a page that changes its own changes nobody else's.
+        self._verified: Cache[str, tuple[Session, str]] = Cache(_REMEMBERED)
 
     def issue(self, session: Session) -> str:
         """Return a token, safe in a cookie, that `verify` accepts for `max_age` seconds.
 
-        Raises ValueError for a session that is too large for a token.
+        Raises ValueError for a session that is too large for a token, or that JSON cannot hold.
         """
-        token = self._signer.sign(_payload(session)).decode()
+        try:
+            token = self._signer.sign(_payload(session)).decode()
+        except (TypeError, RecursionError) as error:
+            raise ValueError(f"a session's claims are JSON: {error}") from None
         if len(token) > MAX_TOKEN:
-            raise ValueError(f"a session's token has {MAX_TOKEN:,} characters at the most")
+            raise ValueError(
+                f"a session's token has {MAX_TOKEN:,} characters at the most, and this one "
+                f"{len(token):,}: keep name and claims short"
+            )
         return token
 
     def verify(self, token: str) -> Session:
@@ -121,26 +151,32 @@ class Sessions:
 
     def _load(self, token: str, left: int) -> Session:
         """Return the session of a token that has so many seconds left."""
-        session = None
+        found = None
         if len(token) <= MAX_TOKEN:
-            session = self._verified.get(token) or self._verify_signature(token)
-        if session is None:
+            found = self._verified.get(token) or self._verify_signature(token)
+        if found is None:
             raise SessionError(
                 "Your session could not be verified. Reload the page to get a new one."
             )
+        session, claims = found
         if not left <= session.expires - time.time() <= self.max_age + LEEWAY:
             raise SessionError("Your session has expired. Reload the page to go on.")
-        return session
+        return replace(session, claims=json.loads(claims)) if claims else session
 
-    def _verify_signature(self, token: str) -> Session | None:
-        """Return the session in a token, however old; None if nobody of us has signed it."""
+    def _verify_signature(self, token: str) -> tuple[Session, str] | None:
+        """Return the session in a token, however old, and its claims as JSON.
+
+        None if nobody of us has signed it.
+        """
         parts = _TOKEN.fullmatch(token)
         if parts is None or not self._is_signed(token):
             return None
         session = self._read(*parts.groups())
-        texts = token, session.id, session.name
-        self._verified.put(token, session, _ENTRY + sum(map(getsizeof, texts)))
-        return session
+        claims = json.dumps(session.claims) if session.claims else ""
+        found = replace(session, claims={}), claims
+        texts = token, session.id, session.name, claims
+        self._verified.put(token, found, _ENTRY + sum(map(getsizeof, texts)))
+        return found
 
     def _is_signed(self, token: str) -> bool:
         # By comparing texts: decoded, many texts are one signature.
@@ -157,16 +193,24 @@ class Sessions:
             match json.loads(_decode(payload)):
                 case [str(id_), str(name)]:
                     session = Session(id_, name, issued + self.max_age)
-                    written = _payload(session), base64_encode(int_to_bytes(issued))
-                    if written == (payload.encode(), timestamp.encode()):
-                        return session
-        except ValueError:
+                case [2, str(id_), str(name), dict(claims)]:
+                    session = Session(id_, name, issued + self.max_age, claims)
+                case _:
+                    raise ValueError
+            written = _payload(session), base64_encode(int_to_bytes(issued))
+            if written == (payload.encode(), timestamp.encode()):
+                return session
+        except (ValueError, RecursionError):
             pass
         raise SessionError("Your session is of an unknown form. Reload the page to get a new one.")
 
 
 def _payload(session: Session) -> bytes:
-    return base64_encode(json.dumps([session.id, session.name]))
+    """Return what a token says: version 2 where there are claims, else version 1, the shorter."""
+    if not session.claims:
+        return base64_encode(json.dumps([session.id, session.name]))
+    versioned = [2, session.id, session.name, session.claims]
+    return base64_encode(json.dumps(versioned, separators=(",", ":"), allow_nan=False))
 
 
 def _decode(text: str) -> bytes:

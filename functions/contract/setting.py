@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 Half = Literal["function", "host"]
@@ -30,6 +31,15 @@ class Setting:
     halves: Sequence[Half] = ("function", "host")
     defaults: Mapping[Half, str] = field(default_factory=dict)
     development: str | None = None
+
+
+def development(declared: Sequence[Setting], data: Path | str) -> dict[str, str]:
+    """Return what scripts/dev sets, with data in a folder, by the settings' names."""
+    return {
+        setting.name: setting.development.replace("{data}", str(data))
+        for setting in declared
+        if setting.development is not None
+    }
 
 
 def read_settings(

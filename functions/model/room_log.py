@@ -4,7 +4,6 @@ Plain synchronous calls: a page makes them as they are, the socket host makes th
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 PAGE = 50  # messages a page shows
@@ -76,27 +75,3 @@ class RoomLog(Protocol):
     def close(self) -> None:
         """Let go of files and connections."""
         ...
-
-
-def parse_room_log(setting: str) -> str:
-    """Return a setting that names a room log; raise ValueError, to be read after its name."""
-    kind, _, rest = setting.partition(":")
-    if kind in ("sqlite", "dynamodb") and rest:
-        return setting
-    raise ValueError(f"must be sqlite:PATH or dynamodb:TABLE, not {setting!r}")
-
-
-def open_room_log(setting: str) -> RoomLog:
-    """Open the log a setting names.
-
-    Raises ValueError if it names none, RoomLogError if the log cannot be opened.
-    """
-    kind, _, rest = parse_room_log(setting).partition(":")
-    if kind == "dynamodb":
-        # Here, not above: boto3 takes longer to import than the rest of a page together.
-        from functions.model.dynamodb_room_log import DynamoDBRoomLog
-
-        return DynamoDBRoomLog(rest)
-    from functions.model.sqlite_room_log import SQLiteRoomLog
-
-    return SQLiteRoomLog(Path(rest))

@@ -1,7 +1,7 @@
 """Your settings: each is declared once, and read by both halves, scripts/dev and the tests."""
 
 from functions.contract.setting import Setting
-from functions.model.room_log import parse_room_log
+from functions.model.room_logs import parse_room_log
 
 settings = [
     Setting(

@@ -10,9 +10,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from functions.contract.setting import StartError
-from functions.model.payloads import LOBBY, MAX_TEXT, is_message_id, is_room, is_text
+from functions.model.payloads import LOBBY, MAX_TEXT, is_blank, is_message_id, is_room, is_text
 from functions.model.room_cache import RoomCache
-from functions.model.room_log import RoomLog, RoomLogError, open_room_log
+from functions.model.room_log import RoomLog, RoomLogError
+from functions.model.room_logs import open_room_log
 from functions.pages.message_items import MessageItems, iso
 from functions.web.emit import EmitError
 from functions.web.form import read_form
@@ -64,7 +65,7 @@ async def say(request: Request) -> Response:
     """Store what was written into a room's form, and tell everybody there: all without a socket."""
     name, fields, me = room_name(request), await read_form(request), visitor(request)
     id_, text = fields.get("id", ""), fields.get("text", "").strip()
-    if not is_message_id(id_) or not is_text(text) or not text:
+    if not is_message_id(id_) or not is_text(text) or is_blank(text):
         notice = f"A message has 1 to {MAX_TEXT:,} characters."
         return room_page(request, name, 400, draft=text, notice=notice)
     log = Rooms.of(request).log

@@ -3,9 +3,10 @@
 import base64
 import hashlib
 import json
-import mimetypes
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
+from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,8 +17,50 @@ PREFIX = "/static/"
 _FOR_EVER = f"public, max-age={365 * 24 * 60 * 60}, immutable"  # seconds: a year, the customary end
 _ASK_AGAIN = "no-cache"
 
-# The system's own table differs from machine to machine; a module of another type does not run.
-_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+# Of its own, for the system's table differs from machine to machine, and Python's from version to
+# version; a module of another type does not run.
+_TYPES = {
+    ".avif": "image/avif",
+    ".css": "text/css",
+    ".csv": "text/csv",
+    ".gif": "image/gif",
+    ".gz": "application/gzip",
+    ".htm": "text/html",
+    ".html": "text/html",
+    ".ico": "image/vnd.microsoft.icon",
+    ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".jsonld": "application/ld+json",
+    ".m4a": "audio/mp4",
+    ".map": "application/json",
+    ".md": "text/markdown",
+    ".mjs": "text/javascript",
+    ".mp3": "audio/mpeg",
+    ".mp4": "video/mp4",
+    ".oga": "audio/ogg",
+    ".ogg": "audio/ogg",
+    ".ogv": "video/ogg",
+    ".opus": "audio/ogg",
+    ".otf": "font/otf",
+    ".pdf": "application/pdf",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".ttf": "font/ttf",
+    ".txt": "text/plain",
+    ".wasm": "application/wasm",
+    ".wav": "audio/wav",
+    ".weba": "audio/webm",
+    ".webm": "video/webm",
+    ".webmanifest": "application/manifest+json",
+    ".webp": "image/webp",
+    ".woff": "font/woff",
+    ".woff2": "font/woff2",
+    ".xml": "application/xml",
+    ".zip": "application/zip",
+}
+_UNKNOWN = "application/octet-stream"
 
 
 @dataclass(frozen=True)
@@ -40,7 +83,7 @@ class Assets:
         self._hashed: dict[str, str] = {}
         self._assets: dict[str, Asset] = {}
         files = {
-            file.relative_to(folder).as_posix(): file
+            _name(file.relative_to(folder)): file
             for folder in folders
             for file in sorted(folder.rglob("*"))
             if file.is_file() and not file.name.startswith(".")
@@ -53,24 +96,24 @@ class Assets:
         path = Path(name)
         digest = hashlib.sha256(content).hexdigest()[:12]  # 48 bits: no clash in a folder by chance
         hashed = path.with_name(f"{path.stem}.{digest}{path.suffix}").as_posix()
-        media_type = _TYPES.get(path.suffix) or mimetypes.guess_type(name)[0]
-        media_type = media_type or "application/octet-stream"
+        media_type = _TYPES.get(path.suffix.lower(), _UNKNOWN)
         self._hashed[name] = hashed
         self._assets[name] = Asset(content, media_type, _ASK_AGAIN)
         self._assets[hashed] = Asset(content, media_type, _FOR_EVER)
 
     def _modules(self) -> dict[str, str]:
         return {
-            PREFIX + name: PREFIX + hashed
+            _address(name): _address(hashed)
             for name, hashed in self._hashed.items()
             if name.endswith(".js")
         }
 
     def url(self, name: str) -> str:
         """Return the address of a file by its hashed name; raise KeyError if there is none."""
-        if name not in self._hashed:
+        hashed = self._hashed.get(normalize("NFC", name))
+        if hashed is None:
             raise KeyError(f"there is no {name} in functions/pages/static")
-        return PREFIX + self._hashed[name]
+        return _address(hashed)
 
     @property
     def import_map_hash(self) -> str:
@@ -80,8 +123,18 @@ class Assets:
 
     async def serve(self, request: Request) -> Response:
         """Answer one file, or 404."""
-        asset = self._assets.get(request.path_params["name"])
+        asset = self._assets.get(normalize("NFC", request.path_params["name"]).rstrip("/"))
         if asset is None:
             raise HTTPException(404)
         headers = {"cache-control": asset.cache_control}
         return Response(asset.content, media_type=asset.media_type, headers=headers)
+
+
+def _name(path: Path) -> str:
+    """Return a file's name, in the one spelling of its accents; macOS has another."""
+    return normalize("NFC", path.as_posix())
+
+
+def _address(name: str) -> str:
+    """Return where a file is served, as it is written in a page."""
+    return PREFIX + quote(name, errors="surrogateescape")

@@ -1,34 +1,115 @@
-"""API Gateway's HTTP API, the function's front door: how Mangum is to read its events."""
+"""API Gateway's HTTP API, the function's front door: its events as ASGI, and the answers to them.
 
-import json
+A function URL writes the same events (payload format 2.0), but for the path.
+"""
+
+import base64
 from functools import cached_property
+from typing import Any
+from urllib.parse import unquote
 
 from mangum.handlers.api_gateway import HTTPGateway
-from mangum.types import LambdaConfig, LambdaContext, LambdaEvent, Scope
+from mangum.types import LambdaConfig, LambdaContext, LambdaEvent, Response, Scope
+
+# Parts of the media types that are text.
+_TEXT = ("text/", "application/json", "application/javascript", "application/xml", "+json", "+xml")
 
 
 class HttpApi(HTTPGateway):
-    """Mangum's reader of payload format 2.0, but for what that does twice, or not at all.
+    """Reads and writes payload format 2.0 in place of Mangum's own class.
 
-    Mangum decodes the path, which the API has decoded already: `/a%2541` became `/aA`. It makes the
-    scope once more for the answer. And it fails where a byte of a header is no UTF-8, and half a
-    character stands in its place: here that is a question mark.
+    That one decodes the path of an HTTP API, which the API has decoded already (`/a%2541` became
+    `/aA`), calls every body without a type JSON, and fails for a port that is no number and for
+    bytes of a header that are no UTF-8.
     """
 
     @classmethod
     def infer(cls, event: LambdaEvent, context: LambdaContext, config: LambdaConfig) -> bool:
-        """Whether an event is the HTTP API's: a function URL's paths come as they were sent."""
-        domain = event.get("requestContext", {}).get("domainName", "")
-        return event.get("version") == "2.0" and ".lambda-url." not in domain
+        """Whether an event has payload format 2.0."""
+        return event.get("version") == "2.0" and "http" in event.get("requestContext", {})
 
     @cached_property
     def scope(self) -> Scope:
         """The request as ASGI has it."""
+        request = self.event["requestContext"]["http"]
+        headers = {name.lower(): value for name, value in (self.event.get("headers") or {}).items()}
+        if cookies := self.event.get("cookies"):
+            headers["cookie"] = "; ".join(cookies)
+        path = request["path"]
+        if ".lambda-url." in self.event["requestContext"].get("domainName", ""):
+            path = unquote(path)  # which comes as it was sent
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.0"},
+            "http_version": "1.1",
+            "method": request["method"],
+            "scheme": "http" if headers.get("x-forwarded-proto") == "http" else "https",
+            "path": path.encode(errors="replace").decode(),
+            "raw_path": None,
+            "root_path": "",
+            "query_string": self.event.get("rawQueryString", "").encode(errors="replace"),
+            # Half a character becomes a question mark.
+            "headers": [
+                [name.encode(errors="replace"), value.encode(errors="replace")]
+                for name, value in headers.items()
+            ],
+            "server": _server(headers),
+            "client": (request["sourceIp"], 0),
+            "aws.event": self.event,
+            "aws.context": self.context,
+        }
+
+    @property
+    def body(self) -> bytes:
+        """The body that was sent."""
+        body = self.event.get("body") or ""
+        if self.event.get("isBase64Encoded"):
+            return base64.b64decode(body)
+        return body.encode(errors="replace")
+
+    def __call__(self, response: Response) -> dict[str, Any]:
+        """Return the answer as the API wants it."""
+        headers: dict[str, str] = {}
+        cookies: list[str] = []
+        for raw_name, raw_value in response["headers"]:
+            name, value = raw_name.decode("latin-1").lower(), _text(raw_value)
+            if name == "set-cookie":
+                cookies.append(value)
+            else:
+                headers[name] = f"{headers[name]},{value}" if name in headers else value
+        body = response["body"]
+        if body:
+            headers.setdefault("content-type", "application/octet-stream")
+        text, is_base64 = _body(body, headers.get("content-type", ""))
+        answer = {
+            "statusCode": response["status"],
+            "headers": headers,
+            "body": text,
+            "isBase64Encoded": is_base64,
+        }
+        return answer | {"cookies": cookies} if cookies else answer
+
+
+def _body(body: bytes, kind: str) -> tuple[str, bool]:
+    """Return a body as text, or in base64 if it is none, and whether it is."""
+    if not body or any(text in kind for text in _TEXT):
         try:
-            scope = super().scope
-        except UnicodeEncodeError:
-            written = json.dumps(self.event, ensure_ascii=False)
-            self.event = json.loads(written.encode(errors="replace"))
-            scope = super().scope
-        scope["path"] = self.event["requestContext"]["http"]["path"]
-        return scope
+            return body.decode(), False
+        except UnicodeDecodeError:
+            pass
+    return base64.b64encode(body).decode(), True
+
+
+def _text(value: bytes) -> str:
+    """Return a header's bytes as text: UTF-8, else as Starlette has written it."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _server(headers: dict[str, str]) -> tuple[str, int]:
+    """Return the host and the port that were asked for."""
+    host = headers.get("host", "")
+    port = headers.get("x-forwarded-port", "")
+    return host, int(port) if port.isascii() and port.isdecimal() and len(port) <= 5 else 443

@@ -12,12 +12,21 @@ _SAFE = "/:@!$&'()*+,;=~-._"
 class DropTrailingSlashes:
     """ASGI middleware that redirects `/page/` to `/page`, and lets the socket path through.
 
+    Below the prefixes of `keep` it is the other way round: with `/legacy/` in it, `/legacy` and
+    `/legacy/page` are redirected to `/legacy/` and `/legacy/page/`. A last segment with a dot in it
+    is a file's name there, and left as it is.
+
     One redirect settles any path, its query survives byte for byte, and its `Location` is a path:
     behind CloudFront the function knows only its API's host name, not the viewer's.
     """
 
     def __init__(
-        self, app: ASGIApp, *, socket_prefixes: Sequence[str] = ("/socket.io",), status: int = 308
+        self,
+        app: ASGIApp,
+        *,
+        socket_prefixes: Sequence[str] = ("/socket.io",),
+        keep: Sequence[str] = (),
+        status: int = 308,
     ) -> None:
         for prefix in socket_prefixes:
             if not prefix.startswith("/") or prefix.endswith("/"):
@@ -26,24 +35,49 @@ class DropTrailingSlashes:
             raise ValueError(f"a redirect's status is 301, 302, 307 or 308, not {status}")
         self.app = app
         self.socket_prefixes = tuple(socket_prefixes)
+        self.keep = checked_prefixes(keep)
         self.status = status
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not self._is_due(scope["path"]):
+        if scope["type"] != "http" or (path := self._one_address(scope["path"])) == scope["path"]:
             await self.app(scope, receive, send)
             return
-        location = quote(without_trailing_slashes(scope["path"]), _SAFE, errors="replace").encode()
+        location = quote(path, _SAFE, errors="replace").encode()
         if scope["query_string"]:
             location += b"?" + scope["query_string"]
-        # A type, though there is no body: without one Mangum calls it JSON.
-        headers = [(b"location", location), (b"content-type", b"text/plain; charset=utf-8")]
+        headers = [(b"location", location)]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
 
-    def _is_due(self, path: str) -> bool:
-        if path == "/" or not path.endswith("/"):
-            return False
-        return not any(path.startswith(f"{prefix}/") for prefix in self.socket_prefixes)
+    def _one_address(self, path: str) -> str:
+        if any(path == prefix or path.startswith(f"{prefix}/") for prefix in self.socket_prefixes):
+            return path
+        return one_address(path, self.keep)
+
+
+def checked_prefixes(keep: Sequence[str]) -> tuple[str, ...]:
+    """Return the prefixes that keep their slash; raise ValueError if they are none."""
+    if not isinstance(keep, list | tuple) or not all(map(_keeps_its_slash, keep)):
+        raise ValueError(f"a list of prefixes is written like ['/legacy/'], not {keep!r}")
+    return tuple(keep)
+
+
+def _keeps_its_slash(prefix: object) -> bool:
+    if not isinstance(prefix, str):
+        return False
+    return prefix == without_trailing_slashes(prefix).rstrip("/") + "/"
+
+
+def one_address(path: str, keep: Sequence[str] = ()) -> str:
+    """Return the path at which a page has its one address, for any spelling of it."""
+    if not (keep or path.endswith("/")):
+        return path
+    bare = without_trailing_slashes(path)
+    if bare == "/":
+        return bare if path.endswith("/") else path
+    if f"{bare}/".startswith(tuple(keep)):
+        return path if "." in bare.rpartition("/")[2] else f"{bare}/"
+    return bare if path.endswith("/") else path
 
 
 def without_trailing_slashes(path: str) -> str:

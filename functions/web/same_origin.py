@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from functions.web.site import Site
+from functions.web.errors import error_response
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110, section 9.2.1: they change nothing
 
@@ -41,8 +42,7 @@ class SameOrigin:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self.app
         if scope["method"] not in _SAFE and self._is_taken(scope) and (why := _problem(scope)):
-            request = Request(scope)
-            app = Site.of(request).page(request, "error.html", 403, code=403, detail=why)
+            app = await error_response(Request(scope), HTTPException(403, why))
         await app(scope, receive, send)
 
     def _is_taken(self, scope: Scope) -> bool:

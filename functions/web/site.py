@@ -1,6 +1,5 @@
 """The site: what every page stands on, the settings, the sockets, the templates and the files."""
 
-from collections.abc import MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -10,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.templating import Jinja2Templates
 
+from functions.contract.session import Sessions
 from functions.web.assets import Assets
 from functions.web.emit import Emitter
 from functions.web.settings import Settings
@@ -25,6 +25,7 @@ class Site:
     emitter: Emitter
     assets: Assets
     templates: Jinja2Templates
+    sessions: Sessions
 
     @classmethod
     def create(cls, settings: Settings, emitter: Emitter, folder: Path) -> Self:
@@ -33,7 +34,7 @@ class Site:
         Beside them are those of functions/web; of two files with one name the folder's is taken.
         """
         assets = Assets(_OURS / "static", folder / "static")
-        env = _Environment(
+        env = Environment(
             loader=FileSystemLoader([folder / "templates", _OURS / "templates"]),
             autoescape=select_autoescape(),
             auto_reload=False,  # in development a change starts the function anew
@@ -42,7 +43,8 @@ class Site:
         env.globals["import_map"] = assets.import_map
         # A filter, as Jinja2 applies it to what is constant when it compiles a template.
         env.filters["static"] = assets.url
-        return cls(settings, emitter, assets, templates)
+        sessions = Sessions(settings.session_secret, *settings.former_secrets)
+        return cls(settings, emitter, assets, templates, sessions)
 
     def compile_templates(self) -> None:
         """Do now what the first request would wait for; raises TemplateError for a broken one."""
@@ -59,13 +61,3 @@ class Site:
         """Render a template as a page of this visitor's own, which no cache may keep."""
         headers = {"cache-control": "private, no-store"}
         return self.templates.TemplateResponse(request, template, context, status, headers)
-
-
-class _Environment(Environment):
-    """Jinja2's, but a template gets the globals of its first load, in one dict.
-
-    Every page copies them: out of Jinja2's chain of two that took 3 % of a page's time.
-    """
-
-    def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
-        return {**self.globals, **(d or {})}

@@ -1,15 +1,41 @@
 """Who asks: every page knows its visitor's session, and a new visitor gets one in a cookie."""
 
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from functions.contract.cookie import HOST_COOKIE, read_cookie, write_cookie
 from functions.contract.session import Session, SessionError, Sessions
+from functions.web.emit import EmitError
+from functions.web.site import Site
+
+_log = logging.getLogger(__name__)
+
+
+class EndedSessions(Protocol):
+    """A store of yours that knows whose sessions have ended before they expire.
+
+    `start` of the pages puts it where the site looks for it: `app.state.ended_sessions`.
+    """
+
+    def end(self, visitor: str) -> None:
+        """End the sessions that a visitor has signed in to by now: they sign out, or are banned."""
+
+    def is_ended(self, session: Session) -> bool:
+        """Whether a session was ended: compare its `signed_in_at`. Asked at each request."""
 
 
 class Visitors:
-    """ASGI middleware that verifies the session cookie, or issues one, before a page runs."""
+    """ASGI middleware that verifies the session cookie, or issues one, before a page runs.
+
+    Whatever session the request holds when its response begins is the one that the visitor has from
+    then on: `sign_in` and `sign_out` replace it.
+    """
 
     def __init__(self, app: ASGIApp, *, sessions: Sessions, secure: bool) -> None:
         self.app = app
@@ -18,16 +44,20 @@ class Visitors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         session, known, due = self._session("; ".join(Headers(scope=scope).getlist("cookie")))
-        scope.setdefault("state", {}).update(session=session, known=known)
+        if session.signed_in_at and (ended := _ended_sessions(scope)) and ended.is_ended(session):
+            session, known, due = Session.new(), False, True
+        state = scope.setdefault("state", {})
+        state.update(session=session, known=known)
 
         async def send_with_cookie(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                token, max_age = self.sessions.issue(session), self.sessions.max_age
+            held: Session = state["session"]
+            if message["type"] == "http.response.start" and (due or held is not session):
+                token, max_age = self.sessions.issue(held), self.sessions.max_age
                 headers = MutableHeaders(scope=message)
                 headers.append("set-cookie", write_cookie(token, max_age, secure=self.secure))
             await send(message)
 
-        await self.app(scope, receive, send_with_cookie if due else send)
+        await self.app(scope, receive, send_with_cookie)
 
     def _session(self, header: str) -> tuple[Session, bool, bool]:
         """Return a visitor's session, whether they brought it along, and whether to issue it."""
@@ -43,3 +73,58 @@ def visitor(request: Request) -> Session:
     """Return the session of whoever asked for this page."""
     session: Session = request.state.session
     return session
+
+
+def sign_in(
+    request: Request,
+    *,
+    id: str,  # noqa: A002 - the session's word
+    name: str,
+    claims: Mapping[str, Any] | None = None,
+) -> Session:
+    """Give the visitor a session of somebody you know, and return it.
+
+    `id` tells your users apart, and `name` is shown to others. `claims` are what pages and events
+    may ask for: JSON, and short, for all of it travels in a cookie. `auth_time` is added to them:
+    now, in seconds since 1970. Both halves see the new session from the next request on; a socket
+    that is open already keeps the one it came with.
+
+    Raises ValueError for a session that cannot be issued.
+    """
+    if not id or not id.isprintable():
+        raise ValueError(f"a visitor's id is a text that can be printed, not {id!r}")
+    session = Session(id, name, claims={"auth_time": round(time.time(), 3), **(claims or {})})
+    Site.of(request).sessions.issue(session)  # what is wrong with it is an error here and now
+    request.state.session = session
+    return session
+
+
+def sign_out(request: Request, *, everywhere: bool = False) -> Session:
+    """Give the visitor a new session, with nothing of the old one, and return it.
+
+    Their sockets are let go, on every host. Those of other browsers, which have a session of their
+    own, come back with it, unless all are to end: `everywhere` ends them too, and takes a store for
+    that; see EndedSessions. Raises RuntimeError if there is none.
+    """
+    former, session = visitor(request), Session.new()
+    if everywhere:
+        ended = _ended_sessions(request.scope)
+        if ended is None:
+            raise RuntimeError(
+                "sign_out(everywhere=True) needs a store: have `start` in functions/pages set "
+                "app.state.ended_sessions. See docs/sign-in.md."
+            )
+        ended.end(former.id)
+    request.state.session = session
+    try:
+        disconnect = getattr(Site.of(request).emitter, "disconnect", None)
+        if disconnect is not None:
+            disconnect(former.id)
+    except EmitError as error:
+        _log.warning("The sockets of a visitor who signed out stay open: %s", error)
+    return session
+
+
+def _ended_sessions(scope: Scope) -> EndedSessions | None:
+    ended: EndedSessions | None = getattr(scope["app"].state, "ended_sessions", None)
+    return ended

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from functions.contract.bus import MAX_BYTES
 from socket_host.bus.refusals import Refusals
 from socket_host.bus.schema import fault, parse
 from socket_host.bus.seen_messages import SeenMessages, UnlikelyNumberError
@@ -11,8 +10,9 @@ from socket_host.bus.seen_messages import SeenMessages, UnlikelyNumberError
 class Inbox:
     """Passes on what is right and new, and counts what is not."""
 
-    def __init__(self, seen: SeenMessages, refusals: Refusals, own: bytes) -> None:
-        """Leave out messages that begin with `own`: they are this host's."""
+    def __init__(self, seen: SeenMessages, refusals: Refusals, own: bytes, largest: int) -> None:
+        """Leave out what begins with `own`, for this host said it, and what is too large."""
+        self._largest = largest
         self.duplicates = 0
         self._seen = seen
         self._refusals = refusals
@@ -22,7 +22,7 @@ class Inbox:
         """Return the message if it is right and for us: another host's, and not had before."""
         if body.startswith(self._own):
             return None
-        if len(body) > MAX_BYTES:
+        if len(body) > self._largest:
             self._refusals.note("larger than a message may be")
             return None
         try:

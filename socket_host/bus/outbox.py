@@ -23,7 +23,7 @@ class Outbox:
     """A queue with a bound, which gives up its oldest to stay within it.
 
     The oldest: what comes late to other hosts is worth less than what is new, and a client that
-    sees a hole before the new asks the room log for what it missed.
+    sees a hole before the new asks the store for what it missed.
     """
 
     def __init__(self, *, count: int = MAX_WAITING, size: int = MAX_WAITING_BYTES) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from socket_host.bus.address import Address
 from socket_host.bus.outage import LONGEST_PAUSE
 from socket_host.bus.outbox import Entry
-from socket_host.bus.redis_connection import Connection
+from socket_host.bus.redis_connection import LARGEST, Connection
 from socket_host.bus.shared import BusError, SharedBus
 
 CHANNEL = "socketio"  # python-socketio's own
@@ -29,6 +29,8 @@ class RedisBus(SharedBus):
     """
 
     BATCH = 500
+
+    LARGEST = LARGEST
 
     def __init__(self, address: Address) -> None:
         super().__init__()

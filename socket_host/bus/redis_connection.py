@@ -24,6 +24,8 @@ _SILENCE_SECONDS = 10.0  # after which the other end has to show that it is stil
 _MAX_UNREAD = 1_000
 _MAX_UNREAD_BYTES = 8 * 1024 * 1024
 
+LARGEST = 2 * 1024 * 1024  # bytes of one message
+
 # Of one reply or message. The connection ends before a larger one has arrived: the library keeps
 # all of it, and a server lets through half a gigabyte.
 _MAX_REPLY_BYTES = 4 * 1024 * 1024

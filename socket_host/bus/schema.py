@@ -202,7 +202,7 @@ def _is_emit(message: Mapping[str, Any]) -> bool:
         and _fits(message.get("room"), lambda room: _are_names(room, _is_room))
         and _fits(message.get("skip_sid"), lambda sids: _are_names(sids, _is_name))
         and _fits(callback, _is_callback)
-        and (not message.get("binary") or _is_binary(data))
+        and (not message.get("binary") or is_binary(data))
     )
 
 
@@ -213,7 +213,7 @@ def _is_callback(value: Any) -> bool:
     return False
 
 
-def _is_binary(data: list[Any]) -> bool:
+def is_binary(data: list[Any]) -> bool:
     """Whether each attachment has exactly one place: one in many places would be sent as often."""
     if not data or not _are(data[1:], lambda value: type(value) is str):
         return False

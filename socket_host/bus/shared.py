@@ -7,7 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from typing import Any
 
-from functions.contract.bus import encode
+from functions.contract.bus import MAX_BYTES, encode
 from socket_host.bus.bus import Bus, Receiver, Subscriber
 from socket_host.bus.inbox import Inbox
 from socket_host.bus.outage import Outage
@@ -50,6 +50,8 @@ class SharedBus(Bus):
 
     BATCH = 1  # messages that `_send` is given at the most
 
+    LARGEST = MAX_BYTES  # of one message
+
     def __init__(self) -> None:
         super().__init__()
         self._outgoing = Outage(
@@ -67,7 +69,7 @@ class SharedBus(Bus):
         self._own = f'{{"message_id":"{self.host_id}:'.encode()
         self._refusals = Refusals()
         self._seen = SeenMessages(on_leap=self._leapt)
-        self._inbox = Inbox(self._seen, self._refusals, self._own)
+        self._inbox = Inbox(self._seen, self._refusals, self._own, self.LARGEST)
         self._listening = asyncio.Event()
         self._receiver: Receiver | None = None
         self._subscribers: defaultdict[str, list[Subscriber]] = defaultdict(list)
@@ -101,7 +103,7 @@ class SharedBus(Bus):
     def publish(self, message: Mapping[str, Any]) -> str:
         """Put a message into the outbox, after what was published before; return its id."""
         message_id = f"{self.host_id}:{self._number + 1}"
-        entry = Entry(message_id, encode(message, message_id).encode())
+        entry = Entry(message_id, encode(message, message_id, self.LARGEST).encode())
         self._number += 1
         if not self._outbox.add(entry):
             self._overflow.begin("more wait than the outbox holds")

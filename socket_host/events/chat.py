@@ -5,7 +5,8 @@ back to that client as the ack; an EventError it raises becomes the ack's `error
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -31,22 +32,20 @@ class Chat(Namespace):
 
     volatile = frozenset({"update-input", "typing", "who", "last"})
 
-    async def start(self) -> None:
-        """Open the room log; raise StartError if that cannot be done."""
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Open the room log, and close it."""
         self.log = HostRoomLog(self.settings.own["ROOM_LOG"])
-        bus = self.bus
-        self.presence = Presence(self.announce, bus)
         try:
             await self.log.start()
         except RoomLogError as error:
             raise StartError(str(error)) from error
+        self.presence = Presence(self.announce, self.bus)
         remind = partial(self.remind, ignore_queue=True)  # each host reminds its own
-        self.resync = Resync(bus, self.presence.rooms, self.log.last, remind)
-
-    async def stop(self) -> None:
-        """Close the room log."""
+        resync = Resync(self.bus, self.presence.rooms, self.log.last, remind)
+        self.supervise(resync.resync_rooms)
+        yield
         self.presence.close()
-        self.resync.close()
         await self.log.stop()
 
     async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
@@ -58,10 +57,10 @@ class Chat(Namespace):
         room = next((room for room in self.rooms(sid) if room != sid), LOBBY)
         self.presence.enter(sid, room, self.visitor(sid))
         # Nobody else may need to know, if the visitor has another tab open there.
-        self.tell(sid, "who", self.presence.who(room), ignore_queue=True)
+        self.emit_soon("who", self.presence.who(room), room=sid, ignore_queue=True)
         with contextlib.suppress(EventError):  # else the next change of the text says it
             text = await self.log.text(room)
-            self.tell(sid, "update-input", text, ignore_queue=True)
+            self.emit_soon("update-input", text, room=sid, ignore_queue=True)
 
     async def on_disconnect(self, sid: str, reason: str) -> None:
         """Be gone from the room."""
@@ -106,8 +105,7 @@ class Chat(Namespace):
             room, id=id_, author=visitor.id, name=visitor.name, text=text
         )
         if stored.new:
-            # In a task of its own, so that the ack goes first and need not wait for the others.
-            self.tell(room, "message", stored.message.to_json())
+            self.emit_soon("message", stored.message.to_json(), room=room)  # after the ack
         else:  # the host of the first try may have been killed before it told anybody
             self.remind(room, await self.log.last(room))
         return {"seq": stored.message.seq, "at": stored.message.at}
@@ -155,16 +153,12 @@ class Chat(Namespace):
 
     def announce(self, room: str) -> None:
         """Tell those of a room who are on this host who is there; each host tells its own."""
-        self.tell(room, "who", self.presence.who(room), ignore_queue=True)
+        self.emit_soon("who", self.presence.who(room), room=room, ignore_queue=True)
 
-    def remind(self, room: str, seq: int, **options: Any) -> None:
+    def remind(self, room: str, seq: int, *, ignore_queue: bool = False) -> None:
         """Tell a room that there is a message with this number, for who may have missed it."""
         news = {"room": room, "seq": seq}
-        self.emit_latest("last", news, room=room, key=bool(options), **options)
-
-    def tell(self, room: str, event: str, data: Any, **options: Any) -> None:
-        """Emit to a room after what is under way: in the order of the calls."""
-        self.server.start_background_task(self.emit, event, data, room=room, **options)
+        self.emit_latest("last", news, room=room, key=ignore_queue, ignore_queue=ignore_queue)
 
 
 def _stored(text: str) -> int:

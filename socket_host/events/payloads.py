@@ -5,7 +5,7 @@ All raise EventError, with a sentence for whoever writes the client, if it has a
 
 from typing import Any
 
-from functions.model.payloads import MAX_ID, MAX_TEXT, is_message_id, is_room, is_text
+from functions.model.payloads import MAX_ID, MAX_TEXT, is_blank, is_message_id, is_room, is_text
 from socket_host.event_error import EventError
 
 MAX_SEQ = 2**53 - 1  # the largest whole number JavaScript can count to
@@ -31,7 +31,7 @@ def message(data: Any) -> tuple[str, str]:
     """Read `{id, text}`: the client's own id of a message, and what it says."""
     match data:
         case {"id": str(id_), "text": message_text} if is_message_id(id_):
-            if text(message_text).strip():
+            if not is_blank(text(message_text)):
                 return id_, message_text
             raise EventError("A message needs a text that is not blank.")
     raise EventError(f"A message is {{id, text}}, where id is a text of 1 to {MAX_ID} characters.")
@@ -41,7 +41,9 @@ def text(data: Any) -> str:
     """Read a text of bounded length."""
     if isinstance(data, str) and is_text(data):
         return data
-    raise EventError(f"A text may have up to {MAX_TEXT} characters, all of them valid Unicode.")
+    raise EventError(
+        f"A text may have up to {MAX_TEXT} characters, valid Unicode without control characters."
+    )
 
 
 def flag(data: Any) -> bool:

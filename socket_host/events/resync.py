@@ -34,13 +34,9 @@ class Resync:
         self._due = asyncio.Event()
         bus.peers.subscribe(lost=lambda host: self._due.set())
         bus.on_gap(self._due.set)
-        self._reminding = asyncio.create_task(self._resync_rooms())
 
-    def close(self) -> None:
-        """Tell nothing any more."""
-        self._reminding.cancel()
-
-    async def _resync_rooms(self) -> None:
+    async def resync_rooms(self) -> None:
+        """Tell rooms their last number whenever that is due; a task without an end."""
         while True:
             await self._due.wait()
             self._due.clear()  # what is lost from now on is the next round's

@@ -11,7 +11,8 @@ from functools import partial
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
-from functions.model.room_log import Appended, Message, RoomLog, RoomLogError, open_room_log
+from functions.model.room_log import Appended, Message, RoomLog, RoomLogError
+from functions.model.room_logs import open_room_log
 from socket_host.event_error import EventError
 
 _log = logging.getLogger(__name__)

@@ -12,7 +12,18 @@ from socketio.async_pubsub_manager import (  # type: ignore[import-untyped]  # a
 )
 from socketio.packet import Packet  # type: ignore[import-untyped]  # as above
 
+from functions.contract.bus import RESERVED_EVENTS
 from socket_host.bus import Bus
+from socket_host.bus.schema import is_binary
+from socket_host.transport.limits import MOST_ATTACHMENTS
+
+
+def check_event(event: object) -> None:
+    """Raise ValueError for what no client takes for the name of an event: it would hang up."""
+    if type(event) is not str and not isinstance(event, str):
+        raise ValueError(f"The name of an event is a text, not {event!r:.100}.")
+    if event in RESERVED_EVENTS:
+        raise ValueError(f"{event!r} is an event of Socket.IO itself, which nobody may emit.")
 
 
 class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio ships no types
@@ -57,6 +68,7 @@ class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio s
         """Send an event to the clients of all hosts."""
         emit = self.emit_here
         if self.bus.is_shared:
+            check_event(event)
             emit = super().emit
         return emit(event, data, namespace or "/", room, skip_sid, callback, to, **kwargs)
 
@@ -90,6 +102,8 @@ class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio s
         # Published before the local delivery, which may pause: else of two emits, each in a task of
         # its own, the second might overtake the first on its way to the others.
         own = message.get("host_id") == self.host_id
+        if own and message.get("binary"):
+            _check_binary(message)
         message_id = self.bus.publish(message) if own else message.get("message_id")
         callback = message.get("callback")
         if callback is not None:
@@ -103,6 +117,18 @@ class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio s
             callback,
             message_id=message_id,
         )
+
+
+def _check_binary(message: Mapping[str, Any]) -> None:
+    """Raise ValueError for attachments that no client takes, before other hosts are told."""
+    attachments = message["data"][1:]
+    if len(attachments) > MOST_ATTACHMENTS:
+        why = f"clients take {MOST_ATTACHMENTS} attachments at the most"
+    elif not is_binary(message["data"]):
+        why = "a dictionary with the key '_placeholder' cannot go beside bytes"
+    else:
+        return
+    raise ValueError(f"The data of {message['event']!r:.100} cannot be sent as JSON: {why}.")
 
 
 def _data(message: Mapping[str, Any]) -> Any:

@@ -12,6 +12,8 @@ PACKETS_A_TURN = 100
 PACKETS_AN_EVENT = 10  # packets a client may send for each event it may: acks, attachments, pongs
 
 
+MOST_ATTACHMENTS = 10  # of an event or ack: as many as the official parser takes
+
 UNJOINED = 10  # packets that one of a client is worth that has not joined a namespace
 
 
@@ -28,7 +30,11 @@ class Limits:
     packet_burst: float = 1_000
     bytes_per_second: float = 1 << 20  # of one client, on average; one that sends more has to wait
     byte_burst: float = 1 << 20
-    backlog: int = 1 << 20  # what may wait for one client; beyond it the client is closed
+    backlog: int = (
+        1 << 20
+    )  # what may wait for one client; beyond it the client has to make progress
+    stall_time: float = 10  # for which a client with a backlog may read nothing of it
+    unread: int = 64 << 20  # what all clients together are sent while they have a backlog
     answer: int = 256 << 10  # what a handler answers; a longer one is an error
     head: int = 12_288  # request line and headers: a cookie or two of 4 KB and room to spare
     head_time: float = 10  # from connecting to the end of the headers, and for a POST's body

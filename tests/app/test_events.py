@@ -14,7 +14,8 @@ from functions.model.payloads import MAX_ID, MAX_TEXT
 from functions.model.room_log import BATCH, PAGE
 from socket_host.app import TRANSPORTS, SocketHost
 from tests.kit.clients import PythonClient, clients, raw_client
-from tests.kit.hosts import serving, token, url
+from tests.kit.hosts import token, url
+from tests.kit.yours import serving
 
 
 @pytest.fixture(params=sorted(TRANSPORTS))
@@ -137,6 +138,11 @@ BAD: list[tuple[str, list[Any]]] = [
     *[("message", [data]) for data in (None, 1, "hello", [], {}, {"id": "1"}, {"text": "a"})],
     *[("message", [{"id": i, "text": "a"}]) for i in (None, 1, "", "x" * (MAX_ID + 1), {})],
     *[("message", [{"id": "1", "text": t}]) for t in (None, 1, "", " \n\t", LONG, {}, ["a"])],
+    *[
+        ("message", [{"id": "1", "text": t}])
+        for t in ("\u200b", "\0", "a\0b", "\u3164\ufe0f \u2060")
+    ],
+    *[("input-change", ["a\0b"]), ("input-change", ["\x1b[2J"])],
     ("message", []),
     ("message", [{"id": "1", "text": "a"}] * 2),
     *[("typing", [data]) for data in (None, 0, 1, "true", {}, [])],
@@ -179,7 +185,7 @@ async def test_good_shapes_at_their_limits(host: SocketHost) -> None:
         ann = await people.connect(url(host), token("Ann"))
         assert await ann.call("input-change", "") == {}
         assert await ann.call("input-change", "😀" * MAX_TEXT) == {}
-        sent = {"id": "i" * MAX_ID, "text": "\x00é😀\u2028" + "x" * (MAX_TEXT - 4), "more": 1}
+        sent = {"id": "i" * MAX_ID, "text": "\té😀\u2028" + "x" * (MAX_TEXT - 4), "more": 1}
         assert (await ann.call("message", sent))["seq"] == 1
         assert (await ann.receive("message"))["text"] == sent["text"]
         joined = await ann.call("join", {"room": "a" * 64, "after": 2**53 - 1, "more": 1})

@@ -16,7 +16,8 @@ from functions.model.room_log import RoomLog
 from functions.model.settings import settings as declared
 from functions.web.emit import EmitError, Emitter
 from functions.web.settings import Settings
-from tests.kit.lambda_events import http_api, invoke
+from tests.kit.lambda_events import http_api
+from tests.kit.yours import invoke
 
 ME = Session("me", "Ann Lee")
 COOKIES = f"{COOKIE}={Sessions(SAMPLE_SECRET).issue(ME)}"
@@ -115,6 +116,9 @@ def test_stored_though_nobody_hears(room: str, heard: Heard, log: RoomLog) -> No
     ("body", "status"),
     [
         (form(" \r\n "), 400),
+        (form("\u200b\u2060"), 400),
+        (form("\0"), 400),
+        (form("a\0b"), 400),
         (form("x" * (MAX_TEXT + 1)), 400),
         (form("hello", "x" * 65), 400),
         ("text=hello", 400),

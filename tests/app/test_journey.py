@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect, sync_playwright
 
 from functions.contract.session import COOKIE
-from tests.scripts.dev.development import Development, start_development
+from tests.kit.development import Development, start_development
 
 pytestmark = pytest.mark.together("browser")
 
@@ -54,11 +54,11 @@ def room() -> str:
     return f"room-{uuid.uuid4().hex[:12]}"
 
 
-ReplayPoint = Callable[..., Page]
+Visit = Callable[..., Page]
 
 
 @pytest.fixture
-def visit(site: Development, browser: Browser) -> Iterator[ReplayPoint]:
+def visit(site: Development, browser: Browser) -> Iterator[Visit]:
     """Opens a page as a new visitor; every page must run without an error in its console."""
     contexts = []
     errors: list[str] = []
@@ -98,7 +98,7 @@ def stored(page: Page) -> list[int]:
     return [int(number) for number in numbers]
 
 
-def test_two_windows(visit: ReplayPoint, room: str) -> None:
+def test_two_windows(visit: Visit, room: str) -> None:
     """What one types, the other sees: the shared note, messages, who types and who is here."""
     ann, bob = live(visit(f"/rooms/{room}")), live(visit(f"/rooms/{room}"))
     expect(ann.locator("#status")).to_have_text("Live · websocket")
@@ -123,7 +123,7 @@ def test_two_windows(visit: ReplayPoint, room: str) -> None:
     expect(ann.locator("#count")).to_have_text("1")
 
 
-def test_page_goes_on_from_what_the_server_rendered(visit: ReplayPoint, room: str) -> None:
+def test_page_goes_on_from_what_the_server_rendered(visit: Visit, room: str) -> None:
     """Who comes later finds what was said, once, without waiting for the socket."""
     ann = live(visit(f"/rooms/{room}"))
     say(ann, "first")
@@ -135,7 +135,7 @@ def test_page_goes_on_from_what_the_server_rendered(visit: ReplayPoint, room: st
     expect(bob.locator("#messages li p")).to_have_text(["first", "second"])
 
 
-def test_reading_without_javascript(visit: ReplayPoint, room: str) -> None:
+def test_reading_without_javascript(visit: Visit, room: str) -> None:
     """Without JavaScript the page is the room as it stands, and says so."""
     ann = live(visit(f"/rooms/{room}"))
     say(ann, "for everybody")
@@ -146,7 +146,7 @@ def test_reading_without_javascript(visit: ReplayPoint, room: str) -> None:
     assert "reload to see what is new" in (reader.locator("noscript").text_content() or "")
 
 
-def test_host_killed(visit: ReplayPoint, room: str, site: Development) -> None:
+def test_host_killed(visit: Visit, room: str, site: Development) -> None:
     """The host dies without a word while both write: nothing is lost, doubled or out of order."""
     pages = [
         live(visit(f"/rooms/{room}", errors_expected=True)),
@@ -168,7 +168,7 @@ def test_host_killed(visit: ReplayPoint, room: str, site: Development) -> None:
         assert [text for text in said(pages[0]) if text in mine] == mine
 
 
-def test_unsent_message_stays_visible(visit: ReplayPoint, room: str) -> None:
+def test_unsent_message_stays_visible(visit: Visit, room: str) -> None:
     """A message written offline is shown as unsent, survives a reload, and is sent once."""
     ann = live(visit(f"/rooms/{room}", errors_expected=True))
     bob = live(visit(f"/rooms/{room}"))
@@ -183,9 +183,7 @@ def test_unsent_message_stays_visible(visit: ReplayPoint, room: str) -> None:
         expect(page.locator("#messages li")).to_have_count(1)
 
 
-def test_pages_work_while_the_host_is_down(
-    visit: ReplayPoint, room: str, site: Development
-) -> None:
+def test_pages_work_while_the_host_is_down(visit: Visit, room: str, site: Development) -> None:
     """Without the host pages are served as ever, and an open room says that it reconnects."""
     ann = live(visit(f"/rooms/{room}", errors_expected=True))
     with site.host_held_down():
@@ -195,7 +193,7 @@ def test_pages_work_while_the_host_is_down(
     live(ann)
 
 
-def test_forged_session_is_renewed(visit: ReplayPoint, room: str, site: Development) -> None:
+def test_forged_session_is_renewed(visit: Visit, room: str, site: Development) -> None:
     """A session that the host refuses is replaced by reloading the page, once, by itself."""
     ann = live(visit(f"/rooms/{room}", errors_expected=True))
     ann.context.clear_cookies()
@@ -207,11 +205,58 @@ def test_forged_session_is_renewed(visit: ReplayPoint, room: str, site: Developm
     expect(ann.locator("#messages li[data-seq='1']")).to_be_visible()
 
 
+def second_tab(page: Page) -> Page:
+    """Another tab of the same browser, in the same room."""
+    tab = page.context.new_page()
+    tab.goto(page.url)
+    return live(tab)
+
+
+def shown(page: Page) -> str:
+    """The name by which a page says that one writes."""
+    return str(page.get_by_label("Message to").get_attribute("placeholder"))
+
+
+def test_two_first_visits_end_as_one_person(visit: Visit, room: str) -> None:
+    """Of two sessions that two tabs got at once the browser keeps one: both tabs have that one."""
+    first = live(visit(f"/rooms/{room}"))
+    say(first, "as whoever I was")
+    expect(first.locator("li.mine[data-seq='1']")).to_be_visible()
+    first.context.clear_cookies()  # as if this visit's had come before the other's
+    second = second_tab(first)
+    expect(first.get_by_label("Message to")).to_have_attribute("placeholder", shown(second))
+    expect(first.locator("#count")).to_have_text("1")
+    expect(first.locator("li.mine")).to_have_count(0)
+    say(second, "as who I am")
+    expect(first.locator("li.mine[data-seq='2']")).to_be_visible()
+    say(first, "and so am I")
+    for tab in (first, second):
+        expect(tab.locator("li.mine p")).to_have_text(["as who I am", "and so am I"])
+        expect(tab.locator("#messages li[data-seq]")).to_have_count(3)
+
+
+def test_page_shows_who_the_host_says_it_is(visit: Visit, room: str, site: Development) -> None:
+    """A tab whose session was replaced shows the new name, and which messages are theirs."""
+    ann = live(visit(f"/rooms/{room}", errors_expected=True))
+    say(ann, "as whoever I was")
+    expect(ann.locator("li.mine[data-seq='1']")).to_be_visible()
+    somebody = visit(f"/rooms/{room}", errors_expected=True)
+    say(live(somebody), "by somebody")
+    expect(ann.locator("#messages li[data-seq='2']")).to_be_visible()
+    ann.reload()  # both are on the page as the server renders it, who wrote them is not
+    live(ann)
+    cookies: Any = somebody.context.cookies()
+    ann.context.add_cookies(cookies)
+    site.kill_host()
+    expect(ann.get_by_label("Message to")).to_have_attribute("placeholder", shown(somebody))
+    expect(ann.locator("li.mine p")).to_have_text(["by somebody"])
+
+
 def cut(socket: WebSocketRoute) -> None:
     socket.close()
 
 
-def test_where_websockets_cannot_pass(visit: ReplayPoint, room: str) -> None:
+def test_where_websockets_cannot_pass(visit: Visit, room: str) -> None:
     """A network that cuts websockets gets long polling, and nothing else is different."""
     ann = visit("/about", errors_expected=True)
     ann.route_web_socket(re.compile("socket.io"), cut)
@@ -224,7 +269,7 @@ def test_where_websockets_cannot_pass(visit: ReplayPoint, room: str) -> None:
     expect(ann.locator("#messages li p")).to_have_text(["by polling", "by websocket"])
 
 
-def test_times_are_the_readers_own(visit: ReplayPoint, room: str) -> None:
+def test_times_are_the_readers_own(visit: Visit, room: str) -> None:
     """A message's time is shown in the zone of who reads it."""
     ann = live(visit(f"/rooms/{room}", timezone_id="UTC", locale="en-GB"))
     say(ann, "what time is it?")
@@ -236,7 +281,7 @@ def test_times_are_the_readers_own(visit: ReplayPoint, room: str) -> None:
     assert (minutes[1] - minutes[0]) % (24 * 60) == 5 * 60 + 45
 
 
-def test_first_load(visit: ReplayPoint, site: Development) -> None:
+def test_first_load(visit: Visit, site: Development) -> None:
     """The front page loads in at most six requests, the socket's included, and below 40 KB."""
     page = visit("/about")
     requests: list[str] = []
@@ -251,7 +296,7 @@ def test_first_load(visit: ReplayPoint, site: Development) -> None:
     assert 10_000 < sizes < 40_000
 
 
-def test_look(visit: ReplayPoint, room: str) -> None:
+def test_look(visit: Visit, room: str) -> None:
     """Wide and narrow, light and dark: nothing sticks out, and axe finds no barrier.
 
     The pictures are left in test-results/ to be looked at.
@@ -281,7 +326,7 @@ def look(page: Page, name: str) -> None:
             assert page.evaluate("axe.run().then(found => found.violations)") == []
 
 
-def test_keyboard_alone(visit: ReplayPoint, room: str) -> None:
+def test_keyboard_alone(visit: Visit, room: str) -> None:
     """Everything can be reached and used without a mouse."""
     ann = live(visit(f"/rooms/{room}"))
     ann.keyboard.press("Tab")

@@ -1,12 +1,15 @@
-"""The test of the line between yours and ours finds what it is there to find."""
-
-from pathlib import Path
+"""Nothing of ours knows the chat; and what looks for that finds it."""
 
 import pytest
 
-from tests.line import offences
+from tests import line
+from tests.app.words import offences
 
-ROOT = Path(__file__).parent.parent.parent
+
+def test_ours_knows_nothing_of_the_chat() -> None:
+    """No file of ours imports or names something of the chat."""
+    found = {path: offences(path, (line.ROOT / path).read_text()) for path in line.files()}
+    assert {path: words for path, words in found.items() if words} == {}
 
 
 @pytest.mark.parametrize(
@@ -36,7 +39,10 @@ def test_offence_is_found(path: str, words: str) -> None:
         ("socket_host/__main__.py", "from socket_host.events import namespaces"),
         ("scripts/local/server.py", "from functions.model.settings import settings as declared"),
         ("socket_host/namespace.py", 'raise EventError("This message is too long.")'),
-        ("infra/template.yaml", "# --- Yours ---\nROOM_LOG: x\n# --- end of yours ---"),
+        (
+            "infra/template.yaml",
+            "# --- Yours: it ---\nROOM_LOG: x\n# --- end of yours ---",
+        ),
     ],
 )
 def test_the_lists_are_no_offence(path: str, words: str) -> None:

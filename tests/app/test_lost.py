@@ -16,12 +16,14 @@ from socket_host.app import SocketHost
 from socket_host.bus import peers
 from socket_host.events import resync
 from socket_host.events.room_log import HostRoomLog
+from tests.app.room import PAGE
 from tests.chaos.crowd import ROOM, Crowd, crowd
 from tests.chaos.wire import Wire
 from tests.kit import buses
 from tests.kit.buses import until
 from tests.kit.clients import PythonClient
-from tests.kit.hosts import PATIENCE, HostProcess, environ, host_process, serving, token, url
+from tests.kit.hosts import PATIENCE, HostProcess, token, url
+from tests.kit.yours import environ, host_process, serving
 
 MESSAGE = {"id": "m1", "text": "stored, and told nobody"}
 
@@ -78,7 +80,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         doomed = await stack.enter_async_context(host_process(settings))
         await doomed.ready()
         await until(lambda: len(host.bus.peers) == 1)
-        page = await stack.enter_async_context(crowd([url(host)]))
+        page = await stack.enter_async_context(crowd([url(host)], PAGE))
         await until(lambda: ROOM in host.namespaces[0].presence.rooms())
         yield Site(host, doomed, wire, page)
 
@@ -128,7 +130,7 @@ async def test_message_that_the_bus_lost_is_seen_once_it_is_back(tmp_path: Path)
         Wire(redis.port).open() as wire,
         serving(tmp_path, bus=redis.setting) as host,
         serving(tmp_path, bus=f"redis://127.0.0.1:{wire.port}", origins=None) as deaf,
-        crowd([url(deaf)]) as page,
+        crowd([url(deaf)], PAGE) as page,
     ):
         await until(lambda: ROOM in deaf.namespaces[0].presence.rooms())
         wire.cut()
@@ -143,7 +145,7 @@ async def test_page_that_is_told_while_it_asks_asks_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An answer that is older than what a page has just heard of does not satisfy it."""
-    async with serving(tmp_path, origins=None) as host, crowd([url(host)]) as page:
+    async with serving(tmp_path, origins=None) as host, crowd([url(host)], PAGE) as page:
         events, asked, gate = host.namespaces[0], asyncio.Event(), asyncio.Event()
         await until(lambda: ROOM in events.presence.rooms())
         await events.settle()  # it has joined

@@ -2,31 +2,24 @@
 
 import base64
 import gzip
-import json
 import re
-import shutil
-import tomllib
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from jinja2 import TemplateSyntaxError
-from starlette.routing import Route
 
 from functions import app as door
 from functions import pages
 from functions.contract.session import COOKIE, SAMPLE_SECRET, Session, Sessions
-from functions.contract.setting import SettingError
 from functions.model.room_log import RoomLog
-from functions.model.settings import settings as declared
 from functions.pages import rooms
 from functions.web.settings import Settings
-from tests.kit.lambda_events import FRONT_DOORS, Event, http_api, invoke
+from tests.kit.lambda_events import http_api
+from tests.kit.yours import invoke
 
 
 class Page(HTMLParser):
@@ -135,147 +128,11 @@ def test_about_says_who_served_it() -> None:
         assert words in answer["body"]
 
 
-@pytest.mark.parametrize("path", ["/nope", "/rooms/UPPER", "/rooms/a/b", "/static/nope.js"])
-def test_not_found(path: str) -> None:
-    """What does not exist answers 404 with a page of the site, and a way on."""
-    status, page, answer = get(path)
-    assert status == 404
-    assert "There is no such page" in page.text
-    assert page.one(**{"class": "brand"})
-    assert answer["headers"]["cache-control"] == "private, no-store"
-
-
-def test_wrong_method() -> None:
-    """A method that a page does not take is refused with the ones it does."""
-    answer = invoke(http_api("/about", method="POST"))
-    assert answer["statusCode"] == 405
-    assert set(answer["headers"]["allow"].split(", ")) == {"GET", "HEAD"}
-
-
-async def broken(request: object) -> None:
-    raise RuntimeError("secret detail")
-
-
-@pytest.mark.parametrize("development", [False, True])
-def test_failing_page(
-    development: bool,
-    create: Callable[[Settings], Any],
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """A page that fails says so without detail, logs the cause, and shows it in development."""
-    monkeypatch.setattr(pages, "routes", [Route("/", broken)])
-    settings = Settings(SAMPLE_SECRET, development=development)
-    monkeypatch.setattr(door.handler, "app", create(settings))
-    answer = invoke(http_api("/", accept="text/html"))
-    assert answer["statusCode"] == 500
-    assert ("secret detail" in answer["body"]) is development
-    assert ("nothing you wrote is lost" in answer["body"]) is not development
-    assert "secret detail" in caplog.text
-    assert "content-security-policy" in answer["headers"]
-
-
-def test_broken_template_stops_the_start(
-    create: Callable[[Settings], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Templates are compiled with the start: what a deployment would break, it shows at once."""
-    for part in ("templates", "static"):
-        shutil.copytree(Path(pages.__path__[0]) / part, tmp_path / part)
-    (tmp_path / "templates/mine.html").write_text("{% if %}")
-    monkeypatch.setattr(pages, "__path__", [str(tmp_path)])
-    with pytest.raises(TemplateSyntaxError):
-        create(Settings("a secret of this test, long enough"))
-
-
 def test_open_room_form() -> None:
     """A room's name typed into the form leads to the room; one that cannot be is explained."""
     status, _, answer = get("/rooms", "room=My+Garden")
     assert (status, answer["headers"]["location"]) == (303, "/rooms/my-garden")
     assert get("/rooms", "room=//evil.example")[0] == 404
-
-
-@pytest.mark.parametrize("build", FRONT_DOORS)
-def test_every_front_door(build: Any) -> None:
-    """HTTP API, REST API, load balancer and function URL events all get the page and cookie."""
-    answer = invoke(build("/"))
-    assert answer["statusCode"] == 200
-    assert "data-room" in answer["body"]
-    headers = str([answer.get(part) for part in ("headers", "multiValueHeaders", "cookies")])
-    assert COOKIE in headers
-
-
-@pytest.mark.parametrize("build", FRONT_DOORS)
-def test_cookie_is_read_behind_every_front_door(build: Any) -> None:
-    """A visitor stays the same visitor, whichever service invoked the function."""
-    cookie = f"{COOKIE}={Sessions(SAMPLE_SECRET).issue(Session(id='me-1', name='Ann'))}"
-    answer = invoke(build("/", cookie=f"other=1; {cookie}"))
-    assert 'data-me="me-1"' in answer["body"]
-
-
-def cookie_of(event: Event) -> str | None:
-    cookies = invoke(event).get("cookies", [])
-    return str(cookies[0]) if cookies else None
-
-
-def test_first_visit_gets_a_session() -> None:
-    """A new visitor gets a signed cookie that scripts and other sites cannot use."""
-    cookie = cookie_of(http_api("/"))
-    assert cookie is not None
-    token = cookie.split(";")[0].partition("=")[2]
-    assert Sessions(SAMPLE_SECRET).verify(token).name
-    assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
-    assert cookie_of(http_api("/", cookie=f"{COOKIE}={token}")) is None
-
-
-@pytest.mark.parametrize("token", ["forged", "", '"', "a.b.c"])
-def test_bad_session_is_replaced(token: str) -> None:
-    """A cookie that is no session, of an old secret say, is replaced rather than an error."""
-    assert cookie_of(http_api("/", cookie=f"{COOKIE}={token}"))
-
-
-def test_cookie_is_secure_outside_development(
-    create: Callable[[Settings], Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In production the cookie goes over HTTPS only."""
-    settings = Settings("a secret of this test, long enough")
-    monkeypatch.setattr(door.handler, "app", create(settings))
-    assert "Secure" in (cookie_of(http_api("/")) or "")
-
-
-def test_static_files_are_kept_for_ever() -> None:
-    """Every script and style of a page has its hash in its name and may be kept for a year."""
-    _, page, _ = get("/")
-    urls = [
-        url
-        for _, attributes in page.elements
-        for url in (attributes.get("src"), attributes.get("href"))
-        if url and url.startswith("/static/")
-    ]
-    assert len(urls) == 4
-    for url in urls:
-        assert re.search(r"\.[0-9a-f]{12}\.(js|css)$", url)
-        answer = invoke(http_api(url))
-        assert answer["headers"]["cache-control"] == "public, max-age=31536000, immutable"
-        assert "cookies" not in answer
-    assert invoke(http_api("/static/room.js"))["headers"]["cache-control"] == "no-cache"
-
-
-def test_scripts_import_each_other_by_hash() -> None:
-    """The import map, which the security policy allows by its hash, leads to the hashed files."""
-    answer = invoke(http_api("/"))
-    import_map = re.search(r'<script type="importmap">(.*?)</script>', answer["body"])
-    assert import_map
-    assert '"/static/timeline.js":"/static/timeline.' in import_map[1]
-    assert '"/static/socket.io.esm.min.js":"/static/socket.io.esm.min.' in import_map[1]
-
-
-@pytest.mark.parametrize("path", ["/", "/about", "/nope", "/about/", "/static/room.js"])
-def test_security_headers(path: str) -> None:
-    """Whatever the function answers forbids foreign scripts, frames and type guessing."""
-    headers = invoke(http_api(path))["headers"]
-    assert "default-src 'self'" in headers["content-security-policy"]
-    assert "unsafe" not in headers["content-security-policy"]
-    assert headers["x-content-type-options"] == "nosniff"
 
 
 def test_first_load_is_small() -> None:
@@ -291,33 +148,3 @@ def test_first_load_is_small() -> None:
     sizes = [len(base64.b64decode(answer["body"])) for answer in answers]
     assert len(sizes) + 1 <= 5
     assert sum(sizes) + len(body) < 40_000
-
-
-def test_settings_of_sam_local_are_good() -> None:
-    """The function starts under `sam local` with the settings samconfig.toml gives it there."""
-    root = Path(__file__).parent.parent.parent
-    config = tomllib.loads((root / "samconfig.toml").read_text())
-    file = config["default"]["local_start_api"]["parameters"]["env_vars"]
-    settings = Settings.from_environ(json.loads((root / file).read_text())["Pages"], declared)
-    assert settings.session_secret == SAMPLE_SECRET
-
-
-@pytest.mark.parametrize(
-    ("environ", "named"),
-    [
-        ({}, ["SESSION_SECRET", "ROOM_LOG"]),
-        ({"SESSION_SECRET": "short", "ROOM_LOG": "sqlite:x"}, ["SESSION_SECRET"]),
-        ({"SESSION_SECRET": SAMPLE_SECRET, "ROOM_LOG": "sqlite:x"}, ["SESSION_SECRET"]),
-        ({"SESSION_SECRET": "x" * 32, "ROOM_LOG": ""}, ["ROOM_LOG"]),
-        ({"SESSION_SECRET": "x" * 32, "ROOM_LOG": "postgres:x"}, ["ROOM_LOG"]),
-        ({"SESSION_SECRET": "x" * 32, "ROOM_LOG": "sqlite:x", "STAGE": "dev"}, ["STAGE"]),
-        ({"SESSION_SECRET": "x" * 32, "ROOM_LOG": "sqlite:x", "BUS": "http://a.example"}, ["BUS"]),
-        ({"SESSION_SECRET": "x" * 32, "ROOM_LOG": "sqlite:x", "BUS": "sns:topic"}, ["BUS"]),
-    ],
-)
-def test_bad_settings_are_named(environ: dict[str, str], named: list[str]) -> None:
-    """A missing or malformed setting stops the start with a sentence that names it."""
-    with pytest.raises(SettingError) as raised:
-        Settings.from_environ(environ, declared)
-    for name in ("SESSION_SECRET", "ROOM_LOG", "STAGE", "BUS"):
-        assert (f"{name} " in str(raised.value)) is (name in named)

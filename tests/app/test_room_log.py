@@ -13,12 +13,10 @@ import pytest
 from functions.model import dynamodb_room_log
 from functions.model.dynamodb_room_log import DynamoDBRoomLog
 from functions.model.payloads import MAX_TEXT, is_room
-from functions.model.room_log import (
-    RoomLog,
-    RoomLogError,
-    open_room_log,
-)
-from tests.kit.aws import aws, make_rooms
+from functions.model.room_log import RoomLog, RoomLogError
+from functions.model.room_logs import open_room_log
+from tests.app.table import make_rooms
+from tests.kit.aws import aws
 from tests.kit.hosts import PATIENCE
 
 

@@ -1,8 +1,9 @@
 // A crowd of pages, told what to do by lines of JSON: [{ url, token, room, name, transports }, …] first.
+// What a page does stands in the module that is named as the argument.
 
 import { createInterface } from "node:readline";
-import { Page } from "./page.mjs";
 
+const { Page } = await import(process.argv[2]);
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const pages = JSON.parse((await lines.next()).value).map((options) => new Page(options));
 const writing = [];

@@ -1,4 +1,4 @@
-"""A crowd: the page's own code with official clients, many pages in one Node process."""
+"""A crowd: pages with official clients, many of them in one Node process."""
 
 import asyncio
 import json
@@ -11,6 +11,7 @@ from typing import Any
 from tests.kit.hosts import token
 
 ROOM = "storm"
+PAGE = Path(__file__).parent / "page.mjs"  # the small app's
 PATIENCE = 60  # seconds: pages that were away for long have much to catch up with
 
 # As a page connects by itself; where no websocket passes; and as other clients do.
@@ -88,11 +89,14 @@ def _agree(stand: Stand) -> bool:
 
 
 @asynccontextmanager
-async def crowd(urls: Sequence[str]) -> AsyncIterator[Crowd]:
-    """Open a page for each address; the ways to connect take turns."""
+async def crowd(urls: Sequence[str], page: Path = PAGE) -> AsyncIterator[Crowd]:
+    """Open a page for each address; the ways to connect take turns.
+
+    `page` is a module with a class Page such as the small app's.
+    """
     process = await asyncio.create_subprocess_exec(
         *("node", "--no-warnings", "--experimental-vm-modules"),
-        str(Path(__file__).parent / "crowd.mjs"),
+        *(str(Path(__file__).parent / "crowd.mjs"), str(page)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=64 * 1024 * 1024,

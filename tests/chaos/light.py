@@ -110,7 +110,7 @@ class Client(asyncio.Protocol):
 
     async def _join(self) -> None:
         try:
-            state = await self._ask("join", {"room": ROOM, "after": self.last})
+            state = await self._ask("enter", {"room": ROOM, "after": self.last})
         except ConnectionError:
             return
         self.plan.here += not self._joined.is_set()
@@ -128,7 +128,7 @@ class Client(asyncio.Protocol):
         try:
             while more:
                 self.plan.asked += 1
-                answer = await self._ask("history", {"after": self.last})
+                answer = await self._ask("missed", {"after": self.last})
                 self._take(answer.get("messages", []))
                 more = answer.get("more") or answer.get("retry")
         except ConnectionError:

@@ -1,180 +1,123 @@
-// The page's own room.js and timeline.js, unchanged: each page in a context of its own, with as much
-// of a browser around it as they touch. What they show and are told is counted.
+// A page of the small app, as far as its messages go: it sends one after the other, each again until it is
+// acked, and shows what was sent in the order of the numbers. Where one is missing it asks for it.
 
-import { readFileSync } from "node:fs";
-import vm from "node:vm";
+import { setTimeout as pause } from "node:timers/promises";
 import { io } from "socket.io-client";
 
-const STATIC = new URL("../../functions/pages/static/", import.meta.url);
-const scripts = Object.fromEntries(
-  ["room.js", "timeline.js"].map((name) => [name, readFileSync(new URL(name, STATIC), "utf8")]),
-);
-
-const HASTE = 5; // the page's pauses are so many times shorter than a reader's patience allows
+const PATIENCE = 3_000; // ms for an answer
+const PAUSE = 100; // ms before something is tried again
 
 export class Page {
   shown = []; // [seq, id] of the messages, in the order in which they appeared
   written = []; // texts, in the order in which they were typed
   acked = {}; // seq by id
   counts = { connects: 0, sent: 0, live: 0, doubled: 0 };
+  notice = "";
+  #queue = [];
+  #early = new Map(); // ids of messages that came before one with a lower number
+  #last = 0;
+  #entered = false;
+  #stale = false;
+  #catching = false;
+  #sending = false;
 
-  constructor({ url, token, room, name, transports }) {
-    Object.assign(this, { url, token, name, transports });
-    this.elements = { room: new Element(), messages: new List(this.shown) };
-    this.elements.room.dataset = { room, last: "0", me: name.toLowerCase(), name };
+  constructor({ url, token, room, name, transports = ["websocket", "polling"] }) {
+    Object.assign(this, { room, name });
+    this.socket = io(url, {
+      auth: { session: token },
+      transports,
+      autoConnect: false,
+      withCredentials: true, // keeps the load balancer's cookie, as browsers do
+      reconnectionDelay: 50,
+      reconnectionDelayMax: 500,
+      timeout: PATIENCE,
+    });
+    this.#listen();
   }
 
   async open() {
-    const context = vm.createContext(this.#globals());
-    const modules = {};
-    const client = new vm.SyntheticModule(["io"], () => client.setExport("io", this.#io), { context });
-    const load = (name) =>
-      (modules[name] ??= name.includes("socket.io")
-        ? client
-        : new vm.SourceTextModule(scripts[name], { context, identifier: name }));
-    const room = load("room.js");
-    await room.link((specifier) => load(specifier.replace("./", "")));
-    await room.evaluate();
-  }
-
-  write() {
-    const text = `${this.name} ${this.written.length + 1}`;
-    this.written.push(text);
-    this.#element("message").value = text;
-    this.#element("composer").requestSubmit();
-  }
-
-  get unsent() {
-    return this.elements.messages.children.filter((item) => !item.dataset.seq).length;
-  }
-
-  get notice() {
-    return this.#element("notice").textContent;
+    this.socket.connect();
   }
 
   close() {
     this.socket.disconnect();
   }
 
-  #element(id) {
-    return (this.elements[id] ??= new Element());
+  write() {
+    const text = `${this.name} ${this.written.length + 1}`;
+    this.written.push(text);
+    this.#queue.push({ id: crypto.randomUUID(), text });
+    this.#send();
   }
 
-  #globals() {
-    const stored = new Map();
-    return {
-      document: { getElementById: (id) => this.#element(id), createElement: (tag) => new Element(tag) },
-      sessionStorage: {
-        getItem: (key) => stored.get(key) ?? null,
-        setItem: (key, value) => stored.set(key, value),
-        removeItem: (key) => stored.delete(key),
-      },
-      setTimeout: (call, ms, ...values) => setTimeout(call, ms / HASTE, ...values),
-      clearTimeout,
-      navigator: { onLine: true },
-      crypto,
-      console,
-    };
+  get unsent() {
+    return this.#queue.length;
   }
 
-  // What the page takes for `io`: the official client, told where the site is.
-  #io = (options) => {
-    this.socket = io(this.url, {
-      ...options,
-      auth: { ...options.auth, session: this.token },
-      transports: this.transports ?? options.transports,
-      withCredentials: true, // keeps the load balancer's cookie, as browsers do
-      reconnectionDelay: 50,
-      reconnectionDelayMax: 500,
-      timeout: 3_000,
-    });
-    this.#count();
-    return this.socket;
-  };
-
-  #count() {
+  #listen() {
     const { socket, counts } = this;
     let heard;
-    socket.on("connect", () => counts.connects++);
     socket.io.on("open", () => (heard = new Set()));
-    socket.on("message", ({ seq }) => {
-      counts.live++;
-      if (heard.has(seq)) counts.doubled++; // the page would not mind, but nobody promised that
-      heard.add(seq);
+    socket.on("connect", () => {
+      counts.connects++;
+      this.#entered = false;
+      this.#catchUp();
     });
-    const ask = socket.emitWithAck.bind(socket);
-    socket.emitWithAck = async (event, data) => {
-      if (event === "message") counts.sent++;
-      const answer = await ask(event, data);
-      if (event === "message" && answer.seq) this.acked[data.id] = answer.seq;
-      return answer;
-    };
-  }
-}
-
-class Element {
-  children = [];
-  dataset = {};
-  style = {};
-  classList = { add() {}, toggle() {} };
-  textContent = "";
-  value = "";
-  #listeners = {};
-
-  constructor(tag) {
-    this.tag = tag;
+    socket.on("message", (message) => {
+      counts.live++;
+      if (heard.has(message.seq)) counts.doubled++;
+      heard.add(message.seq);
+      this.#show([message]);
+      if (this.#early.size) this.#catchUp();
+    });
+    socket.on("last", ({ seq }) => seq > this.#last && this.#catchUp());
   }
 
-  append(...items) {
-    for (const item of items) if (item instanceof Element) this.insertBefore(item, null);
+  async #catchUp() {
+    this.#stale = true; // whoever is told so while it asks asks again
+    if (this.#catching) return;
+    this.#catching = true;
+    while (this.#stale && this.socket.connected) {
+      this.#stale = false;
+      const entering = !this.#entered;
+      this.#entered = true; // unless it connects anew meanwhile
+      const answer = entering
+        ? await this.#ask("enter", { room: this.room, after: this.#last })
+        : await this.#ask("missed", { after: this.#last });
+      if (answer?.messages) this.#show(answer.messages);
+      else if (entering) this.#entered = false;
+      if (!answer?.messages) await pause(PAUSE);
+      this.#stale ||= !answer?.messages || answer.more;
+    }
+    this.#catching = false;
+    this.#send();
   }
 
-  insertBefore(item, next) {
-    item.parent = this;
-    this.children.splice(next ? this.children.indexOf(next) : this.children.length, 0, item);
+  async #send() {
+    if (this.#sending) return;
+    this.#sending = true;
+    while (this.#queue.length && this.#entered && this.socket.connected) {
+      const [message] = this.#queue;
+      this.counts.sent++;
+      const answer = await this.#ask("message", message);
+      if (answer?.seq) {
+        this.acked[message.id] = answer.seq;
+        this.#queue.shift();
+        this.#show([{ seq: answer.seq, id: message.id }]);
+      } else await pause(PAUSE);
+    }
+    this.#sending = false;
   }
 
-  replaceChildren(...items) {
-    this.children = [];
-    this.append(...items);
+  #ask(event, data) {
+    return this.socket.timeout(PATIENCE).emitWithAck(event, data).catch(() => null);
   }
 
-  remove() {
-    const siblings = this.parent.children;
-    siblings.splice(siblings.indexOf(this), 1);
-  }
-
-  get firstElementChild() {
-    return this.children[0];
-  }
-
-  querySelector(tag) {
-    return this.children.find((child) => child.tag === tag) ?? null;
-  }
-
-  querySelectorAll(tag) {
-    return this.children.filter((child) => child.tag === tag);
-  }
-
-  addEventListener(event, hear) {
-    this.#listeners[event] = hear;
-  }
-
-  requestSubmit() {
-    this.#listeners.submit({ preventDefault() {} });
-  }
-
-  setSelectionRange() {}
-}
-
-class List extends Element {
-  constructor(shown) {
-    super();
-    this.shown = shown;
-  }
-
-  insertBefore(item, next) {
-    if (item.dataset.seq) this.shown.push([Number(item.dataset.seq), item.dataset.id]);
-    super.insertBefore(item, next);
+  #show(messages) {
+    for (const { seq, id } of messages) if (seq > this.#last) this.#early.set(seq, id);
+    for (let id; (id = this.#early.get(this.#last + 1)); ) {
+      this.#early.delete(++this.#last);
+      this.shown.push([this.#last, id]);
+    }
   }
 }

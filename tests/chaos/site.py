@@ -5,19 +5,16 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from aiohttp import ClientSession
 
-from functions.model.room_log import Message, open_room_log
 from scripts.commands.dev.balancer import Balancer
 from scripts.commands.dev.edge import Edge, serving
 from scripts.commands.dev.host import Host
 from scripts.commands.dev.listeners import listen
 from scripts.commands.dev.proxy import Proxy
 from scripts.commands.dev.template import SOCKET_HOST, Template
-from tests.kit.hosts import environ
 from tests.scripts.dev.edges import TEMPLATE
 
 PATIENCE = 30  # seconds: a deadline that only a failure meets, also on a busy machine
@@ -26,10 +23,9 @@ PATIENCE = 30  # seconds: a deadline that only a failure meets, also on a busy m
 class Site:
     """Hosts that are started again whenever they end, behind one address."""
 
-    def __init__(self, port: int, hosts: list[Host], room_log: str) -> None:
+    def __init__(self, port: int, hosts: list[Host]) -> None:
         self.port = port
         self.hosts = hosts
-        self._room_log = room_log
 
     async def kill(self, host: Host, number: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal to a host's process, and wait until another listens in its place."""
@@ -51,19 +47,6 @@ class Site:
             answers = [await http.get(f"{host.address}/health") for host in self.hosts]
             return [await answer.json() for answer in answers]
 
-    async def messages(self, room: str) -> list[Message]:
-        """All that is stored in a room."""
-
-        def read() -> list[Message]:
-            log = open_room_log(self._room_log)
-            messages: list[Message] = []
-            while batch := log.after(room, messages[-1].seq if messages else 0):
-                messages += batch
-            log.close()
-            return messages
-
-        return await asyncio.to_thread(read)
-
     async def until(self, condition: Callable[[], Any]) -> None:
         """Wait until something holds."""
         async with asyncio.timeout(PATIENCE):
@@ -82,10 +65,11 @@ async def _is_well(http: ClientSession, host: Host) -> bool:
 
 
 @asynccontextmanager
-async def site(folder: Path, count: int, **settings: str) -> AsyncIterator[Site]:
+async def site(
+    environ: dict[str, str], count: int, module: str = "tests.small_app"
+) -> AsyncIterator[Site]:
     """So many hosts that share the settings, a bus among them."""
-    shared = environ(folder, **settings)
-    hosts = [Host(shared, number) for number in range(1, count + 1)]
+    hosts = [Host(environ, number, module) for number in range(1, count + 1)]
     listeners = listen(0)
     async with Proxy() as proxy:
         template = Template.parse(TEMPLATE)
@@ -94,7 +78,7 @@ async def site(folder: Path, count: int, **settings: str) -> AsyncIterator[Site]
         async with serving(Edge(template, {SOCKET_HOST: balancer}).answer, listeners):
             for host in hosts:
                 host.start()
-            running = Site(listeners[0].getsockname()[1], hosts, shared["ROOM_LOG"])
+            running = Site(listeners[0].getsockname()[1], hosts)
             try:
                 await running.well()
                 yield running

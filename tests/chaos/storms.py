@@ -15,12 +15,9 @@ from functions.contract.bus import Topic
 from socket_host.bus.address import Address
 from socket_host.bus.queue import HostQueue
 from socket_host.bus.redis_connection import Connection
-from tests.chaos.dynamodb import DynamoDB
 from tests.chaos.site import Site
 from tests.chaos.wire import Wire
 from tests.kit.buses import Redis
-
-REFUSALS = 6  # calls that DynamoDB refuses at each degree of trouble
 
 CHANNEL = "socketio"  # on which hosts talk
 
@@ -35,7 +32,6 @@ class Weather:
     wires: list[Wire]  # each between a page and the edge
     redis: Redis | None = None
     topic: Topic | None = None  # where the bus is SNS
-    dynamodb: DynamoDB | None = None
     repeated: int = field(default=0)  # bus messages that came more than once
 
 
@@ -105,18 +101,6 @@ async def disturb_sns(weather: Weather) -> None:
         group.create_task(kill(weather))
 
 
-async def throttle(weather: Weather) -> None:
-    """DynamoDB refuses calls, cancels them, or takes them without an answer; pages come anew."""
-    table = weather.dynamodb
-    assert table
-    for trouble in (0.5, 1.0, 0.5):
-        table.trouble, before = trouble, table.refused
-        for wire in weather.chance.sample(weather.wires, len(weather.wires) // 2):
-            wire.heal(forget=True)
-        await weather.site.until(lambda before=before: table.refused >= before + REFUSALS)
-    table.trouble = 0
-
-
 async def everything(weather: Weather) -> None:
     """One thing after another goes wrong, and some at the same time."""
     async with _echo(weather), asyncio.TaskGroup() as group:
@@ -137,7 +121,6 @@ STORMS: dict[str, Callable[[Weather], Awaitable[None]]] = {
     "cut": cut,
     "disturb": disturb,
     "sns": disturb_sns,
-    "throttle": throttle,
     "everything": everything,
 }
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from functions.model.room_log import open_room_log
 from tests.chaos.light import ROOM
 from tests.kit import buses
 from tests.kit.hosts import ROOT, environ, host_process
+from tests.small_app.model.posts import Posts
 
 pytestmark = [pytest.mark.chaos, pytest.mark.long]
 
@@ -54,9 +54,9 @@ async def test_a_million_messages(
     order, acks = counts.pop("order"), counts.pop("acks")
     record_property("counts", f"{CLIENTS} clients on 2 hosts, {counts}")
     _check(counts, order, acks)
-    log = open_room_log(shared["ROOM_LOG"])
-    stored = [message.id for message in log.after(ROOM, 0, 2 * SENDERS * MESSAGES)]
-    log.close()
+    posts = Posts(shared["POSTS"])
+    stored = [post.id for post in posts.after(ROOM, 0, 2 * SENDERS * MESSAGES)]
+    posts.close()
     assert stored == order
 
 

@@ -123,6 +123,14 @@ class Connection(asyncio.Transport):
             self._loop.call_soon(self._drained)
             self._loop.settle()
 
+    def trickle(self, size: int) -> None:
+        """Read so many bytes of what was written while the client stalled."""
+        self.sent += self._unread[:size]
+        del self._unread[:size]
+        if len(self._unread) <= _HIGH_WATER // 4:
+            self._loop.call_soon(self._drained)
+            self._loop.settle()
+
     def finish(self) -> None:
         """Send no more, as a client that half-closes."""
         self._loop.call_soon(self._eof)

@@ -165,16 +165,16 @@ def _answers(packets: list[Any]) -> int:
 def _check_attendance(on: Hosts) -> None:
     """What a host says of its visitors is known, whatever others have said before."""
     on.announce("honest", 2, "peers", {"word": "hello", "state": {"attendance": 1}})
-    full = {"all": [["lobby", "ann", "Ann"]], "part": 0, "of": 1, "number": 1}
+    full = {"all": [["plaza", "ann", "Ann"]], "part": 0, "of": 1, "number": 1}
     on.announce("honest", 3, "attendance", full)
-    assert "Ann" in str(on.presence.who("lobby"))
+    assert "Ann" in str(on.presence.who("plaza"))
     on.network.loop.move(_GONE)
-    assert "Ann" not in str(on.presence.who("lobby"))
+    assert "Ann" not in str(on.presence.who("plaza"))
     assert not on.bus.peers
 
 
 _text = st.sampled_from(
-    ["", "a", "/", "red", "lobby", "other", "other:1", "?", "\ud800", "attendance"]
+    ["", "a", "/", "red", "plaza", "other", "other:1", "?", "\ud800", "attendance"]
 )
 _text |= st.sampled_from(["connect", "other:-5", "other:+1_0", "other:99999999999", "\u0661"])
 _scalars = st.none() | st.booleans() | st.integers(-2, 3) | st.just(10**30) | st.floats() | _text

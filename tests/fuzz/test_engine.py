@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -100,7 +99,6 @@ def test_any_steps(steps: list[Step]) -> None:
     run(steps)
 
 
-@pytest.mark.xfail(strict=True, reason="an event above the backlog closes who polls")
 def test_large_event_reaches_who_polls() -> None:
     """An event larger than what may wait for a slow client does not end one that reads."""
     with Network(Stage) as network:

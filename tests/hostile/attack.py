@@ -61,7 +61,7 @@ class Honest:
     async def go_on(self) -> None:
         """Send an event, await its ack, and again."""
         while True:
-            self._client.send(frame(b'421["typing",true]'))
+            self._client.send(frame(b'421["busy",true]'))
             while True:
                 _, payload = await self._client.frame()
                 if payload == b"2":

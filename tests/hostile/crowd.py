@@ -90,7 +90,7 @@ class Member(asyncio.Protocol):
             ):
                 await self._change()
         if room is not None:
-            assert "error" not in await self.ask("join", {"room": room})
+            assert "error" not in await self.ask("enter", {"room": room})
         return (found[1] or b"").decode()
 
     async def _change(self) -> None:
@@ -111,7 +111,7 @@ class Member(asyncio.Protocol):
 async def member(
     port: int, name: str, room: str | None = None, **auth: Any
 ) -> AsyncIterator[Member]:
-    """A client in a room, or in the lobby."""
+    """A client in a room, or in the plaza."""
     loop = asyncio.get_running_loop()
     _, client = await loop.create_connection(Member, "127.0.0.1", port)
     try:

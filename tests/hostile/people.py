@@ -2,7 +2,7 @@
 
 `python -m tests.hostile.people PORT IDLE ACTIVE SECONDS` connects them, prints `ready`, and at last
 one line of JSON: how many were lost, how many acks came, and how long these took. The idle ones are
-in the lobby; the active ones are in rooms of ten.
+in the plaza; the active ones are in rooms of ten.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from tests.kit.protocol_client import frame, handshake
 _AT_ONCE = 200  # handshakes under way
 _PAUSE = 4.0  # seconds between two events of one active client, on average
 _PING, _PONG = b"\x81\x012", frame(b"3")
-_EVENT = frame(b'421["typing",true]')
+_EVENT = frame(b'421["busy",true]')
 _ACK = b"431[{}]"
 _ROOM = 10  # people in one
 
@@ -54,7 +54,7 @@ class Person(asyncio.Protocol):
     async def join(self, room: str) -> None:
         """Move to a room."""
         self.joined = self._loop.create_future()
-        self._transport.write(frame(f'422["join",{{"room":"{room}"}}]'.encode()))
+        self._transport.write(frame(f'422["enter",{{"room":"{room}"}}]'.encode()))
         await self.joined
 
     def go_on(self) -> None:

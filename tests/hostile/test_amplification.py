@@ -4,13 +4,13 @@ import asyncio
 import json
 import socket
 import sqlite3
-from contextlib import AsyncExitStack, closing
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from functions.model.payloads import MAX_TEXT
 from socket_host.app import TRANSPORTS
 from socket_host.limits import ANSWER_BYTES
 from socket_host.namespace import Namespace
@@ -18,16 +18,17 @@ from tests.hostile.crowd import Member, member
 from tests.hostile.victim import Victim, victim
 from tests.kit.hosts import on_each_transport, serving, token
 from tests.kit.protocol_client import SEPARATOR, http_client
+from tests.small_app.model.posts import MAX_TEXT
 
 LONGEST = "😀" * MAX_TEXT  # which JSON escapes: twelve bytes a character
 BYTES = 1_000_000
 
 
 def fill(folder: Path, room: str, count: int) -> None:
-    """Store messages 1 to `count`, each as long as can be."""
+    """Store posts 1 to `count`, each as long as can be."""
     rows = [(room, n, str(n), "eve", "Eve", LONGEST, n) for n in range(1, count + 1)]
-    with closing(sqlite3.connect(folder / "rooms.sqlite3")) as database, database:
-        database.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    with closing(sqlite3.connect(folder / "posts.sqlite3")) as database, database:
+        database.executemany("INSERT INTO post VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
 
 async def settled(host: Victim) -> int:
@@ -43,12 +44,12 @@ async def settled(host: Victim) -> int:
 
 
 @pytest.mark.parametrize("transport", sorted(TRANSPORTS))
-@pytest.mark.parametrize("event", ['["history",{"after":0}]', '["join",{"room":"lobby"}]'])
+@pytest.mark.parametrize("event", ['["missed",{"after":0}]', '["enter",{"room":"plaza"}]'])
 async def test_answers_that_nobody_reads(event: str, transport: str, tmp_path: Path) -> None:
     """Clients that ask for much and do not read make the host hold little of it."""
     async with AsyncExitStack() as stack:
         host = await stack.enter_async_context(victim(tmp_path, TRANSPORT=transport))
-        fill(tmp_path, "lobby", 250)
+        fill(tmp_path, "plaza", 250)
         eves = [await stack.enter_async_context(member(host.port, f"Eve {n}")) for n in range(100)]
         for eve in eves:
             eve.stop_reading()
@@ -63,11 +64,11 @@ async def test_answers_to_clients_that_have_gone(tmp_path: Path) -> None:
     """What a client has asked for is not read and encoded when it has gone."""
     async with AsyncExitStack() as stack:
         host = await stack.enter_async_context(victim(tmp_path))
-        fill(tmp_path, "lobby", 250)
+        fill(tmp_path, "plaza", 250)
         eves = [await stack.enter_async_context(member(host.port, "Eve")) for _ in range(40)]
         cpu = host.cpu()
         for eve in eves:
-            eve.send(*[f'42{number}["history",{{"after":0}}]' for number in range(90)])
+            eve.send(*[f'42{number}["missed",{{"after":0}}]' for number in range(90)])
             eve.transport.close()
         await settled(host)
         assert host.cpu() - cpu < 1.5
@@ -92,21 +93,23 @@ async def test_polling_client_enters_a_full_room(transport: str, tmp_path: Path)
                         return json.loads(packet[2 + len(str(number)) :])[0]
 
         await poller.post("40" + json.dumps({"session": token("Ann")}))
-        answer = await ask(100, "join", {"room": "den", "after": 0})
+        answer = await ask(100, "enter", {"room": "den", "after": 0})
         seqs = [message["seq"] for message in answer["messages"]]
         while answer["more"]:
-            answer = await ask(100 + len(seqs), "history", {"after": seqs[-1]})
+            answer = await ask(100 + len(seqs), "missed", {"after": seqs[-1]})
             seqs += [message["seq"] for message in answer["messages"]]
         assert seqs == list(range(1, 61))
-        latest = await ask(999, "join", {"room": "den"})
+        latest = await ask(999, "enter", {"room": "den"})
         assert [m["seq"] for m in latest["messages"]][-1] == latest["last"] == 60
 
 
 class Generous(Namespace):
     """Answers with much."""
 
-    async def start(self) -> None:
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
         self.times = 0
+        yield
 
     def on_fill(self, sid: str, size: int) -> str:
         self.times += 1

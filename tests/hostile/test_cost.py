@@ -317,7 +317,7 @@ def _bytes(piece: bytes, before: bytes = b"", after: bytes = b"") -> Callable[[i
 
 _EMIT = {"method": "emit", "event": "x", "namespace": "/", "room": None}
 _SAID = {"method": "announcement"}
-_FORM = {"method": lambda size: "POST", "path": lambda size: "/rooms/garden"}
+_FORM = {"method": lambda size: "POST", "path": lambda size: "/"}
 
 KINDS: dict[str, Kind] = {
     "frames: pongs": _flood(b"3"),
@@ -398,8 +398,8 @@ KINDS: dict[str, Kind] = {
     "pages: dots": Kind(_page(path=_fill("/..", "/a", "/"))),
     "pages: steps down and up": Kind(_page(path=_fill("/a/..", "/a", "/"))),
     "pages: escapes": Kind(_page(path=_fill("é", "/", "/"))),
-    "pages: parameters": Kind(_page(path=lambda n: "/rooms", query=_fill("a=b&"))),
-    "pages: a long room": Kind(_page(path=lambda n: "/rooms", query=_fill("a", "room="))),
+    "pages: parameters": Kind(_page(path=lambda n: "/", query=_fill("a=b&"))),
+    "pages: a long parameter": Kind(_page(path=lambda n: "/", query=_fill("a", "room="))),
     "pages: cookies": Kind(_page(cookie=_fill("a=b;")), 2_500),
     "pages: a quoted cookie": Kind(_page(cookie=_fill("\\", f'{COOKIE}="', '"')), 2_500),
     "pages: a token": Kind(_page(cookie=_fill("a", f"{COOKIE}=")), 2_500),

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from functions.model.payloads import MAX_TEXT
 from socket_host.app import TRANSPORTS
 from tests.hostile.crowd import Member, audience, flood, member
 from tests.hostile.victim import victim
 from tests.kit import buses
 from tests.kit.hosts import PATIENCE
+from tests.small_app.model.posts import MAX_TEXT
 
 MB = 1_000_000
 RATE = 50  # events a second: the default
@@ -23,9 +23,9 @@ Kind = Callable[[int], str]
 _NOISE = 0.06
 
 KINDS: dict[str, Kind] = {
-    "typing": lambda n: f'42["typing",{["true", "false"][n % 2]}]',
-    "note": lambda n: '42["input-change","%s"]' % ("😀" * MAX_TEXT),
-    "short note": lambda n: f'42["input-change","{n}"]',
+    "busy": lambda n: f'42["busy",{["true", "false"][n % 2]}]',
+    "draft": lambda n: '42["draft","%s"]' % ("😀" * MAX_TEXT),
+    "short draft": lambda n: f'42["draft","{n}"]',
     "message": lambda n: f'42["message",{{"id":"{n}","text":"{n}"}}]',
     "same message": lambda n: '42["message",{"id":"same","text":"again"}]',
 }
@@ -52,7 +52,7 @@ async def test_one_client(kind: str, transport: str, listeners: int, tmp_path: P
         assert not any(one.lost.is_set() for one in people)
 
 
-@pytest.mark.parametrize("kind", ["note", "typing"])
+@pytest.mark.parametrize("kind", ["draft", "busy"])
 async def test_many_sockets_of_one_visitor(kind: str, tmp_path: Path) -> None:
     """A visitor has one allowance, however many sockets are opened for it."""
     seconds = 3
@@ -67,7 +67,7 @@ async def test_many_sockets_of_one_visitor(kind: str, tmp_path: Path) -> None:
         assert sum(one.got for one in people) - got < 30 * MB
 
 
-@pytest.mark.parametrize("kind", ["typing", "message"])
+@pytest.mark.parametrize("kind", ["busy", "message"])
 async def test_listeners_on_another_host(kind: str, tmp_path: Path) -> None:
     """A client pays for those who hear it on other hosts too, where it costs as much."""
     seconds, listeners = 3, 600
@@ -80,7 +80,7 @@ async def test_listeners_on_another_host(kind: str, tmp_path: Path) -> None:
         people = await stack.enter_async_context(audience(there.port, listeners, "den"))
         eve = await stack.enter_async_context(member(here.port, "Eve"))
         async with asyncio.timeout(PATIENCE):
-            while (await eve.ask("join", {"room": "den"}))["who"]["count"] <= listeners:  # noqa: ASYNC110
+            while (await eve.ask("enter", {"room": "den"}))["who"]["count"] <= listeners:  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
         await asyncio.sleep(1.5)  # until all know who is here
         cpu = there.cpu()
@@ -100,8 +100,8 @@ async def test_honest_room_of_a_thousand(tmp_path: Path) -> None:
 
         async def write(number: int, ann: Member) -> None:
             await asyncio.sleep(number * 0.3)
-            for typing in (True, True, False):
-                assert await ann.ask("typing", typing) == {}
+            for busy in (True, True, False):
+                assert await ann.ask("busy", busy) == {}
             text = "What a nice room, and how many there are."
             assert "seq" in await ann.ask("message", {"id": f"{number}", "text": text})
 
@@ -125,13 +125,13 @@ async def test_busy_room_refuses_before_it_stores(transport: str, tmp_path: Path
             pass
         assert answer["retry"]
         assert (await bob.ask("message", {"id": "3", "text": "hello"})).keys() == {"error", "retry"}
-        stored = (await cat.ask("join", {"room": "den"}))["messages"]
+        stored = (await cat.ask("enter", {"room": "den"}))["messages"]
         assert "3" not in [message["id"] for message in stored]
-        assert (await cat.ask("join", {"room": "hall"}))["room"] == "hall"
+        assert (await cat.ask("enter", {"room": "hall"}))["room"] == "hall"
         assert "seq" in await cat.ask("message", {"id": "4", "text": "hello"})
 
 
-@pytest.mark.parametrize("kind", ["note", "message"])
+@pytest.mark.parametrize("kind", ["draft", "message"])
 async def test_replay_buffer_is_shared(kind: str, tmp_path: Path) -> None:
     """Who dropped while another visitor sent as much as it may, by many sockets, is recovered."""
     async with AsyncExitStack() as stack:

@@ -24,9 +24,9 @@ MB = 1 << 20
 FLOODS = {
     "pong": frame(b"3"),
     "noop": frame(b"6"),
-    "refused event": frame(b'42["typing",true]'),
+    "refused event": frame(b'42["busy",true]'),
     "unknown event": frame(b'42["x"]'),
-    "event with ack": frame(b'421["typing",true]'),
+    "event with ack": frame(b'421["busy",true]'),
     "acks nobody waits for": frame(b"431[]"),
     "disconnect of another namespace": frame(b"41/x,"),
     "event for another namespace": frame(b'42/x,["x"]'),
@@ -151,7 +151,7 @@ async def test_attachment_is_placed_once(tmp_path: Path) -> None:
         frame(b'51-["x"]') + frame(bytes(10_000), BINARY),
         frame(b'40{"session":"' + b"x" * 98_000, final=False),
         frame(bytes(90_000), BINARY),
-        frame(b'42["typing",true]'),
+        frame(b'42["busy",true]'),
     ],
     ids=["long CONNECT", "attachment", "fragment", "binary", "event"],
 )
@@ -212,7 +212,7 @@ async def test_bodies_without_end_are_bounded(tmp_path: Path) -> None:
 
 async def test_an_upload_is_slowed_down_not_closed(tmp_path: Path) -> None:
     """Bytes beyond the rate wait; the client that sends them stays."""
-    event = frame(b'421["input-change","' + b"x" * 50_000 + b'"]')
+    event = frame(b'421["draft","' + b"x" * 50_000 + b'"]')
     async with victim(tmp_path) as host, websocket(host.port, "Ann") as ann:
         for _ in range(60):
             ann.send(event)

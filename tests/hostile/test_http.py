@@ -183,7 +183,7 @@ async def test_pipelined_flood(request_: bytes, transport: str, tmp_path: Path) 
         costs = []
         while asked < 20:
             before = host.cpu()
-            await ann.ask('["typing",true]')
+            await ann.ask('["busy",true]')
             costs.append(host.cpu() - before)
             asked += 1
         await asyncio.gather(*attacks)
@@ -451,7 +451,7 @@ async def test_methods_and_upgrades_that_make_no_sense(
                 client.writer.write_eof()
                 await client.rest()
         async with raw_client(url(host), token("Ann")) as ann:
-            assert await ann.ask('["typing",true]') == {}
+            assert await ann.ask('["busy",true]') == {}
         await until(lambda: host.connections.count == 0)
     assert not [record for record in caplog.records if record.exc_info]
 
@@ -465,7 +465,7 @@ async def test_many_polls_on_one_connection(transport: str, tmp_path: Path) -> N
         for n in range(20):
             sid = await joined(balancer)
             chunked = post(sid, "Transfer-Encoding: chunked")
-            packet = b'42["typing",true]' + b" " * (n * 400)
+            packet = b'42["busy",true]' + b" " * (n * 400)
             balancer.send(chunked + b"%x\r\n%s\r\n0\r\n\r\n" % (len(packet), packet) + HEALTH)
             assert (await answer(balancer))[0] == 200
             assert (await answer(balancer))[0] == 200

@@ -13,12 +13,12 @@ import pytest
 
 from socket_host import log_limit
 from socket_host.event_error import EventError
-from socket_host.events.chat import Chat as Events
 from socket_host.log_limit import MAX_CAUSES, LogLimit, SafeFormatter, escaped, unhandled
 from tests.hostile.victim import Victim, victim
 from tests.kit.clients import raw_client
 from tests.kit.hosts import on_each_transport, serving, token, url
 from tests.kit.protocol_client import frame, handshake, http_client, raw
+from tests.small_app.events.plaza import Plaza
 
 TIMES = 8
 
@@ -100,14 +100,14 @@ ATTACKS = {
     "an empty message": websocket(b"4"),
     "JSON that ends too soon": websocket(JOIN, b'42{"a"'),
     "JSON nested too deeply": websocket(JOIN, b"42" + b"[" * 40_000),
-    "an event nested deeply": websocket(JOIN, b'421["typing",' + b"[" * 900 + b"]" * 900 + b"]"),
+    "an event nested deeply": websocket(JOIN, b'421["busy",' + b"[" * 900 + b"]" * 900 + b"]"),
     "an event without a name": websocket(JOIN, b"421[null]"),
     "a placeholder without an attachment": websocket(
-        JOIN, b'451-["typing",{"_placeholder":true,"num":"a"}]'
+        JOIN, b'451-["busy",{"_placeholder":true,"num":"a"}]'
     )
     + frame(b"x", 2),
     "surrogates everywhere": websocket(JOIN, b'421["message",{"id":"\\ud800","text":"\\ud800"}]'),
-    "a number without end": websocket(JOIN, b'421["history",{"after":' + b"9" * 5_000 + b"}]"),
+    "a number without end": websocket(JOIN, b'421["missed",{"after":' + b"9" * 5_000 + b"}]"),
 }
 
 
@@ -162,7 +162,7 @@ async def test_token_of_any_kind_is_a_plain_refusal(tmp_path: Path, transport: s
         assert "failed" not in (await host.health())["refused"]
 
 
-class Failing(Events):
+class Failing(Plaza):
     """Events that fail as an application's may."""
 
     async def on_boom(self, sid: str, text: str) -> None:

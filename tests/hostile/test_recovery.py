@@ -172,11 +172,11 @@ async def in_garden(host: SocketHost, way: str = "websocket") -> AsyncIterator[G
 
 
 async def tell(host: Victim, texts: list[str]) -> None:
-    """Have everybody in the lobby told something, as a function does."""
+    """Have everybody in the plaza told something, as a function does."""
     headers = {"Authorization": f"Bearer {loopback_token(SECRET)}"}
     async with aiohttp.ClientSession(headers=headers) as http:
         for number, text in enumerate(texts):
-            body = encode_emit("said", text, room="lobby", sender=f"function{id(texts)}-{number}")
+            body = encode_emit("said", text, room="plaza", sender=f"function{id(texts)}-{number}")
             async with http.post(host.url + LOOPBACK_PATH, data=body) as answer:
                 assert answer.status < 300, await answer.text()
 
@@ -666,7 +666,7 @@ async def join(one: Guest, namespace: str, pid: str | None = None) -> str:
     """Join a namespace; return its pid there, or "" if the connection ends."""
     claim = {"pid": pid} if pid else {}
     prefix = f"40{namespace}," if namespace != "/" else "40"
-    await one.call(prefix + json.dumps(one.auth | claim))
+    await one.send(prefix + json.dumps(one.auth | claim))
     try:
         while not (packet := await one.packet()).startswith(prefix):
             pass

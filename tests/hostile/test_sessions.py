@@ -5,36 +5,44 @@ import contextlib
 import json
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from itsdangerous.encoding import base64_encode
-from markupsafe import Markup
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from functions import app as door
-from functions import pages
 from functions.contract.cookie import HOST_COOKIE, read_cookie
 from functions.contract.session import COOKIE, LEEWAY, MAX_AGE, Session, SessionError, Sessions
-from functions.model.payloads import MAX_TEXT
-from functions.model.room_cache import RoomCache
-from functions.model.room_log import Message, RoomState
-from functions.pages import rooms
-from functions.pages.message_items import MessageItems
 from functions.web.settings import Settings
 from tests.hostile.victim import Victim, victim
 from tests.kit.clients import clients, raw_client
 from tests.kit.hosts import PATIENCE, SECRET, on_each_transport, token
 from tests.kit.lambda_events import http_api, invoke
 from tests.kit.protocol_client import Socket, frame, handshake, http_client, raw
+from tests.small_app import pages, site
 
 MB = 1_000_000
-DECLARED = {"ROOM_LOG": "unused"}
 ANN = Session("ann", "Ann")
 MALLORY = Session("mallory", "Mallory")
+
+
+Build = Callable[..., None]
+
+
+@pytest.fixture
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
+    """Builds the small app's pages anew, with a secret that cookies here are signed by."""
+
+    def build(**changes: Any) -> None:
+        own = {"POSTS": f"{tmp_path}/posts.sqlite3", "MOST_VOTES": 9, "GREETING": "Hello"}
+        made = door.create_app(Settings(SECRET, own=own, **changes), pages)
+        monkeypatch.setattr(site.handler, "app", made)
+
+    return build
 
 
 def aged(seconds: float, session: Session = ANN, secret: str = SECRET) -> str:
@@ -162,46 +170,6 @@ def test_remembered_tokens_are_bounded() -> None:
     assert sessions._verified.size <= sessions._verified.max_bytes
 
 
-class Endless:
-    """A room log in which every room has a page of the longest messages."""
-
-    def state(self, room: str, after: int = 0) -> RoomState:
-        return RoomState([] if after else longest(room, 50), "")
-
-
-def longest(room: str, count: int) -> list[Message]:
-    """Messages that take as much memory as any can."""
-    return [
-        Message(
-            room,
-            n + 1,
-            f"{room}-{n}",
-            "a" * 64,
-            "Ann",
-            f"{n:06}" + "\U0001f98a" * (MAX_TEXT - 6),
-            0,
-        )
-        for n in range(count)
-    ]
-
-
-def test_remembered_rooms_are_bounded() -> None:
-    """A function that was asked for many full rooms remembers 24 MB of them."""
-    recent = RoomCache(Endless())  # type: ignore[arg-type]  # as much of a log as it needs
-    with memory(24 * MB):
-        for number in range(120):
-            recent.state(f"room-{number}")
-
-
-def test_remembered_html_is_bounded() -> None:
-    """Pages of the messages that are longest as HTML keep 30 MB of it, with the messages in it."""
-    items = MessageItems(lambda message, mine: Markup(message.text.replace("'", "&#39;")))
-    with memory(30 * MB):
-        for number in range(40):
-            room = longest(str(number), 50)
-            items([m._replace(text="'" * (MAX_TEXT - 1) + "\U0001f98a") for m in room], "me")
-
-
 # ---- The two halves read a cookie alike ----
 
 VALID, PLANTED = token("Ann"), Sessions(SECRET).issue(MALLORY)
@@ -252,11 +220,10 @@ HEADERS = [
 # By number: a token, which changes, must not be a test's name.
 @pytest.mark.parametrize(("header", "who"), HEADERS, ids=range(len(HEADERS)))
 def test_cookie_at_the_function(
-    header: str, who: str | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    header: str, who: str | None, build: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A page knows its visitor by the one cookie that both halves would take, and logs nothing."""
-    monkeypatch.setattr(rooms, "open_room_log", lambda _: Endless())
-    monkeypatch.setattr(door.handler, "app", door.create_app(Settings(SECRET, own=DECLARED), pages))
+    build()
     answer = invoke(http_api("/about", cookie=header))
     assert answer["statusCode"] == 200
     assert found_by(header) == who
@@ -328,12 +295,10 @@ async def test_tokens_that_are_no_text(transport: str, tmp_path: Path) -> None:
     [(False, COOKIE, HOST_COOKIE), (False, HOST_COOKIE, None), (True, COOKIE, None)],
 )
 def test_cookie_is_renamed_in_production(
-    development: bool, brought: str, name: str | None, monkeypatch: pytest.MonkeyPatch
+    development: bool, brought: str, name: str | None, build: Build
 ) -> None:
     """Who comes with the plain name has the same session under the prefix from then on."""
-    monkeypatch.setattr(rooms, "open_room_log", lambda _: Endless())
-    settings = Settings(SECRET, development=development, own=DECLARED)
-    monkeypatch.setattr(door.handler, "app", door.create_app(settings, pages))
+    build(development=development)
     made = invoke(http_api("/about", cookie=f"{brought}={VALID}")).get("cookies", [])
     assert [cookie.partition("=")[0] for cookie in made] == ([name] if name else [])
     for cookie in made:
@@ -379,7 +344,7 @@ ASKED = [
 
 
 @pytest.fixture
-def changed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def changed(build: Build, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The methods by which a page was changed that takes all of them."""
     done: list[str] = []
 
@@ -389,8 +354,7 @@ def changed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     unsafe = ["POST", "PUT", "PATCH", "DELETE"]
     monkeypatch.setattr(pages, "routes", [Route("/change", change, methods=unsafe)])
-    monkeypatch.setattr(rooms, "open_room_log", lambda _: Endless())
-    monkeypatch.setattr(door.handler, "app", door.create_app(Settings(SECRET, own=DECLARED), pages))
+    build()
     return done
 
 
@@ -493,9 +457,9 @@ async def test_expired_client_does_nothing(transport: str, tmp_path: Path) -> No
         victim(tmp_path, TRANSPORT=transport) as host,
         raw_client(host.url, aged(MAX_AGE - SHORT)) as ann,
     ):
-        assert await ann.ask('["typing",true]') == {}
+        assert await ann.ask('["busy",true]') == {}
         async with asyncio.timeout(PATIENCE):
-            while (answer := await ann.ask('["typing",true]')) == {}:  # noqa: ASYNC110 - asked, not told
+            while (answer := await ann.ask('["busy",true]')) == {}:  # noqa: ASYNC110 - asked, not told
                 await asyncio.sleep(0.1)
         assert answer == {"error": EXPIRED, "retry": True}
 

@@ -269,7 +269,7 @@ async def test_nothing_is_left_of_those_who_were_there(transport: str, tmp_path:
         slots = host.transport.slots
         await until(lambda: not host.transport.connections() and not slots._open)
         assert (slots._waiting, slots._budgets, slots.waiting) == ({}, {}, 0)
-        assert not host.namespaces[0]._visits
+        assert not host.visitors.visits
         await http.close()
         await until(lambda: host.connections.count == 0)
         assert not host.connections._idle

@@ -63,7 +63,7 @@ async def victim(folder: Path, **settings: str) -> AsyncIterator[Victim]:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "socket_host",
+            "tests.small_app",
             cwd=ROOT,
             env={"PATH": os.environ["PATH"]} | environ(folder, **settings),
             stdout=asyncio.subprocess.PIPE,

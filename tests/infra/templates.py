@@ -1,4 +1,7 @@
-"""infra/template.yaml for tests: as it is written, and as CloudFormation sees it."""
+"""infra/template.yaml for tests: as it is written, and as CloudFormation sees it.
+
+What is yours in it is left out, unless a test asks for it: a team may write there what it likes.
+"""
 
 import copy
 import os
@@ -14,6 +17,7 @@ from samtranslator.translator.transform import transform
 
 from scripts import ROOT
 from scripts.commands.dev.template import load
+from scripts.yours import with_parts
 
 SOURCE = ROOT / "infra/template.yaml"
 
@@ -34,17 +38,23 @@ def transformed(template: Json) -> Json:
     return result
 
 
+def written(*, yours: bool = False) -> str:
+    """The template's text."""
+    text = SOURCE.read_text()
+    return text if yours else with_parts(text, {})
+
+
 @cache
-def _translated() -> Json:
-    source = load(SOURCE.read_text())
+def _translated(yours: bool) -> Json:
+    source = load(written(yours=yours))
     # The translator takes code that has been packaged already.
     source["Resources"]["Pages"]["Properties"]["CodeUri"] = "s3://bucket/key"
     return transformed(source)
 
 
-def translate() -> Json:
+def translate(*, yours: bool = False) -> Json:
     """The template after the SAM transform; each call returns one of its own."""
-    return copy.deepcopy(_translated())
+    return copy.deepcopy(_translated(yours))
 
 
 def properties(template: Json, name: str) -> Json:

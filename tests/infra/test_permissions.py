@@ -1,14 +1,12 @@
 """Who may do what: networks and roles allow what the code does, and nothing else."""
 
-import ast
 import json
 import re
-from functools import cache
 from pathlib import Path
 
-import boto3
-
 from scripts import ROOT
+from tests import line
+from tests.infra.calls import CLIENTS, called, parsed
 from tests.infra.roles import allowed, statements
 from tests.infra.templates import (
     SOURCE,
@@ -86,93 +84,29 @@ def test_wildcards_have_reasons(template: Json) -> None:
         assert all(re.search(r"# .{15}", line) for line in found), text
 
 
-CLIENTS = {"_dynamodb": "dynamodb", "_sns": "sns", "_sqs": "sqs"}  # the names the code gives them
-
-
-# What IAM calls an operation, where that is not the operation's own name.
-PERMISSIONS = {
-    "dynamodb:TransactWriteItems": {"dynamodb:PutItem"},  # the code puts, and nothing else
-    "sns:PublishBatch": {"sns:Publish"},
-    "sqs:CreateQueue": {"sqs:CreateQueue", "sqs:TagQueue"},  # the code makes it with tags
-    "sqs:DeleteMessageBatch": {"sqs:DeleteMessage"},
-}
-
-
-@cache
-def operations(service: str) -> dict[str, str]:
-    """A boto3 client's methods, and the operations of AWS they call."""
-    mapping: dict[str, str] = boto3.client(
-        service, region_name="us-east-1"
-    ).meta.method_to_api_mapping
-    return mapping
-
-
-def called(tree: ast.AST) -> set[str]:
-    """The permissions that code needs for the operations of AWS it names."""
-    found = set()
-    for node in ast.walk(tree):
-        match node:
-            case ast.Call(
-                func=ast.Attribute(value=ast.Attribute(attr=client), attr="get_paginator"),
-                args=[ast.Constant(value=str(method))],
-            ) if client in CLIENTS:
-                pass
-            case ast.Attribute(value=ast.Attribute(attr=client), attr=method) if client in CLIENTS:
-                pass
-            case _:
-                continue
-        if operation := operations(CLIENTS[client]).get(method):
-            name = f"{CLIENTS[client]}:{operation}"
-            found |= PERMISSIONS.get(name, {name})
-    return found
-
-
-def parsed(*paths: Path) -> ast.Module:
-    return ast.Module([ast.parse(path.read_text()) for path in paths], [])  # type: ignore[misc, list-item]
-
-
-def reached(methods: set[str]) -> ast.Module:
-    """The methods of the room log that some of its methods use, themselves included."""
-    source = ROOT / "functions/model/dynamodb_room_log.py"
-    (log,) = [n for n in ast.parse(source.read_text()).body if isinstance(n, ast.ClassDef)]
-    bodies = {n.name: n for n in log.body if isinstance(n, ast.FunctionDef)}
-    done: set[str] = set()
-    while todo := methods - done:
-        done |= todo
-        for name in todo & bodies.keys():
-            methods = methods | {
-                n.attr for n in ast.walk(bodies[name]) if isinstance(n, ast.Attribute)
-            }
-    return ast.Module([bodies[name] for name in sorted(done & bodies.keys())], [])
+def ours(half: str) -> list[Path]:
+    """The modules of a half that are not yours."""
+    files = sorted((ROOT / half).rglob("*.py"))
+    return [f for f in files if not str(f.relative_to(ROOT)).startswith(line.YOURS)]
 
 
 def test_host_may_do_what_it_does(template: Json) -> None:
     """The hosts' role allows what their code calls, and nothing else."""
-    log = called(parsed(ROOT / "functions/model/dynamodb_room_log.py"))
-    bus = called(parsed(*(ROOT / "socket_host").rglob("*.py")))
-    assert log
+    bus = called(parsed(*ours("socket_host")))
     assert bus
-    assert allowed(template, "HostRole") == log | bus
+    assert allowed(template, "HostRole") == bus
 
 
 def test_function_may_do_what_it_does(template: Json) -> None:
-    """The function's role allows what pages call of the room log, emitting and logging."""
-    sources = [
-        file for part in ("pages", "web") for file in (ROOT / "functions" / part).glob("*.py")
-    ]
-    pages = parsed(*sources)
-    used = {
-        node.attr
-        for node in ast.walk(pages)
-        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("log", "self._log")
-    }
-    assert used
+    """The function's role allows emitting and logging, and nothing else."""
     logging = {"logs:CreateLogStream", "logs:PutLogEvents"}
-    assert allowed(template, "PagesRole") == called(reached(used)) | called(pages) | logging
+    emitting = called(parsed(*ours("functions")))
+    assert emitting
+    assert allowed(template, "PagesRole") == emitting | logging
 
 
 def test_no_other_service_is_called() -> None:
     """The code has clients of these services only, or the two tests above would miss some."""
-    for file in [*(ROOT / "functions").rglob("*.py"), *(ROOT / "socket_host").rglob("*.py")]:
+    for file in [*ours("functions"), *ours("socket_host")]:
         made = re.findall(r'\.(?:client|resource)\(\s*"(\w+)"', file.read_text())
         assert set(made) <= set(CLIENTS.values()), file

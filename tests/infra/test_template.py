@@ -12,12 +12,22 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from functions.contract.setting import Half
+from functions.model.settings import settings as declared
 from scripts import ROOT
 from scripts.commands.deploy.architecture import KNOWN
 from scripts.commands.dev.policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES
 from scripts.commands.dev.template import Template, load
 from tests.infra.resolving import Resolver
-from tests.infra.templates import SOURCE, of_kind, properties, references, translate
+from tests.infra.templates import (
+    SOURCE,
+    container,
+    of_kind,
+    properties,
+    references,
+    translate,
+    written,
+)
 
 CFN_LINT = str(Path(sys.executable).parent / "cfn-lint")
 
@@ -67,10 +77,10 @@ def test_sam_validate() -> None:
     assert "is a valid SAM Template" in said
 
 
-def test_lint_translated(translated: dict[str, Any], tmp_path: Path) -> None:
+def test_lint_translated(tmp_path: Path) -> None:
     """cfn-lint has nothing to say of the template as CloudFormation sees it."""
     file = tmp_path / "translated.json"
-    file.write_text(json.dumps(translated))
+    file.write_text(json.dumps(translate(yours=True)))
     run(CFN_LINT, str(file))
 
 
@@ -88,7 +98,7 @@ def test_what_security_puts_aside_has_reasons() -> None:
     skipped = [line for line in lines if "CKV" in line]
     assert skipped
     assert all(re.fullmatch(r"  - CKV\w+ # \S.{10,}: .{8,}", line) for line in skipped), skipped
-    assert not re.search("checkov|cfn.?lint", SOURCE.read_text(), re.IGNORECASE)
+    assert not re.search("checkov|cfn.?lint", written(), re.IGNORECASE)
 
 
 def test_behaviours_in_order(translated: dict[str, Any]) -> None:
@@ -203,7 +213,7 @@ def test_one_processor(name: str, translated: dict[str, Any]) -> None:
 def test_function_settings(translated: dict[str, Any]) -> None:
     """The function gets every setting it asks for, and a secret that is not the sample."""
     variables = properties(translated, "Pages")["Environment"]["Variables"]
-    assert set(variables) == {"STAGE", "SESSION_SECRET", "ROOM_LOG", "BUS"}
+    assert set(variables) == {"STAGE", "SESSION_SECRET", "BUS"}
     assert variables["STAGE"] == "production"
     version, secret = variables["SESSION_SECRET"]["Fn::If"][1:]
     assert secret == {"Fn::Sub": "{{resolve:secretsmanager:${SessionSecret}}}"}
@@ -212,6 +222,19 @@ def test_function_settings(translated: dict[str, Any]) -> None:
     }
     made = resource(translated, "AWS::SecretsManager::Secret")["GenerateSecretString"]
     assert made["PasswordLength"] >= 32
+
+
+@pytest.mark.parametrize("half", ["function", "host"])
+def test_declared_settings_are_given(half: Half) -> None:
+    """What your settings declare, and have no default for, the template gives to each half."""
+    template = translate(yours=True)
+    variables = properties(template, "Pages")["Environment"]["Variables"]
+    names = {
+        "function": set(variables),
+        "host": {e["Name"] for e in container(template)["Environment"]},
+    }
+    needed = {s.name for s in declared if half in s.halves and half not in s.defaults}
+    assert needed <= names[half]
 
 
 def test_changed_secret_reaches_both_halves(translated: dict[str, Any]) -> None:
@@ -244,8 +267,10 @@ def test_handler_is_in_the_package() -> None:
     assert (module, name) == ("functions.app", "handler")
 
 
-def test_references_resolve(translated: dict[str, Any]) -> None:
-    """Whatever is referred to is there."""
+@pytest.mark.parametrize("yours", [False, True])
+def test_references_resolve(yours: bool) -> None:
+    """Whatever is referred to is there, and ours refers to nothing of yours."""
+    translated = translate(yours=yours)
     known = {*translated["Resources"], *translated.get("Parameters", {})}
     unknown = {name for name in references(translated) if "::" not in name} - known
     assert unknown == set()
@@ -253,7 +278,7 @@ def test_references_resolve(translated: dict[str, Any]) -> None:
 
 def test_every_resource_is_explained() -> None:
     """Each resource has a comment above it that says what it is for."""
-    lines = SOURCE.read_text().splitlines()
+    lines = written().splitlines()
     start, end = lines.index("Resources:"), lines.index("Outputs:")
     for number in range(start + 1, end):
         if re.fullmatch(r"  \w+:", lines[number]):

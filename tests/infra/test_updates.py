@@ -10,7 +10,7 @@ from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from scripts.commands.deploy.stack import Stack
 from scripts.commands.dev.template import load
-from tests.infra.templates import SOURCE, Json, properties, references
+from tests.infra.templates import Json, properties, references, written
 from tests.scripts.deploy.rehearsal import EMPTY, Cloud, cloud_inside
 
 NAME = "sidepath"
@@ -33,7 +33,7 @@ OTHERS = {
 
 def source() -> Json:
     """The template as sam uploads it."""
-    template: Json = load(SOURCE.read_text())
+    template: Json = load(written())
     template["Resources"]["Pages"]["Properties"]["CodeUri"] = "s3://bucket/key"
     return template
 
@@ -121,9 +121,23 @@ def test_bounds_of_the_scale_take_effect(cloud: Cloud) -> None:
 # ---- What is a change, and which CloudFront refuses ----
 
 
+def with_data() -> Json:
+    """The template with a table that the parameter decides about, and one that always stays."""
+    template = source()
+    properties_ = {
+        "AttributeDefinitions": [{"AttributeName": "key", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "key", "KeyType": "HASH"}],
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+    for name, policy in (("Data", {"Ref": "DataOnDelete"}), ("Archive", "Retain")):
+        table = {"Type": "AWS::DynamoDB::Table", "Properties": properties_}
+        template["Resources"][name] = table | {"DeletionPolicy": policy}
+    return template
+
+
 def test_policy_alone_is_no_change() -> None:
     """The rehearsal knows what CloudFormation does not see: a change of a deletion policy."""
-    template = source()
+    template = with_data()
     del properties(template, "Alarms")["Tags"]
     with cloud_inside() as cloud:
         assert change(cloud, "CREATE", template, Image=IMAGE) == "CREATE_COMPLETE"
@@ -138,10 +152,12 @@ def test_parameter_alone(name: str, cloud: Cloud) -> None:
 
 def test_data_is_kept_from_now_on(cloud: Cloud) -> None:
     """Keeping data, given alone, changes what CloudFormation would do with each table; so back."""
+    template = with_data()
+    assert change(cloud, template=template) == "UPDATE_COMPLETE"
     stack = Stack(cloud.client("cloudformation"), NAME)
-    assert stack.data()
-    for value, kept in (("Retain", stack.data()), ("Delete", set())):
-        assert change(cloud, DataOnDelete=value) == "UPDATE_COMPLETE"
+    assert stack.data() == {"Data"}
+    for value, kept in (("Retain", {"Data", "Archive"}), ("Delete", {"Archive"})):
+        assert change(cloud, template=template, DataOnDelete=value) == "UPDATE_COMPLETE"
         assert stack.retained() == kept
         assert stack.kept().keys() == kept
 

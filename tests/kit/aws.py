@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import boto3
 import pytest
+import yaml
 
 from tests.kit.hosts import ROOT
 
@@ -33,17 +35,20 @@ def aws(*options: str) -> Iterator[None]:
         server.stdin.close()
 
 
-def make_rooms(table: str) -> None:
-    """Make the room log's table, with the keys that infra/template.yaml gives it."""
+def make_table(resource: str) -> str:
+    """Make the table that a resource of infra/template.yaml is; return its name."""
+    template = yaml.load((ROOT / "infra/template.yaml").read_text(), _Loader)
+    properties = template["Resources"][resource]["Properties"]
+    wanted = ("KeySchema", "AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes")
+    name = f"{resource}-{uuid.uuid4().hex[:8]}"
     boto3.client("dynamodb").create_table(
-        TableName=table,
-        KeySchema=[
-            {"AttributeName": "room", "KeyType": "HASH"},
-            {"AttributeName": "item", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[
-            {"AttributeName": "room", "AttributeType": "S"},
-            {"AttributeName": "item", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
+        TableName=name, **{part: properties[part] for part in wanted if part in properties}
     )
+    return name
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads CloudFormation's short forms, such as !Ref, as nothing: keys of tables have none."""
+
+
+_Loader.add_multi_constructor("!", lambda loader, suffix, node: None)

@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -66,15 +67,17 @@ class Inbox:
 class PythonClient:
     """python-socketio's client."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, namespace: str = "/", **options: Any) -> None:
+        self.namespace = namespace
         self.inbox = Inbox()
         self.receive = self.inbox.receive
         # Ours to close: the client's own stays open after a connection that failed.
         self._http = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
         self.sio = socketio.AsyncClient(http_session=self._http, **options)
-        self.sio.on("*", self._take)
+        self.sio.on("*", self._take, namespace)
         for event in ("connect", "disconnect", "connect_error"):
-            self.sio.on(event, lambda *values, event=event: self.inbox.put(event, values))
+            hear = partial(self._take, event)
+            self.sio.on(event, hear, namespace)
 
     def _take(self, event: str, *values: Any) -> None:
         self.inbox.put(event, values)
@@ -86,18 +89,19 @@ class PythonClient:
             # A function, because the client takes the cookie out of what it gives to a websocket,
             # and would reconnect without.
             options["headers"] = lambda: {"Cookie": f"{COOKIE}={token}"}
+        options = {"namespaces": [self.namespace]} | options
         await self.sio.connect(url, transports=WAYS[way], **options)
         return self
 
     async def call(self, event: str, *values: Any) -> Any:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        await self.sio.emit(event, values, callback=lambda *a: answer.set_result(a))
+        await self.sio.emit(event, values, self.namespace, lambda *a: answer.set_result(a))
         async with asyncio.timeout(PATIENCE):
             acked = await answer
         return acked[0] if acked else None
 
     async def emit(self, event: str, *values: Any) -> None:
-        await self.sio.emit(event, values)
+        await self.sio.emit(event, values, self.namespace)
 
     async def transport(self) -> str:
         return str(self.sio.transport())
@@ -134,6 +138,16 @@ class JavaScriptClient:
 
     async def close(self) -> None:
         await self._node.ask(self._number, "close")
+
+    async def drop(self) -> None:
+        """Lose the connection, as when the network goes away; the client comes back by itself."""
+        await self.script("socket.io.engine.close()")
+        await self.receive("disconnect")
+
+    async def back(self) -> bool:
+        """Wait until the client is connected again; return whether it was recovered."""
+        await self.receive("connect")
+        return bool(await self.script("return !!socket.recovered"))
 
     async def script(self, code: str) -> Any:
         """Run JavaScript that knows the client as `socket`; return what it returns."""
@@ -205,24 +219,29 @@ class Clients:
         self._stack = stack
         self._node: Node | None = None
 
-    async def connect(self, url: str, token: str | None, **options: Any) -> Any:
+    async def connect(
+        self, url: str, token: str | None, *, namespace: str = "/", **options: Any
+    ) -> Any:
         """Return a client that is connected and, if it upgrades, has done so."""
-        client = await self.begin(url, token, **options)
+        client = await self.begin(url, token, namespace=namespace, **options)
         await client.receive("connect")
         if self._way == "upgrade":
             await self._upgraded(client)
         return client
 
-    async def begin(self, url: str, token: str | None, **options: Any) -> Any:
+    async def begin(
+        self, url: str, token: str | None, *, namespace: str = "/", **options: Any
+    ) -> Any:
         """Return a client that is on its way."""
         if self.kind == "python":
-            client = PythonClient(**options.pop("client", {}))
+            client = PythonClient(namespace=namespace, **options.pop("client", {}))
             self._stack.push_async_callback(client.close)
             return await client.connect(url, way=self._way, token=token, **options)
         if self._node is None:
             self._node = await self._stack.enter_async_context(node())
         script = self._node.client()
-        return await script.connect(url, way=self._way, token=token, **options)
+        address = url.rstrip("/") + namespace  # as io() takes it
+        return await script.connect(address, way=self._way, token=token, **options)
 
     async def _upgraded(self, client: Client) -> None:
         async with asyncio.timeout(PATIENCE):

@@ -1,9 +1,13 @@
-"""Hosts for tests: one in this process, one in a process of its own, and tokens to enter by."""
+"""Hosts for tests: one in this process, one in a process of its own, and tokens to enter by.
+
+They have the namespaces and settings of the small app, unless they are told others; hosts with
+yours are in `tests.kit.yours`.
+"""
 
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,15 +16,15 @@ from typing import Any
 import pytest
 
 from functions.contract.session import Session, Sessions
-from functions.contract.setting import read_settings
-from functions.model.settings import settings as declared
+from functions.contract.setting import Setting, development, read_settings
 from socket_host.app import TRANSPORTS, SocketHost, create_app
-from socket_host.events import namespaces as sample
 from socket_host.namespace import Namespace
 from socket_host.settings import Settings
 from socket_host.transport.limits import limits_of
 from socket_host.transport.native import transport as native_transport
 from socket_host.transport.stock import transport as stock_transport
+from tests.small_app.events import namespaces as small_app
+from tests.small_app.model.settings import settings as declared
 
 ROOT = Path(__file__).parent.parent.parent
 SECRET = "a-secret-for-tests-that-is-long-enough"
@@ -37,18 +41,14 @@ def token(name: str = "Visitor", *, secret: str = SECRET) -> str:
     return Sessions(secret).issue(Session(name.lower(), name))
 
 
-def own_texts(folder: Path) -> dict[str, str]:
-    """The declared settings as scripts/dev makes them, with their data in a folder."""
-    return {
-        setting.name: setting.development.replace("{data}", str(folder))
-        for setting in declared
-        if setting.development is not None
-    }
+def own_texts(folder: Path, declared: Sequence[Setting] = declared) -> dict[str, str]:
+    """Declared settings as scripts/dev makes them, with their data in a folder."""
+    return development(declared, folder)
 
 
-def own(folder: Path) -> dict[str, Any]:
-    """The values of the declared settings, with their data in a folder."""
-    values, problems = read_settings(declared, "host", own_texts(folder))
+def own(folder: Path, declared: Sequence[Setting] = declared) -> dict[str, Any]:
+    """The values of declared settings, with their data in a folder."""
+    values, problems = read_settings(declared, "host", own_texts(folder, declared))
     assert not problems
     return values
 
@@ -59,6 +59,7 @@ def settings(folder: Path, **changes: Any) -> Settings:
         "session_secret": SECRET,
         "origins": (ORIGIN,),
         "own": own(folder),
+        "leases": f"sqlite:{folder}/leases.sqlite3",
         "port": 0,
         "drain_seconds": 0,
     }
@@ -82,8 +83,8 @@ def url(host: SocketHost) -> str:
 async def serving(
     folder: Path, *namespaces: type[Namespace], **changes: Any
 ) -> AsyncIterator[SocketHost]:
-    """A host in this process, stopped at the end; by itself it has those of socket_host/events."""
-    host = create_app(settings(folder, **changes), namespaces or sample)
+    """A host in this process, stopped at the end."""
+    host = create_app(settings(folder, **changes), namespaces or small_app)
     await host.start()
     try:
         yield host
@@ -92,7 +93,7 @@ async def serving(
 
 
 class HostProcess:
-    """`python -m socket_host` with an environment made of settings only."""
+    """A host's process, with an environment made of settings only."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -121,6 +122,7 @@ def environ(folder: Path, **changes: str) -> dict[str, str]:
         "PUBLIC_ORIGIN": ORIGIN,
         "PORT": "0",
         "DRAIN_SECONDS": "0",
+        "LEASES": f"sqlite:{folder}/leases.sqlite3",
         "MAX_CONNECTIONS": "500",  # more could exceed what the system allows, and be warned of
         "MAX_PER_ADDRESS": "0",  # all clients of a test have the same
     }
@@ -128,14 +130,16 @@ def environ(folder: Path, **changes: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def host_process(settings: Mapping[str, str]) -> AsyncIterator[HostProcess]:
+async def host_process(
+    settings: Mapping[str, str], module: str = "tests.small_app"
+) -> AsyncIterator[HostProcess]:
     """A host's process, killed at the end if it still runs; call `ready` or `ended`."""
     # What coverage needs to measure a subprocess stands in the environment too.
     coverage = {name: value for name, value in os.environ.items() if name.startswith("COV")}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "socket_host",
+        module,
         cwd=ROOT,
         env={"PATH": os.environ["PATH"]} | coverage | dict(settings),
         stdout=asyncio.subprocess.PIPE,

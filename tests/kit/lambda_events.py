@@ -6,10 +6,13 @@ Lambda developer guide ("Invoking function URLs").
 """
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from functions.app import handler, loop
+from functions.app import loop
+from tests.small_app.site import handler
 
 Event = dict[str, Any]
 
@@ -90,10 +93,26 @@ def load_balancer(path: str, query: str = "", *, method: str = "GET", **headers:
     }
 
 
-def invoke(event: Event, context: Any = None) -> dict[str, Any]:
-    """Call the handler as Lambda does: with the event loop it was imported with."""
-    asyncio.set_event_loop(loop)  # an async test may have left none
-    answer: dict[str, Any] = handler(event, context)
+@contextmanager
+def function_loop() -> Iterator[None]:
+    """Have the event loop that the function was imported with, as in Lambda's own thread."""
+    try:
+        former = asyncio.get_event_loop()
+    except RuntimeError:  # an async test may have left none
+        former = None
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(former)
+
+
+def invoke(
+    event: Event, context: Any = None, by: Callable[[Event, Any], Any] = handler
+) -> dict[str, Any]:
+    """Call a handler, by default the small app's, as Lambda does."""
+    with function_loop():
+        answer: dict[str, Any] = by(event, context)
     return answer
 
 

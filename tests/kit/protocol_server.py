@@ -40,8 +40,8 @@ class Echoes(Namespace):
     async def on_message_with_ack(self, sid: str, *values: Any) -> tuple[Any, ...]:
         return values
 
-    async def on_input_change(self, sid: str, text: Any) -> None:
-        await self.emit("update-input", text, skip_sid=sid)
+    async def on_draft(self, sid: str, text: Any) -> None:
+        await self.emit("drafted", text, skip_sid=sid)
 
     async def on_echo(self, sid: str, value: Any) -> Any:
         return value

@@ -1,9 +1,11 @@
 """`scripts/setup`, with stand-ins for Python, pip and npm that write down how they are called."""
 
 import fcntl
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from scripts import ROOT
 PYTHON = f"""#!/bin/sh
 case "$*" in
   *fcntl*) exec {sys.executable} "$@";;
+  *scripts.frontend*) echo "frontend" >>calls; [ ! -f unbuilt ];;
   *scripts.packages*) echo "packages $*" >>calls; [ ! -f broken ];;
   *venv*) mkdir -p .venv/bin; cp "$0" .venv/bin/python;;
   *"install "*uv.txt) echo "pip $*" >>calls; [ ! -f no-uv ];;
@@ -41,7 +44,8 @@ class Project:
         (root / "requirements.txt").write_text("")
         (root / "scripts/tools").mkdir()
         (root / "scripts/tools/uv.txt").write_text("uv==1")
-        (root / "package-lock.json").write_text("{}")
+        for package in ("package.json", "package-lock.json"):
+            (root / package).write_text("{}")
         for script in ("setup", "lock.sh"):
             shutil.copy(ROOT / "scripts" / script, root / "scripts" / script)
         for tool in TOOLS:
@@ -85,12 +89,13 @@ def project(tmp_path: Path) -> Project:
 def test_first_time(project: Project) -> None:
     """The first set-up makes an environment, installs both halves, and takes the client."""
     assert project.run()[0] == 0
-    uv, packages, npm = project.calls
+    uv, packages, npm, build = project.calls
     assert "--require-hashes --requirement scripts/tools/uv.txt" in uv
     for half in ("", "functions/", "socket_host/", "scripts/"):
         assert f" {half}requirements.txt" in packages
     assert "tests" not in packages
     assert npm.startswith("npm ci")
+    assert build == "frontend"
     assert (project.root / "functions/web/static/socket.io.esm.min.js").read_text() == "client\n"
 
 
@@ -98,7 +103,7 @@ def test_without_uv(project: Project) -> None:
     """Where uv cannot be installed, packages are all the same."""
     (project.root / "no-uv").touch()
     assert project.run()[0] == 0
-    _, packages, _ = project.calls
+    _, packages, _, _ = project.calls
     assert "functions/requirements.txt" in packages
 
 
@@ -114,7 +119,7 @@ def test_nothing_changed(project: Project) -> None:
     "file",
     [
         *("requirements.txt", "functions/requirements.txt", "scripts/requirements.txt"),
-        *("scripts/tools/uv.txt", "package-lock.json"),
+        *("scripts/tools/uv.txt", "package.json", "package-lock.json"),
     ],
 )
 def test_something_changed(project: Project, file: str) -> None:
@@ -151,7 +156,7 @@ def test_failed_halfway(project: Project) -> None:
     (project.root / "broken").unlink()
     calls = len(project.calls)
     assert project.run()[0] == 0
-    assert len(project.calls) == calls + 3
+    assert len(project.calls) == calls + 4
 
 
 def test_many_at_once(project: Project) -> None:
@@ -160,7 +165,7 @@ def test_many_at_once(project: Project) -> None:
     for process in several:
         process.communicate(timeout=20)
     assert [process.returncode for process in several] == [0] * 6
-    assert len(project.calls) == 3
+    assert len(project.calls) == 4
 
 
 def test_lock_of_a_killed_set_up(project: Project) -> None:
@@ -179,13 +184,115 @@ def test_lock_of_a_killed_set_up(project: Project) -> None:
     assert waiting.returncode == 0
 
 
-def test_lock_that_cannot_be_had(project: Project) -> None:
-    """Where there can be no lock, set-up ends with the reason and does nothing."""
+def test_many_wait_for_a_killed_set_up(project: Project) -> None:
+    """Of several that wait for one that is killed, one does the work; the others wait for it."""
+    (project.root / ".sidepath").mkdir()
+    with (project.root / ".sidepath/setup.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        holder = subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[lock.fileno()])
+    several = [project.start() for _ in range(6)]
+    for process in several:
+        assert process.stderr
+        assert "waiting for another one" in process.stderr.readline()
+    assert project.calls == []
+    holder.kill()
+    holder.communicate()
+    for process in several:
+        process.communicate(timeout=20)
+    assert [process.returncode for process in several] == [0] * 6
+    assert len(project.calls) == 4
+
+
+needs_rights = pytest.mark.skipif(os.getuid() == 0, reason="root may do everything")
+
+
+@needs_rights
+def test_lock_of_another_user(project: Project) -> None:
+    """A lock that may be read and not written is waited for, too."""
+    (project.root / ".sidepath").mkdir()
+    file = project.root / ".sidepath/setup.lock"
+    file.touch()
+    file.chmod(0o444)
+    with file.open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = project.start()
+        assert waiting.stderr
+        assert waiting.stderr.readline() == "scripts/setup: waiting for another one to finish\n"
+    waiting.communicate(timeout=20)
+    assert waiting.returncode == 0
+
+
+@pytest.mark.parametrize("folder", ["setup.lock", "setup.lock/of somebody"])
+def test_lock_of_an_earlier_version(project: Project, folder: str) -> None:
+    """A lock that is a folder, as it once was, is in nobody's way."""
+    (project.root / ".sidepath" / folder).mkdir(parents=True)
+    assert project.run()[0] == 0
+
+
+def no_folder(project: Project) -> None:
     (project.root / ".sidepath").touch()
+
+
+def unwritable_folder(project: Project) -> None:
+    (project.root / ".sidepath").mkdir(mode=0o555)
+
+
+def dead_link(project: Project) -> None:
+    (project.root / ".sidepath").symlink_to("nowhere/at/all")
+
+
+@pytest.mark.parametrize(
+    "prevent", [no_folder, dead_link, pytest.param(unwritable_folder, marks=needs_rights)]
+)
+def test_lock_that_cannot_be_had(project: Project, prevent: Callable[[Project], None]) -> None:
+    """Where there can be no lock, set-up ends with a sentence at once and does nothing."""
+    prevent(project)
     status, said = project.run()
     assert status == 1
-    assert ".sidepath" in said
+    (line,) = said.splitlines()
+    assert line.startswith("scripts/setup: .sidepath/setup.lock cannot be opened")
     assert project.calls == []
+
+
+NO_LOCKS = """
+import fcntl, sys
+
+def flock(*arguments):
+    raise OSError(95, "Operation not supported")
+
+fcntl.flock = flock
+code, *sys.argv[1:] = sys.argv[2:]
+exec(code)
+"""
+
+
+def test_file_system_without_locks(project: Project) -> None:
+    """Where a file system has no locks, that is said too."""
+    called = f'exec {sys.executable} "$@"'
+    assert called in PYTHON
+    project.tool("python3", PYTHON.replace(called, f'exec {sys.executable} no_locks.py "$@"'))
+    (project.root / "no_locks.py").write_text(NO_LOCKS)
+    status, said = project.run()
+    assert (status, project.calls) == (1, [])
+    assert "cannot be locked, so nothing is installed: Operation not supported." in said
+
+
+def test_npm_fails(project: Project) -> None:
+    """What npm says when it gets nothing is shown, and what to look at."""
+    project.tool("npm", NPM.replace("mkdir", "echo npm error ENOTFOUND >&2; exit 1; mkdir"))
+    status, said = project.run()
+    assert status == 1
+    assert "npm error ENOTFOUND\n" in said
+    assert "Is the registry that it asks within reach (npm config get registry)?" in said
+    assert "silent" not in project.calls[-1]
+
+
+def test_build_fails(project: Project) -> None:
+    """A set-up whose front end is not built is not done: the next one tries again."""
+    (project.root / "unbuilt").touch()
+    assert project.run()[0] == 1
+    (project.root / "unbuilt").unlink()
+    assert project.run()[0] == 0
 
 
 @pytest.mark.parametrize(

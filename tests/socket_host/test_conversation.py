@@ -40,16 +40,16 @@ async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield Scene(host, people)
 
 
-async def test_typing_reaches_the_others(scene: Scene) -> None:
-    """A client that joins nothing is in the lobby, where its text reaches everyone but itself."""
+async def test_draft_reaches_the_others(scene: Scene) -> None:
+    """A client that joins nothing is in the plaza, where its text reaches everyone but itself."""
     ann = await scene.enter("Ann")
     bob = await scene.enter("Bob")
-    assert await ann.call("input-change", "Hel") == {}
-    await ann.emit("input-change", "Hello")
-    assert [await bob.receive("update-input") for _ in range(2)] == ["Hel", "Hello"]
-    await bob.emit("input-change", "Hello you")
-    assert await ann.receive("update-input") == "Hello you"
-    assert ann.inbox.order.count("update-input") == 1
+    assert await ann.call("draft", "Hel") == {}
+    await ann.emit("draft", "Hello")
+    assert [await bob.receive("drafted") for _ in range(2)] == ["Hel", "Hello"]
+    await bob.emit("draft", "Hello you")
+    assert await ann.receive("drafted") == "Hello you"
+    assert ann.inbox.order.count("drafted") == 1
 
 
 async def test_message_is_acked_then_heard(scene: Scene) -> None:
@@ -57,7 +57,7 @@ async def test_message_is_acked_then_heard(scene: Scene) -> None:
     ann = await scene.enter("Ann")
     bob = await scene.enter("Bob")
     for client in (ann, bob):
-        joined = await client.call("join", {"room": "tea"})
+        joined = await client.call("enter", {"room": "tea"})
         assert (joined["room"], joined["messages"], joined["last"]) == ("tea", [], 0)
     assert joined["you"] == {"id": "bob", "name": "Bob"}
     assert joined["who"] == {"count": 2, "names": ["Ann", "Bob"]}
@@ -100,12 +100,12 @@ async def test_who_is_here(scene: Scene) -> None:
     assert await ann.receive("who") == {"count": 1, "names": ["Ann"]}
     for _ in range(2):
         tab = await scene.enter("Bob")
-        await tab.call("join", {"room": "den"})
-        await tab.call("join", {"room": "lobby"})
+        await tab.call("enter", {"room": "den"})
+        await tab.call("enter", {"room": "plaza"})
     while (who := await ann.receive("who"))["count"] != 2:
         pass
     assert who == {"count": 2, "names": ["Ann", "Bob"]}
-    assert (await ann.call("join", {"room": "lobby"}))["who"] == who
+    assert (await ann.call("enter", {"room": "plaza"}))["who"] == who
 
 
 async def test_who_has_gone(scene: Scene) -> None:
@@ -123,15 +123,15 @@ async def test_who_has_gone(scene: Scene) -> None:
     await leaving
 
 
-async def test_somebody_is_typing(scene: Scene) -> None:
-    """That somebody types, and that they stopped, is told to the others in their room only."""
+async def test_somebody_is_busy(scene: Scene) -> None:
+    """That somebody is busy, and no longer, is told to the others in their room only."""
     ann, bob, cat = [await scene.enter(n) for n in ("Ann", "Bob", "Cat")]
-    await cat.call("join", {"room": "den"})
-    for typing in (True, False):
-        assert await ann.call("typing", typing) == {}
-        assert await bob.receive("typing") == {"id": "ann", "name": "Ann", "typing": typing}
-    assert await cat.call("typing", True) == {}
-    assert ann.inbox.unread("typing") == cat.inbox.unread("typing") == []
+    await cat.call("enter", {"room": "den"})
+    for busy in (True, False):
+        assert await ann.call("busy", busy) == {}
+        assert await bob.receive("busy") == {"id": "ann", "name": "Ann", "busy": busy}
+    assert await cat.call("busy", True) == {}
+    assert ann.inbox.unread("busy") == cat.inbox.unread("busy") == []
 
 
 async def test_refused_session_is_told_why(scene: Scene) -> None:
@@ -147,7 +147,7 @@ async def test_nothing_is_heard_before_connect(scene: Scene) -> None:
     """A client hears of its connection before it hears any event, also when the room is busy."""
     ann = await scene.enter("Ann")
     for n in range(20):
-        await ann.emit("input-change", f"text {n}")
+        await ann.emit("draft", f"text {n}")
     bob = await scene.enter("Bob")
     await bob.receive("who")
     assert bob.inbox.order[0] == "connect"

@@ -71,7 +71,7 @@ async def test_killed_host_loses_nothing(tmp_path: Path) -> None:
             await host.ready()
             ann = await people.connect(host.url, token("Ann"), client={"reconnection": False})
             assert await ann.call("message", {"id": "4", "text": "x"}) == acks[4]
-            history = await ann.call("history", {"after": 0})
+            history = await ann.call("missed", {"after": 0})
             assert [m["seq"] for m in history["messages"]] == [1, 2, 3, 4, 5]
 
 
@@ -91,12 +91,12 @@ async def test_taken_port(tmp_path: Path) -> None:
     ("changes", "words"),
     [
         ({"SESSION_SECRET": "", "PORT": "x"}, ["SESSION_SECRET must", "PORT must"]),
-        ({"ROOM_LOG": "papyrus"}, ["ROOM_LOG", "sqlite:PATH"]),
-        ({"ROOM_LOG": "sqlite:/dev/null/rooms"}, ["/dev/null/rooms cannot be opened"]),
+        ({"POSTS": "papyrus"}, ["POSTS must be the path of a file, not 'papyrus'."]),
+        ({"POSTS": "/dev/null/posts"}, ["/dev/null/posts cannot be opened"]),
         ({"BIND": "192.0.2.1"}, ["Cannot listen on 192.0.2.1", "BIND"]),
         ({"BIND": "no.such.host.invalid"}, ["Cannot listen on no.such.host.invalid"]),
     ],
-    ids=["settings", "log", "file", "address", "name"],
+    ids=["settings", "setting", "file", "address", "name"],
 )
 async def test_cannot_start(changes: dict[str, str], words: list[str], tmp_path: Path) -> None:
     """What stops a start is said in one line, without a traceback, and the status is 1."""

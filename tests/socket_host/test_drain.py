@@ -30,7 +30,7 @@ async def test_clients_find_the_next_host(
             assert not host.transport.connections()
         async with serving(tmp_path, transport=transport, port=host.port):
             await ann.receive("connect")
-            missed = await ann.call("history", {"after": 0})
+            missed = await ann.call("missed", {"after": 0})
             assert [m["text"] for m in missed["messages"]] == ["before"]
             assert (await ann.call("message", {"id": "2", "text": "after"}))["seq"] == 2
 
@@ -97,16 +97,16 @@ async def test_message_under_way_is_kept(transport: str, tmp_path: Path) -> None
     async with clients() as people:
         async with serving(tmp_path, transport=transport) as host:
             ann = await people.connect(url(host), token("Ann"), client={"reconnection": False})
-            await ann.emit("input-change", "half a")
-            await ann.call("input-change", "half a sentence")
+            await ann.emit("draft", "half a")
+            await ann.call("draft", "half a sentence")
             await ann.emit("message", {"id": "1", "text": "last words"})
             bob = await people.connect(url(host), token("Bob"), client={"reconnection": False})
-            await bob.call("typing", True)
+            await bob.call("busy", True)
         async with serving(tmp_path, transport=transport) as host:
             cat = await people.connect(url(host), token("Cat"))
-            lobby = await cat.call("join", {"room": "lobby"})
-            assert [m["text"] for m in lobby["messages"]] == ["last words"]
-            assert lobby["text"] == "half a sentence"
+            plaza = await cat.call("enter", {"room": "plaza"})
+            assert [m["text"] for m in plaza["messages"]] == ["last words"]
+            assert plaza["text"] == "half a sentence"
 
 
 @on_each_transport
@@ -118,7 +118,7 @@ async def test_health_counts(transport: str, tmp_path: Path) -> None:
         aiohttp.ClientSession() as http,
     ):
         ann = await people.connect(url(host), token("Ann"))
-        await ann.call("typing", "very much")
+        await ann.call("busy", "very much")
         stranger = {"Origin": "https://elsewhere.test"}
         async with http.get(f"{url(host)}/socket.io/?EIO=4", headers=stranger) as answer:
             assert answer.status == 403

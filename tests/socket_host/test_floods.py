@@ -1,6 +1,8 @@
 """What one client can make grow is bounded, and nobody else notices when it tries."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -16,8 +18,10 @@ pytestmark = on_each_transport
 class Slow(Namespace):
     """Answers when its gate is open."""
 
-    async def start(self) -> None:
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
         self.gate = asyncio.Event()
+        yield
 
     async def on_wait(self, sid: str) -> str:
         await self.gate.wait()
@@ -33,11 +37,11 @@ async def test_too_many_events(transport: str, tmp_path: Path) -> None:
     async with serving(tmp_path, transport=transport, **limits) as host, clients() as people:
         ann = await people.connect(url(host), token("Ann"))
         bob = await people.connect(url(host), token("Bob"))
-        answers = [await ann.call("typing", True) for _ in range(7)]
+        answers = [await ann.call("busy", True) for _ in range(7)]
         assert answers[:5] == [{}] * 5
         assert [answer["retry"] for answer in answers[5:]] == [True, True]
         assert "Slow down" in answers[5]["error"]
-        assert await bob.call("typing", True) == {}
+        assert await bob.call("busy", True) == {}
         assert host.namespaces[0].refused == {"rate": 2}
 
 
@@ -48,7 +52,7 @@ async def test_allowance_comes_back(transport: str, tmp_path: Path) -> None:
         ann = await people.connect(url(host), token("Ann"))
         async with asyncio.timeout(PATIENCE):
             for _ in range(3):
-                while "error" in await ann.call("typing", True):  # noqa: ASYNC110 - time is the point
+                while "error" in await ann.call("busy", True):  # noqa: ASYNC110 - time is the point
                     await asyncio.sleep(0.01)
 
 
@@ -75,9 +79,9 @@ async def test_huge_message(kind: str, way: str, transport: str, tmp_path: Path)
     async with serving(tmp_path, transport=transport) as host, clients(kind, way) as people:
         ann = await people.connect(url(host), token("Ann"))
         bob = await people.connect(url(host), token("Bob"))
-        await bob.emit("input-change", "x" * 101_000)
+        await bob.emit("draft", "x" * 101_000)
         await bob.receive("disconnect")
-        assert await ann.call("typing", True) == {}
+        assert await ann.call("busy", True) == {}
         assert "disconnect" not in ann.inbox.order
 
 
@@ -100,7 +104,7 @@ async def test_many_packets_in_one_request(transport: str, tmp_path: Path) -> No
                     heard += await answer.text()
 
 
-MALFORMED = ["42", "42{}", "42[", "49", '4299999["typing"', "44", "45", "9", "x", "", "40/", "5"]
+MALFORMED = ["42", "42{}", "42[", "49", '4299999["busy"', "44", "45", "9", "x", "", "40/", "5"]
 
 
 @pytest.mark.parametrize("packet", MALFORMED)
@@ -111,7 +115,7 @@ async def test_malformed_packet(packet: str, transport: str, tmp_path: Path) -> 
         async with raw_client(url(host), token("Eve")) as eve:
             for _ in range(20):
                 await eve.websocket.send_str(packet)
-        assert await ann.call("typing", True) == {}
+        assert await ann.call("busy", True) == {}
         assert "disconnect" not in ann.inbox.order
 
 

@@ -1,7 +1,8 @@
 """What the namespace does for every event, so that no handler has to."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from socketio.exceptions import ConnectionRefusedError as Refused
 from functions.contract.session import Session
 from socket_host.event_error import EventError
 from socket_host.namespace import Namespace
+from tests.kit.buses import until
 from tests.kit.clients import clients
 from tests.kit.hosts import PATIENCE, on_each_transport, serving, token, url
 
@@ -20,12 +22,12 @@ pytestmark = on_each_transport
 class App(Namespace):
     """A small app whose handlers each show one thing."""
 
-    async def start(self) -> None:
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
         self.gate = asyncio.Event()
         self.gone: list[tuple[str, str]] = []
         self.answered = self.answered_before_stop = False
-
-    async def stop(self) -> None:
+        yield
         self.answered_before_stop = self.answered
 
     async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
@@ -110,23 +112,40 @@ class Slow(App):
 
     async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
         await self.gate.wait()
+        await self.emit("greeting", "late", to=sid)
         self.greeted = True
 
     def on_greeted(self, sid: str) -> bool:
         return self.greeted
 
 
-async def test_events_wait_for_the_greeting(transport: str, tmp_path: Path) -> None:
-    """No event is handled before `on_connect` has come to its end."""
+async def test_client_is_in_after_its_greeting(transport: str, tmp_path: Path) -> None:
+    """No client is in, and no event is handled, before `on_connect` has come to its end."""
     async with serving(tmp_path, Slow, transport=transport) as host, clients() as people:
-        ann = await people.connect(url(host), token("Ann"))
-        asked = asyncio.create_task(ann.call("greeted"))
-        asyncio.get_running_loop().call_later(0.05, host.namespaces[0].gate.set)
-        assert await asked is True
+        connecting = asyncio.create_task(people.connect(url(host), token("Ann")))
+        await until(lambda: host.namespaces[0]._clients)
+        assert not connecting.done()
+        host.namespaces[0].gate.set()
+        ann = await connecting
+        assert await ann.receive("greeting") == "late"
+        assert await ann.call("greeted") is True
+
+
+async def test_client_goes_while_it_is_greeted(transport: str, tmp_path: Path) -> None:
+    """Of a client that goes before it is in, nothing is left."""
+    javascript = clients("javascript")
+    async with serving(tmp_path, Slow, transport=transport) as host, javascript as people:
+        ann = await people.begin(url(host), token("Ann"), wait=False)
+        await until(lambda: host.namespaces[0]._clients)
+        await ann.close()
+        host.namespaces[0].gate.set()
+        await until(lambda: not host.namespaces[0]._clients)
+        await until(lambda: not host.visitors.clients)
+        await until(lambda: not host.transport.connections())
 
 
 class Picky(App):
-    """Refuses in the two places an app may try to."""
+    """Refuses in each way there is."""
 
     def admit(self, sid: str, environ: Mapping[str, Any], auth: Any) -> Session:
         session = super().admit(sid, environ, auth)
@@ -136,15 +155,23 @@ class Picky(App):
             raise RuntimeError("a bug")
         return session
 
-    async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
-        raise Refused("Nor you.")
+    async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> bool | None:
+        match self.visitor(sid).name:
+            case "Bob":
+                raise Refused("Nor you.")
+            case "Cid":
+                return False
+            case "Dan":
+                raise RuntimeError("another bug")
+            case "Fay":
+                await self.disconnect(sid)
+        return None
 
 
 async def test_app_refuses_clients(
     transport: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An app says in `admit` who may not come in; who it refuses later is sent away."""
-    # Not in Python, whose client does not notice a DISCONNECT that comes together with CONNECT.
+    """An app refuses in `admit`, or in `on_connect`; such a client is not in at any time."""
     javascript = clients("javascript")
     async with serving(tmp_path, Picky, transport=transport) as host, javascript as people:
         ann = await people.begin(url(host), token("Ann"), wait=False)
@@ -154,10 +181,17 @@ async def test_app_refuses_clients(
         }
         eve = await people.begin(url(host), token("Eve"), wait=False)
         assert (await eve.receive("connect_error"))["data"] == {"code": "failed"}
-        bob = await people.connect(url(host), token("Bob"))
-        assert await bob.receive("disconnect") == "io server disconnect"
-        assert host.namespaces[0].gone == [("Bob", "server disconnect")]
-    assert [r.getMessage() for r in caplog.records if r.exc_info] == ["admit failed."]
+        bob = await people.begin(url(host), token("Bob"), wait=False)
+        assert (await bob.receive("connect_error"))["message"] == "Nor you."
+        for name, code in (("Cid", "connect"), ("Dan", "failed"), ("Fay", "connect")):
+            refused = await people.begin(url(host), token(name), wait=False)
+            assert (await refused.receive("connect_error"))["data"] == {"code": code}
+            assert refused.inbox.order == ["connect_error"]
+        assert host.namespaces[0].gone == []
+        assert host.namespaces[0]._clients == {}
+        assert host.visitors.clients == {}
+    failures = [record.getMessage() for record in caplog.records if record.exc_info]
+    assert failures == ["admit failed.", "on_connect failed."]
 
 
 class Megaphone(Namespace):

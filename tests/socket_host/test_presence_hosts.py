@@ -61,7 +61,7 @@ class Site:
         client = PythonClient(reconnection=False)
         self._stack.push_async_callback(client.close)
         await client.connect(where, token=token(name))
-        await client.call("join", {"room": "den"})
+        await client.call("enter", {"room": "den"})
         return client
 
 
@@ -127,7 +127,7 @@ async def test_newcomer_learns_of_everybody(site: Site) -> None:
     await agree(hosts, "Ann", "Bob")
     hosts.append(await site.host())
     await agree(hosts, "Ann", "Bob")
-    ack = await (await site.enter(url(hosts[-1]), "Cid")).call("join", {"room": "den"})
+    ack = await (await site.enter(url(hosts[-1]), "Cid")).call("enter", {"room": "den"})
     assert ack["who"]["count"] == 3
     await agree(hosts, "Ann", "Bob", "Cid")
 
@@ -143,8 +143,8 @@ async def test_room_is_told_by_its_own_host(site: Site) -> None:
     await until(lambda: not here.namespaces[0].presence._pauses)
     await here.sio.emit("end")
     await ann.receive("end")
-    lobby, *den = [who["count"] for who in ann.inbox.unread("who")]
-    assert (lobby, den[0], den[-1]) == (1, 1, 1)
+    plaza, *den = [who["count"] for who in ann.inbox.unread("who")]
+    assert (plaza, den[0], den[-1]) == (1, 1, 1)
     assert den in ([1, 2, 1], [1, 1])  # those who came and went within a pause are no news
 
 

@@ -29,7 +29,7 @@ async def test_session_names_the_visitor(way: str, tmp_path: Path) -> None:
             ann = await people.connect(url(host), None, headers={"Cookie": other})
         else:
             ann = await people.connect(url(host), None, auth={"session": token("Ann")})
-        assert (await ann.call("join", {"room": "den"}))["you"] == {"id": "ann", "name": "Ann"}
+        assert (await ann.call("enter", {"room": "den"}))["you"] == {"id": "ann", "name": "Ann"}
 
 
 @pytest.mark.parametrize("auth", [None, "text", 7, ["x"], {"session": 5}, {"session": ""}, {}])

@@ -5,11 +5,13 @@ import { Timeline } from "./timeline.js";
 
 const ANSWER = 10_000; // ms to wait for an ack before trying again
 const PAUSE = 2_000; // ms between tries of what the host could not do just now
+const RENDERED = 50; // messages on the page as the server renders it, at most
 const TYPING = 3_000; // ms a "typing" lasts without another
 
 const $ = (id) => document.getElementById(id);
-const { room, last, me, name } = $("room").dataset;
-const timeline = new Timeline($("messages"), { room, last: Number(last), me: { id: me, name } });
+const { room, last, me: id, name } = $("room").dataset;
+let me = { id, name }; // until the host says otherwise: another tab may have got another session
+const timeline = new Timeline($("messages"), { room, last: Number(last), me });
 
 // Websocket first: one request instead of five. Where it cannot pass, polling (see connect_error).
 const socket = io({ transports: ["websocket", "polling"], timeout: 8_000 });
@@ -97,12 +99,38 @@ async function join() {
   sessionStorage.removeItem("renewed");
   notify("");
   joined = true;
+  introduce(state.you);
   state.messages.forEach(showMessage);
   if (state.more || !timeline.whole) await catchUp();
   if (noteUnsent) sayNote();
   else showNote(state.text);
   showPeople(state.who);
   await send();
+}
+
+// ---- Who I am ----
+
+// Two tabs that were opened at once each got a session, and the browser keeps one: whoever hears of
+// another identity connects anew, with the cookie as it is by now.
+const tabs = globalThis.BroadcastChannel && new BroadcastChannel("sidepath identity");
+const heeded = new Set(); // once for each: two that never agree must not go on for ever
+
+tabs?.addEventListener("message", ({ data }) => {
+  if (!joined || data === me.id || heeded.has(data)) return;
+  heeded.add(data);
+  socket.disconnect().connect();
+});
+
+function introduce(you) {
+  tabs?.postMessage(you.id);
+  if (you.id === me.id && you.name === me.name) return;
+  me = you;
+  $("message").placeholder = `Message as ${you.name}`;
+  timeline.iAm(you);
+  // Who wrote what the server rendered, the page does not say.
+  ask("history", { after: Math.max(0, Number(last) - RENDERED) })
+    .then((answer) => answer.messages?.forEach((message) => timeline.attribute(message)))
+    .catch(() => {});
 }
 
 function pause() {
@@ -182,7 +210,7 @@ async function sendOne(entry) {
     const { id, text } = entry;
     const { seq, at, error, retry } = await ask("message", { id, text });
     if (seq) {
-      takeIn({ room, seq, id, author: me, name, text, at });
+      takeIn({ room, seq, id, author: me.id, name: me.name, text, at });
       return true;
     }
     notify(error);
@@ -236,7 +264,7 @@ function sayTyping(typing) {
 function showTyping({ id, name, typing }) {
   clearTimeout(typists.get(id)?.timer);
   typists.delete(id);
-  if (typing && id !== me) {
+  if (typing && id !== me.id) {
     typists.set(id, { name, timer: setTimeout(showTyping, TYPING, { id, typing: false }) });
   }
   const names = [...typists.values()].slice(0, 3).map((typist) => typist.name);
@@ -296,7 +324,7 @@ socket.on("who", (who) => joined && showPeople(who));
 function showPeople({ count, names }) {
   $("who").hidden = false;
   $("count").textContent = count;
-  const lines = names.map((person) => (person === name ? `${person} (you)` : person));
+  const lines = names.map((person) => (person === me.name ? `${person} (you)` : person));
   if (count > names.length) lines.push(`and ${count - names.length} more`);
   const items = lines.map((textContent) => Object.assign(document.createElement("li"), { textContent }));
   $("people").replaceChildren(...items);

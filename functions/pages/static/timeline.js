@@ -31,6 +31,22 @@ export class Timeline {
     return this.last >= this.heardOf;
   }
 
+  /** Shows as mine what somebody else than the page took me for has written. */
+  iAm(me) {
+    this.me = me;
+    for (const { item } of this.unsent.values()) item.querySelector(".name").textContent = me.name;
+    for (const item of this.list.querySelectorAll("[data-seq]")) {
+      item.classList.toggle("mine", item.dataset.author === me.id);
+    }
+  }
+
+  /** Notes who wrote a message that is shown already. */
+  attribute({ id, author }) {
+    const item = this.list.querySelector(`[data-seq][data-id="${CSS.escape(id)}"]`);
+    if (item) item.dataset.author = author;
+    item?.classList.toggle("mine", author === this.me.id);
+  }
+
   /** Notes that there is a message with this number. */
   hear(seq) {
     this.heardOf = Math.max(this.heardOf, seq);
@@ -76,6 +92,7 @@ export class Timeline {
   #show(message) {
     const near = this.#nearEnd();
     const item = render(message);
+    item.dataset.author = message.author;
     item.classList.toggle("mine", message.author === this.me.id);
     const [firstUnsent] = this.unsent.values();
     this.list.insertBefore(item, firstUnsent?.item ?? null);

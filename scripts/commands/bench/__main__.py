@@ -13,7 +13,17 @@ from functools import partial
 from pathlib import Path
 
 from scripts import ROOT
-from scripts.commands.bench import chart, function, imports, machine, nextjs, node, package, redis
+from scripts.commands.bench import (
+    chart,
+    function,
+    imports,
+    machine,
+    nextjs,
+    node,
+    package,
+    published,
+    redis,
+)
 from scripts.commands.bench.bus import bus_visits
 from scripts.commands.bench.duel import DUELS
 from scripts.commands.bench.load import Conditions, LoadError
@@ -25,10 +35,10 @@ from scripts.commands.bench.servers import DEFAULT, SERVERS, Server
 from scripts.commands.bench.stage import ServerError
 from scripts.commands.bench.table import render
 from scripts.commands.bench.visits import visits
-from scripts.commands.dev.environment import FunctionError
+from scripts.commands.dev.invocation import FunctionError
 
 FOLDER = ROOT / ".sidepath" / "bench"
-PUBLISHED = Path(__file__).parent / "figures"  # .json and .svg, which the README shows
+PUBLISHED = Path(__file__).parent / "figures"  # .json and .svg
 
 QUICK_MEASURES = ("broadcast-1000", "burst", "event", "handshake")
 QUICK_SERVERS: tuple[str, ...] = ("node", "fast")
@@ -50,7 +60,10 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     print(render(report))
-    _keep(report, _path(options, publish=options.publish and not report.interrupted))
+    publish = options.publish and not report.interrupted
+    _keep(report, _path(options, publish=publish))
+    if publish and not options.bus:
+        published.write(report)
     return _outcome(report)
 
 

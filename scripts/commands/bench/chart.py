@@ -1,4 +1,4 @@
-"""The chart for the README: a panel for each measure, a bar for each server, as SVG."""
+"""The chart: a panel for each measure, a bar for each server, as SVG."""
 
 from html import escape
 

@@ -123,9 +123,9 @@ _FUNCTION: tuple[tuple[str, str, str, float | None], ...] = (
     ("function-cold-cpu", "· CPU of that", "ms", None),
     ("other-cold", "Next.js, standalone: spawn to first page", "ms", None),
     ("function-cold-ratio", "· the function / Next.js", "", 0.5),
-    ("function-warm", "a warm page with 50 messages, time to the response", "ms", None),
+    ("function-warm", "your front page, warm, time to the response", "ms", None),
     ("function-warm-cpu", "· CPU of that", "ms", 1.0),
-    ("function-plain", "a warm page without, time to the response", "ms", None),
+    ("function-plain", "a warm page of words, time to the response", "ms", None),
     ("function-plain-cpu", "· CPU of that", "ms", 1.0),
     ("function-zip", "zip", "bytes", None),
 )

@@ -29,7 +29,21 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--keep-data",
         action=argparse.BooleanOptionalAction,
-        help="whether scripts/destroy leaves the table with the messages",
+        help="whether scripts/destroy leaves what DataOnDelete in the template is about",
+    )
+    parser.add_argument(
+        "--parameter",
+        type=arguments.parameter,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of your own, from your part of infra/template.yaml; may be repeated",
+    )
+    parser.add_argument(
+        "--page", metavar="PATH", help="what scripts/doctor examines in place of /, such as /about"
+    )
+    parser.add_argument(
+        "--session", metavar="COOKIE", help="the session it comes with, where pages ask for a login"
     )
     return parser.parse_args()
 

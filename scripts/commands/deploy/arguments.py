@@ -19,6 +19,14 @@ def parser(program: str, description: str | None) -> argparse.ArgumentParser:
     return made
 
 
+def parameter(text: str) -> tuple[str, str]:
+    """Return the name and the value in `NAME=VALUE`; raise ArgumentTypeError for other texts."""
+    name, equals, value = text.partition("=")
+    if not equals or not (name.isascii() and name.isalnum()):
+        raise argparse.ArgumentTypeError(f"{text!r} has to be NAME=VALUE, such as Colour=red")
+    return name, value
+
+
 def _stack(text: str) -> str:
     if not _NAME.fullmatch(text) or len(text) > 40:
         raise argparse.ArgumentTypeError(

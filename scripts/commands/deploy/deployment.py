@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # ships no types
 
-from scripts import ROOT
+from scripts import ROOT, frontend
 from scripts.commands.deploy import (
     architecture,
     certificate,
@@ -61,6 +61,7 @@ class Deployment:
     account: Account
     engine: Engine
     architecture: str
+    visit: tuple[str, ...] = ()  # doctor's arguments: which page, and as whom
 
     @classmethod
     def begin(cls, options: argparse.Namespace) -> "Deployment":
@@ -87,13 +88,18 @@ class Deployment:
         with step(f"Looking for the stack {options.stack}", AGAIN):
             has = Stack(account.client("cloudformation"), options.stack).parameters()
         values = parameters.defaults(declared) | has | given
-        made = cls(options.stack, given, account, engine, values[architecture.PARAMETER])
+        visit = [f"--page={options.page}"] if options.page else []
+        visit += [f"--session={options.session}"] if options.session else []
+        processor = values[architecture.PARAMETER]
+        made = cls(options.stack, given, account, engine, processor, tuple(visit))
         if missing := made._refusals(values):
             raise UnfitError.listing(missing)
         return made
 
     def run(self) -> str:
         """Take all steps, and return the address; raise StepError."""
+        with step("Building the front end", "Correct that, and run scripts/deploy again."):
+            frontend.run()
         self._make_roles()
         reference = self._push(Image.read(ROOT, self.architecture))
         with step("Building the function", "Correct that, and run scripts/deploy again."):
@@ -102,7 +108,7 @@ class Deployment:
         with step("Reading the stack's outputs", AGAIN):
             outputs = self._stack.outputs()
         with step("Examining the site", f"See what doctor says above. {AGAIN}"):
-            _examine(f"https://{outputs['EdgeDomain']}")
+            _examine(f"https://{outputs['EdgeDomain']}", *self.visit)
         return outputs["Address"]
 
     @property
@@ -215,12 +221,12 @@ def _base() -> Base:
     return found
 
 
-def _examine(address: str) -> None:
+def _examine(address: str, *visit: str) -> None:
     """Run doctor, again while the address is not known everywhere yet; raise StackError."""
     for tries in range(_NAME_TRIES):
         if tries:
             time.sleep(_NAME_PAUSE)
-        doctor = [sys.executable, "-m", "scripts.commands.doctor", address]
+        doctor = [sys.executable, "-m", "scripts.commands.doctor", *visit, address]
         status = subprocess.run(doctor, cwd=ROOT, stdout=sys.stderr).returncode
         if status != _UNREACHABLE:
             break
@@ -239,4 +245,5 @@ def _parameters(options: argparse.Namespace) -> dict[str, str]:
         "WebAcl": options.web_acl,
         "DataOnDelete": {True: "Retain", False: "Delete", None: None}[options.keep_data],
     }
-    return {name: str(value) for name, value in given.items() if value is not None}
+    named = {name: str(value) for name, value in given.items() if value is not None}
+    return dict(options.parameter) | named

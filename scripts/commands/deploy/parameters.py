@@ -4,6 +4,7 @@ CloudFormation checks each by itself, after the image is built; together it does
 all, and the service that minds does so after ten minutes.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -23,10 +24,11 @@ def defaults(declared: Declared) -> dict[str, str]:
 
 def refusals(declared: Declared, given: Mapping[str, str]) -> list[str]:
     """Return a sentence for each value that its own declaration forbids."""
-    return [
+    unknown = given.keys() - declared.keys()
+    return [f"infra/template.yaml has no parameter {name}." for name in sorted(unknown)] + [
         f"{option(name)} {value} is refused: {why}"
         for name, value in given.items()
-        if (why := _refusal(declared[name], value))
+        if name not in unknown and (why := _refusal(declared[name], value))
     ]
 
 
@@ -50,17 +52,21 @@ def conflicts(values: Mapping[str, str]) -> Iterator[str]:
 def _refusal(declared: Mapping[str, Any], value: str) -> str | None:
     """Return what a declaration has against a value, if anything."""
     if declared["Type"] == "Number":
-        low, high = declared["MinValue"], declared["MaxValue"]
-        fits = re.fullmatch(r"-?\d{1,9}", value) and low <= int(value) <= high
-        return None if fits else f"it has to be a number from {low} to {high}."
+        return _number_refusal(declared, value)
     if (allowed := declared.get("AllowedValues")) and value not in allowed:
         return f"it has to be {' or '.join(allowed)}."
     if len(value) > declared.get("MaxLength", 4096):
         return f"it may have {declared['MaxLength']} characters."
-    if not re.fullmatch(declared.get("AllowedPattern", ".*"), value):
-        return f"it has to be {_lower(declared['ConstraintDescription'])}"
+    if not re.fullmatch(declared.get("AllowedPattern", ".*"), value, re.DOTALL):
+        means = declared.get("ConstraintDescription") or f"like {declared['AllowedPattern']}."
+        return f"it has to be {means[:1].lower()}{means[1:]}"
     return None
 
 
-def _lower(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]
+def _number_refusal(declared: Mapping[str, Any], value: str) -> str | None:
+    low, high = declared.get("MinValue", -math.inf), declared.get("MaxValue", math.inf)
+    try:
+        number = float(value)
+    except ValueError:
+        return "it has to be a number."
+    return None if low <= number <= high else f"it has to be a number from {low} to {high}."

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 
 from scripts.commands.deploy.command import CommandError
+from scripts.frontend import BuildError
 from scripts.terminal import say
 
 
@@ -36,5 +37,5 @@ def step(name: str, advice: str) -> Iterator[None]:
         raise StepError(name, why, advice) from None
     except StackError as error:
         raise StepError(name, error, error.advice or advice) from None
-    except (BotoCoreError, CommandError) as error:
+    except (BotoCoreError, BuildError, CommandError) as error:
         raise StepError(name, error, advice) from None

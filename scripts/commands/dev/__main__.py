@@ -10,45 +10,51 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from functions.contract.bus import LOOPBACK_PATH
-from functions.contract.session import SAMPLE_SECRET
-from functions.model.settings import settings as declared
 from scripts import ROOT
-from scripts.commands.dev.function import Function
+from scripts.commands.dev import background, watch
+from scripts.commands.dev.environ import CONNECTIONS, OriginError, make_environ
+from scripts.commands.dev.front_end import FrontEnd
+from scripts.commands.dev.function import Function, make_function
 from scripts.commands.dev.host import Host
 from scripts.commands.dev.listeners import PortError, listen
-from scripts.commands.dev.template import Template, TemplateError
+from scripts.commands.dev.run import RunError, relay_address, relaying, run_now
+from scripts.commands.dev.scheduler import Scheduler
+from scripts.commands.dev.template import Template
+from scripts.commands.dev.template_error import TemplateError
 from scripts.terminal import say
 from socket_host.open_files import allow
 
-if TYPE_CHECKING:
-    from scripts.commands.dev.edge import Edge
-
 PORT = 3000
+MAX_PORT = 65_535
 MAX_HOSTS = 9
-# Enough for one machine, whose limit on open files may be low: hundreds may connect at once, for
-# those who have not joined have a tenth of them.
-CONNECTIONS = 4_000
 TEMPLATE = ROOT / "infra" / "template.yaml"
 
 
 def main() -> None:
     """Serve until Ctrl-C or SIGTERM; exit with 1 and a sentence if that cannot begin."""
-    options = _parser().parse_args()
+    parser = _parser()
+    options = parser.parse_args()
+    if options.event and not options.run:
+        parser.error("--event needs --run NAME")
     if options.hosts > 1 and options.bus == "local":
         sys.exit(
             "Several hosts need a bus, or clients of one would not hear those of another. Say "
             "which: scripts/dev --hosts 2 --bus redis://127.0.0.1:6379"
         )
+    if options.data.exists() and not options.data.is_dir():
+        sys.exit(f"--data {options.data} is a file, and has to be a folder.")
     try:
-        asyncio.run(_serve(options))
+        asyncio.run(_run(options) if options.run else _serve(options))
     except KeyboardInterrupt:  # so early that nothing has begun
         pass
-    except (PortError, TemplateError) as error:
+    except (OriginError, PortError, RunError, TemplateError) as error:
         sys.exit(str(error))
 
 
@@ -57,13 +63,13 @@ def _parser() -> argparse.ArgumentParser:
         prog="scripts/dev", description="Serve pages and sockets on one origin, as the cloud will."
     )
     parser.add_argument(
-        "--port", type=int, choices=range(65536), default=PORT, metavar="N", help=f"default {PORT}"
+        "--port", type=_port, default=PORT, metavar="N", help="default %(default)s; 0 chooses one"
     )
     parser.add_argument(
         "--pages", metavar="URL", help="take pages from there, such as sam local start-api"
     )
     parser.add_argument(
-        "--data", type=Path, default=ROOT / ".sidepath", metavar="DIR", help="keep messages there"
+        "--data", type=_path, default=ROOT / ".sidepath", metavar="DIR", help="keep data there"
     )
     parser.add_argument(
         "--hosts",
@@ -85,7 +91,39 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="run the function without AWS's runtime client, as where it cannot be installed",
     )
+    parser.add_argument(
+        "--run",
+        metavar="NAME",
+        help="run a function of infra/template.yaml now, once, beside a site that runs or without",
+    )
+    parser.add_argument(
+        "--event",
+        type=_path,
+        metavar="FILE",
+        help="with --run: a JSON file to call it with, in place of what usually calls it",
+    )
     return parser
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text[:9]) <= MAX_PORT):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to {MAX_PORT}")
+    return int(text)
+
+
+def _path(text: str) -> Path:
+    """Return a path as whoever typed it means it: scripts/dev itself runs in the root."""
+    return Path(os.environ.get("CALLED_FROM", ""), Path(text).expanduser()).resolve()
+
+
+async def _run(options: argparse.Namespace) -> None:
+    functions = Template.read(TEMPLATE).functions
+    environ = make_environ(options.data, options.port)
+    if options.bus.startswith("sns:"):
+        environ["BUS"] = options.bus
+    elif address := relay_address(options.data):
+        environ["BUS"] = address
+    await run_now(functions, options.run, options.event, environ, plain=options.plain_runtime)
 
 
 async def _serve(options: argparse.Namespace) -> None:
@@ -97,19 +135,18 @@ async def _serve(options: argparse.Namespace) -> None:
     port: int = listeners[0].getsockname()[1]
     relayed = socket.create_server(("127.0.0.1", 0))
     template = Template.read(TEMPLATE)
-    environ = _environ(options.data.resolve(), port)
-    numbers = range(1, options.hosts + 1) if options.hosts > 1 else [None]
-    proxies = 2 if options.hosts > 1 else 1  # the edge, and the load balancer's stand-in
-    hosts = [
-        Host(environ | {"BUS": options.bus, "PROXIES": str(proxies)}, number) for number in numbers
-    ]
+    environ = make_environ(options.data, port)
+    watched = watch.Watch(ROOT, options.data)
+    hosts = _hosts(options, environ)
     for host in hosts:
         host.start()
-    function = None
-    if not options.pages:
-        loopback = f"http://127.0.0.1:{relayed.getsockname()[1]}{LOOPBACK_PATH}"
-        bus = options.bus if options.bus.startswith("sns:") else loopback
-        function = Function(template.function, environ | {"BUS": bus}, plain=options.plain_runtime)
+    relay = f"http://127.0.0.1:{relayed.getsockname()[1]}{LOOPBACK_PATH}"
+    environ["BUS"] = options.bus if options.bus.startswith("sns:") else relay
+    make = partial(make_function, environ=environ, plain=options.plain_runtime)
+    function = None if options.pages else make(template.function, is_edge=True)
+    scheduler = Scheduler(template.functions, function, make)
+    front_end = FrontEnd()
+    if function and not front_end.builds:
         function.start()
     await asyncio.sleep(0)  # they start here, and import while this imports what follows
 
@@ -118,99 +155,63 @@ async def _serve(options: argparse.Namespace) -> None:
     from scripts.commands.dev.origins import FunctionOrigin, HostOrigin, PagesOrigin
     from scripts.commands.dev.proxy import Proxy
     from scripts.commands.dev.relay import Relay
+    from scripts.commands.dev.reload import Reload
     from scripts.commands.dev.template import FUNCTION, SOCKET_HOST
 
-    async with Proxy() as proxy:
+    async with AsyncExitStack() as stack:
+        proxy = await stack.enter_async_context(Proxy())
         pages = FunctionOrigin(function) if function else PagesOrigin(options.pages, proxy)
         balancer = Balancer(hosts, proxy, lambda: edge.template.stickiness)
         sockets = balancer if len(hosts) > 1 else HostOrigin(hosts[0], proxy)
         edge = Edge(template, {FUNCTION: pages, SOCKET_HOST: sockets})
-        async with (
-            serving(edge.answer, listeners),
-            serving(Relay(sockets).answer, [relayed]),
-        ):
-            await _until(
-                stopped,
-                _announce(port, hosts, function),
-                _reload(edge, hosts, function),
-                *([balancer.watch()] if sockets is balancer else []),
-            )
-            await asyncio.gather(*(each.stop() for each in (*hosts, function) if each))
+        reload = Reload(TEMPLATE, edge, hosts, function, scheduler, front_end)
+        await stack.enter_async_context(serving(edge.answer, listeners))
+        await stack.enter_async_context(serving(Relay(sockets).answer, [relayed]))
+        stack.enter_context(relaying(options.data, relay))
+        halves = [half for half in (*hosts, function) if half]
+        await _until(
+            stopped,
+            _announce(port, front_end, function, halves, template.functions.problems),
+            background.keep("Watching for saves", partial(reload.watch, watched)),
+            background.keep("Keeping schedules", scheduler.run),
+            *([background.keep("Watching hosts", balancer.watch)] if sockets is balancer else []),
+        )
+        await asyncio.gather(*(each.stop() for each in (*halves, scheduler)))
 
 
-def _environ(data: Path, port: int) -> dict[str, str]:
-    """Return the settings of both halves."""
-    own = {
-        setting.name: setting.development.replace("{data}", str(data))
-        for setting in declared
-        if setting.development is not None
-    }
-    return own | {
-        "STAGE": "development",
-        "SESSION_SECRET": os.environ.get("SESSION_SECRET") or SAMPLE_SECRET,
-        "MAX_CONNECTIONS": os.environ.get("MAX_CONNECTIONS", str(CONNECTIONS)),
-        "MAX_PER_ADDRESS": os.environ.get("MAX_PER_ADDRESS", "0"),  # all come from this machine
-        "PUBLIC_ORIGIN": f"http://localhost:{port},http://127.0.0.1:{port}",
-    }
+def _hosts(options: argparse.Namespace, environ: Mapping[str, str]) -> list[Host]:
+    numbers = range(1, options.hosts + 1) if options.hosts > 1 else [None]
+    proxies = 2 if options.hosts > 1 else 1  # the edge, and the load balancer's stand-in
+    own = {**environ, "BUS": options.bus, "PROXIES": str(proxies)}
+    return [Host(own, number) for number in numbers]
 
 
 async def _until(stopped: asyncio.Event, *coroutines: Coroutine[Any, Any, None]) -> None:
-    """Run coroutines until the event is set."""
-    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    """Run coroutines until the event is set; one that fails is told, and the others go on."""
+    tasks = [background.begin("A part of scripts/dev", coroutine) for coroutine in coroutines]
     await stopped.wait()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _announce(port: int, hosts: Sequence[Host], function: Function | None) -> None:
-    await asyncio.gather(*(each.settled() for each in (*hosts, function) if each))
+async def _announce(
+    port: int,
+    front_end: FrontEnd,
+    function: Function | None,
+    halves: Sequence[Function | Host],
+    problems: Sequence[str],
+) -> None:
+    """Say where the site is as soon as it can be visited, then keep its front end built."""
+    if front_end.builds:
+        await front_end.build()
+        if function:
+            function.start()
+    await asyncio.gather(*(each.settled() for each in halves))
+    for problem in problems:
+        say(problem)
     print(f"Sidepath is ready on http://localhost:{port}", flush=True)
-
-
-async def _reload(edge: "Edge", hosts: Sequence[Host], function: Function | None) -> None:
-    """Give every save to the half it belongs to."""
-    from scripts.commands.dev import watch
-
-    restarting: asyncio.Task[None] | None = None
-    try:
-        async for reloads in watch.saves(ROOT):
-            if file := reloads.get(watch.TEMPLATE):
-                _reload_template(edge, function, file)
-            if function and (file := reloads.get(watch.FUNCTION)):
-                say(f"{file} was saved: the function starts again.")
-                function.start()
-            if file := reloads.get(watch.HOST):
-                which = "the socket host starts" if len(hosts) == 1 else "the socket hosts start"
-                say(f"{file} was saved: {which} again.")
-                if restarting:
-                    restarting.cancel()
-                restarting = asyncio.create_task(_restart(hosts))
-    except (OSError, RuntimeError) as error:  # the system's limit on watches, for one
-        say(f"Saves are not noticed from here on: {error}")
-
-
-async def _restart(hosts: Sequence[Host]) -> None:
-    """Restart one after another: each listens before the next goes down, as in a deployment."""
-    for host in hosts:
-        host.restart()
-        await host.settled()
-        if host.address is None and len(hosts) > 1:
-            say("The remaining socket hosts stay as they are.")
-            return
-
-
-def _reload_template(edge: "Edge", function: Function | None, file: str) -> None:
-    try:
-        template = Template.read(TEMPLATE)
-    except TemplateError as error:
-        say(f"{error} The behaviours stay as they were.")
-        return
-    edge.template = template
-    say(f"{file} was saved: its behaviours hold.")
-    if function and template.function != function.settings:
-        function.settings = template.function
-        function.start()
+    await background.keep("Watching the front end", front_end.watch)
 
 
 if __name__ == "__main__":

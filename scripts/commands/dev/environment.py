@@ -3,50 +3,14 @@
 import asyncio
 import json
 import socket
-import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from scripts.commands.dev.http_api import MAX_PAYLOAD
+from scripts.commands.dev.invocation import FunctionError, Invocation
 from scripts.commands.dev.process import Process, ended
 
 INIT_SECONDS = 30.0  # to import the handler in; Lambda gives 10, but its machine does nothing else
-
-
-class FunctionError(Exception):
-    """The function has not answered; says with what status and words to answer in its place."""
-
-    def __init__(
-        self, status: int, sentence: str, detail: str = "", *, broken: bool = False
-    ) -> None:
-        super().__init__(sentence)
-        self.status = status
-        self.sentence = sentence
-        self.detail = detail  # a traceback, or what the process wrote last
-        self.broken = broken  # it would end the same way again: only a save helps
-
-
-@dataclass(eq=False)
-class Invocation:
-    """One event on its way to the handler, and the result on its way back."""
-
-    event: bytes
-    seconds: float  # the handler may take
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    result: asyncio.Future[Any] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
-
-    def succeed(self, result: Any) -> None:
-        """Hand over the result, if anybody still waits for it."""
-        if not self.result.done():
-            self.result.set_result(result)
-
-    def fail(self, error: FunctionError) -> None:
-        """Say that there will be no result, if anybody still waits for it."""
-        if not self.result.done():
-            self.result.set_exception(error)
 
 
 class Environment:
@@ -56,7 +20,8 @@ class Environment:
     `report` and `report_init`.
     """
 
-    def __init__(self, invocations: asyncio.Queue[Invocation]) -> None:
+    def __init__(self, invocations: asyncio.Queue[Invocation], name: str = "function") -> None:
+        self.name = name  # of the function, as the terminal shows it
         self.ready = False  # whether it has ever been
         self.settled = asyncio.Event()  # it is ready, or has ended before it was
         self._invocations = invocations
@@ -72,13 +37,17 @@ class Environment:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             address = "{}:{}".format(*listener.getsockname())
             process = await Process.spawn(
-                "function", module, {**environ, "AWS_LAMBDA_RUNTIME_API": address}
+                self.name, module, {**environ, "AWS_LAMBDA_RUNTIME_API": address}
             )
             try:
                 return await self._serve(process, listener)
             finally:  # a stop cancels this while the process is there
                 process.kill()
                 await process.wait()
+
+    def is_busy_for(self, seconds: float) -> bool:
+        """Whether one invocation has kept it from taking another for so long."""
+        return self._current is not None and self._current.runs_for(seconds)
 
     def retire(self) -> None:
         """Take no more invocations, and end as soon as the one under way has its result."""
@@ -138,6 +107,7 @@ class Environment:
         while not self._retired:
             invocation = await self._invocations.get()
             if not invocation.result.done():  # else nobody waits for it any more
+                invocation.take()
                 self._current = invocation
                 return invocation
         raise asyncio.CancelledError  # the process is about to end
@@ -202,6 +172,8 @@ def _reported(payload: bytes, *, broken: bool = False) -> FunctionError:
         error = json.loads(payload)
         sentence = f"{error['errorType']}: {error['errorMessage']}"
         detail = "".join(error.get("stackTrace") or [])
+        if detail and sentence not in detail:  # AWS's client leaves the last line out
+            detail = f"{detail.rstrip()}\n{sentence}"
     except (ValueError, TypeError, KeyError):
         sentence, detail = "The function has failed.", payload.decode(errors="replace")
     return FunctionError(500, sentence, detail, broken=broken)

@@ -1,49 +1,63 @@
-"""The stateless half, as Lambda would run it: one environment at a time, renewed at every save."""
+"""A function as Lambda would run it: as many environments as it needs, renewed at every save."""
 
 import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.commands.dev.environment import Environment, FunctionError, Invocation
+from scripts.commands.dev import background
+from scripts.commands.dev.environment import Environment
+from scripts.commands.dev.functions import FunctionSettings
 from scripts.commands.dev.http_api import MAX_PAYLOAD
-from scripts.commands.dev.template import FunctionSettings
+from scripts.commands.dev.invocation import FunctionError, Invocation
 
 MAX_WAITING = 1_000  # requests that wait for their turn; Lambda too refuses what exceeds its limit
 
+# Lambda starts another environment for every request that finds none free. Here one serves them in
+# turn, which costs less than a start, unless it is kept for so long: a page may call its own site.
+BUSY_SECONDS = 1.0
+MAX_ENVIRONMENTS = 5
+
 
 class Function:
-    """Runs the handler for requests, in the order they come.
+    """Runs the handler for events, in the order they come.
 
-    An environment that crashed is replaced when the next request needs one. One that cannot start
-    is not tried again before the next save: its error answers every request until then.
+    An environment that crashed is replaced when the next event needs one. One that cannot start
+    is not tried again before the next save: its error answers every event until then.
     """
 
     def __init__(
-        self, settings: FunctionSettings, environ: Mapping[str, str], *, plain: bool = False
+        self,
+        settings: FunctionSettings,
+        environ: Mapping[str, str],
+        *,
+        plain: bool = False,
+        name: str = "function",
     ) -> None:
         self.settings = settings
         self._environ = environ
+        self._name = name
         self._options = ["--plain"] if plain else []
         self._invocations: asyncio.Queue[Invocation] = asyncio.Queue()
-        self._environment: Environment | None = None
-        self._environments: set[asyncio.Task[None]] = set()
+        self._environments: list[Environment] = []  # that run what is saved now
+        self._tasks: set[asyncio.Task[None]] = set()
         self._broken: FunctionError | None = None
 
     def start(self) -> None:
-        """Start an environment, and let the one there was finish what it has begun."""
-        if self._environment:
-            self._environment.retire()
-        self._broken = None
-        self._environment = Environment(self._invocations)
-        task = asyncio.create_task(self._live(self._environment))
-        self._environments.add(task)
-        task.add_done_callback(self._environments.discard)
+        """Start an environment, and let those there are finish what they have begun."""
+        self._retire()
+        self._add()
+
+    def renew(self) -> None:
+        """Let the environments finish what they have begun; the next event starts another."""
+        self._retire()
+        if not self._invocations.empty():
+            self._add()
 
     async def settled(self) -> None:
         """Wait until the environment is ready or has failed to become so."""
-        if self._environment:
-            await self._environment.settled.wait()
+        if self._environments:
+            await self._environments[0].settled.wait()
 
     async def invoke(self, event: Any) -> Any:
         """Return the handler's result for an event, or raise FunctionError."""
@@ -60,36 +74,91 @@ class Function:
             raise FunctionError(503, f"{MAX_WAITING} requests wait for the function already.")
         invocation = Invocation(payload, self.settings.timeout)
         self._invocations.put_nowait(invocation)
-        if self._environment is None:
-            self.start()
-        return await invocation.result
+        if not self._environments:
+            self._add()
+        relief = background.begin("Starting another function", self._relieve(invocation))
+        try:
+            return await invocation.result
+        finally:
+            relief.cancel()
 
     async def stop(self) -> None:
         """End every environment at once."""
-        self._environment = None
-        for task in self._environments:
+        self._environments.clear()
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._environments, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _retire(self) -> None:
+        for environment in self._environments:
+            environment.retire()
+        self._environments.clear()
+        self._broken = None
+
+    def _add(self) -> None:
+        environment = Environment(self._invocations, self._name)
+        self._environments.append(environment)
+        task = background.begin("Running the function", self._live(environment))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _relieve(self, waiting: Invocation) -> None:
+        """Add an environment whenever an invocation waits for others that take long."""
+        while waiting.taken_at is None:
+            await asyncio.sleep(BUSY_SECONDS)
+            busy = [each.is_busy_for(BUSY_SECONDS) for each in self._environments]
+            if waiting.taken_at is None and all(busy) and 0 < len(busy) < MAX_ENVIRONMENTS:
+                self._add()
 
     async def _live(self, environment: Environment) -> None:
-        settings = self.settings
-        error = await environment.run(
-            ["scripts.commands.dev.runtime", settings.handler, *self._options],
-            {
-                **self._environ,
-                "AWS_LAMBDA_FUNCTION_NAME": "sidepath",
-                "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(settings.memory),
-            },
-        )
-        if environment is not self._environment:
+        error = await self._run(environment)
+        environment.settled.set()
+        if environment not in self._environments:
             return  # a save has replaced it
-        self._environment = None
+        self._environments.remove(environment)
+        if self._environments:
+            return  # others take what waits
         self._broken = error if error.broken else None
         if not environment.ready:
             self._fail_waiting(error)
         elif not self._invocations.empty():
-            self.start()
+            self._add()
+
+    async def _run(self, environment: Environment) -> FunctionError:
+        """Return why an environment has ended, or could not begin."""
+        settings = self.settings
+        try:
+            return await environment.run(
+                ["scripts.commands.dev.runtime", settings.handler, *self._options],
+                {
+                    **self._environ,
+                    "AWS_LAMBDA_FUNCTION_NAME": f"sidepath-{settings.name}",
+                    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(settings.memory),
+                },
+            )
+        except OSError as error:  # the next event tries again
+            return FunctionError(502, f"The function cannot be started: {error}.")
+        except Exception as error:
+            background.tell("Running the function", error)
+            return FunctionError(502, f"The function cannot be run: {error!r}.")
 
     def _fail_waiting(self, error: FunctionError) -> None:
         while not self._invocations.empty():
             self._invocations.get_nowait().fail(error)
+
+
+def make_function(
+    settings: FunctionSettings,
+    *,
+    environ: Mapping[str, str],
+    plain: bool = False,
+    is_edge: bool = False,
+) -> Function:
+    """Return a function of the template in an environment of its own: its variables, no others.
+
+    The edge's gets all settings that are known here.
+    """
+    own = settings.environ(environ)
+    if is_edge:
+        return Function(settings, {**own, **environ}, plain=plain)
+    return Function(settings, own, plain=plain, name=settings.name)

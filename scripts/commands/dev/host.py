@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
+from scripts.commands.dev import background
 from scripts.commands.dev.process import Process, ended
 from scripts.terminal import say
 
@@ -21,13 +22,16 @@ _LISTENING = re.compile(r"Socket host listening on (http://\S+)")
 class Host:
     """Keeps `python -m socket_host` running; knows where it listens, or why it does not."""
 
-    def __init__(self, environ: Mapping[str, str], number: int | None = None) -> None:
-        """Know a host by its number, if there are several."""
+    def __init__(
+        self, environ: Mapping[str, str], number: int | None = None, module: str = "socket_host"
+    ) -> None:
+        """Know a host by its number, if there are several, and by the module that is run."""
         self._name = f"host {number}" if number else "host"
         self._called = f"Socket host {number}" if number else "The socket host"
         self.address: str | None = None  # such as http://127.0.0.1:41234, while it listens
         self.why_away = f"{self._called} is being started."
         self.pid: int | None = None  # of the process that listens, or is about to
+        self._module = module
         self._environ = {"DRAIN_SECONDS": str(DRAIN_SECONDS), **environ, "PORT": "0"}
         self._settled = asyncio.Event()
         self._saved = asyncio.Event()
@@ -36,7 +40,7 @@ class Host:
 
     def start(self) -> None:
         """Start the host, and start it again whenever it ends."""
-        self._keeping = asyncio.create_task(self._keep())
+        self._keeping = background.begin(f"Keeping {self._name} running", self._keep())
 
     async def settled(self) -> None:
         """Wait until the host listens, or has ended before it did."""
@@ -56,13 +60,20 @@ class Host:
     async def _keep(self) -> None:
         while True:
             self._saved.clear()
-            await self._run()
+            begun = time.monotonic()
+            try:
+                await self._run()
+            except OSError as error:
+                await self._fail(f"{self._called} cannot be started: {error}.", begun)
+            except Exception as error:
+                background.tell(f"Running {self._name}", error)
+                await self._fail(f"{self._called} cannot be run: {error!r}.", begun)
 
     async def _run(self) -> None:
         """Start a process, and stay with it until it is time to start the next."""
-        process = await Process.spawn(self._name, ["socket_host"], self._environ, self._hear)
+        process = await Process.spawn(self._name, [self._module], self._environ, self._hear)
         self.pid = process.pid
-        started = time.monotonic()
+        begun = time.monotonic()
         try:
             status = await self._until_end_or_save(process)
         finally:
@@ -73,7 +84,8 @@ class Host:
             return
         self._settled.set()
         if listened or status < 0:
-            await self._recover(status, time.monotonic() - started)
+            self._away(f"{self._called} {ended(status)} and is being started again.")
+            await self._rest(begun)
         else:
             # The same code would end in the same way.
             self._away(f"{self._called} {ended(status)} before it listened.", process.tail)
@@ -91,9 +103,17 @@ class Host:
             ending.cancel()
             saving.cancel()
 
-    async def _recover(self, status: int, lived: float) -> None:
-        self._away(f"{self._called} {ended(status)} and is being started again.")
-        self._pause = min(self._pause * 2 or 0.25, MAX_PAUSE) if lived < SOON else 0.0
+    async def _fail(self, sentence: str, begun: float) -> None:
+        """Say, once, why there is no process, and wait until it is worth another try."""
+        self._settled.set()
+        if sentence != self.why_away:
+            self._away(sentence)
+        await self._rest(begun)
+
+    async def _rest(self, begun: float) -> None:
+        """Wait for a while, or for a save: longer each time that the host lived for a moment."""
+        soon = time.monotonic() - begun < SOON
+        self._pause = min(self._pause * 2 or 0.25, MAX_PAUSE) if soon else 0.0
         with suppress(TimeoutError):
             async with asyncio.timeout(self._pause):
                 await self._saved.wait()

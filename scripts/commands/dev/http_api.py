@@ -26,8 +26,8 @@ MAX_PAYLOAD = 6 * 1024 * 1024  # bytes of an event or a result: what Lambda take
 # Bodies of these types are passed on as text, all others in base64, forms too.
 _TEXT = re.compile(r"text/.*|application/(json|javascript|xml|.*\+(json|xml))", re.IGNORECASE)
 
-# A line break within would start another header.
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~\w-]+: [^\r\n\0]*", re.ASCII)
+# A line break would start another header; other controls, and halves of characters, cannot be sent.
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~\w-]+: [^\0-\x08\n-\x1f\x7f\ud800-\udfff]*", re.ASCII)
 
 # The API writes these itself.
 _OWN_HEADERS = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding"})
@@ -83,14 +83,23 @@ def _headers(request: OriginRequest) -> dict[str, str]:
     joined: dict[str, str] = {"host": HOST, "content-length": str(len(request.body))}
     seen: dict[str, list[str]] = {}
     for name, value in request.headers:
-        seen.setdefault(name.lower(), []).append(value)
+        seen.setdefault(name.lower(), []).append(_utf8(value))
     joined.update((name, ",".join(values)) for name, values in seen.items())
     joined.pop("cookie", None)
-    return joined | {"x-forwarded-proto": "http"}
+    # These two the API writes itself, whatever the viewer says.
+    return joined | {"x-forwarded-proto": "http", "x-forwarded-port": "80"}
+
+
+def _utf8(value: str) -> str:
+    """Return a header as JSON can hold it: a byte that is no UTF-8 becomes U+FFFD.
+
+    aiohttp has such bytes as half characters.
+    """
+    return value.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _cookies(request: OriginRequest) -> list[str]:
-    lines = [value for name, value in request.headers if name.lower() == "cookie"]
+    lines = [_utf8(value) for name, value in request.headers if name.lower() == "cookie"]
     cookies = [cookie.strip() for line in lines for cookie in line.split(";")]
     return [cookie for cookie in cookies if cookie]
 

@@ -6,9 +6,9 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from scripts.commands.dev import http_api
-from scripts.commands.dev.environment import FunctionError
 from scripts.commands.dev.function import Function
 from scripts.commands.dev.host import Host
+from scripts.commands.dev.invocation import FunctionError
 from scripts.commands.dev.origin_request import OriginRequest
 from scripts.commands.dev.proxy import Proxy
 from scripts.commands.dev.refusal import RefusedError

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Self
 
@@ -14,6 +14,13 @@ from scripts.terminal import relay
 
 TAIL = 40  # last lines kept, to show why a process has ended: a traceback fits
 MAX_LINE = 64 * 1024  # bytes; a longer line reaches the terminal in pieces
+UNENDED_SECONDS = 0.05  # after which the start of a line is shown: the rest may never come
+
+
+_ENVIRON = {  # unless this environment knows better
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONBREAKPOINT": "scripts.commands.dev.child.no_debugger",
+}
 
 
 class Process:
@@ -39,17 +46,19 @@ class Process:
         environ: Mapping[str, str],
         on_line: Callable[[str], None] = lambda line: None,
     ) -> Self:
-        """Start `python -m` with a module and its arguments, in the root of the repository."""
+        """Start `python -m` with a module and its arguments, in the root of the repository.
+
+        Raises OSError if that cannot be done.
+        """
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "scripts.commands.dev.child", *module),
             cwd=ROOT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **environ},
+            env={**_ENVIRON, **os.environ, **environ},
             stdin=asyncio.subprocess.PIPE,  # its end tells the child that nobody is left here
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
-            limit=MAX_LINE,
         )
         return cls(name, process, on_line)
 
@@ -85,22 +94,33 @@ class Process:
 
     async def _listen(self) -> None:
         assert self._process.stdout is not None
-        while line := await _read_line(self._process.stdout):
+        async for line in _lines(self._process.stdout):
             # The runtime client ends lines as CloudWatch wants them and indents with hard spaces.
-            for part in line.replace("\xa0", " ").replace("\r", "\n").splitlines():
+            text = line.replace("\xa0", " ").replace("\r", "\n")
+            for part in text.splitlines() or [""]:
                 self.tail.append(part)
                 relay(self.name, part)
                 self._on_line(part)
 
 
-async def _read_line(stream: asyncio.StreamReader) -> str:
-    try:
-        data = await stream.readuntil(b"\n")
-    except asyncio.IncompleteReadError as error:
-        data = error.partial
-    except asyncio.LimitOverrunError as error:
-        data = await stream.readexactly(error.consumed)
-    return data.decode(errors="replace")
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
+    """Yield what is written line by line; what waits for the end of its line, after a moment."""
+    unended = b""
+    while True:
+        try:
+            async with asyncio.timeout(UNENDED_SECONDS if unended else None):
+                data = await stream.read(MAX_LINE)
+        except TimeoutError:
+            yield unended.decode(errors="replace")
+            unended = b""
+            continue
+        *lines, unended = (unended + data).split(b"\n")
+        if len(unended) > MAX_LINE or (unended and not data):
+            lines, unended = [*lines, unended], b""
+        for line in lines:
+            yield line.decode(errors="replace")
+        if not data:
+            return
 
 
 def ended(status: int) -> str:

@@ -7,17 +7,34 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from aiohttp import web
 
-from scripts.commands.dev.environment import Environment
+from scripts.commands.dev.invocation import Invocation
 
 _VERSION = "/2018-06-01/runtime"
 _MAX_RESULT = 64 * 1024 * 1024  # bytes read in order to say how much too large a result is
 
 
+class Runtime(Protocol):
+    """What a process may ask and tell."""
+
+    async def next(self) -> Invocation:
+        """Return the next invocation to run, as soon as there is one."""
+
+    def respond(self, id_: str, payload: bytes) -> None:
+        """Take the handler's result for an invocation; raise KeyError if that is not under way."""
+
+    def report(self, id_: str, payload: bytes) -> None:
+        """Take the error that an invocation has ended with; raise KeyError likewise."""
+
+    def report_init(self, payload: bytes) -> None:
+        """Take the error that keeps the handler from being imported."""
+
+
 @asynccontextmanager
-async def serving(environment: Environment, listener: socket.socket) -> AsyncIterator[None]:
+async def serving(environment: Runtime, listener: socket.socket) -> AsyncIterator[None]:
     """Serve one environment's Runtime API on a listening socket."""
     app = web.Application(client_max_size=_MAX_RESULT)
     app.add_routes(
@@ -41,7 +58,7 @@ async def serving(environment: Environment, listener: socket.socket) -> AsyncIte
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def _next(environment: Environment) -> _Handler:
+def _next(environment: Runtime) -> _Handler:
     async def handler(request: web.Request) -> web.Response:
         invocation = await environment.next()
         deadline = time.time() + invocation.seconds
@@ -72,7 +89,7 @@ def _take(receive: Callable[[str, bytes], None]) -> _Handler:
     return handler
 
 
-def _take_init(environment: Environment) -> _Handler:
+def _take_init(environment: Runtime) -> _Handler:
     async def handler(request: web.Request) -> web.Response:
         environment.report_init(await request.read())
         return _status(202, "OK")

@@ -7,8 +7,11 @@ from typing import Any, Self
 
 import yaml
 
+from scripts.commands.dev import functions
 from scripts.commands.dev.behaviours import Behaviour
+from scripts.commands.dev.functions import Functions, FunctionSettings
 from scripts.commands.dev.policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES, Policy
+from scripts.commands.dev.template_error import TemplateError, number, section
 
 FUNCTION = "function"
 SOCKET_HOST = "socket-host"
@@ -17,21 +20,7 @@ ORIGINS = (FUNCTION, SOCKET_HOST)  # ids of the origins that exist on one machin
 _READ_METHODS = frozenset({"GET", "HEAD"})  # what CloudFront allows where none are listed
 
 _DISTRIBUTION = "AWS::CloudFront::Distribution"
-_FUNCTION_TYPE = "AWS::Serverless::Function"
 _TARGET_GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
-
-
-class TemplateError(Exception):
-    """The template cannot be used; the text says what is wrong in it and what may stand there."""
-
-
-@dataclass(frozen=True)
-class FunctionSettings:
-    """What the template says of the function: where its handler is, and its limits."""
-
-    handler: str
-    timeout: float  # seconds
-    memory: int  # megabytes
 
 
 @dataclass(frozen=True)
@@ -40,7 +29,7 @@ class Template:
 
     behaviours: tuple[Behaviour, ...]
     read_timeouts: Mapping[str, float]  # by origin id: seconds an origin may be silent
-    function: FunctionSettings
+    functions: Functions
     stickiness: float  # seconds the load balancer keeps a client with its host; 0 for not at all
 
     @classmethod
@@ -50,21 +39,33 @@ class Template:
             return cls.parse(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise TemplateError(f"{path} cannot be read: {error.strerror}.") from None
+        except UnicodeDecodeError as error:
+            raise TemplateError(f"{path.name} is not UTF-8: {error}.") from None
         except TemplateError as error:
             raise TemplateError(f"{path.name}: {error}") from None
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Return what the text of a template says, or raise TemplateError."""
-        resources = _section(load(text), "Resources", "the template")
-        config = _section(_only(resources, _DISTRIBUTION), "DistributionConfig", "the distribution")
+        return cls.of(load(text))
+
+    @classmethod
+    def of(cls, document: Any) -> Self:
+        """Return what a template says, as `load` returns it, or raise TemplateError."""
+        resources = section(document, "Resources", "the template")
+        config = section(_only(resources, _DISTRIBUTION), "DistributionConfig", "the distribution")
         origins = _origins(config)
         return cls(
             _behaviours(config, origins),
             _read_timeouts(origins),
-            _function(resources),
+            _functions(document, resources, origins),
             _stickiness(resources),
         )
+
+    @property
+    def function(self) -> FunctionSettings:
+        """The function that the edge leads to."""
+        return self.functions.edge
 
 
 def load(text: str) -> Any:
@@ -96,19 +97,12 @@ def _long_form(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, 
 _Loader.add_multi_constructor("!", _long_form)
 
 
-def _section(holder: Any, key: str, whose: str) -> dict[str, Any]:
-    section = holder.get(key) if isinstance(holder, dict) else None
-    if not isinstance(section, dict):
-        raise TemplateError(f"{whose} has no {key}.")
-    return section
-
-
 def _only(resources: Mapping[str, Any], kind: str) -> dict[str, Any]:
     """Return the properties of the one resource of a kind."""
     found = [r for r in resources.values() if isinstance(r, dict) and r.get("Type") == kind]
     if len(found) != 1:
         raise TemplateError(f"the local edge needs exactly one {kind}, and there are {len(found)}.")
-    return _section(found[0], "Properties", f"the {kind}")
+    return section(found[0], "Properties", f"the {kind}")
 
 
 def _origins(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,24 +112,21 @@ def _origins(config: Mapping[str, Any]) -> dict[str, Any]:
     return {str(origin.get("Id")): origin for origin in listed}
 
 
+def _functions(
+    document: Mapping[str, Any], resources: Mapping[str, Any], origins: Mapping[str, Any]
+) -> Functions:
+    shared = document.get("Globals")
+    shared = shared.get("Function") if isinstance(shared, dict) else None
+    return functions.read(resources, shared, origins.get(FUNCTION, {}).get("DomainName"))
+
+
 def _read_timeouts(origins: Mapping[str, Any]) -> dict[str, float]:
     timeouts = {}
     for name, origin in origins.items():
-        custom = origin.get("CustomOriginConfig") or origin.get("VpcOriginConfig") or {}
-        timeouts[name] = _number(custom.get("OriginReadTimeout", 30), f"{name}: OriginReadTimeout")
+        kinds = (origin.get("CustomOriginConfig"), origin.get("VpcOriginConfig"))
+        custom = next((kind for kind in kinds if isinstance(kind, dict)), {})
+        timeouts[name] = number(custom.get("OriginReadTimeout", 30), f"{name}: OriginReadTimeout")
     return timeouts
-
-
-def _function(resources: Mapping[str, Any]) -> FunctionSettings:
-    properties = _only(resources, _FUNCTION_TYPE)
-    handler = properties.get("Handler")
-    if not isinstance(handler, str) or "." not in handler:
-        raise TemplateError("the function's Handler must be written module.name.")
-    return FunctionSettings(
-        handler,
-        timeout=_number(properties.get("Timeout", 3), "the function's Timeout"),
-        memory=int(_number(properties.get("MemorySize", 128), "the function's MemorySize")),
-    )
 
 
 def _stickiness(resources: Mapping[str, Any]) -> float:
@@ -147,19 +138,12 @@ def _stickiness(resources: Mapping[str, Any]) -> float:
     if str(attributes.get("stickiness.enabled", "false")).lower() != "true":
         return 0
     name = "stickiness.lb_cookie.duration_seconds"
-    return _number(attributes.get(name, 86_400), name)
-
-
-def _number(value: Any, what: str) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise TemplateError(f"{what} must be a number here, not {value!r}.") from None
+    return number(attributes.get(name, 86_400), name)
 
 
 def _behaviours(config: Mapping[str, Any], origins: Mapping[str, Any]) -> tuple[Behaviour, ...]:
     listed = config.get("CacheBehaviors") or []
-    default = _section(config, "DefaultCacheBehavior", "the distribution")
+    default = section(config, "DefaultCacheBehavior", "the distribution")
     if not isinstance(listed, list):
         raise TemplateError("CacheBehaviors must be a list.")
     return tuple(_behaviour(b, origins) for b in [*listed, {**default, "PathPattern": "*"}])
@@ -179,7 +163,7 @@ def _behaviour(properties: Any, origins: Mapping[str, Any]) -> Behaviour:
 
 
 def _origin(target: Any, origins: Mapping[str, Any], name: str) -> str:
-    if target not in origins:
+    if not isinstance(target, str) or target not in origins:
         raise TemplateError(
             f"{name} leads to {target!r}, which is none of the distribution's Origins: "
             f"{', '.join(origins)}."
@@ -189,7 +173,7 @@ def _origin(target: Any, origins: Mapping[str, Any], name: str) -> str:
             f"{name} leads to {target!r}, which does not exist on one machine. "
             f"The local edge knows {' and '.join(ORIGINS)}."
         )
-    return str(target)
+    return target
 
 
 def _methods(listed: Any, name: str) -> frozenset[str]:

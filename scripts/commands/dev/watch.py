@@ -1,40 +1,174 @@
-"""Which half a saved file belongs to."""
+"""What has been saved, and which part of the product it belongs to.
 
-from collections.abc import AsyncIterator
+The system reports changes, and misses some: in a folder that is deleted and made again, on the disk
+of another machine, beyond its limit of watches. So a report is only a reason to look: what counts
+is how the files compare with what was there before, and they are compared once a second anyway.
+"""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, suppress
 from importlib.util import cache_from_source
 from pathlib import Path
 
-from watchfiles import awatch
+from scripts import frontend
+from scripts.terminal import say
 
-FUNCTION, HOST, TEMPLATE = "function", "host", "template"
+FUNCTION, HOST, TEMPLATE, DATA = "function", "host", "template", "data"
+FRONT_END = "front end"
 
 _QUIET_MS = 50  # a save that comes as several changes, or several files, counts as one
+_LOOK_SECONDS = 1.0
+
+_TEMPLATE_FILE = Path("infra/template.yaml")
+_FOLDERS = ("functions", "socket_host")
+
+# Where a front end's sources are not: in the root, and in any folder.
+_OURS = frozenset({"docs", "infra", "scripts", "socket_host", "tests"})
+_OUTPUT = frozenset({"build", "coverage", "dist", "node_modules", "out", "static"})
+
+_Stamp = tuple[int, ...]  # what of a file changes when it is saved
 
 
-async def saves(root: Path) -> AsyncIterator[dict[str, str]]:
-    """Yield what has to be reloaded after each save, each with the name of a file that says why."""
-    template = root / "infra/template.yaml"
-    folders = [root / "functions", root / "socket_host", template.parent]
-    async for changes in awatch(*folders, watch_filter=None, step=_QUIET_MS):
-        paths = sorted(Path(name) for _, name in changes)
-        inside = [path.relative_to(root) for path in paths if path.is_relative_to(root)]
-        saved = [path for path in inside if _is_source(path)]
+class Watch:
+    """Compares a repository's sources, and the databases in a folder, with what it saw last."""
+
+    def __init__(self, root: Path, data: Path) -> None:
+        self._root = root
+        self._data = data
+        self._contents: dict[Path, bytes] = {}  # hashes of what a front end is made of
+        self._sources = self._look()
+        self._databases = self._look_at_data()
+
+    async def saves(self) -> AsyncIterator[dict[str, str]]:
+        """Yield what has to be reloaded after each save, with the name of a file that says why.
+
+        Databases count as `DATA` when they are deleted or replaced: whoever has one open writes to
+        a file that nobody will read.
+        """
+        async for _ in self._hints():
+            reloads = {**await asyncio.to_thread(self._saved), **self._lost()}
+            if reloads:
+                yield reloads
+
+    def _saved(self) -> dict[str, str]:
+        former, self._sources = self._sources, self._look()
+        paths = former.keys() | self._sources.keys()
+        saved = sorted(path for path in paths if former.get(path) != self._sources.get(path))
         for path in saved:
-            _forget_compiled(root / path)
-        if reloads := {part: str(path) for path in saved for part in _parts(path)}:
-            yield reloads
+            _forget_compiled(self._root / path)
+        return {part: str(path) for path in reversed(saved) for part in self._parts(path)}
+
+    def _parts(self, path: Path) -> list[str]:
+        parts = _parts(path)
+        if frontend.has_script(frontend.BUILD, self._root) and self._is_front_end(path):
+            parts.append(FRONT_END)
+        return parts
+
+    def _is_front_end(self, path: Path) -> bool:
+        """Whether a build would come out differently: it may write beside what it reads."""
+        top, *_ = path.parts
+        if top in _OURS or path.suffix == ".py" or _OUTPUT & {*path.parts}:
+            return False
+        try:
+            content = hashlib.sha256((self._root / path).read_bytes()).digest()
+        except OSError:
+            content = b""
+        former = self._contents.get(path)
+        self._contents[path] = content
+        return content != former
+
+    def _lost(self) -> dict[str, str]:
+        former, self._databases = self._databases, self._look_at_data()
+        lost = [path for path in former if former[path] != self._databases.get(path)]
+        return {DATA: str(lost[0])} if lost else {}
+
+    async def _hints(self) -> AsyncIterator[None]:
+        """Yield when the system reports a change, and every second."""
+        told = False
+        while True:
+            try:
+                async with aclosing(self._reports()) as reports:
+                    async for _ in reports:
+                        yield
+            except (OSError, RuntimeError) as error:  # the system's limit on watches, for one
+                if not told:
+                    say(f"The system does not report saves ({error}): each is noticed in a second.")
+                told = True
+            await asyncio.sleep(_LOOK_SECONDS)
+            yield
+
+    async def _reports(self) -> AsyncGenerator[None, None]:
+        """Yield like that, until one of the folders is another than it was."""
+        from watchfiles import awatch
+
+        watched = [folder for folder in self._folders() if folder.is_dir()]
+        timeout = int(_LOOK_SECONDS * 1000)
+        async for changes in awatch(
+            *watched, watch_filter=None, step=_QUIET_MS, rust_timeout=timeout, yield_on_timeout=True
+        ):
+            yield
+            replaced = {name for _, name in changes} & set(map(str, watched))
+            if replaced or watched != [folder for folder in self._folders() if folder.is_dir()]:
+                return
+
+    def _folders(self) -> Sequence[Path]:
+        names = [*_FOLDERS, str(_TEMPLATE_FILE.parent)]
+        return [self._root / name for name in names + self._front_end_folders()]
+
+    def _front_end_folders(self) -> list[str]:
+        """Return the folders of the root that may hold what a front end is made of."""
+        if not frontend.has_script(frontend.BUILD, self._root):
+            return []
+        known = {*_FOLDERS, *_OURS, *_OUTPUT}
+        inside = [each for each in self._root.iterdir() if each.is_dir() and each != self._data]
+        names = [each.name for each in inside]
+        return sorted(name for name in names if name not in known and _is_source(name))
+
+    def _look(self) -> dict[Path, _Stamp]:
+        """Return the sources there are, by their paths in the repository."""
+        top = [self._root / _TEMPLATE_FILE, self._root / "package.json"]
+        files = [*self._files(*_FOLDERS), *top]
+        if frontend.has_script(frontend.BUILD, self._root):
+            files += self._files(*self._front_end_folders())
+            files += (e for e in self._root.iterdir() if e.is_file() and _is_source(e.name))
+        stamps = {file.relative_to(self._root): _stamp(file) for file in files}
+        return {path: stamp for path, stamp in stamps.items() if stamp}
+
+    def _files(self, *names: str) -> Iterator[Path]:
+        for name in names:
+            for folder, folders, files in os.walk(self._root / name):
+                folders[:] = [e for e in folders if _is_source(e) and e != "node_modules"]
+                yield from (Path(folder, file) for file in files if _is_source(file))
+
+    def _look_at_data(self) -> dict[Path, _Stamp]:
+        """Return the databases there are; saving into one does not change what stands for it."""
+        files = [self._data, *self._data.glob("*.sqlite3")]
+        return {file: stamp[:2] for file in files if (stamp := _stamp(file))}
 
 
-def _is_source(path: Path) -> bool:
-    """Whether somebody wrote a file: not Python, a database or an editor that keeps a copy."""
-    made = any(part == "__pycache__" or part.startswith(".") for part in path.parts)
-    return not (made or path.name.endswith(("~", ".swp", ".tmp")) or ".sqlite3" in path.name)
+def _stamp(file: Path) -> _Stamp:
+    """Return what tells two states of a file apart; empty if there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _is_source(name: str) -> bool:
+    """Whether somebody wrote it: not Python, a database or an editor that keeps a copy."""
+    made = name == "__pycache__" or name.startswith(".") or ".sqlite3" in name
+    return not (made or name.endswith(("~", ".swp", ".tmp", ".new")))
 
 
 def _forget_compiled(path: Path) -> None:
     """Delete what Python has kept of a module: it would not notice a second save in one second."""
     if path.suffix == ".py":
-        Path(cache_from_source(path)).unlink(missing_ok=True)
+        with suppress(OSError):
+            Path(cache_from_source(path)).unlink(missing_ok=True)
 
 
 def _parts(path: Path) -> list[str]:
@@ -45,6 +179,6 @@ def _parts(path: Path) -> list[str]:
             return [FUNCTION]
         case ("socket_host", *_):
             return [HOST]
-        case ("infra", "template.yaml"):
+        case ("infra", *_):
             return [TEMPLATE]
     return []

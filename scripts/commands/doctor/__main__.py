@@ -10,12 +10,13 @@ import os
 import shutil
 import sys
 import time
+from typing import Any
 
 from scripts.commands.doctor.checks import CHECKS
 from scripts.commands.doctor.examination import examine
 from scripts.commands.doctor.reach import UnreachableError, reach
 from scripts.commands.doctor.report import Report
-from scripts.commands.doctor.site import Address, Site
+from scripts.commands.doctor.site import Address, Site, Speech
 
 UNREACHABLE = 2
 
@@ -24,7 +25,7 @@ def main() -> int:
     """Examine the site the arguments name, print what was found, and return the exit status."""
     options = _options()
     try:
-        report = asyncio.run(_examine(options.address, options.skip))
+        report = asyncio.run(_examine(options))
     except KeyboardInterrupt:
         return 130  # as a shell has it for Ctrl-C
     except UnreachableError as error:
@@ -37,12 +38,14 @@ def main() -> int:
     return 0 if report.healthy else 1
 
 
-async def _examine(address: Address, skip: list[str]) -> Report:
+async def _examine(options: argparse.Namespace) -> Report:
     begun = time.monotonic()
-    async with Site(address) as site:
+    async with Site(
+        options.address, page=options.page, session=options.session, speech=_speech(options)
+    ) as site:
         await reach(site)
-        findings = await examine(site, CHECKS, skip)
-    return Report(address.origin, findings, time.monotonic() - begun)
+        findings = await examine(site, CHECKS, options.skip)
+    return Report(site.address.origin, findings, time.monotonic() - begun)
 
 
 def _for_this_terminal(report: Report) -> str:
@@ -70,7 +73,51 @@ def _options() -> argparse.Namespace:
         default=[],
         help="leave a check out, such as one that the site means to fail; may be repeated",
     )
+    parser.add_argument(
+        "--event", metavar="NAME", help="an event of yours that others hear when one sends it"
+    )
+    parser.add_argument(
+        "--value", type=_json, metavar="JSON", help="what is sent with it; null if not given"
+    )
+    parser.add_argument("--heard", metavar="NAME", help="by what name they hear it; by the same")
+    parser.add_argument(
+        "--page",
+        type=_page,
+        default="/",
+        metavar="PATH",
+        help="the page to examine in place of /, such as one that needs no login",
+    )
+    parser.add_argument(
+        "--session",
+        default="",
+        metavar="COOKIE",
+        help="come with this session, where pages ask for a login: the value of the site's own "
+        "cookie, or NAME=VALUE of another",
+    )
     return parser.parse_args()
+
+
+def _speech(options: argparse.Namespace) -> Speech | None:
+    if options.event is None:
+        return None
+    return Speech(options.event, options.value, options.heard or options.event)
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no JSON; a text is '\"text\"'") from None
+
+
+def _page(text: str) -> str:
+    if (
+        not text.startswith("/")
+        or text.startswith("//")
+        or not (text.isascii() and text.isprintable())
+    ):
+        raise argparse.ArgumentTypeError(f"{text!r} is no path such as /about")
+    return text.partition("#")[0].replace(" ", "%20")
 
 
 def _address(text: str) -> Address:

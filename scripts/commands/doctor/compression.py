@@ -3,15 +3,16 @@
 import zlib
 
 from scripts.commands.doctor import static_files
+from scripts.commands.doctor.answer import Answer
 from scripts.commands.doctor.finding import Failure
-from scripts.commands.doctor.site import Answer, Site
+from scripts.commands.doctor.site import Site
 
 _OFFER = {"Accept-Encoding": "gzip, br"}  # what every browser offers
 
 
 async def pages(site: Site) -> str:
     """A page comes compressed to a browser, and plain to a client that cannot read it otherwise."""
-    return _compare(site.front, await site.ask("/", headers=_OFFER))
+    return _compare(site.front, await site.visit(site.page, headers=_OFFER))
 
 
 async def scripts(site: Site) -> str:

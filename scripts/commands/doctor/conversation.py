@@ -1,7 +1,7 @@
 """Conversations: a real client that connects as a page would, and is answered.
 
-It speaks in a room of its own, in events that are kept nowhere: `join`, `history` and `typing`. A
-`message` would stay in the room log for ever.
+It sends an event that no site has, for a host answers that too. What a site does with its own
+events doctor cannot know, so it sends one of those only if it is told which (`Speech`).
 """
 
 import asyncio
@@ -25,13 +25,13 @@ LISTENERS = 4  # with two hosts, hardly ever all on the one the speaker is on
 
 
 class Client:
-    """python-socketio's client, in a room that nobody else is in."""
+    """python-socketio's client, which notes when it hears an event."""
 
-    def __init__(self, sio: socketio.AsyncClient, patience: float) -> None:
+    def __init__(self, sio: socketio.AsyncClient, patience: float, event: str) -> None:
         self.sio = sio
         self._patience = patience
         self.heard = asyncio.Event()
-        sio.on("typing", self._hear)
+        sio.on(event, self._hear)
 
     def _hear(self, *news: Any) -> None:
         self.heard.set()
@@ -44,8 +44,8 @@ class Client:
             raise Failure(
                 f"The event {event} got no ack within {self._patience:g} s.",
                 why="What visitors do is lost, or they wait without knowing.",
-                do="See the host's log, and the method that answers this event in "
-                "socket_host/events.",
+                do="See the host's log. If this is an event of yours, see the method that answers "
+                "it in socket_host/events.",
             ) from None
 
 
@@ -56,7 +56,7 @@ async def connected(site: Site, *transports: str) -> AsyncIterator[Client]:
     jar.update_cookies({site.cookie_name: site.token}, URL(site.address.origin))
     async with site.client(jar) as http:
         sio = socketio.AsyncClient(http_session=http, reconnection=False, handle_sigint=False)
-        client = Client(sio, _patience(site))
+        client = Client(sio, _patience(site), site.speech.heard if site.speech else "")
         try:
             await sio.connect(
                 site.address.origin,
@@ -78,12 +78,12 @@ async def connected(site: Site, *transports: str) -> AsyncIterator[Client]:
 
 
 async def by_polling(site: Site) -> str:
-    """A client that can only poll joins a room and has its events acked."""
+    """A client that can only poll connects and has its events acked."""
     return await _converse(site, "polling")
 
 
 async def by_websocket(site: Site) -> str:
-    """A client that begins with a websocket joins a room and has its events acked."""
+    """A client that begins with a websocket connects and has its events acked."""
     return await _converse(site, "websocket")
 
 
@@ -103,34 +103,37 @@ async def _converse(site: Site, *transports: str) -> str:
                 "stickiness, and the host's log.",
             )
         took = round((monotonic() - begun) * 1000)
-        await client.say("join", {"room": _room()})
-        await client.say("history", {"after": 0})
-    return f"Connected in {took} ms; join and history were acked."
+        await client.say(_unheard_of(), None)
+    return f"Connected in {took} ms; an event was acked."
 
 
 async def others_hear(site: Site) -> str:
-    """What one client does in a room, all others in it hear, whichever host they are on."""
-    room = {"room": _room()}
+    """What one client says, all others hear, whichever host they are on."""
+    speech = site.speech
+    if speech is None:
+        raise Skip(
+            "Name an event of yours that others hear: --event NAME, with --value JSON if it needs "
+            "one, and --heard NAME if they hear it by another name."
+        )
     async with AsyncExitStack() as stack:
         speaker, *others = [
             await stack.enter_async_context(connected(site, "websocket"))
             for _ in range(1 + LISTENERS)
         ]
-        for client in (speaker, *others):
-            _check_known(await client.say("join", room))
-        _check_known(await speaker.say("typing", True))
+        _check_accepted(speech.event, await speaker.say(speech.event, speech.value))
         waiting = [asyncio.create_task(other.heard.wait()) for other in others]
         _, deaf = await asyncio.wait(waiting, timeout=_patience(site))
         for task in deaf:
             task.cancel()
     if deaf:
         raise Failure(
-            f"Of {LISTENERS} clients in the speaker's room {len(deaf)} heard nothing.",
-            why="People in the same room do not see each other.",
+            f"Of {LISTENERS} clients {len(deaf)} did not hear {speech.heard}.",
+            why="People who should see each other do not.",
             do="If there are several hosts, the bus between them does not work: see the hosts' "
-            "/health and log. With one host, see on_typing in socket_host/events.",
+            f"/health and log. With one host, see what answers {speech.event} in "
+            "socket_host/events.",
         )
-    return f"All {LISTENERS} others in a room heard what one did."
+    return f"All {LISTENERS} others heard what one said."
 
 
 def _patience(site: Site) -> float:
@@ -138,10 +141,14 @@ def _patience(site: Site) -> float:
     return site.patience / 2
 
 
-def _room() -> str:
+def _unheard_of() -> str:
     return f"doctor-{secrets.token_hex(8)}"
 
 
-def _check_known(ack: Any) -> None:
+def _check_accepted(event: str, ack: Any) -> None:
     if isinstance(ack, dict) and "error" in ack:
-        raise Skip("The site's events are others than the example's: join and typing are refused.")
+        raise Failure(
+            f"The event {event} was refused: {str(ack['error'])[:200]}",
+            why="Nobody can hear what is refused.",
+            do="Give --event and --value what a client of yours would send.",
+        )

@@ -1,7 +1,9 @@
 """What it means that the socket path answers something else than the socket host would."""
 
+from yarl import URL
+
+from scripts.commands.doctor.answer import Answer
 from scripts.commands.doctor.finding import Failure
-from scripts.commands.doctor.site import Answer
 
 # The two spellings of the socket path, and the behaviour in the template that each belongs to.
 BEHAVIOURS = {"/socket.io/": "/socket.io/*", "/socket.io": "/socket.io"}
@@ -11,23 +13,92 @@ ALL_METHODS = "[GET, HEAD, OPTIONS, PUT, PATCH, POST, DELETE]"
 _NOBODY = "Pages work, but nobody can connect to anything live."
 
 
+def turned_away(answer: Answer) -> Failure | None:
+    """Return what is wrong when somebody in front of the site answered in its place, else None."""
+    return _turned_away(answer.status, answer.said, firewall=answer.is_firewall)
+
+
+def _turned_away(status: int, said: str, *, firewall: bool) -> Failure | None:
+    if status == 401:
+        return Failure(
+            f"{said}: a password or a login is asked for.",
+            why="Whoever has none sees nothing of the site, and neither does this examination.",
+            do="Give the cookie that a login sets by --session, or a page that needs none by "
+            "--page; or take the password away while the site is examined.",
+        )
+    if status == 429:
+        return Failure(
+            f"{said}: too many requests came from here.",
+            why="If visitors meet this too, the limit is lower than what they need.",
+            do="Wait some minutes and run this again. The limit is one of a firewall (the rate "
+            "rule of a web ACL), of Lambda (concurrent runs), or of the host (MAX_PER_ADDRESS, and "
+            "PROXIES, without which all visitors have one address).",
+        )
+    if firewall:
+        return Failure(
+            f"{said}: a firewall does not let this request through.",
+            why="It may turn visitors away too.",
+            do="See the sampled requests of the web ACL in AWS WAF for the rule that matched, and "
+            "except the path from it; or run this from a network that the rules let in.",
+        )
+    return None
+
+
+def led_away(answer: Answer) -> Failure | None:
+    """Return what is wrong when an answer leads to a login, to https or to another site."""
+    location = answer.location
+    if answer.asks_for_login:
+        return Failure(
+            f"{answer.said}: it leads to a login, {location!r}.",
+            why="Whoever has not signed in sees nothing else, and neither does this examination.",
+            do="Give the cookie that the login sets by --session, or a page that needs none by "
+            "--page. The socket path needs no login in front: the host asks for the session.",
+        )
+    if location.startswith("https://") and URL(location).host == answer.host and not answer.secure:
+        return Failure(
+            f"{answer.said}: the site speaks https only.",
+            why="What is examined here is the way there, not the site.",
+            do=f"Examine https://{answer.host} in place of this address.",
+        )
+    if location and (host := URL(location).host) and host != answer.host:
+        return Failure(
+            f"{answer.said}: it leads to another site, {location!r}.",
+            why="What is examined here is the way there, not the site.",
+            do=f"If the site is at {host}, examine that address in place of this one.",
+        )
+    return None
+
+
 def not_the_host(answer: Answer) -> Failure:
     """Return what is wrong when a request that opens a session was answered like this."""
     behaviour = BEHAVIOURS[answer.path]
+    if failure := turned_away(answer) or led_away(answer):
+        return failure
     match answer.status:
+        case 403:
+            return _forbidden(answer.said)
         case 502 | 504:
             return _host_down(answer)
         case 503:
             return _no_host_free(answer)
         case 400:
             return _query_lost(answer, behaviour)
-        case 421 | 301 | 302 | 307 | 308:
+        case 421 | 301 | 302 | 303 | 307 | 308:
             return _at_the_function(answer, behaviour)
     return Failure(
         f"{answer.said}, which is not how a socket host answers.",
         why=_NOBODY,
         do=f"See where the behaviour {behaviour} in infra/template.yaml leads: its TargetOriginId "
         "must be socket-host.",
+    )
+
+
+def _forbidden(said: str) -> Failure:
+    return Failure(
+        f"{said}: somebody in front of the host forbids it.",
+        why=_NOBODY,
+        do="Look for a firewall's rule (AWS WAF: the web ACL's sampled requests), a restriction of "
+        "countries or addresses, or a proxy in the network that this runs in.",
     )
 
 
@@ -66,6 +137,15 @@ def _at_the_function(answer: Answer, behaviour: str) -> Failure:
         do=f"infra/template.yaml lacks the behaviour {behaviour}, or another one that matches "
         "comes first: CacheBehaviors needs it with TargetOriginId: socket-host.",
     )
+
+
+def websocket_refused(status: int) -> Failure:
+    """Return what is wrong when polling opens a session and a websocket is refused by a status."""
+    how = f"{status} in place of 101"
+    said = f"A websocket at /socket.io/ was answered {how}"
+    if failure := _turned_away(status, said, firewall=False):
+        return failure
+    return _forbidden(said) if status == 403 else not_a_websocket(how)
 
 
 def not_a_websocket(how: str) -> Failure:

@@ -8,8 +8,9 @@ from typing import Any
 
 from aiohttp import ClientError, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
-from scripts.commands.doctor.diagnosis import not_a_websocket, not_the_host
-from scripts.commands.doctor.site import Answer, Site
+from scripts.commands.doctor.answer import Answer
+from scripts.commands.doctor.diagnosis import not_a_websocket, not_the_host, websocket_refused
+from scripts.commands.doctor.site import Site
 
 UNKNOWN_SESSION = 400  # how a host answers for a session that it does not have
 
@@ -105,7 +106,7 @@ async def websocket(
                 raise not_a_websocket("by something that opens no session")
             yield connection
     except WSServerHandshakeError as error:
-        raise not_a_websocket(f"{error.status} in place of 101") from None
+        raise websocket_refused(error.status) from None
 
 
 async def _receive(connection: ClientWebSocketResponse) -> str:

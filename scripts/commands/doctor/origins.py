@@ -2,9 +2,10 @@
 
 from aiohttp import WSServerHandshakeError
 
+from scripts.commands.doctor.answer import Answer
 from scripts.commands.doctor.engine import POLLING, WEBSOCKET, opened, opened_by
 from scripts.commands.doctor.finding import Failure
-from scripts.commands.doctor.site import Answer, Site
+from scripts.commands.doctor.site import Site
 
 FOREIGN = "https://evil.example"
 
@@ -32,7 +33,7 @@ async def foreign(site: Site) -> str:
     """Pages of another site may not connect, and no answer may be read by them."""
     headers = {"Origin": FOREIGN}
     answer = await site.ask(_HANDSHAKE, headers=headers)
-    for read in (answer, await site.ask("/", headers=headers)):
+    for read in (answer, await site.ask(site.page, headers=headers)):
         _check_unreadable(read)
     if opened(answer) is not None or await _opens_websocket(site):
         raise Failure(

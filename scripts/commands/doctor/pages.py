@@ -3,8 +3,9 @@
 from http.cookies import Morsel
 
 from functions.contract.session import COOKIE
-from scripts.commands.doctor.finding import Failure
-from scripts.commands.doctor.site import Site, nowhere
+from scripts.commands.doctor.diagnosis import led_away, turned_away
+from scripts.commands.doctor.finding import Failure, Skip
+from scripts.commands.doctor.site import Address, Site, nowhere
 
 _LOG = (
     "Look at the function's log: the terminal of scripts/dev, or the log group of Pages in "
@@ -15,28 +16,32 @@ _LOG = (
 async def page(site: Site) -> str:
     """The front page answers 200 with HTML."""
     answer = site.front
+    if failure := turned_away(answer) or led_away(answer):
+        raise failure
     if answer.status >= 500:
         raise Failure(f"{answer.said}.", why="Visitors see an error in place of the site.", do=_LOG)
-    if location := answer.headers.get("Location"):
+    if location := answer.location:
         raise Failure(
-            f"GET / answered {answer.status} and leads to {location!r}.",
+            f"GET {answer.path} answered {answer.status} and leads to {location!r}.",
             why="This is where visitors begin.",
-            do="If that is where the site is, examine that address in place of this one.",
+            do="If that is where the site begins, examine that page: --page PATH.",
         )
     if answer.status != 200 or not answer.is_page:
         kind = answer.headers.get("Content-Type", "of no type")
         raise Failure(
-            f"GET / answered {answer.status}, {kind}, in place of 200 and a page.",
+            f"GET {answer.path} answered {answer.status}, {kind}, in place of 200 and a page.",
             why="This is where visitors begin.",
-            do="See the route / in functions/pages/__init__.py, and that the default behaviour in "
-            "infra/template.yaml leads to the function.",
+            do=f"See the route {answer.path} in functions/pages/__init__.py, and that the default "
+            "behaviour in infra/template.yaml leads to the function.",
         )
-    return f"/ is a page of {len(answer.body):,} bytes."
+    return f"{answer.path} is a page of {len(answer.body):,} bytes."
 
 
 async def not_found(site: Site) -> str:
     """A page that does not exist is a 404, and a page of the site's own."""
-    answer = await site.ask(nowhere())
+    answer = await site.visit(nowhere())
+    if answer.asks_for_login:
+        raise Skip("Pages that do not exist ask for a login too. Give one by --session.")
     if answer.status != 404:
         raise Failure(
             f"{answer.said}; no such page exists.",
@@ -57,9 +62,11 @@ async def not_found(site: Site) -> str:
 async def session_cookie(site: Site) -> str:
     """The session's cookie is HttpOnly, SameSite=Lax, for every path, and Secure over https."""
     cookie = site.front.session
+    if cookie is None and site.has_session:
+        raise Skip("A session was given by --session, so the page issues none.")
     if cookie is None:
         raise Failure(
-            f"/ sets no cookie {COOKIE}.",
+            f"{site.page} sets no cookie {COOKIE}.",
             why="The socket host trusts that cookie and nothing else: nobody can connect.",
             do="functions/web/visitor.py issues it. If it does, something on the way drops it or "
             "answers from a cache: see the default behaviour in infra/template.yaml.",
@@ -71,6 +78,13 @@ async def session_cookie(site: Site) -> str:
             "in the clear can be stolen; with a narrower Path it misses the socket.",
             do="See write_cookie in functions/contract/cookie.py; for Secure the function needs "
             "STAGE=production.",
+        )
+    if why := _dropped(cookie, site.address):
+        raise Failure(
+            f"The cookie {cookie.key} {why}, so browsers do not keep it.",
+            why="The socket host trusts that cookie and nothing else: nobody can connect.",
+            do="See write_cookie in functions/contract/cookie.py, and what on the way rewrites "
+            "Set-Cookie: a proxy, or a function at the edge.",
         )
     if cookie["secure"] and not site.address.secure:
         raise Failure(
@@ -92,12 +106,39 @@ def _lacking(cookie: Morsel[str], secure: bool) -> list[str]:
     return [name for name, there in has.items() if not there]
 
 
+def _dropped(cookie: Morsel[str], address: Address) -> str:
+    """Return what of a cookie makes browsers drop it; empty if nothing does."""
+    domain = cookie["domain"].lower().removeprefix(".")
+    if cookie.key.startswith("__Host-") and (domain or not cookie["secure"]):
+        return "is named __Host-, and has a Domain or is not Secure"
+    if cookie.key.startswith("__Secure-") and not cookie["secure"]:
+        return "is named __Secure-, and is not Secure"
+    if domain and domain != address.host and not address.host.endswith(f".{domain}"):
+        return f"has the Domain {domain}, which is another than {address.host}"
+    if domain and domain != address.host and ("." not in domain or domain in _PUBLIC_SUFFIXES):
+        return f"has the Domain {domain}, under which anybody may have a site"
+    if cookie["max-age"].strip().startswith("-") or cookie["max-age"].strip() == "0":
+        return "has a Max-Age that is over"
+    if len(cookie.key) + len(cookie.value) > _LONGEST_COOKIE:
+        return f"is longer than {_LONGEST_COOKIE:,} bytes"
+    return ""
+
+
+_LONGEST_COOKIE = 4_096  # bytes of name and value, RFC 6265
+
+# Where sites of this kind live, of https://publicsuffix.org.
+_PUBLIC_SUFFIXES = frozenset({"cloudfront.net", "co.uk", "com.au", "github.io", "herokuapp.com"})
+
+
 async def session_kept(site: Site) -> str:
     """A visitor who comes back with the session's cookie keeps that session."""
-    answer = await site.ask("/", headers={"Cookie": f"{site.cookie_name}={site.token}"})
+    if site.has_session:
+        raise Skip("A session was given by --session.")
+    cookie = {"Cookie": f"{site.cookie_name}={site.token}"}
+    answer = await site.ask(site.page, headers=cookie)
     if answer.session:
         raise Failure(
-            "/ gave another session to a visitor who came with one.",
+            f"{site.page} gave another session to a visitor who came with one.",
             why="With every page a visitor becomes somebody else, under another name.",
             do="Cookies do not reach the function: the default behaviour in infra/template.yaml "
             "needs the OriginRequestPolicyId AllViewerExceptHostHeader. Or the function runs with "
@@ -108,7 +149,7 @@ async def session_kept(site: Site) -> str:
 
 async def pages_not_cached(site: Site) -> str:
     """Pages are nobody else's: no cache may keep them, and two first visits get two sessions."""
-    missing = await site.ask(nowhere())
+    missing = await site.visit(nowhere())
     for answer in (site.front, missing):
         if "no-store" not in answer.headers.get("Cache-Control", ""):
             raise Failure(
@@ -117,7 +158,7 @@ async def pages_not_cached(site: Site) -> str:
                 why="A page holds its visitor's name and session: out of a cache, others get them.",
                 do="Answer with Site.page, which says no-store: see functions/web/site.py.",
             )
-    cookie, other = site.front.session, (await site.ask("/")).session
+    cookie, other = site.front.session, (await site.visit(site.page)).session
     if cookie and other and cookie.value == other.value:
         raise Failure(
             "Two visitors on their first visit got the same session.",

@@ -10,6 +10,7 @@ from aiohttp import (
     ClientResponseError,
     ClientSSLError,
 )
+from yarl import URL
 
 from scripts.commands.doctor.site import Site
 
@@ -19,15 +20,28 @@ class UnreachableError(Exception):
 
 
 async def reach(site: Site) -> None:
-    """Visit / for the first time, which `site.front` is from then on; raise UnreachableError."""
+    """Visit the page for the first time: `site.front` from then on. Raises UnreachableError."""
     try:
-        site.front = await site.ask("/")
-        return
+        site.front = await site.visit_once(site.page)
     except TimeoutError:
         why = f"there was no answer within {site.patience:g} s. Is a firewall between?"
     except (ClientError, OSError) as error:
         why = _why(error, site)
+    else:
+        _check_https(site)
+        return
     raise UnreachableError(f"{site.address.origin} could not be reached: {why}") from None
+
+
+def _check_https(site: Site) -> None:
+    """Raise UnreachableError if the address is only the way to https."""
+    location = site.front.location
+    if site.address.secure or not location.startswith("https://"):
+        return
+    if (url := URL(location)).host == site.address.host:
+        raise UnreachableError(
+            f"{site.address.origin} speaks https only, and leads there: examine {url.origin()}."
+        )
 
 
 def _why(error: Exception, site: Site) -> str:

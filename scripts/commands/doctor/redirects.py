@@ -4,12 +4,11 @@ import re
 
 from aiohttp import ClientError
 
+from scripts.commands.doctor.answer import REDIRECTS, Answer
 from scripts.commands.doctor.finding import Failure, Skip
-from scripts.commands.doctor.site import Answer, Site, nowhere
+from scripts.commands.doctor.site import Site, nowhere
 
 QUERY = "a=%2F&b=+&&c=%C3%A9&a=2"  # what somebody who parses it and writes it again would change
-
-REDIRECTS = (301, 302, 303, 307, 308)
 
 _LINK = re.compile(r"""<a\s[^>]*?href="(/[^/"?#][^"?#]*)""")
 _MOST_LINKS = 4
@@ -39,13 +38,14 @@ async def trailing_slash(site: Site) -> str:
     """A path with a trailing slash answers one 308 to the path without, its query untouched."""
     pages = addresses(site)
     for page in pages:
-        answer = await site.ask(f"{page}/?{QUERY}")
+        answer = await site.visit(f"{page}/?{QUERY}")
         _check_redirect(answer, f"{page}?{QUERY}")
     return f"{pages[0]}/ is a 308 to {pages[0]}; the query stays byte for byte."
 
 
 def _check_redirect(answer: Answer, expected: str) -> None:
     location = answer.headers.get("Location", "")
+    _skip_login(answer)
     see = "See functions/web/redirects.py"
     if answer.status not in REDIRECTS:
         raise Failure(
@@ -74,9 +74,17 @@ def _check_redirect(answer: Answer, expected: str) -> None:
         )
 
 
+def _skip_login(answer: Answer) -> None:
+    if answer.asks_for_login:
+        raise Skip(f"{answer.path} asks for a login. Give one by --session.")
+
+
 async def at_most_one(site: Site) -> str:
     """No page's address is corrected more than once, and no redirect goes round in a circle."""
-    asked = ["/", *(page + slashes for page in addresses(site) for slashes in ("", "/", "//"))]
+    asked = [
+        site.page,
+        *(page + slashes for page in addresses(site) for slashes in ("", "/", "//")),
+    ]
     for target in asked:
         await _follow(site, target)
     return f"{len(asked)} spellings of addresses took one redirect at most, and no circle."
@@ -85,7 +93,7 @@ async def at_most_one(site: Site) -> str:
 async def _follow(site: Site, target: str) -> None:
     steps = [target]
     while len(steps) <= _MOST_STEPS and len(set(steps)) == len(steps):
-        answer = await site.ask(steps[-1])
+        answer = await site.visit(steps[-1])
         location = answer.headers.get("Location", "")
         if answer.status not in REDIRECTS or not _stays(location):
             break
@@ -114,7 +122,8 @@ def _bare(target: str) -> str:
 
 async def post_kept(site: Site) -> str:
     """A POST to a path with a trailing slash is redirected as a POST."""
-    answer = await site.ask(f"{addresses(site)[0]}/?{QUERY}", "POST", body="a=1")
+    answer = await site.visit(f"{addresses(site)[0]}/?{QUERY}", "POST", body="a=1")
+    _skip_login(answer)
     if answer.status in (403, 405):
         raise Failure(
             f"{answer.said}.",
@@ -159,7 +168,7 @@ async def http_to_https(site: Site) -> str:
         raise Skip("Only an https address without a port of its own has a plain door beside it.")
     for path in ("/", "/socket.io/"):
         try:
-            answer = await site.ask(path, origin=plain)
+            answer = await site.ask_once(path, origin=plain)
         except (ClientError, OSError):
             return "Nobody answers plain http."
         location = answer.headers.get("Location", "")

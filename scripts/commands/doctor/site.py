@@ -1,14 +1,12 @@
 """The site under examination, and what it answers."""
 
-import html
 import re
 import secrets
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from http.cookies import Morsel
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import (
     ClientSession,
@@ -18,64 +16,17 @@ from aiohttp import (
     TCPConnector,
 )
 from aiohttp.abc import AbstractCookieJar
-from multidict import CIMultiDictProxy
 from yarl import URL
 
 from functions.contract.cookie import HOST_COOKIE
 from functions.contract.session import COOKIE
+from scripts.commands.doctor.answer import Answer
+from scripts.commands.doctor.diagnosis import turned_away
 
 # Seconds for one answer. Longer than a function's cold start, which takes one or two.
 PATIENCE = 7.0
 
 MAX_BODY = 4 * 1024 * 1024  # bytes of an answer; no page or script of the site's is that large
-_MARKUP = re.compile(r"<style.*?</style>|<script.*?</script>|<[^>]*>", re.DOTALL)
-MAX_WORDS = 200  # characters quoted of an answer
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the site answered to one request."""
-
-    method: str
-    target: str
-    status: int
-    headers: CIMultiDictProxy[str]
-    cookies: Mapping[str, Morsel[str]]
-    body: bytes
-
-    @property
-    def session(self) -> Morsel[str] | None:
-        """The session's cookie that it sets, under either name."""
-        return self.cookies.get(HOST_COOKIE) or self.cookies.get(COOKIE)
-
-    @property
-    def text(self) -> str:
-        """The body as text."""
-        return self.body.decode(errors="replace")
-
-    @property
-    def path(self) -> str:
-        """The path that was asked for, without the query."""
-        return self.target.partition("?")[0]
-
-    @property
-    def is_page(self) -> bool:
-        """Whether this is HTML."""
-        return self.headers.get("Content-Type", "").startswith("text/html")
-
-    @property
-    def said(self) -> str:
-        """What was asked and answered, with the answer's own words, on one line and without end."""
-        words = f': "{self._words}"' if self._words else ""
-        return f"{self.method} {self.path} answered {self.status}{words}"
-
-    @property
-    def _words(self) -> str:
-        text = self.text
-        if self.is_page:
-            text = html.unescape(_MARKUP.sub(" ", text))
-        line = " ".join(text.split())
-        return line if len(line) <= MAX_WORDS else line[:MAX_WORDS] + "…"
 
 
 @dataclass(frozen=True)
@@ -111,23 +62,42 @@ class Address:
         return URL(self.origin).host or ""
 
 
+@dataclass(frozen=True)
+class Speech:
+    """An event of the site's that all other clients hear, under a name, when one sends it."""
+
+    event: str
+    value: Any
+    heard: str
+
+
+_COOKIES = (HOST_COOKIE, COOKIE)  # the names that the site's own session may have
+
+
 class Site:
     """Sends requests to one site and returns its answers: no redirect followed, no cookie kept.
 
-    `tls` says which certificates to believe, by default the system's; `patience` is how many
-    seconds one answer may take.
+    `page` is the path that stands for all pages, and `session` the cookie that visits come with, as
+    its value or as NAME=VALUE; `tls` says which certificates to believe, by default the system's;
+    `patience` is how many seconds one answer may take.
     """
 
-    front: Answer  # the answer to a first visit to /, once somebody has been there
+    front: Answer  # the answer to a first visit to the page, once somebody has been there
 
     def __init__(
         self,
         address: Address,
         *,
+        page: str = "/",
+        session: str = "",
         tls: ssl.SSLContext | bool = True,
         patience: float = PATIENCE,
+        speech: Speech | None = None,
     ) -> None:
         self.address = address
+        self.speech = speech
+        self.page = page
+        self._cookies = self._named(session)
         self.patience = patience
         self._tls = tls
 
@@ -139,16 +109,50 @@ class Site:
         await self._http.close()
 
     @property
+    def has_session(self) -> bool:
+        """Whether visits come with a session that was given, so that none is issued."""
+        return bool(self._cookies)
+
+    @property
     def token(self) -> str:
-        """The session that the first visit was given; empty if none."""
-        cookie = self.front.session
-        return cookie.value if cookie else ""
+        """The session that was given, or that the first visit was; empty if none."""
+        given = [self._cookies[name] for name in _COOKIES if name in self._cookies]
+        issued = self.front.session
+        return given[0] if given else issued.value if issued else ""
 
     @property
     def cookie_name(self) -> str:
         """The name under which it was given."""
-        cookie = self.front.session
-        return cookie.key if cookie else COOKIE
+        given = [name for name in _COOKIES if name in self._cookies]
+        issued = self.front.session
+        return given[0] if given else issued.key if issued else COOKIE
+
+    def _named(self, session: str) -> dict[str, str]:
+        """Return cookies by their names; one without a name has that of the site's own."""
+        if not session:
+            return {}
+        if not re.match(r"[\w!#$%&'*+.^`|~-]+=", session):
+            return {HOST_COOKIE if self.address.secure else COOKIE: session}
+        pairs = (pair.strip().partition("=") for pair in session.split(";"))
+        return {name: value for name, _, value in pairs if name}
+
+    async def visit(
+        self,
+        target: str,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: str | None = None,
+    ) -> Answer:
+        """Send a request as `ask` does, with the session that was given, if any."""
+        return await self.ask(target, method, {**self._given(), **(headers or {})}, body)
+
+    async def visit_once(self, target: str) -> Answer:
+        """Send a request as `ask_once` does, likewise."""
+        return await self.ask_once(target, headers=self._given())
+
+    def _given(self) -> dict[str, str]:
+        cookie = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+        return {"Cookie": cookie} if cookie else {}
 
     async def ask(
         self,
@@ -161,8 +165,24 @@ class Site:
     ) -> Answer:
         """Send a request, its target byte for byte as written, to the site or another origin.
 
-        Raises TimeoutError or aiohttp's ClientError when there is no answer.
+        Raises TimeoutError or aiohttp's ClientError when there is no answer, and Failure when
+        somebody in front of the site has turned it away.
         """
+        answer = await self.ask_once(target, method, headers, body, origin=origin)
+        if failure := turned_away(answer):
+            raise failure
+        return answer
+
+    async def ask_once(
+        self,
+        target: str,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: str | None = None,
+        *,
+        origin: str = "",
+    ) -> Answer:
+        """Send a request likewise, and return whatever the answer is."""
         url = URL((origin or self.address.origin) + target, encoded=True)
         async with self._http.request(
             method, url, headers=headers, data=body, allow_redirects=False
@@ -173,7 +193,14 @@ class Site:
                 if len(content) > MAX_BODY:
                     break
             return Answer(
-                method, target, answer.status, answer.headers, answer.cookies, bytes(content)
+                method,
+                target,
+                answer.status,
+                answer.headers,
+                answer.cookies,
+                bytes(content),
+                url.host or "",
+                url.scheme == "https",
             )
 
     @asynccontextmanager

@@ -3,9 +3,10 @@
 from aiohttp import ClientError
 
 from scripts.commands.doctor import engine
+from scripts.commands.doctor.answer import Answer
 from scripts.commands.doctor.diagnosis import ALL_METHODS, BEHAVIOURS, not_the_host
 from scripts.commands.doctor.finding import Failure
-from scripts.commands.doctor.site import Answer, Site, nowhere
+from scripts.commands.doctor.site import Site, nowhere
 
 
 async def with_slash(site: Site) -> str:
@@ -40,7 +41,7 @@ async def post(site: Site) -> str:
 
 
 def _check_post(answer: Answer) -> None:
-    if answer.status in (403, 405, 501):
+    if answer.status in (405, 501) or (answer.status == 403 and "method" in answer.text.lower()):
         behaviour = BEHAVIOURS[answer.path]
         raise Failure(
             f"{answer.said}: it did not get past the edge.",

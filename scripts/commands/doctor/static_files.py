@@ -4,8 +4,9 @@ import re
 from typing import NoReturn
 
 from functions.contract.session import COOKIE
+from scripts.commands.doctor.answer import Answer
 from scripts.commands.doctor.finding import Failure, Skip
-from scripts.commands.doctor.site import Answer, Site
+from scripts.commands.doctor.site import Site
 
 MOST = 12  # files looked at
 

@@ -40,7 +40,7 @@ class Socket(Protocol):
         """Carry a client from now on."""
 
     def press(self, frames: bytes) -> None:
-        """Write frames, unless too many bytes wait already."""
+        """Write frames to a client that may not be reading."""
 
     def hold(self, reason: int) -> None:
         """Read no more, for a reason."""
@@ -99,6 +99,7 @@ class Client:
         "ending",
         "engine",
         "environ",
+        "fetched",
         "inbox",
         "joined",
         "members",
@@ -143,6 +144,7 @@ class Client:
         self.queue: list[Message] = []
         self.queued = 0  # bytes of what waits: in the queue, or held for a namespace
         self.poll: asyncio.Future[None] | None = None  # the GET that waits for packets
+        self.fetched: asyncio.Transport | None = None  # where the last answer to a GET went
         self.posting = False
         self.probe: Socket | None = None  # the websocket that may take over
         self.probed = False  # it has been tried, and is about to
@@ -158,10 +160,20 @@ class Client:
         """Whether it has yet to read much of what was sent to it."""
         if self.closing:
             return False
-        waiting = self.queued
-        if self.socket is not None:
-            waiting += self.socket.transport.get_write_buffer_size()
-        return waiting > UNREAD
+        return self.waiting > UNREAD
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes were sent to it that it has yet to read."""
+        if self.socket is None:
+            return self.queued
+        return self.queued + self.socket.transport.get_write_buffer_size()
+
+    @property
+    def is_fetching(self) -> bool:
+        """Whether an answer to a poll is on its way to it: whoever sends that watches over it."""
+        fetched = self.fetched
+        return fetched is not None and fetched.get_write_buffer_size() > 0
 
     async def caught_up(self) -> None:
         """Wait until it has read most of what was sent to it, or is gone."""
@@ -203,10 +215,11 @@ class Client:
         self.wake()
 
     def count_held(self, message: Message) -> None:
-        """Count the bytes of a message that has to wait; too many close the client."""
-        self.queued += len(message.frames)
-        if self.queued > self.engine.limits.backlog and not self.closing:
-            self.engine.overrun(self)
+        """Count the bytes of a message that has to wait."""
+        size, engine = len(message.frames), self.engine
+        if self.queued > engine.limits.backlog and not self.closing:
+            engine.backlogs.add(self, size)
+        self.queued += size
 
     def wake(self) -> None:
         """Let the waiting GET, if there is one, take what is in the queue."""
@@ -237,6 +250,8 @@ class Client:
     def uncount(self, messages: list[Message]) -> None:
         """Undo `count_held` for messages that no longer wait."""
         self.queued -= sum(len(message.frames) for message in messages)
+        if self.engine.backlogs and self.waiting <= self.engine.limits.backlog:
+            self.engine.backlogs.forget(self)
         self.has_read()
 
     def take_queue(self) -> list[Message]:

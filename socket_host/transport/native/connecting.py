@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import engineio  # type: ignore[import-untyped]  # python-engineio ships no types
@@ -15,10 +15,16 @@ from socketio.exceptions import (  # type: ignore[import-untyped]  # as above
     ConnectionRefusedError as Refused,
 )
 
-from socket_host.transport.hooks import Hooks
+from socket_host.transport.hooks import Hooks, check_registration
 from socket_host.transport.limits import Limits
 from socket_host.transport.native.client import Client
-from socket_host.transport.native.encoding import MESSAGE, encode, engine_message
+from socket_host.transport.native.encoding import (
+    MESSAGE,
+    encode,
+    encode_binary,
+    engine_message,
+    not_json,
+)
 from socket_host.transport.native.environ import Environ
 from socket_host.transport.native.message import Message
 from socket_host.transport.native.reasons import TRANSPORT_CLOSE, TRANSPORT_ERROR, PacketError
@@ -30,12 +36,16 @@ from socket_host.transport.native.recovery import (
 )
 from socket_host.transport.native.replay import Replays
 from socket_host.transport.native.rooms import Member
-from socket_host.transport.native.socket_packet import CONNECT, CONNECT_ERROR
+from socket_host.transport.native.socket_packet import CONNECT, CONNECT_ERROR, PLAIN
 from socket_host.transport.native.tasks import FAILURES
 
 _UNKNOWN = "Invalid namespace"  # the words of the specification
 _LET_GO_SECONDS = 5.0  # for a client's handlers to end, before another connection has its state
 _FAILED = "The server could not accept the connection. Try again later."
+
+
+# What decides about a client, and may greet it first.
+_LetIn = Callable[[str, Environ, Any], Coroutine[Any, Any, None] | None]
 
 
 class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no types
@@ -59,10 +69,19 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
         self._searches: set[asyncio.Task[ResumedSession | None]] = set()
 
     def register_namespace(self, namespace_handler: Any) -> None:
-        """Register a namespace object; if it is a Hooks too, it is asked and told."""
+        """Register a namespace object; if it is a Hooks too, it is asked and told.
+
+        Raises StartError if another has that namespace.
+        """
+        check_registration(self.namespace_handlers, namespace_handler.namespace)
         super().register_namespace(namespace_handler)
         if isinstance(namespace_handler, Hooks):
             self.hooks[namespace_handler.namespace] = namespace_handler
+
+    def on(self, event: str, handler: Any = None, namespace: str | None = None) -> Any:
+        """Register a function for an event; raises StartError where a namespace answers those."""
+        check_registration(self.namespace_handlers, namespace)
+        return super().on(event, handler, namespace)
 
     def _connect(self, client: Client, namespace: str, auth: Any) -> None:
         if namespace in client.members:
@@ -77,7 +96,7 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
         else:
             self._connect_at_once(client, namespace, auth, let_in)
 
-    def _doorkeeper(self, namespace: str) -> Callable[[str, Environ, Any], None] | None:
+    def _doorkeeper(self, namespace: str) -> _LetIn | None:
         """Return what decides about a client without having to wait, if this namespace has it."""
         if self.handlers or self.always_connect or "_trigger_event" in self.__dict__:
             return None  # somebody else wants to know: a function, or the admin interface
@@ -89,19 +108,46 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
         client: Client,
         namespace: str,
         auth: Any,
-        let_in: Callable[[str, Environ, Any], None],
+        let_in: _LetIn,
     ) -> None:
         """Do what python-socketio does at CONNECT, without a task: that is half of the time."""
         member = self.manager.begin(client, namespace)
         try:
-            let_in(member.sid, client.environ, auth or None)
+            greeting = let_in(member.sid, client.environ, auth or None)
         except Refused as refused:
-            client.send(self.message(CONNECT_ERROR, namespace, None, refused.error_args))
-            self.manager.basic_disconnect(member.sid, namespace)
+            self._refuse(member, refused)
         else:
-            client.send(self._welcome(member.sid, namespace))
-            self.manager.connected(member)
+            if greeting is not None:
+                self._busy(client, self._connect_greeted(member, greeting))
+                return
+            self._welcome_in(member)
         client.environ.settle()
+
+    async def _connect_greeted(self, member: Member, greeting: Coroutine[Any, Any, None]) -> None:
+        """Tell a client that it is in, or why not, once its namespace has greeted it."""
+        try:
+            await greeting
+        except Refused as refused:
+            self._refuse(member, refused)
+        else:
+            self._welcome_in(member)
+        member.client.environ.settle()
+
+    def _refuse(self, member: Member, refused: Any) -> None:
+        namespace = member.namespace.name
+        member.client.send(self._refusal(namespace, refused.error_args))
+        self.manager.basic_disconnect(member.sid, namespace)
+
+    def _refusal(self, namespace: str, words: Any) -> Message:
+        try:
+            return self.message(CONNECT_ERROR, namespace, None, words)
+        except (TypeError, ValueError):
+            self.logger.exception("a client was refused in words that are no JSON")
+            return self.message(CONNECT_ERROR, namespace, None, {"message": _FAILED})
+
+    def _welcome_in(self, member: Member) -> None:
+        member.client.send(self._welcome(member.sid, member.namespace.name))
+        self.manager.connected(member)
 
     async def _connect_slowly(
         self, client: Client, namespace: str, auth: Any, resume_request: ResumeRequest | None
@@ -237,17 +283,21 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
     # What goes out
 
     def message(self, kind: str, namespace: str, ack: int | None, data: Any) -> Message:
-        """Encode a Socket.IO packet; raises TypeError or ValueError if `data` is not JSON."""
-        if self._plain:
-            try:
-                text = encode(data)
-            except TypeError:
-                pass  # bytes somewhere in it, or an error that theirs will raise again
-            else:
-                place = "" if namespace == "/" else namespace + ","
-                return Message.text(f"{MESSAGE}{kind}{place}{'' if ack is None else ack}{text}")
-        packet = self.packet_class(int(kind), data=data, namespace=namespace, id=ack)
-        return engine_message(packet.encode())
+        """Encode a Socket.IO packet.
+
+        Raises TypeError or ValueError if `data` is no JSON, or if clients would hang up on it.
+        """
+        if not self._plain:
+            packet = self.packet_class(int(kind), data=data, namespace=namespace, id=ack)
+            return engine_message(packet.encode())
+        place = "" if namespace == "/" else namespace + ","
+        number = "" if ack is None else ack
+        try:
+            return Message.text(f"{MESSAGE}{kind}{place}{number}{encode(data)}")
+        except TypeError:  # bytes somewhere in it, or an error that is raised again
+            return encode_binary(kind, f"{place}{number}", data)
+        except (ValueError, RecursionError) as error:
+            raise not_json(kind, data, error) from None
 
     async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
         client = self.eio.engine.clients.get(eio_sid)
@@ -261,8 +311,12 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
                 member.replay.first = self._welcome(sid, namespace)
             else:
                 client.send(self._welcome(sid, namespace))
-        else:
+        elif pkt.data is None:
             client.send(engine_message(pkt.encode()))
+        else:
+            kind = str(pkt.packet_type)
+            kind = PLAIN.get(kind, kind)
+            client.send(self.message(kind, pkt.namespace or "/", pkt.id, pkt.data))
 
     async def _send_eio_packet(self, eio_sid: str, eio_pkt: Any) -> None:
         await self.eio.send_packet(eio_sid, eio_pkt)

@@ -12,6 +12,7 @@ from typing import Any
 from socket_host.transport.connections import Connections
 from socket_host.transport.limits import UNJOINED, Limits
 from socket_host.transport.native import frames
+from socket_host.transport.native.backlogs import Backlogs
 from socket_host.transport.native.client import SLICE, Client, Listener, Socket
 from socket_host.transport.native.environ import Environ
 from socket_host.transport.native.frames import FrameError
@@ -71,6 +72,7 @@ class Engine:
         self.clients: dict[str, Client] = {}
         self.batch = WriteBatch()
         self.input = InputBudget(limits.partial)
+        self.backlogs = Backlogs(limits, self.overrun)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.counts: Counter[str] = Counter()
         self.endings: TimeoutQueue[Socket] = TimeoutQueue(limits.ending_time, methodcaller("abort"))
@@ -237,11 +239,9 @@ class Engine:
         if client is not None:
             self.close(client, TRANSPORT_ERROR)
 
-    def overrun(self, client: Client | None) -> None:
+    def overrun(self, client: Client, detail: str) -> None:
         """End the session of a client that does not read what is sent to it."""
-        self.note("slow clients", f"more than {self.limits.backlog} bytes waited for it")
-        if client is None:
-            return
+        self.note("slow clients", detail)
         for socket in (client.socket, client.probe):
             if socket is not None:
                 socket.abort()
@@ -367,6 +367,7 @@ class Engine:
         self._pings.drop(client)
         self._pongs.drop(client)
         self.slots.end_wait(client)
+        self.backlogs.forget(client)
 
     async def _closing(self, client: Client, reason: str) -> None:
         try:
@@ -379,7 +380,7 @@ class Engine:
             # Whatever still holds one of these must not hold the other: collecting cycles by
             # the thousand is what makes a busy Python server stutter.
             client.members.clear()
-            client.socket = client.probe = client.ending = None
+            client.socket = client.probe = client.ending = client.fetched = None
 
     async def stop(self) -> None:
         """Close all sessions, wait for what is to be done at their end, and a little for them."""
@@ -392,6 +393,7 @@ class Engine:
             await asyncio.sleep(0.01)
         for timeouts in (self._pings, self._pongs, self._probes):
             timeouts.clear()
+        self.backlogs.clear()
         self.slots.stop()
         for socket in self.endings.clear():
             socket.abort()

@@ -8,8 +8,7 @@ from typing import Any
 
 import socketio  # type: ignore[import-untyped]  # python-socketio ships no types
 
-from functions.contract.bus import RESERVED_EVENTS
-from socket_host.transport.bus_manager import BusManager
+from socket_host.transport.bus_manager import BusManager, check_event
 from socket_host.transport.native.client import Client
 from socket_host.transport.native.encoding import arguments_of
 from socket_host.transport.native.message import Message
@@ -89,14 +88,15 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
     ) -> None:
         recovery: Recovery | None = self.server.recovery
         hooks = self.server.hooks.get(namespace)
-        kept = 0.0
+        kept, volatile = 0.0, False
         if recovery is None:
             message = self.server.message(EVENT, namespace, None, arguments)
         else:
             if message_id is not None:
                 skipped = skipped + recovery.elsewhere(message_id)
             replay_buffer = recovery.replay_buffer
-            if hooks is not None and arguments[0] in hooks.volatile:
+            volatile = hooks is not None and arguments[0] in hooks.volatile
+            if volatile:
                 # The offset of what came before it: clients take the last text of any event for it.
                 arguments.append(replay_buffer.offset(replay_buffer.position))
                 message = self.server.message(EVENT, namespace, None, arguments)
@@ -107,17 +107,19 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
                 replay_buffer.add(message, namespace, room, skipped, message_id)
                 kept = len(message.frames) / MAX_BYTES + 1 / MAX_ENTRIES
         space = self.rooms.get(namespace)
-        reached = self._broadcast(space, room, skipped, message) if space else 0
+        reached = self._broadcast(space, room, skipped, message, volatile) if space else 0
         if hooks is not None:
             hooks.count_sent(room, reached, len(message.frames) + DELIVERY, kept)
 
-    def _broadcast(self, space: Namespace, room: Any, skipped: list[Any], message: Message) -> int:
+    def _broadcast(
+        self, space: Namespace, room: Any, skipped: list[Any], message: Message, volatile: bool
+    ) -> int:
         """Send a message, and return to how many."""
         members = space.everybody.members
         if isinstance(room, str) and room in members:
             if room in skipped:
                 return 0
-            members[room].deliver(message)
+            members[room].deliver(message, volatile)
             return 1
         named = space.room(room)
         if named is not None:
@@ -129,7 +131,7 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
             self.server.eio.engine.batch.broadcast(audience, left_out, message)
         for member in list(indirect):
             if member.client not in left_out:
-                member.deliver(message)
+                member.deliver(message, volatile)
         return max(0, len(audience.clients) + len(indirect) - len(left_out))
 
     def _emit_for_acks(
@@ -315,8 +317,7 @@ class NativeManager(BusManager, FanOut):
 
 
 def _outgoing(event: str, data: Any) -> list[Any]:
-    if event in RESERVED_EVENTS:
-        raise ValueError(f"{event!r} is an event of Socket.IO itself, which nobody may emit")
+    check_event(event)
     return [event, *arguments_of(data)]
 
 

@@ -61,7 +61,9 @@ async def answer(
     if client is None:
         return _payload(request, engine.open_polling(environ).take_queue())
     if request.method == "GET":
-        return _payload(request, await _wait(engine, client))
+        messages = await _wait(engine, client)
+        client.fetched = request.transport
+        return _payload(request, messages)
     if request.method == "POST":
         await _take(engine, client, request)
         return web.Response(text="ok")

@@ -167,7 +167,9 @@ class ReplayBuffer:
         self.position += 1
         self.append(Entry(self.position, kept, namespace, room, skipped, message_id, now))
         entries, oldest = self._entries, now - self._seconds
-        while entries[0].at < oldest or self.size > MAX_BYTES or len(entries) > MAX_ENTRIES:
+        while entries and (
+            entries[0].at < oldest or self.size > MAX_BYTES or len(entries) > MAX_ENTRIES
+        ):
             self.size -= entries.popleft().size
 
     def append(self, entry: Entry) -> None:

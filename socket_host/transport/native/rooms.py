@@ -49,9 +49,14 @@ class Member:
         self.held.append((replay_buffer.position if replay_buffer else 0, message))
         self.client.count_held(message)
 
-    def deliver(self, message: Message) -> None:
-        """Send an event; if there is a replay buffer, the event is in it, and need not be held."""
-        if self.held is None or self.namespace.replay_buffer is None:
+    def deliver(self, message: Message, volatile: bool = False) -> None:
+        """Send an event, or hold it.
+
+        What is in the replay buffer need not be held. A volatile event is not, and is held for a
+        member that is still being greeted.
+        """
+        greeted_with = volatile and self.stage is Stage.CONNECTING
+        if self.held is None or self.namespace.replay_buffer is None or greeted_with:
             self.send(message)
 
     def hold(self) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import sys
 from typing import Any, NamedTuple
 
+from socket_host.transport.limits import MOST_ATTACHMENTS
 from socket_host.transport.native.reasons import PacketError
+from socket_host.transport.strict_json import scan_again, scan_once
 
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = "0123456"
-_ATTACHMENTS = {BINARY_EVENT: EVENT, BINARY_ACK: ACK}
-_MOST_ATTACHMENTS = 10  # as many as the official parser takes
+PLAIN = {BINARY_EVENT: EVENT, BINARY_ACK: ACK}  # what they are without attachments
 _LONGEST_ACK = 15  # digits
 _PACKET = re.compile(
     r"([012356])(?:([0-9]{1,4})-)?(?:(/[^,]*)(?:,|$))?([0-9]{1,15})?(.*)", re.DOTALL
@@ -30,17 +29,6 @@ class Packet(NamedTuple):
 
 
 _PLAIN_CONNECT = Packet(CONNECT, "/", None, None)  # what nearly every handshake ends with
-
-
-def _number(text: str) -> float | None:
-    number = float(text)
-    return number if math.isfinite(number) else None
-
-
-# NaN and Infinity are not JSON: sent on, they would break every browser in the room. They become
-# null, which is what JavaScript makes of them; so does what is too large for a number, as 1e999.
-_decoder = json.JSONDecoder(parse_constant=lambda name: None, parse_float=_number)
-_decode = _decoder.scan_once  # type: ignore[attr-defined]  # what `raw_decode` calls, a layer less
 
 
 def plain_event(text: str) -> tuple[int | None, list[Any]] | None:
@@ -68,17 +56,17 @@ def parse(text: str) -> Packet:
     if match is None:
         raise PacketError("not a Socket.IO packet")
     kind, attachments, namespace, ack, payload = match.groups()
-    binary = kind in _ATTACHMENTS
+    binary = kind in PLAIN
     if binary != (attachments is not None):
         raise PacketError("attachments where none belong, or none announced")
     packet = Packet(
-        _ATTACHMENTS.get(kind, kind),
+        PLAIN.get(kind, kind),
         (namespace or "/").partition("?")[0],
         int(ack) if ack else None,
         _json(payload) if payload else None,
         int(attachments or 0),
     )
-    if packet.attachments > _MOST_ATTACHMENTS:
+    if packet.attachments > MOST_ATTACHMENTS:
         raise PacketError("too many attachments")
     _check(packet)
     return packet
@@ -86,9 +74,12 @@ def parse(text: str) -> Packet:
 
 def _json(text: str, start: int = 0) -> Any:
     try:
-        data, end = _decode(text, start)
-    except (ValueError, StopIteration, RecursionError):
-        raise PacketError("payload is not JSON") from None
+        data, end = scan_once(text, start)
+    except (ValueError, StopIteration, RecursionError) as error:
+        try:
+            data, end = scan_again(text, start, error)
+        except ValueError:
+            raise PacketError("payload is not JSON") from None
     if end != len(text) and not text[end:].isspace():
         raise PacketError("something follows the payload")
     return data

@@ -44,6 +44,7 @@ _CONNECT_PACKETS = 15  # that a CONNECT counts for besides itself: it costs as m
 
 _SMALL_ANSWER = 1_024  # bytes: paid for by the event itself
 _TOO_LARGE = {"error": "The answer is too large to be sent."}
+_NOT_JSON = {"error": "The answer cannot be sent as JSON."}
 
 
 def _is_for_handlers(event: Any) -> bool:
@@ -227,10 +228,10 @@ class SocketServer(ConnectingServer):
             self._busy(client, self._event_later(client, namespace, ack, arguments))
             return
         hooks = self.hooks.get(namespace)
-        if hooks is None or self.handlers:
+        if hooks is None:
             if namespace not in self.namespace_handlers and not _is_for_handlers(arguments[0]):
                 raise PacketError("not the name of an event")
-        elif (refusal := hooks.begin_event(member.sid)) is not None:
+        elif (refusal := hooks.begin_event(member.sid, arguments[0])) is not None:
             if ack is not None:
                 member.send(self.message(ACK, namespace, ack, [refusal]))
             return
@@ -263,7 +264,11 @@ class SocketServer(ConnectingServer):
                 await client.caught_up()  # it began before the answers to the events before it
             result = await self._trigger_event(arguments[0], namespace, member.sid, *arguments[1:])
             if ack is not None and result is not self.not_handled and not client.closing:
-                message = self.message(ACK, namespace, ack, list(arguments_of(result)))
+                try:
+                    message = self.message(ACK, namespace, ack, list(arguments_of(result)))
+                except (TypeError, ValueError) as error:
+                    self.logger.error("The answer to %.100r was not sent. %s", arguments[0], error)
+                    message = self.message(ACK, namespace, ack, [_NOT_JSON])
                 if len(message.frames) > _SMALL_ANSWER:
                     message = self._large_answer(namespace, ack, message, arguments[0])
                 member.send(message)

@@ -238,13 +238,19 @@ class WebSocket(asyncio.Protocol):
         self.engine.endings.set(self)
 
     def press(self, data: bytes) -> None:
-        """Write to a client that may not be reading, up to the limit of what may wait for it."""
+        """Write to a client that may not be reading."""
+        if self.transport.get_write_buffer_size() > self.engine.limits.backlog:
+            self._add_to_backlog(len(data))
+        if not self.ending:
+            self.transport.write(data)
+
+    def _add_to_backlog(self, size: int) -> None:
         if self.ending:
             return
-        if self.transport.get_write_buffer_size() > self.engine.limits.backlog:
-            self.engine.overrun(self.client or self.prober)
-        else:
-            self.transport.write(data)
+        if self.client is not None:
+            self.engine.backlogs.add(self.client, size)
+        elif self.prober is not None:  # it is sent nothing but what it asks for
+            self.engine.overrun(self.prober, "it does not read on the websocket it tries")
 
     def end(self, code: int = frames.NORMAL, reason: str = "") -> None:
         """Say goodbye, send no more, and wait a little for the client to hang up."""
@@ -296,6 +302,7 @@ class WebSocket(asyncio.Protocol):
         if self.client is not None and not self.client.closing:
             self.client.write = self.transport.write
             self.client.refresh()
+            self.engine.backlogs.forget(self.client)
             self.client.has_read()
 
     def connection_lost(self, exc: Exception | None) -> None:

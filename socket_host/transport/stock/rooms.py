@@ -3,9 +3,11 @@
 from typing import Any
 
 import socketio  # type: ignore[import-untyped]  # python-socketio ships no types
+from socketio.packet import EVENT  # type: ignore[import-untyped]  # as above
 
-from socket_host.transport.bus_manager import BusManager
+from socket_host.transport.bus_manager import BusManager, check_event
 from socket_host.transport.hooks import Hooks
+from socket_host.transport.stock.packet import measure
 
 # Bytes: what it costs to send an event to one client, however small it is. It is several times
 # what it costs the native transport.
@@ -26,11 +28,13 @@ class CountedRooms(socketio.AsyncManager):  # type: ignore[misc]  # python-socke
         to: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Send an event, and count what that costs."""
+        """Send an event, and count what that costs; raise ValueError if it is none."""
+        check_event(event)
+        size = measure(EVENT, [event, *(data if isinstance(data, tuple) else (data,))])
         handler = self.server.namespace_handlers.get(namespace)
         if isinstance(handler, Hooks):
             reached = self._count(namespace, to or room)
-            handler.count_sent(to or room, reached, len(str(data)) + _DELIVERY, 0.0)
+            handler.count_sent(to or room, reached, size + _DELIVERY, 0.0)
         await super().emit(event, data, namespace, room, skip_sid, callback, to, **kwargs)
 
     def _count(self, namespace: str, room: Any) -> int:

@@ -14,16 +14,18 @@ from engineio.exceptions import SocketIsClosedError  # type: ignore[import-untyp
 from socket_host.address import Addresses
 from socket_host.admission import Check
 from socket_host.log_limit import LIMIT
-from socket_host.transport.hooks import Hooks
+from socket_host.transport.hooks import Hooks, check_registration
 from socket_host.transport.limits import UNJOINED, Limits
 from socket_host.transport.slots import Slots
-from socket_host.transport.stock.packet import ack
+from socket_host.transport.stock.packet import ack, measure
 from socket_host.transport.stock.websocket import WebSocket
 from socket_host.transport.throttle import FloodError, Throttle
 
 # What may wait for a client before its next event is read, and how often that is looked at.
 _UNREAD = 64 * 1024  # bytes
 _UNREAD_PAUSE = 0.1  # seconds
+
+_ACKS = (socketio.packet.ACK, socketio.packet.BINARY_ACK)
 
 logger = logging.getLogger(__name__)
 logger.setLevel(logging.ERROR)  # below that python-socketio logs all that clients say
@@ -55,6 +57,16 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
         self._room: dict[str, int] = {}  # bytes that attachments may still have
         self.websockets: dict[str, WebSocket] = {}
         self.eio._async = {**self.eio._async, "websocket": partial(WebSocket, self)}
+
+    def register_namespace(self, namespace_handler: Any) -> None:
+        """Register a namespace object; raises StartError if another has that namespace."""
+        check_registration(self.namespace_handlers, namespace_handler.namespace)
+        super().register_namespace(namespace_handler)
+
+    def on(self, event: str, handler: Any = None, namespace: str | None = None) -> Any:
+        """Register a function for an event; raises StartError where a namespace answers those."""
+        check_registration(self.namespace_handlers, namespace)
+        return super().on(event, handler, namespace)
 
     def recovered(self, sid: str, namespace: str) -> bool:
         """Tell that python-socketio does not let a client go on where it was."""
@@ -90,7 +102,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
         handler = self.namespace_handlers.get(namespace)
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
         if self.manager.is_connected(sid, namespace) and isinstance(handler, Hooks):
-            refusal = handler.begin_event(sid)
+            refusal = handler.begin_event(sid, data[0])
             if refusal is not None:
                 if id is not None:
                     await self._send_packet(eio_sid, ack(namespace, id, refusal))
@@ -98,16 +110,25 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
         await super()._handle_event(eio_sid, namespace, id, data)
 
     async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
-        if pkt.packet_type == socketio.packet.ACK:
-            size = len(str(pkt.data))
-            handler = self.namespace_handlers.get(pkt.namespace or "/")
-            if size > self._limits.answer:
-                self._note_too_large(size)
-                refusal = {"error": "The answer is too large to be sent."}
-                pkt = ack(pkt.namespace, pkt.id, refusal)
-            if isinstance(handler, Hooks):
-                handler.count_answer(size)
+        if pkt.packet_type in _ACKS:
+            pkt = self._checked(pkt)
         await super()._send_packet(eio_sid, pkt)
+
+    def _checked(self, answer: Any) -> Any:
+        """Count an answer; return what is sent in its place if it cannot be sent as it is."""
+        try:
+            size = measure(socketio.packet.ACK, answer.data)
+        except ValueError as error:
+            logger.error("An answer was not sent. %s", error)
+            refusal = {"error": "The answer cannot be sent as JSON."}
+            return ack(answer.namespace, answer.id, refusal)
+        handler = self.namespace_handlers.get(answer.namespace or "/")
+        if isinstance(handler, Hooks):
+            handler.count_answer(size)
+        if size <= self._limits.answer:
+            return answer
+        self._note_too_large(size)
+        return ack(answer.namespace, answer.id, {"error": "The answer is too large to be sent."})
 
     def _note_too_large(self, size: int) -> None:
         """Log the first answer that is too large: clients can ask for more at will."""
@@ -179,6 +200,9 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
 
     async def _handle_connect(self, eio_sid: str, namespace: str, data: Any) -> None:
         await super()._handle_connect(eio_sid, namespace, data)
+        if eio_sid not in self.sessions:  # it went while its namespace greeted it
+            await super()._handle_disconnect(eio_sid, namespace, self.reason.TRANSPORT_CLOSE)
+            return
         if self.has_joined(eio_sid):
             self._joined.add(eio_sid)
             self._slots.join(eio_sid)

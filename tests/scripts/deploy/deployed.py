@@ -19,8 +19,9 @@ from typing import Any, cast
 from aiohttp import web
 
 from scripts import ROOT
-from scripts.commands.dev.environment import Environment, Invocation
+from scripts.commands.dev.environment import Environment
 from scripts.commands.dev.function import Function
+from scripts.commands.dev.invocation import Invocation
 from scripts.commands.dev.origin_request import OriginRequest
 from scripts.commands.dev.origins import FunctionOrigin
 from scripts.commands.dev.proxy import Proxy

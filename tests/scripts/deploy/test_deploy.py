@@ -27,7 +27,7 @@ from scripts.commands.deploy.image import Image
 from scripts.commands.deploy.service_roles import SERVICES
 from scripts.commands.destroy.removal import destroy
 from scripts.commands.dev.template import load
-from tests.infra.templates import SOURCE
+from tests.infra.templates import written
 from tests.scripts.deploy.deployed import copy_project, site
 from tests.scripts.deploy.engine import DIGEST, calls, install
 from tests.scripts.deploy.policy import allowed, statements
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.together("sam")
 PATIENCE = 240  # seconds: a deadline that only a failure meets, also on a busy machine
 
 STACK = "sidepath"
-PROCESSOR = architecture.KNOWN[architecture.default(load(SOURCE.read_text()))]
+PROCESSOR = architecture.KNOWN[architecture.default(load(written()))]
 REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
 DEPLOY = ("scripts/deploy", "--region", REGION)
 # What the function's requirements.txt brings, by the names that are imported.

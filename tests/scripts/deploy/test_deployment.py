@@ -42,8 +42,9 @@ def stacked(account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def options(**changes: Any) -> argparse.Namespace:
     names = ("region", "profile", "architecture", "min_hosts", "max_hosts", "domain")
-    more = ("certificate", "web_acl", "keep_data")
-    return argparse.Namespace(stack="sidepath", **dict.fromkeys((*names, *more)) | changes)
+    more = ("certificate", "web_acl", "keep_data", "page", "session")
+    given = {**dict.fromkeys((*names, *more)), "parameter": [], **changes}
+    return argparse.Namespace(stack="sidepath", **given)
 
 
 def test_all_that_is_missing(
@@ -218,6 +219,7 @@ def test_arguments_become_parameters() -> None:
         certificate="arn",
         web_acl="another",
         keep_data=False,
+        parameter=[("Colour", "red")],
     )
     assert deploying._parameters(given) == {
         "Architecture": "x86_64",
@@ -226,6 +228,7 @@ def test_arguments_become_parameters() -> None:
         "Domain": "a.test",
         "Certificate": "arn",
         "WebAcl": "another",
+        "Colour": "red",
         "DataOnDelete": "Delete",
     }
 

@@ -23,13 +23,13 @@ def tree(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("file", "same"),
     [
-        ("socket_host/events/chat.py", False),
+        ("socket_host/events/__init__.py", False),
         ("socket_host/Dockerfile", False),
         ("functions/contract/session.py", False),
         ("requirements.txt", False),
         ("scripts/commands/deploy/sbom.py", False),
         ("socket_host/__pycache__/events.pyc", True),
-        ("functions/pages/rooms.py", True),
+        ("functions/pages/__init__.py", True),
     ],
 )
 def test_image_is_known_by_its_content(tree: Path, file: str, same: bool) -> None:

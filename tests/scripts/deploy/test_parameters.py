@@ -6,9 +6,9 @@ import pytest
 
 from scripts.commands.deploy import parameters
 from scripts.commands.dev.template import load
-from tests.infra.templates import SOURCE
+from tests.infra.templates import written
 
-DECLARED = load(SOURCE.read_text())["Parameters"]
+DECLARED = load(written())["Parameters"]
 ARN = "arn:aws:acm:us-east-1:123456789012:certificate/1-2-3"
 
 
@@ -18,7 +18,8 @@ ARN = "arn:aws:acm:us-east-1:123456789012:certificate/1-2-3"
         ("MinHosts", "0", "--min-hosts 0 is refused: it has to be a number from 1 to 40."),
         ("MaxHosts", "41", "--max-hosts 41 is refused: it has to be a number from 1 to 40."),
         ("MaxHosts", "-1", "--max-hosts -1 is refused"),
-        ("MaxHosts", "1.5", "--max-hosts 1.5 is refused"),
+        ("MaxHosts", "many", "--max-hosts many is refused: it has to be a number."),
+        ("MaxHosts", "nan", "--max-hosts nan is refused"),
         ("MaxHosts", "9" * 5000, "is refused: it has to be a number"),
         ("Architecture", "sparc", "--architecture sparc is refused: it has to be arm64 or x86_64."),
         ("Domain", "example", "--domain example is refused: it has to be a domain name in small"),
@@ -65,6 +66,17 @@ def test_values_that_are_refused(name: str, value: str, why: str) -> None:
 def test_values_that_are_taken(name: str, value: str) -> None:
     """What AWS takes is not refused, nor is what takes an option back."""
     assert parameters.refusals(DECLARED, {name: value}) == []
+
+
+def test_parameters_of_your_own() -> None:
+    """One that the template has not got is named; of others only what is declared is checked."""
+    own = {"Colour": {"Type": "String", "AllowedPattern": "[a-z]+"}, "Size": {"Type": "Number"}}
+    assert parameters.refusals(own, {"Colour": "red", "Size": "-7"}) == []
+    assert parameters.refusals(own, {"Shape": "round", "Colour": "7", "Size": "XL"}) == [
+        "infra/template.yaml has no parameter Shape.",
+        "--colour 7 is refused: it has to be like [a-z]+.",
+        "--size XL is refused: it has to be a number.",
+    ]
 
 
 @pytest.mark.parametrize(

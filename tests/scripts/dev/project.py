@@ -16,8 +16,11 @@ from pathlib import Path
 from aiohttp import ClientSession
 
 from functions.contract.session import COOKIE
+from functions.model.settings import settings as yours
 from scripts import ROOT
+from tests.kit.hosts import own_texts
 from tests.scripts.dev.edges import PATIENCE, eventually
+from tests.small_app.install import install
 
 PARTS = ("functions", "socket_host", "scripts", "infra")
 
@@ -26,6 +29,12 @@ def copy_project(folder: Path) -> Path:
     """A copy of what scripts/dev runs, in a folder of the test's own: no other save reaches it."""
     for part in PARTS:
         shutil.copytree(ROOT / part, folder / part)
+    return folder
+
+
+def small_project(folder: Path) -> Path:
+    """A copy with the small app in place of what is yours."""
+    install(copy_project(folder))
     return folder
 
 
@@ -158,7 +167,8 @@ async def running(root: Path, *options: str) -> AsyncIterator[Dev]:
 
 
 # Settings that conftest.py makes for the halves in this process; and people let Python compile.
-_DOORS = ("STAGE", "SESSION_SECRET", "ROOM_LOG", "PYTHONDONTWRITEBYTECODE")
+_DOORS = {"STAGE", "SESSION_SECRET", "PYTHONDONTWRITEBYTECODE"}
+_DOORS |= own_texts(ROOT).keys() | own_texts(ROOT, yours).keys()
 
 
 def descendants(pid: int) -> dict[int, str]:
@@ -206,7 +216,7 @@ class Poller:
         await self._post("40")
 
     async def say(self, text: str) -> None:
-        """Send a message to the room."""
+        """Send a message to the plaza."""
         await self._post("42" + json.dumps(["message", {"id": uuid.uuid4().hex, "text": text}]))
 
     async def listen(self, count: int) -> None:

@@ -12,7 +12,8 @@ from aiohttp.test_utils import RawTestServer
 from scripts.commands.dev.balancer import Balancer
 from scripts.commands.dev.proxy import Proxy
 from scripts.commands.dev.relay import Relay
-from scripts.commands.dev.template import SOCKET_HOST, Template, TemplateError
+from scripts.commands.dev.template import SOCKET_HOST, Template
+from scripts.commands.dev.template_error import TemplateError
 from tests.scripts.dev.edges import PATIENCE, TEMPLATE, RunningEdge, changed, status
 from tests.scripts.dev.edges import running as running_edge
 

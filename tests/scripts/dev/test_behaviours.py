@@ -4,7 +4,8 @@ import pytest
 
 from scripts.commands.dev.behaviours import Behaviour, choose
 from scripts.commands.dev.policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES, Policy
-from scripts.commands.dev.template import Template, TemplateError, load
+from scripts.commands.dev.template import Template, load
+from scripts.commands.dev.template_error import TemplateError
 from tests.scripts.dev.edges import TEMPLATE, changed
 
 DISABLED = CACHE_POLICIES["4135ea2d-6df8-44a3-9df3-4b5a84be39ad"]

@@ -20,9 +20,9 @@ from tests.scripts.dev.project import (
     Dev,
     Poller,
     alive,
-    copy_project,
     descendants,
     running,
+    small_project,
     starting,
 )
 
@@ -30,6 +30,8 @@ pytestmark = pytest.mark.together("site")
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+PAGES = "functions/pages/__init__.py"
+PLAZA = "socket_host/events/plaza.py"
 POLL = "/socket.io/?EIO=4&transport=polling"
 EVENT = """
     async def on_shout(self, sid, text):
@@ -41,7 +43,7 @@ EVENT = """
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Dev]:
     """A development server in a copy of the project: what takes longest is its start."""
-    async with running(copy_project(tmp_path_factory.mktemp("project"))) as server:
+    async with running(small_project(tmp_path_factory.mktemp("project"))) as server:
         yield server
 
 
@@ -55,7 +57,7 @@ async def dev(server: Dev) -> AsyncIterator[Dev]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def own(tmp_path: Path) -> AsyncIterator[Dev]:
     """A development server for a test that ends it, or leaves it with many clients."""
-    async with running(copy_project(tmp_path)) as dev:
+    async with running(small_project(tmp_path)) as dev:
         yield dev
 
 
@@ -73,11 +75,11 @@ async def visitor(dev: Dev) -> AsyncIterator[PythonClient]:
 
 async def test_first_look(dev: Dev) -> None:
     """After the address is printed: the page, both spellings of the socket path, a redirect."""
-    assert "lobby" in (await dev.get("/"))[1]
+    assert "hello</h1>" in (await dev.get("/"))[1]
     assert (await dev.get(POLL))[1].startswith('0{"sid":')
     assert (await dev.get(POLL.replace("io/?", "io?")))[1].startswith('0{"sid":')
     assert (await dev.get("/about/?a=1"))[0] == 308
-    assert (dev.root / "data/rooms.sqlite3").exists()
+    assert (dev.root / "data/posts.sqlite3").exists()
 
 
 LOOPBACKS = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
@@ -117,7 +119,7 @@ async def test_page_added(dev: Dev) -> None:
 
 async def test_template_file_saved(dev: Dev) -> None:
     """A saved HTML template is shown by the next request."""
-    dev.save("functions/pages/templates/about.html", "Who served this page?", "Who was it?")
+    dev.save("functions/pages/templates/served.html", "Who served this page?", "Who was it?")
     await dev.becomes("/about", 200, "Who was it?")
 
 
@@ -136,7 +138,7 @@ async def test_event_added(dev: Dev) -> None:
     """An event handler works at the next save, and clients come back by themselves to use it."""
     async with visitor(dev) as client:
         assert "error" in await client.call("shout", "loud")
-        dev.save("socket_host/events/chat.py", "\n    async def on_message(", EVENT)
+        dev.save(PLAZA, "\n    async def on_message(", EVENT)
         await client.receive("disconnect")
         await client.receive("connect")
         assert await client.call("shout", "loud") == "LOUD"
@@ -144,30 +146,30 @@ async def test_event_added(dev: Dev) -> None:
 
 async def test_broken_page(dev: Dev) -> None:
     """A broken save shows its error, escaped, in browser and terminal; the next save recovers."""
-    old = "def room_page("
-    dev.save("functions/pages/rooms.py", old, f"raise ValueError('<b>oh no</b>')\n\n\n{old}")
+    old = "async def hello("
+    dev.save(PAGES, old, f"raise ValueError('<b>oh no</b>')\n\n\n{old}")
     text = await dev.becomes("/", 500)
     assert text.startswith("ValueError: <b>oh no</b>\n\nTraceback")
-    assert "functions/pages/rooms.py" in text
+    assert PAGES in text
     page = (await dev.get("/about", Accept="text/html"))[1]
     assert "<h1>ValueError: &lt;b&gt;oh no&lt;/b&gt;</h1>" in page
-    assert "functions/pages/rooms.py" in page
+    assert PAGES in page
     assert "<b>" not in page
     assert "loads again by itself" in page
     await dev.says("ValueError: <b>oh no</b>")
     assert (await dev.get(POLL))[0] == 200
-    dev.save("functions/pages/rooms.py", f"raise ValueError('<b>oh no</b>')\n\n\n{old}", old)
-    await dev.becomes("/", 200, "lobby")
+    dev.save(PAGES, f"raise ValueError('<b>oh no</b>')\n\n\n{old}", old)
+    await dev.becomes("/", 200, "hello</h1>")
 
 
 async def test_broken_host(dev: Dev) -> None:
     """A broken save of the host's code is a 502 that says so, and pages go on; a save recovers."""
-    dev.save("socket_host/events/chat.py", "class Chat(", "oops\n\n\nclass Chat(")
+    dev.save(PLAZA, "class Plaza(", "oops\n\n\nclass Plaza(")
     text = await dev.becomes(POLL, 502, "before it listened")
     assert "NameError: name 'oops' is not defined" in text
     await dev.says("NameError: name 'oops' is not defined")
     assert (await dev.get("/"))[0] == 200
-    dev.save("socket_host/events/chat.py", "oops\n\n\nclass Chat(", "class Chat(")
+    dev.save(PLAZA, "oops\n\n\nclass Plaza(", "class Plaza(")
     await dev.becomes(POLL, 200)
 
 
@@ -177,7 +179,7 @@ async def test_form_is_heard_live(dev: Dev) -> None:
         async with visitor(dev) as client, ClientSession() as browser:
             await (await browser.get(dev.url)).text()
             fields = {"id": f"m{number}", "text": f"by hand {number}"}
-            answer = await browser.post(f"{dev.url}/rooms/lobby", data=fields)
+            answer = await browser.post(dev.url, data=fields)
             assert (answer.status, answer.url.path) == (200, "/")
             assert fields["text"] in await answer.text()
             assert (await client.receive("message"))["text"] == fields["text"]
@@ -251,7 +253,7 @@ async def test_signals(own: Dev, number: signal.Signals) -> None:
 @pytest.mark.parametrize("file", ["functions/app.py", "socket_host/__main__.py"])
 async def test_signal_while_a_half_hangs(tmp_path: Path, file: str) -> None:
     """A half that never becomes ready is no reason to stay."""
-    root = copy_project(tmp_path)
+    root = small_project(tmp_path)
     (root / file).write_text("import time\ntime.sleep(1000)\n")
     async with starting(root) as dev:
         async with asyncio.timeout(PATIENCE):
@@ -273,7 +275,7 @@ async def test_port_taken(tmp_path: Path, family: socket.AddressFamily, address:
     """A port that somebody has, under IPv4 or IPv6, is one sentence and status 1."""
     with taken(family, address) as other:
         port = other.getsockname()[1]
-        async with starting(copy_project(tmp_path), "--port", str(port)) as dev:
+        async with starting(small_project(tmp_path), "--port", str(port)) as dev:
             async with asyncio.timeout(PATIENCE):
                 assert await dev.process.wait() == 1
             await dev.says(f"Port {port} is taken by another program.")
@@ -282,7 +284,7 @@ async def test_port_taken(tmp_path: Path, family: socket.AddressFamily, address:
 
 async def test_broken_template_at_start(tmp_path: Path) -> None:
     """A template that cannot be enforced stops the start with a sentence."""
-    root = copy_project(tmp_path)
+    root = small_project(tmp_path)
     template = root / "infra/template.yaml"
     template.write_text(template.read_text().replace("- Id: socket-host", "- Id: sockets"))
     async with starting(root) as dev:
@@ -303,7 +305,7 @@ async def test_pages_from_elsewhere(tmp_path: Path) -> None:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    async with running(copy_project(tmp_path), "--pages", url) as dev:
+    async with running(small_project(tmp_path), "--pages", url) as dev:
         assert (await dev.get("/a?b"))[1] == "GET /a?b from elsewhere"
         assert (await dev.get(POLL))[0] == 200
         dev.save(
@@ -317,7 +319,7 @@ async def test_pages_from_elsewhere(tmp_path: Path) -> None:
 
 async def test_plain_runtime(tmp_path: Path) -> None:
     """Where AWS's runtime client cannot be installed, the few lines in its place do."""
-    async with running(copy_project(tmp_path), "--plain-runtime") as dev:
+    async with running(small_project(tmp_path), "--plain-runtime") as dev:
         assert "Invocation" in (await dev.get("/about"))[1]
 
 
@@ -332,5 +334,5 @@ async def test_many_polling_clients(own: Dev) -> None:
             for poller in pollers:
                 group.create_task(poller.listen(len(texts)))
             for text, poller in zip(texts, pollers, strict=False):
-                await poller.call(text)
+                await poller.say(text)
     assert {tuple(poller.messages) for poller in pollers} == {tuple(texts)}

@@ -4,6 +4,7 @@ import asyncio
 import importlib.util
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from textwrap import dedent
@@ -12,10 +13,11 @@ from typing import Any
 import pytest
 
 from scripts.commands.dev import environment
-from scripts.commands.dev.environment import FunctionError
+from scripts.commands.dev import function as function_module
 from scripts.commands.dev.function import Function
+from scripts.commands.dev.functions import FunctionSettings
 from scripts.commands.dev.http_api import MAX_PAYLOAD
-from scripts.commands.dev.template import FunctionSettings
+from scripts.commands.dev.invocation import FunctionError
 from tests.scripts.dev.edges import PATIENCE, eventually
 
 HAS_CLIENT = importlib.util.find_spec("awslambdaric") is not None
@@ -66,6 +68,12 @@ class Workshop:
         return caught.value
 
 
+@pytest.fixture(autouse=True)
+def one_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here takes so long, on a busy machine either, that another environment is started."""
+    monkeypatch.setattr(function_module, "BUSY_SECONDS", 2 * PATIENCE)
+
+
 @pytest.fixture(params=["client", "plain"])
 async def workshop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Workshop]:
     """A running function, under either runtime."""
@@ -100,6 +108,7 @@ async def test_handler_raises(workshop: Workshop) -> None:
     assert error.status == 500
     assert error.sentence == "LookupError: <no such thing>"
     assert "workpiece.py" in error.detail
+    assert error.detail.rstrip().endswith("LookupError: <no such thing>")
     assert (await workshop.call())["pid"] == pid
 
 
@@ -128,6 +137,52 @@ async def test_killed_while_idle(workshop: Workshop) -> None:
     os.kill(pid, signal.SIGKILL)
     await eventually(lambda: not alive(pid))
     assert (await workshop.call())["pid"] != pid
+
+
+async def test_handler_that_calls_its_own_site(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one event keeps an environment, others get another, so an answer may need an answer."""
+    monkeypatch.setattr(function_module, "BUSY_SECONDS", 0.05)
+    release = tmp_path / "release"
+    calling = asyncio.create_task(workshop.call(wait_for=str(release)))
+    await eventually(lambda: Path(f"{release}.begun").exists())
+    inner = await workshop.call()
+    release.touch()
+    assert (await calling)["pid"] != inner["pid"]
+
+
+async def test_environments_have_a_limit(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events that all wait for each other start no more environments than a machine can bear."""
+    monkeypatch.setattr(function_module, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(function_module, "MAX_ENVIRONMENTS", 2)
+    releases = [tmp_path / str(number) for number in range(3)]
+    calls = [asyncio.create_task(workshop.call(wait_for=str(path))) for path in releases]
+    await eventually(lambda: Path(f"{releases[1]}.begun").exists())
+    releases[0].touch()
+    first = (await calls[0])["pid"]
+    releases[1].touch()
+    releases[2].touch()
+    second, third = [(await call)["pid"] for call in calls[1:]]
+    assert first != second
+    assert third in (first, second)
+
+
+async def test_no_python(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While no process can be started, events are answered with why; afterwards as always."""
+    await workshop.call()
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", str(workshop.folder / "no-python"))
+        workshop.function.start()
+        for _ in range(2):
+            error = await workshop.fails()
+            assert error.status == 502
+            assert "No such file or directory" in error.sentence
+        async with asyncio.timeout(PATIENCE):
+            await workshop.function.settled()
+    await workshop.call()
 
 
 async def test_timeout(tmp_path: Path) -> None:
@@ -213,6 +268,23 @@ async def test_save_while_idle(workshop: Workshop) -> None:
     workshop.save("def handler(event, context):\n    return 'new'")
     workshop.function.start()
     assert await workshop.call() == "new"
+
+
+async def test_renewed_while_events_wait(workshop: Workshop, tmp_path: Path) -> None:
+    """What waits when a function is renewed is for the new code; without that none is started."""
+    release = tmp_path / "release"
+    under_way = asyncio.create_task(workshop.call(wait_for=str(release)))
+    await eventually(lambda: Path(f"{release}.begun").exists())
+    waiting = asyncio.create_task(workshop.call())
+    await asyncio.sleep(0)
+    workshop.save("def handler(event, context):\n    return 'new'")
+    workshop.function.renew()
+    assert await waiting == "new"
+    release.touch()
+    await under_way
+    workshop.save("def handler(event, context):\n    return 'newer'")
+    workshop.function.renew()
+    assert await workshop.call() == "newer"
 
 
 async def test_many_saves(workshop: Workshop) -> None:

@@ -15,8 +15,9 @@ from tests.kit import buses
 from tests.kit.clients import clients
 from tests.kit.hosts import token
 from tests.scripts.dev.edges import PATIENCE
-from tests.scripts.dev.project import Dev, alive, copy_project, descendants, running, starting
+from tests.scripts.dev.project import Dev, alive, descendants, running, small_project, starting
 
+PLAZA = "socket_host/events/plaza.py"
 POLL = "/socket.io/?EIO=4&transport=polling"
 
 
@@ -25,7 +26,7 @@ async def dev(tmp_path: Path) -> AsyncIterator[Dev]:
     """Two hosts on a Redis of their own, in a copy of the project."""
     async with (
         buses.redis(tmp_path) as redis,
-        running(copy_project(tmp_path), "--hosts", "2", "--bus", redis.setting) as dev,
+        running(small_project(tmp_path), "--hosts", "2", "--bus", redis.setting) as dev,
     ):
         yield dev
 
@@ -45,7 +46,7 @@ async def test_one_site(bus: str, tmp_path: Path) -> None:
         else:
             stack.enter_context(buses.aws())
             setting = buses.topic()
-        site = running(copy_project(tmp_path), "--hosts", "2", "--bus", setting)
+        site = running(small_project(tmp_path), "--hosts", "2", "--bus", setting)
         dev = await stack.enter_async_context(site)
         polling = await stack.enter_async_context(clients("javascript", "polling"))
         upgrade = await stack.enter_async_context(clients("javascript", "upgrade"))
@@ -57,12 +58,12 @@ async def test_one_site(bus: str, tmp_path: Path) -> None:
             for name, people in [("Ann", polling), ("Bob", upgrade), ("Cat", polling)]
         ]
         for person in people:
-            assert (await person.call("join", {"room": "lobby"}))["room"] == "lobby"
+            assert (await person.call("enter", {"room": "plaza"}))["room"] == "plaza"
         for number, person in enumerate(people, 1):
             answer = await person.call("message", {"id": f"m{number}", "text": "live"})
             assert answer["seq"] == number
         await (await browser.get(dev.url)).text()
-        await browser.post(f"{dev.url}/rooms/lobby", data={"id": "m4", "text": "by hand"})
+        await browser.post(dev.url, data={"id": "m4", "text": "by hand"})
         for person in people:
             # In the order of each host, not of all: pages put them in the order of their numbers.
             heard = {(await person.receive("message"))["id"] for _ in range(4)}
@@ -79,11 +80,11 @@ async def test_restarts_are_rolling(dev: Dev) -> None:
     """
     before = hosts(dev)
     assert len(before) == 2
-    dev.save("socket_host/events/chat.py", "class Chat(", "oops\n\n\nclass Chat(")
+    dev.save(PLAZA, "class Plaza(", "oops\n\n\nclass Plaza(")
     await dev.says("Socket host 1 ended with status 1 before it listened.")
     await dev.says("The remaining socket hosts stay as they are.")
     assert len(hosts(dev) & before) == 1
-    dev.save("socket_host/events/chat.py", "oops\n\n\nclass Chat(", "class Chat(")
+    dev.save(PLAZA, "oops\n\n\nclass Plaza(", "class Plaza(")
     async with asyncio.timeout(PATIENCE):
         while (now := hosts(dev)) & before or len(now) < 2:
             assert (await dev.get(POLL))[0] == 200
@@ -102,7 +103,7 @@ async def test_killed_host_is_not_missed(dev: Dev) -> None:
 
 async def test_several_hosts_need_a_bus(tmp_path: Path) -> None:
     """Without a bus several hosts would be strangers: one sentence and status 1."""
-    async with starting(copy_project(tmp_path), "--hosts", "2") as dev:
+    async with starting(small_project(tmp_path), "--hosts", "2") as dev:
         async with asyncio.timeout(PATIENCE):
             assert await dev.process.wait() == 1
         await dev.says("Several hosts need a bus")

@@ -6,7 +6,7 @@ from scripts.commands.doctor.checks import CHECKS
 from scripts.commands.doctor.examination import examine
 from scripts.commands.doctor.finding import FAILED, Finding
 from scripts.commands.doctor.reach import reach
-from scripts.commands.doctor.site import Address, Site
+from scripts.commands.doctor.site import Address, Site, Speech
 from tests.scripts.dev.edges import PATIENCE
 
 
@@ -29,11 +29,15 @@ class Findings:
 
 
 async def examined(
-    address: str | Address, *parts: str, tls: Any = True, patience: float = PATIENCE
+    address: str | Address,
+    *parts: str,
+    tls: Any = True,
+    patience: float = PATIENCE,
+    speech: Speech | None = None,
 ) -> Findings:
     """Examine a site, wholly or in parts."""
     address = Address.parse(address) if isinstance(address, str) else address
-    async with Site(address, tls=tls, patience=patience) as visited:
+    async with Site(address, tls=tls, patience=patience, speech=speech) as visited:
         await reach(visited)
         checks = [check for check in CHECKS if not parts or check.part in parts]
         return Findings(await examine(visited, checks))

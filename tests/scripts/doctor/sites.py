@@ -16,7 +16,6 @@ import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from functions.app import handler
 from functions.contract.session import SAMPLE_SECRET
 from scripts.commands.dev.function import Function
 from scripts.commands.dev.origin_request import OriginRequest
@@ -28,6 +27,7 @@ from scripts.commands.doctor.site import Address, Site
 from socket_host.namespace import Namespace
 from tests.kit.hosts import serving, url
 from tests.scripts.dev.edges import PATIENCE, TEMPLATE, RunningEdge, running
+from tests.small_app.site import handler
 
 Result = dict[str, Any]
 

@@ -12,7 +12,7 @@ import pytest
 
 from scripts.commands.dev.template import SOCKET_HOST
 from scripts.commands.doctor.finding import FAILED, SKIPPED
-from tests.scripts.dev.development import start_development
+from tests.kit.development import start_development
 from tests.scripts.dev.edges import PATIENCE, RunningEdge
 from tests.scripts.doctor.command import doctor
 from tests.scripts.doctor.findings import examined
@@ -32,9 +32,9 @@ async def test_healthy(tmp_path: Path, transport: str) -> None:
         findings = await examined(edge.url)
         await everybody_gone(edge)
     assert findings.failed == set()
-    assert findings.with_outcome(SKIPPED) == {"hsts", "https"}
-    with closing(sqlite3.connect(tmp_path / "rooms.sqlite3")) as log:
-        assert log.execute("SELECT * FROM message").fetchall() == []
+    assert findings.with_outcome(SKIPPED) == {"hsts", "https", "others-hear"}
+    with closing(sqlite3.connect(tmp_path / "posts.sqlite3")) as posts:
+        assert posts.execute("SELECT * FROM post").fetchall() == []
 
 
 async def everybody_gone(edge: RunningEdge) -> None:
@@ -53,7 +53,7 @@ async def test_scripts_dev(tmp_path: Path) -> None:
         status, said, _ = await doctor(development.url)
     assert status == 0, said
     assert "  ok       by-upgrade           Connected in" in said
-    assert "0 FAILED, 2 skipped." in said
+    assert "0 FAILED, 3 skipped." in said
     assert "\x1b" not in said
 
 

@@ -1,6 +1,7 @@
 """Doctor names what is wrong with the socket hosts, and only that."""
 
 import asyncio
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,8 @@ from scripts.commands.dev.template import SOCKET_HOST
 from scripts.commands.doctor import sockets, stickiness
 from scripts.commands.doctor.checks import PAGES, SOCKETS, TALK, WHO
 from scripts.commands.doctor.finding import SKIPPED, Failure
-from scripts.commands.doctor.site import Address, Site
+from scripts.commands.doctor.site import Address, Site, Speech
 from socket_host import namespace
-from socket_host.events.chat import Chat
 from socket_host.namespace import Namespace
 from tests.kit.hosts import serving, url
 from tests.scripts.dev.edges import PATIENCE, running
@@ -107,32 +107,54 @@ async def test_sticky(tmp_path: Path) -> None:
             assert await stickiness.sticky(visited)
 
 
-class Silent(Chat):
-    """Events of which one is never answered, and one tells nobody."""
+class Silent(Namespace):
+    """Events of which one tells nobody; and to the others there is no answer."""
 
-    async def on_history(self, sid: str, data: Any) -> Any:
-        await asyncio.Event().wait()
-
-    async def on_typing(self, sid: str, typing: Any) -> Any:
+    async def on_nod(self, sid: str, value: Any = None) -> Any:
         return {}
+
+    def trigger_event(self, event: Any, *args: Any) -> Coroutine[Any, Any, Any]:
+        if str(event).startswith("doctor-"):
+            return self._wait()
+        return super().trigger_event(event, *args)
+
+    async def _wait(self) -> None:
+        await asyncio.Event().wait()
 
 
 async def test_events_unanswered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An event without an ack, and one that others do not hear, are found out."""
     monkeypatch.setattr(namespace, "_SETTLE_SECONDS", 0.1)
     async with site(tmp_path, events=Silent) as edge:
-        findings = await examined(edge.url, TALK, patience=4)
+        speech = Speech("nod", None, "nod")
+        findings = await examined(edge.url, TALK, patience=4, speech=speech)
     assert findings.failed == {"by-polling", "by-websocket", "by-upgrade", "others-hear"}
-    assert "The event history got no ack" in findings.words("by-polling")
-    assert "4 heard nothing" in findings.words("others-hear")
+    assert "got no ack" in findings.words("by-polling")
+    assert "Of 4 clients 4 did not hear nod" in findings.words("others-hear")
 
 
-async def test_events_of_ones_own(tmp_path: Path) -> None:
-    """A site whose events are others than the example's is healthy: an ack is an ack."""
+async def test_events_that_nobody_named(tmp_path: Path) -> None:
+    """A site whose events doctor is not told of is healthy: an ack is an ack."""
     async with site(tmp_path, events=Namespace) as edge:
         findings = await examined(edge.url)
     assert findings.failed == set()
     assert "others-hear" in findings.with_outcome(SKIPPED)
+    assert "--event NAME" in findings.words("others-hear")
+
+
+@pytest.mark.parametrize(
+    ("speech", "failed"),
+    [
+        (Speech("draft", "Hello", "drafted"), set()),
+        (Speech("draft", 7, "drafted"), {"others-hear"}),
+    ],
+    ids=["heard", "refused"],
+)
+async def test_event_that_was_named(speech: Speech, failed: set[str], tmp_path: Path) -> None:
+    """An event of the site's is sent as it was given, and has to be accepted and heard."""
+    async with site(tmp_path) as edge:
+        findings = await examined(edge.url, TALK, speech=speech)
+    assert findings.failed == failed
 
 
 async def test_session_out_of_a_cache() -> None:

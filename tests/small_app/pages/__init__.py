@@ -1,24 +1,78 @@
-"""The small app's one page."""
+"""The small app's pages: a greeting with the posts, a form, and what says who served it."""
+
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from functions.web.emit import EmitError
+from functions.web.form import read_form
 from functions.web.site import Site
-from tests.small_app.store import Votes
+from functions.web.visitor import visitor
+from tests.small_app.model.posts import MAX_ID, MAX_TEXT, Posts
+from tests.small_app.model.votes import Votes
+
+PLAZA = "plaza"
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What the pages read and write."""
+
+    posts: Posts
+    votes: Votes
+
+    @classmethod
+    def of(cls, request: Request) -> "Stores":
+        """Return the stores of the site a request is for."""
+        stores: Stores = request.app.state.stores
+        return stores
 
 
 async def hello(request: Request) -> Response:
-    """Greet as the setting says, and count the vote."""
-    site, votes = Site.of(request), request.app.state.votes
-    greeting = site.settings.own["GREETING"]
-    return site.page(request, "hello.html", greeting=greeting, count=votes.add("hello"))
+    """Greet as the setting says, count the vote, and show the posts."""
+    site, stores = Site.of(request), Stores.of(request)
+    return site.page(
+        request,
+        "hello.html",
+        greeting=site.settings.own["GREETING"],
+        count=stores.votes.add("hello"),
+        posts=stores.posts.latest(PLAZA),
+        me=visitor(request),
+    )
 
 
-routes = [Route("/", hello)]
+async def post(request: Request) -> Response:
+    """Store what was written into the form, and tell the sockets."""
+    fields, me = await read_form(request), visitor(request)
+    text, id_ = fields.get("text", ""), fields.get("id") or uuid.uuid4().hex
+    if not 0 < len(text) <= MAX_TEXT or len(id_) > MAX_ID:
+        raise HTTPException(400, f"A post has 1 to {MAX_TEXT:,} characters.")
+    stored, _ = Stores.of(request).posts.add(PLAZA, id_, me.id, me.name, text)
+    with suppress(EmitError):  # it is stored
+        Site.of(request).emitter.emit("message", stored._asdict(), room=PLAZA)
+    return RedirectResponse("/", 303)
+
+
+async def about(request: Request) -> Response:
+    """Say which environment served this."""
+    context = request.scope.get("aws.context")
+    return Site.of(request).page(request, "served.html", context=context)
+
+
+routes = [
+    Route("/", hello),
+    Route("/", post, methods=["POST"]),
+    Route("/about", about),
+]
 
 
 def start(app: Starlette) -> None:
-    """Open the store."""
-    app.state.votes = Votes(app.state.site.settings.own["MOST_VOTES"])
+    """Open the stores."""
+    own = app.state.site.settings.own
+    app.state.stores = Stores(Posts(own["POSTS"]), Votes(own["MOST_VOTES"]))

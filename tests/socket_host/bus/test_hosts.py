@@ -10,6 +10,7 @@ import pytest
 
 from functions.contract.bus import MAX_BYTES, BusMessageError
 from socket_host.bus import open_bus, shared
+from socket_host.bus.redis import RedisBus
 from tests.kit import buses
 from tests.kit.buses import Host, Line, Redis, until
 from tests.kit.hosts import PATIENCE
@@ -196,12 +197,26 @@ async def test_outbox_gives_up_its_oldest(pair: Pair, caplog: pytest.LogCaptureF
 async def test_what_the_bus_never_takes_is_refused(pair: Pair) -> None:
     """Data that is no JSON, or too large, is refused in words before anybody hears of it."""
     here = await pair.one.client()
-    for data, words in ((float("nan"), "JSON"), ({1}, "JSON"), ("x" * MAX_BYTES, str(MAX_BYTES))):
+    most = pair.one.bus.LARGEST
+    for data, words in ((float("nan"), "JSON"), ({1}, "JSON"), ("x" * most, str(most))):
         with pytest.raises(BusMessageError, match=words):
             await pair.one.sio.emit("news", data)
     await pair.one.sio.emit("end")
     await here.receive("end")
     assert here.inbox.unread("news") == []
+
+
+async def test_as_much_as_the_bus_takes(pair: Pair) -> None:
+    """What just fits reaches the clients of both hosts, by Redis many times what SNS takes."""
+    here, there = await pair.one.client(), await pair.other.client()
+    assert (pair.one.bus.LARGEST > MAX_BYTES) == isinstance(pair.one.bus, RedisBus)
+    size = pair.one.bus.LARGEST - 1_000
+    await pair.one.sio.emit("news", "x" * size)
+    await pair.one.sio.emit("end")
+    for client in (here, there):
+        assert len(await client.receive("news")) == size
+        await client.receive("end")
+    assert pair.other.bus.health()["invalid"] == 0
 
 
 async def test_stopping_host_says_what_it_has_to_say(pair: Pair) -> None:

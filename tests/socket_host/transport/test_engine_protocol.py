@@ -325,7 +325,7 @@ async def test_nothing_is_lost_or_doubled_by_an_upgrade(http: Http) -> None:
 
         async def speak(first: int, last: int) -> None:
             for number in range(first, last):
-                await speaker.send(f'42{number}["input-change",{number}]')
+                await speaker.send(f'42{number}["draft",{number}]')
             while await speaker.receive() != f"43{last - 1}[]":
                 pass
 
@@ -338,7 +338,7 @@ async def test_nothing_is_lost_or_doubled_by_an_upgrade(http: Http) -> None:
         await speak(100, 150)
         while len(heard) < 150:
             heard.append(await socket.receive())
-    assert heard == [f'42["update-input",{number}]' for number in range(150)]
+    assert heard == [f'42["drafted",{number}]' for number in range(150)]
 
 
 async def test_polling_is_over_after_the_upgrade(http: Http) -> None:

@@ -22,8 +22,10 @@ RETURN = f"socket.connect(); return {BACK}"
 class Rooms(Namespace):
     """Lets clients enter rooms, keeps a word for each, and notes who came how."""
 
-    async def start(self) -> None:
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
         self.came: list[tuple[str, str]] = []
+        yield
 
     async def on_connect(self, sid: str, environ: Any, auth: Any) -> None:
         self.came.append(("connect", sid))
@@ -343,6 +345,6 @@ async def test_note_is_told_to_who_is_back(tmp_path: Path) -> None:
         await ann.receive("message")
         await ann.script(DROP)
         await ann.receive("disconnect")
-        await bob.call("input-change", "while you were away")
+        await bob.call("draft", "while you were away")
         assert await ann.script(RETURN)
-        assert await ann.receive("update-input") == "while you were away"
+        assert await ann.receive("drafted") == "while you were away"

@@ -14,7 +14,13 @@ from tests.kit.hosts import limited
 from tests.kit.protocol_client import PATIENCE, TEXT, Raw, frame, handshake, http_client, raw
 from tests.kit.protocol_server import protocol_server
 
-QUICK = {"head_time": 0.2, "probe_time": 0.2, "ending_time": 0.2, "join_time": 0.3}
+QUICK = {
+    "head_time": 0.2,
+    "probe_time": 0.2,
+    "ending_time": 0.2,
+    "join_time": 0.3,
+    "stall_time": 0.2,
+}
 
 
 @pytest.fixture
@@ -156,19 +162,17 @@ async def test_body_that_never_ends_closes_the_session(host: SocketHost) -> None
 
 
 async def test_deaf_websocket_is_closed(host: SocketHost, caplog: pytest.LogCaptureFixture) -> None:
-    """A client that stops reading is closed at the limit; the others get everything meanwhile."""
+    """A client that stops reading is closed in a while; the others get everything meanwhile."""
     async with AsyncExitStack() as stack:
         clients = [await deaf(host, stack) for _ in range(3)]
         http = await stack.enter_async_context(http_client(host.port))
         listener = await stack.enter_async_context(http.joined())
         await until(lambda: len(host.namespaces[0]._clients) == 4)
         news = "x" * 10_000
-        heard = 0
-        while engine(host).counts["slow clients"] < len(clients):
-            await host.sio.emit("news", news)
-            assert (await listener.receive()).startswith('42["news"')
-            heard += 1
-            assert heard < 2_000, "the backlog is not bounded"
+        async with asyncio.timeout(PATIENCE):
+            while engine(host).counts["slow clients"] < len(clients):
+                await host.sio.emit("news", news)
+                assert (await listener.receive()).startswith('42["news"')
         await until(lambda: len(engine(host).clients) == 1)
     assert len(warnings(caplog)) <= 1
 
@@ -180,8 +184,8 @@ async def test_deaf_poller_is_closed(host: SocketHost) -> None:
         await poller.join()
         for _ in range(20):
             await host.sio.emit("news", "x" * 10_000)
+        await until(lambda: engine(host).counts["slow clients"] == 1)
         assert (await poller.get())[0] == 400
-    assert engine(host).counts["slow clients"] == 1
 
 
 async def test_pings_of_a_deaf_client_are_bounded(host: SocketHost) -> None:

@@ -162,10 +162,10 @@ async def test_broadcast_reaches_everyone_else(http: Http) -> None:
     poller = await http.open()
     await poller.join()
     async with http.joined() as sender, http.joined() as other:
-        await sender.send('421["input-change","a"]')
+        await sender.send('421["draft","a"]')
         assert await sender.receive() == "431[]"
-        assert await other.receive() == '42["update-input","a"]'
-        assert await poller.get() == (200, '42["update-input","a"]')
+        assert await other.receive() == '42["drafted","a"]'
+        assert await poller.get() == (200, '42["drafted","a"]')
 
 
 # Invalid packets

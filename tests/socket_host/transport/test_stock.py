@@ -15,7 +15,7 @@ async def test_too_many_attachments(tmp_path: Path) -> None:
         raw_client(url(host), token("Ann")) as ann,
     ):
         await ann.websocket.send_str('4599999-["message",{"_placeholder":true,"num":0}]')
-        assert await ann.ask('["typing",true]') == {}
+        assert await ann.ask('["busy",true]') == {}
 
 
 async def test_malformed_packets(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -25,9 +25,9 @@ async def test_malformed_packets(tmp_path: Path, caplog: pytest.LogCaptureFixtur
         raw_client(url(host), token("Ann")) as ann,
     ):
         for _ in range(20):
-            for packet in ("42", "42{}", "42[", "49", '4299999["typing"', "44"):
+            for packet in ("42", "42{}", "42[", "49", '4299999["busy"', "44"):
                 await ann.websocket.send_str(packet)
-        assert await ann.ask('["typing",true]') == {}
+        assert await ann.ask('["busy",true]') == {}
     assert len([r for r in caplog.records if r.name == "socket_host.transport.stock.server"]) <= 10
 
 
@@ -40,4 +40,4 @@ async def test_silent_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         raw_client(url(host), None) as silent,
     ):
         await silent.closed()
-        assert await ann.ask('["typing",true]') == {}
+        assert await ann.ask('["busy",true]') == {}

@@ -32,13 +32,13 @@ async def test_websocket_and_polling_and_upgrade(port: int) -> None:
     async with http_client(port) as http, http.joined() as ws:
         poller = await http.open()
         await poller.join()
-        await ws.send('421["input-change","a"]')
+        await ws.send('421["draft","a"]')
         assert await ws.receive() == "431[]"
-        assert await poller.get() == (200, '42["update-input","a"]')
+        assert await poller.get() == (200, '42["drafted","a"]')
         async with http.websocket(sid=poller.sid) as upgraded:
-            await upgraded.send("2probe", "5", '42["input-change","b"]')
+            await upgraded.send("2probe", "5", '42["draft","b"]')
             assert await upgraded.receive() == "3probe"
-            assert await ws.receive() == '42["update-input","b"]'
+            assert await ws.receive() == '42["drafted","b"]'
 
 
 async def test_large_messages_arrive(port: int) -> None:

@@ -1,0 +1,19 @@
+"""What a client accepts: the headers Accept and Accept-Encoding (RFC 9110, section 12.5)."""
+
+import re
+
+_WEIGHT = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?", re.ASCII)
+
+
+def qualities(header: str) -> dict[str, float]:
+    """Return what a header lists, in small letters, with how much it is wanted, from 0 to 1.
+
+    What has a malformed weight is left out.
+    """
+    found: dict[str, float] = {}
+    for item in header.lower().split(","):
+        name, *parameters = (part.strip(" \t") for part in item.split(";"))
+        weight = next((p.partition("=")[2] for p in parameters if p.startswith("q=")), "1")
+        if name and _WEIGHT.fullmatch(weight):
+            found[name] = float(weight)
+    return found

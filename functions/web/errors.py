@@ -1,0 +1,78 @@
+"""Errors: a page of the site for who reads it, problem+json (RFC 9457) for a program."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from functions.web.accept import qualities
+from functions.web.routing import allowed_methods
+from functions.web.site import Site
+
+API = "/api"  # what is below it answers errors as JSON, whatever the client accepts
+
+
+class InvalidError(HTTPException):
+    """What was sent has another form than it must; `errors` says so field by field."""
+
+    def __init__(self, detail: str, errors: Sequence[Mapping[str, str]]) -> None:
+        super().__init__(422, detail)
+        self.errors = errors
+
+
+async def error_response(request: Request, error: Exception) -> Response:
+    """Answer what went wrong; of what is no HTTPException strangers learn nothing."""
+    status, detail, headers = 500, "", dict[str, str]()
+    if isinstance(error, HTTPException):
+        status, detail, headers = error.status_code, error.detail, dict(error.headers or {})
+    if status == 405:
+        headers = {name.lower(): value for name, value in headers.items()} | _allow(request)
+    response = _problem(error, status, detail) if wants_json(request) else None
+    if response is None:
+        response = Site.of(request).page(request, "error.html", status, code=status, detail=detail)
+    response.headers.update(headers)
+    return response
+
+
+def _problem(error: Exception, status: int, detail: str) -> Response:
+    title = HTTPStatus(status).phrase if status in [*HTTPStatus] else "Error"
+    problem: dict[str, Any] = {"title": title, "status": status}
+    if detail and detail != title:
+        problem["detail"] = detail
+    if isinstance(error, InvalidError):
+        problem["errors"] = list(error.errors)
+    response = JSONResponse(problem, status, media_type="application/problem+json")
+    response.headers["cache-control"] = "private, no-store"
+    return response
+
+
+def _allow(request: Request) -> dict[str, str]:
+    """Return the Allow header of a path that several routes share."""
+    methods = allowed_methods(request.app, {**request.scope, "root_path": "", "path_params": {}})
+    return {"allow": ", ".join(sorted(methods))} if methods else {}
+
+
+def wants_json(request: Request) -> bool:
+    """Whether an error of this request is for a program.
+
+    It is below /api, or where the client accepts JSON rather than HTML: it says so in Accept, or
+    sends JSON and does not ask for a page.
+    """
+    path = request.scope["path"]
+    if path == API or path.startswith(f"{API}/"):
+        return True
+    accepted = qualities(",".join(request.headers.getlist("accept")))
+    page = max(accepted.get("text/html", 0.0), accepted.get("application/xhtml+xml", 0.0))
+    data = max((weight for kind, weight in accepted.items() if is_json(kind)), default=0.0)
+    return data > page or (not page and is_json(request.headers.get("content-type", "")))
+
+
+def is_json(media_type: str) -> bool:
+    """Whether a media type, with or without parameters, is JSON or a kind of it."""
+    kind = media_type.partition(";")[0].strip().lower()
+    return kind == "application/json" or (
+        kind.startswith("application/") and kind.endswith("+json")
+    )

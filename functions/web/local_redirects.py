@@ -1,0 +1,90 @@
+"""Redirects stay on the site: none names the API's host, and none leads to and fro for ever."""
+
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_KEEP_THE_METHOD = (307, 308)
+_REDIRECTS = (301, 302, *_KEEP_THE_METHOD)
+
+
+class LocalRedirects:
+    """ASGI middleware for redirects by apps that take the function's host name for the site's.
+
+    `request.url_for` and Starlette's own redirects write whole addresses, with the host that was
+    asked. Behind CloudFront that is the API, where no viewer must be sent: the path is enough.
+
+    A redirect from `/docs` to `/docs/`, or back, is followed here: StaticFiles wants it for
+    folders, and routers for routes that are written with a slash. The viewer's address has none,
+    or always one, whatever the app thinks; see DropTrailingSlashes.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        body: list[Message] = []
+        other: SplitResult | None = None
+        followed = False
+
+        async def receive_again() -> Message:
+            if not followed:
+                body.append(await receive())
+                return body[-1]
+            return body.pop(0) if body else await receive()
+
+        async def send_local(message: Message) -> None:
+            nonlocal other
+            if message["type"] == "http.response.start":
+                where = _location(message, scope)
+                if where is not None:
+                    other = None if followed else _other_spelling(where, message["status"], scope)
+                    _make_local(message, where)
+            if other is None:
+                await send(message)
+
+        await self.app({**scope}, receive_again, send_local)  # apps write into it
+        if other is not None:
+            query = other.query.encode("latin-1")
+            respelled = {**scope, "path": other.path, "raw_path": None, "query_string": query}
+            other, followed = None, True
+            await self.app(respelled, receive_again, send_local)
+
+
+def _location(message: Message, scope: Scope) -> SplitResult | None:
+    """Return where on this site a response leads to; None if nowhere, or elsewhere."""
+    raw = next((value for name, value in message["headers"] if name == b"location"), None)
+    if raw is None:
+        return None
+    written = raw.decode("latin-1")
+    try:
+        parts = urlsplit(written)
+    except ValueError:
+        return None
+    origin = f"{scope['scheme']}://{Headers(scope=scope).get('host', '')}"
+    is_path = written.startswith("/") and not written.startswith(("//", "/\\"))
+    named = f"{parts.scheme}://{parts.netloc}".lower()
+    return parts if is_path or named == origin.lower() else None
+
+
+def _other_spelling(where: SplitResult, status: int, scope: Scope) -> SplitResult | None:
+    """Return where a redirect leads to if only the slashes at the end of the path differ."""
+    if status not in (_REDIRECTS if scope["method"] in ("GET", "HEAD") else _KEEP_THE_METHOD):
+        return None
+    path = scope["path"]
+    for spelling in (unquote(where.path), where.path):
+        if spelling != path and spelling.rstrip("/") == path.rstrip("/"):
+            return where._replace(path=spelling)
+    return None
+
+
+def _make_local(message: Message, where: SplitResult) -> None:
+    """Have a redirect to this site's host name a path only."""
+    if where.netloc:
+        # Of `//evil.example` browsers would make another site.
+        path = "/" + where.path.lstrip("/\\")
+        MutableHeaders(scope=message)["location"] = urlunsplit(("", "", path, *where[3:]))

@@ -1,0 +1,124 @@
+"""Routes: written with a slash at the end or without, and for those who have a claim."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from starlette import routing
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.routing import Host, Match, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from functions.web.redirects import one_address
+from functions.web.visitor import visitor
+
+_NOT_YOURS = "This is for others. If you have another account, sign in with that one."
+
+
+class Route(routing.Route):
+    """Starlette's, and `claim` says what the visitor's session must have: see `Session.has`."""
+
+    def __init__(
+        self, path: str, endpoint: Any, *, claim: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(path, endpoint, **_asking(claim, kwargs))
+
+
+class Mount(routing.Mount):
+    """Starlette's, and `claim` says what the visitor's session must have: see `Session.has`."""
+
+    def __init__(self, path: str, *args: Any, claim: str | None = None, **kwargs: Any) -> None:
+        super().__init__(path, *args, **_asking(claim, kwargs))
+
+
+def _asking(claim: str | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+    if claim is None:
+        return kwargs
+    if not claim.strip():
+        raise ValueError("a claim is a name, such as 'verified', or 'role=editor'")
+    ours = Middleware(ClaimRequired, claim=claim)
+    return kwargs | {"middleware": [ours, *(kwargs.get("middleware") or [])]}
+
+
+class ClaimRequired:
+    """ASGI middleware that answers 403 to visitors whose session does not have a claim."""
+
+    def __init__(self, app: ASGIApp, *, claim: str) -> None:
+        self.app = app
+        self.claim = claim
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not visitor(Request(scope)).has(self.claim):
+            raise HTTPException(403, _NOT_YOURS)
+        await self.app(scope, receive, send)
+
+
+def accept_either_spelling(app: Any, keep: Sequence[str] = (), prefix: str = "") -> None:
+    """Have every route of an app match with and without a slash at the end, however it is written.
+
+    The address that `url_for` gives is the one that is not redirected. `keep` is as with
+    DropTrailingSlashes, and `prefix` is where the app is mounted.
+    """
+    router = _router(app)
+    if router is None:
+        return
+    router.redirect_slashes = True  # for mounts of other apps; followed by LocalRedirects
+    for route in router.routes:
+        if isinstance(route, routing.Mount):
+            accept_either_spelling(route.app, keep, prefix + route.path)
+            _match_at_its_root(route)
+        elif isinstance(route, Host):
+            accept_either_spelling(route.app, keep, prefix)
+        elif isinstance(route, routing.Route):
+            pattern = route.path_regex.pattern.removesuffix("/?$").removesuffix("$").rstrip("/")
+            route.path_regex = re.compile(f"{pattern}/?$")
+            route.path_format = one_address(prefix + route.path_format, keep)[len(prefix) :]
+
+
+def allowed_methods(app: Any, scope: Scope) -> set[str] | None:
+    """Return the methods that the routes of a path take together; None if one takes the request."""
+    methods: set[str] = set()
+    router = _router(app)
+    for route in router.routes if router else ():
+        match, child = route.matches(scope)
+        if isinstance(route, routing.Mount | Host) and match is not Match.NONE:
+            inner = allowed_methods(route.app, {**scope, **child})
+            if inner is None:
+                return None
+            methods |= inner
+        elif match is Match.FULL:
+            return None
+        elif match is Match.PARTIAL:
+            methods |= getattr(route, "methods", None) or set()
+    return methods
+
+
+def _router(app: Any) -> Router | None:
+    """Return the router of an app, or of the one within its middleware; None of another kind."""
+    while not isinstance(app, Router):
+        app = getattr(app, "router", None) or getattr(app, "app", None)
+        if app is None:
+            return None
+    return app
+
+
+def _match_at_its_root(mount: routing.Mount) -> None:
+    """Have a mount at `/shop` match `/shop` too, if one of its routes answers there."""
+    kind, router = type(mount), _router(mount.app)
+    if router is None:
+        return
+
+    def matches(scope: Scope) -> tuple[Match, Scope]:
+        match, child = kind.matches(mount, scope)
+        if match is not Match.NONE or scope["path"].endswith("/"):
+            return match, child
+        match, child = kind.matches(mount, {**scope, "path": scope["path"] + "/"})
+        if match is not Match.NONE:
+            inner = {**scope, **child}
+            best = max((route.matches(inner)[0].value for route in router.routes), default=0)
+            match = Match(best)
+        return match, child
+
+    mount.matches = matches  # type: ignore[method-assign]  # of this one, whatever class it is of

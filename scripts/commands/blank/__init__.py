@@ -1,0 +1,1 @@
+"""What scripts/blank is made of; `app` holds the files that it leaves."""

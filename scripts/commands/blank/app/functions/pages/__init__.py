@@ -1,0 +1,23 @@
+"""Yours: the pages, one function each. Their templates/ and static/ lie beside them."""
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from functions.web.site import Site
+from functions.web.visitor import visitor
+
+
+async def hello(request: Request) -> Response:
+    """Say hello to the visitor."""
+    return Site.of(request).page(request, "hello.html", me=visitor(request))
+
+
+routes = [
+    Route("/", hello),
+]
+
+
+def start(app: Starlette) -> None:
+    """Open what the pages need, once, before the first request."""

@@ -1,0 +1,5 @@
+"""Yours: the events, a module a namespace."""
+
+from socket_host.events.hello import Hello
+
+namespaces = [Hello]

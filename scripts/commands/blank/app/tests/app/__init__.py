@@ -1,0 +1,1 @@
+"""Yours: the tests of your pages, events and model."""

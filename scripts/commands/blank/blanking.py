@@ -1,0 +1,19 @@
+"""Takes out what is yours, and leaves the blank app in its place."""
+
+import shutil
+from pathlib import Path
+
+from scripts.yours import FOLDERS, TEMPLATE, with_parts
+
+APP = Path(__file__).parent / "app"
+
+
+def blank(project: Path) -> None:
+    """Leave the blank app, and nothing else, where a project is yours."""
+    for folder in FOLDERS:
+        shutil.rmtree(project / folder, ignore_errors=True)
+        shutil.copytree(
+            APP / folder, project / folder, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    template = project / TEMPLATE
+    template.write_text(with_parts(template.read_text(), {}))

@@ -1,0 +1,212 @@
+"""The template's functions: the one that the edge leads to, and those that something else calls."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scripts.commands.dev import schedule
+from scripts.commands.dev.schedule import Schedule, ScheduleError
+from scripts.commands.dev.template_error import TemplateError, number
+
+_FUNCTION = "AWS::Serverless::Function"
+_API = "AWS::Serverless::HttpApi"
+
+PAGES = "Pages"  # the name that a function has if nobody says another
+
+
+@dataclass(frozen=True)
+class Timer:
+    """A schedule that calls a function; its event is what the function gets, None the usual one."""
+
+    name: str
+    schedule: Schedule
+    event: Any = None
+
+
+@dataclass(frozen=True)
+class FunctionSettings:
+    """What the template says of a function: where its handler is, its limits, what calls it.
+
+    `variables` are those of its environment; None where the template refers to something.
+    """
+
+    handler: str
+    timeout: float  # seconds
+    memory: int  # megabytes
+    name: str = PAGES
+    variables: Mapping[str, str | None] = field(default_factory=dict)
+    timers: tuple[Timer, ...] = ()
+    queue: bool = False  # whether it is called with messages of one
+
+    def environ(self, known: Mapping[str, str]) -> dict[str, str]:
+        """Return what its environment has here: its own variables, with the values known here."""
+        values = {name: known.get(name, value) for name, value in self.variables.items()}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def unknown(self, known: Mapping[str, str]) -> list[str]:
+        """Return the names of its variables that have no value here."""
+        return sorted(self.variables.keys() - self.environ(known).keys())
+
+
+@dataclass(frozen=True)
+class Functions:
+    """Every function that can be run here, by its name in the template, and why others cannot."""
+
+    edge: FunctionSettings
+    others: Mapping[str, FunctionSettings]
+    problems: tuple[str, ...] = ()
+
+
+def read(resources: Mapping[str, Any], shared: Any, domain: Any) -> Functions:
+    """Return the functions of a template.
+
+    `shared` is what its Globals say of them all, `domain` what the edge's origin is called. Raises
+    TemplateError if the edge's function cannot be told or used.
+    """
+    found = {name: _merged(shared, function) for name, function in _functions(resources)}
+    edge = _edge(found, {name for name, _ in _of_kind(resources, _API)}, domain)
+    settings = _settings(edge, found[edge])
+    others: dict[str, FunctionSettings] = {}
+    problems = _problems(edge, found.pop(edge))
+    for name, properties in found.items():
+        try:
+            others[name] = _settings(name, properties)
+        except TemplateError as error:
+            problems.append(f"{name} is left out: {error}")
+            continue
+        problems += _problems(name, properties)
+    return Functions(settings, others, tuple(problems))
+
+
+def _of_kind(resources: Mapping[str, Any], kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, resource in resources.items():
+        if isinstance(resource, dict) and resource.get("Type") == kind:
+            yield str(name), resource
+
+
+def _functions(resources: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, resource in _of_kind(resources, _FUNCTION):
+        properties = resource.get("Properties")
+        yield name, properties if isinstance(properties, dict) else {}
+
+
+def _merged(shared: Any, properties: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(shared, dict):
+        return properties
+    variables = {**_variables(shared), **_variables(properties)}
+    return {**shared, **properties, "Environment": {"Variables": variables}}
+
+
+def _edge(found: Mapping[str, dict[str, Any]], apis: set[str], domain: Any) -> str:
+    """Return the name of the function that is called by the API the edge's origin is."""
+    if len(found) == 1:
+        return next(iter(found))
+    named = json.dumps(domain, default=str)
+    apis = {api for api in apis if f"{api}." in named or f"{{{api}}}" in named or api == domain}
+    called = [name for name, function in found.items() if _takes_all(function, apis)]
+    if len(called) != 1:
+        raise TemplateError(
+            "the local edge needs exactly one function that answers everything the API of the "
+            "origin function is asked, by an HttpApi event with that ApiId and without a Path, and "
+            f"there are {len(called)}."
+        )
+    return called[0]
+
+
+def _takes_all(function: Mapping[str, Any], apis: set[str]) -> bool:
+    for _, kind, event in _events(function):
+        api = event.get("ApiId")
+        name = api.get("Ref") if isinstance(api, dict) else api
+        is_ours = isinstance(name, str) and name in apis
+        if kind == "HttpApi" and is_ours and event.get("Path", "$default") == "$default":
+            return True
+    return False
+
+
+def _events(function: Mapping[str, Any]) -> Iterator[tuple[str, Any, dict[str, Any]]]:
+    """Yield the name, the type and the properties of what calls a function."""
+    events = function.get("Events")
+    for name, event in events.items() if isinstance(events, dict) else ():
+        if isinstance(event, dict):
+            properties = event.get("Properties")
+            yield (
+                str(name),
+                event.get("Type"),
+                properties if isinstance(properties, dict) else {},
+            )
+
+
+def _settings(name: str, properties: Mapping[str, Any]) -> FunctionSettings:
+    whose = f"the function {name}'s"
+    handler = properties.get("Handler")
+    if not isinstance(handler, str) or "." not in handler.strip("."):
+        raise TemplateError(f"{whose} Handler must be written module.name.")
+    runtime = properties.get("Runtime")
+    if isinstance(runtime, str) and not runtime.startswith("python"):
+        raise TemplateError(f"{whose} Runtime is {runtime}, and only Python runs here.")
+    return FunctionSettings(
+        handler,
+        timeout=number(properties.get("Timeout", 3), f"{whose} Timeout"),
+        memory=int(number(properties.get("MemorySize", 128), f"{whose} MemorySize")),
+        name=name,
+        variables=_variables(properties),
+        timers=tuple(timer for timer in _timers(properties) if isinstance(timer, Timer)),
+        queue=any(kind == "SQS" for _, kind, _ in _events(properties)),
+    )
+
+
+def _variables(properties: Mapping[str, Any]) -> dict[str, str | None]:
+    environment = properties.get("Environment")
+    variables = environment.get("Variables") if isinstance(environment, dict) else None
+    if not isinstance(variables, dict):
+        return {}
+    return {str(name): _text(value) for name, value in variables.items()}
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return str(value).lower()  # as CloudFormation writes it
+    return str(value) if isinstance(value, str | int | float) else None
+
+
+def _problems(name: str, properties: Mapping[str, Any]) -> list[str]:
+    routes = [
+        f"{name} answers {event['Path']} in the cloud; here the edge asks another function."
+        for _, kind, event in _events(properties)
+        if kind in ("HttpApi", "Api") and event.get("Path", "$default") != "$default"
+    ]
+    timers = [f"{name}: {each}." for each in _timers(properties) if isinstance(each, ScheduleError)]
+    return routes + timers
+
+
+def _timers(properties: Mapping[str, Any]) -> Iterator[Timer | ScheduleError]:
+    """Yield the schedules that call a function, or why one cannot be kept here."""
+    for name, kind, event in _events(properties):
+        expression = event.get("Schedule" if kind == "Schedule" else "ScheduleExpression")
+        if kind not in ("Schedule", "ScheduleV2") or _is_off(event):
+            continue
+        try:
+            yield Timer(name, _schedule(name, expression, event), _input(name, event.get("Input")))
+        except ScheduleError as error:
+            yield error
+
+
+def _is_off(event: Mapping[str, Any]) -> bool:
+    return event.get("State") == "DISABLED" or event.get("Enabled") in (False, "false")
+
+
+def _schedule(name: str, expression: Any, event: Mapping[str, Any]) -> Schedule:
+    timezone = event.get("ScheduleExpressionTimezone", "UTC")
+    if not isinstance(expression, str) or not isinstance(timezone, str):
+        raise ScheduleError(f"the schedule {name} is not written out, so it is not kept here")
+    return schedule.parse(expression, timezone)
+
+
+def _input(name: str, text: Any) -> Any:
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError):
+        raise ScheduleError(f"the Input of the schedule {name} is not JSON: {text!r}") from None

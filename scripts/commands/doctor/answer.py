@@ -1,0 +1,92 @@
+"""What a site answers to a request."""
+
+import html
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.cookies import Morsel
+from urllib.parse import urljoin
+
+from multidict import CIMultiDictProxy
+
+from functions.contract.cookie import HOST_COOKIE
+from functions.contract.session import COOKIE
+
+REDIRECTS = (301, 302, 303, 307, 308)
+
+MAX_WORDS = 200  # characters quoted of an answer
+
+_MARKUP = re.compile(r"<style.*?</style>|<script.*?</script>|<[^>]*>", re.DOTALL)
+
+# How the addresses of logins are called: of frameworks, of providers, of proxies with a login.
+_LOGIN = re.compile(
+    r"(?<![a-z])(log[-_]?[io]n|sign[-_]?in|authn?|authorize|authenticate|oauth2?|oidc|sso|saml2?|cas|idp"
+    r"|accounts?)(?![a-z])",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the site answered to one request."""
+
+    method: str
+    target: str
+    status: int
+    headers: CIMultiDictProxy[str]
+    cookies: Mapping[str, Morsel[str]]
+    body: bytes
+    host: str = ""  # that was asked
+    secure: bool = False  # whether by https
+
+    @property
+    def session(self) -> Morsel[str] | None:
+        """The session's cookie that it sets, under either name."""
+        return self.cookies.get(HOST_COOKIE) or self.cookies.get(COOKIE)
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode(errors="replace")
+
+    @property
+    def path(self) -> str:
+        """The path that was asked for, without the query."""
+        return self.target.partition("?")[0]
+
+    @property
+    def location(self) -> str:
+        """Where it sends whoever asked, as it says it; empty if it sends nobody anywhere."""
+        return self.headers.get("Location", "") if self.status in REDIRECTS else ""
+
+    @property
+    def asks_for_login(self) -> bool:
+        """Whether it is a way to a login in place of what was asked for."""
+        where = urljoin("https://site.invalid", self.location).partition("?")[0]
+        return self.status == 401 or bool(self.location and _LOGIN.search(where))
+
+    @property
+    def is_firewall(self) -> bool:
+        """Whether AWS WAF, or CloudFront on its behalf, refused to pass the request on."""
+        if self.status not in (202, 403, 405):
+            return False
+        return "x-amzn-waf-action" in self.headers or "Request blocked" in self.text
+
+    @property
+    def is_page(self) -> bool:
+        """Whether this is HTML."""
+        return self.headers.get("Content-Type", "").startswith("text/html")
+
+    @property
+    def said(self) -> str:
+        """What was asked and answered, with the answer's own words, on one line and without end."""
+        words = f': "{self._words}"' if self._words else ""
+        return f"{self.method} {self.path} answered {self.status}{words}"
+
+    @property
+    def _words(self) -> str:
+        text = self.text
+        if self.is_page:
+            text = html.unescape(_MARKUP.sub(" ", text))
+        line = " ".join(text.split())
+        return line if len(line) <= MAX_WORDS else line[:MAX_WORDS] + "…"

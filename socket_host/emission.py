@@ -1,0 +1,151 @@
+"""Emissions: what a namespace sends, how often, and who pays for it."""
+
+from typing import Any, NamedTuple
+
+from socket_host.bus import Bus
+from socket_host.event_error import EventError
+from socket_host.latest import Latest
+from socket_host.limits import Meter
+from socket_host.settings import Settings
+from socket_host.typed_namespace import Room, Rooms, Sids, TypedNamespace
+from socket_host.visitors import BURST, PAYER, Visitors
+
+_SMALL = 1_024  # bytes of an answer that the event itself has paid for
+
+
+class _Emission(NamedTuple):
+    """An event that may have to wait, and the visitor who pays for it."""
+
+    payer: str | None
+    event: str
+    data: object
+    room: Room | None
+    skip_sid: Sids
+    ignore_queue: bool
+
+
+class EmittingNamespace(TypedNamespace):
+    """A namespace that charges what is sent to the visitor whose event has caused it."""
+
+    def __init__(self, settings: Settings, namespace: str) -> None:
+        super().__init__(namespace)
+        self.settings = settings
+        self.visitors = Visitors(settings)  # a host gives all its namespaces the same
+        self._room_bytes = Meter(settings.room_bytes_per_second, BURST)  # by room; None is all
+        self._latest: Latest[_Emission] = Latest(self._emit_now, self._wait)
+
+    @property
+    def bus(self) -> Bus:
+        """The bus to the other hosts."""
+        bus: Bus = self.server.manager.bus
+        return bus
+
+    def emit_soon(
+        self,
+        event: str,
+        data: object = None,
+        *,
+        room: Rooms = None,
+        skip_sid: Sids = None,
+        ignore_queue: bool = False,
+    ) -> None:
+        """Emit an event without waiting: after the ack of the one under way, in order of calls."""
+        self.server.start_background_task(
+            self.emit, event, data, room=room, skip_sid=skip_sid, ignore_queue=ignore_queue
+        )
+
+    def emit_latest(
+        self,
+        event: str,
+        data: object,
+        *,
+        room: Room | None,
+        key: object = None,
+        skip_sid: Sids = None,
+        ignore_queue: bool = False,
+    ) -> None:
+        """Emit to a room an event of which only the last value matters.
+
+        The first one is sent at once. Those that follow are joined into one several times a second,
+        and less often if the room is busy. Each `key` has a last value of its own.
+        """
+        emission = _Emission(PAYER.get(), event, data, room, skip_sid, ignore_queue)
+        self._latest.put((event, room, key), emission)
+
+    def check_room(self, room: Room | None = None) -> None:
+        """Raise EventError if a room, or without one the whole namespace, is sent too much.
+
+        To be called by handlers that emit to a room, before they store anything. The client is told
+        to try again.
+        """
+        if self._room_bytes.wait(room):
+            raise EventError(
+                "There is too much going on in this room just now. Try again in a moment.",
+                reason="room busy",
+                retry=True,
+            )
+
+    def spend(self, size: float) -> None:
+        """Charge bytes to the visitor whose event is being answered.
+
+        For what costs more than what is sent: rows that are stored, say, at a price per byte. What
+        is sent is charged by itself. Raises EventError if the visitor has used too much already.
+        """
+        visitor = PAYER.get()
+        if visitor is None:
+            return
+        if error := self.visitors.debt(visitor):
+            raise EventError(str(error), reason=error.reason, retry=True)
+        self.visitors.fan_out.charge(visitor, size)
+
+    def audience(self, room: Any, here: int) -> int:
+        """Return how many get an event that this host sends to a room, `here` of them from it.
+
+        Override this if you know it. As it is, it takes other hosts to be as full as this one.
+        """
+        return here * (1 + len(self.bus.peers))
+
+    # What the transport calls.
+
+    def count_sent(self, room: Any, reached: int, size: int, kept: float) -> None:
+        """Count an event that was sent: to how many, its size, its part of the replay buffer."""
+        visitor = PAYER.get()
+        if visitor is not None:
+            reached = self.audience(room, reached)
+            self.visitors.fan_out.charge(visitor, reached * size)
+            if kept:
+                self.visitors.replay.charge(visitor, kept)
+        if isinstance(room, (list, tuple, set, frozenset)):
+            for name in room:
+                self._room_bytes.charge(name, reached * size / len(room))
+        else:
+            self._room_bytes.charge(room, reached * size)
+
+    def count_answer(self, size: int) -> None:
+        """Count the bytes of an answer."""
+        visitor = PAYER.get()
+        if visitor is not None and size > _SMALL:
+            self.visitors.fan_out.charge(visitor, size)
+
+    def _emit_now(self, emission: "_Emission") -> None:
+        former = PAYER.set(emission.payer)  # which the task takes over
+        try:
+            self.emit_soon(
+                emission.event,
+                emission.data,
+                room=emission.room,
+                skip_sid=emission.skip_sid,
+                ignore_queue=emission.ignore_queue,
+            )
+        finally:
+            PAYER.reset(former)
+
+    def _wait(self, emission: "_Emission") -> float:
+        """Return the seconds for which an event of `emit_latest` has to wait.
+
+        It leaves half of what a visitor and a room may use to events that cannot wait.
+        """
+        wait = self._room_bytes.wait_for_half(emission.room)
+        if emission.payer is None:
+            return wait
+        return max(wait, self.visitors.fan_out.wait_for_half(emission.payer))

@@ -1,0 +1,264 @@
+"""The handlers of a namespace: which method answers an event, with which values, how often."""
+
+import asyncio
+import inspect
+import math
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, is_dataclass
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from functions.contract.bus import RESERVED_EVENTS
+from functions.contract.payload import PayloadError, parse
+from functions.contract.session import Session
+from functions.contract.setting import StartError
+from socket_host.event_error import EventError
+from socket_host.transport.bucket import Bucket
+from socket_host.visitors import Client
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_UNITS = {"s": 1, "m": 60, "h": 3_600}  # seconds
+
+_MOST_LARGE = 4  # events that wait until their client gets the next large answer
+
+_SINGLE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+# Types of which nothing else is to be known; functions.contract.payload has all types.
+_PLAIN = (Any, object, None, NoneType, str, int, float, bool, list, dict)
+
+# Returned, not raised: see limits.
+_TOO_OFTEN = EventError("You are sending this too often. Wait a little.", reason="rate", retry=True)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How often a client may send an event: up to `burst` at once, and `rate` a second."""
+
+    rate: float
+    burst: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Limit":
+        """Read `5/s`, `30/m` or `100/h`; raises ValueError."""
+        found = re.fullmatch(r"([1-9][0-9]{0,5})/([smh])", text)
+        if found is None:
+            raise ValueError(f"A limit is written 5/s, 30/m or 100/h, not {text!r}.")
+        number = int(found[1])
+        return cls(number / _UNITS[found[2]], number)
+
+
+@dataclass(frozen=True)
+class _Event:
+    """What `event` says of a method."""
+
+    name: str | None
+    limit: Limit | None
+    claim: str | None
+
+
+def event(
+    name: str | None = None, *, limit: str | None = None, claim: str | None = None
+) -> Callable[[_F], _F]:
+    """Have a method answer the event of a name, or limit who may send it, and how often.
+
+    Without a name the method's own says it, as in `on_input_change`. `limit` is for each client: by
+    `5/s`, `30/m` or `100/h` it may send as many at once, too. `claim` is one that the client's
+    session must have, as `Session.has` reads it.
+
+    Raises ValueError for a malformed limit, and for an event of Socket.IO itself.
+    """
+    if name in RESERVED_EVENTS:
+        raise ValueError(f"{name!r} is an event of Socket.IO itself, which no client can send.")
+    found = _Event(name, None if limit is None else Limit.parse(limit), claim)
+
+    def mark(method: _F) -> _F:
+        method.event = found  # type: ignore[attr-defined]  # functions take any attribute
+        return method
+
+    return mark
+
+
+def large_answer(method: _F) -> _F:
+    """Mark a handler whose answers can be large.
+
+    A client gets them one at a time, each when it has read what it was sent before. A client that
+    has gone gets none.
+    """
+    method.large_answer = True  # type: ignore[attr-defined]  # functions take any attribute
+    return method
+
+
+class Handler:
+    """A handler method, and what it takes of an event."""
+
+    __slots__ = (
+        "_claim",
+        "_kinds",
+        "_reads",
+        "fewest",
+        "large",
+        "limit",
+        "method",
+        "most",
+        "plain",
+    )
+
+    def __init__(self, method: Callable[..., Any]) -> None:
+        said: _Event | None = getattr(method, "event", None)
+        self.method = method
+        self.limit = said.limit if said else None
+        self._claim = said.claim if said else None
+        self.large = getattr(method, "large_answer", False)
+        parameters = list(inspect.signature(method).parameters.values())[1:]  # after the sid
+        self.fewest = sum(p.default is p.empty and p.kind in _SINGLE for p in parameters)
+        several = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        self.most = math.inf if several else sum(p.kind in _SINGLE for p in parameters)
+        self._kinds = _kinds(method, parameters)
+        self._reads = any(kind is not Any for _, kind in self._kinds)
+        self.plain = not self._reads and self._claim is None  # takes any values of any visitor
+
+    @property
+    def takes(self) -> str:
+        """How many values an event brings it, in words."""
+        if self.most == self.fewest:
+            return "1 value" if self.most == 1 else f"{self.most or 'no'} values"
+        if self.most == math.inf:
+            return f"{self.fewest} values or more"
+        return f"{self.fewest} to {self.most} values"
+
+    def check(self, session: Session, values: list[Any]) -> list[Any]:
+        """Return the values as the method's annotations say.
+
+        Raises EventError for others, and for a visitor without the claim that is asked for.
+        """
+        if self._claim is not None and not session.has(self._claim):
+            raise EventError("You may not do this.", reason="claim")
+        if not self.fewest <= len(values) <= self.most:
+            raise EventError(f"This event takes {self.takes}, not {len(values)}.")
+        if not self._reads:
+            return values
+        last = self._kinds[-1]
+        kinds = self._kinds + [last] * (len(values) - len(self._kinds))
+        return [
+            _read(name, kind, value) for (name, kind), value in zip(kinds, values, strict=False)
+        ]
+
+    def excess(self, client: Client) -> EventError | None:
+        """Count an event of a client; return why it is refused if they come too often."""
+        limit = self.limit
+        if limit is None:
+            return None
+        if client.buckets is None:
+            client.buckets = {}
+        bucket = client.buckets.get(self)
+        if bucket is None:
+            bucket = client.buckets[self] = Bucket(limit.rate, limit.burst)
+        return None if bucket.take() else _TOO_OFTEN
+
+    async def in_turn(
+        self, client: Client, read: Callable[[], Awaitable[bool]], sid: str, values: list[Any]
+    ) -> Any:
+        """Answer an event once the client has read the answers to those before.
+
+        `read` waits for that, and tells if the client is still there.
+        """
+        if client.large > _MOST_LARGE:
+            raise EventError(
+                "Wait for the answers to what you asked before.", reason="waiting", retry=True
+            )
+        client.large += 1
+        client.turn = client.turn or asyncio.Lock()
+        try:
+            async with client.turn:
+                if not await read():
+                    return None
+                answer = self.method(sid, *values)
+                return await answer if hasattr(answer, "__await__") else answer
+        finally:
+            client.large -= 1
+            if not client.large:
+                client.turn = None
+
+
+def find_handlers(namespace: object, hooks: type) -> dict[str, Handler]:
+    """Return the handlers of a namespace by the names of their events.
+
+    The methods that `hooks` has are no handlers. Raises StartError if two methods answer the same
+    event, or one takes what no event can bring.
+    """
+    found: dict[str, Handler] = {}
+    for attribute in dir(type(namespace)):
+        method = getattr(type(namespace), attribute)
+        said: _Event | None = getattr(method, "event", None)
+        named = attribute.startswith("on_") and not hasattr(hooks, attribute)
+        if not callable(method) or not (named or said):
+            continue
+        where = f"{type(namespace).__name__}.{attribute}"
+        names = list(_names(attribute, said, where))
+        handler = _handler(getattr(namespace, attribute), where)
+        for name in names:
+            if name in found:
+                raise StartError(f"{where} answers {name!r}, and so does another method.")
+            found[name] = handler
+    return found
+
+
+def _names(attribute: str, said: _Event | None, where: str) -> Iterator[str]:
+    """Return the names under which a method's event can be sent."""
+    if said is not None and said.name is not None:
+        yield said.name
+        return
+    if not attribute.startswith("on_"):
+        raise StartError(f'{where} needs the name of its event: @event("…").')
+    name = attribute.removeprefix("on_")
+    yield name
+    if "_" in name:
+        yield name.replace("_", "-")
+
+
+def _handler(method: Callable[..., Any], where: str) -> Handler:
+    try:
+        return Handler(method)
+    except (TypeError, NameError) as error:
+        raise StartError(f"The annotations of {where} cannot be used: {error}.") from error
+
+
+def _kinds(
+    method: Callable[..., Any], parameters: list[inspect.Parameter]
+) -> list[tuple[str, Any]]:
+    """Return the name and type of each value; Any for those that are not annotated."""
+    hints = get_type_hints(method)
+    single = (*_SINGLE, inspect.Parameter.VAR_POSITIONAL)
+    kinds = [(p.name, hints.get(p.name, Any)) for p in parameters if p.kind in single]
+    for _, kind in kinds:
+        _check(kind, set())
+    return [(name, Any if kind is object else kind) for name, kind in kinds]
+
+
+def _check(kind: Any, seen: set[Any]) -> None:
+    """Raise TypeError for a type that no JSON can be."""
+    origin = get_origin(kind)
+    if kind in _PLAIN or origin is Literal or hasattr(kind, "model_validate") or kind in seen:
+        return
+    if is_dataclass(kind):
+        seen.add(kind)
+        inner = tuple(get_type_hints(kind).values())
+    elif origin in (list, dict, Union, UnionType):
+        inner = get_args(kind)
+    else:
+        raise TypeError(f"{kind!r} is no type of a payload")
+    for one in inner:
+        _check(one, seen)
+
+
+def _read(name: str, kind: Any, value: Any) -> Any:
+    if kind is Any:
+        return value
+    try:
+        return parse(kind, value)
+    except PayloadError as error:
+        field, detail = error.problems[0]
+        text = f"`{field or name}` {detail}."
+        raise EventError(text, field=field or name) from None

@@ -1,0 +1,137 @@
+"""The lifespan of a namespace: what it opens and closes, and what it does in the background."""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
+
+from socket_host.emission import EmittingNamespace
+from socket_host.lease import Lease
+from socket_host.settings import Settings
+from socket_host.supervisor import Supervisor
+
+P = ParamSpec("P")
+F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, object]])
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What `every` says of a method."""
+
+    seconds: float
+    once: bool
+    takes_number: bool
+
+
+def every(seconds: float, *, once: bool = False) -> Callable[[F], F]:
+    """Have an async method called again and again, from the start of the namespace to its end.
+
+    It is called at once, and then every so many seconds, but never twice at a time. Each host does
+    so; with `once` exactly one does, and another within seconds of its death. Such a method may
+    take the number of the host's lease: whoever does it later has a larger one, so that a store can
+    refuse what a host writes that was out of action meanwhile.
+
+    Raises ValueError for a time that is none, and TypeError for a method that is not async or
+    takes something else.
+    """
+    if not 0 < seconds < float("inf"):
+        raise ValueError(f"every() takes a number of seconds above 0, not {seconds!r}.")
+
+    def mark(method: F) -> F:
+        parameters = len(inspect.signature(method).parameters) - 1
+        if not inspect.iscoroutinefunction(method) or parameters > int(once):
+            takes = "nothing but, perhaps, the number of the lease" if once else "nothing"
+            raise TypeError(f"{method.__qualname__} must be async, and take {takes}.")
+        method.job = _Job(seconds, once, parameters > 0)  # type: ignore[attr-defined]  # any may be
+        return method
+
+    return mark
+
+
+class LifespanNamespace(EmittingNamespace):
+    """A namespace with a beginning, an end, and tasks in between."""
+
+    lease: Lease  # by which one host does what is to be done once
+
+    def __init__(self, settings: Settings, namespace: str) -> None:
+        super().__init__(settings, namespace)
+        self._supervisor = Supervisor()
+
+    @property
+    def needs_lease(self) -> bool:
+        """Whether it does something that is to be done once."""
+        return any(job.once for _, job in _jobs(type(self)))
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Open what the handlers need, `yield`, and close it.
+
+        What stands before the `yield` happens once the host has its port, and before the first
+        client; a StartError stops the host with its text. What stands after it happens when no
+        client, no event and no task is left.
+        """
+        yield
+
+    def supervise(
+        self, work: Callable[P, Coroutine[Any, Any, object]], *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Begin a task in `lifespan`: it ends with the namespace, and begins again if it dies.
+
+        Its death is logged with the name of `work`, and shows in /health. Raises ValueError for a
+        second task of that name.
+        """
+        name = getattr(work, "__name__", type(work).__name__)
+        self._supervisor.start(partial(work, *args, **kwargs), name)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Be open for clients; what a host enters at its start."""
+        lifespan = self.lifespan()
+        await lifespan.__aenter__()
+        try:
+            for name, job in _jobs(type(self)):
+                self._supervisor.start(partial(self._repeat, job, getattr(self, name)), name)
+            yield
+        finally:
+            await self._supervisor.stop()
+            # Also where another namespace could not start: what is after the `yield` is to happen.
+            await lifespan.__aexit__(None, None, None)
+
+    def tasks(self) -> dict[str, dict[str, Any]]:
+        """Return how its tasks are, by name."""
+        return self._supervisor.health()
+
+    async def _repeat(self, job: _Job, method: Callable[..., Coroutine[Any, Any, object]]) -> None:
+        if not job.once:
+            await _repeat(job.seconds, method)
+        while True:
+            number = await self.lease.held()
+            await self.lease.hold(partial(self._repeat_held, job, method), number)
+
+    async def _repeat_held(
+        self, job: _Job, method: Callable[..., Coroutine[Any, Any, object]], number: int
+    ) -> None:
+        async def turn() -> None:
+            if self.lease.number == number:
+                await (method(number) if job.takes_number else method())
+
+        await _repeat(job.seconds, turn)
+
+
+async def _repeat(seconds: float, method: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + seconds
+        await method()
+        await asyncio.sleep(max(0.0, due - loop.time()))
+
+
+def _jobs(kind: type) -> Iterator[tuple[str, _Job]]:
+    """Yield the methods that `every` marks, by name."""
+    for name in dir(kind):
+        job = getattr(getattr(kind, name), "job", None)
+        if isinstance(job, _Job):
+            yield name, job

@@ -1,0 +1,90 @@
+"""Backlogs: which clients have much to read, and whether they do read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from socket_host.transport.limits import Limits
+from socket_host.transport.timeout_queue import TimeoutQueue
+
+if TYPE_CHECKING:
+    from socket_host.transport.native.client import Client
+
+
+class _Backlog:
+    """What a client had yet to read when it fell behind, and what was added since, in bytes."""
+
+    __slots__ = ("added", "held", "read", "start")
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self.added = 0
+        self.held = 0  # what of the added still waits
+        self.read = 0  # as of the last look
+
+
+class Backlogs:
+    """The clients for which more than `limits.backlog` bytes wait.
+
+    How much waits at one instant says nothing: a large event may have just been sent. So a client
+    is given up when it has read nothing for `limits.stall_time`. What is sent to all of them while
+    they are behind has a bound together, `limits.unread`; beyond it, whoever has been behind for
+    the longest time is given up.
+    """
+
+    def __init__(self, limits: Limits, give_up: Callable[[Client, str], object]) -> None:
+        self._limits = limits
+        self._give_up = give_up
+        self._behind: dict[Client, _Backlog] = {}
+        self._held = 0  # bytes
+        self._timeouts: TimeoutQueue[Client] = TimeoutQueue(limits.stall_time, self._look)
+
+    def __contains__(self, client: object) -> bool:
+        return client in self._behind
+
+    def __len__(self) -> int:
+        """Return how many clients are behind."""
+        return len(self._behind)
+
+    def add(self, client: Client, size: int) -> None:
+        """Note that a client with a backlog is about to be sent `size` bytes more."""
+        waiting = client.waiting
+        backlog = self._behind.get(client)
+        if backlog is None:
+            backlog = self._behind[client] = _Backlog(waiting)
+            self._timeouts.set(client)
+        backlog.added += size
+        held = min(backlog.added, waiting + size)
+        self._held += held - backlog.held
+        backlog.held = held
+        while self._held > self._limits.unread:
+            oldest = next(iter(self._behind))
+            self.forget(oldest)
+            self._give_up(oldest, "all clients together left too much unread")
+
+    def forget(self, client: Client) -> None:
+        """Note that a client has read most of its backlog, or is gone."""
+        backlog = self._behind.pop(client, None)
+        if backlog is not None:
+            self._held -= backlog.held
+            self._timeouts.drop(client)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._behind.clear()
+        self._timeouts.clear()
+        self._held = 0
+
+    def _look(self, client: Client) -> None:
+        """Give a client up if it has read nothing since the last look."""
+        backlog, waiting = self._behind[client], client.waiting
+        read = backlog.start + backlog.added - waiting
+        if waiting <= self._limits.backlog:
+            self.forget(client)
+        elif read > backlog.read or client.is_fetching:
+            backlog.read = read
+            self._timeouts.set(client)
+        else:
+            self.forget(client)
+            self._give_up(client, f"it read nothing of {waiting} bytes")

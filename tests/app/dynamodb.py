@@ -1,0 +1,109 @@
+"""DynamoDB for a storm: moto's, behind what refuses calls as AWS does when it has too many."""
+
+import copy
+import json
+import threading
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from random import Random
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from moto.dynamodb import models
+from moto.dynamodb.models.table import Table
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from tests.app.table import make_rooms
+
+Start = Callable[..., Any]
+
+_NAMESPACE = "com.amazonaws.dynamodb.v20120810#"
+_THROTTLED = {"__type": f"{_NAMESPACE}ThrottlingException", "message": "Rate exceeded"}
+_EXCEEDED = {"__type": f"{_NAMESPACE}ProvisionedThroughputExceededException", "message": "Too fast"}
+_CANCELLED = {
+    "__type": f"{_NAMESPACE}TransactionCanceledException",
+    "Message": "Transaction cancelled",
+    "CancellationReasons": [{"Code": "ThrottlingError", "Message": "Slow down"}, {"Code": "None"}],
+}
+
+
+class DynamoDB:
+    """A table, and how much trouble there is with it: the part of the calls that fail."""
+
+    def __init__(self, chance: Random) -> None:
+        self.trouble = 0.0
+        self.refused = 0
+        self.setting = f"dynamodb:rooms-{uuid.uuid4()}"
+        self._chance = chance
+        # One request at a time: moto's conditional writes are not atomic between threads.
+        self._moto = DomainDispatcherApplication(create_backend_app)
+
+    def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        """Answer a call, as WSGI has it."""
+        if self._chance.random() >= self.trouble:
+            return self._moto(environ, start)
+        self.refused += 1
+        if self._chance.random() < 0.3:  # done, but nobody hears so
+            list(self._moto(environ, lambda *_: None))
+            return _answer(start, "500 Internal Server Error", {"message": "Internal"})
+        writes = "TransactWrite" in environ.get("HTTP_X_AMZ_TARGET", "")
+        errors = [_THROTTLED, _EXCEEDED, *([_CANCELLED] if writes else [])]
+        return _answer(start, "400 Bad Request", self._chance.choice(errors))
+
+    def create(self) -> None:
+        """Make the table."""
+        make_rooms(self.setting.partition(":")[2])
+
+
+def _answer(start: Start, status: str, body: dict[str, Any]) -> list[bytes]:
+    start(status, [("Content-Type", "application/x-amz-json-1.0")])
+    return [json.dumps(body).encode()]
+
+
+def _amend_moto(patch: pytest.MonkeyPatch) -> None:
+    """Have a write that fails undone from a light copy of the table.
+
+    moto copies all that every item holds before each transaction, so that a room of two hundred
+    messages takes a few a second, and hosts wear each other out.
+    """
+
+    def light(thing: Any) -> Any:
+        copied = copy.copy(thing)
+        if isinstance(thing, Table):
+            copied.items = defaultdict(dict, {key: dict(of) for key, of in thing.items.items()})
+        return copied
+
+    patch.setattr(models, "copy", SimpleNamespace(copy=copy.copy, deepcopy=light))
+
+
+class _Quiet(WSGIRequestHandler):
+    """Answers requests without a line in the log for each."""
+
+    def log_request(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def dynamodb(chance: Random) -> Iterator[DynamoDB]:
+    """A server with an empty table, for any process that has these settings."""
+    table = DynamoDB(chance)
+    server = make_server("127.0.0.1", 0, table, request_handler=_Quiet)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.port}")
+        patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        _amend_moto(patch)
+        table.create()
+        try:
+            yield table
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()

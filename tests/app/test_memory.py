@@ -1,0 +1,67 @@
+"""Caches have a bound in bytes, whatever is asked for."""
+
+import contextlib
+import tracemalloc
+from collections.abc import Iterator
+
+from markupsafe import Markup
+
+from functions.model.payloads import MAX_TEXT
+from functions.model.room_cache import RoomCache
+from functions.model.room_log import Message, RoomState
+from functions.pages.message_items import MessageItems
+
+MB = 1_000_000
+
+
+@contextlib.contextmanager
+def memory(limit: int) -> Iterator[None]:
+    """Fail if what is inside keeps more bytes than a limit."""
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        yield
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < limit, f"{(after - before) / MB:.1f} MB"
+
+
+class Endless:
+    """A room log in which every room has a page of the longest messages."""
+
+    def state(self, room: str, after: int = 0) -> RoomState:
+        return RoomState([] if after else longest(room, 50), "")
+
+
+def longest(room: str, count: int) -> list[Message]:
+    """Messages that take as much memory as any can."""
+    return [
+        Message(
+            room,
+            n + 1,
+            f"{room}-{n}",
+            "a" * 64,
+            "Ann",
+            f"{n:06}" + "\U0001f98a" * (MAX_TEXT - 6),
+            0,
+        )
+        for n in range(count)
+    ]
+
+
+def test_remembered_rooms_are_bounded() -> None:
+    """A function that was asked for many full rooms remembers 24 MB of them."""
+    recent = RoomCache(Endless())  # type: ignore[arg-type]  # as much of a log as it needs
+    with memory(24 * MB):
+        for number in range(120):
+            recent.state(f"room-{number}")
+
+
+def test_remembered_html_is_bounded() -> None:
+    """Pages of the messages that are longest as HTML keep 30 MB of it, with the messages in it."""
+    items = MessageItems(lambda message, mine: Markup(message.text.replace("'", "&#39;")))
+    with memory(30 * MB):
+        for number in range(40):
+            room = longest(str(number), 50)
+            items([m._replace(text="'" * (MAX_TEXT - 1) + "\U0001f98a") for m in room], "me")

@@ -1,0 +1,100 @@
+"""The documents, and the blocks in them.
+
+A block is fenced. One with a title is a file of yours, which belongs into the project:
+
+    ```python title="socket_host/events/poll.py"
+
+Of a module it is the whole if it has a docstring. Else what follows a `...` is added to the module
+that is there: to a list behind `...,`, to a function behind `...`, and imports to the others. YAML
+is added to the reader's section of the template.
+
+A block of `sh` is run as it is written, unless the line above says why not:
+
+    <!-- not run: needs an AWS account -->
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+
+_FENCE = re.compile(
+    r'^(?:<!-- not run: (?P<why>.+?) -->\n)?```(?P<language>\w+)(?: title="(?P<title>[^"]+)")?\n'
+    r"(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block, the file it is, if it is one, and why it is not run, if it is not."""
+
+    language: str
+    text: str
+    title: str | None
+    why_not: str | None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a whole file: all are but modules without a docstring."""
+        return self.language != "python" or self.text.startswith('"""')
+
+
+@dataclass(frozen=True)
+class Document:
+    """A page of the documentation, by its path in the project."""
+
+    path: str
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+        return (ROOT / self.path).read_text("utf-8")
+
+    @property
+    def prose(self) -> str:
+        """What it says, without its fenced blocks."""
+        return _FENCE.sub("", self.text)
+
+    @property
+    def blocks(self) -> list[Block]:
+        """Its fenced blocks, in order."""
+        return [
+            Block(found["language"], found["text"], found["title"], found["why"])
+            for found in _FENCE.finditer(self.text)
+        ]
+
+    @property
+    def begins_blank(self) -> bool:
+        """Whether the reader takes the sample out first."""
+        return "scripts/blank" in self.commands()
+
+    def files(self) -> list[Block]:
+        """The blocks that are files."""
+        return [block for block in self.blocks if block.title]
+
+    def commands(self) -> list[str]:
+        """Every line of a shell, whether it is run or not."""
+        indented = re.findall(r"^    (scripts/.*)$", self.prose, re.MULTILINE)
+        shell = [block.text for block in self.blocks if block.language == "sh"]
+        lines = [*indented, *"".join(shell).splitlines()]
+        return [line.partition("#")[0].strip() for line in lines]
+
+    def anchors(self) -> set[str]:
+        """The names under which a link finds its headings."""
+        headings = re.findall(r"^#+ (.+)$", self.prose, re.MULTILINE)
+        return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@cache
+def documents() -> tuple[Document, ...]:
+    """The README, and all of docs/."""
+    paths = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    return tuple(Document(path.relative_to(ROOT).as_posix()) for path in paths)
+
+
+def document(path: str) -> Document:
+    """The document of a path."""
+    return next(each for each in documents() if each.path == path)

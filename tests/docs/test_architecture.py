@@ -1,0 +1,40 @@
+"""docs/architecture.md tells how a message travels, in few files, which are as it says."""
+
+import ast
+import re
+
+import pytest
+
+from tests.docs.documents import ROOT, document
+
+MOST = 15  # files that a reader has to open
+
+STORY = document("docs/architecture.md").text.partition("\n## One message\n")[2]
+STEPS = re.findall(
+    r"^\d+\. \[[\w.]+\]\(\.\./([\w./]+)\), ((?:`[\w.]+`(?:, )?)+):",
+    STORY.partition("\n## ")[0],
+    re.M,
+)
+
+
+def names(path: str) -> set[str]:
+    """The classes, functions and methods of a module."""
+    found = set()
+    for node in ast.parse((ROOT / path).read_text("utf-8")).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            found.add(node.name)
+            found |= {f"{node.name}.{part.name}" for part in node.body if hasattr(part, "name")}
+    return found
+
+
+def test_few_files() -> None:
+    """The story needs no more files than promised, and every step of it is one that is checked."""
+    numbers = re.findall(r"^(\d+)\. ", STORY.partition("\n## ")[0], re.M)
+    assert numbers == [str(number) for number in range(1, len(STEPS) + 1)]
+    assert 0 < len({path for path, _ in STEPS}) <= MOST
+
+
+@pytest.mark.parametrize(("path", "said"), STEPS, ids=[path for path, _ in STEPS])
+def test_step(path: str, said: str) -> None:
+    """A file of the story has the functions that are named there."""
+    assert set(re.findall(r"`([\w.]+)`", said)) <= names(path)

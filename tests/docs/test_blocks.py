@@ -1,0 +1,121 @@
+"""What a reader copies out of the documentation works."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from scripts.commands.blank.blanking import blank
+from tests.docs.documents import ROOT, Document, documents
+from tests.docs.project import Project, merged
+
+WITH_FILES = [document for document in documents() if document.files()]
+
+
+@pytest.mark.parametrize("document", WITH_FILES, ids=lambda document: document.path)
+def test_document(document: Document, tmp_path: Path) -> None:
+    """The files of a document, put into the project one after another, do what it says.
+
+    Both halves start with them, its tests pass, its commands work, and lint and format are content.
+    """
+    project = Project(tmp_path)
+    if document.begins_blank:
+        blank(tmp_path)
+    blocks = document.files()
+    for block in blocks:
+        project.put(block)
+    modules = dict.fromkeys(b.title for b in blocks if b.title and b.language == "python")
+    # Where in a list of imports one belongs, the reader's editor knows.
+    project.run([".venv/bin/ruff", "check", "--extend-ignore", "I001", *modules])
+    whole = dict.fromkeys(
+        b.title for b in blocks if b.title and b.language == "python" and b.is_whole
+    )
+    project.run([".venv/bin/ruff", "format", "--check", *whole])
+    commands = [
+        block.text for block in document.blocks if block.language == "sh" and not block.why_not
+    ]
+    for command in commands:
+        project.shell(command)
+    (tmp_path / "tests/app/test_halves.py").write_text(BOTH_START)
+    tests = [title for title in modules if Path(title).name.startswith("test_")]
+    project.test("tests/app/test_halves.py", *(t for t in tests if t not in "".join(commands)))
+
+
+BOTH_START = """
+async def test_both_start(host, pages):
+    assert pages.get("/no-such-page").status == 404
+"""
+
+
+def test_commands_need_a_project() -> None:
+    """Commands that are run stand in documents with files: the others say why they are not."""
+    others = [document for document in documents() if document not in WITH_FILES]
+    assert not [
+        (document.path, block.text)
+        for document in others
+        for block in document.blocks
+        if block.language == "sh" and not block.why_not
+    ]
+
+
+def test_programs_exist() -> None:
+    """Every program of ours that a command calls is there."""
+    called = {
+        shlex.split(command)[0] for each in documents() for command in each.commands() if command
+    }
+    ours = {program for program in called if re.match(r"scripts/\w", program)}
+    assert ours
+    assert not {program for program in ours if not (ROOT / program).is_file()}
+
+
+MODULE = '''"""Pages."""
+
+from a import b
+
+routes = [b("/")]
+
+
+def start(app):
+    """Open."""
+    b.start(app)
+'''
+
+ADDITION = """from c import d
+
+routes = [..., d("/d")]
+
+
+def start(app):
+    ...
+    d.start(app)
+"""
+
+MERGED = '''"""Pages."""
+
+from a import b
+from c import d
+
+routes = [
+    b("/"),
+    d("/d"),
+]
+
+
+def start(app):
+    """Open."""
+    b.start(app)
+    d.start(app)
+'''
+
+
+def test_merging() -> None:
+    """A block with `...` adds to the module that is there."""
+    assert merged(MODULE, ADDITION) == MERGED
+
+
+@pytest.mark.parametrize("addition", ["others = [..., 1]", "print()", "def stop(app):\n    app"])
+def test_nothing_to_merge_with(addition: str) -> None:
+    """What has no place in the module is not lost without a word."""
+    with pytest.raises(ValueError, match="no "):
+        merged(MODULE, addition)

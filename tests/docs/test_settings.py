@@ -1,0 +1,57 @@
+"""docs/settings.md and docs/packages.md say what the code says."""
+
+import re
+import tomllib
+
+from scripts.commands.pin.lists import ALONE, TOGETHER
+from tests.docs.documents import ROOT, document
+
+SETTINGS = document("docs/settings.md").text
+PACKAGES = document("docs/packages.md").text
+
+HALVES = {"function": "functions/web", "host": "socket_host"}
+
+ROWS = {
+    name: (half, default)
+    for name, half, default in re.findall(
+        r"^\| `([A-Z_]+)` \| (\w+) \|.*\| (.*?) \|$", SETTINGS, re.MULTILINE
+    )
+}
+
+
+def read_by(half: str) -> set[str]:
+    """The names of what a half reads from its environment, without those that are declared."""
+    code = (ROOT / HALVES[half] / "settings.py").read_text()
+    return set(re.findall(r'"([A-Z][A-Z_]{2,})"', code))
+
+
+def test_settings() -> None:
+    """Every setting has a row that says which half reads it, and no row is without a setting."""
+    for half in HALVES:
+        rows = {name for name, (who, _) in ROWS.items() if who in (half, "both")}
+        assert rows == read_by(half), f"rows for the {half}"
+
+
+def test_defaults() -> None:
+    """Each default is the one the host has."""
+    code = (ROOT / "socket_host/settings.py").read_text()
+    for name, (half, default) in ROWS.items():
+        if half == "host" and default != "none":
+            found = re.search(rf"^    {name.lower()}: \w+ = (.*?)(?:  #.*)?$", code, re.MULTILINE)
+            assert found, name
+            value = found[1].strip('"').replace("_", "")
+            assert value == default.strip("`").replace("_", "").replace(",", ""), name
+
+
+def test_every_list_and_group_is_documented() -> None:
+    """Each dependency group and each list stands in the table, and exists."""
+    table = "".join(re.findall(r"^\|.*\n", PACKAGES, re.MULTILINE))
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    assert groups.keys() == {*TOGETHER.values(), *ALONE.values()}
+    assert all(f"`{group}`" in table for group in groups)
+    assert all(f"`{path}`" in table for path in TOGETHER)
+
+
+def test_own_packages_come_last() -> None:
+    """The line to change is the last of pyproject.toml, as it is said."""
+    assert (ROOT / "pyproject.toml").read_text().rstrip().splitlines()[-1].startswith("app = [")

@@ -1,0 +1,58 @@
+"""A site of a test's own routes, behind the HTTP API."""
+
+import base64
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+from mangum import Mangum
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute
+
+from functions.app import create_app
+from functions.web.http_api import HttpApi
+from functions.web.settings import Settings
+from tests.kit.lambda_events import function_loop, http_api
+from tests.small_app import pages as small
+
+SECRET = "a-secret-for-tests-that-is-long-enough"
+
+Ask = Callable[..., dict[str, Any]]
+
+
+def site(*routes: BaseRoute, **more: Any) -> Ask:
+    """What asks a site of these routes; `more` stands in its package of pages too.
+
+    The session's cookie has its plain name, as in development, but errors are shown as they are in
+    production.
+    """
+    pages = {"__path__": small.__path__, "routes": list(routes), "start": lambda app: None}
+    app = create_app(Settings(SECRET, development=True), SimpleNamespace(**pages | more))
+    router: Any = app
+    while not hasattr(router, "debug"):
+        router = router.app
+    router.debug = False
+    with function_loop():
+        handler: Any = Mangum(app, lifespan="off", custom_handlers=[HttpApi])
+
+    def ask(path: str, query: str = "", *, body: bytes = b"", **headers: str) -> dict[str, Any]:
+        sent = {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
+        with function_loop():
+            answer: dict[str, Any] = handler(http_api(path, query, **headers) | sent, None)
+        return answer
+
+    return ask
+
+
+async def told(request: Request) -> Response:
+    """What a page knows of where it was asked."""
+    return JSONResponse(
+        {
+            "path": request.url.path,
+            "params": request.path_params,
+            "query": request.url.query,
+            "method": request.method,
+            "body": (await request.body()).decode(),
+        }
+    )

@@ -1,0 +1,237 @@
+"""Types, encodings and static names: what the function answers is what it says it is."""
+
+import base64
+import gzip
+import mimetypes
+import unicodedata
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from functions.web.assets import Assets, _address
+from functions.web.compression import wants_gzip
+from tests.functions.answering import site
+from tests.kit.lambda_events import function_url, http_api, invoke
+
+# ---- Types ----
+
+LONG = "x" * 2_000
+
+
+def answered(response: Response, **asked: str) -> dict[str, Any]:
+    """What the API is given for a page's response."""
+
+    async def page(request: Request) -> Response:
+        return response
+
+    return site(Route("/", page, methods=["GET", "POST"]))("/", **asked)
+
+
+def sent(answer: dict[str, Any]) -> bytes:
+    """The bytes of an answer's body."""
+    body: str = answer["body"]
+    return base64.b64decode(body) if answer["isBase64Encoded"] else body.encode()
+
+
+@pytest.mark.parametrize(
+    ("response", "kind"),
+    [
+        (Response(b"\x00\xff"), "application/octet-stream"),
+        (Response(b"{}"), "application/octet-stream"),
+        (Response("text"), "application/octet-stream"),
+        (Response(b"x", media_type="image/png"), "image/png"),
+        (Response("<p>", media_type="text/html"), "text/html; charset=utf-8"),
+        (PlainTextResponse("é"), "text/plain; charset=utf-8"),
+        (Response("<svg/>", media_type="image/svg+xml"), "image/svg+xml"),
+        (PlainTextResponse(b"\xff"), "text/plain; charset=utf-8"),
+        (Response(), None),
+        (Response(status_code=204), None),
+        (Response(status_code=304), None),
+        (RedirectResponse("/a", 303), None),
+        (RedirectResponse("/a"), None),
+    ],
+    ids=range(13),
+)
+def test_type(response: Response, kind: str | None) -> None:
+    """A body has the type that its page said, or none in particular; no body has none."""
+    answer = answered(response)
+    assert answer["headers"].get("content-type") == kind
+    assert sent(answer) == response.body
+
+
+def test_redirects_have_no_type() -> None:
+    """What drops a slash has no body, and no type of one."""
+    for door in (http_api, function_url):
+        answer = invoke(door("/about/"))
+        assert answer["statusCode"] == 308
+        assert "content-type" not in answer["headers"]
+
+
+def test_body_in_pieces() -> None:
+    """A body that comes in pieces, and from an app that sets no header, is whole."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for piece in (b"\xc3", b"\xa9"):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def page(request: Request) -> Any:
+        return app
+
+    answer = site(Route("/", page))("/")
+    assert sent(answer) == "é".encode()
+    assert answer["headers"]["content-type"] == "application/octet-stream"
+
+
+# ---- Compression ----
+
+ENCODINGS = [
+    ("gzip", True),
+    ("deflate, gzip;q=1.0, *;q=0.5", True),
+    ("gzip;q=0.001", True),
+    ("gzip; q=0.5", True),
+    ("GZIP", True),
+    ("x-gzip", True),
+    ("*", True),
+    ("gzip, *;q=0", True),
+    ("identity;q=0, *", True),
+    ("identity;q=0.5, gzip;q=0.5", True),
+    ("", False),
+    ("br", False),
+    ("gzip;q=0", False),
+    ("gzip;q=0.0", False),
+    ("gzip;q=0.000", False),
+    ("gzip;Q=0", False),
+    ("gzip ; q=0", False),
+    ("gzip;\tq=0", False),
+    ("gzip;q=0, *", False),
+    ("*;q=0", False),
+    ("identity", False),
+    ("identity, gzip;q=0", False),
+    ("identity;q=1, gzip;q=0.5", False),
+    ("gzip;q=no", False),
+    ("gzip;q=-1", False),
+    ("gzip;q=", False),
+    ("gzip;q=nan", False),
+    ("gzip;q=\u00b2", False),
+    ("notgzip", False),
+    (";,;=;q", False),
+]
+
+
+@pytest.mark.parametrize(("header", "wanted"), ENCODINGS)
+def test_wants_gzip(header: str, wanted: bool) -> None:
+    """A client gets gzip if it takes it, and does not rather have it plain."""
+    assert wants_gzip(header) is wanted
+
+
+@pytest.mark.parametrize("header", ["gzip", "gzip;q=0", "*;q=0", "identity", "gzip;q=0.5, br"])
+def test_compression(header: str) -> None:
+    """What is compressed says so, and caches learn that it depends on what the client takes."""
+    answer = answered(PlainTextResponse(LONG), accept_encoding=header)
+    is_gzip = answer["headers"].get("content-encoding") == "gzip"
+    assert is_gzip is wants_gzip(header)
+    assert (gzip.decompress(sent(answer)) if is_gzip else sent(answer)) == LONG.encode()
+    assert answer["headers"]["vary"] == "Accept-Encoding"
+
+
+# ---- Static files ----
+
+NAMES = [
+    "a#b.txt", "a%b.txt", "a%41.txt", "a?b.txt", "a b.txt", "a+b.txt", "a&b.txt", "a;b=c.txt",
+    "a\"b'.txt", "a<b>.txt", "a\\b.txt", "a:b.txt", "a..b.txt", "%2e%2e.txt", "é.txt", "日本.txt",
+    "🦊.txt", "folder with #/a.txt", "LICENSE", "a.b.c.txt", "~a@b!$()*,.txt",
+]  # fmt: skip
+
+
+@pytest.fixture
+def static(tmp_path: Path) -> Path:
+    """The folder of a team's static files."""
+    folder = tmp_path / "static"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_name_of_a_static_file(name: str, static: Path) -> None:
+    """Whatever a file is called, the address that a page has of it leads to it."""
+    file = static / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"this is {name}")
+    assets = Assets(static)
+    hashed = assets.url(name)
+    assert hashed.isascii()
+    assert not set(hashed) & set(" #?\"'<>&\\")
+    ask = site(__path__=[str(static.parent)])
+    for address in (hashed, _address(name)):
+        answer = ask(address)
+        assert (answer["statusCode"], sent(answer)) == (200, file.read_bytes())
+
+
+def test_spelling_of_accents(static: Path) -> None:
+    """A file from a Mac, whose system takes accents apart, is found by the name one types."""
+    typed, stored = "caf\u00e9.js", unicodedata.normalize("NFD", "caf\u00e9.js")
+    assert typed != stored
+    (static / stored).write_text("1")
+    assets = Assets(static)
+    assert assets.url(typed) == assets.url(stored)
+    ask = site(__path__=[str(static.parent)])
+    for name in (typed, stored):
+        assert ask(f"/static/{name}")["statusCode"] == 200
+
+
+def test_name_that_is_no_text(static: Path) -> None:
+    """A name whose bytes are no UTF-8 harms nobody else's file."""
+    file = static / b"\xff.txt".decode(errors="surrogateescape")
+    try:
+        file.write_text("1")
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    (static / "a.txt").write_text("a")
+    assert site(__path__=[str(static.parent)])("/static/a.txt")["body"] == "a"
+
+
+def test_import_map_has_addresses(static: Path) -> None:
+    """Scripts are imported by addresses too, whatever they are called."""
+    (static / "a b#.js").write_text("1")
+    assets = Assets(static)
+    assert "/static/a%20b%23.js" in assets.import_map
+    assert unquote(assets.url("a b#.js")).startswith("/static/a b#.")
+
+
+TYPES = {
+    "a.js": "text/javascript; charset=utf-8",
+    "a.mjs": "text/javascript; charset=utf-8",
+    "A.JS": "text/javascript; charset=utf-8",
+    "a.css": "text/css; charset=utf-8",
+    "a.html": "text/html; charset=utf-8",
+    "a.json": "application/json",
+    "a.map": "application/json",
+    "a.webmanifest": "application/manifest+json",
+    "a.svg": "image/svg+xml",
+    "a.webp": "image/webp",
+    "a.avif": "image/avif",
+    "a.ico": "image/vnd.microsoft.icon",
+    "a.wasm": "application/wasm",
+    "a.woff2": "font/woff2",
+    "a.mp4": "video/mp4",
+    "a.tar.gz": "application/gzip",
+    "a.unheard-of": "application/octet-stream",
+    "a": "application/octet-stream",
+}
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_type_of_a_static_file(name: str, static: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file's type is the same on every machine, whatever that takes its name for."""
+    monkeypatch.setattr(mimetypes, "guess_type", lambda *_, **__: ("text/x-other", None))
+    (static / name).write_text("1")
+    answer = site(__path__=[str(static.parent)])(f"/static/{name}")
+    assert answer["headers"]["content-type"] == TYPES[name]

@@ -1,0 +1,88 @@
+"""Headers of any bytes: none is an error of the site, on the way in or out."""
+
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from tests.functions.answering import site
+from tests.kit.lambda_events import function_url, http_api, invoke
+
+# As an event may have them: replaced by whoever made it JSON, escaped by it, or as they were meant.
+VALUES = ["Jos\ufffd", "Jos\udce9", "Jos\ud83d", "José", "🦊", "\x7f", "\u2028", "a" * 8_000]
+
+
+@pytest.mark.parametrize("door", [http_api, function_url])
+@pytest.mark.parametrize(
+    "name", ["cookie", "user-agent", "accept", "host", "accept-encoding", "x-a"]
+)
+@pytest.mark.parametrize("value", VALUES, ids=range(len(VALUES)))
+def test_any_value(value: str, name: str, door: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever a client writes into a header, the page comes."""
+    answer = invoke(door("/about", **{name: f"x={value}"}))
+    assert answer["statusCode"] == 200
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("door", [http_api, function_url])
+@pytest.mark.parametrize(
+    "port",
+    ["abc", "", "-1", "443, 80", "9" * 6_000, "\u00b2", "\u0661", "0x50", "8080"],
+    ids=range(9),
+)
+def test_any_port(port: str, door: Any) -> None:
+    """X-Forwarded-Port, which a client may send, is a number or it is ignored."""
+    assert invoke(door("/about", x_forwarded_port=port))["statusCode"] == 200
+
+
+@pytest.mark.parametrize("host", ["", "a:b:c", "[::1]:80", "a:", ":80", "[", "é"])
+def test_any_host(host: str) -> None:
+    """The host's name may be anything."""
+    assert invoke(http_api("/about/", host=host))["headers"]["location"] == "/about"
+    assert invoke(http_api("/about", host=host))["statusCode"] == 200
+
+
+@pytest.mark.parametrize("proto", ["", "javascript", "http", "https,http"])
+def test_any_scheme(proto: str) -> None:
+    """The scheme is http or https."""
+
+    async def page(request: Request) -> Response:
+        return PlainTextResponse(request.url.scheme)
+
+    assert site(Route("/", page))("/", x_forwarded_proto=proto)["body"] in ("http", "https")
+
+
+def test_events_without_some_parts() -> None:
+    """An event that has no headers, or no body, is a request all the same."""
+    for part in ("headers", "body", "cookies"):
+        assert invoke(http_api("/about") | {part: None})["statusCode"] == 200
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("José", "José"), (b"Jos\xe9", "José"), ("José".encode(), "José"), (b"\xff\xfe", "ÿþ")],
+)
+def test_page_sets_any_value(value: Any, expected: str) -> None:
+    """A header that a page sets, as text or as bytes, reaches the API as the text that it is."""
+
+    async def page(request: Request) -> Response:
+        response = PlainTextResponse("hello")
+        raw = value if isinstance(value, bytes) else value.encode("latin-1")
+        response.raw_headers += [(b"x-name", raw), (b"set-cookie", b"name=" + raw)]
+        return response
+
+    answer = site(Route("/", page))("/")
+    assert answer["headers"]["x-name"] == expected
+    assert f"name={expected}" in answer["cookies"]
+
+
+def test_page_sets_a_name_as_starlette_does() -> None:
+    """`response.headers["x-name"] = "José"` is no error."""
+
+    async def page(request: Request) -> Response:
+        return PlainTextResponse("hello", headers={"x-name": "José", "x-two": "a"})
+
+    answer = site(Route("/", page))("/")
+    assert (answer["statusCode"], answer["headers"]["x-name"]) == (200, "José")

@@ -1,0 +1,349 @@
+"""However a route is written, it answers at its one address, and nothing leads off the site."""
+
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.endpoints import HTTPEndpoint
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Host, Mount, Route, Router
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from functions.contract.setting import StartError
+from tests.functions.answering import Ask, site, told
+
+API = "abc123.execute-api.eu-west-1.amazonaws.com"  # the host that events are for
+
+
+class Wrapped:
+    """Middleware as a team may write it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+
+def hidden(app: ASGIApp) -> ASGIApp:
+    """An app that shows nobody what is in it."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, receive, send)
+
+    return answer
+
+
+class Everything(HTTPEndpoint):
+    async def get(self, request: Request) -> Response:
+        return await told(request)
+
+    async def post(self, request: Request) -> Response:
+        return await told(request)
+
+
+def arrive(ask: Ask, path: str, query: str = "", **more: Any) -> dict[str, Any]:
+    """Follow redirects as a browser does; they stay on the site, and there is one at the most."""
+    answer = ask(path, query, **more)
+    location = answer["headers"].get("location")
+    if location is None:
+        return answer
+    assert answer["statusCode"] in (307, 308)
+    assert location.startswith("/")
+    assert not location.startswith(("//", "/\\"))
+    assert "execute-api" not in location
+    path, _, query = location.partition("?")
+    answer = ask(path, query, **more)
+    assert "location" not in answer["headers"]
+    return answer
+
+
+BOTH = ["GET", "POST"]
+hello = Route("/hello/", told, methods=BOTH)
+root = Route("/", told, methods=BOTH)
+
+SITES: dict[str, tuple[list[BaseRoute], str, dict[str, Any]]] = {
+    "route": ([hello], "/hello", {}),
+    "route without": ([Route("/hello", told, methods=BOTH)], "/hello", {}),
+    "endpoint class": ([Route("/hello/", Everything)], "/hello", {}),
+    "parameter": ([Route("/a/{x}/", told, methods=BOTH)], "/a/b", {"x": "b"}),
+    "two parameters": (
+        [Route("/a/{x:int}/b/{y}/", told, methods=BOTH)],
+        "/a/7/b/c",
+        {"x": 7, "y": "c"},
+    ),
+    "path parameter": ([Route("/a/{x:path}/", told, methods=BOTH)], "/a/b/c", {"x": "b/c"}),
+    "empty path parameter": ([Route("/a/{x:path}", told, methods=BOTH)], "/a", {"x": ""}),
+    "mount": ([Mount("/shop", routes=[hello])], "/shop/hello", {}),
+    "mount with a slash": ([Mount("/shop/", routes=[hello])], "/shop/hello", {}),
+    "root of a mount": ([Mount("/shop", routes=[root])], "/shop", {}),
+    "mount with a parameter": ([Mount("/{x}", routes=[root, hello])], "/b", {"x": "b"}),
+    "mounts in mounts": (
+        [Mount("/a", routes=[Mount("/{x}/", routes=[Mount("/c", routes=[root])])])],
+        "/a/b/c",
+        {"x": "b"},
+    ),
+    "mount of nothing": ([Mount("/", routes=[Mount("/a", routes=[hello])])], "/a/hello", {}),
+    "router": ([Mount("/shop", Router([root, hello]))], "/shop", {}),
+    "router that redirects not": (
+        [Mount("/shop", Router([root, hello], redirect_slashes=False))],
+        "/shop/hello",
+        {},
+    ),
+    "application": ([Mount("/shop", Starlette(routes=[hello]))], "/shop/hello", {}),
+    "middleware": (
+        [Mount("/shop", routes=[root, hello], middleware=[Middleware(Wrapped)])],
+        "/shop/hello",
+        {},
+    ),
+    "root behind middleware": ([Mount("/shop", Wrapped(Wrapped(Router([root]))))], "/shop", {}),
+    "hidden": ([Mount("/shop", hidden(Router([hello])))], "/shop/hello", {}),
+    "hidden root": ([Mount("/shop", hidden(Router([root])))], "/shop", {}),
+    "host": ([Host(API, Router([hello]))], "/hello", {}),
+    "mount at a host": ([Host(API, Router([Mount("/shop", routes=[root])]))], "/shop", {}),
+    "host with a parameter": (
+        [Host("{x}.execute-api.eu-west-1.amazonaws.com", Router([hello]))],
+        "/hello",
+        {"x": "abc123"},
+    ),
+    "before a route that takes all": (
+        [hello, Route("/{rest:path}", lambda request: PlainTextResponse("rest"))],
+        "/hello",
+        {},
+    ),
+    "before a parameter": (
+        [Route("/new/", told, methods=BOTH), Route("/{name}", Everything)],
+        "/new",
+        {},
+    ),
+    "mount before a route that takes all": (
+        [
+            Mount("/shop", routes=[root]),
+            Route("/{rest:path}", lambda request: PlainTextResponse("rest")),
+        ],
+        "/shop",
+        {},
+    ),
+    "beside a mount of the same name": (
+        [Mount("/shop", routes=[Route("/list", told)]), Route("/shop", told, methods=BOTH)],
+        "/shop",
+        {},
+    ),
+    "other method in a mount of the same name": (
+        [Mount("/shop", routes=[Route("/", told)]), Route("/shop", told, methods=["POST"])],
+        "/shop",
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("method", BOTH)
+@pytest.mark.parametrize("spelled", ["", "/", "//"], ids=["bare", "slash", "slashes"])
+@pytest.mark.parametrize("name", SITES)
+def test_route_answers(name: str, spelled: str, method: str) -> None:
+    """A route is reached by any spelling, knows its one address, and gets what was sent to it."""
+    routes, path, params = SITES[name]
+    body = "a=1" if method == "POST" else ""
+    asked: dict[str, Any] = {"method": method, "sec_fetch_site": "same-origin"}
+    asked["body"] = body.encode()
+    ask = site(*routes)
+    direct = ask(path, "a=%2F", **asked)
+    assert direct["statusCode"] == 200, direct
+    answer = arrive(ask, path + spelled, "a=%2F", **asked)
+    assert answer["statusCode"] == 200
+    for part in (f'"query":"a=%2F","method":"{method}","body":"{body}"', f'"path":"{path}'):
+        assert part in answer["body"]
+    for key, value in params.items():
+        assert f'"{key}":{value}' in answer["body"].replace(f'"{value}"', str(value))
+
+
+def test_folders_of_static_files(tmp_path: Any) -> None:
+    """A folder's index, which StaticFiles has at an address with a slash, is at the one without."""
+    (tmp_path / "guide").mkdir()
+    for folder in (tmp_path, tmp_path / "guide"):
+        (folder / "index.html").write_text(f"index of {folder.name}")
+    (tmp_path / "a.txt").write_text("a file")
+    ask = site(Mount("/docs", StaticFiles(directory=tmp_path, html=True)))
+    for path, words in {
+        "/docs": f"index of {tmp_path.name}",
+        "/docs/guide": "index of guide",
+        "/docs/a.txt": "a file",
+    }.items():
+        for spelled in (path, f"{path}/"):
+            answer = arrive(ask, spelled)
+            assert (answer["statusCode"], answer["body"]) == (200, words)
+    assert arrive(ask, "/docs/none/")["statusCode"] == 404
+
+
+def test_addresses_of_routes() -> None:
+    """What `url_for` gives needs no redirect."""
+    names = ["a", "shop:b", "shop:c", "legacy", "top"]
+    found: list[str] = []
+
+    async def links(request: Request) -> Response:
+        found.extend(request.url_for(name).path for name in names)
+        return PlainTextResponse("")
+
+    site(
+        Route("/", links, name="top"),
+        Route("/a/", told, name="a"),
+        Mount(
+            "/shop", name="shop", routes=[Route("/", told, name="b"), Route("/c/", told, name="c")]
+        ),
+        Route("/legacy/page", told, name="legacy"),
+        keep_slash=["/legacy/"],
+    )("/")
+    assert found == ["/a", "/shop", "/shop/c", "/legacy/page/", "/"]
+
+
+async def home(request: Request) -> Response:
+    return RedirectResponse(request.url_for("told"))
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        (f"https://{API}/a", "/a"),
+        (f"https://{API.upper()}/a?b=1#c", "/a?b=1#c"),
+        (f"https://{API}", "/"),
+        (f"https://{API}//evil.example/", "/evil.example/"),
+        (f"https://{API}/\\evil.example/", None),
+        ("https://elsewhere.example/a", "https://elsewhere.example/a"),
+        (f"https://{API}.evil.example/", f"https://{API}.evil.example/"),
+        (f"http://{API}/a", f"http://{API}/a"),
+        ("relative", "relative"),
+        ("https://[broken", "https://[broken"),
+    ],
+)
+def test_redirects_of_pages(where: str, expected: str | None) -> None:
+    """A redirect that names the API's host is one on this site; all others are the page's own."""
+
+    async def lead(request: Request) -> Response:
+        return RedirectResponse(where, 303)
+
+    found = site(Route("/from", lead))("/from")["headers"]["location"]
+    if expected is None:
+        assert found.startswith("/")
+        assert found[1] not in "/\\"
+    else:
+        assert found == expected
+
+
+def test_redirect_to_a_named_route() -> None:
+    """A page may redirect to another by its name, as Starlette's documentation has it."""
+    answer = site(Route("/", home), Route("/told/", told, name="told"))("/")
+    assert answer["headers"]["location"] == "/told"
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_redirect_to_oneself_ends(status: int) -> None:
+    """A page that sends everybody to its address with a slash is asked once more, and no more."""
+    asked = 0
+
+    async def lost(request: Request) -> Response:
+        nonlocal asked
+        asked += 1
+        return RedirectResponse(f"{request.url.path}/", status)
+
+    site(Route("/{rest:path}", lost))("/lost")
+    assert asked == 2
+
+
+KEPT = [
+    ("/legacy", "/legacy/"),
+    ("/legacy//", "/legacy/"),
+    ("/legacy/page", "/legacy/page/"),
+    ("/legacy/page//", "/legacy/page/"),
+    ("//legacy", "/legacy/"),
+    ("/legacy/", None),
+    ("/legacy/page/", None),
+    ("/legacy/style.css", None),
+    ("/legacyx/", "/legacyx"),
+    ("/LEGACY/", "/LEGACY"),
+    ("/page/", "/page"),
+    ("/page", None),
+    ("/", None),
+]
+
+
+@pytest.mark.parametrize(("path", "expected"), KEPT)
+@pytest.mark.parametrize("method", BOTH)
+def test_prefix_that_keeps_its_slash(path: str, expected: str | None, method: str) -> None:
+    """Below it every page has a slash at its end, and who asks without is redirected, once."""
+    ask = site(Route("/{rest:path}", told, methods=BOTH), keep_slash=["/legacy/"])
+    asked = {"method": method, "sec_fetch_site": "same-origin"}
+    answer = ask(path, "a=%2F", **asked)
+    assert answer["headers"].get("location") == (expected and f"{expected}?a=%2F")
+    assert answer["statusCode"] == (308 if expected else 200)
+    assert arrive(ask, path, **asked)["statusCode"] == 200
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        Route("/legacy/page/", told),
+        Route("/legacy/page", told),
+        Mount("/legacy", routes=[Route("/page/", told)]),
+        Mount("/legacy", routes=[Route("/page", told)]),
+        Mount("/legacy", routes=[Mount("/page", routes=[Route("/", told)])]),
+        Mount("/legacy", hidden(Router([Route("/page", told)]))),
+        Route("/legacy/{name}", told),
+    ],
+    ids=range(7),
+)
+def test_routes_below_such_a_prefix(route: BaseRoute) -> None:
+    """However they are written, they answer at the address with the slash."""
+    ask = site(route, keep_slash=["/legacy/"])
+    for path in ("/legacy/page", "/legacy/page/"):
+        answer = arrive(ask, path)
+        assert answer["statusCode"] == 200
+        assert '"path":"/legacy/page' in answer["body"]
+
+
+def test_every_page_may_keep_its_slash() -> None:
+    """With `/` as the prefix all do, but for files, the front page, and sockets."""
+    ask = site(Route("/{rest:path}", told), keep_slash=["/"])
+    assert ask("/a")["headers"]["location"] == "/a/"
+    for path in ("/", "/a/", "/a.txt", "/socket.io", "/socket.io/", "/static/dot.svg"):
+        assert "location" not in ask(path)["headers"]
+
+
+@pytest.mark.parametrize(
+    "wrong", ["/legacy/", ["/legacy"], ["legacy/"], [""], ["//a/"], ["/a/../"], [7]]
+)
+def test_wrong_prefix(wrong: Any) -> None:
+    """What is no prefix stops the start with a sentence that shows how one is written."""
+    with pytest.raises(StartError, match=r"keep_slash .* written like \['/legacy/'\]"):
+        site(keep_slash=wrong)
+
+
+ALLOWED = [
+    ([Route("/a", told), Route("/a", told, methods=["POST"])], "GET, HEAD, POST"),
+    ([Route("/a/", told, methods=["POST"]), Route("/a", told, methods=["PUT"])], "POST, PUT"),
+    ([Route("/{x}", told), Route("/a", told, methods=["DELETE"])], "DELETE, GET, HEAD"),
+    ([Mount("/", routes=[Route("/a", told)])], "GET, HEAD"),
+    (
+        [
+            Mount("/a", routes=[Route("/", told)]),
+            Mount("/", routes=[Route("/a", told, methods=["POST"])]),
+        ],
+        "GET, HEAD, POST",
+    ),
+    (
+        [Host(API, Router([Route("/a", told), Route("/a", told, methods=["POST"])]))],
+        "GET, HEAD, POST",
+    ),
+    ([Route("/a", Everything)], "GET, HEAD, POST"),
+    ([Route("/a", Everything), Route("/a", told, methods=["DELETE"])], "GET, HEAD, POST"),
+]
+
+
+@pytest.mark.parametrize(("routes", "allow"), ALLOWED)
+def test_allow_names_all_methods_of_a_path(routes: list[BaseRoute], allow: str) -> None:
+    """A method that no route of a path takes is refused with those that one of them takes."""
+    answer = site(*routes)("/a", method="PATCH", sec_fetch_site="same-origin")
+    assert answer["statusCode"] == 405
+    assert ", ".join(sorted(answer["headers"]["allow"].split(", "))) == allow

@@ -1,0 +1,51 @@
+"""Hosts of your own namespaces, and people who connect to them."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+from tests.kit.clients import Clients, JavaScriptClient, PythonClient, clients
+from tests.kit.hosts import HostProcess, token
+
+
+class Host:
+    """A running host. Everybody who connects to it is disconnected at the end of the test."""
+
+    def __init__(self, url: str, stack: AsyncExitStack, process: HostProcess | None = None) -> None:
+        self.url = url
+        self._stack = stack
+        self._process = process
+        self._clients: dict[str, Clients] = {}
+
+    async def connect(
+        self, name: str = "Visitor", *, namespace: str = "/", way: str = "websocket"
+    ) -> PythonClient:
+        """Return python-socketio's client, connected with the session of a person.
+
+        Their id is their name in small letters. `way` is `websocket`, `polling` or `upgrade`.
+        """
+        client: PythonClient = await self._connect("python", name, namespace, way)
+        return client
+
+    async def connect_javascript(
+        self, name: str = "Visitor", *, namespace: str = "/", way: str = "websocket"
+    ) -> JavaScriptClient:
+        """Return the official client under Node, which can `drop` and be `recovered`."""
+        client: JavaScriptClient = await self._connect("javascript", name, namespace, way)
+        return client
+
+    async def kill(self) -> None:
+        """Kill the host's process, as a lack of memory does."""
+        assert self._process, "only what the fixture `hosts` has made can be killed"
+        self._process.process.kill()
+        await self._process.process.wait()
+
+    async def _connect(self, kind: str, name: str, namespace: str, way: str) -> Any:
+        key = f"{kind} {way}"
+        if key not in self._clients:
+            entered = await self._stack.enter_async_context(clients(kind, way))
+            self._clients[key] = entered
+        return await self._clients[key].connect(self.url, token(name), namespace=namespace)
+
+
+StartHosts = Callable[[int], Awaitable[list[Host]]]  # what the fixture `hosts` is

@@ -1,0 +1,277 @@
+"""A team's repository, and a later state of ours: scripts/upgrade, and git alone, merge them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.yours import FOLDERS, TEMPLATE, parts, with_parts
+from tests.scripts.blank.project import Project
+
+PARTS = (
+    *("functions", "socket_host", "infra", "tests/kit", "tests/small_app", "tests/infra"),
+    *("tests/__init__.py", "tests/conftest.py", "tests/long_form.py", "tests/line.py"),
+    *("pyproject.toml", "requirements.txt", "README.md", "CHANGELOG.md"),
+)
+
+# What a team writes, each file in a folder of its own.
+TEAM = {
+    "functions/pages/bids.py": '''
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions.web.site import Site
+
+
+async def bids(request: Request) -> Response:
+    """Show the bids."""
+    return Site.of(request).page(request, "bids.html")
+''',
+    "functions/pages/templates/bids.html": """
+{% extends "base.html" %}
+{% block main %}Bids{% endblock %}
+""",
+    "functions/model/bids.py": '''
+class Bids:
+    """Keeps bids."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+''',
+    "functions/model/settings.py": '''
+"""Your settings."""
+
+from functions.contract.setting import Setting
+
+settings = [Setting("BIDS", "where bids are kept", development="{data}/bids")]
+''',
+    "socket_host/events/bids.py": '''
+from typing import Any
+
+from functions.model.bids import Bids as Store
+from socket_host.namespace import Namespace
+
+
+class Bids(Namespace):
+    """Takes bids."""
+
+    namespace = "/bids"
+
+    async def start(self) -> None:
+        self.store = Store(self.settings.own["BIDS"])
+
+    async def on_bid(self, sid: str, sum: Any) -> dict[str, Any]:
+        await self.emit("bid", sum)
+        return {"where": self.store.where}
+''',
+    "tests/app/test_bids.py": """
+from pathlib import Path
+
+from tests.kit.clients import clients
+from tests.kit.hosts import token, url
+from tests.kit.lambda_events import http_api
+from tests.kit.yours import invoke, serving
+
+
+def test_page() -> None:
+    assert "Bids" in invoke(http_api("/bids"))["body"]
+
+
+async def test_bid(tmp_path: Path) -> None:
+    async with serving(tmp_path) as host, clients() as people:
+        ann = await people.connect(url(host), token("Ann"), namespaces=["/", "/bids"])
+        await ann.sio.emit("bid", 7, namespace="/bids")
+        assert host.namespaces[1].store.where == f"{tmp_path}/bids"
+""",
+}
+
+IMPORT = "from functions.pages.bids import bids"
+EVENTS = "from socket_host.events.bids import Bids"
+
+TABLE = """\
+  # The bids.
+  BidsTable:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      BillingMode: PAY_PER_REQUEST
+      AttributeDefinitions: [{ AttributeName: id, AttributeType: S }]
+      KeySchema: [{ AttributeName: id, KeyType: HASH }]"""
+
+# What a team adds to its part of the template, by the part's name.
+DECLARED = {
+    "parameters": "  Closing: { Type: String, Default: noon }",
+    "settings of pages": "          BIDS: !Sub dynamodb:${BidsTable}",
+    "settings of the host": '            - { Name: BIDS, Value: !Sub "dynamodb:${BidsTable}" }',
+    "resources": TABLE,
+    "outputs": "  BidsTable: { Value: !Ref BidsTable }",
+}
+
+# And what it changes: a piece of a file, and what that becomes.
+CHANGED = [
+    ("functions/pages/__init__.py", "routes = [\n", 'routes = [\n    Route("/bids", bids),\n'),
+    ("functions/pages/__init__.py", "from functions.web", f"{IMPORT}\nfrom functions.web"),
+    ("socket_host/events/__init__.py", "from socket_host", f"{EVENTS}\nfrom socket_host"),
+    ("socket_host/events/__init__.py", "namespaces = [Hello]", "namespaces = [Hello, Bids]"),
+    ("pyproject.toml", "\napp = []", '\napp = ["babel>=2"]'),
+    ("requirements.txt", "", "babel==2.17.0\n"),
+]
+
+
+class Upstream(Project):
+    """Our repository."""
+
+    def release(self) -> None:
+        """Change what is ours, next to a team's lines too."""
+        lines = (self.root / TEMPLATE).read_text().splitlines()
+        for number, line in reversed(list(enumerate(lines))):
+            indent = line.partition("#")[0]
+            if "# --- Yours: " in line:
+                lines[number - 1] = f"{indent}# Written anew."
+            if "# --- end of yours ---" in line:
+                lines.insert(number + 1, f"{indent}# A line of ours.")
+        (self.root / TEMPLATE).write_text("\n".join(lines) + "\n")
+        self.replace("pyproject.toml", "# The packages of", "# Packages for")
+        self.replace("README.md", "# Sidepath", "# Sidepath, later")
+        for folder in ("functions", "socket_host", "scripts", "tests"):
+            for file in sorted((self.root / folder).rglob("*.py")):
+                path = str(file.relative_to(self.root))
+                if not path.startswith((*FOLDERS, "scripts/commands/blank/app")):
+                    file.write_text(file.read_text() + "# Later.\n")
+        self.commit("A later state")
+
+    def change_sample(self) -> None:
+        """Change, add and remove what a team has no use for."""
+        (self.root / "functions/pages/news.py").write_text("# New in the sample.\n")
+        pages = sorted((self.root / "functions/pages").glob("*.py"))
+        for file in pages:
+            file.write_text(file.read_text() + "# Later.\n")
+        (self.root / "socket_host/events/payloads.py").unlink(missing_ok=True)
+        template = self.root / TEMPLATE
+        marked = "  # --- Yours: resources ---\n"
+        template.write_text(template.read_text().replace(marked, f"{marked}  # Of the sample.\n"))
+        self.commit("The sample is another")
+
+    def replace(self, path: str, old: str, new: str) -> None:
+        """Replace a piece of a file; it has to be there."""
+        file = self.root / path
+        assert old in file.read_text(), path
+        file.write_text(file.read_text().replace(old, new, 1))
+
+
+class Team(Upstream):
+    """A team's repository, which began as a clone of ours."""
+
+    def __init__(self, upstream: Upstream, root: Path) -> None:
+        self.root = root
+        upstream.git("clone", "--quiet", "--origin", "upstream", str(upstream.root), str(root))
+
+    def build(self) -> None:
+        """Take the sample out, and write an app."""
+        status, said = self.blank("--yes")
+        assert status == 0, said
+        self.commit("Without the sample")
+        for path, text in TEAM.items():
+            (self.root / path).write_text(text.removeprefix("\n"))
+        template = self.root / TEMPLATE
+        own = {name: f"{text}\n" for name, text in DECLARED.items()}
+        template.write_text(with_parts(template.read_text(), own))
+        for path, old, new in CHANGED:
+            self.replace(path, old, new)
+        self.commit("Bids")
+
+    def test(self) -> None:
+        """Run the team's tests, and those that read what is theirs."""
+        (self.root / "functions/web/static/socket.io.esm.min.js").touch()
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+                *("tests/app", "tests/infra/test_names.py"),
+            ],
+            cwd=self.root,
+            env={n: v for n, v in os.environ.items() if n not in ("STAGE", "SESSION_SECRET")},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def upstream(tmp_path: Path) -> Upstream:
+    upstream = Upstream(tmp_path / "upstream", *PARTS)
+    upstream.begin()
+    return upstream
+
+
+@pytest.fixture
+def team(upstream: Upstream, tmp_path: Path) -> Team:
+    team = Team(upstream, tmp_path / "team")
+    team.build()
+    return team
+
+
+def later(team: Team) -> None:
+    """A team has our later state, and still all of its own."""
+    assert (team.root / "socket_host/app.py").read_text().endswith("# Later.\n")
+    template = (team.root / TEMPLATE).read_text()
+    assert template.count("# A line of ours.") == template.count("Written anew.") == 5
+    for path, text in TEAM.items():
+        assert (team.root / path).read_text() == text.removeprefix("\n")
+    assert parts(template) == {name: f"{text}\n" for name, text in DECLARED.items()}
+    for path, _, new in CHANGED:
+        assert new in (team.root / path).read_text()
+    assert team.git("status", "--porcelain") == ""
+
+
+def test_git_merges(team: Team, upstream: Upstream) -> None:
+    """What is ours may change next to a team's lines: git merges it, and the team's tests pass."""
+    upstream.release()
+    team.git("fetch", "--quiet", "upstream")
+    team.git("merge", "--quiet", "--message", "Upgrade", "upstream/main")
+    later(team)
+    team.test()
+
+
+def test_upgrade_after_upgrade(team: Team, upstream: Upstream) -> None:
+    """The sample may change too, again and again: none of it comes to a team."""
+    upstream.release()
+    for _ in range(2):
+        upstream.change_sample()
+        before = team.yours()
+        team.git("fetch", "--quiet", "upstream")
+        status, said = team.upgrade()
+        assert status == 0, said
+        later(team)
+        assert team.yours() == before
+        assert "# Of the sample." not in (team.root / TEMPLATE).read_text()
+    team.test()
+
+
+def test_conflict_in_ours_is_left_to_git(team: Team, upstream: Upstream) -> None:
+    """Who has changed ours is told what conflicts, and that it is git's to go on with."""
+    team.replace("README.md", "# Sidepath", "# Bids")
+    team.commit("README")
+    upstream.release()
+    team.git("fetch", "--quiet", "upstream")
+    status, said = team.upgrade()
+    assert status == 1
+    assert "README.md" in said
+    assert "git merge --abort" in said
+    assert "UU README.md" in team.git("status", "--porcelain")
+
+
+def test_uncommitted_changes_come_first(team: Team) -> None:
+    """Nothing is merged into what is in no commit."""
+    (team.root / "functions/pages/new.py").touch()
+    status, said = team.upgrade()
+    assert status == 1
+    assert "  functions/pages/new.py" in said
+
+
+def test_unknown_commit(team: Team) -> None:
+    """What git does not know is said in its words."""
+    status, said = team.upgrade("upstream/nowhere")
+    assert status == 1
+    assert "git says" in said
+    assert "Traceback" not in said

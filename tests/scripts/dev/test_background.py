@@ -1,0 +1,54 @@
+"""What goes wrong where nobody waits for it is told."""
+
+import asyncio
+
+import pytest
+
+from scripts.commands.dev import background
+
+
+async def test_failure_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """A task that fails shows what it was meant to do, and its traceback to the last line."""
+
+    async def fail() -> None:
+        raise LookupError("no such thing")
+
+    task = background.begin("Looking", fail())
+    await asyncio.wait([task])
+    said = capsys.readouterr().err
+    assert said.startswith("Looking failed.")
+    assert said.endswith("LookupError: no such thing\n")
+
+
+async def test_end_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    """A task that ends, or is cancelled, says nothing."""
+    for task in (background.begin("Resting", asyncio.sleep(time)) for time in (0, 1000)):
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+    assert capsys.readouterr().err == ""
+
+
+async def test_work_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Work without an end is begun again after each failure."""
+    monkeypatch.setattr(background, "PAUSE", 0)
+    begun = 0
+    third = asyncio.Event()
+
+    async def work() -> None:
+        nonlocal begun
+        begun += 1
+        if begun < 3:
+            raise LookupError(f"failure {begun}")
+        third.set()
+        await asyncio.sleep(1000)
+
+    keeping = asyncio.create_task(background.keep("Working", work))
+    async with asyncio.timeout(20):
+        await third.wait()
+    keeping.cancel()
+    said = capsys.readouterr().err
+    assert "failure 1" in said
+    assert "failure 2" in said

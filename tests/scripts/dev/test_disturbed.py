@@ -1,0 +1,179 @@
+"""scripts/dev, run as people run it, while its files and folders come and go."""
+
+import asyncio
+import json
+import shutil
+import sys
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import pytest_asyncio
+from aiohttp import ClientSession
+
+from tests.scripts.dev.edges import PATIENCE
+from tests.scripts.dev.project import Dev, copy_project, descendants, running
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+POLL = "/socket.io/?EIO=4&transport=polling"
+TEMPLATE = "infra/template.yaml"
+
+PAGES = '''"""Pages that are of no use to anybody."""
+
+import os
+import urllib.request
+
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+
+def start(app):
+    pass
+
+
+async def hello(request):
+    return PlainTextResponse("hello")
+
+
+async def fail(request):
+    raise LookupError("the last line")
+
+
+async def itself(request):
+    address = request.query_params["site"]
+    with urllib.request.urlopen(address) as answer:
+        return PlainTextResponse("it said " + answer.read().decode())
+
+
+async def halt(request):
+    breakpoint()
+    return PlainTextResponse("went on")
+
+
+routes = [
+    Route("/", hello), Route("/fail", fail), Route("/itself", itself), Route("/halt", halt)
+]
+'''
+
+HANDLER = '''"""A function that nobody asks for by an address."""
+
+
+def handler(event, context):
+    return {"records": len(event["Records"])}
+'''
+
+FUNCTION = """
+  Counter:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: functions.pages.counter.handler
+      Events:
+        Count: { Type: SQS, Properties: { Queue: !GetAtt Things.Arn } }
+"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def dev(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Dev]:
+    """A site with pages of our own."""
+    root = copy_project(tmp_path_factory.mktemp("project"))
+    (root / "functions/pages/__init__.py").write_text(PAGES)
+    (root / "functions/pages/counter.py").write_text(HANDLER)
+    async with running(root) as dev:
+        yield dev
+
+
+async def said(dev: Dev, words: str, act: Callable[[], object]) -> None:
+    """Do something, and wait until the terminal says words about it."""
+    told = len(dev.said)
+    act()
+    await dev.says(words, after=told)
+
+
+async def test_reference_in_the_template(dev: Dev) -> None:
+    """A template that cannot be enforced is told, and every later save is noticed as before."""
+    text = (dev.root / TEMPLATE).read_text()
+    broken = text.replace("TargetOriginId: function", "TargetOriginId: !Ref X", 1)
+    await said(dev, "leads to {'Ref': 'X'}", lambda: (dev.root / TEMPLATE).write_text(broken))
+    page = dev.root / "functions/pages/__init__.py"
+    page.write_text(PAGES.replace('"hello"', '"hello again"'))
+    await dev.becomes("/", 200, "hello again")
+    await said(dev, "its behaviours hold", lambda: (dev.root / TEMPLATE).write_text(text))
+    page.write_text(PAGES)
+    await dev.becomes("/", 200, "hello")
+
+
+async def test_second_function(dev: Dev) -> None:
+    """A function that is added to the template disturbs no page, and can be run at any time."""
+    path = dev.root / TEMPLATE
+    text = path.read_text()
+    end = "  # --- end of yours ---"
+    added = text.replace(end, f"{FUNCTION}\n{end}")
+    await said(dev, "its behaviours hold", lambda: path.write_text(added))
+    assert (await dev.get("/")) == (200, "hello")
+    assert (await dev.get(POLL))[0] == 200
+    arguments = ["--data", str(dev.root / "data"), "--run", "Counter"]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "scripts.commands.dev", *arguments),
+        cwd=dev.root,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(PATIENCE):
+        out, _ = await process.communicate()
+    assert json.loads(out) == {"records": 1}
+    await said(dev, "its behaviours hold", lambda: path.write_text(text))
+
+
+async def test_last_line_of_a_traceback(dev: Dev) -> None:
+    """Of a page that raises, the terminal shows the traceback to its last line at once."""
+    told = len(dev.said)
+    assert (await dev.get("/fail"))[0] == 500
+    await dev.says("LookupError: the last line", after=told)
+
+
+async def test_page_that_asks_its_own_site(dev: Dev) -> None:
+    """A page may call another of its own site, as it may in the cloud."""
+    assert (await dev.get(f"/itself?site={dev.url}/"))[1] == "it said hello"
+
+
+async def test_breakpoint(dev: Dev) -> None:
+    """A page that stops for a debugger goes on, and the terminal says why."""
+    told = len(dev.said)
+    assert (await dev.get("/halt"))[1] == "went on"
+    await dev.says("is passed over", after=told)
+
+
+async def test_folder_made_again(dev: Dev) -> None:
+    """functions/ may be deleted and made again: every save in it is felt afterwards."""
+    folder, away = dev.root / "functions", dev.root / "away"
+    await said(dev, "the function starts again", lambda: folder.rename(away))
+    await said(dev, "the function starts again", lambda: shutil.copytree(away, folder))
+    await dev.becomes("/", 200, "hello")
+    (folder / "pages/__init__.py").write_text(PAGES.replace('"hello"', '"hello anew"'))
+    await dev.becomes("/", 200, "hello anew")
+    (folder / "pages/__init__.py").write_text(PAGES)
+    await dev.becomes("/", 200, "hello")
+    await dev.becomes(POLL, 200)
+
+
+async def test_data_removed(dev: Dev) -> None:
+    """When the data are removed both halves start again, so both write to the same new data."""
+    host = dev.pid("socket_host")
+    await said(dev, "both halves start again", lambda: shutil.rmtree(dev.root / "data"))
+    async with asyncio.timeout(PATIENCE):
+        while host in descendants(dev.process.pid):  # noqa: ASYNC110 - not ours
+            await asyncio.sleep(0.01)
+    await dev.becomes(POLL, 200)
+    await dev.becomes("/", 200)
+
+
+async def test_addresses(dev: Dev) -> None:
+    """By each name of this machine a page may open its socket; by another it is told no."""
+    port = dev.url.rpartition(":")[2]
+    async with ClientSession() as http:
+        for name in ("localhost", "127.0.0.1", "[::1]"):
+            headers = {"Origin": f"http://{name}:{port}"}
+            async with http.get(dev.url + POLL, headers=headers) as answer:
+                assert answer.status == 200
+        async with http.get(dev.url + POLL, headers={"Origin": "http://localhost:1"}) as answer:
+            assert answer.status == 403
+            assert "http://localhost:1" in await answer.text()

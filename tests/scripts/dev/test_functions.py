@@ -1,0 +1,124 @@
+"""The template's functions: which one the edge leads to, and what of the others is kept here."""
+
+import pytest
+
+from scripts.commands.dev.functions import Functions
+from scripts.commands.dev.template import Template
+from scripts.commands.dev.template_error import TemplateError
+from tests.scripts.dev.edges import TEMPLATE
+
+END = "  # --- end of yours ---"
+
+NIGHTLY = """
+  Nightly:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: functions.pages.nightly.handler
+      Runtime: python3.13
+      Timeout: 300
+      MemorySize: 512
+      Environment:
+        Variables: { STAGE: production, TABLE: !Ref Rooms, TRIES: 3, LOUD: true }
+      Events:
+        Night:
+          Type: Schedule
+          Properties: { Schedule: cron(0 3 * * ? *), Input: '{"clean": true}' }
+        Often:
+          Type: ScheduleV2
+          Properties: { ScheduleExpression: rate(5 minutes) }
+        Off:
+          Type: ScheduleV2
+          Properties: { ScheduleExpression: rate(1 minute), State: DISABLED }
+  Mailer:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: functions.pages.mail.handler
+      Events:
+        Mail:
+          Type: SQS
+          Properties: { Queue: !GetAtt Mails.Arn }
+"""
+
+
+def functions(added: str, *replacements: tuple[str, str]) -> Functions:
+    """Those of the project's template with more in its section that is yours."""
+    assert TEMPLATE.count(END) == 1
+    text = TEMPLATE.replace(END, f"{added}\n{END}")
+    for old, new in replacements:
+        assert old in text
+        text = text.replace(old, new)
+    return Template.parse(text).functions
+
+
+def test_edge() -> None:
+    """However many functions there are, the edge leads to the one that answers its whole API."""
+    found = functions(NIGHTLY)
+    assert found.edge == Template.parse(TEMPLATE).function
+    assert found.edge.name == "Pages"
+    assert found.others.keys() == {"Nightly", "Mailer"}
+    assert found.problems == ()
+
+
+def test_settings() -> None:
+    """Each has its own handler, limits, timers and variables."""
+    nightly, mailer = functions(NIGHTLY).others.values()
+    assert (nightly.handler, nightly.timeout, nightly.memory) == (
+        "functions.pages.nightly.handler",
+        300,
+        512,
+    )
+    assert [(timer.name, timer.event) for timer in nightly.timers] == [
+        ("Night", {"clean": True}),
+        ("Often", None),
+    ]
+    assert (mailer.queue, mailer.timers) == (True, ())
+    known = {"STAGE": "development", "SESSION_SECRET": "not its own"}
+    assert nightly.environ(known) == {"STAGE": "development", "TRIES": "3", "LOUD": "true"}
+    assert nightly.unknown(known) == ["TABLE"]
+
+
+def test_shared_settings() -> None:
+    """What the template says of all functions holds where one says nothing itself."""
+    shared = """
+Globals:
+  Function: { Timeout: 7, MemorySize: 256, Environment: { Variables: { EVERYWHERE: yes it is } } }
+
+Resources:"""
+    found = functions(NIGHTLY, ("\nResources:", shared))
+    assert (found.others["Nightly"].timeout, found.others["Mailer"].timeout) == (300, 7)
+    assert found.others["Mailer"].environ({}) == {"EVERYWHERE": "yes it is"}
+    assert found.others["Nightly"].environ({})["EVERYWHERE"] == "yes it is"
+    assert found.edge.variables["EVERYWHERE"] == "yes it is"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("cron(0 3 * * ? *)", "cron(0 3 * * *)", "Nightly: cron(0 3 * * *) has 5 fields"),
+        ("rate(5 minutes)", "!Ref Often", "Nightly: the schedule Often is not written out"),
+        ("'{\"clean\": true}'", "clean", "Nightly: the Input of the schedule Night is not JSON"),
+        ("Timeout: 300", "Timeout: !Ref Long", "Nightly is left out: the function Nightly's Tim"),
+        ("python3.13\n      Timeout", "nodejs24.x\n      Timeout", "Nightly is left out: the fun"),
+        ("functions.pages.mail.handler", "mail", "Mailer is left out: the function Mailer's Han"),
+        (
+            "Type: SQS\n          Properties: { Queue: !GetAtt Mails.Arn }",
+            "Type: HttpApi\n          Properties: { ApiId: !Ref PagesApi, Path: /a, Method: POST }",
+            "Mailer answers /a in the cloud; here the edge asks another function.",
+        ),
+    ],
+)
+def test_problems(old: str, new: str, problem: str) -> None:
+    """What cannot be kept here is told in a sentence, and the rest of the template holds."""
+    found = functions(NIGHTLY, (old, new))
+    (told,) = found.problems
+    assert told.startswith(problem)
+    assert found.edge.name == "Pages"
+
+
+def test_no_edge() -> None:
+    """Of two functions, one has to answer the API of the edge's origin, and one only."""
+    with pytest.raises(TemplateError, match=r"exactly one function .* there are 0"):
+        functions(NIGHTLY, ("            ApiId: !Ref PagesApi", "            ApiId: !Ref OtherApi"))
+    both = ("Type: SQS\n", "Type: HttpApi\n"), ("Queue: !GetAtt Mails.Arn", "ApiId: !Ref PagesApi")
+    with pytest.raises(TemplateError, match=r"exactly one function .* there are 2"):
+        functions(NIGHTLY, *both)

@@ -1,0 +1,69 @@
+"""What a child writes is shown, and nothing it asks for is waited for."""
+
+import asyncio
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from scripts.commands.dev.process import Process
+from tests.scripts.dev.edges import PATIENCE, eventually
+
+
+async def run(code: str, folder: Path, **environ: str) -> Process:
+    (folder / "child_code.py").write_text(dedent(code))
+    return await Process.spawn("child", ["child_code"], {"PYTHONPATH": str(folder), **environ})
+
+
+async def lines(code: str, folder: Path, **environ: str) -> list[str]:
+    """What a module writes before it ends by itself."""
+    process = await run(code, folder, **environ)
+    async with asyncio.timeout(PATIENCE):
+        await process.wait()
+    return list(process.tail)
+
+
+async def test_unended_line(tmp_path: Path) -> None:
+    """A line whose end does not come is shown nevertheless."""
+    code = """
+        import sys, time
+        sys.stdout.write("first\\nthe last line")
+        sys.stdout.flush()
+        time.sleep(1000)
+    """
+    process = await run(code, tmp_path)
+    await eventually(lambda: list(process.tail) == ["first", "the last line"])
+    await process.stop(0)
+
+
+async def test_long_line(tmp_path: Path) -> None:
+    """A line without measure comes in pieces, all of it."""
+    written = await lines("print('a' * 1_000_000, end='')", tmp_path)
+    assert sum(map(len, written)) == 1_000_000
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "input('say: ')",
+        "import sys; print('read', repr(sys.stdin.read()))",
+        "import pdb; pdb.set_trace()",
+        "import subprocess; print(subprocess.run(['cat'], capture_output=True).stdout)",
+    ],
+)
+async def test_nobody_types(tmp_path: Path, code: str) -> None:
+    """Whoever reads from the terminal finds its end at once."""
+    assert await lines(code, tmp_path)
+
+
+async def test_breakpoint(tmp_path: Path) -> None:
+    """`breakpoint()` says where it stands and why nothing stops there, and the program goes on."""
+    told, went = await lines("breakpoint()\nprint('went on')", tmp_path)
+    assert told.startswith(f"breakpoint() in {tmp_path}/child_code.py:1 is passed over")
+    assert went == "went on"
+
+
+async def test_breakpoint_of_ones_own(tmp_path: Path) -> None:
+    """A debugger that somebody has chosen is left to them."""
+    assert await lines("breakpoint()", tmp_path, PYTHONBREAKPOINT="print") == [""]
+    assert await lines("breakpoint()", tmp_path, PYTHONBREAKPOINT="0") == []

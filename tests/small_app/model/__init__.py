@@ -1,0 +1,1 @@
+"""What the small app keeps: posts in a file, votes in memory."""

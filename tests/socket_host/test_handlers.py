@@ -1,0 +1,251 @@
+"""Handlers: events by name, limits of their own, payloads by annotation, and hooks."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import aiohttp
+import pydantic
+import pytest
+
+from functions.contract.setting import StartError
+from socket_host.event_error import EventError
+from socket_host.handlers import Limit, event
+from socket_host.namespace import Namespace
+from tests.kit.clients import clients
+from tests.kit.hosts import on_each_transport, serving, settings, token, url
+
+
+@dataclass
+class Line:
+    """A part of an order."""
+
+    item: str
+    price: float = 1
+
+
+@dataclass
+class Order:
+    """What a client orders."""
+
+    amount: int
+    kind: Literal["tea", "milk"] = "tea"
+    lines: list[Line] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.amount > 99:
+            raise EventError("Nobody can drink that much.", field="amount", reason="thirst")
+
+
+class Label(pydantic.BaseModel):
+    """A model of pydantic's."""
+
+    text: str = pydantic.Field(max_length=3)
+
+
+class Shop(Namespace):
+    """Handlers of each kind."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.called: list[str] = []
+
+    async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
+        self.called.append("connect")
+
+    async def on_recover(self, sid: str) -> None:
+        self.called.append("recover")
+
+    async def on_disconnect(self, sid: str, reason: str) -> None:
+        self.called.append(f"disconnect {reason}")
+
+    @event("auction:bid", limit="2/h")
+    async def bid(self, sid: str, amount: int) -> int:
+        return amount
+
+    @event(limit="3/h")
+    def on_look(self, sid: str) -> str:
+        return "seen"
+
+    @event("order")
+    def take_order(self, sid: str, order: Order, note: str | None = None) -> Any:
+        assert isinstance(order, Order)
+        return [order.amount, order.kind, [line.price for line in order.lines], note]
+
+    def on_label(self, sid: str, label: Label) -> str:
+        return label.text
+
+    def on_sum(self, sid: str, *numbers: int) -> int:
+        return sum(numbers)
+
+    def helper(self, sid: str) -> str:
+        return "not for clients"
+
+
+@on_each_transport
+async def test_event_by_name(transport: str, tmp_path: Path) -> None:
+    """A name that no method can have names an event; the method's own name does not."""
+    async with serving(tmp_path, Shop, transport=transport) as host, clients() as people:
+        ann = await people.connect(url(host), token("Ann"))
+        assert await ann.call("auction:bid", 7) == 7
+        for name in ("bid", "take_order", "helper", "on_look"):
+            assert "Nothing here answers" in (await ann.call(name, 1))["error"]
+
+
+@on_each_transport
+@pytest.mark.parametrize("name", ["connect", "disconnect", "recover", "on_connect", "admit"])
+async def test_hooks_are_no_events(name: str, transport: str, tmp_path: Path) -> None:
+    """No client calls a hook, whatever it calls its events."""
+    async with serving(tmp_path, Shop, transport=transport) as host, clients() as people:
+        ann = await people.connect(url(host), token("Ann"))
+        for values in ((), ({},), ({}, {})):
+            assert "error" in await ann.call(name, *values)
+        assert host.namespaces[0].called == ["connect"]
+        assert host.namespaces[0].refused == {"unknown event": 3}
+
+
+@on_each_transport
+async def test_client_calls_disconnect_as_it_goes(transport: str, tmp_path: Path) -> None:
+    """An event called `disconnect` is none of its sender's end, not even while that comes."""
+    async with serving(tmp_path, Shop, transport=transport) as host, clients() as people:
+        ann = await people.connect(url(host), token("Ann"))
+        await ann.emit("disconnect", "forged")
+        await ann.close()
+        async with asyncio.timeout(20):
+            while len(host.namespaces[0].called) < 2:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.01)
+        connect, disconnect = host.namespaces[0].called
+        assert connect == "connect"
+        assert "forged" not in disconnect
+
+
+@on_each_transport
+async def test_limit_of_an_event(transport: str, tmp_path: Path) -> None:
+    """Each event with a limit has its own; each client has its own, in all namespaces."""
+    async with serving(tmp_path, Shop, transport=transport) as host, clients() as people:
+        ann = await people.connect(url(host), token("Ann"))
+        bob = await people.connect(url(host), token("Bob"))
+        assert [await ann.call("auction:bid", n) for n in (1, 2)] == [1, 2]
+        refused = await ann.call("auction:bid", 3)
+        assert refused.keys() == {"error", "retry"}
+        assert "too often" in refused["error"]
+        assert [await ann.call("look") for _ in range(3)] == ["seen"] * 3
+        assert "too often" in (await ann.call("look"))["error"]
+        assert await bob.call("auction:bid", 4) == 4
+        assert await ann.call("sum", 1) == 1
+        assert host.namespaces[0].refused == {"rate": 2}
+
+
+@pytest.mark.parametrize(
+    ("payload", "field_", "words"),
+    [
+        ([], "amount", "missing"),
+        ({"amount": "7"}, "amount", "whole number"),
+        ({"amount": True}, "amount", "whole number"),
+        ({"amount": 7, "kind": "beer"}, "kind", "'tea' or 'milk'"),
+        ({"amount": 7, "lines": [{"item": "x"}, {"item": 2}]}, "lines.1.item", "text"),
+        ({"amount": 7, "lines": {}}, "lines", "list"),
+        ({"amount": 100}, "amount", "drink"),
+    ],
+)
+async def test_mistake_in_a_payload(payload: Any, field_: str, words: str, tmp_path: Path) -> None:
+    """A payload of another form than the annotation is answered with what is wrong, and where."""
+    async with serving(tmp_path, Shop) as host, clients() as people:
+        ann = await people.connect(url(host), token("Ann"))
+        answer = await ann.call("order", payload or {})
+        assert answer.keys() == {"error", "field"}
+        assert answer["field"] == field_
+        assert words in answer["error"]
+        assert await ann.call("sum", 1, 2) == 3
+
+
+async def test_payloads(tmp_path: Path) -> None:
+    """Payloads come as the annotation says: dataclasses, models of pydantic's, plain types."""
+    async with serving(tmp_path, Shop) as host, clients() as people:
+        ann = await people.connect(url(host), token("Ann"))
+        order = {"amount": 2, "kind": "milk", "lines": [{"item": "x"}], "unknown": 1}
+        assert await ann.call("order", order) == [2, "milk", [1], None]
+        assert await ann.call("order", order, "soon") == [2, "milk", [1], "soon"]
+        assert (await ann.call("order", order, 7))["field"] == "note"
+        assert (await ann.call("order"))["error"] == "This event takes 1 to 2 values, not 0."
+        assert await ann.call("label", {"text": "abc"}) == "abc"
+        assert (await ann.call("label", {"text": "abcd"}))["field"] == "text"
+        assert (await ann.call("sum", 1, 2, "3"))["field"] == "numbers"
+
+
+def test_limits_are_read() -> None:
+    """A limit is a number for a second, a minute or an hour."""
+    assert Limit.parse("5/s") == Limit(5, 5)
+    assert Limit.parse("30/m") == Limit(0.5, 30)
+    assert Limit.parse("1/h").burst == 1
+    for text in ("5", "0/s", "5/d", "5 / s", "-1/s", "1.5/s", ""):
+        with pytest.raises(ValueError, match=r"A limit is written 5/s"):
+            event("x", limit=text)
+
+
+@pytest.mark.parametrize("name", ["connect", "disconnect", "connect_error"])
+def test_reserved_names_are_refused(name: str) -> None:
+    """Nobody declares a handler that no client can call."""
+    with pytest.raises(ValueError, match="itself"):
+        event(name)
+
+
+class Twice(Namespace):
+    """Two methods for one event."""
+
+    def on_bid(self, sid: str) -> None: ...
+
+    @event("bid")
+    def other(self, sid: str) -> None: ...
+
+
+class Nameless(Namespace):
+    """A method whose event has no name."""
+
+    @event(limit="1/s")
+    def bid(self, sid: str) -> None: ...
+
+
+class Odd(Namespace):
+    """A payload that no JSON can be."""
+
+    def on_bid(self, sid: str, when: Path) -> None: ...
+
+
+class Unknown(Namespace):
+    """An annotation that is nothing."""
+
+    def on_bid(self, sid: str, when: "Nothing") -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (Twice, "Twice.other answers 'bid', and so does another method"),
+        (Nameless, "Nameless.bid needs the name of its event"),
+        (Odd, "Odd.on_bid cannot be used: .*Path"),
+        (Unknown, "Unknown.on_bid cannot be used: name 'Nothing'"),
+    ],
+)
+def test_wrong_handlers_stop_the_start(kind: type[Namespace], words: str, tmp_path: Path) -> None:
+    """A handler that cannot work is a sentence at the start, not an error for its first client."""
+    with pytest.raises(StartError, match=words):
+        kind(settings(tmp_path))
+
+
+@on_each_transport
+@pytest.mark.parametrize("namespace", [None, "/", "*"])
+async def test_registering_past_the_guards(
+    namespace: str | None, transport: str, tmp_path: Path
+) -> None:
+    """What would get events past the limits of a namespace is refused; another namespace is not."""
+    async with serving(tmp_path, Shop, transport=transport) as host:
+        with pytest.raises(StartError, match="answered by Shop"):
+            host.sio.on("look", lambda sid: None, namespace=namespace)
+        with pytest.raises(StartError, match="answered by Shop"):
+            host.sio.register_namespace(Shop(host.settings))
+        host.sio.on("look", lambda sid: None, namespace="/admin")
+        async with aiohttp.ClientSession() as http, http.get(f"{url(host)}/health") as answer:
+            assert answer.status == 200

@@ -1,0 +1,163 @@
+"""The lifespan of a namespace: what is opened and closed, and tasks that are supervised."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from functions.contract.setting import StartError
+from socket_host import supervisor
+from socket_host.app import SocketHost, create_app
+from socket_host.lifespan import every
+from socket_host.namespace import Namespace
+from tests.kit.buses import until
+from tests.kit.clients import clients
+from tests.kit.hosts import PATIENCE, on_each_transport, serving, settings, token, url
+
+
+async def health(host: SocketHost) -> Any:
+    """What /health answers."""
+    async with aiohttp.ClientSession() as http, http.get(f"{url(host)}/health") as answer:
+        return await answer.json()
+
+
+class Clock(Namespace):
+    """Has a lifespan, a task and a job."""
+
+    namespace = "/clock"
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.life: list[str] = []
+        self.ticks = 0
+        self.runs = 0
+        self.fails = asyncio.Event()
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        self.life.append("open")
+        self.supervise(self.watch, "a", word="b")
+        yield
+        self.life.append("closed")
+
+    async def watch(self, letter: str, *, word: str) -> None:
+        self.runs += 1
+        self.life.append(f"watch {letter}{word}")
+        try:
+            await self.fails.wait()
+            self.fails.clear()
+            raise RuntimeError("no such price")
+        finally:
+            self.life.append("watch ends")
+
+    @every(0.01)
+    async def tick(self) -> None:
+        self.ticks += 1
+        await self.emit("tick", self.ticks)
+
+
+class Silent(Namespace):
+    """A namespace with nothing of its own."""
+
+
+async def test_lifespan_surrounds_all(tmp_path: Path) -> None:
+    """What is opened is closed, after the last event and the end of its tasks."""
+    async with serving(tmp_path, Clock) as host:
+        clock: Any = host.namespaces[0]
+        await until(lambda: len(clock.life) == 2)
+        assert clock.life == ["open", "watch ab"]
+    assert clock.life == ["open", "watch ab", "watch ends", "closed"]
+
+
+@on_each_transport
+async def test_every(transport: str, tmp_path: Path) -> None:
+    """A job runs again and again, on a host that is alone, and is heard by those who listen."""
+    async with serving(tmp_path, Clock, transport=transport) as host, clients() as people:
+        ann = await people.begin(url(host), token("Ann"), namespaces=["/clock"])
+        ticks: asyncio.Queue[int] = asyncio.Queue()
+        ann.sio.on("tick", lambda tick, *_: ticks.put_nowait(tick), namespace="/clock")
+        async with asyncio.timeout(PATIENCE):
+            first = await ticks.get()
+            assert await ticks.get() == first + 1
+    assert host.namespaces[0].tasks() == {}
+
+
+async def test_task_that_dies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A task that dies is logged by its name, shows in /health, and begins again."""
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE", 0.2)
+    async with serving(tmp_path, Clock, Silent) as host:
+        clock: Any = host.namespaces[0]
+        running = {"status": "running", "deaths": 0}
+        await until(lambda: clock.runs == 1)
+        found = await health(host)
+        assert found["status"] == "ok"
+        assert found["namespaces"]["/clock"]["tasks"] == {"watch": running, "tick": running}
+        assert found["namespaces"]["/"] == {"clients": 0, "refused": {}}
+        clock.fails.set()
+        await until(lambda: clock.tasks()["watch"]["status"] == "waiting")
+        await until(lambda: clock.runs == 2)
+        assert (await health(host))["namespaces"]["/clock"]["tasks"]["watch"]["deaths"] == 1
+    (record,) = [record for record in caplog.records if record.exc_info]
+    assert record.getMessage() == "The task watch died. It begins again in 0.2 s."
+
+
+async def test_job_that_fails_is_degraded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a task waits to begin again the host says that it is degraded, and serves."""
+
+    class Broken(Namespace):
+        @every(1)
+        async def fail(self) -> None:
+            raise RuntimeError
+
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE", 60.0)
+    async with serving(tmp_path, Broken) as host, clients() as people:
+        await until(lambda: host.namespaces[0].tasks()["fail"]["status"] == "waiting")
+        assert (await health(host))["status"] == "degraded"
+        ann = await people.connect(url(host), token("Ann"))
+        assert "error" in await ann.call("nothing")
+
+
+async def test_start_that_fails(tmp_path: Path) -> None:
+    """What a lifespan cannot open stops the host; what was open by then is closed."""
+
+    class Broken(Namespace):
+        @asynccontextmanager
+        async def lifespan(self) -> AsyncIterator[None]:
+            raise StartError("There is no clock here.")
+            yield
+
+    host = create_app(settings(tmp_path), [Clock, Broken])
+    with pytest.raises(StartError, match="no clock"):
+        await host.start()
+    clock: Any = host.namespaces[0]
+    assert clock.life[0] == "open"
+    assert clock.life[-1] == "closed"
+
+
+def test_misuse_of_every() -> None:
+    """A time that is none, and a method that cannot be called, are refused as they are declared."""
+    with pytest.raises(ValueError, match="seconds above 0"):
+        every(0)
+    with pytest.raises(TypeError, match="must be async, and take nothing"):
+
+        @every(1)  # type: ignore[type-var]
+        def plain(self: Any) -> None: ...
+
+    with pytest.raises(TypeError, match="take nothing"):
+
+        @every(1)
+        async def number(self: Any, number: int) -> None: ...
+
+
+async def test_two_tasks_of_a_name(tmp_path: Path) -> None:
+    """Two tasks of one name could not be told apart."""
+    async with serving(tmp_path, Clock) as host:
+        clock: Any = host.namespaces[0]
+        with pytest.raises(ValueError, match="'watch' is running already"):
+            clock.supervise(clock.watch, "a", word="b")

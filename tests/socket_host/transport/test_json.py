@@ -1,0 +1,174 @@
+"""What a client library would hang up on never reaches it: refused where it is emitted."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from socketio.exceptions import ConnectionRefusedError as Refused
+
+from socket_host.app import SocketHost
+from socket_host.namespace import Namespace
+from tests.kit.clients import JavaScriptClient, clients, raw_client
+from tests.kit.hosts import on_each_transport, serving, token, url
+
+PLACE = {"_placeholder": True, "num": 5}
+ITSELF: list[Any] = []
+ITSELF.append(ITSELF)
+
+# What JavaScript, or JSON, has not.
+UNSENDABLE = [
+    pytest.param(math.nan, id="NaN"),
+    pytest.param({"a": [math.inf]}, id="Infinity"),
+    pytest.param(("text", -math.inf), id="several values"),
+    pytest.param({math.nan: 1}, id="NaN for a key"),
+    pytest.param([b"x", math.nan], id="NaN beside bytes"),
+    pytest.param({1, 2}, id="set"),
+    pytest.param([b"x", {1}], id="set beside bytes"),
+    pytest.param(10**5_000, id="more digits than Python writes"),
+    pytest.param([b"x", PLACE], id="placeholder beside bytes"),
+    pytest.param([b"x"] * 11, id="more attachments than the official parser takes"),
+    pytest.param(ITSELF, id="a list that contains itself"),
+]
+
+
+class Doors(Namespace):
+    """Says what it is told to in every way that there is."""
+
+    value: Any = None
+
+    def admit(self, sid: str, environ: Any, auth: Any) -> Any:
+        if isinstance(auth, dict) and auth.get("refuse"):
+            raise Refused("No.", self.value)
+        return super().admit(sid, environ, auth)
+
+    async def on_emit(self, sid: str) -> str:
+        return await self._try(self.emit("said", self.value))
+
+    async def on_to_itself(self, sid: str) -> str:
+        return await self._try(self.emit("said", self.value, to=sid))
+
+    async def on_send(self, sid: str) -> str:
+        return await self._try(self.send(self.value))
+
+    async def on_call(self, sid: str) -> str:
+        return await self._try(self.call("said", self.value, to=sid, timeout=0.1))
+
+    async def on_ack(self, sid: str) -> Any:
+        return self.value
+
+    async def on_echo(self, sid: str, value: Any) -> Any:
+        await self.emit("said", value)
+        return value
+
+    async def _try(self, emission: Any) -> str:
+        try:
+            await emission
+        except (TypeError, ValueError) as error:
+            return str(error)
+        return "emitted"
+
+
+@asynccontextmanager
+async def listening(
+    folder: Path, transport: str, **settings: Any
+) -> AsyncIterator[tuple[SocketHost, Doors, JavaScriptClient]]:
+    """A host, its namespace, and an official client that hangs up on what it cannot read."""
+    async with (
+        clients("javascript") as people,
+        serving(folder, Doors, transport=transport, **settings) as host,
+    ):
+        client = await people.connect(url(host), token("Ann"), reconnection=False)
+        doors = host.namespaces[0]
+        assert isinstance(doors, Doors)
+        yield host, doors, client
+
+
+@pytest.fixture(params=["fast", "stock"])
+async def there(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    async with listening(tmp_path, request.param) as there:
+        yield there
+
+
+@pytest.mark.parametrize("value", UNSENDABLE)
+async def test_emit_is_refused(there: Any, value: Any) -> None:
+    """Every way to emit raises an error that says why; who would have heard it stays connected."""
+    host, doors, client = there
+    doors.value = value
+    for door in ("emit", "to_itself", "send", "call"):
+        assert "JSON" in await client.call(door) or "attachments" in await client.call(door)
+    with pytest.raises((TypeError, ValueError)):
+        await host.sio.emit("said", value)
+    assert await client.call("echo", "still here") == "still here"
+    assert client.inbox.unread("said") == ["still here"]
+    assert client.inbox.unread("disconnect") == []
+
+
+@pytest.mark.parametrize("value", UNSENDABLE)
+async def test_ack_says_that_it_cannot_be_sent(there: Any, value: Any) -> None:
+    """An answer that cannot be sent is answered all the same."""
+    host, doors, client = there
+    if value is ITSELF and host.settings.transport == "stock":
+        return  # python-socketio fails before we are asked
+    doors.value = (value,)
+    assert await client.call("ack") == {"error": "The answer cannot be sent as JSON."}
+    assert await client.call("echo", 1) == 1
+
+
+@pytest.mark.parametrize("event", [None, True, 5, math.nan, b"x", "connect", "disconnect"])
+async def test_what_no_client_takes_for_an_event(there: Any, event: Any) -> None:
+    """The name of an event is a text, and none of Socket.IO's own."""
+    host, _, client = there
+    with pytest.raises(ValueError, match="event"):
+        await host.sio.emit(event, 1)
+    assert await client.call("echo", 1) == 1
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "-Infinity", "1" + "0" * 5_000])
+@on_each_transport
+async def test_numbers_that_arrive(tmp_path: Path, transport: str, number: str) -> None:
+    """A number that JSON lacks arrives as null, and goes on as that."""
+    async with (
+        listening(tmp_path, transport) as (host, _, client),
+        raw_client(url(host), token("Bob")) as bob,
+    ):
+        assert await bob.ask(f'["echo",[{number}]]') == [None]
+        assert await client.receive("said") == [None]
+        assert await client.call("echo", 1) == 1
+
+
+async def test_refused_in_words_that_are_no_json(tmp_path: Path) -> None:
+    """A client that is refused with what is no JSON is refused in words of the host."""
+    async with listening(tmp_path, "fast") as (host, doors, client):
+        doors.value = math.nan
+        async with raw_client(url(host), None) as bob:
+            await bob.websocket.send_str('40{"refuse":true}')
+            assert "Try again" in await bob.receive("44")
+        assert await client.call("echo", 1) == 1
+
+
+async def test_surrogates_and_names_of_events(there: Any) -> None:
+    """Half a character is no UTF-8, but JSON writes it; it goes to and fro."""
+    _, _, client = there
+    lone = "socket.emit('echo', '\\ud800', (answer) => done(answer.charCodeAt(0)))"
+    assert await client.script(f"return new Promise((done) => {lone})") == 0xD800
+
+
+async def test_name_that_is_a_number(tmp_path: Path) -> None:
+    """An event whose name is a number is one that nothing answers to, as with Node."""
+    async with listening(tmp_path, "fast") as (host, _, _), raw_client(url(host), token()) as bob:
+        assert "Nothing here answers" in (await bob.ask("[5]"))["error"]
+
+
+async def test_bytes_and_what_looks_like_them(there: Any) -> None:
+    """Bytes anywhere travel; a placeholder without bytes beside it is a dictionary like others."""
+    _, doors, client = there
+    doors.value = {"deep": [b"\x01", {"a": bytearray(b"\x02")}], "text": "x"}
+    heard = "socket.once('said', (b) => done(b.deep[0].length + b.deep[1].a.length + b.text))"
+    waiting = asyncio.ensure_future(client.script(f"return new Promise((done) => {heard})"))
+    assert await client.call("emit") == "emitted"
+    assert await waiting == "2x"
+    assert await client.call("echo", PLACE) == PLACE
