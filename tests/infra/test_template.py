@@ -262,7 +262,7 @@ def test_handler_is_in_the_package() -> None:
     pages = load(SOURCE.read_text())["Resources"]["Pages"]
     assert pages["Metadata"] == {"BuildMethod": "makefile", "WorkingDirectory": ".."}
     assert pages["Properties"]["CodeUri"] == "../functions"
-    assert "build-Pages:" in (ROOT / "functions/Makefile").read_text()
+    assert "\nbuild-%:\n" in (ROOT / "functions/Makefile").read_text()
     module, _, name = pages["Properties"]["Handler"].rpartition(".")
     assert (module, name) == ("functions.app", "handler")
 
