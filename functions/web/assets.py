@@ -70,6 +70,7 @@ class Asset:
     content: bytes
     media_type: str
     cache_control: str
+    etag: str  # a weak one: compressed, the bytes are others
 
 
 class Assets:
@@ -97,15 +98,16 @@ class Assets:
         digest = hashlib.sha256(content).hexdigest()[:12]  # 48 bits: no clash in a folder by chance
         hashed = path.with_name(f"{path.stem}.{digest}{path.suffix}").as_posix()
         media_type = _TYPES.get(path.suffix.lower(), _UNKNOWN)
+        etag = f'W/"{digest}"'
         self._hashed[name] = hashed
-        self._assets[name] = Asset(content, media_type, _ASK_AGAIN)
-        self._assets[hashed] = Asset(content, media_type, _FOR_EVER)
+        self._assets[name] = Asset(content, media_type, _ASK_AGAIN, etag)
+        self._assets[hashed] = Asset(content, media_type, _FOR_EVER, etag)
 
     def _modules(self) -> dict[str, str]:
         return {
             _address(name): _address(hashed)
             for name, hashed in self._hashed.items()
-            if name.endswith(".js")
+            if name.endswith((".js", ".mjs"))
         }
 
     def url(self, name: str) -> str:
@@ -122,12 +124,20 @@ class Assets:
         return f"'sha256-{base64.b64encode(digest).decode()}'"
 
     async def serve(self, request: Request) -> Response:
-        """Answer one file, or 404."""
+        """Answer one file, 304 if the browser has it already, or 404."""
         asset = self._assets.get(normalize("NFC", request.path_params["name"]).rstrip("/"))
         if asset is None:
             raise HTTPException(404)
-        headers = {"cache-control": asset.cache_control}
+        headers = {"cache-control": asset.cache_control, "etag": asset.etag}
+        if _knows(request.headers.get("if-none-match", ""), asset.etag):
+            return Response(status_code=304, headers=headers)
         return Response(asset.content, media_type=asset.media_type, headers=headers)
+
+
+def _knows(header: str, etag: str) -> bool:
+    """Whether an If-None-Match header names an entity tag; which it compares weakly."""
+    known = {tag.strip().removeprefix("W/") for tag in header.split(",")}
+    return header.strip() == "*" or etag.removeprefix("W/") in known
 
 
 def _name(path: Path) -> str:
