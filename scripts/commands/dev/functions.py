@@ -11,6 +11,7 @@ from scripts.commands.dev.template_error import TemplateError, number
 
 _FUNCTION = "AWS::Serverless::Function"
 _API = "AWS::Serverless::HttpApi"
+_IMPLICIT_API = "ServerlessHttpApi"  # the name of the one that SAM makes where none is named
 
 PAGES = "Pages"  # the name that a function has if nobody says another
 
@@ -103,7 +104,7 @@ def _edge(found: Mapping[str, dict[str, Any]], apis: set[str], domain: Any) -> s
     if len(found) == 1:
         return next(iter(found))
     named = json.dumps(domain, default=str)
-    apis = {api for api in apis if f"{api}." in named or f"{{{api}}}" in named or api == domain}
+    apis = {api for api in {*apis, _IMPLICIT_API} if f"{api}." in named or f"{{{api}}}" in named or api == domain}
     called = [name for name, function in found.items() if _takes_all(function, apis)]
     if len(called) != 1:
         raise TemplateError(
@@ -117,7 +118,7 @@ def _edge(found: Mapping[str, dict[str, Any]], apis: set[str], domain: Any) -> s
 def _takes_all(function: Mapping[str, Any], apis: set[str]) -> bool:
     for _, kind, event in _events(function):
         api = event.get("ApiId")
-        name = api.get("Ref") if isinstance(api, dict) else api
+        name = api.get("Ref") if isinstance(api, dict) else api or _IMPLICIT_API
         is_ours = isinstance(name, str) and name in apis
         if kind == "HttpApi" and is_ours and event.get("Path", "$default") == "$default":
             return True

@@ -115,6 +115,16 @@ def test_problems(old: str, new: str, problem: str) -> None:
     assert found.edge.name == "Pages"
 
 
+def test_implicit_api() -> None:
+    """The API that SAM makes for functions that name none may be the edge's, too."""
+    found = functions(
+        NIGHTLY,
+        ("            ApiId: !Ref PagesApi", "            TimeoutInMillis: 15000"),
+        ("${PagesApi}.execute-api", "${ServerlessHttpApi}.execute-api"),
+    )
+    assert found.edge.name == "Pages"
+
+
 def test_no_edge() -> None:
     """Of two functions, one has to answer the API of the edge's origin, and one only."""
     with pytest.raises(TemplateError, match=r"exactly one function .* there are 0"):
