@@ -17,9 +17,7 @@ EVERY = pytest.mark.parametrize("page", documents(), ids=lambda page: page.path)
 COMING = {
     "docs/costs.md",
     "docs/compatibility.md",
-    "docs/upgrading.md",
     "docs/events.md",
-    "docs/sign-in.md",
 }
 
 

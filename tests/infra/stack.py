@@ -113,7 +113,8 @@ def stack(*, yours: bool = False) -> Iterator[Stack]:
         assert described["StackStatus"] == "CREATE_COMPLETE"
         made = cloudformation.describe_stack_resources(StackName="a-stack")["StackResources"]
         yield Stack(
-            {r["LogicalResourceId"]: r.get("PhysicalResourceId", "") for r in made},
+            # moto lists what a condition leaves out as a resource without a name.
+            {n: r.get("PhysicalResourceId", "") for r in made if (n := r.get("LogicalResourceId"))},
             {o["OutputKey"]: o["OutputValue"] for o in described["Outputs"]},
         )
 

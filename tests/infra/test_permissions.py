@@ -33,6 +33,7 @@ def test_only_cloudfront_comes_in(template: Json) -> None:
             "SourcePrefixListId": {"Fn::GetAtt": ["RegionDetails", "CloudFrontPrefixList"]}
         },
         "HostGroup": {"SourceSecurityGroupId": {"Ref": "BalancerGroup"}},
+        "BusGroup": {"SourceSecurityGroupId": {"Ref": "HostGroup"}},
     }
     assert properties(template, "Balancer")["SecurityGroups"] == [{"Ref": "BalancerGroup"}]
     network = properties(template, "HostService")["NetworkConfiguration"]["AwsvpcConfiguration"]
@@ -54,9 +55,12 @@ def test_host_is_confined(template: Json) -> None:
     assert host["User"] == "10001:10001"
     assert host["ReadonlyRootFilesystem"] is True
     assert host["LinuxParameters"]["Capabilities"] == {"Drop": ["ALL"]}
-    assert host["Secrets"] == [{"Name": "SESSION_SECRET", "ValueFrom": {"Ref": "SessionSecret"}}]
-    assert "SESSION_SECRET" not in {e["Name"] for e in host["Environment"]}
-    assert "SessionSecret" not in set(references(translate()["Outputs"]))
+    session, bus = host["Secrets"]
+    assert session == {"Name": "SESSION_SECRET", "ValueFrom": {"Ref": "SessionSecret"}}
+    password = {"Name": "BUS_PASSWORD", "ValueFrom": {"Ref": "BusSecret"}}
+    assert bus == {"Fn::If": ["OnValkey", password, {"Ref": "AWS::NoValue"}]}
+    assert not {"SESSION_SECRET", "BUS_PASSWORD"} & {e["Name"] for e in host["Environment"]}
+    assert not {"SessionSecret", "BusSecret"} & set(references(translate()["Outputs"]))
 
 
 def test_roles_are_written_here(template: Json) -> None:

@@ -27,6 +27,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--certificate", metavar="ARN", help="an ACM certificate, in us-east-1")
     parser.add_argument("--web-acl", metavar="ARN", help="an AWS WAF web ACL, in us-east-1")
     parser.add_argument(
+        "--bus",
+        choices=("sns", "valkey"),
+        help="what carries events between hosts; docs/costs.md says which when",
+    )
+    parser.add_argument(
         "--keep-data",
         action=argparse.BooleanOptionalAction,
         help="whether scripts/destroy leaves what DataOnDelete in the template is about",

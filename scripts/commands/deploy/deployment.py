@@ -153,7 +153,7 @@ class Deployment:
             say("It is there: nothing in it has changed.")
             return f"{uri}@{digest}"
         reference = f"{uri}:{image.tag}"
-        with step(f"Building the image for {image.platform}", _build_advice(image)):
+        with step(f"Building the image for {image.platform}", _build_advice(image, self.engine)):
             self.engine.build(reference, image.platform, _base())
         with step("Pushing the image", AGAIN):
             self.engine.push(reference, *repository.login())
@@ -198,12 +198,11 @@ class Deployment:
                 return
 
 
-def _build_advice(image: Image) -> str:
+def _build_advice(image: Image, engine: Engine) -> str:
     return (
         'Correct that, and run scripts/deploy again. If it said "exec format error", this machine '
         f"has another processor and its engine cannot act as {image.platform}: "
-        "docker run --privileged --rm tonistiigi/binfmt --install all teaches it; or deploy from a "
-        "machine that has that processor."
+        f"{engine.emulation()}; or deploy from a machine that has that processor."
     )
 
 
@@ -243,6 +242,7 @@ def _parameters(options: argparse.Namespace) -> dict[str, str]:
         "Domain": options.domain,
         "Certificate": options.certificate,
         "WebAcl": options.web_acl,
+        "BusKind": options.bus,
         "DataOnDelete": {True: "Retain", False: "Delete", None: None}[options.keep_data],
     }
     named = {name: str(value) for name, value in given.items() if value is not None}

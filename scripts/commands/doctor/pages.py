@@ -54,7 +54,7 @@ async def not_found(site: Site) -> str:
         raise Failure(
             f"{answer.path} answered 404 without a page.",
             why="Whoever mistypes an address is left without a way back.",
-            do="See error_page in functions/app.py.",
+            do="See error_response in functions/web/errors.py.",
         )
     return "A page that does not exist is a 404 with a way back."
 

@@ -128,7 +128,8 @@ def host_environ(cloud: Cloud, stack: str) -> dict[str, str]:
     """A host's settings as the task has them, but for an address and limits of this machine."""
     (container,) = cloud.resource(stack, "HostTask").properties["ContainerDefinitions"]
     here = {"BIND": "127.0.0.1", "PORT": "0", "MAX_CONNECTIONS": "500"}
-    secrets = {secret["Name"]: SECRET for secret in container["Secrets"]}
+    # moto keeps in a list what is no value.
+    secrets = {secret["Name"]: SECRET for secret in container["Secrets"] if secret}
     return {e["Name"]: e["Value"] for e in container["Environment"]} | secrets | here
 
 

@@ -41,7 +41,7 @@ def stacked(account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def options(**changes: Any) -> argparse.Namespace:
-    names = ("region", "profile", "architecture", "min_hosts", "max_hosts", "domain")
+    names = ("region", "profile", "architecture", "min_hosts", "max_hosts", "domain", "bus")
     more = ("certificate", "web_acl", "keep_data", "page", "session")
     given = {**dict.fromkeys((*names, *more)), "parameter": [], **changes}
     return argparse.Namespace(stack="sidepath", **given)
@@ -181,6 +181,7 @@ def test_build_that_fails(
     assert str(error.value).startswith("Building the image for linux/arm64 has failed.")
     assert "docker build has ended with status 1" in str(error.value)
     assert "exec format error" in str(error.value)
+    assert "docker run --privileged --rm tonistiigi/binfmt" in str(error.value)
 
 
 def test_base_without_a_digest(
@@ -218,6 +219,7 @@ def test_arguments_become_parameters() -> None:
         domain="a.test",
         certificate="arn",
         web_acl="another",
+        bus="valkey",
         keep_data=False,
         parameter=[("Colour", "red")],
     )
@@ -228,6 +230,7 @@ def test_arguments_become_parameters() -> None:
         "Domain": "a.test",
         "Certificate": "arn",
         "WebAcl": "another",
+        "BusKind": "valkey",
         "Colour": "red",
         "DataOnDelete": "Delete",
     }
