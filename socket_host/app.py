@@ -20,6 +20,7 @@ from socket_host.lease import Lease, open_lease
 from socket_host.listening import listen
 from socket_host.namespace import Namespace
 from socket_host.origin import Origins
+from socket_host.session_end import SessionEnd
 from socket_host.settings import Settings
 from socket_host.transport.connections import Connections
 from socket_host.transport.http import HEALTH, add_headers
@@ -76,6 +77,7 @@ class SocketHost:
             if self.lease is not None:
                 namespace.lease = self.lease
             self.sio.register_namespace(namespace)
+        self._session_end = SessionEnd(namespaces, self.transport, self.bus)
         self.web = web.Application()
         self.web.on_response_prepare.append(add_headers)
         self.web.add_routes([web.get(HEALTH, self._health), *self._socket_routes()])
@@ -100,6 +102,9 @@ class SocketHost:
             for namespace in self.namespaces:
                 await starting.enter_async_context(namespace.running())
             starting.push_async_callback(self._settle)
+            sweeping = asyncio.create_task(self._session_end.sweep())
+            starting.push_async_callback(self._session_end.finish)
+            starting.callback(sweeping.cancel)
             # After the namespaces, so that they hear the answers; its goodbye comes before.
             self.bus.peers.start()
             starting.callback(self.bus.peers.stop)

@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from socket_host.bus.address import Address
+from functions.contract.bus import CHANNEL
+from functions.contract.redis_address import Address
 from socket_host.bus.outage import LONGEST_PAUSE
 from socket_host.bus.outbox import Entry
 from socket_host.bus.redis_connection import LARGEST, Connection
@@ -17,8 +18,6 @@ from socket_host.bus.shared import BusError, SharedBus
 
 if TYPE_CHECKING:
     from socket_host.bus.function_queue import FunctionQueue
-
-CHANNEL = "socketio"  # python-socketio's own
 
 # How long to wait, after an outage, for the other hosts to be back as well. They all try again
 # within the longest pause; what is published before they listen they never hear.

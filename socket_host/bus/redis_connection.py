@@ -14,7 +14,7 @@ from typing import Any, Self, cast
 
 import hiredis
 
-from socket_host.bus.address import Address
+from functions.contract.redis_address import Address
 
 _CONNECT_SECONDS = 2.0
 _ANSWER_SECONDS = 5.0

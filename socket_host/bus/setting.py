@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from functions.contract.bus import Topic
-from socket_host.bus.address import SCHEMES, Address
+from functions.contract.redis_address import SCHEMES, Address
 from socket_host.bus.bus import Bus
 
 if TYPE_CHECKING:

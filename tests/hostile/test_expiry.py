@@ -11,7 +11,7 @@ from functions.contract.session import MAX_AGE, SessionError, Sessions
 from tests.hostile.tokens import aged, knock
 from tests.hostile.victim import victim
 from tests.kit.clients import clients, raw_client
-from tests.kit.hosts import PATIENCE, SECRET, on_each_transport
+from tests.kit.hosts import PATIENCE, SECRET, on_each_transport, token
 from tests.kit.protocol_client import Socket, http_client
 
 SHORT = 6.0  # seconds that are left of a session: on a busy machine a client needs some to connect

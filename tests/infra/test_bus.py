@@ -2,7 +2,7 @@
 
 import json
 
-from socket_host.bus.address import Address
+from functions.contract.redis_address import Address
 from socket_host.bus.queue import _ATTRIBUTES
 from tests.infra.templates import Json, container, of_kind, properties, references
 

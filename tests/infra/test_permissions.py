@@ -29,14 +29,16 @@ def test_only_cloudfront_comes_in(template: Json) -> None:
         (rule,) = group["SecurityGroupIngress"]
         sources[name] = {k: v for k, v in rule.items() if k.startswith(("Source", "Cidr"))}
     assert sources == {
-        "BalancerGroup": {"SourcePrefixListId": {"Fn::GetAtt": ["CloudFrontAddresses", "Id"]}},
+        "BalancerGroup": {
+            "SourcePrefixListId": {"Fn::GetAtt": ["RegionDetails", "CloudFrontPrefixList"]}
+        },
         "HostGroup": {"SourceSecurityGroupId": {"Ref": "BalancerGroup"}},
         "BusGroup": {"SourceSecurityGroupId": {"Ref": "HostGroup"}},
     }
     assert properties(template, "Balancer")["SecurityGroups"] == [{"Ref": "BalancerGroup"}]
     network = properties(template, "HostService")["NetworkConfiguration"]["AwsvpcConfiguration"]
     assert network["SecurityGroups"] == [{"Ref": "HostGroup"}]
-    name = properties(template, "CloudFrontAddresses")["Name"]
+    name = properties(template, "RegionDetails")["PrefixList"]
     assert name == "com.amazonaws.global.cloudfront.origin-facing"
 
 
@@ -64,7 +66,7 @@ def test_host_is_confined(template: Json) -> None:
 def test_roles_are_written_here(template: Json) -> None:
     """What a role may do stands in the template: no policy of AWS's own, no action by wildcard."""
     roles = of_kind(template, "AWS::IAM::Role")
-    assert set(roles) == {"PagesRole", "HostRole", "HostStartRole", "FindPrefixListRole"}
+    assert set(roles) == {"PagesRole", "HostRole", "HostStartRole", "FindRegionDetailsRole"}
     for name, role in roles.items():
         assert "ManagedPolicyArns" not in role
         assert not any("*" in action for action in allowed(template, name))

@@ -13,7 +13,7 @@ STACK_NAME = {"Ref": "AWS::StackName"}
 def test_alarms_reach_somebody(template: Json) -> None:
     """Each alarm tells the topic, and stands on the dashboard."""
     alarms = of_kind(template, "AWS::CloudWatch::Alarm")
-    assert len(alarms) == 5
+    assert alarms
     assert all(alarm["AlarmActions"] == [{"Ref": "Alarms"}] for alarm in alarms.values())
     assert set(alarms) <= set(references(properties(template, "Dashboard")))
 

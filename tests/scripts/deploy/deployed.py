@@ -148,7 +148,9 @@ async def site(
         enter = running_parts.enter_async_context
         environ = function_environ(cloud, stack) | keys | {"PYTHONPATH": packages}
         await enter(pages.running(code, handler, environ))
-        host = await enter(host_process(host_environ(cloud, stack) | cloud.environ))
+        host = await enter(
+            host_process(host_environ(cloud, stack) | cloud.environ, module="socket_host")
+        )
         await host.ready(PATIENCE)
         balancer = Host(host.url, await enter(Proxy()))
         origins = {FUNCTION: FunctionOrigin(cast(Function, pages)), SOCKET_HOST: balancer}
@@ -160,7 +162,13 @@ async def site(
 def copy_project(folder: Path) -> Path:
     """A copy that a test may change and deploy, with the environments of the original."""
     project.copy_project(folder)
-    for name in (".dockerignore", "samconfig.toml", "package-lock.json", "requirements.txt"):
+    for name in (
+        ".dockerignore",
+        "samconfig.toml",
+        "package.json",
+        "package-lock.json",
+        "requirements.txt",
+    ):
         shutil.copy(ROOT / name, folder / name)
     subprocess.run(["scripts/sam"], cwd=ROOT, check=True)  # it may be being installed still
     for name in (".venv", ".venv-sam"):

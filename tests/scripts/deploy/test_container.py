@@ -20,6 +20,7 @@ from functions.model.settings import settings as yours
 from scripts import ROOT
 from scripts.commands.deploy.engine import Engine, NoEngineError
 from scripts.commands.pin.base import Base
+from tests.infra.templates import with_architecture
 from tests.kit.clients import clients
 from tests.kit.hosts import ORIGIN, SECRET, own_texts, token
 from tests.scripts.deploy.deployed import copy_project
@@ -209,7 +210,7 @@ def project(engine: Engine, tmp_path: Path) -> Path:
     sam_local.move(project)
     template = project / "infra/template.yaml"
     architecture = {"amd64": "x86_64"}.get(MACHINE, MACHINE)
-    template.write_text(template.read_text().replace("[arm64]", f"[{architecture}]"))
+    template.write_text(with_architecture(template.read_text(), architecture))
     subprocess.run(["scripts/sam", "build"], cwd=project, check=True)
     return project
 

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from functions.contract.bus import encode_emit
+from functions.contract.redis_address import Address
 from socket_host.bus import redis_connection
-from socket_host.bus.address import Address
 from socket_host.bus.redis_connection import Connection
 from tests.kit import buses
 from tests.kit.buses import Host, Redis, until
