@@ -28,6 +28,7 @@ def recipe() -> ModuleType:
     (code,) = re.findall(r"```python\n(.*?)```", text.partition("\n## ")[0], re.DOTALL)
     module = ModuleType("sign_in")
     with warnings.catch_warnings(record=True):  # Authlib's, of what it will leave out one day
+        warnings.simplefilter("always")
         exec(code, module.__dict__)
     return module
 
