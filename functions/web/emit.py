@@ -38,13 +38,17 @@ class Emitter:
         encoded = partial(encode_emit, event, data, room=room, namespace=namespace)
         return self._send(encoded, f"{event!r} was not emitted")
 
-    def disconnect(self, visitor: str) -> str:
+    def disconnect(self, visitor: str, *, signed_in_at: float | None = None) -> str:
         """Send away all clients of the visitor with that id, in all namespaces of all hosts.
 
         They do not come back by themselves; whether they may come back is for the session that they
-        bring, and for `admit`, to say.
+        bring, and for `admit`, to say. With `signed_in_at`, which is in a session, only those who
+        came with the session of that one sign-in.
         """
-        encoded = partial(encode_announcement, SESSION_END, {"visitor": visitor})
+        body: dict[str, Any] = {"visitor": visitor}
+        if signed_in_at is not None:
+            body["signed_in_at"] = signed_in_at
+        encoded = partial(encode_announcement, SESSION_END, body)
         return self._send(encoded, f"The sockets of {visitor!r} stay open")
 
     def announce(self, subject: str, body: Any = None) -> str:
