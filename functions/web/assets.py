@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
@@ -70,26 +71,34 @@ class Asset:
     content: bytes
     media_type: str
     cache_control: str
+    etag: str  # weak, for it is the same compressed
+
+
+def _files(folders: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    """Yield every file below folders, by its name there."""
+    for folder in folders:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file() and not file.name.startswith("."):
+                yield _name(file.relative_to(folder)), file
 
 
 class Assets:
     """Every file below some folders, read once: a function serves them from memory.
 
-    Of two with one name the later folder's is taken. A file answers under its plain name too, to be
-    asked for again each time.
+    Of two with one name the later folder's is taken; a style sheet is added to the earlier one, so
+    that a page loads one file. A file answers under its plain name too, to be asked for again each
+    time.
     """
 
     def __init__(self, *folders: Path) -> None:
         self._hashed: dict[str, str] = {}
         self._assets: dict[str, Asset] = {}
-        files = {
-            _name(file.relative_to(folder)): file
-            for folder in folders
-            for file in sorted(folder.rglob("*"))
-            if file.is_file() and not file.name.startswith(".")
-        }
-        for name, file in files.items():
-            self._add(name, file.read_bytes())
+        contents: dict[str, bytes] = {}
+        for name, file in _files(folders):
+            before = contents.get(name, b"") if file.suffix == ".css" else b""
+            contents[name] = before + file.read_bytes()
+        for name, content in contents.items():
+            self._add(name, content)
         self.import_map = json.dumps({"imports": self._modules()}, separators=(",", ":"))
 
     def _add(self, name: str, content: bytes) -> None:
@@ -98,14 +107,15 @@ class Assets:
         hashed = path.with_name(f"{path.stem}.{digest}{path.suffix}").as_posix()
         media_type = _TYPES.get(path.suffix.lower(), _UNKNOWN)
         self._hashed[name] = hashed
-        self._assets[name] = Asset(content, media_type, _ASK_AGAIN)
-        self._assets[hashed] = Asset(content, media_type, _FOR_EVER)
+        etag = f'W/"{digest}"'
+        self._assets[name] = Asset(content, media_type, _ASK_AGAIN, etag)
+        self._assets[hashed] = Asset(content, media_type, _FOR_EVER, etag)
 
     def _modules(self) -> dict[str, str]:
         return {
             _address(name): _address(hashed)
             for name, hashed in self._hashed.items()
-            if name.endswith(".js")
+            if name.endswith((".js", ".mjs"))
         }
 
     def url(self, name: str) -> str:
@@ -122,11 +132,13 @@ class Assets:
         return f"'sha256-{base64.b64encode(digest).decode()}'"
 
     async def serve(self, request: Request) -> Response:
-        """Answer one file, or 404."""
+        """Answer one file, or 304 to a browser that has it as it is, or 404."""
         asset = self._assets.get(normalize("NFC", request.path_params["name"]).rstrip("/"))
         if asset is None:
             raise HTTPException(404)
-        headers = {"cache-control": asset.cache_control}
+        headers = {"cache-control": asset.cache_control, "etag": asset.etag}
+        if _has(",".join(request.headers.getlist("if-none-match")), asset.etag):
+            return Response(status_code=304, headers=headers)
         return Response(asset.content, media_type=asset.media_type, headers=headers)
 
 
@@ -138,3 +150,9 @@ def _name(path: Path) -> str:
 def _address(name: str) -> str:
     """Return where a file is served, as it is written in a page."""
     return PREFIX + quote(name, errors="surrogateescape")
+
+
+def _has(if_none_match: str, etag: str) -> bool:
+    """Whether a browser says that it has a file (RFC 9110, section 13.1.2)."""
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return etag.removeprefix("W/") in tags or tags == ["*"]

@@ -1,12 +1,14 @@
 """The room log loses nothing, doubles nothing and leaves no hole, whoever appends."""
 
 import multiprocessing
+import shutil
 import sqlite3
 import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -266,6 +268,27 @@ def test_unreachable_dynamodb_is_an_error_to_retry(monkeypatch: pytest.MonkeyPat
     log.close()
 
 
+def test_file_that_is_none_of_ours_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that cannot be prepared is not kept open."""
+    opened = []
+    connect = sqlite3.connect
+
+    def keep(*args: Any, **rest: Any) -> sqlite3.Connection:
+        opened.append(connect(*args, **rest))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", keep)
+    path = tmp_path / "rooms.sqlite3"
+    path.write_text("This is no database. " * 100)
+    with pytest.raises(RoomLogError, match="not a database"):
+        open_room_log(f"sqlite:{path}")
+    (database,) = opened
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        database.execute("SELECT 1")
+
+
 def test_opened_while_another_process_prepares_it(tmp_path: Path) -> None:
     """Hosts that start at once on a new file wait for each other."""
     path = tmp_path / "rooms.sqlite3"
@@ -279,3 +302,20 @@ def test_opened_while_another_process_prepares_it(tmp_path: Path) -> None:
     other.close()
     assert say(log, "hello") == 1
     log.close()
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_removed_while_it_is_open(tmp_path: Path, again: bool) -> None:
+    """Nothing is taken for stored in a file that was deleted, whether there is a new one or not."""
+    setting = f"sqlite:{tmp_path}/data/rooms.sqlite3"
+    log = open_room_log(setting)
+    assert say(log, "hello") == 1
+    shutil.rmtree(tmp_path / "data")
+    other = open_room_log(setting) if again else None
+    for _ in range(2):
+        with pytest.raises(RoomLogError, match="was removed: start again"):
+            say(log, "lost")
+    log.close()
+    if other:
+        assert say(other, "hello") == 1
+        other.close()

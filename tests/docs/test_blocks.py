@@ -1,7 +1,10 @@
 """What a reader copies out of the documentation works."""
 
+import ast
+import importlib
 import re
 import shlex
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -119,3 +122,25 @@ def test_nothing_to_merge_with(addition: str) -> None:
     """What has no place in the module is not lost without a word."""
     with pytest.raises(ValueError, match="no "):
         merged(MODULE, addition)
+
+
+SKETCHES = [
+    pytest.param(block.text, id=f"{document.path}-{number}")
+    for document in documents()
+    for number, block in enumerate(document.blocks, 1)
+    if block.language == "python" and not block.title
+]
+
+
+@pytest.mark.parametrize("text", SKETCHES)
+def test_sketches(text: str) -> None:
+    """What is shown without being a file is Python, and what it imports of ours is there."""
+    text = textwrap.dedent(text)
+    compile(text, "sketch", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith(OURS):
+            module = importlib.import_module(str(node.module))
+            assert not [each.name for each in node.names if not hasattr(module, each.name)]
+
+
+OURS = ("functions.", "socket_host.", "tests.")

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from functions import app as door
 from functions.contract.session import COOKIE, SAMPLE_SECRET, Session, Sessions
 from functions.contract.setting import SettingError
+from functions.web.assets import Assets
 from functions.web.settings import Settings
 from tests.kit.lambda_events import FRONT_DOORS, Event, http_api, invoke
 from tests.small_app import pages, site
@@ -144,12 +145,47 @@ def test_static_files_are_kept_for_ever() -> None:
     assert invoke(http_api("/static/dot.svg"))["headers"]["cache-control"] == "no-cache"
 
 
+def test_style_sheets_are_joined(tmp_path: Path) -> None:
+    """A style sheet of the same name follows the framework's; any other file takes its place."""
+    ours, yours = tmp_path / "ours", tmp_path / "yours"
+    for folder in (ours, yours):
+        folder.mkdir()
+        for name in ("look.css", "icon.svg"):
+            (folder / name).write_text(f"/* {folder.name} */\n")
+    assets = Assets(ours, yours)
+    assert assets._assets["look.css"].content == b"/* ours */\n/* yours */\n"
+    assert assets._assets["icon.svg"].content == b"/* yours */\n"
+
+
 def test_scripts_import_each_other_by_hash() -> None:
     """The import map, which the security policy allows by its hash, leads to the hashed files."""
     answer = invoke(http_api("/"))
     import_map = re.search(r'<script type="importmap">(.*?)</script>', answer["body"])
     assert import_map
     assert '"/static/socket.io.esm.min.js":"/static/socket.io.esm.min.' in import_map[1]
+
+
+@pytest.mark.parametrize("path", ["/", "/about", "/nope"])
+def test_every_page_has_the_import_map(path: str) -> None:
+    """So does a page that is an error, before anything else that could load a script."""
+    body = invoke(http_api(path))["body"]
+    assert body.count('<script type="importmap">') == 1
+    assert "<script" not in body.partition('<script type="importmap">')[0]
+
+
+def test_plain_names_have_an_etag() -> None:
+    """A file under its plain name is asked for each time, and sent only when it has changed."""
+    first = invoke(http_api("/static/dot.svg"))
+    tag = first["headers"]["etag"]
+    assert tag.startswith('W/"')
+    for known in (tag, tag.removeprefix("W/"), f'"other", {tag}', "*"):
+        again = invoke(http_api("/static/dot.svg", if_none_match=known))
+        assert (again["statusCode"], again["body"]) == (304, "")
+        assert again["headers"]["etag"] == tag
+        assert again["headers"]["cache-control"] == "no-cache"
+    for other in ('"other"', "", "dot.svg"):
+        again = invoke(http_api("/static/dot.svg", if_none_match=other))
+        assert (again["statusCode"], again["body"]) == (200, first["body"])
 
 
 @pytest.mark.parametrize("path", ["/", "/about", "/nope", "/about/", "/static/dot.svg"])
