@@ -2,11 +2,13 @@
 
 import dataclasses
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+
+MOST_PROBLEMS = 20  # that one is told of
 
 _PLAIN = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
 
@@ -21,17 +23,18 @@ class Problem(NamedTuple):
 class PayloadError(ValueError):
     """The data has another form than the model; the text says what is wrong, field by field."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__(" ".join(f"{field or 'It'} {detail}." for field, detail in problems))
-        self.problems = problems
+        self.problems = list(problems)
 
 
 def parse(model: type[T], data: object) -> T:
     """Return data that came as JSON as an object of a model.
 
     A model is a dataclass of texts, numbers, booleans, None, Literal, lists, dicts with text keys,
-    unions of these, and other such dataclasses; its `__post_init__` may raise ValueError. Fields
-    that it does not have are ignored. Anything with pydantic's `model_validate` is a model too.
+    and other such dataclasses; its `__post_init__` may raise ValueError. A field may be of several
+    types, such as `str | None`, of which one at the most is an object and one a list. Fields that
+    a model does not have are ignored. Anything with pydantic's `model_validate` is a model too.
 
     Raises PayloadError, and TypeError for a model with other types.
     """
@@ -39,7 +42,10 @@ def parse(model: type[T], data: object) -> T:
     if validate is not None:
         return _validated(validate, data)
     problems: list[Problem] = []
-    value: T = _read(model, data, "", problems)
+    try:
+        value: T = _read(model, data, "", problems)
+    except RecursionError:
+        raise PayloadError([Problem("", "is nested too deeply")]) from None
     if problems:
         raise PayloadError(problems)
     return value
@@ -49,7 +55,7 @@ def _validated(validate: Callable[[object], T], data: object) -> T:
     try:
         return validate(data)
     except ValueError as error:
-        found: list[Any] = getattr(error, "errors", list)()
+        found: list[Any] = getattr(error, "errors", list)()[:MOST_PROBLEMS]
         problems = [
             Problem(".".join(map(str, one.get("loc", ()))), f"is wrong: {one.get('msg', error)}")
             for one in found
@@ -57,59 +63,63 @@ def _validated(validate: Callable[[object], T], data: object) -> T:
         raise PayloadError(problems or [Problem("", f"is wrong: {error}")]) from None
 
 
+def _note(problems: list[Problem], at: str, detail: str) -> None:
+    problems.append(Problem(at, detail))
+    if len(problems) >= MOST_PROBLEMS:
+        raise PayloadError(problems)
+
+
 def _read(kind: Any, data: Any, at: str, problems: list[Problem]) -> Any:
     """Return data as a kind of value; what is wrong with it is added to the problems."""
     origin, arguments = get_origin(kind), get_args(kind)
-    if dataclasses.is_dataclass(kind):
-        return _read_fields(kind, data, at, problems)
     if origin in (Union, types.UnionType):
         return _read_union(arguments, data, at, problems)
-    if origin is list and isinstance(data, list):
+    if not _fits(kind, data):
+        _note(problems, at, f"must be {_described(kind)}")
+    elif dataclasses.is_dataclass(kind):
+        return _read_fields(kind, data, at, problems)
+    elif origin is list:
         item = arguments[0]
         return [_read(item, one, _join(at, n), problems) for n, one in enumerate(data)]
-    if origin is dict and isinstance(data, dict):
+    elif origin is dict:
         item = arguments[1]
         return {name: _read(item, one, _join(at, name), problems) for name, one in data.items()}
-    if not _is(kind, data):
-        problems.append(Problem(at, f"must be {_described(kind)}"))
     elif kind is float:
-        try:
-            return float(data)
-        except OverflowError:
-            problems.append(Problem(at, "is too large"))
+        return _read_number(data, at, problems)
     return data
 
 
-def _read_fields(kind: Any, data: Any, at: str, problems: list[Problem]) -> Any:
-    if not isinstance(data, dict):
-        problems.append(Problem(at, f"must be {_described(kind)}"))
-        return None
+def _read_number(data: float, at: str, problems: list[Problem]) -> float:
+    try:
+        return float(data)
+    except OverflowError:
+        _note(problems, at, "is too large")
+    return 0.0
+
+
+def _read_fields(kind: Any, data: dict[str, Any], at: str, problems: list[Problem]) -> Any:
     before, values = len(problems), {}
     for name, type_, required in _fields(kind):
         if name in data:
             values[name] = _read(type_, data[name], _join(at, name), problems)
         elif required:
-            problems.append(Problem(_join(at, name), "is missing"))
-    if len(problems) > before:
-        return None
-    try:
-        return kind(**values)
-    except ValueError as error:
-        problems.append(Problem(at, str(error).rstrip(".")))
+            _note(problems, _join(at, name), "is missing")
+    if len(problems) == before:
+        try:
+            return kind(**values)
+        except ValueError as error:
+            _note(problems, at, str(error).rstrip("."))
     return None
 
 
 def _read_union(kinds: tuple[Any, ...], data: Any, at: str, problems: list[Problem]) -> Any:
-    tried: list[list[Problem]] = []
-    for kind in kinds:
-        tried.append([])
-        value = _read(kind, data, at, tried[-1])
-        if not tried[-1]:
-            return value
-    # Of the one that fits best, if it is an object, else of them all.
-    within = [found for found in tried if any(problem.field != at for problem in found)]
-    described = " or ".join(map(_described, kinds))
-    problems += within[0] if within else [Problem(at, f"must be {described}")]
+    fitting = [kind for kind in kinds if _fits(kind, data)]
+    if len(fitting) > 1 and isinstance(data, dict | list):
+        # To try one after another would take twice as long at each level.
+        raise TypeError(f"of {' | '.join(map(str, kinds))} several are an object, or a list")
+    if fitting:
+        return _read(fitting[0], data, at, problems)
+    _note(problems, at, f"must be {' or '.join(map(_described, kinds))}")
     return None
 
 
@@ -125,7 +135,8 @@ def _fields(kind: type[Any]) -> tuple[tuple[str, Any, bool], ...]:
     )
 
 
-def _is(kind: Any, data: Any) -> bool:
+def _fits(kind: Any, data: Any) -> bool:
+    """Whether data is of a kind, or, if it is an object or a list, may be."""
     if kind is Any:
         return True
     if kind is None or kind is type(None):
@@ -134,10 +145,12 @@ def _is(kind: Any, data: Any) -> bool:
         return any(type(data) is type(one) and data == one for one in get_args(kind))
     if kind is float:
         return type(data) in (int, float)
-    if kind in _PLAIN or kind in (list, dict):
+    if kind in _PLAIN:
         return type(data) is kind
-    if get_origin(kind) in (list, dict):
-        return False  # what is one has been read
+    if list in (kind, get_origin(kind)):
+        return isinstance(data, list)
+    if dict in (kind, get_origin(kind)) or dataclasses.is_dataclass(kind):
+        return isinstance(data, dict)
     raise TypeError(f"{kind!r} is no type of a payload")
 
 

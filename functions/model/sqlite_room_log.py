@@ -19,12 +19,14 @@ class SQLiteRoomLog:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
+        self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(
                 path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
             self._prepare()
+            self._identity = _identity(path)
         except (OSError, sqlite3.Error) as error:
             raise RoomLogError(f"The room log {path} cannot be opened: {error}.") from error
 
@@ -107,10 +109,22 @@ class SQLiteRoomLog:
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
+                # What goes into a file that was deleted meanwhile, nobody would find again.
+                if _identity(self._path) != self._identity:
+                    raise RoomLogError(f"The room log {self._path} was removed: start again.")
             except BaseException:
                 db.execute("ROLLBACK")
                 raise
             db.execute("COMMIT")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another of its name; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 _COLUMNS = "room, seq, id, author, name, text, at"  # the fields of Message, in their order

@@ -70,6 +70,7 @@ class Asset:
     content: bytes
     media_type: str
     cache_control: str
+    etag: str  # weak, for it is the same compressed
 
 
 class Assets:
@@ -98,14 +99,15 @@ class Assets:
         hashed = path.with_name(f"{path.stem}.{digest}{path.suffix}").as_posix()
         media_type = _TYPES.get(path.suffix.lower(), _UNKNOWN)
         self._hashed[name] = hashed
-        self._assets[name] = Asset(content, media_type, _ASK_AGAIN)
-        self._assets[hashed] = Asset(content, media_type, _FOR_EVER)
+        etag = f'W/"{digest}"'
+        self._assets[name] = Asset(content, media_type, _ASK_AGAIN, etag)
+        self._assets[hashed] = Asset(content, media_type, _FOR_EVER, etag)
 
     def _modules(self) -> dict[str, str]:
         return {
             _address(name): _address(hashed)
             for name, hashed in self._hashed.items()
-            if name.endswith(".js")
+            if name.endswith((".js", ".mjs"))
         }
 
     def url(self, name: str) -> str:
@@ -122,11 +124,13 @@ class Assets:
         return f"'sha256-{base64.b64encode(digest).decode()}'"
 
     async def serve(self, request: Request) -> Response:
-        """Answer one file, or 404."""
+        """Answer one file, or 304 to a browser that has it as it is, or 404."""
         asset = self._assets.get(normalize("NFC", request.path_params["name"]).rstrip("/"))
         if asset is None:
             raise HTTPException(404)
-        headers = {"cache-control": asset.cache_control}
+        headers = {"cache-control": asset.cache_control, "etag": asset.etag}
+        if _has(",".join(request.headers.getlist("if-none-match")), asset.etag):
+            return Response(status_code=304, headers=headers)
         return Response(asset.content, media_type=asset.media_type, headers=headers)
 
 
@@ -138,3 +142,9 @@ def _name(path: Path) -> str:
 def _address(name: str) -> str:
     """Return where a file is served, as it is written in a page."""
     return PREFIX + quote(name, errors="surrogateescape")
+
+
+def _has(if_none_match: str, etag: str) -> bool:
+    """Whether a browser says that it has a file (RFC 9110, section 13.1.2)."""
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return etag.removeprefix("W/") in tags or tags == ["*"]

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from functions.web.accept import qualities
 from functions.web.routing import allowed_methods
-from functions.web.site import Site
+from functions.web.site import Site, main_app
 
 API = "/api"  # what is below it answers errors as JSON, whatever the client accepts
 
@@ -51,7 +51,9 @@ def _problem(error: Exception, status: int, detail: str) -> Response:
 
 def _allow(request: Request) -> dict[str, str]:
     """Return the Allow header of a path that several routes share."""
-    methods = allowed_methods(request.app, {**request.scope, "root_path": "", "path_params": {}})
+    methods = allowed_methods(
+        main_app(request.scope), {**request.scope, "root_path": "", "path_params": {}}
+    )
     return {"allow": ", ".join(sorted(methods))} if methods else {}
 
 

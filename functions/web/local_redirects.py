@@ -1,6 +1,6 @@
 """Redirects stay on the site: none names the API's host, and none leads to and fro for ever."""
 
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -60,15 +60,16 @@ def _location(message: Message, scope: Scope) -> SplitResult | None:
     raw = next((value for name, value in message["headers"] if name == b"location"), None)
     if raw is None:
         return None
-    written = raw.decode("latin-1")
     try:
-        parts = urlsplit(written)
+        parts: SplitResult = urlsplit(
+            urljoin(quote(scope["path"], errors="replace"), raw.decode("latin-1"))
+        )
     except ValueError:
         return None
+    if not parts.scheme and not parts.netloc:
+        return parts
     origin = f"{scope['scheme']}://{Headers(scope=scope).get('host', '')}"
-    is_path = written.startswith("/") and not written.startswith(("//", "/\\"))
-    named = f"{parts.scheme}://{parts.netloc}".lower()
-    return parts if is_path or named == origin.lower() else None
+    return parts if f"{parts.scheme}://{parts.netloc}".lower() == origin.lower() else None
 
 
 def _other_spelling(where: SplitResult, status: int, scope: Scope) -> SplitResult | None:

@@ -1,45 +1,78 @@
 """Routes: written with a slash at the end or without, and for those who have a claim."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from starlette import routing
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.routing import Host, Match, Router
+from starlette.routing import BaseRoute, Host, Match, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from functions.web.redirects import one_address
 from functions.web.visitor import visitor
 
-_NOT_YOURS = "This is for others. If you have another account, sign in with that one."
+_NOT_YOURS = "You do not have access to this. If you have another account, sign in with that one."
 
 
 class Route(routing.Route):
     """Starlette's, and `claim` says what the visitor's session must have: see `Session.has`."""
 
     def __init__(
-        self, path: str, endpoint: Any, *, claim: str | None = None, **kwargs: Any
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        *,
+        methods: Collection[str] | None = None,
+        name: str | None = None,
+        include_in_schema: bool = True,
+        middleware: Sequence[Middleware] = (),
+        max_body_size: int | None = None,
+        claim: str | None = None,
     ) -> None:
-        super().__init__(path, endpoint, **_asking(claim, kwargs))
+        super().__init__(
+            path,
+            endpoint,
+            methods=methods,
+            name=name,
+            include_in_schema=include_in_schema,
+            middleware=_asking(claim, middleware),
+            max_body_size=max_body_size,
+        )
 
 
 class Mount(routing.Mount):
     """Starlette's, and `claim` says what the visitor's session must have: see `Session.has`."""
 
-    def __init__(self, path: str, *args: Any, claim: str | None = None, **kwargs: Any) -> None:
-        super().__init__(path, *args, **_asking(claim, kwargs))
+    def __init__(
+        self,
+        path: str,
+        app: ASGIApp | None = None,
+        routes: Sequence[BaseRoute] | None = None,
+        name: str | None = None,
+        *,
+        middleware: Sequence[Middleware] = (),
+        max_body_size: int | None = None,
+        claim: str | None = None,
+    ) -> None:
+        super().__init__(
+            path,
+            app,
+            routes,
+            name,
+            middleware=_asking(claim, middleware),
+            max_body_size=max_body_size,
+        )
 
 
-def _asking(claim: str | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+def _asking(claim: str | None, middleware: Sequence[Middleware]) -> Sequence[Middleware]:
     if claim is None:
-        return kwargs
+        return middleware
     if not claim.strip():
         raise ValueError("a claim is a name, such as 'verified', or 'role=editor'")
-    ours = Middleware(ClaimRequired, claim=claim)
-    return kwargs | {"middleware": [ours, *(kwargs.get("middleware") or [])]}
+    return [Middleware(ClaimRequired, claim=claim), *middleware]
 
 
 class ClaimRequired:

@@ -1,13 +1,16 @@
 """The site: what every page stands on, the settings, the sockets, the templates and the files."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from jinja2 import Environment, FileSystemLoader, select_autoescape
+from jinja2 import Environment, FileSystemLoader, pass_context, select_autoescape
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.templating import Jinja2Templates
+from starlette.types import Scope
 
 from functions.contract.session import Sessions
 from functions.web.assets import Assets
@@ -41,6 +44,7 @@ class Site:
         )
         templates = Jinja2Templates(env=env)  # adds a global of its own
         env.globals["import_map"] = assets.import_map
+        env.globals["url_for"] = _url_for
         # A filter, as Jinja2 applies it to what is constant when it compiles a template.
         env.filters["static"] = assets.url
         sessions = Sessions(settings.session_secret, *settings.former_secrets)
@@ -54,10 +58,23 @@ class Site:
     @classmethod
     def of(cls, request: Request) -> Self:
         """Return the site a request is for."""
-        site: Self = request.app.state.site
+        site: Self = main_app(request.scope).state.site
         return site
 
     def page(self, request: Request, template: str, status: int = 200, **context: Any) -> Response:
         """Render a template as a page of this visitor's own, which no cache may keep."""
         headers = {"cache-control": "private, no-store"}
         return self.templates.TemplateResponse(request, template, context, status, headers)
+
+
+def main_app(scope: Scope) -> Starlette:
+    """Return the app of the site, for a request that an app mounted in it may have taken over."""
+    app: Starlette = scope.get("state", {}).get("main_app") or scope["app"]
+    return app
+
+
+@pass_context
+def _url_for(context: Mapping[str, Any], name: str, /, **params: Any) -> str:
+    """Return the address of a route by its name: a path, for the host's name is the API's."""
+    request: Request = context["request"]
+    return str(request.url_for(name, **params).replace(scheme="", netloc=""))

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from functions.contract.cookie import HOST_COOKIE, read_cookie, write_cookie
 from functions.contract.session import Session, SessionError, Sessions
 from functions.web.emit import EmitError
-from functions.web.site import Site
+from functions.web.site import Site, main_app
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Visitors:
         if session.signed_in_at and (ended := _ended_sessions(scope)) and ended.is_ended(session):
             session, known, due = Session.new(), False, True
         state = scope.setdefault("state", {})
-        state.update(session=session, known=known)
+        state.update(session=session, known=known, main_app=scope["app"])
 
         async def send_with_cookie(message: Message) -> None:
             held: Session = state["session"]
@@ -126,5 +126,5 @@ def sign_out(request: Request, *, everywhere: bool = False) -> Session:
 
 
 def _ended_sessions(scope: Scope) -> EndedSessions | None:
-    ended: EndedSessions | None = getattr(scope["app"].state, "ended_sessions", None)
+    ended: EndedSessions | None = getattr(main_app(scope).state, "ended_sessions", None)
     return ended

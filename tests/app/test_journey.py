@@ -26,6 +26,8 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 # Chromium runs as root in a container here, and looks for nothing outside.
 ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
 
+TUNNEL = "tunnel.test"  # another name of the site, which it does not know
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
@@ -36,7 +38,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+        browser = playwright.chromium.launch(
+            executable_path=chromium(),
+            args=[*ARGUMENTS, f"--host-resolver-rules=MAP {TUNNEL} 127.0.0.1"],
+        )
         yield browser
         browser.close()
 
@@ -340,3 +345,13 @@ def test_keyboard_alone(visit: Visit, room: str) -> None:
     ann.keyboard.type("on two lines")
     ann.keyboard.press("Enter")
     expect(ann.locator("#messages li p")).to_have_text(["typed\non two lines"])
+
+
+def test_page_under_another_name(site: Development, browser: Browser) -> None:
+    """A page that came by a tunnel, whose name the host was not told, says why it is not live."""
+    page = browser.new_page()
+    page.goto(site.url.replace("localhost", TUNNEL))
+    notice = f"Pages of {site.url.replace('localhost', TUNNEL)} may not connect to this host"
+    expect(page.locator("#notice")).to_contain_text(notice)
+    expect(page.locator("#notice")).to_contain_text("PUBLIC_ORIGIN")
+    page.close()

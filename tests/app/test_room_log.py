@@ -1,6 +1,7 @@
 """The room log loses nothing, doubles nothing and leaves no hole, whoever appends."""
 
 import multiprocessing
+import shutil
 import sqlite3
 import time
 import uuid
@@ -279,3 +280,20 @@ def test_opened_while_another_process_prepares_it(tmp_path: Path) -> None:
     other.close()
     assert say(log, "hello") == 1
     log.close()
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_removed_while_it_is_open(tmp_path: Path, again: bool) -> None:
+    """Nothing is taken for stored in a file that was deleted, whether there is a new one or not."""
+    setting = f"sqlite:{tmp_path}/data/rooms.sqlite3"
+    log = open_room_log(setting)
+    assert say(log, "hello") == 1
+    shutil.rmtree(tmp_path / "data")
+    other = open_room_log(setting) if again else None
+    for _ in range(2):
+        with pytest.raises(RoomLogError, match="was removed: start again"):
+            say(log, "lost")
+    log.close()
+    if other:
+        assert say(other, "hello") == 1
+        other.close()

@@ -20,7 +20,6 @@ COMING = {
     "docs/compatibility.md",
     "docs/upgrading.md",
     "docs/events.md",
-    "docs/sign-in.md",
 }
 
 

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import mimetypes
+import re
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,32 @@ def test_import_map_has_addresses(static: Path) -> None:
     assets = Assets(static)
     assert "/static/a%20b%23.js" in assets.import_map
     assert unquote(assets.url("a b#.js")).startswith("/static/a b#.")
+
+
+def test_browser_that_has_a_file(static: Path) -> None:
+    """By its plain name a file is asked for each time, and sent if it is another by now."""
+    (static / "a.js").write_text("1")
+    ask = site(__path__=[str(static.parent)])
+    first = ask("/static/a.js")
+    etag = first["headers"]["etag"]
+    for has in (etag, etag.removeprefix("W/"), f'"x", {etag}', "*"):
+        again = ask("/static/a.js", if_none_match=has)
+        assert (again["statusCode"], again["body"]) == (304, "")
+        assert again["headers"]["etag"] == etag
+        assert again["headers"]["cache-control"] == "no-cache"
+    for other in ("", '"x"', "x", etag[:-2], f"{etag}x"):
+        assert ask("/static/a.js", if_none_match=other)["statusCode"] == 200
+    (static / "a.js").write_text("2")
+    assert site(__path__=[str(static.parent)])("/static/a.js", if_none_match=etag)["body"] == "2"
+
+
+def test_every_page_has_the_import_map(static: Path) -> None:
+    """Modules import each other by plain names on any page, an error's too, before any script."""
+    (static / "a.mjs").write_text("1")
+    page = site(__path__=[str(static.parent)])("/none")["body"]
+    assert re.search(
+        r'<script type="importmap">{"imports":{.*"/static/a.mjs":"/static/a\.\w+\.mjs"', page
+    )
 
 
 TYPES = {

@@ -1,7 +1,7 @@
 """JSON comes in as an object of a model, and what is wrong with it goes out as problem+json."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from typing import Any, Literal
 
 import pytest
@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from functions.contract.payload import PayloadError, parse
+from functions.contract.payload import MOST_PROBLEMS, PayloadError, parse
 from functions.web.json_body import MAX_BYTES, read_json
 from tests.functions.answering import Ask, site
 
@@ -113,6 +113,52 @@ def test_model_with_another_type() -> None:
 
     with pytest.raises(TypeError, match="no type of a payload"):
         parse(Wrong, {"at": "x"})
+
+
+@dataclass
+class Tree:
+    """A model that holds itself."""
+
+    branches: list["Tree | str"]
+    twin: "Tree | None" = None
+
+
+def test_deep_data() -> None:
+    """Data that is nested deeply is read in time, or refused in words."""
+    data: Any = "leaf"
+    for _ in range(50):
+        data = {"branches": [data, 7], "twin": None}
+    with pytest.raises(PayloadError) as raised:
+        parse(Tree, data)
+    assert len(raised.value.problems) == MOST_PROBLEMS
+    for _ in range(5_000):
+        data = {"branches": [data]}
+    with pytest.raises(PayloadError, match="nested too deeply"):
+        parse(Tree, data)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [(Line | Order, {}), (list[int] | list[str], []), (dict[str, int] | Line | None, {})],
+)
+def test_types_that_cannot_be_told_apart(kind: Any, data: Any) -> None:
+    """A field that may be one object or another is a mistake of whoever wrote the model."""
+    with pytest.raises(TypeError, match="several are"):
+        parse(make_dataclass("Several", [("field", kind)]), {"field": data})
+
+
+def test_many_problems() -> None:
+    """However much is wrong, one is told of twenty things."""
+    for model, name in ((Order, "lines"), (Many, "numbers")):
+        with pytest.raises(PayloadError) as raised:
+            parse(model, {name: ["x"] * 10_000, "price": 1})
+        assert len(raised.value.problems) == MOST_PROBLEMS
+
+
+class Many(BaseModel):
+    """A list, by pydantic."""
+
+    numbers: list[int]
 
 
 class Vote(BaseModel):

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -91,6 +92,16 @@ def test_renewal_keeps_claims(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None
     """A session in the second half of its life is issued anew, with all that it claims."""
     monkeypatch.setattr(Sessions, "is_due", lambda sessions, token: True)
     assert session(ask("/me", cookie=issued(ANN))) == ANN
+
+
+def test_app_within_the_site() -> None:
+    """An app of its own that is mounted has the site's visitors, and signs them in and out."""
+    app = Starlette(routes=[Route("/enter", enter), Route("/me", me, claim="role=editor")])
+    ask = site(Mount("/app", app))
+    entered = ask("/app/enter")
+    assert session(entered) == ANN
+    assert ask("/app/me", cookie=cookie(entered))["statusCode"] == 200
+    assert ask("/app/me")["statusCode"] == 403
 
 
 def test_due_session_does_not_outlive_a_sign_out(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:

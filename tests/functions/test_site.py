@@ -152,6 +152,29 @@ def test_scripts_import_each_other_by_hash() -> None:
     assert '"/static/socket.io.esm.min.js":"/static/socket.io.esm.min.' in import_map[1]
 
 
+@pytest.mark.parametrize("path", ["/", "/about", "/nope"])
+def test_every_page_has_the_import_map(path: str) -> None:
+    """So does a page that is an error, before anything else that could load a script."""
+    body = invoke(http_api(path))["body"]
+    assert body.count('<script type="importmap">') == 1
+    assert "<script" not in body.partition('<script type="importmap">')[0]
+
+
+def test_plain_names_have_an_etag() -> None:
+    """A file under its plain name is asked for each time, and sent only when it has changed."""
+    first = invoke(http_api("/static/dot.svg"))
+    tag = first["headers"]["etag"]
+    assert tag.startswith('W/"')
+    for known in (tag, tag.removeprefix("W/"), f'"other", {tag}', "*"):
+        again = invoke(http_api("/static/dot.svg", if_none_match=known))
+        assert (again["statusCode"], again["body"]) == (304, "")
+        assert again["headers"]["etag"] == tag
+        assert again["headers"]["cache-control"] == "no-cache"
+    for other in ('"other"', "", "dot.svg"):
+        again = invoke(http_api("/static/dot.svg", if_none_match=other))
+        assert (again["statusCode"], again["body"]) == (200, first["body"])
+
+
 @pytest.mark.parametrize("path", ["/", "/about", "/nope", "/about/", "/static/dot.svg"])
 def test_security_headers(path: str) -> None:
     """Whatever the function answers forbids foreign scripts, frames and type guessing."""

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.middleware import Middleware
@@ -13,6 +15,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from functions.contract.setting import StartError
+from functions.web.redirects import one_address
+from functions.web.site import Site
 from tests.functions.answering import Ask, site, told
 
 API = "abc123.execute-api.eu-west-1.amazonaws.com"  # the host that events are for
@@ -199,6 +203,37 @@ def test_addresses_of_routes() -> None:
     assert found == ["/a", "/shop", "/shop/c", "/legacy/page/", "/"]
 
 
+def test_addresses_in_templates(tmp_path: Any) -> None:
+    """A link that a template makes of a route's name is a path, without the API's host in it."""
+    (tmp_path / "templates").mkdir()
+    page = "{{ url_for('a', x='b') }} {{ url_for('shop:c') }}"
+    (tmp_path / "templates" / "links.html").write_text(page)
+
+    async def links(request: Request) -> Response:
+        return Site.of(request).page(request, "links.html")
+
+    ask = site(
+        Route("/", links),
+        Route("/a/{x}/", told, name="a"),
+        Mount("/shop", name="shop", routes=[Route("/", told, name="c")]),
+        __path__=[str(tmp_path)],
+    )
+    assert ask("/")["body"] == "/a/b /shop"
+
+
+@pytest.mark.parametrize("where", ["lost/", "./lost/", "../a/lost/", "?", "/a/lost/", "lost//"])
+def test_relative_redirects(where: str) -> None:
+    """A redirect that does not name the whole path is read as browsers do."""
+
+    async def lost(request: Request) -> Response:
+        if request.url.path == "/a/lost":
+            return RedirectResponse(where)
+        return await told(request)
+
+    answer = site(Route("/{rest:path}", lost))("/a/lost")
+    assert (answer["statusCode"] == 200) is where.endswith("/")
+
+
 async def home(request: Request) -> Response:
     return RedirectResponse(request.url_for("told"))
 
@@ -309,6 +344,25 @@ def test_every_page_may_keep_its_slash() -> None:
     assert ask("/a")["headers"]["location"] == "/a/"
     for path in ("/", "/a/", "/a.txt", "/socket.io", "/socket.io/", "/static/dot.svg"):
         assert "location" not in ask(path)["headers"]
+
+
+_words = ["/", "//", "\\", ".", "..", "legacy", "legacy/", "/legacy/", "a.b", "evil.example", "%2F"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    path=st.lists(st.sampled_from(_words) | st.text(max_size=2), max_size=7).map(
+        lambda words: "/" + "".join(words)
+    ),
+    keep=st.sampled_from([(), ("/legacy/",), ("/",), ("/legacy/a/", "/b/")]),
+)
+def test_any_path_has_one_address(path: str, keep: tuple[str, ...]) -> None:
+    """Whatever the path, and whatever keeps its slash: one redirect settles it, on this site."""
+    address = one_address(path, keep)
+    assert one_address(address, keep) == address
+    if address != path:
+        assert address.startswith("/")
+        assert address[1:2] not in ("/", "\\")
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import gc
 import json
 import tracemalloc
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -15,39 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.contract.bus import RESERVED_EVENTS
-from socket_host.bus.outbox import Entry
-from socket_host.bus.shared import SharedBus
 from socket_host.presence import Presence
 from tests.fuzz.effort import examples
 from tests.fuzz.network import Network
 from tests.fuzz.target import Target
+from tests.fuzz.wire import Wire
 from tests.fuzz.world import Stage
 
 _RECOVERY = 20.0  # seconds
 _GONE = 10.0  # seconds after which a host that says nothing is lost
 _MOST_LINES = 20  # of log, however many messages nobody understands
-
-
-class Wire(SharedBus):
-    """A bus that is a queue, and takes everything at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sent: list[dict[str, Any]] = []
-        self.incoming: asyncio.Queue[bytes] = asyncio.Queue()
-
-    async def _send(self, entries: list[Entry]) -> None:
-        for entry in entries:
-            self.sent.append(json.loads(entry.body))
-            self.incoming.put_nowait(entry.body)  # buses bring a host its own words too
-
-    async def _receive(self) -> AsyncIterator[bytes]:
-        self._hears()
-        while True:
-            yield await self.incoming.get()
-
-    async def _leave(self) -> None:
-        """Close nothing."""
 
 
 class Hosts:

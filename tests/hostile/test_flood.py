@@ -12,28 +12,14 @@ import aiohttp
 import pytest
 
 from tests.hostile.attack import frame, honest, pour, websocket
+from tests.hostile.floods import FLOODS
 from tests.hostile.victim import victim
 from tests.kit.hosts import PATIENCE, serving, token, url
-from tests.kit.protocol_client import BINARY, PING, http_client
+from tests.kit.protocol_client import BINARY, http_client
 
 TRANSPORTS = ["fast", "stock"]
 ATTACKERS = 10
 MB = 1 << 20
-
-# What one connection sends again and again. The host never needs more than a few of each.
-FLOODS = {
-    "pong": frame(b"3"),
-    "noop": frame(b"6"),
-    "refused event": frame(b'42["busy",true]'),
-    "unknown event": frame(b'42["x"]'),
-    "event with ack": frame(b'421["busy",true]'),
-    "acks nobody waits for": frame(b"431[]"),
-    "disconnect of another namespace": frame(b"41/x,"),
-    "event for another namespace": frame(b'42/x,["x"]'),
-    "unknown namespace": frame(b"40/x,"),
-    "websocket ping": frame(b"", PING),
-    "empty fragments": frame(b"3", final=False) + frame(b"", 0, final=False) * 50 + frame(b"", 0),
-}
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

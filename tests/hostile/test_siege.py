@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile.test_flood import FLOODS
+from tests.hostile.floods import FLOODS
 from tests.hostile.victim import victim
 from tests.kit.hosts import ROOT
 

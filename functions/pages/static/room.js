@@ -62,6 +62,7 @@ socket.on("connect_error", (error) => {
   showStatus("waiting", navigator.onLine ? "Reconnecting…" : "Offline");
   if (socket.active) {
     socket.io.opts.transports.reverse(); // the network's no: perhaps only to this transport
+    if (error.description === 403) notify(error.context.responseText); // of this page's address
   } else if (error.data?.code === "session") {
     renewSession(error.message);
   } else {

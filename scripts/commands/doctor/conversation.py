@@ -104,7 +104,7 @@ async def _converse(site: Site, *transports: str) -> str:
             )
         took = round((monotonic() - begun) * 1000)
         await client.say(_unheard_of(), None)
-    return f"Connected in {took} ms; an event was acked."
+    return f"Connected in {took} ms; the host answers what a client says."
 
 
 async def others_hear(site: Site) -> str:

@@ -10,6 +10,7 @@ from aiohttp import ClientError, ClientWebSocketResponse, WSMsgType, WSServerHan
 
 from scripts.commands.doctor.answer import Answer
 from scripts.commands.doctor.diagnosis import not_a_websocket, not_the_host, websocket_refused
+from scripts.commands.doctor.finding import Failure
 from scripts.commands.doctor.site import Site
 
 UNKNOWN_SESSION = 400  # how a host answers for a session that it does not have
@@ -59,7 +60,7 @@ async def opened_by(site: Site, answer: Answer) -> AsyncIterator[Session]:
     try:
         yield session
     finally:
-        with suppress(ClientError, OSError):
+        with suppress(ClientError, OSError, Failure):
             await session.post(CLOSE)
 
 

@@ -1,9 +1,12 @@
 """Redirects: every page has one address, and no redirect leads away from the site."""
 
 import re
+from collections.abc import Sequence
 
 from aiohttp import ClientError
 
+import functions.pages
+from functions.web.redirects import checked_prefixes, one_address
 from scripts.commands.doctor.answer import REDIRECTS, Answer
 from scripts.commands.doctor.finding import Failure, Skip
 from scripts.commands.doctor.site import Site, nowhere
@@ -31,16 +34,31 @@ _TRAPS = (
 def addresses(site: Site) -> list[str]:
     """Return some pages of the site: those the front page links to, and one that is nowhere."""
     links = dict.fromkeys(link.rstrip("/") for link in _LINK.findall(site.front.text))
-    return [*[link for link in links if link][:_MOST_LINKS], nowhere()]
+    found = [*[link for link in links if link][:_MOST_LINKS], nowhere()]
+    keep = checked_prefixes(getattr(functions.pages, "keep_slash", ()))
+    # Of a file below such a prefix every spelling is left as it is.
+    return [one_address(page, keep) for page in found if _is_corrected(page, keep)]
+
+
+def _is_corrected(page: str, keep: Sequence[str]) -> bool:
+    return one_address(page, keep) == one_address(f"{page}/", keep)
+
+
+def _misspelled(page: str) -> str:
+    """Return a page's address with the slash that it lacks, or without the one that it has."""
+    return page.rstrip("/") if page.endswith("/") else f"{page}/"
 
 
 async def trailing_slash(site: Site) -> str:
-    """A path with a trailing slash answers one 308 to the path without, its query untouched."""
+    """A path with a trailing slash answers one 308 to the path without, its query untouched.
+
+    Below a prefix of `keep_slash` in functions/pages it is the other way round.
+    """
     pages = addresses(site)
     for page in pages:
-        answer = await site.visit(f"{page}/?{QUERY}")
+        answer = await site.visit(f"{_misspelled(page)}?{QUERY}")
         _check_redirect(answer, f"{page}?{QUERY}")
-    return f"{pages[0]}/ is a 308 to {pages[0]}; the query stays byte for byte."
+    return f"{_misspelled(pages[0])} is a 308 to {pages[0]}; the query stays byte for byte."
 
 
 def _check_redirect(answer: Answer, expected: str) -> None:
@@ -57,13 +75,13 @@ def _check_redirect(answer: Answer, expected: str) -> None:
         raise Failure(
             f"{answer.path} answered {answer.status}, not 308.",
             why="With 301, 302 and 303 browsers make a POST a GET; with 307 they ask every time.",
-            do=f"{see} for the status, and Starlette's redirect_slashes, which must be off.",
+            do=f"{see} for the status.",
         )
     if not _stays(location):
         raise Failure(
             f"{answer.path} is sent to {location!r}, which is more than a path.",
             why="Behind the edge the function knows its own host name only: visitors land there.",
-            do=f"{see}; Starlette's redirect_slashes must be off.",
+            do=f"{see}, and local_redirects.py beside it.",
         )
     if location != expected:
         raise Failure(
@@ -83,7 +101,7 @@ async def at_most_one(site: Site) -> str:
     """No page's address is corrected more than once, and no redirect goes round in a circle."""
     asked = [
         site.page,
-        *(page + slashes for page in addresses(site) for slashes in ("", "/", "//")),
+        *(_bare(page) + slashes for page in addresses(site) for slashes in ("", "/", "//")),
     ]
     for target in asked:
         await _follow(site, target)
@@ -104,7 +122,8 @@ async def _follow(site: Site, target: str) -> None:
             f"A redirect goes round in a circle: {way}.",
             why="Browsers give up with an error: nobody sees this page.",
             do="One rule adds the slash that another takes away. functions/web/redirects.py takes "
-            "it away: look for the other one in functions/pages/__init__.py or at the edge.",
+            "it away, but for what is in keep_slash of functions/pages/__init__.py: look for the "
+            "other one there or at the edge.",
         )
     # A page may itself lead elsewhere; what counts is how often its own address is corrected.
     if sum(_bare(step) == _bare(target) for step in steps) > 2:
@@ -121,8 +140,8 @@ def _bare(target: str) -> str:
 
 
 async def post_kept(site: Site) -> str:
-    """A POST to a path with a trailing slash is redirected as a POST."""
-    answer = await site.visit(f"{addresses(site)[0]}/?{QUERY}", "POST", body="a=1")
+    """A POST to a page by its other spelling is redirected as a POST."""
+    answer = await site.visit(f"{_misspelled(addresses(site)[0])}?{QUERY}", "POST", body="a=1")
     _skip_login(answer)
     if answer.status in (403, 405):
         raise Failure(

@@ -106,8 +106,7 @@ async def test_second_function(dev: Dev) -> None:
     """A function that is added to the template disturbs no page, and can be run at any time."""
     path = dev.root / TEMPLATE
     text = path.read_text()
-    end = "  # --- end of yours ---"
-    added = text.replace(end, f"{FUNCTION}\n{end}")
+    added = text.replace("\nResources:\n", f"\nResources:\n{FUNCTION}\n", 1)
     await said(dev, "its behaviours hold", lambda: path.write_text(added))
     assert (await dev.get("/")) == (200, "hello")
     assert (await dev.get(POLL))[0] == 200

@@ -7,7 +7,7 @@ from scripts.commands.dev.template import Template
 from scripts.commands.dev.template_error import TemplateError
 from tests.scripts.dev.edges import TEMPLATE
 
-END = "  # --- end of yours ---"
+BEGIN = "\nResources:\n"
 
 NIGHTLY = """
   Nightly:
@@ -41,9 +41,9 @@ NIGHTLY = """
 
 
 def functions(added: str, *replacements: tuple[str, str]) -> Functions:
-    """Those of the project's template with more in its section that is yours."""
-    assert TEMPLATE.count(END) == 1
-    text = TEMPLATE.replace(END, f"{added}\n{END}")
+    """Those of the project's template, and more."""
+    assert TEMPLATE.count(BEGIN) == 1
+    text = TEMPLATE.replace(BEGIN, f"{BEGIN}{added}\n")
     for old, new in replacements:
         assert old in text
         text = text.replace(old, new)

@@ -8,7 +8,7 @@ import pytest
 from scripts.commands.dev.template import Template, load
 from scripts.commands.dev.template_error import TemplateError
 from tests.scripts.dev.edges import TEMPLATE
-from tests.scripts.dev.test_functions import END, NIGHTLY
+from tests.scripts.dev.test_functions import BEGIN, NIGHTLY
 
 ODD: list[Any] = [None, [], {}, {"Ref": "X"}, {"Fn::If": ["A", 1, 2]}, "x", -1, 1e400, [[]], [None]]
 
@@ -19,7 +19,7 @@ Place = tuple[Any, ...]
 
 
 def document() -> dict[str, Any]:
-    whole = load(TEMPLATE.replace(END, f"{NIGHTLY}\n{END}"))
+    whole = load(TEMPLATE.replace(BEGIN, f"{BEGIN}{NIGHTLY}\n"))
     resources = {name: whole["Resources"][name] for name in READ}
     return {"Resources": resources, "Globals": {"Function": {"Timeout": 5}}}
 

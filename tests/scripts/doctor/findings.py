@@ -34,10 +34,11 @@ async def examined(
     tls: Any = True,
     patience: float = PATIENCE,
     speech: Speech | None = None,
+    **visit: str,
 ) -> Findings:
-    """Examine a site, wholly or in parts."""
+    """Examine a site, wholly or in parts; `visit` says which page, and with which session."""
     address = Address.parse(address) if isinstance(address, str) else address
-    async with Site(address, tls=tls, patience=patience, speech=speech) as visited:
+    async with Site(address, tls=tls, patience=patience, speech=speech, **visit) as visited:
         await reach(visited)
         checks = [check for check in CHECKS if not parts or check.part in parts]
         return Findings(await examine(visited, checks))

@@ -1,12 +1,19 @@
 """Doctor names what is wrong with the function's answers, and only that."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from functions.app import create_app
+from functions.web.settings import Settings
 from scripts.commands.doctor.checks import FILES, PAGES, REDIRECTS
 from tests.scripts.doctor.findings import examined
 from tests.scripts.doctor.sites import Result, drop, site
+from tests.small_app import site as small
+from tests.small_app.model.settings import settings as declared
+
+SETTINGS = Settings.from_environ(os.environ, declared)
 
 
 async def test_function_down(tmp_path: Path) -> None:
@@ -36,6 +43,21 @@ async def test_redirect_loop(tmp_path: Path) -> None:
         findings = await examined(edge.url)
     assert findings.failed == {"one-redirect"}
     assert "in a circle: /about to /about/ to /about" in findings.words("one-redirect")
+
+
+@pytest.mark.parametrize("keep", [["/about/"], ["/"]])
+async def test_prefix_that_keeps_its_slash(
+    keep: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A site is healthy whose pages keep their slash as it is declared, and else it is not."""
+    monkeypatch.setattr(small.pages, "keep_slash", keep, raising=False)
+    monkeypatch.setattr(small.handler, "app", create_app(SETTINGS, small.pages))
+    async with site(tmp_path) as edge:
+        assert (await examined(edge.url, REDIRECTS)).failed == {"trailing-slash", "post-kept"}
+        monkeypatch.setattr("functions.pages.keep_slash", keep, raising=False)
+        findings = await examined(edge.url, REDIRECTS)
+    assert not findings.failed
+    assert "/about is a 308 to /about/;" in findings.words("trailing-slash")
 
 
 async def test_redirect_to_the_functions_host(tmp_path: Path) -> None:

@@ -1,0 +1,102 @@
+"""A socket ends with its session."""
+
+import asyncio
+import contextlib
+import json
+from pathlib import Path
+
+import pytest
+
+from functions.contract.session import MAX_AGE, SessionError, Sessions
+from tests.hostile.tokens import aged, knock
+from tests.hostile.victim import victim
+from tests.kit.clients import clients, raw_client
+from tests.kit.hosts import PATIENCE, SECRET, on_each_transport, token
+from tests.kit.protocol_client import Socket, http_client
+
+SHORT = 6.0  # seconds that are left of a session: on a busy machine a client needs some to connect
+PINGS = {"PING_INTERVAL": "0.4", "PING_TIMEOUT": "5"}
+EXPIRED = "Your session has expired. Reload the page to go on."
+
+
+async def join(socket: Socket, session: str) -> None:
+    """Connect with a token on a websocket that has just been opened."""
+    await socket.receive()
+    await socket.send("40" + json.dumps({"session": session}))
+    assert str(await socket.hear_message()).startswith("40")
+
+
+@on_each_transport
+@pytest.mark.parametrize("pongs", ["asked", "unasked"])
+async def test_websocket_ends_with_its_session(pongs: str, transport: str, tmp_path: Path) -> None:
+    """A websocket is closed once its session has expired, however its client answers pings."""
+    async with victim(tmp_path, TRANSPORT=transport, **PINGS) as host:
+        short = aged(MAX_AGE - SHORT)
+        async with http_client(host.port) as http, http.websocket() as socket:
+            await join(socket, short)
+            async with asyncio.timeout(PATIENCE):
+                await (pong_unasked(socket) if pongs == "unasked" else pong(socket))
+        with pytest.raises(SessionError, match="expired"):
+            Sessions(SECRET).verify(short)
+        refusal = {"message": EXPIRED, "data": {"code": "session"}}
+        assert await knock(host, short) == refusal
+
+
+async def pong(socket: Socket) -> None:
+    """Answer pings until the host hangs up."""
+    while await socket.hear_message() is not None:
+        pass
+
+
+async def pong_unasked(socket: Socket) -> None:
+    """Answer pings before they come, all the time, until the host hangs up."""
+    closed = asyncio.create_task(socket.closed())
+    while not closed.done():
+        with contextlib.suppress(ConnectionError):
+            await socket.send("3")
+        await asyncio.wait([closed], timeout=0.1)
+    await closed
+
+
+@on_each_transport
+async def test_polling_ends_with_its_session(transport: str, tmp_path: Path) -> None:
+    """A client that polls is let go once its session has expired."""
+    async with victim(tmp_path, TRANSPORT=transport, **PINGS) as host:
+        short = aged(MAX_AGE - SHORT)
+        async with http_client(host.port) as http:
+            client = await http.open()
+            await client.post("40" + json.dumps({"session": short}))
+            async with asyncio.timeout(PATIENCE):
+                while (await client.get())[0] == 200:
+                    await client.post("3")
+        with pytest.raises(SessionError, match="expired"):
+            Sessions(SECRET).verify(short)
+
+
+@on_each_transport
+async def test_expired_client_does_nothing(transport: str, tmp_path: Path) -> None:
+    """From the moment a session has expired its events are refused, before any ping is due."""
+    async with (
+        victim(tmp_path, TRANSPORT=transport) as host,
+        raw_client(host.url, aged(MAX_AGE - SHORT)) as ann,
+    ):
+        assert await ann.ask('["busy",true]') == {}
+        async with asyncio.timeout(PATIENCE):
+            while (answer := await ann.ask('["busy",true]')) == {}:  # noqa: ASYNC110 - asked, not told
+                await asyncio.sleep(0.1)
+        assert answer == {"error": EXPIRED, "retry": True}
+
+
+@on_each_transport
+@pytest.mark.parametrize("way", ["polling", "websocket"])
+async def test_expired_client_is_told(way: str, transport: str, tmp_path: Path) -> None:
+    """The official client takes the end for a drop, comes back, and hears that it has to reload."""
+    async with (
+        victim(tmp_path, TRANSPORT=transport, **PINGS) as host,
+        clients("javascript", way) as people,
+    ):
+        await people.connect(host.url, token("Bob"))  # Node runs, before time begins to count
+        ann = await people.connect(host.url, aged(MAX_AGE - SHORT))
+        assert await ann.receive("disconnect") == "transport close"
+        error = await ann.receive("connect_error")
+        assert (error["message"], error["data"]) == (EXPIRED, {"code": "session"})

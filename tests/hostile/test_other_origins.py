@@ -1,0 +1,83 @@
+"""What pages of other origins send changes nothing."""
+
+from typing import Any
+
+import pytest
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from functions.contract.cookie import HOST_COOKIE
+from tests.hostile.tokens import FORGED, VALID, Build
+from tests.kit.lambda_events import http_api, invoke
+from tests.small_app import pages
+
+OWN = "https://abc123.execute-api.eu-west-1.amazonaws.com"  # the host that events are for
+
+
+ASKED = [
+    ({"sec_fetch_site": "same-origin"}, 200),
+    ({"sec_fetch_site": "none"}, 200),
+    ({"sec_fetch_site": "same-origin", "origin": "https://evil.example"}, 200),
+    ({"sec_fetch_site": "same-site"}, 403),
+    ({"sec_fetch_site": "cross-site"}, 403),
+    ({"sec_fetch_site": "same-site", "origin": OWN}, 403),
+    ({"sec_fetch_site": "same-origin, cross-site"}, 403),
+    ({"sec_fetch_site": "SAME-ORIGIN"}, 403),
+    ({"sec_fetch_site": ""}, 403),
+    ({"origin": OWN}, 200),
+    ({"origin": "https://public.example", "x_forwarded_host": "public.example"}, 200),
+    ({"origin": OWN, "x_forwarded_host": "public.example"}, 403),
+    ({"origin": "https://sibling.eu-west-1.amazonaws.com"}, 403),
+    ({"origin": f"{OWN}:444"}, 403),
+    ({"origin": f"{OWN}/"}, 403),
+    ({"origin": f"{OWN}.evil.example"}, 403),
+    ({"origin": "null"}, 403),
+    ({"origin": ""}, 403),
+    ({}, 200),  # the session's cookie came along
+]
+
+
+@pytest.fixture
+def changed(build: Build, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The methods by which a page was changed that takes all of them."""
+    done: list[str] = []
+
+    async def change(request: Any) -> PlainTextResponse:
+        done.append(request.method)
+        return PlainTextResponse("done")
+
+    unsafe = ["POST", "PUT", "PATCH", "DELETE"]
+    monkeypatch.setattr(pages, "routes", [Route("/change", change, methods=unsafe)])
+    build()
+    return done
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize(("headers", "status"), ASKED)
+def test_other_origins_change_nothing(
+    headers: dict[str, str], status: int, method: str, changed: list[str]
+) -> None:
+    """Every unsafe method of every page is refused if another origin's page sent it, in words."""
+    cookie = f"{HOST_COOKIE}={VALID}"
+    answer = invoke(http_api("/change", method=method, cookie=cookie, **headers))
+    assert answer["statusCode"] == status
+    assert changed == ([method] if status == 200 else [])
+    if status == 403:
+        assert "Open the page on this site, and send it from there." in answer["body"]
+
+
+@pytest.mark.parametrize("cookie", ["", f"{HOST_COOKIE}={FORGED}"], ids=["none", "forged"])
+def test_what_says_no_origin_brings_a_session(cookie: str, changed: list[str]) -> None:
+    """Without both headers, as with old browsers, only who brings a session changes something."""
+    answer = invoke(http_api("/change", method="POST", cookie=cookie))
+    assert (answer["statusCode"], changed) == (403, [])
+    assert "please send your message again" in answer["body"]
+    assert answer["cookies"][0].startswith(HOST_COOKIE)
+
+
+@pytest.mark.parametrize(("path", "status"), [("/change", 405), ("/nope", 404)])
+def test_what_no_page_takes(path: str, status: int, changed: list[str]) -> None:
+    """Reading is nobody's business, and what no page takes is said as ever."""
+    method = "GET" if path == "/change" else "POST"
+    answer = invoke(http_api(path, method=method, sec_fetch_site="cross-site"))
+    assert (answer["statusCode"], changed) == (status, [])

@@ -1,0 +1,191 @@
+"""A replay keeps the order, reaches whoever reads, and never goes on for ever."""
+
+import contextlib
+
+import pytest
+
+from socket_host.app import SocketHost
+from socket_host.transport.native import (
+    replay_buffer,
+)
+from socket_host.transport.native.message import Message
+from socket_host.transport.native.replay_buffer import MAX_BYTES, ReplayBuffer
+from tests.hostile.guests import Guest, gone, guest, in_garden, on_both
+from tests.kit.buses import until
+from tests.socket_host.transport.recovering import emit
+
+
+@on_both
+async def test_much_missed_in_a_moment(way: str, host: SocketHost) -> None:
+    """A client that missed more than may wait for a slow one has all of it, then goes on live."""
+    async with in_garden(host, way) as ann:
+        await ann.drop()
+        await until(gone(host))
+        texts = [f"{number} {'x' * 50_000}" for number in range(60)]
+        await emit(host, *texts)
+        await ann.come()
+        assert ann.recovered
+        await emit(host, "live", "end")
+        await ann.receive("end")
+        assert ann.heard == [*texts, "live", "end"]
+        assert not host.transport.closed()
+
+
+async def test_order_is_kept_behind_a_replay(host: SocketHost) -> None:
+    """Acks and live events come after what was missed, each in its place."""
+    async with in_garden(host) as ann:
+        await ann.drop()
+        await until(gone(host))
+        texts = [f"{number} {'x' * 90_000}" for number in range(60)]
+        await emit(host, *texts)
+        await ann.come()
+        await ann.send('427["say","garden","mine"]')
+        (member,) = host.sio.manager.rooms["/"].everybody.members.values()
+        await until(lambda: member.held)
+        await emit(host, "end")
+        order: list[str] = []
+        while not ann.heard or ann.heard[-1] != "end":
+            order.append((await ann.packet())[:4])
+        assert ann.heard == [*texts, "mine", "end"]
+        assert order[-2:] == ["437[", '42["']
+
+
+@on_both
+async def test_event_that_ends_the_connection_is_not_sent_for_ever(
+    way: str, host: SocketHost
+) -> None:
+    """A client that drops at what it is sent again begins anew after a few times."""
+    async with in_garden(host, way) as ann:
+        await ann.drop()
+        await until(gone(host))
+        await emit(host, "poison")
+        recovered = 0
+        for _ in range(10):
+            offset = ann.offset
+            await ann.come()
+            if not ann.recovered:
+                break
+            recovered += 1
+            await ann.receive("poison")
+            ann.offset = offset
+            ann.heard.clear()
+            await ann.drop()
+            await until(gone(host))
+        assert 1 <= recovered <= 3
+        assert not ann.recovered
+
+
+async def test_idle_client_may_drop_as_often_as_it_likes(host: SocketHost) -> None:
+    """A client that missed nothing has failed at nothing."""
+    async with in_garden(host) as ann:
+        for _ in range(8):
+            await ann.drop()
+            await until(gone(host))
+            await emit(host, "elsewhere", room="kitchen")
+            await ann.come()
+            assert ann.recovered
+
+
+async def test_forgotten_in_the_middle_begins_anew(
+    host: SocketHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that reads slower than the journal forgets is closed once, and told so then."""
+    async with in_garden(host) as ann:
+        await ann.drop()
+        await until(gone(host))
+        await emit(host, *["x" * 90_000] * 100)
+        await ann.come()
+        assert ann.recovered
+        monkeypatch.setattr(replay_buffer, "MAX_ENTRIES", 5)
+        await emit(host, *map(str, range(10)))
+        assert not await goes_on(ann)
+        await ann.drop()
+        await until(gone(host))
+        await ann.come()
+        assert not ann.recovered
+
+
+async def test_begun_anew_and_dropped_at_once(host: SocketHost) -> None:
+    """A client that began anew and still has the offset of another host's event is recovered."""
+    async with in_garden(host) as ann:
+        await ann.drop()
+        await until(gone(host))
+        host.sio.recovery.take_all()
+        ann.offset = "otherhost.57"
+        await ann.come()
+        assert not ann.recovered
+        await ann.drop()
+        await until(gone(host))
+        await ann.come()
+        assert ann.recovered
+
+
+async def test_large_event_leaves_the_others_theirs(
+    host: SocketHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One event that is too large to be kept costs those it was for their recovery, nobody else."""
+    monkeypatch.setattr(replay_buffer, "LARGEST", 100_000)
+    async with in_garden(host) as ann, guest(host, name="Bob") as bob:
+        await emit(host, "small")
+        for one in (ann, bob):
+            await one.drop()
+        await until(gone(host))
+        await emit(host, "x" * 200_000)
+        await ann.come()
+        await bob.come()
+        assert bob.recovered
+        assert not await goes_on(ann)
+
+
+async def goes_on(one: Guest) -> bool:
+    """Whether a client that has come is recovered, and not let go a moment later."""
+    if not one.recovered:
+        return False
+    await one.send('428["word"]')
+    try:
+        while not (await one.packet()).startswith("438"):
+            pass
+    except ConnectionError:
+        return False
+    return True
+
+
+async def test_caller_may_change_its_lists(host: SocketHost) -> None:
+    """Who is to be told what is decided when it is said, whatever the caller does to its lists."""
+    async with in_garden(host) as ann:
+        await ann.drop()
+        await until(gone(host))
+        skipped, rooms = [ann.sid], ["garden"]
+        await host.namespaces[0].emit("said", "not to you", room="garden", skip_sid=skipped)
+        await host.namespaces[0].emit("said", "to you", room=rooms)
+        skipped.clear()
+        rooms[:] = ["kitchen"]
+        await emit(host, "end")
+        await ann.come()
+        await ann.receive("end")
+        assert ann.heard == ["to you", "end"]
+
+
+async def test_room_that_is_none(host: SocketHost) -> None:
+    """An event for something that cannot be a room ends nobody's recovery."""
+    async with in_garden(host) as ann:
+        await ann.drop()
+        await until(gone(host))
+        for room in ({"a": 1}, [["garden"]], [{}]):
+            with contextlib.suppress(TypeError):
+                await emit(host, "nobody", room=room)  # type: ignore[arg-type]
+        await emit(host, "end")
+        await ann.come()
+        assert ann.recovered
+        await ann.receive("end")
+        assert ann.heard == ["end"]
+
+
+async def test_names_count_in_the_replay_buffer() -> None:
+    """Names of rooms and of skipped clients count in the replay buffer, and go with their event."""
+    replay_buffer = ReplayBuffer(3_600)
+    rooms, skipped = ["r" * 1_000] * 60, ["s" * 1_000] * 60
+    for _ in range(2 * MAX_BYTES // 120_000):
+        replay_buffer.add(Message.of('42["news"]'), "/", rooms, skipped, None)
+    assert len(list(replay_buffer)) * 120_000 <= MAX_BYTES
+    assert replay_buffer.size <= MAX_BYTES

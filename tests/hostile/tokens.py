@@ -1,0 +1,76 @@
+"""Tokens and cookies, good ones and others."""
+
+import contextlib
+import json
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from functions.contract.session import COOKIE, Session, Sessions
+from tests.hostile.victim import Victim
+from tests.kit.hosts import SECRET, token
+from tests.kit.protocol_client import http_client
+
+MB = 1_000_000
+ANN = Session("ann", "Ann")
+MALLORY = Session("mallory", "Mallory")
+Build = Callable[..., None]
+
+
+def aged(seconds: float, session: Session = ANN, secret: str = SECRET) -> str:
+    """A token that was issued so many seconds ago."""
+    now = time.time()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "time", lambda: now - seconds)
+        return Sessions(secret).issue(session)
+
+
+@contextlib.contextmanager
+def memory(limit: int) -> Iterator[None]:
+    """Fail if what is inside keeps more bytes than a limit."""
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        yield
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < limit, f"{(after - before) / MB:.1f} MB"
+
+
+def spellings(good: str) -> list[str]:
+    """Other texts that say the same as a token, to whoever decodes before comparing."""
+    payload, stamp, signature = good.split(".")
+    spare = chr(ord(stamp[-1]) + 1)  # the last of its bits are over
+    return [
+        *(good + more for more in ("=", "==", "=" * 95_000, " ", "\n", "!", "\0", "\u00df", ".")),
+        *(more + good for more in (" ", "=", "\n", ".", '"')),
+        f"{payload}=.{stamp}.{signature}",
+        f"{payload}.{stamp}==.{signature}",
+        f"{payload}.{stamp[:-1]}{spare}.{signature}",
+        f"{payload}.AAAA{stamp}.{signature}",
+        f"{payload}.{stamp}.{signature[:16]}!{signature[16:]}",
+        f"{payload}.{stamp}.{signature[:16]}\n{signature[16:]}",
+        f"{payload}.{stamp}.{signature.replace('_', '/').replace('-', '+')}=",
+        good.replace(".", "\uff0e"),
+        good.encode().decode("utf-16-le", "replace"),
+        good + "\ud800",
+    ]
+
+
+VALID, PLANTED = token("Ann"), Sessions(SECRET).issue(MALLORY)
+FORGED = VALID[:-1] + ("A" if VALID[-1] != "A" else "B")
+OTHER = f"{COOKIE}2=x; x{COOKIE}=x"
+
+
+async def knock(host: Victim, session: str) -> Any:
+    """Connect with a token; return None if that was granted, else the refusal."""
+    async with http_client(host.port) as http, http.websocket() as socket:
+        await socket.receive()
+        await socket.send("40" + json.dumps({"session": session}))
+        while not (answer := str(await socket.receive())).startswith("4"):
+            assert answer == "2", answer
+        return json.loads(answer[2:]) if answer.startswith("44") else None
