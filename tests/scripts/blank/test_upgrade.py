@@ -48,6 +48,8 @@ from functions.contract.setting import Setting
 settings = [Setting("BIDS", "where bids are kept", development="{data}/bids")]
 ''',
     "socket_host/events/bids.py": '''
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from functions.model.bids import Bids as Store
@@ -59,8 +61,10 @@ class Bids(Namespace):
 
     namespace = "/bids"
 
-    async def start(self) -> None:
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
         self.store = Store(self.settings.own["BIDS"])
+        yield
 
     async def on_bid(self, sid: str, sum: Any) -> dict[str, Any]:
         await self.emit("bid", sum)
