@@ -105,13 +105,14 @@ class Handler:
         "plain",
     )
 
-    def __init__(self, method: Callable[..., Any]) -> None:
+    def __init__(self, method: Callable[..., Any], skipped: int = 1) -> None:
+        """Leave out the first parameters of the method: the sid."""
         said: _Event | None = getattr(method, "event", None)
         self.method = method
         self.limit = said.limit if said else None
         self._claim = said.claim if said else None
         self.large = getattr(method, "large_answer", False)
-        parameters = list(inspect.signature(method).parameters.values())[1:]  # after the sid
+        parameters = list(inspect.signature(method).parameters.values())[skipped:]
         self.fewest = sum(p.default is p.empty and p.kind in _SINGLE for p in parameters)
         several = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self.most = math.inf if several else sum(p.kind in _SINGLE for p in parameters)
@@ -135,6 +136,10 @@ class Handler:
         """
         if self._claim is not None and not session.has(self._claim):
             raise EventError("You may not do this.", reason="claim")
+        return self.read(values)
+
+    def read(self, values: list[Any]) -> list[Any]:
+        """Return the values as the method's annotations say; raises EventError for others."""
         if not self.fewest <= len(values) <= self.most:
             raise EventError(f"This event takes {self.takes}, not {len(values)}.")
         if not self._reads:

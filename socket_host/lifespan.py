@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
+from socket_host.announcements import subscriptions
 from socket_host.emission import EmittingNamespace
 from socket_host.lease import Lease
 from socket_host.settings import Settings
@@ -92,6 +93,8 @@ class LifespanNamespace(EmittingNamespace):
         lifespan = self.lifespan()
         await lifespan.__aenter__()
         try:
+            for name, subscription in subscriptions(self, self.bus):
+                self._supervisor.start(subscription.hear, name)
             for name, job in _jobs(type(self)):
                 self._supervisor.start(partial(self._repeat, job, getattr(self, name)), name)
             yield

@@ -18,8 +18,9 @@ from socketio.exceptions import (  # type: ignore[import-untyped]  # python-sock
     ConnectionRefusedError as Refused,
 )
 
-from functions.contract.bus import RESERVED_EVENTS
+from functions.contract.bus import RESERVED_EVENTS, SESSION_END
 from functions.contract.session import Session, SessionError
+from socket_host.announcements import subscribe
 from socket_host.event_error import EventError
 from socket_host.handlers import Handler, event, find_handlers, large_answer
 from socket_host.lifespan import LifespanNamespace, every
@@ -27,7 +28,7 @@ from socket_host.settings import Settings
 from socket_host.transport.hooks import Hooks
 from socket_host.visitors import PAYER, Member
 
-__all__ = ["Namespace", "event", "every", "large_answer"]
+__all__ = ["Namespace", "event", "every", "large_answer", "subscribe"]
 
 _log = logging.getLogger(__name__)
 
@@ -126,6 +127,21 @@ class Namespace(LifespanNamespace, Hooks):
         """Whether a client has outlived its session; whoever serves it asks, and closes it then."""
         client = self._clients.get(sid)
         return client is not None and client.session.expires < time.time()
+
+    def expired_connections(self) -> list[str]:
+        """Return the connections of clients that have outlived their session."""
+        now = time.time()
+        return [
+            one.client.connection for one in self._clients.values() if one.session.expires < now
+        ]
+
+    def sids_of(self, visitor: str) -> list[str]:
+        """Return the clients of a visitor on this host."""
+        return [sid for sid, one in self._clients.items() if one.session.id == visitor]
+
+    def disconnect_visitor(self, visitor: str) -> None:
+        """Send away all clients of a visitor, by its id, in all namespaces of all hosts, soon."""
+        self.bus.announce_to_all(SESSION_END, {"visitor": visitor})
 
     async def settle(self) -> None:
         """Wait until every event that has begun has its answer, or has had time enough."""

@@ -14,6 +14,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+CHANNEL = "socketio"  # of Redis, and python-socketio's own
+
+ANNOUNCEMENT = "announcement"  # the method of messages that are ours, not python-socketio's
+
+# Subjects of announcements: what yours begin with, and the end of a visitor's sessions.
+APP = "app."
+SESSION_END = "session.end"
+
+FUNCTION = "function-"  # what the senders of messages begin with that are functions
+
 LOOPBACK_PATH = "/bus"  # where a host hears the functions on its own machine
 
 MAX_BYTES = 256 * 1024  # of one message, and of one batch: what SNS takes at the most
@@ -63,7 +73,7 @@ def encode(message: Mapping[str, Any], message_id: str, most: int = MAX_BYTES) -
     Raises BusMessageError if it is no JSON, too large for the bus, or a reserved event.
     """
     identified = {"message_id": message_id, **message}
-    what = message.get("event") or message.get("method")
+    what = message.get("event") or message.get("subject") or message.get("method")
     if message.get("event") in RESERVED_EVENTS:
         raise BusMessageError(f"{what!r} is an event of Socket.IO itself, which nobody may emit.")
     try:
@@ -100,6 +110,15 @@ def encode_emit(
         "callback": None,
         "host_id": sender,
     }
+    return encode(message, f"{sender}:1")
+
+
+def encode_announcement(subject: str, body: Any, *, sender: str) -> str:
+    """Return the JSON text that announces something to every host; `sender` as in `encode_emit`.
+
+    Raises BusMessageError if the body is no JSON, or the message too large for the bus.
+    """
+    message = {"method": ANNOUNCEMENT, "host_id": sender, "subject": subject, "body": body}
     return encode(message, f"{sender}:1")
 
 

@@ -5,15 +5,27 @@
 
 import http.client
 import uuid
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from functions.contract.bus import Topic, encode_emit, loopback_token
+from functions.contract.bus import (
+    APP,
+    FUNCTION,
+    SESSION_END,
+    Topic,
+    encode_announcement,
+    encode_emit,
+    loopback_token,
+)
+from functions.contract.redis_address import SCHEMES, Address
 
 _LOOPBACK_SECONDS = 2.0
 
-_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+# The last is what a container engine calls its own machine.
+_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1", "host.docker.internal")
 
 
 class EmitError(Exception):
@@ -23,33 +35,63 @@ class EmitError(Exception):
 def open_emitter(setting: str, secret: str) -> "Emitter":
     """Return the emitter for a setting; it connects when it is first needed.
 
-    The setting is `sns:TOPIC_ARN`, or the address of a socket host on this machine, or empty: then
-    every emit raises EmitError. Raises ValueError, which says what it must be, for any other text.
+    The setting is `sns:TOPIC_ARN`, `redis://…` or `valkey://…`, or the address of a socket host on
+    this machine, or empty: then every emit raises EmitError. Raises ValueError, which says what it
+    must be, for any other text.
     """
     if not setting:
         return Emitter()
     if setting.startswith("sns:"):
         return SnsEmitter(Topic.parse(setting))
+    if setting.partition(":")[0] in SCHEMES:
+        from functions.web.redis_emitter import RedisEmitter  # TLS takes a while to import
+
+        return RedisEmitter(Address.parse(setting))
     return LoopbackEmitter(setting, secret)
 
 
 class Emitter:
-    """Emits to the clients of every socket host, in the order of the calls. This one cannot."""
+    """Speaks to every socket host, in the order of the calls. This one cannot.
+
+    Each call returns the id under which the hosts log that they heard it, and raises EmitError,
+    within seconds, if they cannot be reached, and BusMessageError for what cannot be sent.
+    """
 
     def emit(
         self, event: str, data: Any = None, *, room: str | None = None, namespace: str = "/"
-    ) -> None:
+    ) -> str:
         """Emit an event to the clients in a room, or to all without one.
 
-        A tuple is several arguments. Raises BusMessageError for data that cannot be sent, and
-        EmitError, within seconds, if the socket hosts cannot be reached.
+        A tuple is several arguments.
         """
-        sender = uuid.uuid4().hex
-        message = encode_emit(event, data, room=room, namespace=namespace, sender=sender)
+        encoded = partial(encode_emit, event, data, room=room, namespace=namespace)
+        return self._send(encoded, f"{event!r} was not emitted")
+
+    def disconnect(self, visitor: str) -> str:
+        """Send away all clients of the visitor with that id, in all namespaces of all hosts.
+
+        They do not come back by themselves; whether they may come back is for the session that they
+        bring, and for `admit`, to say.
+        """
+        encoded = partial(encode_announcement, SESSION_END, {"visitor": visitor})
+        return self._send(encoded, f"The sockets of {visitor!r} stay open")
+
+    def announce(self, subject: str, body: Any = None) -> str:
+        """Tell every host something: the methods with `@subscribe(subject)` of its namespaces."""
+        encoded = partial(encode_announcement, APP + subject, body)
+        return self._send(encoded, f"{subject!r} was not announced")
+
+    def close(self) -> None:
+        """Let go of what is kept for the next message."""
+
+    def _send(self, encoded: Callable[..., str], failed: str) -> str:
+        sender = FUNCTION + uuid.uuid4().hex
+        message = encoded(sender=sender)
         try:
             self._publish(message, sender)
         except EmitError as error:
-            raise EmitError(f"{event!r} was not emitted: {error}.") from error
+            raise EmitError(f"{failed}: {error}.") from error
+        return f"{sender}:1"
 
     def _publish(self, message: str, sender: str) -> None:
         raise EmitError("BUS is not set")
@@ -98,8 +140,8 @@ class LoopbackEmitter(Emitter):
         parts = urlsplit(address)
         if parts.scheme != "http" or parts.hostname not in _LOOPBACK_HOSTS:
             raise ValueError(
-                "must be sns:TOPIC_ARN, or http://127.0.0.1:PORT/bus of a socket host on this "
-                f"machine, not {address!r}"
+                "must be sns:TOPIC_ARN, redis://…, valkey://…, or http://127.0.0.1:PORT/bus of a "
+                f"socket host on this machine, not {address!r}"
             )
         self._netloc = parts.netloc
         self._path = parts.path or "/"

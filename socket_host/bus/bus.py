@@ -1,14 +1,24 @@
 """What a bus is to the rest of the host, and the bus of a host that is alone."""
 
+import logging
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from socket_host.bus.peers import Peers
 from socket_host.bus.seen_messages import SeenMessages
 
+_log = logging.getLogger(__name__)
+
 # Is given the id of the host that made an announcement, and what it said.
 Subscriber = Callable[[str, Any], None]
+
+
+def log_heard(message_id: str, what: Any) -> None:
+    """Note what a function has said, by the id that it knows."""
+    # Each one, not only the first of a minute: it is looked for by its id.
+    _log.info("Heard %.100r of a function: %s", what, message_id, extra={"let_through": True})
 
 
 class Receiver(Protocol):
@@ -51,6 +61,7 @@ class Bus:
         self.host_id = uuid.uuid4().hex
         self.arrivals = 0
         self.peers = Peers(self)
+        self._subscribers: defaultdict[str, list[Subscriber]] = defaultdict(list)
         self._gap_subscribers: list[Callable[[], object]] = []
 
     async def start(self) -> None:
@@ -77,6 +88,16 @@ class Bus:
 
     def subscribe(self, subject: str, subscriber: Subscriber) -> None:
         """Have what other hosts announce on a subject passed to `subscriber`."""
+        self._subscribers[subject].append(subscriber)
+
+    def announce_to_all(self, subject: str, body: Any) -> None:
+        """Tell all hosts something, this one included; raises BusMessageError as `publish` does."""
+        self.announce(subject, body)
+        self._hear(subject, self.host_id, body)
+
+    def _hear(self, subject: str, host: str, body: Any) -> None:
+        for subscriber in self._subscribers.get(subject, ()):
+            subscriber(host, body)
 
     def on_gap(self, subscriber: Callable[[], object]) -> None:
         """Have a function called when the bus is back and may have lost what was for this host."""

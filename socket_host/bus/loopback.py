@@ -5,17 +5,26 @@ In the cloud they publish to the bus; on one machine there need not be one.
 
 import hmac
 import ipaddress
+from collections.abc import Mapping
 from typing import Any
 
 import socketio  # type: ignore[import-untyped]  # python-socketio ships no types
 from aiohttp import web
 
-from functions.contract.bus import MAX_BYTES, BusMessageError, loopback_token
+from functions.contract.bus import (
+    ANNOUNCEMENT,
+    APP,
+    MAX_BYTES,
+    SESSION_END,
+    BusMessageError,
+    loopback_token,
+)
+from socket_host.bus.bus import Bus, log_heard
 from socket_host.bus.schema import fault, parse
 
 
 class Loopback:
-    """Emits what a function posts, if it is on this machine and knows one of the secrets."""
+    """Says what a function posts, if it is on this machine and knows one of the secrets."""
 
     def __init__(self, sio: socketio.AsyncServer, *secrets: str) -> None:
         self._sio = sio
@@ -34,17 +43,25 @@ class Loopback:
         message = _load(await request.read())
         if message is None:
             return web.Response(status=400, text="That is not a message of the bus.\n")
-        data = message["data"]
         try:
-            await self._sio.emit(
-                message["event"],
-                data[0] if len(data) == 1 else tuple(data),
-                room=message.get("room"),
-                namespace=message["namespace"],
-            )
+            await self._act(message)
         except BusMessageError as error:
             return web.Response(status=413, text=f"{error}\n")
         return web.Response(status=204)
+
+    async def _act(self, message: Mapping[str, Any]) -> None:
+        log_heard(message.get("message_id") or "-", message.get("event") or message.get("subject"))
+        if message["method"] == ANNOUNCEMENT:
+            bus: Bus = self._sio.manager.bus
+            bus.announce_to_all(message["subject"], message["body"])
+            return
+        data = message["data"]
+        await self._sio.emit(
+            message["event"],
+            data[0] if len(data) == 1 else tuple(data),
+            room=message.get("room"),
+            namespace=message["namespace"],
+        )
 
     def _is_authorized(self, authorization: bytes) -> bool:
         return any(hmac.compare_digest(authorization, each) for each in self._authorized)
@@ -57,11 +74,15 @@ def _is_loopback(request: web.Request) -> bool:
 
 
 def _load(body: bytes) -> dict[str, Any] | None:
-    """Return the emit in a body, None if it is none."""
+    """Return what a function may say, None if the body is nothing of that."""
     try:
         message = parse(str(body, "utf-8"))
     except ValueError:
         return None
-    if fault(message) or message["method"] != "emit" or message.get("binary"):
+    if fault(message) or message.get("binary"):
         return None
-    return dict(message)
+    subject = message.get("subject", "")
+    announces = message["method"] == ANNOUNCEMENT and (
+        subject == SESSION_END or subject.startswith(APP)
+    )
+    return dict(message) if announces or message["method"] == "emit" else None

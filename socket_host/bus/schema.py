@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import Any
 
-from functions.contract.bus import MAX_BYTES, RESERVED_EVENTS
+from functions.contract.bus import ANNOUNCEMENT, MAX_BYTES, RESERVED_EVENTS, SESSION_END
 
 MAX_NUMBER = 2**53 - 1  # the largest whole number that every JSON parser keeps exact
 
@@ -104,9 +104,6 @@ def fault(message: Any) -> str:
 def is_id(value: Any) -> bool:
     """Whether a value is `sender:number`."""
     return type(value) is str and len(value) <= MAX_ID and bool(_ID.fullmatch(value))
-
-
-ANNOUNCEMENT = "announcement"  # the method of messages that are ours, not python-socketio's
 
 
 def _announcement_fault(message: Mapping[str, Any]) -> str:
@@ -393,7 +390,15 @@ def _is_had(value: Any) -> bool:
     return False
 
 
+def _is_session_end(body: Any) -> bool:
+    match body:
+        case {"visitor": visitor}:
+            return _is_name(visitor)
+    return False
+
+
 _SUBJECTS: dict[str, Test] = {
+    SESSION_END: _is_session_end,
     "peers": _is_word,
     "attendance": _is_presence,
     "recovery.ask": _is_question,

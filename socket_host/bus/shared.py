@@ -3,17 +3,17 @@
 import asyncio
 import contextlib
 import logging
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from typing import Any
 
-from functions.contract.bus import MAX_BYTES, encode
-from socket_host.bus.bus import Bus, Receiver, Subscriber
+from functions.contract.bus import ANNOUNCEMENT, FUNCTION, MAX_BYTES, encode
+from socket_host.bus.bus import Bus, Receiver, log_heard
 from socket_host.bus.inbox import Inbox
 from socket_host.bus.outage import Outage
 from socket_host.bus.outbox import Entry, Outbox
 from socket_host.bus.refusals import Refusals
-from socket_host.bus.schema import ANNOUNCEMENT, plain_emit
+from socket_host.bus.schema import plain_emit
 from socket_host.bus.seen_messages import ALL, SeenMessages
 
 _log = logging.getLogger(__name__)
@@ -72,7 +72,6 @@ class SharedBus(Bus):
         self._inbox = Inbox(self._seen, self._refusals, self._own, self.LARGEST)
         self._listening = asyncio.Event()
         self._receiver: Receiver | None = None
-        self._subscribers: defaultdict[str, list[Subscriber]] = defaultdict(list)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -119,10 +118,6 @@ class SharedBus(Bus):
                 "body": body,
             }
         )
-
-    def subscribe(self, subject: str, subscriber: Subscriber) -> None:
-        """Have what other hosts announce on a subject passed to `subscriber`."""
-        self._subscribers[subject].append(subscriber)
 
     def had(self) -> dict[str, list[Any]]:
         """Return, as a snapshot of SeenMessages, which messages this host has had, or has sent."""
@@ -231,6 +226,8 @@ class SharedBus(Bus):
         *_: Any,
     ) -> None:
         values = data[0] if len(data) == 1 else tuple(data)
+        if message_id.startswith(FUNCTION):
+            log_heard(message_id, event)
         try:
             receiver.emit_now(event, values, namespace, room, skip_sid, message_id)
         except Exception:
@@ -242,10 +239,12 @@ class SharedBus(Bus):
         # An answer bears the id of the host that waits for it, all else its sender's.
         if method != "callback" and message.get("host_id") == self.host_id:
             return
+        message_id = message.get("message_id")
+        if message_id is not None and message_id.startswith(FUNCTION):
+            log_heard(message_id, message.get("event") or message.get("subject"))
         try:
             if method == ANNOUNCEMENT:
-                for subscriber in self._subscribers.get(message["subject"], ()):
-                    subscriber(message["host_id"], message["body"])
+                self._hear(message["subject"], message["host_id"], message["body"])
             elif self._receiver is not None:
                 await self._receiver.apply(message)
         except Exception:

@@ -12,7 +12,7 @@ from random import Random
 import boto3
 
 from functions.contract.bus import Topic
-from socket_host.bus.address import Address
+from functions.contract.redis_address import Address
 from socket_host.bus.queue import HostQueue
 from socket_host.bus.redis_connection import Connection
 from tests.chaos.site import Site

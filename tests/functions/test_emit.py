@@ -176,7 +176,7 @@ def test_reserved_event_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", ["local", "http://example.com/bus", "https://127.0.0.1/bus", "redis://host", "sns:x"]
+    "setting", ["local", "http://example.com/bus", "https://127.0.0.1/bus", "redis:host", "sns:x"]
 )
 def test_malformed_setting_is_refused(setting: str) -> None:
     """A setting by which a function can reach nobody is answered with what one looks like."""

@@ -30,7 +30,6 @@ def recipe() -> ModuleType:
     module = ModuleType("sign_in")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Authlib's own, of what it will leave out one day
-        pytest.importorskip("authlib")
         exec(code, module.__dict__)
     return module
 
@@ -40,7 +39,8 @@ def issuer() -> Iterator[str]:
     """The address of a provider that knows Ann."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        mock = pytest.importorskip("oidc_provider_mock")
+        import oidc_provider_mock as mock
+
         ann = mock.User(sub="7", claims={"name": "Ann", "email": "ann@example.com"})
         ann.claims["email_verified"] = True
         with mock.run_server_in_thread(user_claims=[ann]) as server:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from socket_host.bus.address import Address
+from functions.contract.redis_address import Address
 from socket_host.bus.redis_connection import Connection
 from tests.hostile.victim import Victim
 from tests.kit.buses import Host, Redis

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from functions.contract.bus import MAX_BYTES
+from functions.contract.redis_address import Address
 from socket_host import presence_sync
 from socket_host.bus import redis_connection
-from socket_host.bus.address import Address
 from socket_host.bus.peers import MAX_PEERS
 from socket_host.bus.redis_connection import Connection
 from socket_host.bus.seen_messages import SeenMessages

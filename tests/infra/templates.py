@@ -87,6 +87,15 @@ def references(value: Any) -> Iterator[str]:
                 yield from references(inner)
 
 
+def with_architecture(text: str, name: str) -> str:
+    """A template's text with another processor by default."""
+    changed, times = re.subn(
+        r"(\n  Architecture:\n(?:    .*\n)*?    Default: )\w+", rf"\g<1>{name}", text
+    )
+    assert times == 1
+    return changed
+
+
 def container(template: Json) -> Json:
     """The one container of the host's task."""
     (found,) = properties(template, "HostTask")["ContainerDefinitions"]

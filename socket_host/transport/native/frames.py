@@ -7,6 +7,7 @@ else about an idle client, and more than twice the time per message.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 _FINAL, _RESERVED, _OPCODE, _MASKED, _LENGTH = 0x80, 0x70, 0x0F, 0x80, 0x7F
@@ -52,6 +53,20 @@ def packet_frame(packet: str | bytes) -> bytes:
 def close_frame(code: int, reason: str = "") -> bytes:
     """Return a close frame; the reason is cut to what a control frame can carry."""
     return frame(CLOSE, code.to_bytes(2, "big") + reason.encode()[: _SMALL - 2])
+
+
+def own_frames(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the opcode and the payload of each frame in what this module has written."""
+    at = 0
+    while at < len(data):
+        opcode, size = data[at] & _OPCODE, data[at + 1]
+        at += 2
+        if size > _SMALL:
+            width = 2 if size == 126 else 8
+            size = int.from_bytes(data[at : at + width], "big")
+            at += width
+        yield opcode, data[at : at + size]
+        at += size
 
 
 def unmask(payload: bytes | bytearray, mask: bytes) -> bytes:

@@ -1,0 +1,78 @@
+"""Announcements: what functions tell every host, and the methods that hear it."""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, TypeVar
+
+from functions.contract.bus import APP
+from functions.contract.setting import StartError
+from socket_host.bus import Bus
+from socket_host.event_error import EventError
+from socket_host.handlers import Handler
+
+F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, object]])
+
+MAX_WAITING = 1_000  # announcements on one subject; those that follow are dropped
+
+_log = logging.getLogger(__name__)
+
+
+def subscribe(subject: str) -> Callable[[F], F]:
+    """Have an async method called with each announcement on a subject, by `emitter.announce`.
+
+    It hears them in their order, on every host, one at a time; the body is read as the method's
+    annotation says. Raises TypeError for a method that is not async or takes other than the body.
+    """
+
+    def mark(method: F) -> F:
+        if (
+            not inspect.iscoroutinefunction(method)
+            or len(inspect.signature(method).parameters) != 2
+        ):
+            raise TypeError(f"{method.__qualname__} must be async, and take the body.")
+        method.subject = subject  # type: ignore[attr-defined]  # functions take any attribute
+        return method
+
+    return mark
+
+
+class Subscription:
+    """A method that hears announcements, and those that wait for it."""
+
+    def __init__(self, bus: Bus, subject: str, method: Callable[..., Any]) -> None:
+        self._subject = subject
+        self._method = method
+        self._handler = Handler(method, skipped=0)
+        self._waiting: asyncio.Queue[Any] = asyncio.Queue(MAX_WAITING)
+        bus.subscribe(APP + subject, lambda host, body: self._put(body))
+
+    async def hear(self) -> None:
+        """Call the method with each announcement; what goes wrong with one is logged."""
+        while True:
+            body = await self._waiting.get()
+            try:
+                await self._method(*self._handler.read([body]))
+            except EventError as error:
+                _log.error("An announcement of %r has another form: %s", self._subject, error)
+            except Exception:
+                _log.exception("The subscriber to %r failed.", self._subject)
+
+    def _put(self, body: Any) -> None:
+        try:
+            self._waiting.put_nowait(body)
+        except asyncio.QueueFull:
+            _log.error("Announcements of %r are dropped: too many wait.", self._subject)
+
+
+def subscriptions(namespace: object, bus: Bus) -> Iterator[tuple[str, Subscription]]:
+    """Yield the subscriptions of a namespace's methods, by name; raises StartError."""
+    for name in dir(type(namespace)):
+        subject = getattr(getattr(type(namespace), name), "subject", None)
+        if isinstance(subject, str):
+            try:
+                yield name, Subscription(bus, subject, getattr(namespace, name))
+            except (TypeError, NameError) as error:
+                where = f"{type(namespace).__name__}.{name}"
+                raise StartError(f"The annotations of {where} cannot be used: {error}.") from error

@@ -1,0 +1,54 @@
+"""The end of sessions: sockets end with their session, by its time or because somebody says so."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextvars import Context
+
+from functions.contract.bus import SESSION_END
+from socket_host.bus import Bus
+from socket_host.namespace import Namespace
+from socket_host.transport.protocol import Transport
+
+_log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 2.0  # from one look for expired sessions to the next
+
+
+class SessionEnd:
+    """Closes the connections of expired sessions, and those of visitors that were sent away."""
+
+    def __init__(self, namespaces: Sequence[Namespace], transport: Transport, bus: Bus) -> None:
+        self._namespaces = namespaces
+        self._transport = transport
+        self._tasks: set[asyncio.Task[None]] = set()
+        bus.subscribe(SESSION_END, lambda host, body: self._begin(body["visitor"]))
+
+    async def sweep(self) -> None:
+        """Close the connections of expired sessions, again and again.
+
+        Their clients connect again, and are told why they may not.
+        """
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            for namespace in self._namespaces:
+                for connection in namespace.expired_connections():
+                    await self._transport.close(connection)
+
+    async def finish(self) -> None:
+        """Wait until those are gone who have been sent away."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _begin(self, visitor: str) -> None:
+        # With an empty context: it is nothing that the visitor whose event this was pays for.
+        task = Context().run(asyncio.create_task, self._disconnect(visitor))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _disconnect(self, visitor: str) -> None:
+        for namespace in self._namespaces:
+            for sid in namespace.sids_of(visitor):
+                try:
+                    await namespace.disconnect(sid)
+                except Exception:
+                    _log.exception("A client could not be sent away.")

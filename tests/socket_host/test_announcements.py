@@ -1,0 +1,174 @@
+"""Announcements of functions are heard by the namespaces of every host, over each kind of bus."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.contract.bus import FUNCTION
+from functions.contract.setting import StartError
+from functions.web.emit import EmitError, Emitter, open_emitter
+from socket_host.app import SocketHost
+from socket_host.namespace import Namespace, subscribe
+from tests.kit import buses
+from tests.kit.buses import redis, until
+from tests.kit.clients import clients
+from tests.kit.hosts import SECRET, serving, token, url
+
+
+@dataclass
+class Price:
+    """What a function announces."""
+
+    item: str
+    amount: int
+
+
+class Market(Namespace):
+    """Hears prices."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.heard: list[Price] = []
+
+    @subscribe("prices")
+    async def price_changed(self, price: Price) -> None:
+        if price.amount < 0:
+            raise RuntimeError("a bug")
+        self.heard.append(price)
+        # Each host hears it, so each tells its own clients.
+        await self.emit("price", price.amount, room=price.item, ignore_queue=True)
+
+    async def on_watch(self, sid: str, item: str) -> None:
+        await self.enter_room(sid, item)
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[None]:
+    with buses.aws():
+        yield
+
+
+Hosts = tuple[list[SocketHost], Emitter]
+
+
+@asynccontextmanager
+async def market(kind: str, folder: Path) -> AsyncIterator[Hosts]:
+    """Hosts on a bus, and what a function has to speak to them."""
+    async with AsyncExitStack() as stack:
+        setting = "local"
+        if kind == "redis":
+            setting = (await stack.enter_async_context(redis(folder))).setting
+        elif kind == "sns":
+            setting = buses.topic()
+        hosts = [
+            await stack.enter_async_context(serving(folder, Market, bus=setting))
+            for _ in range(1 if kind == "loopback" else 2)
+        ]
+        address = f"{url(hosts[0])}/bus" if kind == "loopback" else setting
+        yield hosts, stack.enter_context(closing(open_emitter(address, SECRET)))
+
+
+@pytest.mark.parametrize("kind", ["loopback", "redis", "sns"])
+async def test_function_reaches_every_host(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Events, announcements and the end of a visitor come in their order, each with an id."""
+    if kind == "sns":
+        request.getfixturevalue("aws")
+    caplog.set_level("INFO")
+    async with market(kind, tmp_path) as (hosts, emitter), clients() as people:
+        people_here = [await people.connect(url(host), token("Ann")) for host in hosts]
+        for client in people_here:
+            await client.call("watch", "tea")
+
+        def speak() -> list[str]:
+            return [
+                *(emitter.announce("prices", {"item": "tea", "amount": n}) for n in range(5)),
+                emitter.announce("prices", {"item": "tea"}),
+                emitter.announce("prices", {"item": "tea", "amount": -1}),
+                emitter.announce("nobody hears this"),
+                emitter.emit("price", 5, room="tea"),
+                emitter.disconnect("ann"),
+            ]
+
+        ids = await asyncio.to_thread(speak)
+        assert len(set(ids)) == len(ids)
+        for client in people_here:
+            prices = [await client.receive("price") for _ in range(6)]
+            assert sorted(prices) == list(range(6))
+            await client.receive("disconnect")
+        for host in hosts:
+            await until(lambda host=host: not host.visitors.clients)
+            assert host.namespaces[0].heard == [Price("tea", n) for n in range(5)]
+            assert host.bus.health().get("invalid", 0) == 0
+    logged = [r.getMessage() for r in caplog.records if FUNCTION in r.getMessage()]
+    for id_ in ids:
+        assert sum(id_ in line for line in logged) == len(hosts)
+    wrong = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
+    assert wrong.count("The subscriber to 'prices' failed.") == len(hosts)
+    assert wrong.count("An announcement of 'prices' has another form: `amount` is missing.") == len(
+        hosts
+    )
+
+
+async def test_redis_that_was_away(tmp_path: Path) -> None:
+    """A function is told that Redis is away, and connects again when it is back."""
+    async with redis(tmp_path) as server:
+        emitter = open_emitter(server.setting, SECRET)
+        await asyncio.to_thread(emitter.emit, "news")
+        await server.stop()
+        with pytest.raises(EmitError, match="'news' was not emitted: Redis"):
+            await asyncio.to_thread(emitter.emit, "news")
+        await server.start()
+        await asyncio.to_thread(emitter.emit, "news")
+        emitter.close()
+
+
+async def test_redis_with_a_password(tmp_path: Path) -> None:
+    """A wrong password is told of; the right one is used."""
+    async with redis(tmp_path, "--requirepass", "secret") as server:
+        right, wrong = (
+            server.setting.replace("//", f"//:{password}@") for password in ("secret", "guess")
+        )
+        with closing(open_emitter(right, SECRET)) as emitter:
+            await asyncio.to_thread(emitter.emit, "news")
+        with pytest.raises(EmitError, match="refused it") as refused:
+            await asyncio.to_thread(open_emitter(wrong, SECRET).emit, "news")
+        assert "guess" not in str(refused.value)
+
+
+def test_subjects_of_the_framework_are_not_yours(tmp_path: Path) -> None:
+    """What hosts say to each other cannot be said by a function's announcement."""
+    said: list[str] = []
+
+    class Recording(Emitter):
+        def _publish(self, message: str, sender: str) -> None:
+            said.append(message)
+
+    Recording().announce("peers", {"word": "bye"})
+    assert '"subject":"app.peers"' in said[0]
+
+
+def test_subscribers_are_checked() -> None:
+    """A method that cannot hear is refused as it is declared."""
+    with pytest.raises(TypeError, match="must be async, and take the body"):
+
+        @subscribe("prices")  # type: ignore[type-var]
+        def plain(self: Any, body: Any) -> None: ...
+
+
+async def test_body_that_no_json_is(tmp_path: Path) -> None:
+    """A body's type is checked at the start."""
+
+    class Odd(Namespace):
+        @subscribe("prices")
+        async def hear(self, body: Path) -> None: ...
+
+    with pytest.raises(StartError, match="hear cannot be used"):
+        async with serving(tmp_path, Odd):
+            pass
