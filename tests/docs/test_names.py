@@ -19,7 +19,6 @@ COMING = {
     "docs/costs.md",
     "docs/compatibility.md",
     "docs/upgrading.md",
-    "docs/events.md",
 }
 
 
