@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from functions.web.emit import open_emitter
+from functions.web.emitters import open_emitter
 from tests.infra.templates import SOURCE
 from tests.kit import buses
 from tests.kit.clients import Client, clients
@@ -110,7 +110,7 @@ def _subscribe(cloud: Cloud) -> None:
 async def host(cloud: Cloud, certificate: Path) -> AsyncIterator[tuple[str, Client]]:
     """A host by the stack's settings, that is well, and a client of it."""
     environ = host_environ(cloud, STACK) | cloud.environ | {"SSL_CERT_FILE": str(certificate)}
-    async with host_process(environ) as process, clients() as made:
+    async with host_process(environ, "socket_host") as process, clients() as made:
         await process.ready(PATIENCE)
         await healthy(process.url)
         yield process.url, await made.connect(process.url, token())
