@@ -16,7 +16,6 @@ EVERY = pytest.mark.parametrize("page", documents(), ids=lambda page: page.path)
 # Pages that are being written.
 COMING = {
     "docs/compatibility.md",
-    "docs/events.md",
 }
 
 
