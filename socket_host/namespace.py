@@ -26,7 +26,7 @@ from socket_host.handlers import Handler, event, find_handlers, large_answer
 from socket_host.lifespan import LifespanNamespace, every
 from socket_host.settings import Settings
 from socket_host.transport.hooks import Hooks
-from socket_host.visitors import PAYER, Member
+from socket_host.visitors import PAYER, Client, Member
 
 __all__ = ["Namespace", "event", "every", "large_answer", "subscribe"]
 
@@ -135,9 +135,13 @@ class Namespace(LifespanNamespace, Hooks):
             one.client.connection for one in self._clients.values() if one.session.expires < now
         ]
 
-    def sids_of(self, visitor: str) -> list[str]:
-        """Return the clients of a visitor on this host."""
-        return [sid for sid, one in self._clients.items() if one.session.id == visitor]
+    def sids_of(self, visitor: str, signed_in_at: float | None = None) -> list[str]:
+        """Return the clients of a visitor on this host, of one sign-in or of all."""
+        return [
+            sid
+            for sid, one in self._clients.items()
+            if one.session.id == visitor and signed_in_at in (None, one.session.signed_in_at)
+        ]
 
     def disconnect_visitor(self, visitor: str) -> None:
         """Send away all clients of a visitor, by its id, in all namespaces of all hosts, soon."""
@@ -188,9 +192,12 @@ class Namespace(LifespanNamespace, Hooks):
         member = self._clients.get(sid)
         if member is None:
             return None
-        error = self._take(member, event)
+        client = member.client
+        error = client.take()
+        if error is None and type(event) is str and event in self._guarded:
+            error = self._guard(client, event)
         if error is None:
-            member.client.begun += 1
+            client.begun += 1
             return None
         return self._no(error)
 
@@ -289,15 +296,12 @@ class Namespace(LifespanNamespace, Hooks):
         connection: str | None = self.server.manager.eio_sid_from_sid(sid, self.namespace)
         return connection or sid
 
-    def _take(self, member: Member, event: Any) -> EventError | None:
-        """Let an event begin, or return why it may not."""
-        client = member.client
-        error = client.take()
-        if error is None and type(event) is str and event in self._guarded:
-            handler = self._guarded[event]
-            error = handler.excess(client) if handler else _UNKNOWN
-            if error:
-                client.waiting -= 1
+    def _guard(self, client: Client, event: str) -> EventError | None:
+        """Return why an event that has begun may not go on, if it is one of those with a limit."""
+        handler = self._guarded[event]
+        error = handler.excess(client) if handler else _UNKNOWN
+        if error:
+            client.waiting -= 1
         return error
 
     async def _answer(self, sid: str, member: Member, event: Any, values: list[Any]) -> Any:
@@ -307,9 +311,11 @@ class Namespace(LifespanNamespace, Hooks):
         try:
             if client.begun:
                 client.begun -= 1
-            elif error := self._take(member, event):
+            elif refusal := self.begin_event(sid, event):
                 allowed = 0
-                return self._no(error)
+                return refusal
+            else:
+                client.begun -= 1
             visitors = self.visitors
             if (visitors.fan_out.debts or visitors.replay.debts) and (
                 error := visitors.debt(session.id)

@@ -40,7 +40,7 @@ def test_document(document: Document, tmp_path: Path) -> None:
     ]
     for command in commands:
         project.shell(command)
-    (tmp_path / "tests/app/test_halves.py").write_text(BOTH_START)
+    (tmp_path / "tests/app/test_halves.py").write_text(BOTH_START + MORE.get(document.path, ""))
     tests = [title for title in modules if Path(title).name.startswith("test_")]
     project.test("tests/app/test_halves.py", *(t for t in tests if t not in "".join(commands)))
 
@@ -49,6 +49,21 @@ BOTH_START = """
 async def test_both_start(host, pages):
     assert pages.get("/no-such-page").status == 404
 """
+
+
+# What documents without tests of their own say that their files do.
+MORE = {
+    "README.md": """
+
+async def test_readme(host, pages):
+    assert "<h1>Hello, " in pages.get("/hello").text
+    ann = await host.connect("Ann", namespace="/greetings")
+    bob = await host.connect("Bob", namespace="/greetings")
+    assert await ann.call("wave", "hello") == {"ok": True}
+    assert await bob.receive("waved") == {"name": "Ann", "text": "hello"}
+    assert list(await ann.call("wave", 1)) == ["error"]
+"""
+}
 
 
 def test_commands_need_a_project() -> None:

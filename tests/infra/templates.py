@@ -47,8 +47,10 @@ def written(*, yours: bool = False) -> str:
 @cache
 def _translated(yours: bool) -> Json:
     source = load(written(yours=yours))
-    # The translator takes code that has been packaged already.
-    source["Resources"]["Pages"]["Properties"]["CodeUri"] = "s3://bucket/key"
+    for resource in source["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            # The translator takes code that has been packaged already.
+            resource["Properties"]["CodeUri"] = "s3://bucket/key"
     return transformed(source)
 
 

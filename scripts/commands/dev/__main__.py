@@ -55,6 +55,8 @@ def main() -> None:
         asyncio.run(_run(options) if options.run else _serve(options))
     except KeyboardInterrupt:  # so early that nothing has begun
         pass
+    except BrokenPipeError:  # nobody reads on, as of `--run NAME | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OriginError, PortError, RunError, StandInError, TemplateError) as error:
         sys.exit(str(error))
 

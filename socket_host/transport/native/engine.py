@@ -76,7 +76,7 @@ class Engine:
         self.clients: dict[str, Client] = {}
         self.batch = WriteBatch()
         self.input = InputBudget(limits.partial)
-        self.backlogs = Backlogs(limits, self.overrun)
+        self.backlogs: Backlogs[Client] = Backlogs(limits, self.overrun)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.counts: Counter[str] = Counter()
         self.endings: TimeoutQueue[Socket] = TimeoutQueue(limits.ending_time, methodcaller("abort"))

@@ -119,7 +119,10 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         if isinstance(room, str) and room in members:
             if room in skipped:
                 return 0
-            members[room].deliver(message, volatile)
+            if volatile:  # in no replay buffer, so a member that is still being replayed to waits
+                members[room].send(message)
+            else:
+                members[room].deliver(message)
             return 1
         named = space.room(room)
         if named is not None:
@@ -293,8 +296,10 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         member = self.member(sid, namespace)
         if member is None:
             raise ValueError("sid is not connected to requested namespace")
+        if room == sid:
+            return  # it is in that room already
         if self.is_sid_room(namespace, room):
-            raise ValueError("cannot enter a sid room")
+            raise ValueError("Another client's sid room cannot be entered.")
         recovery = self.server.recovery
         member.namespace.enter(member, room, recovery.replay_buffer.position if recovery else 0)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from functions.web.emit import open_emitter
+from functions.web.emitters import open_emitter
 from tests.infra.templates import SOURCE
 from tests.kit import buses
 from tests.kit.clients import Client, clients

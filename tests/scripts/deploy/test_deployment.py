@@ -242,3 +242,10 @@ def test_site_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deploying, "_NAME_PAUSE", 0)
     with pytest.raises(StackError, match="https://localhost:1 is deployed, but scripts/doctor"):
         deploying._examine("https://localhost:1")
+
+
+def test_doctor_is_told_where_to_look(stacked: Account) -> None:
+    """The page and the session that were given are what doctor comes with."""
+    given = options(page="/about", session="sidepath_session=a=b", region=REGION)
+    assert Deployment.begin(given).visit == ("--page=/about", "--session=sidepath_session=a=b")
+    assert Deployment.begin(options(region=REGION)).visit == ()

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from functions.contract.setting import Setting
 from functions.model.settings import settings as declared
-from functions.web.emit import open_emitter
+from functions.web.emitters import open_emitter
 from functions.web.settings import Settings
 from scripts import ROOT
 from scripts.commands.dev import sam_local

@@ -11,7 +11,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from functions.web.emit import open_emitter
+from functions.web.emitters import open_emitter
 from tests.kit import buses
 from tests.kit.buses import Host, Redis, until
 from tests.kit.hosts import SECRET
