@@ -20,7 +20,7 @@ from functions.contract.setting import StartError
 from functions.model.settings import settings as declared
 from functions.web.assets import PREFIX
 from functions.web.compression import Compression
-from functions.web.emit import open_emitter
+from functions.web.emitters import open_emitter
 from functions.web.errors import error_response
 from functions.web.headers import SecurityHeaders
 from functions.web.http_api import HttpApi

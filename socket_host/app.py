@@ -14,6 +14,7 @@ from functions.contract.bus import LOOPBACK_PATH
 from socket_host.address import Addresses
 from socket_host.admission import Admission, Check, Rejection
 from socket_host.bus import Bus, Loopback, open_bus
+from socket_host.client_metric import keep_writing
 from socket_host.drain import release
 from socket_host.lease import Lease, open_lease
 from socket_host.listening import listen
@@ -64,7 +65,7 @@ class SocketHost:
             addresses.of_peer if of_one and not settings.proxies else None,
         )
         transport = TRANSPORTS[settings.transport]
-        self.bus = open_bus(settings.bus)
+        self.bus = open_bus(settings.bus, settings.bus_password, settings.function_queue)
         self.transport = transport(settings, SOCKET_PATH, self._check, addresses, self.bus)
         self.sio = self.transport.sio
         self.visitors = Visitors(settings)
@@ -122,6 +123,11 @@ class SocketHost:
             )
             starting.push_async_callback(_close, server, listening)
             self.port: int = listening.getsockname()[1]
+            if self.settings.metric_namespace:
+                writing = asyncio.create_task(
+                    keep_writing(self.settings.metric_namespace, self._count)
+                )
+                starting.callback(writing.cancel)
             self._running = starting.pop_all()
 
     async def drain(self) -> None:
@@ -149,11 +155,14 @@ class SocketHost:
         handle = self.sio.handle_request
         return [web.route("*", path, handle) for path in (SOCKET_PATH, SOCKET_PATH + "/")]
 
+    def _count(self) -> int:
+        return len(self.transport.connections())
+
     def _check(self, origin: str | None, opens: bool, address: bytes) -> Rejection | None:
         return self.admission.check(
             origin,
             opens=opens,
-            connections=len(self.transport.connections()),
+            connections=self._count(),
             usage=self.transport.slots,
             address=address,
         )
@@ -165,7 +174,7 @@ class SocketHost:
         body = {
             # A bus that is away is no reason to send clients elsewhere: other hosts have it too.
             "status": "draining" if draining else self._status(bus["status"], namespaces),
-            "connections": len(self.transport.connections()),
+            "connections": self._count(),
             "refused": self._refused(),
             "closed": self.transport.closed(),
             "bus": bus,

@@ -135,9 +135,13 @@ class Namespace(LifespanNamespace, Hooks):
             one.client.connection for one in self._clients.values() if one.session.expires < now
         ]
 
-    def sids_of(self, visitor: str) -> list[str]:
-        """Return the clients of a visitor on this host."""
-        return [sid for sid, one in self._clients.items() if one.session.id == visitor]
+    def sids_of(self, visitor: str, signed_in_at: float | None = None) -> list[str]:
+        """Return the clients of a visitor on this host, of one sign-in or of all."""
+        return [
+            sid
+            for sid, one in self._clients.items()
+            if one.session.id == visitor and signed_in_at in (None, one.session.signed_in_at)
+        ]
 
     def disconnect_visitor(self, visitor: str) -> None:
         """Send away all clients of a visitor, by its id, in all namespaces of all hosts, soon."""

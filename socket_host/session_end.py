@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextvars import Context
+from typing import Any
 
 from functions.contract.bus import SESSION_END
 from socket_host.bus import Bus
@@ -22,7 +23,7 @@ class SessionEnd:
         self._namespaces = namespaces
         self._transport = transport
         self._tasks: set[asyncio.Task[None]] = set()
-        bus.subscribe(SESSION_END, lambda host, body: self._begin(body["visitor"]))
+        bus.subscribe(SESSION_END, lambda host, body: self._begin(body))
 
     async def sweep(self) -> None:
         """Close the connections of expired sessions, again and again.
@@ -39,15 +40,15 @@ class SessionEnd:
         """Wait until those are gone who have been sent away."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _begin(self, visitor: str) -> None:
+    def _begin(self, body: Any) -> None:
         # With an empty context: it is nothing that the visitor whose event this was pays for.
-        task = Context().run(asyncio.create_task, self._disconnect(visitor))
+        task = Context().run(asyncio.create_task, self._disconnect(**body))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _disconnect(self, visitor: str) -> None:
+    async def _disconnect(self, visitor: str, signed_in_at: float | None = None, **_: Any) -> None:
         for namespace in self._namespaces:
-            for sid in namespace.sids_of(visitor):
+            for sid in namespace.sids_of(visitor, signed_in_at):
                 try:
                     await namespace.disconnect(sid)
                 except Exception:

@@ -6,7 +6,8 @@ from typing import Any, Self
 
 from functions.contract.session import parse_secrets
 from functions.contract.setting import Setting, SettingError, read_settings
-from socket_host.bus import parse_bus
+from socket_host.bus import parse_bus, parse_function_queue
+from socket_host.client_metric import parse_namespace
 from socket_host.lease import parse_leases
 from socket_host.origin import parse_origins
 
@@ -25,6 +26,8 @@ class Settings:
     session_secret: str | None = field(repr=False)
     origins: tuple[str, ...] | None
     bus: str = field(default="local", repr=False)  # it may hold a password
+    bus_password: str = field(default="", repr=False)  # of Redis or Valkey, where `bus` has none
+    function_queue: str = ""  # beside Redis or Valkey: the URL of a queue with what functions emit
     bind: str = "127.0.0.1"
     port: int = 3200  # 0 lets the system choose
     ping_interval: float = 25  # seconds; shorter than what any proxy on the way calls idle
@@ -41,6 +44,7 @@ class Settings:
     drain_seconds: float = 10  # over which clients are let go; well below the container's stop time
     recovery_seconds: float = 120  # for which a client that dropped may go on where it was; 0: no
     transport: str = "fast"
+    metric_namespace: str = ""  # where CloudWatch keeps the client metric; empty: it is not written
     leases: str = "sqlite:.sidepath/leases.sqlite3"
     # They sign nothing any more, but what they have signed is believed.
     former_secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -56,6 +60,8 @@ class Settings:
             former_secrets=tuple(former),
             origins=read.origins(),
             bus=read.bus("local"),
+            bus_password=read.text("BUS_PASSWORD", ""),
+            function_queue=read.function_queue(),
             bind=read.text("BIND", cls.bind),
             port=read.whole("PORT", cls.port, 0, 65_535),
             ping_interval=read.number("PING_INTERVAL", cls.ping_interval, 0.1, 3_600, "of seconds"),
@@ -84,6 +90,7 @@ class Settings:
                 "RECOVERY_SECONDS", cls.recovery_seconds, 0, 3_600, "of seconds"
             ),
             transport=read.one_of("TRANSPORT", cls.transport, TRANSPORTS),
+            metric_namespace=read.metric_namespace(),
             leases=read.leases(cls.leases),
             own=read.own(declared),
         )
@@ -148,6 +155,22 @@ class _Reader:
         except ValueError as error:
             self.problems.append(f"BUS {error}.")
         return text
+
+    def function_queue(self) -> str:
+        text = self._environ.get("FUNCTION_QUEUE", "")
+        try:
+            return text and parse_function_queue(text, self.text("BUS", "local"))
+        except ValueError as error:
+            self.problems.append(f"FUNCTION_QUEUE {error}.")
+            return ""
+
+    def metric_namespace(self) -> str:
+        text = self._environ.get("METRIC_NAMESPACE", "")
+        try:
+            return text and parse_namespace(text)
+        except ValueError as error:
+            self.problems.append(f"METRIC_NAMESPACE {error}.")
+            return ""
 
     def leases(self, default: str) -> str:
         text = self.text("LEASES", default)

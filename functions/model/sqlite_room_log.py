@@ -25,8 +25,12 @@ class SQLiteRoomLog:
             self._db = sqlite3.connect(
                 path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            self._prepare()
-            self._identity = _identity(path)
+            try:
+                self._prepare()
+                self._identity = _identity(path)
+            except BaseException:
+                self._db.close()
+                raise
         except (OSError, sqlite3.Error) as error:
             raise RoomLogError(f"The room log {path} cannot be opened: {error}.") from error
 

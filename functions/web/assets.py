@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
@@ -73,24 +74,31 @@ class Asset:
     etag: str  # weak, for it is the same compressed
 
 
+def _files(folders: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    """Yield every file below folders, by its name there."""
+    for folder in folders:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file() and not file.name.startswith("."):
+                yield _name(file.relative_to(folder)), file
+
+
 class Assets:
     """Every file below some folders, read once: a function serves them from memory.
 
-    Of two with one name the later folder's is taken. A file answers under its plain name too, to be
-    asked for again each time.
+    Of two with one name the later folder's is taken; a style sheet is added to the earlier one, so
+    that a page loads one file. A file answers under its plain name too, to be asked for again each
+    time.
     """
 
     def __init__(self, *folders: Path) -> None:
         self._hashed: dict[str, str] = {}
         self._assets: dict[str, Asset] = {}
-        files = {
-            _name(file.relative_to(folder)): file
-            for folder in folders
-            for file in sorted(folder.rglob("*"))
-            if file.is_file() and not file.name.startswith(".")
-        }
-        for name, file in files.items():
-            self._add(name, file.read_bytes())
+        contents: dict[str, bytes] = {}
+        for name, file in _files(folders):
+            before = contents.get(name, b"") if file.suffix == ".css" else b""
+            contents[name] = before + file.read_bytes()
+        for name, content in contents.items():
+            self._add(name, content)
         self.import_map = json.dumps({"imports": self._modules()}, separators=(",", ":"))
 
     def _add(self, name: str, content: bytes) -> None:

@@ -26,7 +26,7 @@ class HttpApi(HTTPGateway):
     @classmethod
     def infer(cls, event: LambdaEvent, context: LambdaContext, config: LambdaConfig) -> bool:
         """Whether an event has payload format 2.0."""
-        return event.get("version") == "2.0" and "http" in event.get("requestContext", {})
+        return event.get("version") == "2.0" and "http" in (event.get("requestContext") or {})
 
     @cached_property
     def scope(self) -> Scope:

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from functions.contract.session import parse_secrets
 from functions.contract.setting import Setting, SettingError, read_settings
-from functions.web.emit import open_emitter
+from functions.web.emitters import open_emitter
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ class Site:
     def create(cls, settings: Settings, emitter: Emitter, folder: Path) -> Self:
         """Return the site whose templates/ and static/ lie in a folder.
 
-        Beside them are those of functions/web; of two files with one name the folder's is taken.
+        Beside them are those of functions/web; of two files with one name the folder's
+        is taken, and of two style sheets both are, joined.
         """
         assets = Assets(_OURS / "static", folder / "static")
         env = Environment(

@@ -93,7 +93,7 @@ def sign_in(
     """
     if not id or not id.isprintable():
         raise ValueError(f"a visitor's id is a text that can be printed, not {id!r}")
-    session = Session(id, name, claims={"auth_time": round(time.time(), 3), **(claims or {})})
+    session = Session(id, name, claims={"auth_time": round(time.time(), 6), **(claims or {})})
     Site.of(request).sessions.issue(session)  # what is wrong with it is an error here and now
     request.state.session = session
     return session
@@ -102,9 +102,9 @@ def sign_in(
 def sign_out(request: Request, *, everywhere: bool = False) -> Session:
     """Give the visitor a new session, with nothing of the old one, and return it.
 
-    Their sockets are let go, on every host. Those of other browsers, which have a session of their
-    own, come back with it, unless all are to end: `everywhere` ends them too, and takes a store for
-    that; see EndedSessions. Raises RuntimeError if there is none.
+    The sockets that came with the old session are sent away, on every host. `everywhere` ends all
+    sessions that the visitor has signed in to, in other browsers too, and takes a store for that;
+    see EndedSessions. Raises RuntimeError if there is none.
     """
     former, session = visitor(request), Session.new()
     if everywhere:
@@ -116,10 +116,9 @@ def sign_out(request: Request, *, everywhere: bool = False) -> Session:
             )
         ended.end(former.id)
     request.state.session = session
+    this = None if everywhere else former.signed_in_at or None
     try:
-        disconnect = getattr(Site.of(request).emitter, "disconnect", None)
-        if disconnect is not None:
-            disconnect(former.id)
+        Site.of(request).emitter.disconnect(former.id, signed_in_at=this)
     except EmitError as error:
         _log.warning("The sockets of a visitor who signed out stay open: %s", error)
     return session

@@ -36,6 +36,8 @@ class Outbox:
         self._waiting: deque[Entry] = deque()
         self._size = 0
         self._taken = 0
+        self._added = 0  # ever
+        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()  # by what was added before
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
         self._emptied.set()
@@ -47,6 +49,7 @@ class Outbox:
     def add(self, entry: Entry) -> bool:
         """Put an entry last; return False if others had to be dropped for it."""
         self._waiting.append(entry)
+        self._added += 1
         self._size += len(entry.body)
         self._emptied.clear()
         kept = not self._drop()
@@ -88,6 +91,13 @@ class Outbox:
         """Wait until all is sent."""
         await self._emptied.wait()
 
+    async def sent(self) -> None:
+        """Wait until what is in it now is sent, or dropped, whatever comes after it."""
+        if self:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append((self._added, waiter))
+            await waiter
+
     def _drop(self) -> bool:
         dropped = self.dropped
         while len(self._waiting) > self._max_count or self._size > self._max_size:
@@ -102,3 +112,7 @@ class Outbox:
             self._filled.clear()
         if not self:
             self._emptied.set()
+        while self._waiters and self._waiters[0][0] <= self._added - len(self):
+            _, waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)

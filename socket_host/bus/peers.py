@@ -13,9 +13,8 @@ _log = logging.getLogger(__name__)
 
 _SUBJECT = "peers"
 
-# Seconds between two heartbeats. By SNS a host's cost about $0.40 a month (1.3 million messages),
-# and $1.30 more for each host that hears them, itself included (SQS bills receiving and deleting):
-# $6 for two hosts, $24 for four. Twice as many seconds cost half of that.
+# Seconds between two heartbeats. By SNS and SQS they are paid for, with the square of the number of
+# hosts (docs/costs.md); twice as many seconds cost half of that.
 HEARTBEAT = 2.0
 
 # Heartbeats missed in a row by which a host is lost: it was silent for 4 to 6 seconds then, and was

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from functions.contract.bus import Topic
+from socket_host.bus.sqs import Message, SqsQueue
 
 _log = logging.getLogger(__name__)
 
@@ -21,10 +22,6 @@ _SEEN = "sidepath:seen"  # seconds since 1970
 
 HEARTBEAT_SECONDS = 60.0
 ORPHAN_SECONDS = 5 * 60.0  # several heartbeats: one may fail, and a host's clock may be wrong
-
-POLL_SECONDS = 20  # the longest that SQS holds a request; a message ends it at once
-
-_TRIES = 3  # to delete messages
 
 _ATTRIBUTES = {
     "FifoQueue": "true",
@@ -36,8 +33,6 @@ _ATTRIBUTES = {
     "VisibilityTimeout": "5",
     "MessageRetentionPeriod": "3600",  # what comes an hour late is of no use to anybody
 }
-
-Message = dict[str, Any]
 
 
 def prefix(topic: Topic) -> str:
@@ -61,7 +56,7 @@ def policy(topic: Topic, queue_arn: str) -> dict[str, Any]:
     }
 
 
-class HostQueue:
+class HostQueue(SqsQueue):
     """A FIFO queue that gets all that is published to a topic.
 
     `sns` and `sqs` are boto3 clients, whose errors come through.
@@ -69,13 +64,12 @@ class HostQueue:
 
     name: str
     arn: str
-    _url: str  # empty while there is no queue
-    _subscription: str  # as above
+    _subscription: str  # empty while there is none, as is `_url`
 
     def __init__(self, topic: Topic, sns: Any, sqs: Any) -> None:
+        super().__init__(sqs, "")
         self._topic = topic
         self._sns = sns
-        self._sqs = sqs
         self._begin_anew()
 
     def open(self) -> None:
@@ -94,28 +88,10 @@ class HostQueue:
         If somebody has deleted the queue, the next `open` makes another.
         """
         try:
-            found = self._sqs.receive_message(
-                QueueUrl=self._url,
-                MaxNumberOfMessages=10,
-                WaitTimeSeconds=POLL_SECONDS if wait else 0,
-            )
+            return super().receive(wait=wait)
         except self._sqs.exceptions.QueueDoesNotExist:
             self._begin_anew()
             raise
-        return list(found.get("Messages", ()))
-
-    def delete(self, messages: list[Message]) -> None:
-        """Delete messages that were received; one that stays nevertheless is received again."""
-        entries = [
-            {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
-            for number, message in enumerate(messages)
-        ]
-        for _ in range(_TRIES):
-            answer = self._sqs.delete_message_batch(QueueUrl=self._url, Entries=entries)
-            left = {failure["Id"] for failure in answer.get("Failed", ())}
-            entries = [entry for entry in entries if entry["Id"] in left]
-            if not entries:
-                break
 
     def beat(self) -> None:
         """Mark the queue as in use, and subscribe it if somebody has ended its subscription."""

@@ -7,7 +7,7 @@ python-socketio's managers in other programs can emit through it.
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from functions.contract.bus import CHANNEL
 from functions.contract.redis_address import Address
@@ -15,6 +15,9 @@ from socket_host.bus.outage import LONGEST_PAUSE
 from socket_host.bus.outbox import Entry
 from socket_host.bus.redis_connection import LARGEST, Connection
 from socket_host.bus.shared import BusError, SharedBus
+
+if TYPE_CHECKING:
+    from socket_host.bus.function_queue import FunctionQueue
 
 # How long to wait, after an outage, for the other hosts to be back as well. They all try again
 # within the longest pause; what is published before they listen they never hear.
@@ -31,15 +34,24 @@ class RedisBus(SharedBus):
 
     LARGEST = LARGEST
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, functions: "FunctionQueue | None" = None) -> None:
         super().__init__()
         self._address = address
+        self._functions = functions
+        if functions:
+            self._outages.append(functions.outage)
         self._connecting = asyncio.Lock()
         self._connection: Connection | None = None
         self._publisher: Connection | None = None  # the same, once the others listen as well
         self._was_away = False  # before the connection was made
         self._listeners = 0  # when we last published, this host included
         self._outbox.taker = self._send_now
+
+    async def start(self) -> None:
+        """Begin to send and to listen; return when the host listens, or will not soon."""
+        await super().start()
+        if self._functions:
+            self._run(self._functions.pass_on(self._outbox))
 
     async def _connected(self) -> Connection:
         """Return the connection, which listens; make it if there is none."""
@@ -113,3 +125,5 @@ class RedisBus(SharedBus):
     async def _leave(self) -> None:
         if self._connection is not None:
             self._connection.close()
+        if self._functions:
+            self._functions.close()

@@ -19,6 +19,10 @@ from functions.contract.redis_address import Address
 _CONNECT_SECONDS = 2.0
 _ANSWER_SECONDS = 5.0
 _SILENCE_SECONDS = 10.0  # after which the other end has to show that it is still there
+_ROLE_SECONDS = 5.0  # after which the server is asked again whether it still is the primary
+
+# A replica takes what is published, and tells nobody but those who listen to itself.
+_REPLICA = "the server is a replica, which passes nothing on to the others"
 
 # Messages not yet acted upon; with more we read no further for a while.
 _MAX_UNREAD = 1_000
@@ -55,6 +59,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._role_asked = self._loop.time()
         self._reader = hiredis.Reader()
         self._calls: deque[_Call] = deque()
         self._unread: deque[bytes] = deque()
@@ -81,7 +86,9 @@ class Connection(asyncio.Protocol):
             raise OSError(f"{address} cannot be reached ({error})") from error
         login = ("AUTH", address.username, address.password) if address.password else ()
         try:
-            await connection.ask("HELLO", "3", *login)
+            told = await connection.ask("HELLO", "3", *login)
+            if isinstance(told, dict) and told.get(b"role") in (b"replica", b"slave"):
+                raise OSError(_REPLICA)
         except BaseException:
             connection.close()
             raise
@@ -166,7 +173,16 @@ class Connection(asyncio.Protocol):
             return
         if not self._calls and now - self._heard >= _SILENCE_SECONDS:
             self._call(_packed("PING"), 1, lambda _: None)
+        if not self._calls and now - self._role_asked >= _ROLE_SECONDS:
+            self._role_asked = now
+            self._call(_packed("ROLE"), 1, self._heed_role)
         self._watching = self._loop.call_later(_ANSWER_SECONDS / 5, self._watch)
+
+    def _heed_role(self, role: Any) -> None:
+        """Leave a server that another one has taken the place of; its name leads there soon."""
+        if isinstance(role, list) and role[:1] in ([b"slave"], [b"replica"]):
+            self._lost = OSError(_REPLICA)
+            self.close()
 
     # What asyncio calls
 

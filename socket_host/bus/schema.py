@@ -392,8 +392,8 @@ def _is_had(value: Any) -> bool:
 
 def _is_session_end(body: Any) -> bool:
     match body:
-        case {"visitor": visitor}:
-            return _is_name(visitor)
+        case {"visitor": visitor, **more}:
+            return _is_name(visitor) and type(more.get("signed_in_at", 0)) in (int, float)
     return False
 
 

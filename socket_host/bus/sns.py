@@ -6,31 +6,23 @@ Each sender's messages stay in order, because they are one message group.
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
-import boto3  # type: ignore[import-untyped]  # boto3 and botocore ship no types
-from botocore.config import Config  # type: ignore[import-untyped]  # as above
-from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
-from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # as above
+import boto3  # type: ignore[import-untyped]  # ships no types
 
 from functions.contract.bus import Topic
+from socket_host.bus.aws import CONFIG, POLL_CONFIG, call
 from socket_host.bus.outage import Outage
 from socket_host.bus.outbox import Entry
-from socket_host.bus.queue import HEARTBEAT_SECONDS, ORPHAN_SECONDS, POLL_SECONDS, HostQueue
+from socket_host.bus.queue import HEARTBEAT_SECONDS, ORPHAN_SECONDS, HostQueue
 from socket_host.bus.serial_executor import SerialExecutor
 from socket_host.bus.shared import BusError, SharedBus
 
 _log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 _LEAVE_SECONDS = 5.0  # to delete the queue in; if it stays, another host sweeps it away
-
-# One try a call: the bus tries again by itself, and says meanwhile that it is away.
-_CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1})
-_PATIENT = _CONFIG.merge(Config(read_timeout=POLL_SECONDS + 5))
 
 
 class SnsBus(SharedBus):
@@ -61,8 +53,8 @@ class SnsBus(SharedBus):
         self._publish_calls = SerialExecutor("bus-publish")
         self._receive_calls = SerialExecutor("bus-receive")
         self._keep_calls = SerialExecutor("bus-keep")
-        self._sns = boto3.client("sns", region_name=topic.region, config=_CONFIG)
-        self._sqs = boto3.client("sqs", region_name=topic.region, config=_PATIENT)
+        self._sns = boto3.client("sns", region_name=topic.region, config=CONFIG)
+        self._sqs = boto3.client("sqs", region_name=topic.region, config=POLL_CONFIG)
         self._queue = HostQueue(topic, self._sns, self._sqs)
 
     async def start(self) -> None:
@@ -81,9 +73,7 @@ class SnsBus(SharedBus):
             for number, entry in enumerate(entries)
         ]
         publish = partial(self._sns.publish_batch, TopicArn=self._topic.arn)
-        answer = await _call(
-            self._publish_calls, partial(publish, PublishBatchRequestEntries=batch)
-        )
+        answer = await call(self._publish_calls, partial(publish, PublishBatchRequestEntries=batch))
         if failures := answer.get("Failed"):
             self._refused(entries, {int(failure["Id"]): failure for failure in failures})
 
@@ -105,15 +95,15 @@ class SnsBus(SharedBus):
 
     async def _receive(self) -> AsyncIterator[bytes]:
         queue = self._queue
-        await _call(self._receive_calls, queue.open)
+        await call(self._receive_calls, queue.open)
         wait = False  # at first, to learn at once whether it works
         while True:
-            messages = await _call(self._receive_calls, partial(queue.receive, wait=wait))
+            messages = await call(self._receive_calls, partial(queue.receive, wait=wait))
             self._hears()
             for message in messages:
                 yield message["Body"].encode("utf-8", "surrogatepass")  # which is no UTF-8
             if messages:
-                await _call(self._receive_calls, partial(queue.delete, messages))
+                await call(self._receive_calls, partial(queue.delete, messages))
             wait = True
 
     async def _keep(self) -> None:
@@ -121,8 +111,8 @@ class SnsBus(SharedBus):
         while True:
             await asyncio.sleep(self._heartbeat * random.uniform(0.8, 1.2))  # not all at once
             try:
-                await _call(self._keep_calls, self._queue.beat)
-                await _call(self._keep_calls, partial(self._queue.sweep, self._orphan))
+                await call(self._keep_calls, self._queue.beat)
+                await call(self._keep_calls, partial(self._queue.sweep, self._orphan))
             except BusError as error:
                 self._keeping.begin(error)
             else:
@@ -131,18 +121,10 @@ class SnsBus(SharedBus):
     async def _leave(self) -> None:
         try:
             async with asyncio.timeout(_LEAVE_SECONDS):
-                await _call(self._keep_calls, self._queue.close)
+                await call(self._keep_calls, self._queue.close)
         except (BusError, TimeoutError) as error:
             _log.warning("The host's queue %s could not be deleted: %s", self._queue.name, error)
         for executor in (self._publish_calls, self._receive_calls, self._keep_calls):
             executor.stop()
         for client in (self._sns, self._sqs):
             client.close()
-
-
-async def _call(executor: SerialExecutor, call: Callable[[], T]) -> T:
-    """Make a call of boto3's; raise BusError if AWS refuses or cannot be reached."""
-    try:
-        return await executor(call)
-    except (BotoCoreError, ClientError, ResponseParserError) as error:
-        raise BusError(error) from error

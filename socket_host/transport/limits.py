@@ -22,6 +22,7 @@ class Limits:
     """What a client gets: times in seconds, sizes in bytes."""
 
     ping_interval: float = 25
+    ping_grace: float = 0  # by which clients are told that pings may be late
     ping_timeout: float = 20
     payload: int = 100_000  # one websocket message, or the body of one POST
     connect: int = 4_096  # the same, until the client has joined a namespace

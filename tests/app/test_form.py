@@ -2,6 +2,7 @@
 
 import base64
 import uuid
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
@@ -44,18 +45,24 @@ def room() -> str:
 
 
 @pytest.fixture
-def heard(monkeypatch: pytest.MonkeyPatch) -> Heard:
+def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[Heard]:
     """What the pages emit, whose site is one of this test's own."""
     heard = Heard()
     monkeypatch.setattr(door, "open_emitter", lambda *_: heard)
     settings = Settings.from_environ(door.os.environ, declared)
     monkeypatch.setattr(door.handler, "app", door.create_app(settings, pages))
-    return heard
+    yield heard
+    opened().close()
 
 
 @pytest.fixture
 def log(heard: Heard) -> RoomLog:
     """The room log that these pages write to."""
+    return opened()
+
+
+def opened() -> RoomLog:
+    """The room log that the site has opened."""
     app: Any = door.handler.app
     while not hasattr(app, "state"):
         app = app.app

@@ -1,17 +1,17 @@
 """What people see: two windows of a real browser, through the edge, to both halves."""
 
 import re
-import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, WebSocketRoute, expect, sync_playwright
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from functions.contract.session import COOKIE
-from tests.kit.development import Development, start_development
+from tests.kit.browsers import chromium
+from tests.kit.development import Development
 
 pytestmark = pytest.mark.together("browser")
 
@@ -19,38 +19,16 @@ ROOT = Path(__file__).parent.parent.parent
 LIVE = re.compile("Live")
 PATIENCE = 30_000  # ms: a host that was killed has to start, and browsers wait between tries
 
-expect.set_options(timeout=PATIENCE)
-
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-
-# Chromium runs as root in a container here, and looks for nothing outside.
-ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
 
 TUNNEL = "tunnel.test"  # another name of the site, which it does not know
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
-    with start_development(tmp_path_factory.mktemp("data")) as development:
-        yield development
-
-
-@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium(),
-            args=[*ARGUMENTS, f"--host-resolver-rules=MAP {TUNNEL} 127.0.0.1"],
-        )
+    """A browser that finds the site under its other name, too."""
+    with chromium(f"--host-resolver-rules=MAP {TUNNEL} 127.0.0.1") as browser:
         yield browser
-        browser.close()
-
-
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    found = found or shutil.which("google-chrome")
-    assert found, "Chromium is missing: install it (on Debian: apt-get install chromium)."
-    return found
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -265,6 +266,27 @@ def test_unreachable_dynamodb_is_an_error_to_retry(monkeypatch: pytest.MonkeyPat
     with pytest.raises(RoomLogError, match="cannot be used now"):
         log.latest("lobby")
     log.close()
+
+
+def test_file_that_is_none_of_ours_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that cannot be prepared is not kept open."""
+    opened = []
+    connect = sqlite3.connect
+
+    def keep(*args: Any, **rest: Any) -> sqlite3.Connection:
+        opened.append(connect(*args, **rest))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", keep)
+    path = tmp_path / "rooms.sqlite3"
+    path.write_text("This is no database. " * 100)
+    with pytest.raises(RoomLogError, match="not a database"):
+        open_room_log(f"sqlite:{path}")
+    (database,) = opened
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        database.execute("SELECT 1")
 
 
 def test_opened_while_another_process_prepares_it(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ PARTS = (
 )
 FILES = ("pyproject.toml", "package.json", "tests/__init__.py", "tests/conftest.py")
 
-PATIENCE = 120  # seconds: a deadline that only a failure meets, also on a busy machine
+PATIENCE = 300  # seconds: a deadline that only a failure meets, also on a busy machine
 
 
 class Project:

@@ -1,7 +1,10 @@
 """What a reader copies out of the documentation works."""
 
+import ast
+import importlib
 import re
 import shlex
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -37,7 +40,7 @@ def test_document(document: Document, tmp_path: Path) -> None:
     ]
     for command in commands:
         project.shell(command)
-    (tmp_path / "tests/app/test_halves.py").write_text(BOTH_START)
+    (tmp_path / "tests/app/test_halves.py").write_text(BOTH_START + MORE.get(document.path, ""))
     tests = [title for title in modules if Path(title).name.startswith("test_")]
     project.test("tests/app/test_halves.py", *(t for t in tests if t not in "".join(commands)))
 
@@ -46,6 +49,21 @@ BOTH_START = """
 async def test_both_start(host, pages):
     assert pages.get("/no-such-page").status == 404
 """
+
+
+# What documents without tests of their own say that their files do.
+MORE = {
+    "README.md": """
+
+async def test_readme(host, pages):
+    assert "<h1>Hello, " in pages.get("/hello").text
+    ann = await host.connect("Ann", namespace="/greetings")
+    bob = await host.connect("Bob", namespace="/greetings")
+    assert await ann.call("wave", "hello") == {"ok": True}
+    assert await bob.receive("waved") == {"name": "Ann", "text": "hello"}
+    assert list(await ann.call("wave", 1)) == ["error"]
+"""
+}
 
 
 def test_commands_need_a_project() -> None:
@@ -119,3 +137,25 @@ def test_nothing_to_merge_with(addition: str) -> None:
     """What has no place in the module is not lost without a word."""
     with pytest.raises(ValueError, match="no "):
         merged(MODULE, addition)
+
+
+SKETCHES = [
+    pytest.param(block.text, id=f"{document.path}-{number}")
+    for document in documents()
+    for number, block in enumerate(document.blocks, 1)
+    if block.language == "python" and not block.title
+]
+
+
+@pytest.mark.parametrize("text", SKETCHES)
+def test_sketches(text: str) -> None:
+    """What is shown without being a file is Python, and what it imports of ours is there."""
+    text = textwrap.dedent(text)
+    compile(text, "sketch", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith(OURS):
+            module = importlib.import_module(str(node.module))
+            assert not [each.name for each in node.names if not hasattr(module, each.name)]
+
+
+OURS = ("functions.", "socket_host.", "tests.")

@@ -15,10 +15,7 @@ EVERY = pytest.mark.parametrize("page", documents(), ids=lambda page: page.path)
 
 # Pages that are being written.
 COMING = {
-    "docs/deploy.md",
-    "docs/costs.md",
     "docs/compatibility.md",
-    "docs/upgrading.md",
 }
 
 

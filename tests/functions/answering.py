@@ -21,14 +21,15 @@ SECRET = "a-secret-for-tests-that-is-long-enough"
 Ask = Callable[..., dict[str, Any]]
 
 
-def site(*routes: BaseRoute, **more: Any) -> Ask:
+def site(*routes: BaseRoute, bus: str = "", **more: Any) -> Ask:
     """What asks a site of these routes; `more` stands in its package of pages too.
+    `bus` is where it says something to sockets.
 
     The session's cookie has its plain name, as in development, but errors are shown as they are in
     production.
     """
     pages = {"__path__": small.__path__, "routes": list(routes), "start": lambda app: None}
-    app = create_app(Settings(SECRET, development=True), SimpleNamespace(**pages | more))
+    app = create_app(Settings(SECRET, bus, development=True), SimpleNamespace(**pages | more))
     router: Any = app
     while not hasattr(router, "debug"):
         router = router.app

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from functions.contract.session import Session
 from functions.web.visitor import sign_in, sign_out
 from socket_host.namespace import Namespace
-from tests.functions.answering import SECRET, site
+from tests.functions.answering import SECRET, Ask, site
 from tests.kit import hosts
 from tests.kit.clients import clients
 from tests.kit.hosts import on_each_transport, serving, url
@@ -62,6 +62,36 @@ async def leave(request: Request) -> Response:
     return RedirectResponse("/", 303)
 
 
+async def leave_here(request: Request) -> Response:
+    sign_out(request)
+    return RedirectResponse("/", 303)
+
+
+def answered(ask: Ask, path: str, former: str = "") -> str:
+    """The session's cookie that a browser with another, or none, gets for a form that it sends."""
+    (found,) = ask(path, method="POST", sec_fetch_site="same-origin", cookie=former)["cookies"]
+    return str(found).partition(";")[0]
+
+
+async def test_one_browser_signs_out(tmp_path: Path) -> None:
+    """The sockets of that browser end, of its other tabs too; other browsers' go on."""
+    Desk.ended = Ended()
+    async with serving(tmp_path, Desk) as host, clients() as people:
+        ask = site(
+            Route("/enter", enter, methods=["POST"]),
+            Route("/leave", leave_here, methods=["POST"]),
+            bus=f"{url(host)}/bus",
+        )
+        laptop = await asyncio.to_thread(answered, ask, "/enter")
+        phone = await asyncio.to_thread(answered, ask, "/enter")
+        tabs = [await people.connect(url(host), None, headers={"Cookie": laptop}) for _ in "ab"]
+        other = await people.connect(url(host), None, headers={"Cookie": phone})
+        await asyncio.to_thread(answered, ask, "/leave", laptop)
+        for tab in tabs:
+            await tab.receive("disconnect")
+        assert (await other.call("who"))["id"] == "user-7"
+
+
 @on_each_transport
 async def test_signed_in_until_the_end(transport: str, tmp_path: Path) -> None:
     """The page's cookie carries the claims to events; after the end it opens no socket."""
@@ -73,16 +103,11 @@ async def test_signed_in_until_the_end(transport: str, tmp_path: Path) -> None:
         start=lambda app: setattr(app.state, "ended_sessions", Desk.ended),
     )
 
-    def cookie(path: str, former: str = "") -> str:
-        asked = {"method": "POST", "sec_fetch_site": "same-origin", "cookie": former}
-        (found,) = ask(path, **asked)["cookies"]
-        return str(found).partition(";")[0]
-
     async with serving(tmp_path, Desk, transport=transport) as host, clients() as people:
-        entered = await asyncio.to_thread(cookie, "/enter")
+        entered = await asyncio.to_thread(answered, ask, "/enter")
         ann = await people.connect(url(host), None, headers={"Cookie": entered})
         assert await ann.call("who") == {"id": "user-7", "name": "Ann", "claims": CLAIMS}
-        left = await asyncio.to_thread(cookie, "/leave", entered)
+        left = await asyncio.to_thread(answered, ask, "/leave", entered)
         client = await people.begin(url(host), None, headers={"Cookie": entered}, wait=False)
         refusal = await client.receive("connect_error")
         assert refusal == {
@@ -91,6 +116,6 @@ async def test_signed_in_until_the_end(transport: str, tmp_path: Path) -> None:
         }
         somebody = await people.connect(url(host), None, headers={"Cookie": left})
         assert (await somebody.call("who"))["id"] != "user-7"
-        again = await asyncio.to_thread(cookie, "/enter", left)
+        again = await asyncio.to_thread(answered, ask, "/enter", left)
         back = await people.connect(url(host), None, headers={"Cookie": again})
         assert (await back.call("who"))["id"] == "user-7"

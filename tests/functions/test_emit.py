@@ -12,7 +12,8 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from functions.contract.bus import MAX_BYTES, BusMessageError, encode_emit, loopback_token
-from functions.web.emit import EmitError, open_emitter
+from functions.web.emit import EmitError
+from functions.web.emitters import open_emitter
 from socket_host.bus import Loopback, open_bus
 from tests.kit import buses
 from tests.kit.buses import Host
@@ -132,7 +133,7 @@ async def test_absent_host_is_told_of() -> None:
 
 async def test_hanging_host_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that does not answer keeps a page waiting for a moment only."""
-    monkeypatch.setattr("functions.web.emit._LOOPBACK_SECONDS", 0.1)
+    monkeypatch.setattr("functions.web.emitters._LOOPBACK_SECONDS", 0.1)
     never = asyncio.Event()
 
     async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -188,7 +189,7 @@ def test_boto3_is_imported_for_the_first_emit_only() -> None:
     """Importing it takes longer than a page: no cold start pays for an emit it does not make."""
     code = f"""
 import sys
-from functions.web.emit import open_emitter
+from functions.web.emitters import open_emitter
 open_emitter("sns:arn:aws:sns:eu-west-1:123456789012:bus.fifo", {SECRET!r})
 print("boto3" in sys.modules)
 """

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from functions.contract.session import Session, Sessions
-from functions.web.emit import EmitError, LoopbackEmitter
+from functions.web.emit import EmitError
+from functions.web.emitters import LoopbackEmitter
 from socket_host.transport.native.recovery import Recovery
 from tests.kit.clients import clients
 from tests.kit.hosts import serving, url

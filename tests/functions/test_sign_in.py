@@ -252,27 +252,36 @@ class Heard:
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
-        self.gone: list[str] = []
+        self.gone: list[tuple[str, float | None]] = []
 
-    def disconnect(self, visitor: str) -> None:
-        self.gone.append(visitor)
+    def disconnect(self, visitor: str, *, signed_in_at: float | None = None) -> None:
+        self.gone.append((visitor, signed_in_at))
         if self.error:
             raise self.error
 
 
+@pytest.mark.parametrize("everywhere", [False, True])
 @pytest.mark.parametrize("error", [None, EmitError("the host is away")])
 def test_sockets_end_with_the_sign_out(
-    error: Exception | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    error: Exception | None,
+    everywhere: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The hosts are told who has signed out; if they are away, the sign-out holds all the same."""
     heard = Heard(error)
 
     async def told(request: Request) -> Response:
-        monkeypatch.setattr(Site.of(request).emitter, "disconnect", heard.disconnect, raising=False)
-        return await leave(request)
+        monkeypatch.setattr(Site.of(request).emitter, "disconnect", heard.disconnect)
+        sign_out(request, everywhere=everywhere)
+        return PlainTextResponse("")
 
-    answer = site(Route("/", told))("/", cookie=issued(ANN))
-    assert heard.gone == [ANN.id]
+    ask = site(Route("/", told), start=lambda app: setattr(app.state, "ended_sessions", Store()))
+    answer = ask("/", cookie=issued(ANN))
+    assert heard.gone == [(ANN.id, None if everywhere else ANN.signed_in_at)]
     assert session(answer).id != ANN.id
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == (1 if error else 0)
+    heard.gone.clear()
+    ask("/", cookie=issued(Session("nobody", "Amber Fox")))
+    assert heard.gone == [("nobody", None)]

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from functions import app as door
 from functions.contract.session import COOKIE, SAMPLE_SECRET, Session, Sessions
 from functions.contract.setting import SettingError
+from functions.web.assets import Assets
 from functions.web.settings import Settings
 from tests.kit.lambda_events import FRONT_DOORS, Event, http_api, invoke
 from tests.small_app import pages, site
@@ -142,6 +143,18 @@ def test_static_files_are_kept_for_ever() -> None:
         assert answer["headers"]["cache-control"] == "public, max-age=31536000, immutable"
         assert "cookies" not in answer
     assert invoke(http_api("/static/dot.svg"))["headers"]["cache-control"] == "no-cache"
+
+
+def test_style_sheets_are_joined(tmp_path: Path) -> None:
+    """A style sheet of the same name follows the framework's; any other file takes its place."""
+    ours, yours = tmp_path / "ours", tmp_path / "yours"
+    for folder in (ours, yours):
+        folder.mkdir()
+        for name in ("look.css", "icon.svg"):
+            (folder / name).write_text(f"/* {folder.name} */\n")
+    assets = Assets(ours, yours)
+    assert assets._assets["look.css"].content == b"/* ours */\n/* yours */\n"
+    assert assets._assets["icon.svg"].content == b"/* yours */\n"
 
 
 def test_scripts_import_each_other_by_hash() -> None:

@@ -313,7 +313,8 @@ class Network:
 
     async def _start(self) -> None:
         await self.host.bus.start()
-        await self.host.namespaces[0].start()
+        self._namespace = self.host.namespaces[0].running()
+        await self._namespace.__aenter__()
         self.host.bus.peers.start()
         await self.host.transport.start()
         await self._runner.setup()
@@ -334,7 +335,7 @@ class Network:
         await self.host.transport.stop()
         self.host.bus.peers.stop()
         await self.host.namespaces[0].settle()
-        await self.host.namespaces[0].stop()
+        await self._namespace.__aexit__(None, None, None)
         await self.host.bus.stop()
 
     def connect(self) -> Connection:

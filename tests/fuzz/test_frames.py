@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,9 +39,9 @@ def check_stream(stream: bytes, cuts: bytes) -> None:
     code = 0
     try:
         for piece in Choices(cuts).cut(stream):
-            heard += reader.feed(piece)
+            _take(reader.feed(piece), heard)
             while reader.more:
-                heard += reader.feed(b"")
+                _take(reader.feed(b""), heard)
     except FrameError as broken:
         code = broken.code
     assert code == error
@@ -49,12 +51,20 @@ def check_stream(stream: bytes, cuts: bytes) -> None:
         _check_content(opcode, payload)
 
 
+def _take(messages: list[tuple[int, bytes]], heard: list[tuple[int, bytes]]) -> None:
+    """Take messages as a websocket does: texts that came at once are checked only here."""
+    for opcode, payload in messages:
+        if opcode == 1:
+            utf8(payload)
+        heard.append((opcode, payload))
+
+
 def _check_short(stream: bytes) -> None:
-    expected, error = reference(stream)
+    expected, error = reference(stream, texts=False)
     short, at = short_texts(stream, _LIMIT)
     assert at <= len(stream)
     assert short == expected[: len(short)]
-    assert reference(stream[at:]) == (expected[len(short) :], error)
+    assert reference(stream[at:], texts=False) == (expected[len(short) :], error)
 
 
 def _check_content(opcode: int, payload: bytes) -> None:
@@ -66,8 +76,11 @@ def _check_content(opcode: int, payload: bytes) -> None:
         assert opcode != 8 or code == 1005 or 1000 <= code < 5000
 
 
-def reference(stream: bytes) -> Read:
-    """Return what RFC 6455 makes of a client's bytes, written for reading and not for speed."""
+def reference(stream: bytes, *, texts: bool = True) -> Read:
+    """Return what RFC 6455 makes of a client's bytes, written for reading and not for speed.
+
+    Without `texts`, nothing is said of what is in a text.
+    """
     messages: list[tuple[int, bytes]] = []
     at, kind, parts = 0, 0, b""
     while len(stream) - at >= 2:
@@ -80,10 +93,16 @@ def reference(stream: bytes) -> Read:
             return messages, 1002
         if opcode < 8 and len(parts) + size > _LIMIT:
             return messages, 1009
-        if len(stream) < start + 4 + size:
+        mask, end = stream[start : start + 4], start + 4 + size
+        payload = bytes(byte ^ mask[i % 4] for i, byte in enumerate(stream[start + 4 : end]))
+        whole = len(stream) >= end
+        if texts and opcode < 8 and (opcode or kind) == 1:
+            complete = bool(whole and first & 128)
+            if not _is_text(parts + payload, complete=complete):
+                return messages, 1007
+        if not whole:
             break
-        mask, at = stream[start : start + 4], start + 4 + size
-        payload = bytes(byte ^ mask[i % 4] for i, byte in enumerate(stream[start + 4 : at]))
+        at = end
         if opcode >= 8:
             messages.append((opcode, payload))
             continue
@@ -92,6 +111,15 @@ def reference(stream: bytes) -> Read:
             messages.append((kind, parts))
             kind, parts = 0, b""
     return messages, 0
+
+
+def _is_text(data: bytes, *, complete: bool) -> bool:
+    """Whether bytes are UTF-8, or may become that if they are not complete."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(data, complete)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_wrong(first: int, second: int, kind: int) -> bool:

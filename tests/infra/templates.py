@@ -47,8 +47,10 @@ def written(*, yours: bool = False) -> str:
 @cache
 def _translated(yours: bool) -> Json:
     source = load(written(yours=yours))
-    # The translator takes code that has been packaged already.
-    source["Resources"]["Pages"]["Properties"]["CodeUri"] = "s3://bucket/key"
+    for resource in source["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            # The translator takes code that has been packaged already.
+            resource["Properties"]["CodeUri"] = "s3://bucket/key"
     return transformed(source)
 
 
@@ -85,6 +87,15 @@ def references(value: Any) -> Iterator[str]:
         case list():
             for inner in value:
                 yield from references(inner)
+
+
+def with_architecture(text: str, name: str) -> str:
+    """A template's text with another processor by default."""
+    changed, times = re.subn(
+        r"(\n  Architecture:\n(?:    .*\n)*?    Default: )\w+", rf"\g<1>{name}", text
+    )
+    assert times == 1
+    return changed
 
 
 def container(template: Json) -> Json:

@@ -29,13 +29,16 @@ def test_only_cloudfront_comes_in(template: Json) -> None:
         (rule,) = group["SecurityGroupIngress"]
         sources[name] = {k: v for k, v in rule.items() if k.startswith(("Source", "Cidr"))}
     assert sources == {
-        "BalancerGroup": {"SourcePrefixListId": {"Fn::GetAtt": ["CloudFrontAddresses", "Id"]}},
+        "BalancerGroup": {
+            "SourcePrefixListId": {"Fn::GetAtt": ["RegionDetails", "CloudFrontPrefixList"]}
+        },
         "HostGroup": {"SourceSecurityGroupId": {"Ref": "BalancerGroup"}},
+        "BusGroup": {"SourceSecurityGroupId": {"Ref": "HostGroup"}},
     }
     assert properties(template, "Balancer")["SecurityGroups"] == [{"Ref": "BalancerGroup"}]
     network = properties(template, "HostService")["NetworkConfiguration"]["AwsvpcConfiguration"]
     assert network["SecurityGroups"] == [{"Ref": "HostGroup"}]
-    name = properties(template, "CloudFrontAddresses")["Name"]
+    name = properties(template, "RegionDetails")["PrefixList"]
     assert name == "com.amazonaws.global.cloudfront.origin-facing"
 
 
@@ -52,15 +55,18 @@ def test_host_is_confined(template: Json) -> None:
     assert host["User"] == "10001:10001"
     assert host["ReadonlyRootFilesystem"] is True
     assert host["LinuxParameters"]["Capabilities"] == {"Drop": ["ALL"]}
-    assert host["Secrets"] == [{"Name": "SESSION_SECRET", "ValueFrom": {"Ref": "SessionSecret"}}]
-    assert "SESSION_SECRET" not in {e["Name"] for e in host["Environment"]}
-    assert "SessionSecret" not in set(references(translate()["Outputs"]))
+    session, bus = host["Secrets"]
+    assert session == {"Name": "SESSION_SECRET", "ValueFrom": {"Ref": "SessionSecret"}}
+    password = {"Name": "BUS_PASSWORD", "ValueFrom": {"Ref": "BusSecret"}}
+    assert bus == {"Fn::If": ["OnValkey", password, {"Ref": "AWS::NoValue"}]}
+    assert not {"SESSION_SECRET", "BUS_PASSWORD"} & {e["Name"] for e in host["Environment"]}
+    assert not {"SessionSecret", "BusSecret"} & set(references(translate()["Outputs"]))
 
 
 def test_roles_are_written_here(template: Json) -> None:
     """What a role may do stands in the template: no policy of AWS's own, no action by wildcard."""
     roles = of_kind(template, "AWS::IAM::Role")
-    assert set(roles) == {"PagesRole", "HostRole", "HostStartRole", "FindPrefixListRole"}
+    assert set(roles) == {"PagesRole", "HostRole", "HostStartRole", "FindRegionDetailsRole"}
     for name, role in roles.items():
         assert "ManagedPolicyArns" not in role
         assert not any("*" in action for action in allowed(template, name))

@@ -45,7 +45,7 @@ def test_host_settings_in_the_stack(stack: Stack) -> None:
     task = ecs.describe_task_definition(taskDefinition=stack.ids["HostTask"])["taskDefinition"]
     (host,) = task["containerDefinitions"]
     environ = {e["name"]: e["value"] for e in host["environment"]}
-    settings = Settings.from_environ(environ | {s["name"]: SECRET for s in host["secrets"]})
+    settings = Settings.from_environ(environ | {s["name"]: SECRET for s in host["secrets"] if s})
     assert settings.origins == ("https://edge.domainname.test",)
     assert (settings.bind, settings.port) == ("0.0.0.0", 3200)
     assert environ["BUS"] == f"sns:{stack.outputs['BusTopic']}"

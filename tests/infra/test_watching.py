@@ -4,22 +4,63 @@ import json
 import re
 
 from scripts import ROOT
+from socket_host.client_metric import embedded_metric, parse_namespace
 from tests.infra.templates import Json, container, of_kind, properties, references
+
+STACK_NAME = {"Ref": "AWS::StackName"}
 
 
 def test_alarms_reach_somebody(template: Json) -> None:
     """Each alarm tells the topic, and stands on the dashboard."""
     alarms = of_kind(template, "AWS::CloudWatch::Alarm")
-    assert len(alarms) == 5
+    assert alarms
     assert all(alarm["AlarmActions"] == [{"Ref": "Alarms"}] for alarm in alarms.values())
     assert set(alarms) <= set(references(properties(template, "Dashboard")))
 
 
+def dashboard(template: Json) -> list[Json]:
+    """The dashboard's widgets, with the names of what is to be filled in."""
+    text, _ = properties(template, "Dashboard")["DashboardBody"]["Fn::Sub"]
+    widgets: list[Json] = json.loads(re.sub(r"\${([\w.:]+)}", r"\1", text))["widgets"]
+    return widgets
+
+
 def test_dashboard_is_json(template: Json) -> None:
     """CloudWatch can read the dashboard once its names are filled in."""
-    text, _ = properties(template, "Dashboard")["DashboardBody"]["Fn::Sub"]
-    widgets = json.loads(re.sub(r"\${[\w.:]+}", "name", text))["widgets"]
-    assert [w["properties"]["title"] for w in widgets][:2] == ["Alarms", "Sockets"]
+    titles = [widget["properties"]["title"] for widget in dashboard(template)]
+    assert titles[:2] == ["Alarms", "Sockets"]
+
+
+def test_hosts_are_counted_by_their_clients(template: Json) -> None:
+    """Autoscaling and the dashboard look at the metric that a host writes by its settings."""
+    environ = {e["Name"]: e["Value"] for e in container(template)["Environment"]}
+    assert environ["METRIC_NAMESPACE"] == STACK_NAME
+    written = json.loads(embedded_metric(parse_namespace("a-stack"), 7, 0.0))
+    (metric,) = written["_aws"]["CloudWatchMetrics"]
+    ((dimension,),) = metric["Dimensions"]
+    (measured,) = metric["Metrics"]
+    (policy,) = [
+        p["TargetTrackingScalingPolicyConfiguration"]
+        for p in of_kind(template, "AWS::ApplicationAutoScaling::ScalingPolicy").values()
+        if "clients" in p["PolicyName"]
+    ]
+    asked = policy["CustomizedMetricSpecification"]
+    assert asked["Namespace"] == STACK_NAME
+    assert asked["MetricName"] == measured["Name"]
+    assert asked["Unit"] == measured["Unit"]
+    assert asked["Dimensions"] == [{"Name": dimension, "Value": written[dimension]}]
+    assert asked["Statistic"] == "Average"  # a value of each host a minute: the clients of a host
+    shown = [w for w in dashboard(template) if w["properties"]["title"] == "Sockets"]
+    (first, *_) = shown[0]["properties"]["metrics"]
+    assert first[:4] == ["AWS::StackName", measured["Name"], dimension, written[dimension]]
+    assert first[4]["stat"] == "Sum"  # of all hosts
+    assert first[4]["period"] == 60
+
+
+def test_scaling_needs_no_count_of_the_balancers(template: Json) -> None:
+    """No scaling depends on what is missing while it is zero: then nothing would scale in."""
+    for policy in of_kind(template, "AWS::ApplicationAutoScaling::ScalingPolicy").values():
+        assert "AWS/ApplicationELB" not in json.dumps(policy)
 
 
 def test_dropped_publishes_are_found(template: Json) -> None:

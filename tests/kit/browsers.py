@@ -4,17 +4,22 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
+
+PATIENCE = 30_000  # ms: a deadline that only a failure meets, also on a busy machine
 
 # Chromium runs as root in a container here, and looks for nothing outside.
 ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Chromium, closed at the end."""
+def chromium(*arguments: str) -> Iterator[Browser]:
+    """Chromium, closed at the end. What is expected of a page may take its time."""
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_executable(), args=ARGUMENTS)
+        browser = playwright.chromium.launch(
+            executable_path=_executable(), args=[*ARGUMENTS, *arguments]
+        )
         yield browser
         browser.close()
 

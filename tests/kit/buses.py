@@ -17,7 +17,7 @@ import socketio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from socket_host.bus import Bus, open_bus, queue
+from socket_host.bus import Bus, open_bus, queue, sqs
 from socket_host.transport.native.manager import NativeManager
 from socket_host.transport.native.socket_server import SocketServer
 from socket_host.transport.stock.rooms import StockManager
@@ -85,7 +85,7 @@ def aws() -> Iterator[None]:
     """AWS for hosts' queues."""
     with server_of_aws(), pytest.MonkeyPatch.context() as patch:
         # moto goes on with a request whose connection was cut, and gives it messages.
-        patch.setattr(queue, "POLL_SECONDS", 1)
+        patch.setattr(sqs, "POLL_SECONDS", 1)
         patch.setitem(queue._ATTRIBUTES, "VisibilityTimeout", "1")
         yield
 
@@ -207,6 +207,8 @@ class Host:
                 await self.bus.stop()
 
 
-def host(setting: str, transport: str = "fast") -> AbstractAsyncContextManager[Host]:
-    """A host on the bus of a setting."""
-    return Host(open_bus(setting), transport).serving()
+def host(
+    setting: str, transport: str = "fast", **options: str
+) -> AbstractAsyncContextManager[Host]:
+    """A host on the bus of a setting, which has options such as a password beside it."""
+    return Host(open_bus(setting, **options), transport).serving()

@@ -55,7 +55,10 @@ async def hosts(tmp_path: Path) -> AsyncIterator[StartHosts]:
             ]
             for process in processes:
                 await process.ready()
-            return [Host(process.url, stack, process) for process in processes]
+            running = [Host(process.url, stack, process) for process in processes]
+            for each in running:
+                await each.knows(count - 1)
+            return running
 
         yield start
 

@@ -1,11 +1,14 @@
 """Hosts of your own namespaces, and people who connect to them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
+from aiohttp import ClientSession
+
 from tests.kit.clients import Clients, JavaScriptClient, PythonClient, clients
-from tests.kit.hosts import HostProcess, token
+from tests.kit.hosts import PATIENCE, HostProcess, token
 
 
 class Host:
@@ -33,6 +36,17 @@ class Host:
         """Return the official client under Node, which can `drop` and be `recovered`."""
         client: JavaScriptClient = await self._connect("javascript", name, namespace, way)
         return client
+
+    async def knows(self, others: int) -> None:
+        """Wait until the host's bus is well, and brings the host what so many others say."""
+        async with asyncio.timeout(PATIENCE), ClientSession() as http:
+            while (bus := await self._bus(http))["status"] != "ok" or bus["peers"] != others:  # noqa: ASYNC110 - it is asked
+                await asyncio.sleep(0.05)
+
+    async def _bus(self, http: ClientSession) -> dict[str, Any]:
+        async with http.get(f"{self.url}/health") as answer:
+            bus: dict[str, Any] = (await answer.json())["bus"]
+            return bus
 
     async def kill(self) -> None:
         """Kill the host's process, as a lack of memory does."""

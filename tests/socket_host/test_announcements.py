@@ -11,7 +11,8 @@ import pytest
 
 from functions.contract.bus import FUNCTION
 from functions.contract.setting import StartError
-from functions.web.emit import EmitError, Emitter, open_emitter
+from functions.web.emit import EmitError, Emitter
+from functions.web.emitters import open_emitter
 from socket_host.app import SocketHost
 from socket_host.namespace import Namespace, subscribe
 from tests.kit import buses

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from functions.contract.session import Session, Sessions
-from functions.web.emit import open_emitter
+from functions.web.emitters import open_emitter
 from socket_host import session_end
 from socket_host.namespace import Namespace, event
 from tests.kit.buses import redis, until

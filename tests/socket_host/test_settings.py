@@ -20,6 +20,8 @@ def test_everything_can_be_set() -> None:
     """Every setting has its variable."""
     values = {
         "BUS": "redis://:password@redis.example",
+        "BUS_PASSWORD": "another",
+        "FUNCTION_QUEUE": "https://sqs.eu-west-1.amazonaws.com/123456789012/functions.fifo",
         "BIND": "0.0.0.0",
         "PORT": "0",
         "PING_INTERVAL": "0.3",
@@ -34,11 +36,14 @@ def test_everything_can_be_set() -> None:
         "DRAIN_SECONDS": "0",
         "RECOVERY_SECONDS": "7",
         "TRANSPORT": "stock",
+        "METRIC_NAMESPACE": "my-stack",
     }
     assert Settings.from_environ(GOOD | values) == Settings(
         session_secret="s" * 32,
         origins=("https://a.example",),
         bus="redis://:password@redis.example",
+        bus_password="another",
+        function_queue="https://sqs.eu-west-1.amazonaws.com/123456789012/functions.fifo",
         bind="0.0.0.0",
         port=0,
         ping_interval=0.3,
@@ -53,6 +58,7 @@ def test_everything_can_be_set() -> None:
         drain_seconds=0,
         recovery_seconds=7,
         transport="stock",
+        metric_namespace="my-stack",
     )
 
 
@@ -96,6 +102,9 @@ def test_origins_are_written_as_browsers_do(text: str, origins: tuple[str, ...])
         ("PUBLIC_ORIGIN", "file://", "as in https://example.com"),
         ("BUS", "kafka://x", "local, sns:TOPIC_ARN, redis://"),
         ("BUS", "sns:topic", "the ARN of a FIFO topic"),
+        ("FUNCTION_QUEUE", "https://sqs.example/1/q.fifo", "belongs to a BUS of Redis or Valkey"),
+        ("METRIC_NAMESPACE", "AWS/Mine", "does not begin with AWS/, not 'AWS/Mine'"),
+        ("METRIC_NAMESPACE", "caf\N{LATIN SMALL LETTER E WITH ACUTE}", "a namespace of CloudWatch"),
         ("PORT", "http", "a whole number from 0 to 65,535, not 'http'"),
         ("PORT", "65536", "from 0 to 65,535"),
         ("PORT", "3.5", "a whole number"),
@@ -120,6 +129,13 @@ def test_malformed_setting_is_named(name: str, value: str, words: str) -> None:
     assert ("SESSION_SECRET" if value == SAMPLE_SECRET else name) in str(error.value)
 
 
+@pytest.mark.parametrize("url", ["sqs:queue", "https://sqs.example/1/standard", "q.fifo"])
+def test_malformed_function_queue(url: str) -> None:
+    """The function queue is a URL, and of a FIFO queue, or messages would lose their order."""
+    with pytest.raises(SettingError, match=r"FUNCTION_QUEUE must be the URL of an SQS FIFO queue"):
+        Settings.from_environ(GOOD | {"BUS": "valkey://h", "FUNCTION_QUEUE": url})
+
+
 def test_all_wrong_settings_are_named() -> None:
     """Who starts a host learns of all that is missing at once."""
     with pytest.raises(SettingError) as error:
@@ -136,6 +152,8 @@ def test_sample_secret_is_for_development() -> None:
 
 def test_secret_is_not_shown() -> None:
     """Settings can be logged without giving the secret away."""
-    settings = Settings.from_environ(GOOD | {"BUS": "redis://:password@redis.example"})
+    secrets = {"BUS": "redis://:password@redis.example", "BUS_PASSWORD": "another"}
+    settings = Settings.from_environ(GOOD | secrets)
     assert "s" * 32 not in repr(settings)
-    assert "password" not in repr(settings)
+    assert "password@" not in repr(settings)
+    assert "another" not in repr(settings)

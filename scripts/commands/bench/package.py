@@ -7,11 +7,9 @@ from pathlib import Path
 
 from scripts import ROOT
 from scripts.commands.bench.sources import digest
+from scripts.commands.deploy.bundle import Target
 
 FUNCTIONS = ROOT / "functions"
-
-# The template's function: arm64, python3.13.
-_PLATFORM = ["--platform", "manylinux2014_aarch64", "--python-version", "3.13"]
 
 
 class PackageError(Exception):
@@ -30,11 +28,13 @@ def measure(folder: Path) -> int:
 
 def _packages(folder: Path) -> Path:
     requirements = FUNCTIONS / "requirements.txt"
-    target = folder / f"packages-{digest(requirements)}"
+    cloud = Target.read(ROOT / "infra/template.yaml")
+    target = folder / f"packages-{digest(requirements)}-{cloud.processor}"
     if not target.exists():
         unfinished = target.with_name(f"unfinished-{target.name}")
+        where = ["--platform", f"manylinux2014_{cloud.processor}", "--python-version", cloud.python]
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--upgrade"]
-        command += [*_PLATFORM, "--only-binary=:all:", "--no-compile"]
+        command += [*where, "--only-binary=:all:", "--no-compile"]
         command += ["--target", str(unfinished), "-r", str(requirements)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:

@@ -7,13 +7,18 @@ where it failed.
 import argparse
 import sys
 
-from scripts.commands.deploy import arguments
+from scripts.commands.deploy import architecture, arguments
 from scripts.commands.deploy.deployment import AGAIN, Deployment, UnfitError
 from scripts.commands.deploy.step import StepError
 
 
 def _options() -> argparse.Namespace:
     parser = arguments.parser("scripts/deploy", __doc__)
+    parser.add_argument(
+        "--architecture",
+        choices=architecture.KNOWN,
+        help="the processor of both halves; arm64 if nothing is said",
+    )
     parser.add_argument("--min-hosts", type=int, metavar="N", help="socket hosts that always run")
     parser.add_argument("--max-hosts", type=int, metavar="N", help="and that may; bounds the cost")
     parser.add_argument(
@@ -21,6 +26,11 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--certificate", metavar="ARN", help="an ACM certificate, in us-east-1")
     parser.add_argument("--web-acl", metavar="ARN", help="an AWS WAF web ACL, in us-east-1")
+    parser.add_argument(
+        "--bus",
+        choices=("sns", "valkey"),
+        help="what carries events between hosts; docs/costs.md says which when",
+    )
     parser.add_argument(
         "--keep-data",
         action=argparse.BooleanOptionalAction,
@@ -49,7 +59,7 @@ def main() -> None:
     try:
         address = Deployment.begin(options).run()
     except UnfitError as error:
-        sys.exit(f"scripts/deploy needs more than is here:\n{error}")
+        sys.exit(f"scripts/deploy cannot begin:\n{error}")
     except StepError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

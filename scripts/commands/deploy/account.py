@@ -39,9 +39,9 @@ class Account:
         name: str | None = self.session.region_name
         return name
 
-    def client(self, service: str) -> Any:
-        """Return a client for a service of AWS."""
-        return self.session.client(service)
+    def client(self, service: str, region: str | None = None) -> Any:
+        """Return a client for a service of AWS, in the account's region or another."""
+        return self.session.client(service, region_name=region or self.region)
 
     def missing(self) -> list[str]:
         """Return what keeps AWS from being called, a sentence each with how to get it."""

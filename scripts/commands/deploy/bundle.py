@@ -1,12 +1,14 @@
 """What the function's zip holds.
 
-`python -m scripts.commands.deploy.bundle FOLDER` puts it into a folder.
+`python -m scripts.commands.deploy.bundle FOLDER` puts it into a folder. ARCHITECTURE in the
+environment asks for another processor than the template has by default.
 
 `sam build` calls this through functions/Makefile. Neither the Python nor the processor that the
 template names has to be on this machine: packages are taken as ready-made wheels.
 What it is made of stands in the zip's sbom.json.
 """
 
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -15,14 +17,12 @@ from pathlib import Path
 from typing import Self
 
 from scripts import ROOT
+from scripts.commands.deploy import architecture
 from scripts.commands.deploy.sbom import sbom
 from scripts.commands.dev.template import load
 from scripts.packages import PackagesError, install_into
 
 CLIENT = "functions/web/static/socket.io.esm.min.js"
-
-# Lambda's processors, as wheels call them.
-_PROCESSORS = {"arm64": "aarch64", "x86_64": "x86_64"}
 
 # What wheels may be built for: C libraries no newer than Lambda's (2.34, from python3.12 on).
 _C_LIBRARIES = ("manylinux2014", "manylinux_2_17", "manylinux_2_28")
@@ -43,17 +43,21 @@ class Target:
     processor: str
 
     @classmethod
-    def read(cls, template: Path) -> Self:
-        """Return what the template says of the function, or raise BundleError."""
-        properties = load(template.read_text())["Resources"]["Pages"]["Properties"]
-        (architecture,) = properties.get("Architectures", ["x86_64"])
-        runtime = str(properties.get("Runtime"))
-        if architecture not in _PROCESSORS or not runtime.startswith("python3."):
+    def read(cls, template: Path, chosen: str | None = None) -> Self:
+        """Return what the template says of the function, or raise BundleError.
+
+        `chosen` is the processor, where it is not the template's default.
+        """
+        loaded = load(template.read_text())
+        runtime = str(loaded["Resources"]["Pages"]["Properties"].get("Runtime"))
+        name = chosen or architecture.default(loaded)
+        known = architecture.KNOWN.get(name)
+        if not known or not runtime.startswith("python3."):
             raise BundleError(
-                f"The template has the function run {runtime} on {architecture}; this can build "
-                f"for python3.x on {' or '.join(_PROCESSORS)}."
+                f"The function is to run {runtime} on {name}; this can build for python3.x on "
+                f"{' or '.join(architecture.KNOWN)}."
             )
-        return cls(runtime.removeprefix("python"), _PROCESSORS[architecture])
+        return cls(runtime.removeprefix("python"), known.wheels)
 
 
 def bundle(folder: Path, target: Target, root: Path = ROOT) -> None:
@@ -91,9 +95,10 @@ def _install(folder: Path, target: Target, lists: Sequence[Path]) -> None:
 
 
 def main(folder: str) -> None:
-    """Put the function together for the template's target; exit with 1 and a sentence if not."""
+    """Put the function together for its target; exit with 1 and a sentence if not."""
     try:
-        bundle(Path(folder), Target.read(ROOT / "infra/template.yaml"))
+        chosen = os.environ.get("ARCHITECTURE")
+        bundle(Path(folder), Target.read(ROOT / "infra/template.yaml", chosen))
     except BundleError as error:
         sys.exit(str(error))
 

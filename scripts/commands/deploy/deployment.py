@@ -4,20 +4,36 @@ import argparse
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # ships no types
+
 from scripts import ROOT, frontend
-from scripts.commands.deploy import sam
+from scripts.commands.deploy import (
+    architecture,
+    certificate,
+    emulation,
+    outcome,
+    parameters,
+    sam,
+    service_roles,
+    web_acl,
+)
 from scripts.commands.deploy.account import Account, NoProfileError
 from scripts.commands.deploy.bundle import CLIENT
 from scripts.commands.deploy.engine import Engine, NoEngineError
+from scripts.commands.deploy.failures import known
 from scripts.commands.deploy.image import Image
 from scripts.commands.deploy.repository import Repository
 from scripts.commands.deploy.session_secret import changed_version
 from scripts.commands.deploy.stack import Stack
 from scripts.commands.deploy.step import StackError, step
+from scripts.commands.dev.template import load
 from scripts.commands.pin.base import Base, BaseError
 from scripts.terminal import say
+
+TEMPLATE = ROOT / "infra/template.yaml"
 
 AGAIN = "Run scripts/deploy again; it goes on from here."
 
@@ -28,7 +44,12 @@ _NAME_PAUSE = 10.0  # seconds
 
 
 class UnfitError(Exception):
-    """Something that a deployment needs is missing; the text lists all of it."""
+    """A deployment would fail, and so does not begin; the text lists all reasons."""
+
+    @classmethod
+    def listing(cls, reasons: Sequence[str]) -> "UnfitError":
+        """Return an error that lists reasons, a sentence each."""
+        return cls("\n".join(f"  - {reason}" for reason in reasons))
 
 
 @dataclass(frozen=True)
@@ -36,15 +57,18 @@ class Deployment:
     """One run of scripts/deploy."""
 
     name: str
-    parameters: dict[str, str]
+    parameters: dict[str, str]  # those that were given
     account: Account
     engine: Engine
+    architecture: str
     visit: tuple[str, ...] = ()  # doctor's arguments: which page, and as whom
 
     @classmethod
     def begin(cls, options: argparse.Namespace) -> "Deployment":
-        """Return a deployment that has all it needs, or raise UnfitError."""
-        missing = []
+        """Return a deployment that has all it needs; raise UnfitError, or StepError."""
+        declared = load(TEMPLATE.read_text())["Parameters"]
+        given = _parameters(options)
+        missing = parameters.refusals(declared, given)
         account, engine = None, None
         try:
             account = Account.find(options.profile, options.region)
@@ -60,18 +84,26 @@ class Deployment:
         if not (ROOT / CLIENT).is_file():
             missing.append("Set-up is not complete. Run scripts/setup.")
         if missing or not account or not engine:
-            raise UnfitError("\n".join(f"  - {sentence}" for sentence in missing))
+            raise UnfitError.listing(missing)
+        with step(f"Looking for the stack {options.stack}", AGAIN):
+            has = Stack(account.client("cloudformation"), options.stack).parameters()
+        values = parameters.defaults(declared) | has | given
         visit = [f"--page={options.page}"] if options.page else []
         visit += [f"--session={options.session}"] if options.session else []
-        return cls(options.stack, _parameters(options), account, engine, tuple(visit))
+        processor = values[architecture.PARAMETER]
+        made = cls(options.stack, given, account, engine, processor, tuple(visit))
+        if missing := made._refusals(values):
+            raise UnfitError.listing(missing)
+        return made
 
     def run(self) -> str:
         """Take all steps, and return the address; raise StepError."""
         with step("Building the front end", "Correct that, and run scripts/deploy again."):
             frontend.run()
-        reference = self._push(Image.read(ROOT))
+        self._make_roles()
+        reference = self._push(Image.read(ROOT, self.architecture))
         with step("Building the function", "Correct that, and run scripts/deploy again."):
-            sam.build()
+            sam.build(self.architecture)
         self._deploy(reference)
         with step("Reading the stack's outputs", AGAIN):
             outputs = self._stack.outputs()
@@ -83,6 +115,34 @@ class Deployment:
     def _stack(self) -> Stack:
         return Stack(self.account.client("cloudformation"), self.name)
 
+    def _refusals(self, values: Mapping[str, str]) -> list[str]:
+        """Return what would keep a deployment with all of these parameters from ending well."""
+        found: list[str | None] = [*parameters.conflicts(values)]
+        given = self.parameters
+        if not found and values["Domain"] and given.keys() & {"Domain", "Certificate"}:
+            acm = self.account.client("acm", certificate.REGION)
+            found.append(certificate.unfit(acm, values["Certificate"], values["Domain"]))
+        if given.get("WebAcl"):
+            waf = self.account.client("wafv2", certificate.REGION)
+            found.append(web_acl.unfit(waf, given["WebAcl"]))
+        image = Image.read(ROOT, self.architecture)
+        if why := emulation.unable(self.engine.program, image.platform):
+            repository = Repository(self.account.client("ecr"), self.name)
+            with step(f"Looking for the image in the repository {repository.name}", AGAIN):
+                found.append(None if repository.digest(image.tag) else why)
+        return [sentence for sentence in found if sentence]
+
+    def _make_roles(self) -> None:
+        """Make the roles of AWS's services that this account has not got, as far as is allowed."""
+        with step("Looking for the roles that services of AWS act by", AGAIN):
+            try:
+                for service in service_roles.make(self.account.client("iam")):
+                    say(f"Made the one for {service}.")
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "AccessDenied":
+                    raise
+                say(f"They are left to AWS: {error.response['Error']['Message']}")
+
     def _push(self, image: Image) -> str:
         """Return the image by its digest, built and pushed where its content is new."""
         repository = Repository(self.account.client("ecr"), self.name)
@@ -93,7 +153,7 @@ class Deployment:
             say("It is there: nothing in it has changed.")
             return f"{uri}@{digest}"
         reference = f"{uri}:{image.tag}"
-        with step(f"Building the image for {image.platform}", _build_advice(image)):
+        with step(f"Building the image for {image.platform}", _build_advice(image, self.engine)):
             self.engine.build(reference, image.platform, _base())
         with step("Pushing the image", AGAIN):
             self.engine.push(reference, *repository.login())
@@ -110,25 +170,39 @@ class Deployment:
             "Correct that, and run scripts/deploy again. A first deployment that failed is "
             "cleared away by itself; a later one has gone back to what was there before."
         )
-        what = f"Deploying the stack {self.name}; the first time takes some ten minutes"
+        what = f"Deploying the stack {self.name}; the first time takes up to half an hour"
         with step(what, advice):
             stack = self._stack
+            given = {"Image": reference, **self._secret(stack), **self.parameters}
+            self._change(stack, given)
+            outcome.check_parameters(stack, given)
+            kept = outcome.check_data(stack)
+        if given.get("DataOnDelete") == "Retain":
+            say(f"When the stack is destroyed, this is kept: {', '.join(sorted(kept))}.")
+
+    def _change(self, stack: Stack, given: Mapping[str, str]) -> None:
+        """Make or change the stack; raise StackError. What is known to pass is tried twice."""
+        assert self.account.region is not None  # it would be missing
+        for last in (False, True):
             stack.settle()
             before = stack.last_event()
-            given = {"Image": reference, **self._secret(stack), **self.parameters}
-            assert self.account.region is not None  # it would be missing
             try:
                 sam.deploy(self.name, given, self.account.region, self.account.profile)
             except sam.DeployError as error:
-                raise StackError(stack.failure(before) or str(error)) from None
+                reason = stack.failure(before) or str(error)
+                failure = known(reason)
+                if last or not failure or not failure.passes:
+                    raise StackError(reason, failure.advice if failure else None) from None
+                say(f"{reason} That is known to pass. Trying once more.")
+            else:
+                return
 
 
-def _build_advice(image: Image) -> str:
+def _build_advice(image: Image, engine: Engine) -> str:
     return (
         'Correct that, and run scripts/deploy again. If it said "exec format error", this machine '
         f"has another processor and its engine cannot act as {image.platform}: "
-        "docker run --privileged --rm tonistiigi/binfmt --install all teaches it; or deploy from a "
-        "machine that has that processor."
+        f"{engine.emulation()}; or deploy from a machine that has that processor."
     )
 
 
@@ -162,11 +236,13 @@ def _examine(address: str, *visit: str) -> None:
 def _parameters(options: argparse.Namespace) -> dict[str, str]:
     """Return the template's parameters that were given; the others stay as they are."""
     given = {
+        "Architecture": options.architecture,
         "MinHosts": options.min_hosts,
         "MaxHosts": options.max_hosts,
         "Domain": options.domain,
         "Certificate": options.certificate,
         "WebAcl": options.web_acl,
+        "BusKind": options.bus,
         "DataOnDelete": {True: "Retain", False: "Delete", None: None}[options.keep_data],
     }
     named = {name: str(value) for name, value in given.items() if value is not None}

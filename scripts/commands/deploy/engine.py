@@ -10,6 +10,13 @@ from scripts.commands.pin.base import Base
 
 ENGINES = ("docker", "podman", "finch")
 
+# What has an engine act as another processor.
+_EMULATION = "{program} run --privileged --rm tonistiigi/binfmt --install all teaches it"
+_EMULATIONS = {"podman": "the package qemu-user-static, or podman machine on a Mac, teaches it"}
+
+# Podman's own format of images has no place for a health check, of which it warns at every build.
+_OPTIONS = {"podman": ["--format", "docker"]}
+
 _PATIENCE = 30  # seconds for an engine that starts with its first call
 
 _GET = "Install Docker (https://docs.docker.com/get-docker), Podman or Finch"
@@ -40,8 +47,14 @@ class Engine:
 
     def build(self, reference: str, platform: str, base: Base) -> None:
         """Build socket_host/Dockerfile on a base for a platform, or raise CommandError."""
-        where = ["--platform", platform, "--file", "socket_host/Dockerfile", "."]
-        run([self.program, "build", "--tag", reference, "--build-arg", f"BASE={base}", *where])
+        options = [*_OPTIONS.get(self.program, []), "--platform", platform]
+        where = ["--file", "socket_host/Dockerfile", "."]
+        named = ["--tag", reference, "--build-arg", f"BASE={base}"]
+        run([self.program, "build", *named, *options, *where])
+
+    def emulation(self) -> str:
+        """Return what has this engine build for another processor, to be read after a colon."""
+        return _EMULATIONS.get(self.program, _EMULATION).format(program=self.program)
 
     def push(self, reference: str, user: str, password: str) -> None:
         """Log in to the registry of a built image and push it there, or raise CommandError."""

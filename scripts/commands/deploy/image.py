@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from scripts.commands.dev.template import load
-
-_PLATFORMS = {"ARM64": "linux/arm64", "X86_64": "linux/amd64"}
+from scripts.commands.deploy.architecture import KNOWN
 
 
 @dataclass(frozen=True)
@@ -19,11 +17,9 @@ class Image:
     platform: str
 
     @classmethod
-    def read(cls, root: Path) -> Self:
-        """Return the image that the folders and the template of a repository describe."""
-        template = load((root / "infra/template.yaml").read_text())
-        task = template["Resources"]["HostTask"]["Properties"]
-        platform = _PLATFORMS[task["RuntimePlatform"]["CpuArchitecture"]]
+    def read(cls, root: Path, architecture: str) -> Self:
+        """Return the image that the folders of a repository describe, for a processor."""
+        platform = KNOWN[architecture].platform
         digest = hashlib.sha256(platform.encode())
         for path in _sent(root):
             content = path.read_bytes()

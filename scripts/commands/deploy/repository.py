@@ -51,12 +51,15 @@ class Repository:
         return uri
 
     def digest(self, tag: str) -> str | None:
-        """Return the digest of the image with a tag, or None if there is none."""
+        """Return the digest of the image with a tag, or None if there is none, or no repository."""
         try:
             (found,) = self._ecr.describe_images(
                 repositoryName=self.name, imageIds=[{"imageTag": tag}]
             )["imageDetails"]
-        except self._ecr.exceptions.ImageNotFoundException:
+        except (
+            self._ecr.exceptions.ImageNotFoundException,
+            self._ecr.exceptions.RepositoryNotFoundException,
+        ):
             return None
         digest: str = found["imageDigest"]
         return digest

@@ -1,5 +1,6 @@
 """AWS's SAM CLI, which builds the function and hands the template to CloudFormation."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -19,9 +20,11 @@ def present() -> bool:
     return subprocess.run([_SAM], cwd=ROOT, stdout=sys.stderr).returncode == 0
 
 
-def build() -> None:
-    """Put the function's zip together in .aws-sam, or raise CommandError."""
-    run([_SAM, "build"])
+def build(architecture: str) -> None:
+    """Put the function's zip for a processor together in .aws-sam, or raise CommandError."""
+    given = ["--parameter-overrides", f"Architecture={architecture}"]
+    # For the Makefile, which sam does not tell.
+    run([_SAM, "build", *given], environ=os.environ | {"ARCHITECTURE": architecture})
 
 
 def deploy(stack: str, parameters: Mapping[str, str], region: str, profile: str | None) -> None:

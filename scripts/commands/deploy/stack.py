@@ -6,7 +6,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
+from scripts.commands.deploy.failures import known
 from scripts.commands.deploy.step import StackError
+from scripts.commands.dev.template import load
 from scripts.terminal import say
 
 _PAUSE = 5.0  # seconds between two looks at a stack that changes
@@ -41,14 +43,44 @@ class Stack:
 
     def resource(self, name: str) -> str | None:
         """Return the physical id of the stack's resource of a name, or None if there is none."""
+        return self._ids().get(name)
+
+    def kept(self) -> dict[str, str]:
+        """Return what would outlive the stack: the physical ids of its resources, by their names.
+
+        As CloudFormation would do it, whatever the parameters say.
+        """
+        retained = self.retained()
+        return {name: id_ for name, id_ in self._ids().items() if name in retained}
+
+    def retained(self) -> set[str]:
+        """Return the names of the resources that would outlive the stack."""
+        return self._with_policy("Processed", "Retain")
+
+    def data(self) -> set[str]:
+        """Return the names of the resources that DataOnDelete is about."""
+        return self._with_policy("Original", {"Ref": "DataOnDelete"})
+
+    def _with_policy(self, stage: str, policy: object) -> set[str]:
+        """Return the names of the resources with a deletion policy in a stage of the template."""
         if not self.describe():
-            return None
+            return set()
+        body = self._cloudformation.get_template(StackName=self.name, TemplateStage=stage)
+        template = body["TemplateBody"]
+        resources = (load(template) if isinstance(template, str) else template)["Resources"]
+        return {n for n, found in resources.items() if found.get("DeletionPolicy") == policy}
+
+    def _ids(self) -> dict[str, str]:
+        """Return the physical ids of the stack's resources by their names; none if it is absent."""
+        if not self.describe():
+            return {}
         pages = self._cloudformation.get_paginator("list_stack_resources")
-        for page in pages.paginate(StackName=self.name):
-            for found in page["StackResourceSummaries"]:
-                if found["LogicalResourceId"] == name:
-                    return str(found.get("PhysicalResourceId", "")) or None
-        return None
+        return {
+            found["LogicalResourceId"]: str(found["PhysicalResourceId"])
+            for page in pages.paginate(StackName=self.name)
+            for found in page["StackResourceSummaries"]
+            if found.get("PhysicalResourceId")
+        }
 
     def settle(self) -> None:
         """Wait until nobody changes the stack any more, and clear away one that never came to be.
@@ -64,15 +96,29 @@ class Stack:
             self.delete()
 
     def delete(self) -> bool:
-        """Delete the stack, wait, and return whether it was there; raise StackError."""
+        """Delete the stack, wait, and return whether it was there; raise StackError.
+
+        What is known to go at the second try is tried twice.
+        """
         found = self.describe()
         if not found:
             return False
-        self._cloudformation.delete_stack(StackName=self.name)
-        ended = self._watch(found["StackId"])
-        if ended and ended["StackStatus"] != "DELETE_COMPLETE":
-            raise StackError(self.failure() or f"the stack is {ended['StackStatus']}")
+        reason = self._delete(found["StackId"])
+        failure = known(reason) if reason else None
+        if failure and failure.passes:
+            say(f"{reason} That is known to pass. Trying once more.")
+            reason = self._delete(found["StackId"])
+        if reason:
+            raise StackError(reason, failure.advice if failure else None)
         return True
+
+    def _delete(self, id_: str) -> str | None:
+        """Delete the stack of an id and wait; return why it is still there, if it is."""
+        self._cloudformation.delete_stack(StackName=self.name)
+        ended = self._watch(id_)
+        if not ended or ended["StackStatus"] == "DELETE_COMPLETE":
+            return None
+        return self.failure() or f"the stack is {ended['StackStatus']}"
 
     def last_event(self) -> str | None:
         """Return the id of the stack's last event, or None if there is no stack."""

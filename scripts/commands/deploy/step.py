@@ -20,6 +20,10 @@ class StepError(Exception):
 class StackError(Exception):
     """CloudFormation has not done what it was asked; the text is its own reason."""
 
+    def __init__(self, why: str, advice: str | None = None) -> None:
+        super().__init__(why)
+        self.advice = advice  # where there is better than the step's own
+
 
 @contextmanager
 def step(name: str, advice: str) -> Iterator[None]:
@@ -31,5 +35,7 @@ def step(name: str, advice: str) -> Iterator[None]:
         told = error.response.get("Error", {})
         why = f"{error.operation_name}: {told.get('Message')} ({told.get('Code')})"
         raise StepError(name, why, advice) from None
-    except (BotoCoreError, BuildError, CommandError, StackError) as error:
+    except StackError as error:
+        raise StepError(name, error, error.advice or advice) from None
+    except (BotoCoreError, BuildError, CommandError) as error:
         raise StepError(name, error, advice) from None

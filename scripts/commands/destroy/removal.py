@@ -1,6 +1,7 @@
 """The steps of a removal, in their order: stack, queues, images, zips."""
 
 from scripts.commands.deploy.account import Account
+from scripts.commands.deploy.outcome import check_data
 from scripts.commands.deploy.repository import Repository
 from scripts.commands.deploy.stack import Stack
 from scripts.commands.deploy.step import step
@@ -15,8 +16,8 @@ def destroy(account: Account, name: str) -> None:
     cloudformation = account.client("cloudformation")
     stack = Stack(cloudformation, name)
     with step(f"Looking for the stack {name}", AGAIN):
-        outputs, parameters = stack.outputs(), stack.parameters()
-    with step("Deleting the stack; the edge takes some ten minutes", AGAIN):
+        outputs, kept = stack.outputs(), check_data(stack)
+    with step("Deleting the stack; it takes up to half an hour", AGAIN):
         say("It is gone." if stack.delete() else "There is none.")
     if topic := outputs.get("BusTopic"):
         with step("Deleting queues that killed hosts have left", AGAIN):
@@ -26,8 +27,5 @@ def destroy(account: Account, name: str) -> None:
         say("They are gone." if repository.delete() else "There are none.")
     with step("Deleting what sam has stored for the stack", AGAIN):
         say(f"{zips.delete(cloudformation, account.client('s3'), name)} files deleted.")
-    if parameters.get("DataOnDelete") == "Retain" and (table := outputs.get("Table")):
-        say(
-            f"Kept, as --keep-data said: the DynamoDB table {table}, with the messages. It costs "
-            "by the gigabyte until you delete it, in the DynamoDB console."
-        )
+    for resource, id_ in kept.items():
+        say(f"Kept, as --keep-data said: {resource}, {id_}. It costs until you delete it yourself.")

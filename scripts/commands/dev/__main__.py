@@ -18,7 +18,7 @@ from typing import Any
 
 from functions.contract.bus import LOOPBACK_PATH
 from scripts import ROOT
-from scripts.commands.dev import background, watch
+from scripts.commands.dev import background, sam_local, watch
 from scripts.commands.dev.environ import CONNECTIONS, OriginError, make_environ
 from scripts.commands.dev.front_end import FrontEnd
 from scripts.commands.dev.function import Function, make_function
@@ -26,6 +26,7 @@ from scripts.commands.dev.host import Host
 from scripts.commands.dev.listeners import PortError, listen
 from scripts.commands.dev.run import RunError, relay_address, relaying, run_now
 from scripts.commands.dev.scheduler import Scheduler
+from scripts.commands.dev.stand_in import StandIn, StandInError
 from scripts.commands.dev.template import Template
 from scripts.commands.dev.template_error import TemplateError
 from scripts.terminal import say
@@ -54,7 +55,9 @@ def main() -> None:
         asyncio.run(_run(options) if options.run else _serve(options))
     except KeyboardInterrupt:  # so early that nothing has begun
         pass
-    except (OriginError, PortError, RunError, TemplateError) as error:
+    except BrokenPipeError:  # nobody reads on, as of `--run NAME | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OriginError, PortError, RunError, StandInError, TemplateError) as error:
         sys.exit(str(error))
 
 
@@ -66,7 +69,10 @@ def _parser() -> argparse.ArgumentParser:
         "--port", type=_port, default=PORT, metavar="N", help="default %(default)s; 0 chooses one"
     )
     parser.add_argument(
-        "--pages", metavar="URL", help="take pages from there, such as sam local start-api"
+        "--pages",
+        metavar="URL",
+        help="take pages from there, such as sam local start-api; both halves then share a "
+        "stand-in for AWS, which keeps nothing for longer than this runs",
     )
     parser.add_argument(
         "--data", type=_path, default=ROOT / ".sidepath", metavar="DIR", help="keep data there"
@@ -133,14 +139,17 @@ async def _serve(options: argparse.Namespace) -> None:
     allow(2 * CONNECTIONS)  # each is one to the browser and one to the host
     listeners = listen(options.port)
     port: int = listeners[0].getsockname()[1]
-    relayed = socket.create_server(("127.0.0.1", 0))
+    relayed = sam_local.listen() if options.pages else [socket.create_server(("127.0.0.1", 0))]
     template = Template.read(TEMPLATE)
     environ = make_environ(options.data, port)
+    aws = await StandIn.start(TEMPLATE) if options.pages else None
+    if aws:
+        environ |= sam_local.host_environ(TEMPLATE.read_text(encoding="utf-8"), aws.url)
     watched = watch.Watch(ROOT, options.data)
     hosts = _hosts(options, environ)
     for host in hosts:
         host.start()
-    relay = f"http://127.0.0.1:{relayed.getsockname()[1]}{LOOPBACK_PATH}"
+    relay = f"http://127.0.0.1:{relayed[0].getsockname()[1]}{LOOPBACK_PATH}"
     environ["BUS"] = options.bus if options.bus.startswith("sns:") else relay
     make = partial(make_function, environ=environ, plain=options.plain_runtime)
     function = None if options.pages else make(template.function, is_edge=True)
@@ -166,7 +175,8 @@ async def _serve(options: argparse.Namespace) -> None:
         edge = Edge(template, {FUNCTION: pages, SOCKET_HOST: sockets})
         reload = Reload(TEMPLATE, edge, hosts, function, scheduler, front_end)
         await stack.enter_async_context(serving(edge.answer, listeners))
-        await stack.enter_async_context(serving(Relay(sockets).answer, [relayed]))
+        passing_on = Relay(sockets, PagesOrigin(aws.url, proxy) if aws else None)
+        await stack.enter_async_context(serving(passing_on.answer, relayed))
         stack.enter_context(relaying(options.data, relay))
         halves = [half for half in (*hosts, function) if half]
         await _until(
@@ -176,7 +186,7 @@ async def _serve(options: argparse.Namespace) -> None:
             background.keep("Keeping schedules", scheduler.run),
             *([background.keep("Watching hosts", balancer.watch)] if sockets is balancer else []),
         )
-        await asyncio.gather(*(each.stop() for each in (*halves, scheduler)))
+        await asyncio.gather(*(each.stop() for each in (*halves, scheduler, aws) if each))
 
 
 def _hosts(options: argparse.Namespace, environ: Mapping[str, str]) -> list[Host]:

@@ -1,8 +1,9 @@
 """The two origins as they are on one machine: what stands behind each id in the template."""
 
+import json
 from typing import Protocol
 
-from aiohttp import web
+from aiohttp import ClientResponse, web
 from multidict import CIMultiDict
 
 from scripts.commands.dev import http_api
@@ -78,8 +79,33 @@ class PagesOrigin:
         self._proxy = proxy
 
     async def answer(self, viewer: web.BaseRequest, request: OriginRequest) -> web.StreamResponse:
-        """Return the answer of whoever is there."""
-        return await self._proxy.answer(viewer, request, self._url)
+        """Return the answer of whoever is there; raise RefusedError if it is a function's error."""
+        return await self._proxy.answer(viewer, request, self._url, look=_look_for_error)
+
+
+async def _look_for_error(answer: ClientResponse) -> bytes:
+    """Find what Lambda says of a function that has failed, which `sam local` answers with a 200."""
+    if answer.status != 200 or answer.content_type != "application/json":
+        return b""
+    body = await answer.content.read()
+    try:
+        error = json.loads(body)
+        sentence = f"{error['errorType']}: {error['errorMessage']}"
+        known = error.keys() <= {"errorType", "errorMessage", "requestId", "stackTrace"}
+        detail = "".join(error.get("stackTrace") or [])
+    except (ValueError, TypeError, LookupError):
+        return body
+    if not known:
+        return body
+    if error["errorType"] == "Runtime.ImportModuleError":
+        sentence = f"{_NOT_BUILT} ({sentence})"
+    raise RefusedError(502, sentence, detail)
+
+
+_NOT_BUILT = (
+    "The function cannot be imported in its container. Run scripts/sam build, then scripts/sam "
+    "local without -t: the folder functions/ by itself is not what Lambda is given."
+)
 
 
 def _refusal(error: FunctionError) -> RefusedError:

@@ -1,6 +1,7 @@
 """Sends requests on to an origin that speaks HTTP: the socket host, or `sam local start-api`."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Self
 
 from aiohttp import (
@@ -25,6 +26,14 @@ from scripts.commands.dev.tunnel import Own, tunnel
 KEEP_ALIVE_SECONDS = 15.0
 
 CONNECT_SECONDS = 5.0
+
+# Looks at an answer before it is passed on; returns what it has read of it, or raises RefusedError.
+Look = Callable[[ClientResponse], Awaitable[bytes]]
+
+
+async def no_look(answer: ClientResponse) -> bytes:
+    """Pass an answer on as it comes."""
+    return b""
 
 
 class Proxy:
@@ -52,13 +61,18 @@ class Proxy:
         await self._session.close()
 
     async def answer(
-        self, viewer: web.BaseRequest, request: OriginRequest, origin: str, own: Own = ()
+        self,
+        viewer: web.BaseRequest,
+        request: OriginRequest,
+        origin: str,
+        own: Own = (),
+        look: Look = no_look,
     ) -> web.StreamResponse:
         """Return the origin's answer, sent as it comes, with headers of our `own` added.
 
         Raises RefusedError if there is none.
         """
-        exchange = self._exchange(viewer, request, origin, own)
+        exchange = self._exchange(viewer, request, origin, own, look)
         if not request.upgrades:
             return await exchange
         # What a viewer sent before it went has to reach the host. So its going, which cancels what
@@ -80,7 +94,7 @@ class Proxy:
             return answer.status
 
     async def _exchange(
-        self, viewer: web.BaseRequest, request: OriginRequest, origin: str, own: Own
+        self, viewer: web.BaseRequest, request: OriginRequest, origin: str, own: Own, look: Look
     ) -> web.StreamResponse:
         try:
             async with self._session.request(
@@ -93,7 +107,7 @@ class Proxy:
             ) as answer:
                 if answer.status == 101:
                     return await tunnel(viewer, answer, own)
-                return await _stream(viewer, answer, own)
+                return await _stream(viewer, answer, own, await look(answer))
         except TimeoutError:
             raise RefusedError(
                 504, f"The origin {origin} was silent for {request.patience:g} s."
@@ -102,7 +116,9 @@ class Proxy:
             raise RefusedError(502, f"The origin {origin} has not answered: {error}.") from None
 
 
-async def _stream(viewer: web.BaseRequest, answer: ClientResponse, own: Own) -> web.StreamResponse:
+async def _stream(
+    viewer: web.BaseRequest, answer: ClientResponse, own: Own, begun: bytes
+) -> web.StreamResponse:
     response = web.StreamResponse(
         status=answer.status,
         reason=answer.reason,
@@ -110,6 +126,8 @@ async def _stream(viewer: web.BaseRequest, answer: ClientResponse, own: Own) -> 
     )
     await response.prepare(viewer)
     try:
+        if begun:
+            await response.write(begun)
         async for chunk in answer.content.iter_any():
             await response.write(chunk)
     except (ClientError, ConnectionError):

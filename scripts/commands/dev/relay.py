@@ -1,4 +1,7 @@
-"""The relay: one address for what functions say to sockets, while the host's own port changes."""
+"""The relay: one address for what functions say to sockets, while the host's own port changes.
+
+A function of `sam local` finds the stand-in for AWS there as well.
+"""
 
 from aiohttp import web
 
@@ -7,25 +10,35 @@ from scripts.commands.dev.origin_request import MAX_BODY, OriginRequest
 from scripts.commands.dev.origins import Origin
 from scripts.commands.dev.refusal import RefusedError
 
-_PATIENCE = 2.0  # seconds the host may be silent
+# Seconds that each may be silent.
+_HOST_PATIENCE = 2.0
+_AWS_PATIENCE = 30.0
+
+_AWS_HEADERS = ("Authorization", "Content-Type", "X-Amz-Date", "X-Amz-Target")  # DynamoDB's
 
 
 class Relay:
     """Passes what is posted to the bus on to the socket host, which asks for the secret."""
 
-    def __init__(self, host: Origin) -> None:
+    def __init__(self, host: Origin, aws: Origin | None = None) -> None:
+        """Pass everything else on to what stands in for AWS, if there is that."""
         self._host = host
+        self._aws = aws
 
     async def answer(self, sender: web.BaseRequest) -> web.StreamResponse:
         """Return the host's answer, or say why there is none."""
-        if sender.path != LOOPBACK_PATH or (sender.content_length or 0) > MAX_BODY:
+        to_host = sender.path == LOOPBACK_PATH
+        origin = self._host if to_host else self._aws
+        if origin is None or (sender.content_length or 0) > MAX_BODY:
             return web.Response(status=404)
-        headers = [("Authorization", sender.headers.get("Authorization", ""))]
+        kept = ("Authorization",) if to_host else _AWS_HEADERS
+        headers = [(name, sender.headers[name]) for name in kept if name in sender.headers]
+        patience = _HOST_PATIENCE if to_host else _AWS_PATIENCE
         body = await sender.read()
         try:
-            return await self._host.answer(
+            return await origin.answer(
                 sender,
-                OriginRequest("POST", LOOPBACK_PATH, "", headers, body, "127.0.0.1", _PATIENCE),
+                OriginRequest("POST", sender.path, "", headers, body, "127.0.0.1", patience),
             )
         except RefusedError as refusal:
             return refusal.response("")

@@ -1,17 +1,108 @@
-"""Prints the function's settings for `sam local`, where what the template's refer to is missing.
+"""What scripts/dev shares with `sam local`, so that pages and sockets have one store and one bus.
 
-`python -m scripts.commands.dev.sam_local`: JSON as `sam local start-api --env-vars` takes it.
+`python -m scripts.commands.dev.sam_local` prints the function's settings there, in JSON as `sam
+local start-api --env-vars` takes it. The function runs in a container, which knows this machine by
+a name. On a port of it, scripts/dev passes on what the function says to sockets, and to AWS.
 """
 
+import contextlib
 import json
+import re
+import socket
+import struct
+import sys
+from typing import Any
 
+from functions.contract.bus import LOOPBACK_PATH
 from functions.contract.session import SAMPLE_SECRET
 from functions.contract.setting import development
 from functions.model.settings import settings as declared
+from scripts import ROOT
+from scripts.commands.dev.aws import KEYS, REGION, tables
+from scripts.commands.dev.listeners import PortError
+from scripts.commands.dev.template import load
+
+PORT = 3002
+MACHINE = "host.docker.internal"
 
 DATA = "/tmp"  # the one folder that a function can write to
 
+# The networks of containers: by these, and not by localhost, a container on Linux reaches us.
+_BRIDGES = ("docker0", "podman0", "cni-podman0")
+_GET_ADDRESS = 0x8915  # SIOCGIFADDR
+
+
+def settings(template: str) -> dict[str, str]:
+    """Return the function's settings, where the text of a template has the names of its tables."""
+    here = f"http://{MACHINE}:{PORT}"
+    return (
+        development(declared, DATA)
+        | _stores(template)
+        | {
+            "STAGE": "development",
+            "SESSION_SECRET": SAMPLE_SECRET,
+            "BUS": here + LOOPBACK_PATH,
+            "AWS_ENDPOINT_URL": here,
+        }
+    )
+
+
+def host_environ(template: str, aws: str) -> dict[str, str]:
+    """Return the settings that the host has in common with the function, and where AWS is."""
+    shared = {name: value for name, value in settings(template).items() if name != "BUS"}
+    return shared | KEYS | {"AWS_ENDPOINT_URL": aws, "AWS_DEFAULT_REGION": REGION}
+
+
+def listen() -> list[socket.socket]:
+    """Return sockets on the port, for this machine and its containers, or raise PortError."""
+    try:
+        listeners = [socket.create_server(("127.0.0.1", PORT))]
+    except OSError as error:
+        raise PortError(
+            f"Port {PORT}, where the function in its container finds this machine, cannot be used: "
+            f"{error.strerror}. End whatever uses it, such as another scripts/dev --pages."
+        ) from None
+    for address in bridges():
+        with contextlib.suppress(OSError):  # there may be no need of it
+            listeners.append(socket.create_server((address, PORT)))
+    return listeners
+
+
+def bridges() -> list[str]:
+    """Return this machine's addresses in the networks of its containers; none but on Linux."""
+    if not sys.platform.startswith("linux"):
+        return []
+    import fcntl
+
+    found = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        for name in _BRIDGES:
+            with contextlib.suppress(OSError):  # there is no such network
+                asked = struct.pack("256s", name.encode())
+                answer = fcntl.ioctl(asking.fileno(), _GET_ADDRESS, asked)
+                found.append(socket.inet_ntoa(answer[20:24]))
+    return found
+
+
+def _stores(template: str) -> dict[str, str]:
+    """Return the declared settings that name a table in the template, as sam would fill them in."""
+    variables = load(template)["Resources"]["Pages"]["Properties"]["Environment"]["Variables"]
+    names = tables(template).keys()
+    found = {s.name: _filled_in(variables.get(s.name), names) for s in declared}
+    return {name: value for name, value in found.items() if value}
+
+
+def _filled_in(value: Any, names: Any) -> str:
+    """Return a value with the names of tables in the place of references; empty without any."""
+    match value:
+        case {"Ref": str(name)} if name in names:
+            return name
+        case {"Fn::Sub": str(text)}:
+            used = re.findall(r"\${([^}]*)}", text)
+            if used and all(name in names for name in used):
+                return re.sub(r"\${([^}]*)}", r"\1", text)
+    return ""
+
+
 if __name__ == "__main__":
-    own = development(declared, DATA)
-    ours = {"STAGE": "development", "SESSION_SECRET": SAMPLE_SECRET, "BUS": ""}
-    print(json.dumps({"Pages": own | ours}, indent=2))
+    print(json.dumps({"Pages": settings((ROOT / "infra/template.yaml").read_text())}, indent=2))

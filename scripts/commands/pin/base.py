@@ -1,6 +1,7 @@
 """The image that the host's image begins with: its tag and, once known, its digest."""
 
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,14 +50,17 @@ class Base:
         """Return the base with the digest that its tag stands for now. Raises BaseError."""
         reasons = []
         for program in _PROGRAMS:
+            if not shutil.which(program[0]):
+                continue
             command = [word.format(tag=self.tag) if "{tag}" in word else word for word in program]
             answer = _ask(command)
             if re.fullmatch(_DIGEST, answer):
                 return replace(self, digest=answer)
             reasons.append(f"{program[0]}: {answer or 'it does not say why'}")
+        why = f" ({'; '.join(reasons)})" if reasons else ""
         raise BaseError(
-            f"What {self.tag} stands for cannot be looked up ({'; '.join(reasons)}). It "
-            "takes Docker with buildx, or skopeo, and a network that reaches the registry."
+            f"What {self.tag} stands for cannot be looked up{why}. It takes skopeo, which goes "
+            "with any engine, or Docker with buildx, and a network that reaches the registry."
         )
 
 
@@ -64,8 +68,6 @@ def _ask(command: list[str]) -> str:
     """Return the first line of what a program says."""
     try:
         asked = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE)
-    except FileNotFoundError:
-        return "it is not installed"
     except subprocess.TimeoutExpired:
         return f"it has not answered within {_PATIENCE} s"
     except OSError as error:

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Generic, Protocol, TypeVar
 
 from socket_host.transport.limits import Limits
 from socket_host.transport.timeout_queue import TimeoutQueue
 
-if TYPE_CHECKING:
-    from socket_host.transport.native.client import Client
+
+class Reader(Protocol):
+    """Whoever has something to read."""
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes of it wait."""
+
+    @property
+    def is_fetching(self) -> bool:
+        """Whether an answer with some of it is on its way."""
+
+    def __hash__(self) -> int: ...
+
+
+R = TypeVar("R", bound=Reader)
 
 
 class _Backlog:
@@ -24,7 +38,7 @@ class _Backlog:
         self.read = 0  # as of the last look
 
 
-class Backlogs:
+class Backlogs(Generic[R]):
     """The clients for which more than `limits.backlog` bytes wait.
 
     How much waits at one instant says nothing: a large event may have just been sent. So a client
@@ -33,12 +47,12 @@ class Backlogs:
     the longest time is given up.
     """
 
-    def __init__(self, limits: Limits, give_up: Callable[[Client, str], object]) -> None:
+    def __init__(self, limits: Limits, give_up: Callable[[R, str], object]) -> None:
         self._limits = limits
         self._give_up = give_up
-        self._behind: dict[Client, _Backlog] = {}
+        self._behind: dict[R, _Backlog] = {}
         self._held = 0  # bytes
-        self._timeouts: TimeoutQueue[Client] = TimeoutQueue(limits.stall_time, self._look)
+        self._timeouts: TimeoutQueue[R] = TimeoutQueue(limits.stall_time, self._look)
 
     def __contains__(self, client: object) -> bool:
         return client in self._behind
@@ -47,7 +61,7 @@ class Backlogs:
         """Return how many clients are behind."""
         return len(self._behind)
 
-    def add(self, client: Client, size: int) -> None:
+    def add(self, client: R, size: int) -> None:
         """Note that a client with a backlog is about to be sent `size` bytes more."""
         waiting = client.waiting
         backlog = self._behind.get(client)
@@ -63,7 +77,7 @@ class Backlogs:
             self.forget(oldest)
             self._give_up(oldest, "all clients together left too much unread")
 
-    def forget(self, client: Client) -> None:
+    def forget(self, client: R) -> None:
         """Note that a client has read most of its backlog, or is gone."""
         backlog = self._behind.pop(client, None)
         if backlog is not None:
@@ -76,7 +90,7 @@ class Backlogs:
         self._timeouts.clear()
         self._held = 0
 
-    def _look(self, client: Client) -> None:
+    def _look(self, client: R) -> None:
         """Give a client up if it has read nothing since the last look."""
         backlog, waiting = self._behind[client], client.waiting
         read = backlog.start + backlog.added - waiting

@@ -55,10 +55,14 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
         super().__init__(**options)
         self.eio.start(self, limits or Limits())
         self.hooks: dict[str, Hooks] = {}  # by namespace
-        # Their packets are left to other serializers, and to other JSON modules at least writing.
-        self._foreign = self.packet_class is not socketio.packet.Packet
-        self._plain = not self._foreign and self.packet_class.json is engineio.json
-        self.recovery = None if self._foreign else recovery
+        # Packets are left to other serializers, and to other JSON modules.
+        self._foreign = (
+            self.packet_class is not socketio.packet.Packet
+            or self.packet_class.json is not engineio.json
+        )
+        if self._foreign and recovery is not None:
+            raise TypeError("Recovery needs python-socketio's own serializer and JSON module.")
+        self.recovery = recovery
         if recovery is not None:
             recovery.let_go, recovery.is_here = self._let_go, self._is_here
             self.eio.engine.pinging, self.eio.engine.ponged = self._pinging, self._ponged
@@ -287,7 +291,7 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
 
         Raises TypeError or ValueError if `data` is no JSON, or if clients would hang up on it.
         """
-        if not self._plain:
+        if self._foreign:
             packet = self.packet_class(int(kind), data=data, namespace=namespace, id=ack)
             return engine_message(packet.encode())
         place = "" if namespace == "/" else namespace + ","

@@ -7,12 +7,13 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from operator import methodcaller
-from typing import Any
+from typing import Any, cast
 
 from socket_host.transport.connections import Connections
 from socket_host.transport.limits import UNJOINED, Limits
-from socket_host.transport.native import frames
+from socket_host.transport.native import base64_packets, frames
 from socket_host.transport.native.backlogs import Backlogs
+from socket_host.transport.native.base64_packets import Base64Transport
 from socket_host.transport.native.client import SLICE, Client, Listener, Socket
 from socket_host.transport.native.environ import Environ
 from socket_host.transport.native.frames import FrameError
@@ -30,6 +31,7 @@ from socket_host.transport.native.reasons import (
 from socket_host.transport.native.refusal import (
     bad_method,
     bad_request,
+    no_jsonp,
     unknown_session,
     unknown_transport,
     unsupported_version,
@@ -44,6 +46,7 @@ logger = logging.getLogger(__name__)
 
 # Packet types are single digits on the wire.
 OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = "0", "1", "2", "3", "4", "5", "6"
+BASE64 = "b"  # a binary message as text
 _PING = Message.of(PING)
 _PROBE, _PROBED = PING + "probe", frames.packet_frame(PONG + "probe")
 
@@ -69,10 +72,11 @@ class Engine:
         self.limits = limits
         self.new_id = new_id
         self.polls = self.upgrades = self.websockets = True
+        self.compresses_from = 1_024  # bytes of an answer to a poll: below, gzip costs more
         self.clients: dict[str, Client] = {}
         self.batch = WriteBatch()
         self.input = InputBudget(limits.partial)
-        self.backlogs = Backlogs(limits, self.overrun)
+        self.backlogs: Backlogs[Client] = Backlogs(limits, self.overrun)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.counts: Counter[str] = Counter()
         self.endings: TimeoutQueue[Socket] = TimeoutQueue(limits.ending_time, methodcaller("abort"))
@@ -88,7 +92,7 @@ class Engine:
         self.run = self._tasks.run
         # What every client is told at its handshake.
         self._terms = (
-            f'"pingInterval":{round(limits.ping_interval * 1000)},'
+            f'"pingInterval":{round((limits.ping_interval + limits.ping_grace) * 1000)},'
             f'"pingTimeout":{round(limits.ping_timeout * 1000)},"maxPayload":{limits.payload}'
         )
 
@@ -100,6 +104,8 @@ class Engine:
         Raises Refusal, with the reasons and numbers that Engine.IO defines.
         """
         parameters = head.parameters()
+        if "j" in parameters:
+            raise no_jsonp()
         if refusal := self.listener.refusal(head, environ, "sid" not in parameters):
             raise refusal
         transport = parameters.get("transport")
@@ -135,6 +141,8 @@ class Engine:
         client = self.admit(environ, head)
         response = head.accept()
         write = socket.transport.write
+        if "b64=" in head.query and head.parameters().get("b64"):
+            socket.transport = cast(asyncio.Transport, Base64Transport(socket.transport))
         if client is not None:
             write(response)
             self._probe(socket, client)
@@ -207,6 +215,13 @@ class Engine:
                 self._pings.set(client)
         elif packet == CLOSE:
             self.close(client, CLIENT_DISCONNECT)
+        elif packet[:1] == BASE64:
+            try:
+                data = base64_packets.decode(packet)
+            except ValueError as error:
+                self.wrong(client, str(error))
+            else:
+                self.message(client, data)
         elif packet != NOOP:
             self.wrong(client, "not an Engine.IO packet")
 
@@ -309,7 +324,7 @@ class Engine:
             socket.press(_PROBED)
             client.probed = True
             client.wake()  # the client waits for its last GET before it goes on
-        elif packet == UPGRADE and client.probed:
+        elif packet == UPGRADE:  # also without a probe, as some clients do
             self._upgrade(socket, client)
         else:
             socket.end(frames.POLICY, "invalid packet")

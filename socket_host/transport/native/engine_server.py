@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,7 @@ from socket_host.transport.native import polling
 from socket_host.transport.native.client import Listener
 from socket_host.transport.native.engine import Engine
 from socket_host.transport.native.environ import Environ
+from socket_host.transport.native.head import Head
 from socket_host.transport.native.message import Message
 from socket_host.transport.native.reasons import SERVER_DISCONNECT
 from socket_host.transport.native.refusal import Refusal
@@ -40,12 +42,16 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # ships no type
         limits = replace(
             limits,
             ping_interval=self.ping_interval,
+            ping_grace=self.ping_interval_grace_period,
             ping_timeout=self.ping_timeout,
             payload=self.max_http_buffer_size,
         )
         self._ids = _random_ids()
         self.engine = Engine(server, limits, self.generate_id)
         self.engine.upgrades = self.allow_upgrades
+        self.engine.compresses_from = self.compression_threshold
+        if not self.http_compression:
+            self.engine.compresses_from = sys.maxsize
         self.engine.polls = "polling" in self.transports
         self.engine.websockets = "websocket" in self.transports
         self.sockets = self.engine.clients
@@ -70,7 +76,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # ships no type
             elif head.upgrades:
                 return polling.take_over(self.engine, request, head, environ)
             else:
-                response = await polling.answer(self.engine, request, head, environ)
+                response = await self._answer(request, head, environ)
         except Refusal as refusal:
             self.engine.counts["refused requests"] += 1
             response = web.Response(
@@ -78,6 +84,20 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # ships no type
             )
         if "Origin" in request.headers:
             response.headers.extend(self._cors_headers(environ))
+        return response
+
+    async def _answer(self, request: web.Request, head: Head, environ: Environ) -> web.Response:
+        """Answer a polling client; raises Refusal."""
+        client = self.engine.admit(environ, head)
+        if client is not None:
+            return await polling.answer(self.engine, client, request)
+        client = self.engine.open_polling(environ)
+        response = polling.opened(self.engine, client, request)
+        if self.cookie:
+            cookie = self.cookie
+            if not isinstance(cookie, dict):
+                cookie = {"name": cookie, "path": "/", "SameSite": "Lax"}
+            response.headers["Set-Cookie"] = self._generate_sid_cookie(client.sid, cookie)
         return response
 
     async def send_packet(self, sid: str, pkt: Any) -> None:

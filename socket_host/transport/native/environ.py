@@ -2,71 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+import sys
+from collections.abc import Callable
 from typing import Any
 
+from socket_host.transport.native.aiohttp_request import request_of
 from socket_host.transport.native.head import Head
 
 
-class Environ(MutableMapping[str, Any]):
-    """The WSGI environment of a client's first request.
+def _after_loading(name: str, *, changes: bool = False) -> Any:
+    """Return a method of dictionaries that begins by parsing what the environment came in."""
+    method: Callable[..., Any] = getattr(dict, name)
+
+    def loaded(self: Environ, *args: Any, **options: Any) -> Any:
+        self._load()
+        self._changed = self._changed or changes
+        return method(self, *args, **options)
+
+    loaded.__name__ = name
+    loaded.__doc__ = method.__doc__
+    return loaded
+
+
+class Environ(dict[str, Any]):
+    """The WSGI environment of a client's first request, with what python-engineio puts into it.
 
     Once it has settled it is only the bytes it came in, and parsed when somebody looks: parsed,
     the headers of a browser take more memory than everything else about an idle client.
     """
 
-    __slots__ = ("_changed", "_head", "_raw", "_values", "address", "peer")
+    __slots__ = ("_changed", "_head", "_loaded", "_raw", "address", "peer")
 
     def __init__(self, head: Head, peer: Any) -> None:
         self._head: Head | None = head
         self._raw = head.raw
         self.peer = peer
         self.address = b""  # what the client's connections are counted by, if they are
-        self._values: dict[str, Any] | None = None
+        self._loaded = False
         self._changed = False
 
     def settle(self) -> None:
         """Forget the parsed form, unless somebody has put something into it."""
         self._head = None
-        if not self._changed:
-            self._values = None
+        if self._loaded and not self._changed:
+            self._loaded = False
+            dict.clear(self)
 
     @property
     def head(self) -> Head:
         """The request itself."""
         return self._head or Head(self._raw)
 
-    def _load(self) -> dict[str, Any]:
-        if self._values is None:
-            self._values = _wsgi(self.head, self.peer)
-        return self._values
+    def _load(self) -> None:
+        if not self._loaded:
+            self._loaded = True
+            dict.update(self, _wsgi(self.head, self.peer))
 
     def __getitem__(self, key: str) -> Any:
         # The host looks at the cookie of every client, and at nothing else.
-        if self._values is None and self._head is not None and key.startswith("HTTP_"):
+        if not self._loaded and self._head is not None and key.startswith("HTTP_"):
             value = self._head.headers.get(key[5:].replace("_", "-").lower())
             if value is not None:
                 return value
-        return self._load()[key]
+            raise KeyError(key)
+        self._load()
+        return dict.__getitem__(self, key)
 
-    def __setitem__(self, key: str, value: Any) -> None:
-        self._changed = True
-        self._load()[key] = value
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key, or the default if there is none."""
+        try:
+            return self[key]
+        except KeyError:
+            return default
 
-    def __delitem__(self, key: str) -> None:
-        self._changed = True
-        del self._load()[key]
+    def __reduce__(self) -> Any:
+        return dict, (self.copy(),)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._load())
-
-    def __len__(self) -> int:
-        return len(self._load())
+    __contains__ = _after_loading("__contains__")
+    __eq__ = _after_loading("__eq__")
+    __ne__ = _after_loading("__ne__")
+    __iter__ = _after_loading("__iter__")
+    __len__ = _after_loading("__len__")
+    __or__ = _after_loading("__or__")
+    __ror__ = _after_loading("__ror__")
+    __repr__ = _after_loading("__repr__")
+    __reversed__ = _after_loading("__reversed__")
+    copy = _after_loading("copy")
+    items = _after_loading("items")
+    keys = _after_loading("keys")
+    values = _after_loading("values")
+    __delitem__ = _after_loading("__delitem__", changes=True)
+    __ior__ = _after_loading("__ior__", changes=True)
+    __setitem__ = _after_loading("__setitem__", changes=True)
+    clear = _after_loading("clear", changes=True)
+    pop = _after_loading("pop", changes=True)
+    popitem = _after_loading("popitem", changes=True)
+    setdefault = _after_loading("setdefault", changes=True)
+    update = _after_loading("update", changes=True)
 
 
 def _wsgi(head: Head, peer: Any) -> dict[str, Any]:
     address, port = peer[:2] if isinstance(peer, tuple) else ("", 0)
+    request = request_of(head, peer)
     environ = {
+        "wsgi.input": request.content,
+        "wsgi.errors": sys.stderr,
+        "wsgi.async": True,
+        "wsgi.multithread": False,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        "aiohttp.request": request,
+        "SERVER_SOFTWARE": "aiohttp",
         "REQUEST_METHOD": head.method,
         "SCRIPT_NAME": "",
         "PATH_INFO": head.path,

@@ -6,12 +6,16 @@ else about an idle client, and more than twice the time per message.
 
 from __future__ import annotations
 
+import codecs
 import sys
+from collections.abc import Iterator
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 _FINAL, _RESERVED, _OPCODE, _MASKED, _LENGTH = 0x80, 0x70, 0x0F, 0x80, 0x7F
 _CONTROL = 0x8  # opcodes from here on are control frames
 _SMALL = 125  # the longest payload with a one-byte length, and of any control frame
+
+_STARTS = {126: 8, 127: 14}  # where the payload of a masked frame begins, if not at 6
 
 NORMAL, PROTOCOL_ERROR, NO_STATUS = 1000, 1002, 1005
 BAD_DATA, POLICY, TOO_BIG = 1007, 1008, 1009
@@ -52,6 +56,20 @@ def packet_frame(packet: str | bytes) -> bytes:
 def close_frame(code: int, reason: str = "") -> bytes:
     """Return a close frame; the reason is cut to what a control frame can carry."""
     return frame(CLOSE, code.to_bytes(2, "big") + reason.encode()[: _SMALL - 2])
+
+
+def own_frames(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the opcode and the payload of each frame in what this module has written."""
+    at = 0
+    while at < len(data):
+        opcode, size = data[at] & _OPCODE, data[at + 1]
+        at += 2
+        if size > _SMALL:
+            width = 2 if size == 126 else 8
+            size = int.from_bytes(data[at : at + width], "big")
+            at += width
+        yield opcode, data[at : at + size]
+        at += size
 
 
 def unmask(payload: bytes | bytearray, mask: bytes) -> bytes:
@@ -102,13 +120,27 @@ def short_texts(
     return messages, at
 
 
+_Decoder = codecs.getincrementaldecoder("utf-8")
+
+
 class FrameReader:
     """Cuts a client's bytes into messages and control frames.
 
     `limit` is the most bytes a message may have, its fragments together.
     """
 
-    __slots__ = ("_broken", "_need", "_opcode", "_parts", "_rest", "frames", "limit", "more")
+    __slots__ = (
+        "_begun",
+        "_broken",
+        "_decoder",
+        "_need",
+        "_opcode",
+        "_parts",
+        "_rest",
+        "frames",
+        "limit",
+        "more",
+    )
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -119,6 +151,16 @@ class FrameReader:
         self._opcode = CONTINUATION
         self._parts = bytearray()
         self._broken: FrameError | None = None
+        # Of a text message that is not complete: what checks it, and the payload so far of a frame
+        # of which only the header is still in `_rest`.
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self._begun = bytearray()
+
+    def fail(self, error: FrameError) -> None:
+        """Raise an error at the next `feed`, once what came before it is done."""
+        self.more = True
+        self._broken = error
+        self._rest.clear()
 
     @property
     def idle(self) -> bool:
@@ -127,7 +169,7 @@ class FrameReader:
 
     def __len__(self) -> int:
         """Return how many bytes are held."""
-        return len(self._rest) + len(self._parts)
+        return len(self._rest) + len(self._begun) + len(self._parts)
 
     def feed(
         self, data: bytes, most: int = sys.maxsize, size: int = sys.maxsize
@@ -148,18 +190,19 @@ class FrameReader:
                 raise self._broken
             if len(self._rest) >= self._need:
                 self._parse(messages, most, size)
+            if not self.more:
+                self._begin()
         except FrameError as error:
-            self.more = bool(messages)
+            self.more = False
             if not messages:
                 raise
-            self._broken = error
-            self._rest.clear()
+            self.fail(error)
         return messages
 
     def _parse(self, messages: list[tuple[int, bytes]], most: int, size: int) -> None:
         buffer, at, end, need = self._rest, 0, len(self._rest), 0
         try:
-            while (need := self._frame_size(buffer, at)) and at + need <= end:
+            while (need := self._missing(buffer, at)) and at + need <= end:
                 if self.frames >= most or at >= size:
                     break
                 self._take(buffer, at, need, messages)
@@ -169,6 +212,11 @@ class FrameReader:
             del buffer[:at]
         self.more = bool(need) and at + need <= end
         self._need = need or end - at + 1
+
+    def _missing(self, buffer: bytearray, at: int) -> int:
+        """Return the size of the frame at `at`, but for what has been taken out of the buffer."""
+        size = self._frame_size(buffer, at)
+        return size - len(self._begun) if at == 0 and size else size
 
     def _frame_size(self, buffer: bytearray, at: int) -> int:
         """Return the size of the frame that begins at `at`, or 0 if that cannot be told yet."""
@@ -213,14 +261,52 @@ class FrameReader:
         self, buffer: bytearray, at: int, size: int, messages: list[tuple[int, bytes]]
     ) -> None:
         first = buffer[at]
-        start = at + {126: 8, 127: 14}.get(buffer[at + 1] & _LENGTH, 6)
-        payload = unmask(buffer[start : at + size], bytes(buffer[start - 4 : start]))
+        start = at + _STARTS.get(buffer[at + 1] & _LENGTH, 6)
+        last = unmask(buffer[start : at + size], self._mask(buffer, start))
+        payload = last
+        if self._begun:  # of this frame, for none can come before it
+            payload, self._begun = bytes(self._begun) + last, bytearray()
         opcode = first & _OPCODE
-        if opcode >= _CONTROL or (first & _FINAL and opcode != CONTINUATION):
+        if opcode >= _CONTROL:
+            messages.append((opcode, payload))
+            return
+        if first & _FINAL and opcode != CONTINUATION:  # whoever takes it checks the whole text
+            self._decoder = None
             messages.append((opcode, payload))
             return
         self._opcode = opcode or self._opcode
+        if self._opcode == TEXT:
+            self._check(last)
         self._parts += payload
         if first & _FINAL:
             messages.append((self._opcode, bytes(self._parts)))
-            self._opcode, self._parts = CONTINUATION, bytearray()
+            self._opcode, self._parts, self._decoder = CONTINUATION, bytearray(), None
+
+    def _mask(self, buffer: bytearray, end: int) -> bytes:
+        """Return the mask that ends there, turned by what of its frame is done already."""
+        mask = bytes(buffer[end - 4 : end])
+        turn = len(self._begun) % 4
+        return mask[turn:] + mask[:turn] if turn else mask
+
+    def _check(self, text: bytes) -> None:
+        """Raise FrameError if this cannot be the next part of a text message."""
+        if self._decoder is None:
+            self._decoder = _Decoder()
+        try:
+            self._decoder.decode(text)
+        except UnicodeDecodeError:
+            raise FrameError(BAD_DATA, "invalid UTF-8") from None
+
+    def _begin(self) -> None:
+        """Take and check what has come of a text frame that is not complete."""
+        rest = self._rest
+        if len(rest) < 2 or rest[0] & _OPCODE >= _CONTROL:
+            return
+        start = _STARTS.get(rest[1] & _LENGTH, 6)
+        if len(rest) <= start or TEXT not in (rest[0] & _OPCODE, self._opcode):
+            return
+        part = unmask(rest[start:], self._mask(rest, start))
+        self._need -= len(part)
+        del rest[start:]
+        self._begun += part
+        self._check(part)

@@ -12,8 +12,9 @@ from socket_host.transport.native.refusal import Refusal, bad_method, bad_reques
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00-\x08\x0a-\x1f\x7f]*)")
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _MOST_HEADERS = 100
-_MOST_PARAMETERS = 32
+_MOST_PARAMETERS = 1_000  # as many as Node takes
 
 
 def _header(line: str) -> tuple[str, str]:
@@ -103,8 +104,18 @@ class Head:
             raise Refusal(3, "Bad request", HTTPStatus.UPGRADE_REQUIRED)
         return (
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-            b"Connection: Upgrade\r\nSec-WebSocket-Accept: " + self._proof() + b"\r\n\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Accept: "
+            + self._proof()
+            + self._protocol()
+            + b"\r\n\r\n"
         )
+
+    def _protocol(self) -> bytes:
+        """Accept the first of the subprotocols a client offers, as Node does: else it hangs up."""
+        offered = self.headers.get("sec-websocket-protocol", "").partition(",")[0].strip()
+        if not TOKEN.fullmatch(offered):
+            return b""
+        return b"\r\nSec-WebSocket-Protocol: " + offered.encode()
 
     def _proof(self) -> bytes:
         key = self.headers.get("sec-websocket-key", "").encode("utf-8", "surrogateescape")

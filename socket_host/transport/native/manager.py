@@ -119,7 +119,10 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         if isinstance(room, str) and room in members:
             if room in skipped:
                 return 0
-            members[room].deliver(message, volatile)
+            if volatile:  # in no replay buffer, so a member that is still being replayed to waits
+                members[room].send(message)
+            else:
+                members[room].deliver(message)
             return 1
         named = space.room(room)
         if named is not None:

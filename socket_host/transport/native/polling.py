@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import gzip
 from http import HTTPStatus
 
@@ -12,6 +10,7 @@ from aiohttp import web
 
 from socket_host.transport.http import BodyTooLargeError, hand_over
 from socket_host.transport.limits import PACKETS_A_TURN
+from socket_host.transport.native import base64_packets
 from socket_host.transport.native.client import Client
 from socket_host.transport.native.engine import CLOSE, NOOP, Engine
 from socket_host.transport.native.environ import Environ
@@ -22,8 +21,6 @@ from socket_host.transport.native.refusal import Refusal, bad_method, bad_reques
 from socket_host.transport.native.websocket import WebSocket
 
 _REQUEST_PACKETS = 10  # that a POST counts for besides its own: it costs as much as they do
-
-_WORTH_COMPRESSING = 1024  # bytes: below, gzip's header and our time cost more than it saves
 
 
 def head_of(request: web.Request) -> Head:
@@ -46,42 +43,47 @@ def take_over(
     socket = WebSocket(engine)
     socket.transport, socket.full = transport, http.writing_paused
     engine.open_websocket(head, environ, socket)
-    socket.connection_made(transport)
+    socket.connection_made(socket.transport)
     transport.set_protocol(socket)
     if frames := hand_over(http):
         socket.data_received(frames)
     return web.Response()
 
 
-async def answer(
-    engine: Engine, request: web.Request, head: Head, environ: Environ
-) -> web.Response:
+def opened(engine: Engine, client: Client, request: web.Request) -> web.Response:
+    """Answer the request that opened a session."""
+    return _payload(engine, request, client.take_queue())
+
+
+async def answer(engine: Engine, client: Client, request: web.Request) -> web.Response:
     """Answer one request of a polling client; raises Refusal."""
-    client = engine.admit(environ, head)
-    if client is None:
-        return _payload(request, engine.open_polling(environ).take_queue())
     if request.method == "GET":
         messages = await _wait(engine, client)
         client.fetched = request.transport
-        return _payload(request, messages)
+        return _payload(engine, request, messages)
     if request.method == "POST":
         await _take(engine, client, request)
         return web.Response(text="ok")
     raise bad_method()
 
 
-def _payload(request: web.Request, messages: list[Message]) -> web.Response:
+def _payload(engine: Engine, request: web.Request, messages: list[Message]) -> web.Response:
     packets = [packet for message in messages for packet in message.packets]
-    body = SEPARATOR.join(map(_encoded, packets)).encode()
+    texts = (one if isinstance(one, str) else base64_packets.encode(one) for one in packets)
+    body = SEPARATOR.join(texts).encode()
     headers = {"Cache-Control": "no-store"}
-    if len(body) >= _WORTH_COMPRESSING and "gzip" in request.headers.get("Accept-Encoding", ""):
+    if len(body) >= engine.compresses_from and _takes_gzip(request):
         body = gzip.compress(body, compresslevel=6)
         headers["Content-Encoding"] = "gzip"
     return web.Response(body=body, content_type="text/plain", charset="UTF-8", headers=headers)
 
 
-def _encoded(packet: str | bytes) -> str:
-    return packet if isinstance(packet, str) else "b" + base64.b64encode(packet).decode()
+def _takes_gzip(request: web.Request) -> bool:
+    for offer in ",".join(request.headers.getall("Accept-Encoding", [])).split(","):
+        name, _, quality = offer.replace(" ", "").lower().partition(";q=")
+        if name == "gzip":
+            return quality.strip("0.") != "" or not quality
+    return False
 
 
 async def _wait(engine: Engine, client: Client) -> list[Message]:
@@ -186,13 +188,7 @@ def _too_large() -> Refusal:
 
 def _packets(body: bytes) -> list[str | bytes]:
     """Cut a payload into packets; raises ValueError."""
-    return [_decoded(packet) for packet in body.decode().split(SEPARATOR)]
-
-
-def _decoded(packet: str) -> str | bytes:
-    if packet[:1] != "b":
-        return packet
-    try:
-        return base64.b64decode(packet[1:], validate=True)
-    except binascii.Error:
-        raise ValueError("not base64") from None
+    return [
+        base64_packets.decode(packet) if packet[:1] == "b" else packet
+        for packet in body.decode().split(SEPARATOR)
+    ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 
+NO_JSONP = "JSONP is not offered: poll by XMLHttpRequest, or use a websocket."
+
 
 class Refusal(Exception):  # noqa: N818 - what it is, not that something went wrong
     """A request that gets no session; `code` is Engine.IO's number for the reason."""
@@ -54,6 +56,11 @@ def bad_method() -> Refusal:
 def bad_request(message: str = "Bad request") -> Refusal:
     """Refuse a request that makes no sense."""
     return Refusal(3, message)
+
+
+def no_jsonp() -> Refusal:
+    """Refuse polling by scripts: no Origin comes with a script, so any site could read it."""
+    return Refusal(3, NO_JSONP)
 
 
 def forbidden() -> Refusal:

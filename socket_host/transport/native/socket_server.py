@@ -7,10 +7,13 @@ fan-out are ours.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
+
+import socketio  # type: ignore[import-untyped]  # python-socketio ships no types
 
 from functions.contract.bus import RESERVED_EVENTS
 from socket_host.transport.limits import PACKETS_A_TURN, Limits
@@ -53,13 +56,31 @@ def _is_for_handlers(event: Any) -> bool:
     return isinstance(event, str) and event not in RESERVED_EVENTS
 
 
+def _known_options() -> set[str]:
+    classes = (socketio.AsyncServer, *socketio.AsyncServer.__mro__, *EngineServer.__mro__)
+    signatures = [inspect.signature(one.__init__) for one in classes if one is not object]
+    return {name for signature in signatures for name in signature.parameters} - {"self", "kwargs"}
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    """Raise TypeError for what python-socketio would accept and this server would ignore."""
+    if unknown := options.keys() - _known_options() - {"engineio_logger"}:
+        raise TypeError(f"SocketServer has no option {min(unknown)!r}.")
+    if options.get("async_mode") not in (None, "aiohttp"):
+        raise TypeError("SocketServer runs on aiohttp: leave async_mode out.")
+    if options.get("monitor_clients") is False:
+        raise TypeError("SocketServer watches over its clients: leave monitor_clients out.")
+
+
 class SocketServer(ConnectingServer):
     """`socketio.AsyncServer` on this host's transport.
 
-    Takes the same options, and three more. `limits` are those of each connection, but for what the
-    options say. `admit` is asked about every request, and whether it opens a session, and returns
-    why not, or None; nothing else decides about origins then. `recovery` lets clients that dropped
-    go on where they were. Raises VersionError.
+    Takes the same options, but for a few that it refuses, and three more. `limits` are those of
+    each connection, but for what the options say. `admit` is asked about every request, and
+    whether it opens a session, and returns why not, or None; nothing else decides about origins
+    then. `recovery` lets clients that dropped go on where they were.
+
+    Raises VersionError, and TypeError for options that would do nothing.
     """
 
     manager_initialized: bool
@@ -78,6 +99,7 @@ class SocketServer(ConnectingServer):
                 "This transport needs a client manager that is a FanOut too: "
                 "class Manager(socketio.AsyncRedisManager, FanOut)."
             )
+        _check_options(options)
         super().__init__(limits, recovery, client_manager=client_manager or FanOut(), **options)
         self._admit = admit
         # Events that are being answered, by the identity of their arguments, which live as long: to

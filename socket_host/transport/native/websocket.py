@@ -138,7 +138,12 @@ class WebSocket(asyncio.Protocol):
             self.reader = FrameReader(limit)
         self.reader.limit = limit
         count = len(messages)
-        messages += self.reader.feed(data, most - count, _BYTES_A_TURN)
+        try:
+            messages += self.reader.feed(data, most - count, _BYTES_A_TURN)
+        except FrameError as error:
+            if not messages:
+                raise
+            self.reader.fail(error)
         return messages, count + self.reader.frames
 
     def _keep(self, messages: list[tuple[int, bytes]]) -> None:

@@ -16,6 +16,7 @@ from socket_host.admission import Check
 from socket_host.log_limit import LIMIT
 from socket_host.transport.hooks import Hooks, check_registration
 from socket_host.transport.limits import UNJOINED, Limits
+from socket_host.transport.native.refusal import NO_JSONP
 from socket_host.transport.slots import Slots
 from socket_host.transport.stock.packet import ack, measure
 from socket_host.transport.stock.websocket import WebSocket
@@ -144,6 +145,8 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
         """Answer a request for the socket path."""
         query = parse_qs(request.query_string)  # as python-engineio reads it
+        if "j" in query:
+            return web.Response(status=400, text=NO_JSONP)
         opens = "sid" not in query
         rejection = self._check(request.headers.get("Origin"), opens, self._address(request))
         if rejection:

@@ -5,6 +5,8 @@ from typing import Any, Protocol
 from aiohttp import WSMsgType, web
 from engineio.async_drivers import aiohttp as aiohttp_driver  # type: ignore[import-untyped]
 
+from socket_host.transport.native.head import TOKEN
+
 _DATA = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG)
 
 
@@ -27,10 +29,14 @@ class WebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]  # python-engin
 
     async def __call__(self, environ: dict[str, Any]) -> web.WebSocketResponse:
         """Serve the connection until it ends."""
+        request = environ["aiohttp.request"]
+        offered = request.headers.get("Sec-WebSocket-Protocol", "").partition(",")[0].strip()
         self._sock = web.WebSocketResponse(
-            max_msg_size=self.server.max_http_buffer_size, autoping=False
+            max_msg_size=self.server.max_http_buffer_size,
+            autoping=False,
+            protocols=[offered] if TOKEN.fullmatch(offered) else (),
         )
-        await self._sock.prepare(environ["aiohttp.request"])
+        await self._sock.prepare(request)
         self.environ = environ
         self._sio.websockets[self._connection] = self
         try:

@@ -71,23 +71,18 @@ class Bids(Namespace):
         return {"where": self.store.where}
 ''',
     "tests/app/test_bids.py": """
-from pathlib import Path
-
-from tests.kit.clients import clients
-from tests.kit.hosts import token, url
-from tests.kit.lambda_events import http_api
-from tests.kit.yours import invoke, serving
+from tests.kit.pages import Visitor
+from tests.kit.people import Host
 
 
-def test_page() -> None:
-    assert "Bids" in invoke(http_api("/bids"))["body"]
+def test_page(pages: Visitor) -> None:
+    assert "Bids" in pages.get("/bids").text
 
 
-async def test_bid(tmp_path: Path) -> None:
-    async with serving(tmp_path) as host, clients() as people:
-        ann = await people.connect(url(host), token("Ann"), namespaces=["/", "/bids"])
-        await ann.sio.emit("bid", 7, namespace="/bids")
-        assert host.namespaces[1].store.where == f"{tmp_path}/bids"
+async def test_bid(host: Host) -> None:
+    ann, bob = [await host.connect(name, namespace="/bids") for name in ("Ann", "Bob")]
+    assert (await ann.call("bid", 7))["where"].endswith("/bids")
+    assert await bob.receive("bid") == 7
 """,
 }
 

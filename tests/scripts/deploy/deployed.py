@@ -128,7 +128,8 @@ def host_environ(cloud: Cloud, stack: str) -> dict[str, str]:
     """A host's settings as the task has them, but for an address and limits of this machine."""
     (container,) = cloud.resource(stack, "HostTask").properties["ContainerDefinitions"]
     here = {"BIND": "127.0.0.1", "PORT": "0", "MAX_CONNECTIONS": "500"}
-    secrets = {secret["Name"]: SECRET for secret in container["Secrets"]}
+    # moto keeps in a list what is no value.
+    secrets = {secret["Name"]: SECRET for secret in container["Secrets"] if secret}
     return {e["Name"]: e["Value"] for e in container["Environment"]} | secrets | here
 
 
@@ -147,7 +148,9 @@ async def site(
         enter = running_parts.enter_async_context
         environ = function_environ(cloud, stack) | keys | {"PYTHONPATH": packages}
         await enter(pages.running(code, handler, environ))
-        host = await enter(host_process(host_environ(cloud, stack) | cloud.environ))
+        host = await enter(
+            host_process(host_environ(cloud, stack) | cloud.environ, module="socket_host")
+        )
         await host.ready(PATIENCE)
         balancer = Host(host.url, await enter(Proxy()))
         origins = {FUNCTION: FunctionOrigin(cast(Function, pages)), SOCKET_HOST: balancer}
@@ -159,7 +162,13 @@ async def site(
 def copy_project(folder: Path) -> Path:
     """A copy that a test may change and deploy, with the environments of the original."""
     project.copy_project(folder)
-    for name in (".dockerignore", "samconfig.toml", "package-lock.json", "requirements.txt"):
+    for name in (
+        ".dockerignore",
+        "samconfig.toml",
+        "package.json",
+        "package-lock.json",
+        "requirements.txt",
+    ):
         shutil.copy(ROOT / name, folder / name)
     subprocess.run(["scripts/sam"], cwd=ROOT, check=True)  # it may be being installed still
     for name in (".venv", ".venv-sam"):

@@ -61,7 +61,7 @@ def _push(reference: str) -> None:
         "schemaVersion": 2,
         "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
         "config": {"digest": f"sha256:{content}", "size": 1},
-        "layers": [],
+        "layers": [{"digest": f"sha256:{content}", "size": 1}],  # by which moto names an image
     }
     region = registry.split(".")[3]
     boto3.client("ecr", region_name=region).put_image(

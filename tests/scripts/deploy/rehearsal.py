@@ -2,12 +2,16 @@
 
 moto knows no transforms, so SAM's is put in front; it leaves out what it cannot make, and much of
 what it can, so nearly all resources are only kept, with their properties resolved, for a test to
-read. A resource can be made to fail.
+read. What CloudFormation and ECS are known to refuse or undo is done here as they do it: a change
+that changes no resource, a VPC origin in use, hosts that do not get well or ring an alarm. Who
+deploys has a key of its own, and every call with it is written down.
 """
 
 import copy
 import io
+import json
 import logging
+import re
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -17,10 +21,15 @@ from typing import Any, ClassVar, Self
 
 import boto3
 import pytest
+from moto import mock_aws
 from moto.cloudformation import models, parsing
+from moto.cloudformation.responses import CloudFormationResponse
+from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.common_models import CloudFormationModel
+from moto.core.responses import ActionResult
 from moto.server import ThreadedMotoServer
 
+from tests.infra import resolving
 from tests.infra.templates import Json, transformed
 
 # What is really made, by moto: the programs in a rehearsal use it. All else is kept.
@@ -28,6 +37,16 @@ MADE = {"AWS::DynamoDB::Table", "AWS::SNS::Topic", "AWS::S3::Bucket"}
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
+DEPLOYER = "deployer"  # the key that is watched
+
+# In CloudFormation's and ECS's own words.
+EMPTY = "The submitted information didn't contain changes. Submit different information."
+IN_USE = (
+    "Invalid request provided: AWS::CloudFront::VpcOrigin: The specified VPC origin is currently "
+    "associated with one or more distributions."
+)
+BROKEN = "Error occurred during operation 'ECS Deployment Circuit Breaker was triggered'."
+ALARMED = "Error occurred during operation 'A CloudWatch alarm was in ALARM state'."
 
 
 class Kept(CloudFormationModel):
@@ -88,6 +107,10 @@ class Cloud:
             "AWS_SECRET_ACCESS_KEY": "test",
         }
         self.failing: dict[str, str] = {}  # resources that cannot be made, and why
+        self.sick = False  # hosts that are started do not get well
+        self.ringing: set[str] = set()  # alarms that ring once new hosts run
+        self.hosts: dict[str, int] = {}  # how many run, by stack
+        self.calls: set[str] = set()  # of who deploys, such as s3:PutObject
         self.made = threading.Event()  # a stack has all of its resources
 
     def client(self, service: str) -> Any:
@@ -132,6 +155,15 @@ class Cloud:
 
 
 @contextmanager
+def cloud_inside() -> Iterator[Cloud]:
+    """A cloud that only this process can reach."""
+    made = Cloud("")
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        _amend_moto(patch, made)
+        yield made
+
+
+@contextmanager
 def cloud() -> Iterator[Cloud]:
     """A cloud that listens, for this process and those that get its `environ`."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -151,6 +183,7 @@ def cloud() -> Iterator[Cloud]:
 
 def _amend_moto(patch: pytest.MonkeyPatch, cloud: Cloud) -> None:
     parse, class_of = cache(models.Stack.parse_template), parsing.resource_class_from_type
+    create = models.CloudFormationBackend.create_change_set
     transform = cache(lambda text: transformed(copy.deepcopy(parse(text))))
 
     def parse_template(template: str) -> Json:
@@ -163,34 +196,136 @@ def _amend_moto(patch: pytest.MonkeyPatch, cloud: Cloud) -> None:
     def resource_class_from_type(kind: str) -> type[CloudFormationModel]:
         return class_of(kind) if kind in MADE else Kept
 
+    def create_change_set(self: models.CloudFormationBackend, **given: Any) -> tuple[str, str]:
+        id_, stack_id = create(self, **given)
+        _refuse_if_empty(self.change_sets[id_])
+        return id_, stack_id
+
     def execute(self: models.CloudFormationBackend, change_set_name: str, stack_name: str) -> None:
         _execute(self.describe_change_set(change_set_name), cloud)
+
+    def get_template(self: CloudFormationResponse) -> ActionResult:
+        stack = self.cloudformation_backend.get_stack(self._get_param("StackName"))
+        processed = self._get_param("TemplateStage") == "Processed"
+        body = _processed(stack) if processed else stack.template
+        return ActionResult({"TemplateBody": body})
+
+    def watch(self: Any, *_: Any) -> None:
+        scope = re.search(r"Credential=(\w+)/\d+/[\w-]+/([\w-]+)/", self.headers["Authorization"])
+        if scope and scope[1] == DEPLOYER:
+            cloud.calls.add(f"{scope[2]}:{self._get_action()}")
 
     patch.setattr(models.Stack, "parse_template", staticmethod(parse_template))
     patch.setattr(models.ChangeSet, "_parse_template", parse_change)
     patch.setattr(parsing, "resource_class_from_type", resource_class_from_type)
+    patch.setattr(models.CloudFormationBackend, "create_change_set", create_change_set)
     patch.setattr(models.CloudFormationBackend, "execute_change_set", execute)
+    patch.setattr(CloudFormationResponse, "get_template", get_template)
+    patch.setattr(ActionAuthenticatorMixin, "_authenticate_and_authorize_action", watch)
     patch.setattr(models.Stack, "delete", _deleting(models.Stack.delete))
+
+
+def _refuse_if_empty(change: models.ChangeSet) -> None:
+    """Fail a change set that changes no resource, whatever becomes of policies."""
+    if change.change_set_type == "UPDATE" and _before(change) == _after(change):
+        change.status, change.execution_status = "FAILED", "UNAVAILABLE"
+        change.status_reason = EMPTY
+
+
+def _before(change: models.ChangeSet) -> dict[str, Json]:
+    template = models.Stack.parse_template(change.stack.template)
+    return resolving.resources(template, change.stack.parameters)
+
+
+def _after(change: models.ChangeSet) -> dict[str, Json]:
+    return resolving.resources(change.template_dict, change.parameters)
+
+
+def _processed(stack: models.Stack) -> str:
+    """The template as CloudFormation acts by it: policies that a parameter decides are decided."""
+    template = models.Stack.parse_template(stack.template)
+    resolver = resolving.Resolver(template, stack.parameters)
+    for resource in template["Resources"].values():
+        resource |= {k: resolver.filled(v) for k, v in resource.items() if k.endswith("Policy")}
+    return json.dumps(template)
 
 
 def _execute(change: models.ChangeSet, cloud: Cloud) -> None:
     """Do what a change set says, or go back because a resource fails; moto's own cannot fail."""
     stack, kind = change.stack, change.change_set_type
     stack._add_stack_event(f"{kind}_IN_PROGRESS", resource_status_reason="User Initiated")
-    if cloud.failing.keys() & change.template_dict["Resources"].keys():
-        for name, reason in [*cloud.failing.items(), ("Edge", "Resource creation cancelled")]:
+    if failing := _failing(change, cloud):
+        for name, reason in [*failing.items(), ("Edge", "Resource creation cancelled")]:
             _add_event(stack, name, f"{kind}_FAILED", reason)
         stack.status = "ROLLBACK_COMPLETE" if kind == "CREATE" else "UPDATE_ROLLBACK_COMPLETE"
     else:
+        _scale(change, cloud)
         stack.template, stack.parameters = change.template, change.parameters
         stack._parse_template()
-        stack.resource_map.update(stack.template_dict, change.parameters)
+        _update(stack.resource_map, stack.template_dict, change.parameters)
         stack.output_map = stack._create_output_map()
         stack.status = f"{kind}_COMPLETE"
     change.execution_status = "EXECUTE_COMPLETE"
     stack._add_stack_event(stack.status)
     if "Pages" in stack.resource_map:
         cloud.made.set()
+
+
+def _update(made: parsing.ResourceMap, template: Json, parameters: dict[str, str]) -> None:
+    """Update what moto has made; what it cannot update, such as a table, it would forget."""
+    before = dict(made._parsed_resources)
+    made.update(template, parameters)
+    for name, resource in before.items():
+        if name in made._parsed_resources and made._parsed_resources[name] is None:
+            made._parsed_resources[name] = resource
+
+
+def _failing(change: models.ChangeSet, cloud: Cloud) -> dict[str, str]:
+    """The resources that fail when a change is made, and why."""
+    after = _after(change)
+    found = {name: why for name, why in cloud.failing.items() if name in after}
+    if change.change_set_type == "CREATE":
+        return found
+    before = _before(change)
+    for name, resource in before.items():
+        if resource["Type"] == "AWS::CloudFront::VpcOrigin" and resource != after.get(name):
+            found[name] = IN_USE
+    if _touched(before, after):
+        found |= _rolled_back(after["HostService"]["Properties"], cloud)
+    return found
+
+
+def _touched(before: dict[str, Json], after: dict[str, Json]) -> bool:
+    """Whether a change is one of the service's too."""
+    return any(before.get(name) != after.get(name) for name in ("HostService", "HostTask"))
+
+
+def _rolled_back(service: Json, cloud: Cloud) -> dict[str, str]:
+    """Why ECS goes back to the former hosts, if it does."""
+    configuration = service["DeploymentConfiguration"]
+    both = {"Enable": True, "Rollback": True}
+    if cloud.sick and configuration.get("DeploymentCircuitBreaker") == both:
+        return {"HostService": BROKEN}
+    alarms = configuration.get("Alarms", {})
+    watched = {alarm["Ref"] for alarm in alarms.get("AlarmNames", ())}
+    if cloud.ringing & watched and both.items() <= alarms.items():
+        return {"HostService": ALARMED}
+    return {}
+
+
+def _scale(change: models.ChangeSet, cloud: Cloud) -> None:
+    """Run as many hosts as ECS and autoscaling do after a change of the service and its bounds."""
+    after = _after(change)
+    if not {"HostService", "HostCount"} <= after.keys():
+        return
+    service, bounds = after["HostService"]["Properties"], after["HostCount"]["Properties"]
+    name = change.stack.name
+    if change.change_set_type == "CREATE":
+        cloud.hosts[name] = int(service.get("DesiredCount", 1))
+    elif "DesiredCount" in service and _touched(_before(change), after):
+        cloud.hosts[name] = int(service["DesiredCount"])
+    low, high = int(bounds["MinCapacity"]), int(bounds["MaxCapacity"])
+    cloud.hosts[name] = min(max(cloud.hosts[name], low), high)
 
 
 def _add_event(stack: models.Stack, name: str, status: str, reason: str) -> None:

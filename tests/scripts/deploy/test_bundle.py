@@ -9,7 +9,9 @@ import pytest
 
 from scripts import ROOT, packages
 from scripts.commands.deploy import bundle
+from scripts.commands.deploy.architecture import KNOWN
 from scripts.commands.deploy.bundle import BundleError, Target
+from tests.infra.templates import SOURCE, with_architecture
 
 NOWHERE = "http://127.0.0.1:1"  # nothing listens there
 
@@ -90,10 +92,20 @@ def test_package_without_a_wheel(sources: Path) -> None:
         bundle.bundle(sources / "zip", Target("3.13", "aarch64"), root=sources)
 
 
-@pytest.mark.parametrize("change", [("python3.13", "nodejs24.x"), ("[arm64]", "[riscv]")])
-def test_target_that_cannot_be_built_for(change: tuple[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("runtime", "chosen"), [("nodejs24.x", None), ("python3.13", "riscv")])
+def test_target_that_cannot_be_built_for(runtime: str, chosen: str | None, tmp_path: Path) -> None:
     """A runtime or processor that wheels are not known for is refused with what is known."""
     template = tmp_path / "template.yaml"
-    template.write_text((ROOT / "infra/template.yaml").read_text().replace(*change))
+    template.write_text(SOURCE.read_text().replace("python3.13", runtime))
     with pytest.raises(BundleError, match="arm64 or x86_64"):
-        Target.read(template)
+        Target.read(template, chosen)
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_target_is_what_is_chosen(name: str, tmp_path: Path) -> None:
+    """The zip is for the template's processor by default, or for the one that is chosen."""
+    template = tmp_path / "template.yaml"
+    template.write_text(with_architecture(SOURCE.read_text(), name))
+    assert Target.read(template) == Target("3.13", KNOWN[name].wheels)
+    for chosen in KNOWN:
+        assert Target.read(template, chosen).processor == KNOWN[chosen].wheels

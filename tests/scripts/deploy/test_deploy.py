@@ -21,12 +21,17 @@ import pytest
 from aiohttp import ClientSession
 
 from scripts import ROOT
+from scripts.commands.deploy import architecture
 from scripts.commands.deploy.account import Account
 from scripts.commands.deploy.image import Image
+from scripts.commands.deploy.service_roles import SERVICES
 from scripts.commands.destroy.removal import destroy
+from scripts.commands.dev.template import load
+from tests.infra.templates import written
 from tests.scripts.deploy.deployed import copy_project, site
 from tests.scripts.deploy.engine import DIGEST, calls, install
-from tests.scripts.deploy.rehearsal import ACCOUNT, REGION, Cloud, Kept, cloud
+from tests.scripts.deploy.policy import allowed, statements
+from tests.scripts.deploy.rehearsal import ACCOUNT, BROKEN, DEPLOYER, REGION, Cloud, Kept, cloud
 from tests.scripts.tls import write_certificate
 
 pytestmark = pytest.mark.together("sam")
@@ -34,8 +39,9 @@ pytestmark = pytest.mark.together("sam")
 PATIENCE = 240  # seconds: a deadline that only a failure meets, also on a busy machine
 
 STACK = "sidepath"
+PROCESSOR = architecture.KNOWN[architecture.default(load(written()))]
 REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
-DEPLOY = ("scripts/deploy", "--region", REGION, "--keep-data")
+DEPLOY = ("scripts/deploy", "--region", REGION)
 # What the function's requirements.txt brings, by the names that are imported.
 REQUIRED = {
     *("anyio", "idna", "itsdangerous", "jinja2", "mangum", "markupsafe", "starlette"),
@@ -47,8 +53,6 @@ CHANGED = "functions/pages/__init__.py"
 # What somebody types who only knows the image: Enter to all else that sam asks.
 IMAGE = f"{REGISTRY}/sidepath/sidepath:by-hand"
 ANSWERS = "\n" * 2 + IMAGE + "\n" * 20
-
-REASON = "Service did not stabilize. Ask its events why."
 
 
 @dataclass
@@ -109,7 +113,8 @@ class Place:
             *command,
             cwd=self.project,
             env=os.environ
-            | {"PATH": path, "SSL_CERT_FILE": str(self.trusted), "SAM_CLI_POLL_DELAY": "0.5"},
+            | {"PATH": path, "SSL_CERT_FILE": str(self.trusted), "SAM_CLI_POLL_DELAY": "0.5"}
+            | {"AWS_ACCESS_KEY_ID": DEPLOYER},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -132,29 +137,40 @@ class Life:
     place: Place
     deployed: Run
     page: str
+    kept: Run
     first: Stage
+    image: Image
     failed: Run
     changed: Run
     second: Stage
+    hosts: int  # that run then
     before: dict[str, list[str]]
     destroyed: Run
     after: dict[str, list[str]]
     guided: Run
     third: Stage
     edited: dict[str, bytes]  # files that are not as they were before
+    roles: set[str]  # the services of AWS that can act in the account
+    called: set[str]  # by all of this
 
 
 async def live(place: Place, cloud: Cloud) -> Life:
-    """Deploy; deploy a change, which fails; do it by plain sam; destroy; answer sam's questions."""
-    deployed, page = await deploy(place, cloud)
+    """Deploy; keep data; deploy a change of both halves, which fails; deploy that of one by plain
+    sam; destroy; answer sam's questions.
+    """
+    deployed, page, kept = await deploy(place, cloud)
     first = Stage.of(cloud)
-    file = place.project / CHANGED
-    file.write_text(file.read_text() + "\n# A change.\n")
-    cloud.failing["HostService"] = REASON
+    image = Image.read(place.project, PROCESSOR.name)
+    cloud.hosts[STACK] = 3  # as autoscaling does
+    for name in (CHANGED, "socket_host/events/__init__.py"):
+        file = place.project / name
+        file.write_text(file.read_text() + "\n# A change.\n")
+    cloud.sick = True
     failed = await place.run(*DEPLOY)
-    cloud.failing.clear()
+    cloud.sick = False
     changed = await place.run("scripts/sam", "deploy", "--parameter-overrides", "MinHosts=1")
     second = Stage.of(cloud)
+    hosts = cloud.hosts[STACK]
     leave_things(cloud)
     before = cloud.stock()
     destroyed = await place.run("scripts/destroy", "--region", REGION, typed=f"{STACK}\n")
@@ -164,14 +180,19 @@ async def live(place: Place, cloud: Cloud) -> Life:
     guided = await place.run("scripts/sam", "deploy", "--guided", typed=ANSWERS)
     assert guided.status == 0, guided.said
     edited = dict(place.files().items() - files.items())
+    found = cloud.client("iam").list_roles(PathPrefix="/aws-service-role/")["Roles"]
+    roles = {role["Path"].split("/")[2] for role in found}
     return Life(
-        *(place, deployed, page, first, failed, changed, second),
-        *(before, destroyed, after, guided, Stage.of(cloud), edited),
+        *(place, deployed, page, kept, first, image, failed, changed, second, hosts),
+        *(before, destroyed, after, guided, Stage.of(cloud), edited, roles, cloud.calls),
     )
 
 
-async def deploy(place: Place, cloud: Cloud) -> tuple[Run, str]:
-    """Deploy, with what was deployed behind the address from when it is there; fetch a page."""
+async def deploy(place: Place, cloud: Cloud) -> tuple[Run, str, Run]:
+    """Deploy, with what was deployed behind the address from when it is there; fetch a page.
+
+    And deploy again, to keep the data and nothing else.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
     domain = f"localhost:{listener.getsockname()[1]}"
     Kept.attributes["AWS::CloudFront::Distribution.DomainName"] = domain
@@ -185,7 +206,8 @@ async def deploy(place: Place, cloud: Cloud) -> tuple[Run, str]:
         run = await deploying
         trust = ssl.create_default_context(cafile=str(place.certificate))
         async with session.get(run.printed.strip(), ssl=trust) as answer:
-            return run, await answer.text()
+            page = await answer.text()
+        return run, page, await place.run(*DEPLOY, "--keep-data")
 
 
 def leave_things(cloud: Cloud) -> None:
@@ -215,12 +237,12 @@ def test_address_is_printed(life: Life) -> None:
 
 def test_failure_in_awss_own_words(life: Life) -> None:
     """A failed deployment names the step, the resource that failed first, why, and what to do."""
-    assert life.failed.status == 1
+    assert life.failed.status == 1, life.failed.said
     assert life.failed.printed == ""
     step, why, advice = life.failed.said.splitlines()[-3:]
     assert step.startswith("Deploying the stack sidepath")
-    assert why == f"  Why: HostService (AWS::Some::Resource): {REASON}"
-    assert "run scripts/deploy again" in advice
+    assert why == f"  Why: HostService (AWS::Some::Resource): {BROKEN}"
+    assert "docs/deploy.md" in advice
 
 
 def test_doctor_is_content(life: Life) -> None:
@@ -230,11 +252,10 @@ def test_doctor_is_content(life: Life) -> None:
 
 def test_image_is_built_and_pushed(life: Life) -> None:
     """The image is built for the task's processor and pushed; the password is no argument."""
-    image = Image.read(life.place.project)
-    reference = f"{REGISTRY}/sidepath/sidepath:{image.tag}"
+    reference = f"{REGISTRY}/sidepath/sidepath:{life.image.tag}"
     build, login, push = life.deployed.calls
     assert build[:3] == ["build", "--tag", reference]
-    assert build[build.index("--platform") + 1] == "linux/arm64"
+    assert build[build.index("--platform") + 1] == PROCESSOR.platform
     assert build[build.index("--build-arg") + 1] == f"BASE=python:3.13-slim@{DIGEST}"
     assert login[:4] == ["login", "--username", "AWS", "--password-stdin"]
     assert login[4:] == [REGISTRY, f"{ACCOUNT}-auth-token"]
@@ -243,8 +264,8 @@ def test_image_is_built_and_pushed(life: Life) -> None:
 
 def test_unchanged_image_is_not_pushed_again(life: Life) -> None:
     """What is in the repository already is neither built nor pushed."""
-    assert life.failed.calls == []
-    assert "nothing in it has changed" in life.failed.said
+    assert life.kept.calls == []
+    assert "nothing in it has changed" in life.kept.said
 
 
 def test_host_runs_the_pushed_image(life: Life) -> None:
@@ -283,7 +304,8 @@ def test_zip_is_for_the_templates_processor(life: Life) -> None:
     """What is compiled in the zip is for the template's Python and processor, not for ours."""
     compiled = [name for name in life.first.zipped if name.endswith(".so")]
     assert compiled
-    assert all(name.endswith(".cpython-313-aarch64-linux-gnu.so") for name in compiled)
+    end = f".cpython-313-{PROCESSOR.wheels}-linux-gnu.so"
+    assert all(name.endswith(end) for name in compiled)
 
 
 # ---- Changing ----
@@ -293,7 +315,12 @@ def test_plain_sam_changes_the_stack(life: Life) -> None:
     """`sam deploy` takes what it needs from samconfig.toml, and keeps the other parameters."""
     assert life.changed.status == 0, life.changed.said
     assert life.second.resources["HostCount"]["MinCapacity"] == 1
+
+
+def test_former_hosts_run_on(life: Life) -> None:
+    """Hosts that did not get well have changed nothing: neither the task nor how many run."""
     assert life.second.resources["HostTask"] == life.first.resources["HostTask"]
+    assert life.hosts == 3
 
 
 def test_change_is_published(life: Life) -> None:
@@ -322,10 +349,32 @@ def test_destroying_leaves_nothing(life: Life) -> None:
         assert life.after[kind] == []
 
 
+def test_keeping_data_alone_is_a_change(life: Life) -> None:
+    """With --keep-data and nothing else the stack says what it will keep."""
+    assert life.kept.status == 0, life.kept.said
+    assert re.search(r"When the stack is destroyed, this is kept: \w", life.kept.said)
+    assert "No changes to deploy" not in life.kept.said
+
+
 def test_data_that_is_kept_is_named(life: Life) -> None:
-    """With --keep-data the table survives, and destroying says so."""
+    """What was to be kept survives, and destroying names it."""
     (table,) = life.after["tables"]
-    assert f"the DynamoDB table {table}" in life.destroyed.said
+    assert re.search(rf"Kept, as --keep-data said: \w+, {table}\.", life.destroyed.said)
+
+
+# ---- Whose rights ----
+
+
+def test_services_have_their_roles(life: Life) -> None:
+    """The roles that a new account has not got are made before they are needed."""
+    assert set(SERVICES) <= life.roles
+
+
+def test_policy_allows_every_call(life: Life) -> None:
+    """docs/deployer-policy.json allows what deploying, by hand too, and destroying call."""
+    assert {"cloudformation:ExecuteChangeSet", "s3:PutObject"} <= life.called
+    direct = [statement for statement in statements() if "aws:CalledVia" not in str(statement)]
+    assert not {call for call in life.called if not allowed(call, direct)}
 
 
 # ---- By hand ----

@@ -1,23 +1,49 @@
 """A deployment's steps, one by one, and what they say when they fail."""
 
 import argparse
+import json
 import os
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from botocore.exceptions import ClientError
 
 from scripts.commands.deploy import deployment as deploying
+from scripts.commands.deploy import emulation, outcome, sam, service_roles
 from scripts.commands.deploy.account import Account
 from scripts.commands.deploy.deployment import Deployment, UnfitError
 from scripts.commands.deploy.engine import Engine
+from scripts.commands.deploy.repository import Repository
+from scripts.commands.deploy.stack import Stack
 from scripts.commands.deploy.step import StackError, StepError
 from tests.scripts.deploy.engine import install
+from tests.scripts.deploy.rehearsal import REGION
+
+
+@pytest.fixture
+def stacked(account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
+    """An account with a stack that has parameters of its own, and all else that is needed."""
+    folder = install(tmp_path / "engine")
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(sam, "present", lambda: True)
+    has = {"Image": "image", "MinHosts": "3", "MaxHosts": "4", "Architecture": "x86_64"}
+    declared = {name: {"Type": "String"} for name in has}
+    account.client("cloudformation").create_stack(
+        StackName="sidepath",
+        TemplateBody=json.dumps(
+            {"Parameters": declared, "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
+        ),
+        Parameters=[{"ParameterKey": n, "ParameterValue": v} for n, v in has.items()],
+    )
+    return account
 
 
 def options(**changes: Any) -> argparse.Namespace:
-    names = ("region", "profile", "min_hosts", "max_hosts", "domain", "certificate", "web_acl")
-    given = {**dict.fromkeys((*names, "keep_data")), "parameter": [], **changes}
+    names = ("region", "profile", "architecture", "min_hosts", "max_hosts", "domain", "bus")
+    more = ("certificate", "web_acl", "keep_data", "page", "session")
+    given = {**dict.fromkeys((*names, *more)), "parameter": [], **changes}
     return argparse.Namespace(stack="sidepath", **given)
 
 
@@ -37,6 +63,112 @@ def test_all_that_is_missing(
     assert "Run scripts/setup" in setup
 
 
+DOMAIN = ("chat.example.com", "arn:aws:acm:us-east-1:123456789012:certificate/1-2-3")
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"max_hosts": 50}, "--max-hosts 50 is refused"),
+        ({"min_hosts": 5}, "--min-hosts 5 is more than --max-hosts 4"),
+        ({"max_hosts": 2}, "--min-hosts 3 is more than --max-hosts 2"),
+        ({"domain": "example"}, "--domain example is refused"),
+        ({"domain": DOMAIN[0]}, "--domain needs --certificate"),
+        (dict(zip(("domain", "certificate"), DOMAIN, strict=True)), "ResourceNotFoundException"),
+        (
+            {"web_acl": "arn:aws:wafv2:us-east-1:123456789012:global/webacl/a/1-2-3"},
+            "WAFNonexistentItemException",
+        ),
+    ],
+)
+def test_what_would_fail_late(
+    given: dict[str, Any], why: str, stacked: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What AWS would refuse after ten minutes, beside what the stack has, is refused at once."""
+    with pytest.raises(UnfitError) as error:
+        Deployment.begin(options(region=REGION, **given))
+    (sentence,) = str(error.value).splitlines()
+    assert why in sentence
+
+
+def test_what_the_stack_has_stays(stacked: Account) -> None:
+    """Parameters that are not given are not passed on, and the stack has its processor still."""
+    begun = Deployment.begin(options(region=REGION, max_hosts=3))
+    assert begun.parameters == {"MaxHosts": "3"}
+    assert begun.architecture == "x86_64"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_engine_that_cannot_build(
+    there: bool, stacked: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that cannot build for the processor is said at the start, if it would have to."""
+    monkeypatch.setattr(emulation, "unable", lambda *_: "docker cannot.")
+    if there:
+        monkeypatch.setattr(Repository, "digest", lambda *_: "sha256:1")
+        Deployment.begin(options(region=REGION))
+    else:
+        with pytest.raises(UnfitError, match=r"docker cannot\."):
+            Deployment.begin(options(region=REGION))
+
+
+class Outcomes:
+    """`sam deploy`, which fails with each of these reasons in turn and then works."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *reasons: str) -> None:
+        self.tries = 0
+        self._reasons = [*reasons]
+        monkeypatch.setattr(sam, "deploy", self._deploy)
+        monkeypatch.setattr(Stack, "failure", lambda *_: self._reasons.pop(0))
+
+    def _deploy(self, *_: object) -> None:
+        self.tries += 1
+        if self._reasons:
+            raise sam.DeployError("sam has ended with status 1.")
+
+
+ROLE = "Cluster (AWS::ECS::Cluster): Unable to assume the service linked role."
+
+
+@pytest.mark.parametrize(
+    ("reasons", "tries", "why"),
+    [
+        ((), 1, None),
+        ((ROLE,), 2, None),
+        ((ROLE, ROLE), 2, "Unable to assume"),
+        (("Edge: Your account must be verified before",), 1, "AWS Support"),
+        (("HostService: It is full.",), 1, "Correct that, and run scripts/deploy again"),
+    ],
+)
+def test_second_try(
+    reasons: tuple[str, ...],
+    tries: int,
+    why: str | None,
+    stacked: Account,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is known to pass is tried once more, and nothing else is."""
+    outcomes = Outcomes(monkeypatch, *reasons)
+    monkeypatch.setattr(outcome, "check_data", lambda stack: {})
+    deployment = Deployment("sidepath", {"MinHosts": "3"}, stacked, Engine("docker"), "arm64")
+    if why:
+        with pytest.raises(StepError, match=why):
+            deployment._deploy("image")
+    else:
+        deployment._deploy("image")
+    assert outcomes.tries == tries
+
+
+def test_roles_that_may_not_be_made(
+    account: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who may not make roles of services goes on without, and is told."""
+    refused = ClientError({"Error": {"Code": "AccessDenied", "Message": "No."}}, "ListRoles")
+    monkeypatch.setattr(service_roles, "make", Mock(side_effect=refused))
+    Deployment("sidepath", {}, account, Engine("docker"), "arm64")._make_roles()
+    assert "They are left to AWS: No." in capsys.readouterr().err
+
+
 def test_build_that_fails(
     account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,10 +177,11 @@ def test_build_that_fails(
     (folder / "broken").write_text("build")
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     with pytest.raises(StepError) as error:
-        Deployment("sidepath", {}, account, Engine.find()).run()
+        Deployment("sidepath", {}, account, Engine.find(), "arm64").run()
     assert str(error.value).startswith("Building the image for linux/arm64 has failed.")
     assert "docker build has ended with status 1" in str(error.value)
     assert "exec format error" in str(error.value)
+    assert "docker run --privileged --rm tonistiigi/binfmt" in str(error.value)
 
 
 def test_base_without_a_digest(
@@ -80,20 +213,24 @@ def test_arguments_become_parameters() -> None:
     """What is said becomes a parameter, and what is not said stays as it was."""
     assert deploying._parameters(options()) == {}
     given = options(
+        architecture="x86_64",
         min_hosts=1,
         max_hosts=8,
         domain="a.test",
         certificate="arn",
         web_acl="another",
+        bus="valkey",
         keep_data=False,
         parameter=[("Colour", "red")],
     )
     assert deploying._parameters(given) == {
+        "Architecture": "x86_64",
         "MinHosts": "1",
         "MaxHosts": "8",
         "Domain": "a.test",
         "Certificate": "arn",
         "WebAcl": "another",
+        "BusKind": "valkey",
         "Colour": "red",
         "DataOnDelete": "Delete",
     }
@@ -105,3 +242,10 @@ def test_site_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deploying, "_NAME_PAUSE", 0)
     with pytest.raises(StackError, match="https://localhost:1 is deployed, but scripts/doctor"):
         deploying._examine("https://localhost:1")
+
+
+def test_doctor_is_told_where_to_look(stacked: Account) -> None:
+    """The page and the session that were given are what doctor comes with."""
+    given = options(page="/about", session="sidepath_session=a=b", region=REGION)
+    assert Deployment.begin(given).visit == ("--page=/about", "--session=sidepath_session=a=b")
+    assert Deployment.begin(options(region=REGION)).visit == ()

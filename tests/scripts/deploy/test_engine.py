@@ -1,10 +1,13 @@
 """The container engine."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from scripts.commands.deploy.engine import Engine, NoEngineError
+from scripts.commands.deploy.engine import ENGINES, Engine, NoEngineError
+from scripts.commands.pin.base import Base
+from tests.scripts.deploy.engine import calls, install
 
 
 def test_engine_that_does_not_run(nothing: Path) -> None:
@@ -14,3 +17,17 @@ def test_engine_that_does_not_run(nothing: Path) -> None:
     program.chmod(0o755)
     with pytest.raises(NoEngineError, match=r"podman .* does not run: Cannot connect to Podman\."):
         Engine.find()
+
+
+@pytest.mark.parametrize("program", ENGINES)
+def test_engine_that_is_there_builds(program: str, nothing: Path, tmp_path: Path) -> None:
+    """Whichever engine is there builds, and is the one that advice names."""
+    shutil.copy(install(tmp_path / "stand-in") / "docker", nothing / program)
+    engine = Engine.find()
+    engine.build("sidepath:1", "linux/arm64", Base("python:3"))
+    (build,) = calls(nothing)
+    options = dict(zip(build[1:-2:2], build[2:-2:2], strict=True))
+    assert options["--platform"] == "linux/arm64"
+    # Else Podman leaves out the health check, and warns of it.
+    assert options.get("--format") == ("docker" if program == "podman" else None)
+    assert {name for name in ENGINES if name in engine.emulation()} == {program}

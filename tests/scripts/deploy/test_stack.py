@@ -98,10 +98,33 @@ def test_deletion_that_fails() -> None:
         Stack(formation, "chat").delete()
 
 
+DEPENDENT = [
+    event("Network", "DELETE_FAILED", "The vpc 'vpc-1' has dependencies and cannot be deleted.")
+]
+
+
+def test_deletion_that_passes_at_the_second_try(capsys: pytest.CaptureFixture[str]) -> None:
+    """What another service of AWS lets go of a little later is deleted then."""
+    statuses = ("CREATE_COMPLETE", "DELETE_FAILED", "DELETE_COMPLETE")
+    formation = Formation(*statuses, events=DEPENDENT)
+    assert Stack(formation, "chat").delete()
+    assert formation.deleted == 2
+    assert "Trying once more" in capsys.readouterr().err
+
+
+def test_deletion_that_fails_twice() -> None:
+    """A second try is the last one."""
+    formation = Formation("CREATE_COMPLETE", "DELETE_FAILED", events=DEPENDENT)
+    with pytest.raises(StackError, match="has dependencies"):
+        Stack(formation, "chat").delete()
+    assert formation.deleted == 2
+
+
 def test_no_stack() -> None:
     """Where there is no stack there is nothing to read, to wait for or to delete."""
     none = Stack(Formation(), "chat")
     none.settle()
     assert (none.outputs(), none.parameters()) == ({}, {})
     assert (none.last_event(), none.failure()) == (None, None)
+    assert (none.data(), none.retained(), none.kept()) == (set(), set(), {})
     assert not none.delete()

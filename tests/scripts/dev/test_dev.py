@@ -15,6 +15,7 @@ from aiohttp import ClientSession, TCPConnector, web
 from functions.contract.session import SAMPLE_SECRET
 from tests.kit.clients import PythonClient
 from tests.kit.hosts import token
+from tests.scripts.dev import sam_local
 from tests.scripts.dev.edges import PATIENCE, eventually
 from tests.scripts.dev.project import (
     Dev,
@@ -305,7 +306,9 @@ async def test_pages_from_elsewhere(tmp_path: Path) -> None:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    async with running(small_project(tmp_path), "--pages", url) as dev:
+    root = small_project(tmp_path)
+    sam_local.move(root)
+    async with running(root, "--pages", url) as dev:
         assert (await dev.get("/a?b"))[1] == "GET /a?b from elsewhere"
         assert (await dev.get(POLL))[0] == 200
         dev.save(

@@ -256,7 +256,7 @@ def test_base_that_cannot_be_looked_up(
     file = tmp_path / "bin/docker"
     file.write_text(f"#!/bin/sh\nPATH=/bin:/usr/bin\n{program}\n")
     file.chmod(0o755)
-    with pytest.raises(BaseError, match=rf"{reason}; skopeo: it is not installed"):
+    with pytest.raises(BaseError, match=rf"looked up \({reason}\)\. It takes skopeo"):
         Base.read(tmp_path).renewed()
 
 

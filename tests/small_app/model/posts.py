@@ -47,7 +47,11 @@ class Posts:
             self._db = sqlite3.connect(
                 path, timeout=10, isolation_level=None, check_same_thread=False
             )
-            _prepare(self._db)
+            try:
+                _prepare(self._db)
+            except BaseException:
+                self._db.close()
+                raise
         except (OSError, sqlite3.Error) as error:
             raise StartError(f"The posts in {path} cannot be opened: {error}.") from None
 

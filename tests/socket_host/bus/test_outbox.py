@@ -41,6 +41,39 @@ async def test_unsent_comes_first() -> None:
     assert numbers(await outbox.take(10)) == [1, 3, 4]
 
 
+async def test_what_was_in_it_is_sent() -> None:
+    """Whoever waits for what is in it now does not wait for what comes after."""
+    outbox = Outbox()
+    await outbox.sent()  # there is nothing
+    for number in range(3):
+        outbox.add(entry(number))
+    waiting = asyncio.create_task(outbox.sent())
+    await asyncio.sleep(0)
+    outbox.add(entry(3))
+    batch = await outbox.take(3)
+    outbox.settle(batch[2:])
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await outbox.take(1)
+    outbox.add(entry(4))
+    outbox.settle(())
+    await asyncio.wait_for(waiting, PATIENCE)
+    assert len(outbox) == 2
+
+
+async def test_who_waits_is_told_of_what_is_dropped() -> None:
+    """What is dropped is waited for no longer; who has stopped waiting is no trouble."""
+    outbox = Outbox(count=1)
+    outbox.add(entry(0))
+    gone, waiting = [asyncio.create_task(outbox.sent()) for _ in "ab"]
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.sleep(0)
+    outbox.add(entry(1))
+    outbox.settle(())
+    await asyncio.wait_for(waiting, PATIENCE)
+
+
 @pytest.mark.parametrize("limits", [{"count": 3}, {"size": 30}])
 async def test_oldest_are_dropped(limits: dict[str, int]) -> None:
     """Beyond either bound the oldest go, also those that come back unsent, and are counted."""

@@ -122,6 +122,52 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 
 
 @pytest.mark.usefixtures("hurry")
+async def test_replica_is_not_spoken_to(
+    redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host does not publish to a replica, whose listeners alone would hear it."""
+    monkeypatch.setattr(redis_connection, "_ROLE_SECONDS", 3_600)  # it is noticed from the start
+    (tmp_path / "replica").mkdir()
+    follow = ("--replicaof", "127.0.0.1", str(redis.port))
+    async with (
+        buses.redis(tmp_path / "replica", *follow) as replica,
+        buses.host(replica.setting) as host,
+    ):
+        await until(lambda: "is a replica" in host.bus.health().get("why", ""))
+
+
+async def tell(server: Redis, command: str) -> None:
+    """Have a server do something, as its operator."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(f"{command}\r\n".encode())
+    async with asyncio.timeout(PATIENCE):
+        assert (await reader.readline()).startswith(b"+OK")
+    writer.close()
+
+
+async def test_primary_that_becomes_a_replica(
+    redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host leaves a server that another has taken the place of, and loses nothing by it."""
+    monkeypatch.setattr(redis_connection, "_ROLE_SECONDS", 0.1)
+    (tmp_path / "other").mkdir()
+    async with (
+        buses.redis(tmp_path / "other") as other,
+        buses.host(redis.setting) as one,
+        buses.host(redis.setting) as two,
+    ):
+        await hears(one, two)
+        await tell(redis, f"REPLICAOF 127.0.0.1 {other.port}")
+        await until(
+            lambda: all("is a replica" in h.bus.health().get("why", "") for h in (one, two))
+        )
+        client = await two.client()
+        await one.sio.emit("news", "meanwhile")
+        await tell(redis, "REPLICAOF NO ONE")
+        assert await client.receive("news") == "meanwhile"
+
+
+@pytest.mark.usefixtures("hurry")
 async def test_server_of_another_kind_is_told_of() -> None:
     """What listens at the address and is no Redis is named as such."""
 

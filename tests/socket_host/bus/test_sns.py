@@ -223,7 +223,8 @@ async def test_missing_topic_is_named(topic: Topic, monkeypatch: pytest.MonkeyPa
         client = await one.client()
         await one.sio.emit("news", "here")
         assert await client.receive("news") == "here"
-        await until(lambda: one.bus.health().get("why", "").count("Topic does not exist") == 2)
+        # Who publishes and who listens say so, and sooner or later who keeps the queue.
+        await until(lambda: one.bus.health().get("why", "").count("Topic does not exist") >= 2)
 
 
 async def test_message_that_comes_twice_is_heard_once(topic: Topic) -> None:

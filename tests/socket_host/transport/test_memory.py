@@ -94,4 +94,4 @@ async def test_parsed_headers_are_not_kept() -> None:
         (client,) = host.sio.eio.engine.clients.values()
         assert client.environ["HTTP_HOST"]
         client.environ.settle()
-        assert client.environ._values is None
+        assert not dict.__len__(client.environ)

@@ -270,3 +270,26 @@ async def test_note_is_told_to_who_is_back(tmp_path: Path) -> None:
         await bob.call("draft", "while you were away")
         assert await ann.script(RETURN)
         assert await ann.receive("drafted") == "while you were away"
+
+
+class Light(Rooms):
+    """Shows a client that is back how the light is."""
+
+    volatile = frozenset({"light"})
+
+    async def on_recover(self, sid: str) -> None:
+        await self.emit("light", True, room=sid)
+
+
+async def test_greeting_of_a_client_that_is_back(tmp_path: Path) -> None:
+    """What on_recover sends arrives after what was missed, even if it is volatile."""
+    async with (
+        serving(tmp_path, Light, origins=None) as host,
+        clients("javascript") as people,
+        visiting(host, people) as ann,
+    ):
+        await ann.drop()
+        await emit(host, "missed")
+        assert await ann.back()
+        assert await ann.client.receive("light") is True
+        assert ann.client.inbox.order[-2:] == ["said", "light"]

@@ -1,0 +1,98 @@
+"""The emitters, one for each kind of bus, and which of them the setting BUS means."""
+
+import http.client
+import uuid
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+from functions.contract.bus import Topic, loopback_token
+from functions.contract.redis_address import SCHEMES, Address
+from functions.web.emit import EmitError, Emitter
+
+_LOOPBACK_SECONDS = 2.0
+
+# The last is what a container engine calls its own machine.
+_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1", "host.docker.internal")
+
+
+def open_emitter(setting: str, secret: str) -> Emitter:
+    """Return the emitter for a setting; it connects when it is first needed.
+
+    The setting is `sns:TOPIC_ARN`, `redis://…` or `valkey://…`, or the address of a socket host on
+    this machine, or empty: then every emit raises EmitError. Raises ValueError, which says what it
+    must be, for any other text.
+    """
+    if not setting:
+        return Emitter()
+    if setting.startswith("sns:"):
+        return SnsEmitter(Topic.parse(setting))
+    if setting.partition(":")[0] in SCHEMES:
+        from functions.web.redis_emitter import RedisEmitter  # TLS takes a while to import
+
+        return RedisEmitter(Address.parse(setting))
+    return LoopbackEmitter(setting, secret)
+
+
+class SnsEmitter(Emitter):
+    """Publishes to the topic that every host's queue is subscribed to, by one call of boto3."""
+
+    def __init__(self, topic: Topic) -> None:
+        self._topic = topic
+        self._sns: Any = None
+
+    def _publish(self, message: str, sender: str) -> None:
+        # Not with the module: boto3 takes as long as all the rest of a cold start.
+        from botocore.exceptions import (  # type: ignore[import-untyped]  # ships no types
+            BotoCoreError,
+            ClientError,
+        )
+
+        try:
+            if self._sns is None:
+                self._connect()
+            self._sns.publish(
+                TopicArn=self._topic.arn,
+                Message=message,
+                MessageGroupId=self._group,
+                MessageDeduplicationId=sender,
+            )
+        except (BotoCoreError, ClientError) as error:
+            raise EmitError(error) from error
+
+    def _connect(self) -> None:
+        import boto3  # type: ignore[import-untyped]  # ships no types
+        from botocore.config import Config  # type: ignore[import-untyped]  # as above
+
+        retries = {"mode": "standard", "total_max_attempts": 2}
+        config = Config(connect_timeout=1, read_timeout=2, retries=retries)
+        self._group = uuid.uuid4().hex  # whose messages stay in order
+        self._sns = boto3.client("sns", region_name=self._topic.region, config=config)
+
+
+class LoopbackEmitter(Emitter):
+    """Posts to a socket host on the same machine."""
+
+    def __init__(self, address: str, secret: str) -> None:
+        parts = urlsplit(address)
+        if parts.scheme != "http" or parts.hostname not in _LOOPBACK_HOSTS:
+            raise ValueError(
+                "must be sns:TOPIC_ARN, redis://…, valkey://…, or http://127.0.0.1:PORT/bus of a "
+                f"socket host on this machine, not {address!r}"
+            )
+        self._netloc = parts.netloc
+        self._path = parts.path or "/"
+        self._headers = {"Authorization": f"Bearer {loopback_token(secret)}"}
+
+    def _publish(self, message: str, sender: str) -> None:
+        host = http.client.HTTPConnection(self._netloc, timeout=_LOOPBACK_SECONDS)
+        try:
+            host.request("POST", self._path, message.encode(), self._headers)
+            answer = host.getresponse()
+            words = answer.read(1_000).decode(errors="replace").strip()
+        except (OSError, http.client.HTTPException) as error:
+            raise EmitError(f"the socket host is away ({error})") from error
+        finally:
+            host.close()
+        if answer.status != HTTPStatus.NO_CONTENT:
+            raise EmitError(f"the socket host refused it ({words.rstrip('.')})")

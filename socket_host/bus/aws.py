@@ -1,0 +1,26 @@
+"""Calls of boto3, which block: they are made off the event loop, and raise BusError."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from botocore.config import Config  # type: ignore[import-untyped]  # botocore ships no types
+from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]  # as above
+from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # as above
+
+from socket_host.bus.serial_executor import SerialExecutor
+from socket_host.bus.shared import BusError
+from socket_host.bus.sqs import POLL_SECONDS
+
+T = TypeVar("T")
+
+# One try a call: the bus tries again by itself, and says meanwhile that it is away.
+CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1})
+POLL_CONFIG = CONFIG.merge(Config(read_timeout=POLL_SECONDS + 5))
+
+
+async def call(executor: SerialExecutor, function: Callable[[], T]) -> T:
+    """Make a call of boto3's; raise BusError if AWS refuses or cannot be reached."""
+    try:
+        return await executor(function)
+    except (BotoCoreError, ClientError, ResponseParserError) as error:
+        raise BusError(error) from error

@@ -1,0 +1,59 @@
+"""The function queue: what functions emit, where the bus between hosts is Redis or Valkey.
+
+Functions run outside the hosts' network and cannot reach a server in it, so they publish to SNS
+whatever the bus is. One SQS FIFO queue takes all of that for all hosts: whichever host receives a
+message publishes it on the bus, where every host hears it. So a message costs the same, however
+many hosts there are.
+"""
+
+from functools import partial
+
+import boto3  # type: ignore[import-untyped]  # ships no types
+
+from socket_host.bus.aws import POLL_CONFIG, call
+from socket_host.bus.outage import Outage
+from socket_host.bus.outbox import Entry, Outbox
+from socket_host.bus.serial_executor import SerialExecutor
+from socket_host.bus.shared import BusError
+from socket_host.bus.sqs import SqsQueue
+
+
+class FunctionQueue:
+    """The queue, by its URL. boto3 finds credentials and region by itself."""
+
+    def __init__(self, url: str) -> None:
+        self.outage = Outage(
+            "What functions emit does not arrive", "What functions emit arrives again."
+        )
+        self._calls = SerialExecutor("function-queue")
+        self._sqs = boto3.client("sqs", config=POLL_CONFIG)
+        self._queue = SqsQueue(self._sqs, url)
+
+    async def pass_on(self, outbox: Outbox) -> None:
+        """Put what functions emit into an outbox, until cancelled.
+
+        It is deleted from the queue only when the bus has it. A host that dies before that leaves
+        it to another one, and messages that so come twice are noticed by their ids.
+        """
+        while True:
+            try:
+                await self._pass_on(outbox)
+            except BusError as error:
+                self.outage.begin(error)
+                await self.outage.pause()
+            else:
+                self.outage.end()
+
+    def close(self) -> None:
+        """Make no more calls."""
+        self._calls.stop()
+        self._sqs.close()
+
+    async def _pass_on(self, outbox: Outbox) -> None:
+        messages = await call(self._calls, partial(self._queue.receive, wait=True))
+        if not messages:
+            return
+        for message in messages:
+            outbox.add(Entry("", message["Body"].encode("utf-8", "surrogatepass")))
+        await outbox.sent()
+        await call(self._calls, partial(self._queue.delete, messages))

@@ -1,0 +1,39 @@
+"""An SQS queue that this host takes messages from. All calls block."""
+
+from typing import Any
+
+POLL_SECONDS = 20  # the longest that SQS holds a request; a message ends it at once
+
+_TRIES = 3  # to delete messages
+
+Message = dict[str, Any]
+
+
+class SqsQueue:
+    """A queue of which the address is known. `sqs` is a boto3 client, whose errors come through."""
+
+    def __init__(self, sqs: Any, url: str) -> None:
+        self._sqs = sqs
+        self._url = url
+
+    def receive(self, *, wait: bool) -> list[Message]:
+        """Return the next messages, at most ten; wait for them a while or not."""
+        found = self._sqs.receive_message(
+            QueueUrl=self._url,
+            MaxNumberOfMessages=10,
+            WaitTimeSeconds=POLL_SECONDS if wait else 0,
+        )
+        return list(found.get("Messages", ()))
+
+    def delete(self, messages: list[Message]) -> None:
+        """Delete messages that were received; one that stays nevertheless is received again."""
+        entries = [
+            {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
+            for number, message in enumerate(messages)
+        ]
+        for _ in range(_TRIES):
+            answer = self._sqs.delete_message_batch(QueueUrl=self._url, Entries=entries)
+            left = {failure["Id"] for failure in answer.get("Failed", ())}
+            entries = [entry for entry in entries if entry["Id"] in left]
+            if not entries:
+                break

@@ -1,0 +1,62 @@
+"""The client metric: once a minute, how many clients the host has.
+
+It is a line on stdout in CloudWatch's embedded metric format, which CloudWatch finds in the log by
+itself. Autoscaling and the dashboard of infra/template.yaml read it.
+"""
+
+import asyncio
+import contextlib
+import json
+import re
+import time
+from collections.abc import Callable
+
+NAME = "Clients"
+DIMENSION = ("Service", "socket-host")  # its name and its value
+
+_MINUTE = 60  # seconds: what CloudWatch counts in
+
+_NAMESPACE = re.compile(r"(?!AWS/)[A-Za-z0-9._/#: -]{1,255}")
+
+
+def parse_namespace(text: str) -> str:
+    """Return a namespace of metrics; raise ValueError for one that CloudWatch would refuse."""
+    if not _NAMESPACE.fullmatch(text):
+        raise ValueError(
+            "must be a namespace of CloudWatch, 255 letters, digits and ._/#:- at the most, that "
+            f"does not begin with AWS/, not {text!r}"
+        )
+    return text
+
+
+def embedded_metric(namespace: str, clients: int, moment: float) -> str:
+    """Return the line that says how many clients there were at a moment, in seconds since 1970."""
+    dimension, value = DIMENSION
+    metric = {
+        "Namespace": namespace,
+        "Dimensions": [[dimension]],
+        "Metrics": [{"Name": NAME, "Unit": "Count"}],
+    }
+    about = {"Timestamp": int(moment * 1_000), "CloudWatchMetrics": [metric]}
+    return json.dumps({"_aws": about, dimension: value, NAME: clients})
+
+
+def next_moment(now: float, last: float) -> float:
+    """Return when to write next, if `last` was the last time; in seconds since 1970.
+
+    It is the middle of a minute. So each of CloudWatch's minutes has one value from each host, even
+    one that is late, and their average is the clients of a host.
+    """
+    moment = (now + _MINUTE / 2) // _MINUTE * _MINUTE + _MINUTE / 2
+    # A timer may be a little early, and then it is still the minute of the last value.
+    return moment + _MINUTE if abs(moment - last) < _MINUTE / 2 else moment
+
+
+async def keep_writing(namespace: str, count: Callable[[], int]) -> None:
+    """Write the metric every minute, also while there are no clients, until cancelled."""
+    moment = 0.0
+    while True:
+        moment = next_moment(time.time(), moment)
+        await asyncio.sleep(moment - time.time())
+        with contextlib.suppress(OSError):  # nobody reads the log now; somebody may in a minute
+            print(embedded_metric(namespace, count(), moment), flush=True)

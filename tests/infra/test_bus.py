@@ -1,0 +1,137 @@
+"""The bus between hosts: SNS and SQS, or Valkey by one parameter."""
+
+import json
+
+from functions.contract.redis_address import Address
+from socket_host.bus.queue import _ATTRIBUTES
+from tests.infra.templates import Json, container, of_kind, properties, references
+
+ON_VALKEY = "OnValkey"
+
+
+def conditional(template: Json) -> set[str]:
+    """The resources that are there with Valkey only."""
+    resources = template["Resources"].items()
+    return {name for name, resource in resources if resource.get("Condition") == ON_VALKEY}
+
+
+def chosen(value: object, on_valkey: bool) -> object:
+    """A piece of the template as it is with one bus or the other."""
+    match value:
+        case {"Fn::If": [str(name), yes, no]} if name == ON_VALKEY:
+            return chosen(yes if on_valkey else no, on_valkey)
+        case dict():
+            return {key: chosen(inner, on_valkey) for key, inner in value.items()}
+        case list():
+            return [chosen(inner, on_valkey) for inner in value]
+    return value
+
+
+def settings(template: Json, on_valkey: bool) -> dict[str, object]:
+    """The environment of a host."""
+    found = chosen(container(template), on_valkey)
+    assert isinstance(found, dict)
+    return {each["Name"]: each["Value"] for each in found["Environment"]}
+
+
+def test_default_has_no_server(template: Json) -> None:
+    """Without a word the bus is SNS, and nothing refers to what is there with Valkey only."""
+    parameter = template["Parameters"]["BusKind"]
+    assert (parameter["Default"], parameter["AllowedValues"]) == ("sns", ["sns", "valkey"])
+    assert template["Conditions"][ON_VALKEY] == {"Fn::Equals": [{"Ref": "BusKind"}, "valkey"]}
+    absent = conditional(template)
+    assert len(absent) == 8
+    assert {r["Type"] for n, r in template["Resources"].items() if n in absent} >= {
+        "AWS::ElastiCache::ReplicationGroup",
+        "AWS::SQS::Queue",
+    }
+    for name, resource in template["Resources"].items():
+        if name not in absent:
+            used = set(references(chosen(resource, on_valkey=False)))
+            assert not used & absent, name
+    found = settings(template, on_valkey=False)
+    assert found["BUS"] == {"Fn::Sub": "sns:${Bus}"}
+    assert found["FUNCTION_QUEUE"] == ""
+
+
+def test_hosts_use_valkey_by_tls_and_with_a_password(template: Json) -> None:
+    """The server takes TLS only, and the password that hosts get from the same secret."""
+    server = properties(template, "BusServer")
+    assert server["Engine"] == "valkey"
+    assert server["TransitEncryptionEnabled"] is True
+    assert server["AuthToken"] == {"Fn::Sub": "{{resolve:secretsmanager:${BusSecret}}}"}
+    assert properties(template, "BusSecret")["GenerateSecretString"]["ExcludePunctuation"] is True
+    bus = settings(template, on_valkey=True)["BUS"]
+    assert isinstance(bus, dict)
+    text, values = bus["Fn::Sub"]
+    for name, value in values.items():
+        assert value == {"Fn::GetAtt": ["BusServer", f"PrimaryEndPoint.{name}"]}
+        text = text.replace(f"${{{name}}}", "6379" if name == "Port" else "host")
+    assert Address.parse(text) == Address("host", 6379, True, "default", None)
+    assert {"Ref": "BusSecret"} in [s["ValueFrom"] for s in container_secrets(template)]
+    start = json.dumps(properties(template, "HostStartRole"))
+    assert "BusSecret" in start  # or the host would not get it
+
+
+def container_secrets(template: Json) -> list[Json]:
+    found = chosen(container(template), on_valkey=True)
+    assert isinstance(found, dict)
+    secrets: list[Json] = found["Secrets"]
+    return secrets
+
+
+def test_server_survives_a_zone(template: Json) -> None:
+    """Another node, in another zone, takes over."""
+    server = properties(template, "BusServer")
+    assert server["NumCacheClusters"] == 2
+    assert server["AutomaticFailoverEnabled"] is server["MultiAZEnabled"] is True
+    zones = [
+        properties(template, subnet["Ref"])["AvailabilityZone"]
+        for subnet in properties(template, "BusSubnets")["SubnetIds"]
+    ]
+    assert len({json.dumps(zone) for zone in zones}) == 2
+
+
+def test_server_has_no_way_out_or_in(template: Json) -> None:
+    """The server is in subnets without a way out, and only the hosts may connect to it."""
+    routed = of_kind(template, "AWS::EC2::SubnetRouteTableAssociation").values()
+    private = properties(template, "BusSubnets")["SubnetIds"]
+    assert not [r for r in routed if r["SubnetId"] in private]
+    assert properties(template, "BusServer")["SecurityGroupIds"] == [{"Ref": "BusGroup"}]
+    (way_in,) = properties(template, "BusGroup")["SecurityGroupIngress"]
+    assert way_in["SourceSecurityGroupId"] == {"Ref": "HostGroup"}
+    way = properties(template, "HostsToBus")
+    assert way["GroupId"] == {"Ref": "HostGroup"}
+    assert way["DestinationSecurityGroupId"] == {"Ref": "BusGroup"}
+    ports = {way_in["FromPort"], way_in["ToPort"], way["FromPort"], way["ToPort"]}
+    assert ports == {6379}  # ElastiCache's, where nobody says another one
+    assert "Port" not in properties(template, "BusServer")
+
+
+def test_functions_emit_to_the_topic_either_way(template: Json) -> None:
+    """A function's bus is the topic, whatever the hosts' is; with Valkey one queue takes that."""
+    variables = properties(template, "Pages")["Environment"]["Variables"]
+    assert variables["BUS"] == {"Fn::Sub": "sns:${Bus}"}
+    subscription = properties(template, "FunctionSubscription")
+    assert subscription["TopicArn"] == {"Ref": "Bus"}
+    assert subscription["Endpoint"] == {"Fn::GetAtt": ["FunctionQueue", "Arn"]}
+    assert subscription["RawMessageDelivery"] is True  # as hosts subscribe their own
+    assert settings(template, on_valkey=True)["FUNCTION_QUEUE"] == {"Ref": "FunctionQueue"}
+    (allowed,) = properties(template, "FunctionQueuePolicy")["PolicyDocument"]["Statement"]
+    assert allowed["Principal"] == {"Service": "sns.amazonaws.com"}
+    assert allowed["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Ref": "Bus"}}}
+
+
+def test_function_queue_is_as_a_hosts_own(template: Json) -> None:
+    """The queue keeps the order of each sender, and gives back soon what a host does not delete."""
+    queue = properties(template, "FunctionQueue")
+    alike = ("FifoQueue", "DeduplicationScope", "FifoThroughputLimit", "VisibilityTimeout")
+    assert [str(queue[name]).lower() for name in alike] == [
+        _ATTRIBUTES[name].lower() for name in alike
+    ]
+
+
+def test_hosts_of_before_a_change_may_go_on(template: Json) -> None:
+    """What hosts may do does not depend on the bus: while it is changed both kinds run."""
+    for role in ("HostRole", "PagesRole"):
+        assert ON_VALKEY not in json.dumps(properties(template, role))

@@ -1,0 +1,73 @@
+"""docs/deployer-policy.json: what CloudFormation does for who deploys, kind by kind."""
+
+import re
+
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+
+from scripts.commands.deploy.service_roles import SERVICES
+from tests.infra.templates import Json
+from tests.scripts.deploy.policy import POLICY, allowed, statements
+
+# What CloudFormation's schemas list for properties that this template has not got, and why.
+NOT_NEEDED = {
+    "codedeploy:*": "deployments in blue and green",
+    "cognito-idp:*": "a listener that signs people in",
+    "elasticfilesystem:*": "functions with a file system",
+    "firehose:*": "a dashboard's metric stream",
+    "iam:*GroupPolicy": "policies of groups; these are of roles",
+    "iam:*UserPolicy": "policies of users; these are of roles",
+    "iam:*RolePermissionsBoundary": "roles with a boundary",
+    "iam:CreateServiceLinkedRole": "allowed, outside of CloudFormation too",
+    "kinesis:*": "tables that stream",
+    "kms:*": "keys of one's own",
+    "s3:GetObjectMetadata": "no permission that IAM knows",
+    "s3:REST.PUT.OBJECT": "no permission that IAM knows",
+    "s3files:*": "functions with a file system",
+    "sts:AssumeRole": "logs that are delivered elsewhere",
+}
+
+
+def needed(template: Json) -> set[str]:
+    """What CloudFormation says that it calls to make, read, change and delete the resources."""
+    found: set[str] = set()
+    for kind in {resource["Type"] for resource in template["Resources"].values()}:
+        if kind.startswith("Custom::"):
+            continue
+        schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
+        for verb in ("create", "read", "update", "delete"):
+            found |= {*schema.get("handlers", {}).get(verb, {}).get("permissions", ())}
+    return found
+
+
+def test_policy_allows_what_cloudformation_does(template: Json) -> None:
+    """Whatever CloudFormation does for the template's kinds of resources is allowed."""
+    wanted = needed(template)
+    assert len(wanted) > 100
+    patterns = [{"Action": pattern} for pattern in NOT_NEEDED]
+    refused = {call for call in wanted if not allowed(call, statements())}
+    assert not {call for call in refused if not allowed(call, patterns)}
+    assert "iam:PassRole" in wanted - refused
+
+
+def test_custom_resource_can_be_called() -> None:
+    """CloudFormation calls the stack's own function for its custom resource."""
+    assert allowed("lambda:InvokeFunction", statements())
+
+
+def test_policy_can_be_made() -> None:
+    """IAM takes it as a managed policy, by its size; nothing is allowed without a bound."""
+    text = POLICY.read_text()
+    assert len(re.sub(r"\s", "", text)) <= 6144
+    for statement in statements():
+        bounded = statement["Resource"] != "*" or "aws:CalledVia" in str(statement)
+        harmless = {"Get", "Describe", "List"}
+        assert bounded or all(
+            any(action.split(":")[1].startswith(verb) for verb in harmless)
+            for action in statement["Action"]
+        ), statement["Sid"]
+
+
+def test_roles_of_services_are_allowed() -> None:
+    """The roles that scripts/deploy makes are the ones that may be made."""
+    (statement,) = [found for found in statements() if found["Sid"] == "RolesOfServices"]
+    assert set(SERVICES) <= set(statement["Condition"]["StringEquals"]["iam:AWSServiceName"])

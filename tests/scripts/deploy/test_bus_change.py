@@ -1,0 +1,168 @@
+"""A stack's bus is changed to Valkey and back, rehearsed: hosts by the settings that it gives them.
+
+The Valkey is a real Redis with TLS and a password; topic and queues are moto's.
+"""
+
+import asyncio
+import json
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from functions.web.emitters import open_emitter
+from tests.infra.templates import SOURCE
+from tests.kit import buses
+from tests.kit.clients import Client, clients
+from tests.kit.hosts import SECRET, host_process, token
+from tests.scripts.deploy.deployed import function_environ, host_environ
+from tests.scripts.deploy.rehearsal import ACCOUNT, MADE, REGION, Cloud, Kept, cloud
+from tests.scripts.tls import write_certificate
+
+PATIENCE = 60  # seconds: a deadline that only a failure meets, also on a busy machine
+
+STACK = "sidepath"
+IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/sidepath@sha256:{'0' * 64}"
+# As sam uploads it.
+TEMPLATE = SOURCE.read_text().replace("CodeUri: ../functions", "CodeUri: s3://bucket/key")
+
+SERVER = "AWS::ElastiCache::ReplicationGroup.PrimaryEndPoint"
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    monkeypatch.setattr("tests.scripts.deploy.rehearsal.MADE", MADE | {"AWS::SQS::Queue"})
+    with cloud() as made:
+        _forget(made)
+        yield made
+        _forget(made)
+
+
+def _forget(cloud: Cloud) -> None:
+    """Empty the cloud: moto keeps what it has for as long as the process lives."""
+    urllib.request.urlopen(f"{cloud.url}/moto-api/reset", data=b"").close()
+
+
+@pytest.fixture
+async def valkey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Path]:
+    """The server that the stack's address leads to; the file that a host believes it by."""
+    certificate = tmp_path / "valkey.pem"
+    write_certificate(certificate)
+    redis = buses.Redis(tmp_path, ["--requirepass", SECRET])
+    files = [f"--tls-{name}-file" for name in ("cert", "key", "ca-cert")]
+    trust = [word for file in files for word in (file, str(certificate))]
+    redis._options += ["--tls-port", str(redis.port), "--port", "0", *trust]
+    redis._options += ["--tls-auth-clients", "no"]
+    monkeypatch.setitem(Kept.attributes, f"{SERVER}.Address", "localhost")
+    monkeypatch.setitem(Kept.attributes, f"{SERVER}.Port", str(redis.port))
+    await redis.start()
+    yield certificate
+    await redis.stop()
+
+
+def change(cloud: Cloud, kind: str, bus: str) -> None:
+    """Make the stack, or change it to another bus, as scripts/deploy's change sets do."""
+    formation = cloud.client("cloudformation")
+    parameters = {"Image": IMAGE, "BusKind": bus}
+    name = f"{kind.lower()}-{bus}"
+    formation.create_change_set(
+        StackName=STACK,
+        ChangeSetName=name,
+        ChangeSetType=kind,
+        TemplateBody=TEMPLATE,
+        Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+    )
+    formation.execute_change_set(StackName=STACK, ChangeSetName=name)
+    _decide(cloud)
+
+
+def _decide(cloud: Cloud) -> None:
+    """Have what a condition decides be as it now is: moto sees no change there."""
+    resources = cloud.stack(STACK).resource_map
+    decided = [
+        name
+        for name, resource in resources._resource_json_map.items()
+        if "OnValkey" in json.dumps(resource)
+    ]
+    for name in decided:
+        resources._parsed_resources.pop(name, None)
+    for name in decided:
+        assert resources[name] or True  # made when it is asked for
+    if resources["FunctionSubscription"]:
+        _subscribe(cloud)
+
+
+def _subscribe(cloud: Cloud) -> None:
+    asked = cloud.resource(STACK, "FunctionSubscription").properties
+    cloud.client("sns").subscribe(
+        TopicArn=asked["TopicArn"],
+        Protocol=asked["Protocol"],
+        Endpoint=asked["Endpoint"],
+        Attributes={"RawMessageDelivery": str(asked["RawMessageDelivery"]).lower()},
+    )
+
+
+@asynccontextmanager
+async def host(cloud: Cloud, certificate: Path) -> AsyncIterator[tuple[str, Client]]:
+    """A host by the stack's settings, that is well, and a client of it."""
+    environ = host_environ(cloud, STACK) | cloud.environ | {"SSL_CERT_FILE": str(certificate)}
+    async with host_process(environ, "socket_host") as process, clients() as made:
+        await process.ready(PATIENCE)
+        await healthy(process.url)
+        yield process.url, await made.connect(process.url, token())
+
+
+async def healthy(url: str) -> None:
+    async with aiohttp.ClientSession() as http, asyncio.timeout(PATIENCE):
+        health = {"status": "unknown"}
+        while health["status"] != "ok":
+            async with http.get(f"{url}/health") as answer:
+                health = await answer.json()
+
+
+async def emit(cloud: Cloud, number: int) -> None:
+    """Emit as the stack's function does."""
+    emitter = open_emitter(function_environ(cloud, STACK)["BUS"], SECRET)
+    await asyncio.to_thread(emitter.emit, "numbers", number)
+
+
+async def test_bus_is_changed_and_changed_back(made: Cloud, valkey: Path) -> None:
+    """While hosts are replaced, functions are heard by clients of both kinds, once and in order."""
+    change(made, "CREATE", "sns")
+    async with AsyncExitStack() as before:
+        _, old = await before.enter_async_context(host(made, valkey))
+        change(made, "UPDATE", "valkey")
+        async with host(made, valkey) as (_, one), host(made, valkey) as (_, other):
+            for number in range(3):
+                await emit(made, number)
+            for client in (old, one, other):
+                assert [await client.receive("numbers") for _ in range(3)] == [0, 1, 2]
+            await before.aclose()
+            await emit(made, 3)
+            assert await one.receive("numbers") == await other.receive("numbers") == 3
+            change(made, "UPDATE", "sns")
+            async with host(made, valkey) as (_, new):
+                await emit(made, 4)
+                assert await one.receive("numbers") == await new.receive("numbers") == 4
+
+
+async def test_hosts_hear_each_other_by_valkey(made: Cloud, valkey: Path) -> None:
+    """Hosts with the stack's address and password are on one bus, by TLS, without any queue."""
+    change(made, "CREATE", "valkey")
+    assert host_environ(made, STACK)["BUS"].startswith("valkeys://localhost:")
+    async with (
+        host(made, valkey) as (url, _),
+        host(made, valkey),
+        aiohttp.ClientSession() as http,
+        asyncio.timeout(PATIENCE),
+    ):
+        peers = 0
+        while not peers:
+            async with http.get(f"{url}/health") as answer:
+                peers = (await answer.json())["bus"]["peers"]
+    queues = made.client("sqs").list_queues().get("QueueUrls", [])
+    assert [queue.rpartition("-")[2] for queue in queues] == ["functions.fifo"]

@@ -1,0 +1,63 @@
+"""Certificates and web ACLs that CloudFront would refuse at the end of a deployment."""
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from scripts import ROOT
+from scripts.commands.deploy import certificate, web_acl
+from scripts.commands.deploy.account import Account
+
+ARN = "arn:aws:acm:us-east-1:123456789012:certificate/1-2-3"
+
+
+class ACM:
+    """Certificate Manager with one certificate."""
+
+    def __init__(self, status: str, *names: str) -> None:
+        self._found = {"Status": status, "DomainName": names[0], "SubjectAlternativeNames": names}
+
+    def describe_certificate(self, CertificateArn: str) -> dict[str, Any]:  # noqa: N803 - AWS's own
+        return {"Certificate": self._found}
+
+
+@pytest.mark.parametrize(
+    ("acm", "why"),
+    [
+        (ACM("ISSUED", "chat.example.com"), None),
+        (ACM("ISSUED", "example.com", "*.example.com"), None),
+        (
+            ACM("PENDING_VALIDATION", "chat.example.com"),
+            "is PENDING_VALIDATION, and has to be ISSUED",
+        ),
+        (ACM("EXPIRED", "chat.example.com"), "is EXPIRED"),
+        (ACM("ISSUED", "example.com"), "is for example.com, and not for chat.example.com"),
+        (ACM("ISSUED", "*.chat.example.com"), "and not for chat.example.com"),
+    ],
+)
+def test_certificate(acm: ACM, why: str | None) -> None:
+    """A certificate has to be issued, and for the domain, by a wildcard of one level too."""
+    sentence = certificate.unfit(acm, ARN, "chat.example.com")
+    assert sentence is None if why is None else why in str(sentence)
+
+
+def test_what_is_not_there(account: Account) -> None:
+    """A certificate or web ACL that the account has not got is said in AWS's words."""
+    acm, waf = (account.client(name, certificate.REGION) for name in ("acm", "wafv2"))
+    why = certificate.unfit(acm, ARN, "chat.example.com")
+    assert "cannot be read" in str(why)
+    assert "ResourceNotFoundException" in str(why)
+    acl = "arn:aws:wafv2:us-east-1:123456789012:global/webacl/a/1-2-3"
+    assert "WAFNonexistentItemException" in str(web_acl.unfit(waf, acl))
+
+
+def test_web_acl_that_is_there(account: Account) -> None:
+    """One made of infra/web-acl.json will do."""
+    waf = account.client("wafv2", certificate.REGION)
+    made = waf.create_web_acl(**json.loads((ROOT / "infra/web-acl.json").read_text()))
+    try:
+        assert web_acl.unfit(waf, made["Summary"]["ARN"]) is None
+    except ClientError as error:  # pragma: no cover
+        pytest.fail(str(error))

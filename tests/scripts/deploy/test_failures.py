@@ -1,0 +1,63 @@
+"""Failures that are known: told with what to do, or tried twice."""
+
+import pytest
+
+from scripts.commands.deploy.failures import known
+
+# As AWS words them, in issues of its repositories.
+SERVICE_ROLE = (
+    'Resource handler returned message: "Invalid request provided: CreateCluster Invalid Request: '
+    "Unable to assume the service linked role. Please verify that the ECS service linked role "
+    'exists."'
+)
+UNVERIFIED = (
+    "Access denied for operation 'AWS::CloudFront::Distribution: Your account must be verified "
+    "before you can add new CloudFront resources. To verify your account, please contact AWS "
+    "Support'"
+)
+IN_USE = (
+    'Resource handler returned message: "Invalid request provided: AWS::CloudFront::VpcOrigin: The '
+    'specified VPC origin is currently associated with one or more distributions."'
+)
+BROKEN = (
+    "Error occurred during operation 'ECS Deployment Circuit Breaker was triggered'. (RequestToken)"
+)
+TAKEN = "One or more of the CNAMEs you provided are already associated with a different resource."
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (UNVERIFIED, "AWS Support"),
+        (IN_USE, "What cannot be changed"),
+        (BROKEN, "former ones run on"),
+        (TAKEN, "Another distribution"),
+    ],
+)
+def test_failures_with_advice(reason: str, words: str) -> None:
+    """What only somebody else can mend is not tried again, but said with what to do."""
+    failure = known(reason)
+    assert failure
+    assert words in str(failure.advice)
+    assert not failure.passes
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        SERVICE_ROLE,
+        "The role defined for the function cannot be assumed by Lambda.",
+        "The vpc 'vpc-1' has dependencies and cannot be deleted.",
+        "resource sg-1 has a dependent object",
+    ],
+)
+def test_failures_that_pass(reason: str) -> None:
+    """What is known to work at the second try is tried twice."""
+    failure = known(reason)
+    assert failure
+    assert failure.passes
+
+
+def test_failures_that_are_not_known() -> None:
+    """Of all else only AWS's own words are told."""
+    assert known("Service did not stabilize.") is None

@@ -1,0 +1,110 @@
+"""A front end that has to be built: before the first page, and again after each save."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.scripts.dev.project import Dev, copy_project, running
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+BUILD = """
+import { readFileSync, writeFileSync } from "node:fs";
+
+const source = readFileSync("frontend/app.js", "utf-8");
+if (source.includes("mistake")) {
+  console.error("app.js: this is a mistake");
+  process.exit(1);
+}
+writeFileSync("functions/pages/static/app.js", `// built\\n${source}`);
+"""
+
+PAGES = '''"""One page, which loads what has been built."""
+
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from functions.web.site import Site
+
+
+def start(app):
+    pass
+
+
+async def home(request):
+    return PlainTextResponse(Site.of(request).assets.url("app.js"))
+
+
+routes = [Route("/", home)]
+'''
+
+
+def write_package(root: Path, **scripts: str) -> None:
+    (root / "package.json").write_text(json.dumps({"type": "module", "scripts": scripts}))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def dev(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Dev]:
+    """A site whose script is built by a program of a few lines."""
+    root = copy_project(tmp_path_factory.mktemp("project"))
+    (root / "functions/pages/__init__.py").write_text(PAGES)
+    (root / "functions/pages/static").mkdir(exist_ok=True)
+    (root / "frontend").mkdir()
+    (root / "frontend/app.js").write_text("first();\n")
+    (root / "build.mjs").write_text(BUILD)
+    write_package(root, build="node build.mjs")
+    async with running(root) as dev:
+        yield dev
+
+
+async def script(dev: Dev) -> str:
+    """What the page's script is now, by the name that the page has for it."""
+    status, name = await dev.get("/")
+    assert status == 200, name
+    return (await dev.get(name))[1]
+
+
+async def becomes(dev: Dev, text: str) -> None:
+    """Wait until the page loads a script with a text."""
+    content = ""
+    while text not in content:
+        name = await dev.becomes("/", 200)
+        content = (await dev.get(name))[1]
+
+
+async def test_built_at_the_start(dev: Dev) -> None:
+    """The first page finds what was built, under a name with a hash."""
+    assert re.fullmatch(r"/static/app\.[0-9a-f]{12}\.js", (await dev.get("/"))[1])
+    assert await script(dev) == "// built\nfirst();\n"
+
+
+async def test_built_again(dev: Dev) -> None:
+    """A save of a source is built, and the page loads the new script by another name."""
+    before = (await dev.get("/"))[1]
+    (dev.root / "frontend/app.js").write_text("second();\n")
+    await becomes(dev, "second();")
+    assert (await dev.get("/"))[1] != before
+
+
+async def test_mistake(dev: Dev) -> None:
+    """A build that fails says why, and pages keep what was built before."""
+    told = len(dev.said)
+    before = await script(dev)
+    (dev.root / "frontend/app.js").write_text("mistake\n")
+    await dev.says("app.js: this is a mistake", after=told)
+    await dev.says("pages have what was built before", after=told)
+    assert await script(dev) == before
+    (dev.root / "frontend/app.js").write_text("third();\n")
+    await becomes(dev, "third();")
+
+
+async def test_watch(dev: Dev) -> None:
+    """A `watch` script is kept running, and `build` left alone."""
+    watch = "node -e \"console.log('I watch'); setInterval(() => {}, 1000)\""
+    told = len(dev.said)
+    write_package(dev.root, build="node build.mjs", watch=watch)
+    await dev.says("I watch", after=told)
