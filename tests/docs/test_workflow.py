@@ -1,21 +1,43 @@
-"""The workflow for GitHub runs what scripts/test runs, on every Python that is supported."""
+"""The workflow for GitHub runs what scripts/test runs, and deploys nothing but main."""
 
+import json
 import re
 import tomllib
 
 import yaml
 
-from tests.docs.documents import ROOT
+from tests.docs.documents import ROOT, document
 
-JOB = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())["jobs"]["test"]
+WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())
+TEST, DEPLOY = WORKFLOW["jobs"]["test"], WORKFLOW["jobs"]["deploy"]
 
 
 def test_workflow_runs_the_tests() -> None:
     """Its last step is scripts/test, with nothing added."""
-    assert JOB["steps"][-1] == {"run": "scripts/test"}
+    assert TEST["steps"][-1] == {"run": "scripts/test"}
 
 
 def test_workflow_knows_the_oldest_python() -> None:
     """The oldest Python of the matrix is the one that pyproject.toml promises."""
     promised = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
-    assert re.sub(r"\D*(.*)", r"\1", promised) == JOB["strategy"]["matrix"]["python"][0]
+    assert re.sub(r"\D*(.*)", r"\1", promised) == TEST["strategy"]["matrix"]["python"][0]
+
+
+def test_only_main_is_deployed() -> None:
+    """A deployment follows the tests, and it alone may ask for a token."""
+    assert DEPLOY["needs"] == "test"
+    assert "github.ref == 'refs/heads/main'" in DEPLOY["if"]
+    assert WORKFLOW["permissions"] == {"contents": "read"}
+    assert DEPLOY["permissions"]["id-token"] == "write"
+
+
+def test_trust_policy() -> None:
+    """The role trusts one branch of one repository, in both forms that GitHub writes."""
+    (block,) = [each for each in document("docs/github.md").blocks if each.language == "json"]
+    (statement,) = json.loads(block.text)["Statement"]
+    (how, conditions) = next(iter(statement["Condition"].items()))
+    assert how == "StringEquals"
+    subjects = conditions["token.actions.githubusercontent.com:sub"]
+    assert all(subject.endswith(":ref:refs/heads/main") for subject in subjects)
+    assert not any("*" in subject for subject in subjects)
+    assert [subject.count("@") for subject in subjects] == [2, 0]
