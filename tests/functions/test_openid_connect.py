@@ -3,7 +3,6 @@
 import re
 import urllib.error
 import urllib.request
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +16,12 @@ from functions.contract.cookie import read_cookie
 from functions.contract.session import Session, Sessions
 from tests.functions.answering import SECRET, Ask, site
 
+# Authlib's, of what it will leave out one day: the provider uses that, and says so in its thread.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::authlib.deprecate.AuthlibDeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:get_jwt_config:DeprecationWarning"),
+]
+
 ROOT = Path(__file__).parent.parent.parent
 ADDRESS = "http://site.test"
 
@@ -27,22 +32,19 @@ def recipe() -> ModuleType:
     text = (ROOT / "docs/sign-in.md").read_text().partition("## By an OpenID Connect provider")[2]
     (code,) = re.findall(r"```python\n(.*?)```", text.partition("\n## ")[0], re.DOTALL)
     module = ModuleType("sign_in")
-    with warnings.catch_warnings(record=True):  # Authlib's, of what it will leave out one day
-        warnings.simplefilter("always")
-        exec(code, module.__dict__)
+    exec(code, module.__dict__)
     return module
 
 
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[str]:
     """The address of a provider that knows Ann."""
-    with warnings.catch_warnings(record=True):
-        import oidc_provider_mock as mock
+    import oidc_provider_mock as mock  # not with this module: it warns
 
-        ann = mock.User(sub="7", claims={"name": "Ann", "email": "ann@example.com"})
-        ann.claims["email_verified"] = True
-        with mock.run_server_in_thread(user_claims=[ann]) as server:
-            yield f"http://localhost:{server.server_port}"
+    ann = mock.User(sub="7", claims={"name": "Ann", "email": "ann@example.com"})
+    ann.claims["email_verified"] = True
+    with mock.run_server_in_thread(user_claims=[ann]) as server:
+        yield f"http://localhost:{server.server_port}"
 
 
 @pytest.fixture

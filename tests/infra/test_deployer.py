@@ -4,7 +4,7 @@ import re
 
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
-from scripts.commands.deploy.service_roles import SERVICES
+from scripts.commands.deploy.service_roles import SERVICES, VALKEY
 from tests.infra.templates import Json
 from tests.scripts.deploy.policy import POLICY, allowed, statements
 
@@ -70,4 +70,5 @@ def test_policy_can_be_made() -> None:
 def test_roles_of_services_are_allowed() -> None:
     """The roles that scripts/deploy makes are the ones that may be made."""
     (statement,) = [found for found in statements() if found["Sid"] == "RolesOfServices"]
-    assert set(SERVICES) <= set(statement["Condition"]["StringEquals"]["iam:AWSServiceName"])
+    allowed = statement["Condition"]["StringEquals"]["iam:AWSServiceName"]
+    assert {*SERVICES, *VALKEY} <= set(allowed)

@@ -134,9 +134,11 @@ class Deployment:
 
     def _make_roles(self) -> None:
         """Make the roles of AWS's services that this account has not got, as far as is allowed."""
+        on_valkey = self.parameters.get("BusKind") == "valkey"
+        services = service_roles.SERVICES + (service_roles.VALKEY if on_valkey else ())
         with step("Looking for the roles that services of AWS act by", AGAIN):
             try:
-                for service in service_roles.make(self.account.client("iam")):
+                for service in service_roles.make(self.account.client("iam"), services):
                     say(f"Made the one for {service}.")
             except ClientError as error:
                 if error.response["Error"]["Code"] != "AccessDenied":
@@ -202,7 +204,7 @@ def _build_advice(image: Image, engine: Engine) -> str:
     return (
         'Correct that, and run scripts/deploy again. If it said "exec format error", this machine '
         f"has another processor and its engine cannot act as {image.platform}: "
-        f"{engine.emulation()}; or deploy from a machine that has that processor."
+        f"{emulation.taught(engine.program)}; or deploy from a machine that has that processor."
     )
 
 

@@ -30,10 +30,17 @@ def unable(program: str, platform: str) -> str | None:
     if program == "docker" and platform in _said(["docker", "buildx", "inspect"]):
         return None
     return (
-        f"{program} runs on {own} and cannot build for {platform}, which --architecture asks for. "
-        f"`{program} run --privileged --rm tonistiigi/binfmt --install all` teaches it; or deploy "
-        f"with --architecture {_other(platform)}, or from another machine."
+        f"{program} runs on {own} and cannot build for {platform}, which --architecture asks for: "
+        f"{taught(program)}; or deploy with --architecture {_other(platform)}, or from another "
+        "machine."
     )
+
+
+def taught(program: str) -> str:
+    """Return what has an engine build for another processor, as part of a sentence."""
+    if program == "podman":  # which asks what registry that image is in, and has no rights for it
+        return "the package qemu-user-static teaches it"
+    return f"`{program} run --privileged --rm tonistiigi/binfmt --install all` teaches it"
 
 
 def _other(platform: str) -> str:

@@ -10,10 +10,6 @@ from scripts.commands.pin.base import Base
 
 ENGINES = ("docker", "podman", "finch")
 
-# What has an engine act as another processor.
-_EMULATION = "{program} run --privileged --rm tonistiigi/binfmt --install all teaches it"
-_EMULATIONS = {"podman": "the package qemu-user-static, or podman machine on a Mac, teaches it"}
-
 # Podman's own format of images has no place for a health check, of which it warns at every build.
 _OPTIONS = {"podman": ["--format", "docker"]}
 
@@ -51,10 +47,6 @@ class Engine:
         where = ["--file", "socket_host/Dockerfile", "."]
         named = ["--tag", reference, "--build-arg", f"BASE={base}"]
         run([self.program, "build", *named, *options, *where])
-
-    def emulation(self) -> str:
-        """Return what has this engine build for another processor, to be read after a colon."""
-        return _EMULATIONS.get(self.program, _EMULATION).format(program=self.program)
 
     def push(self, reference: str, user: str, password: str) -> None:
         """Log in to the registry of a built image and push it there, or raise CommandError."""

@@ -3,7 +3,7 @@
 Each service makes its own when it is first used, and in a new account uses it before it is there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 SERVICES = (
@@ -12,11 +12,12 @@ SERVICES = (
     "elasticloadbalancing.amazonaws.com",
     "vpcorigin.cloudfront.amazonaws.com",
 )
+VALKEY = ("elasticache.amazonaws.com",)  # needed besides where the bus is Valkey
 
 
-def make(iam: Any) -> Iterator[str]:
+def make(iam: Any, services: Sequence[str] = SERVICES) -> Iterator[str]:
     """Make the roles that are absent; yield the services they are for. May raise ClientError."""
-    for service in SERVICES:
+    for service in services:
         if not _there(iam, service):
             try:
                 iam.create_service_linked_role(AWSServiceName=service)

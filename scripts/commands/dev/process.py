@@ -106,15 +106,19 @@ class Process:
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
     """Yield what is written line by line; what waits for the end of its line, after a moment."""
     unended = b""
+    shown = False  # whether what stands before has been, and the end of its line is still to come
     while True:
         try:
             async with asyncio.timeout(UNENDED_SECONDS if unended else None):
                 data = await stream.read(MAX_LINE)
         except TimeoutError:
             yield unended.decode(errors="replace")
-            unended = b""
+            unended, shown = b"", True
             continue
         *lines, unended = (unended + data).split(b"\n")
+        if shown and lines and not lines[0]:
+            del lines[0]
+        shown = shown and not data
         if len(unended) > MAX_LINE or (unended and not data):
             lines, unended = [*lines, unended], b""
         for line in lines:

@@ -93,6 +93,17 @@ def not_the_host(answer: Answer) -> Failure:
     )
 
 
+def page_forbidden(answer: Answer) -> Failure:
+    """Return what is wrong when a page was answered 403 by nobody knows whom."""
+    return Failure(
+        f"{answer.said}: the site, or somebody in front of it, forbids it.",
+        why="Visitors see an error in place of the site.",
+        do="If the site asks for a session, give one by --session, or a page that needs none by "
+        "--page. Else look for a firewall's rule (AWS WAF: the web ACL's sampled requests), a "
+        "restriction of countries or addresses, or a proxy in the network that this runs in.",
+    )
+
+
 def _forbidden(said: str) -> Failure:
     return Failure(
         f"{said}: somebody in front of the host forbids it.",

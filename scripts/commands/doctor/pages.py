@@ -3,7 +3,7 @@
 from http.cookies import Morsel
 
 from functions.contract.session import COOKIE
-from scripts.commands.doctor.diagnosis import led_away, turned_away
+from scripts.commands.doctor.diagnosis import led_away, page_forbidden, turned_away
 from scripts.commands.doctor.finding import Failure, Skip
 from scripts.commands.doctor.site import Address, Site, nowhere
 
@@ -18,6 +18,8 @@ async def page(site: Site) -> str:
     answer = site.front
     if failure := turned_away(answer) or led_away(answer):
         raise failure
+    if answer.status == 403:
+        raise page_forbidden(answer)
     if answer.status >= 500:
         raise Failure(f"{answer.said}.", why="Visitors see an error in place of the site.", do=_LOG)
     if location := answer.location:

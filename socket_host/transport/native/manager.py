@@ -296,8 +296,10 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         member = self.member(sid, namespace)
         if member is None:
             raise ValueError("sid is not connected to requested namespace")
+        if room == sid:
+            return  # it is in that room already
         if self.is_sid_room(namespace, room):
-            raise ValueError("cannot enter a sid room")
+            raise ValueError("Another client's sid room cannot be entered.")
         recovery = self.server.recovery
         member.namespace.enter(member, room, recovery.replay_buffer.position if recovery else 0)
 

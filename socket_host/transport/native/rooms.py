@@ -145,6 +145,23 @@ class Namespace:
             raise KeyError(room)
         return {member.sid: member.client.sid for member in self.members(room)}
 
+    def __iter__(self) -> Iterator[Any]:
+        yield None
+        yield from self.everybody.members
+        yield from self.rooms
+
+    def keys(self) -> Iterator[Any]:
+        """Yield the names of all rooms, as python-socketio keeps them: None, sids, and others."""
+        return iter(self)
+
+    def values(self) -> Iterator[dict[str, str]]:
+        """Yield the rooms, as `get` does."""
+        return (self[room] for room in list(self))
+
+    def items(self) -> Iterator[tuple[Any, dict[str, str]]]:
+        """Yield the rooms with their names."""
+        return ((room, self[room]) for room in list(self))
+
     def get(self, room: Any, default: Any = None) -> Any:
         """Return the room as python-socketio keeps it, from sid to Engine.IO sid."""
         return self[room] if room in self else default  # noqa: SIM401 - this is `get`

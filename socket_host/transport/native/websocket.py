@@ -197,13 +197,22 @@ class WebSocket(asyncio.Protocol):
             self.engine.batch.joined()
 
     def _frames(self, messages: list[tuple[int, bytes]]) -> None:
-        for opcode, payload in messages:
-            if opcode == frames.TEXT and self.client is not None:
-                self.engine.packet(self.client, frames.utf8(payload))
-            else:
-                self._frame(opcode, payload)
-            if self.ending:
-                return
+        try:
+            for message in messages:
+                opcode, payload = message
+                if opcode == frames.TEXT and self.client is not None:
+                    self.engine.packet(self.client, frames.utf8(payload))
+                else:
+                    self._frame(opcode, payload)
+                if self.ending:
+                    return
+        except FrameError as error:
+            if message is messages[0]:
+                raise
+            # Once those before it have been answered.
+            if self.reader is None:
+                self.reader = FrameReader(0)
+            self.reader.fail(error)
 
     def _discard(self, data: bytes) -> None:
         """Hang up on a client that does not stop sending."""

@@ -1,5 +1,6 @@
 """A front end that has to be built: before the first page, and again after each save."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.scripts.dev.edges import PATIENCE
 from tests.scripts.dev.project import Dev, copy_project, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -71,9 +73,10 @@ async def script(dev: Dev) -> str:
 async def becomes(dev: Dev, text: str) -> None:
     """Wait until the page loads a script with a text."""
     content = ""
-    while text not in content:
-        name = await dev.becomes("/", 200)
-        content = (await dev.get(name))[1]
+    async with asyncio.timeout(PATIENCE):
+        while text not in content:
+            name = await dev.becomes("/", 200)
+            content = (await dev.get(name))[1]
 
 
 async def test_built_at_the_start(dev: Dev) -> None:

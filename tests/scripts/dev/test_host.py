@@ -40,8 +40,10 @@ async def test_no_python(
     host.restart()
     async with asyncio.timeout(PATIENCE):
         await host.settled()
-    python.write_text("#!/bin/sh\necho Socket host listening on http://127.0.0.1:1\nsleep 1000\n")
-    python.chmod(0o755)
+    new = tmp_path / "new"
+    new.write_text("#!/bin/sh\necho Socket host listening on http://127.0.0.1:1\nsleep 1000\n")
+    new.chmod(0o755)
+    new.rename(python)
     await eventually(lambda: host.address == "http://127.0.0.1:1")
     assert capsys.readouterr().err.count("cannot be started") == 1
 

@@ -36,6 +36,17 @@ async def test_unended_line(tmp_path: Path) -> None:
     await process.stop(0)
 
 
+async def test_end_that_comes_late(tmp_path: Path) -> None:
+    """The end of a line that was shown before it came makes no line of its own."""
+    code = """
+        import os, time
+        os.write(1, b"one")
+        time.sleep(1)
+        os.write(1, b"\\n\\ntwo\\n")
+    """
+    assert await lines(code, tmp_path) == ["one", "", "two"]
+
+
 async def test_long_line(tmp_path: Path) -> None:
     """A line without measure comes in pieces, all of it."""
     written = await lines("print('a' * 1_000_000, end='')", tmp_path)

@@ -517,3 +517,31 @@ def test_other_versions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(versions.WRITTEN_FOR, "python-socketio", "0.0.1")
     with pytest.raises(VersionError, match=r"python-socketio 0\.0\.1"):
         SocketServer()
+
+
+async def test_rooms_can_be_gone_through(on: Stage) -> None:
+    """`manager.rooms` reads as python-socketio's: rooms by name, each from sid to Engine.IO sid."""
+    (ann, _), (bob, _) = await on.client(), await on.client()
+    await on.sio.enter_room(ann, "garden")
+    rooms = on.sio.manager.rooms["/"]
+    assert set(rooms) == set(rooms.keys()) == {None, ann, bob, "garden"}
+    assert {room: set(members) for room, members in rooms.items()} == {
+        None: {ann, bob},
+        ann: {ann},
+        bob: {bob},
+        "garden": {ann},
+    }
+    assert sum(map(len, rooms.values())) == 5
+    assert dict(rooms)["garden"] == {ann: on.sio.manager.eio_sid_from_sid(ann, "/")}
+    assert list(on.sio.manager.get_namespaces()) == ["/"]
+
+
+async def test_room_of_its_own_sid(on: Stage) -> None:
+    """A client is in the room of its own sid; to enter it again does nothing."""
+    (ann, ws), (bob, _) = await on.client(), await on.client()
+    await on.sio.enter_room(ann, ann)
+    await on.sio.emit("hello", room=ann)
+    assert await ws.receive() == '42["hello"]'
+    assert on.sio.rooms(ann) == [ann]
+    with pytest.raises(ValueError, match="Another client's sid room"):
+        await on.sio.enter_room(ann, bob)

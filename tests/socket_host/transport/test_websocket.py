@@ -246,3 +246,55 @@ async def test_other_requests_pass_through(port: int) -> None:
             assert "200" in head
             size = int(re.search(r"(?i)content-length: (\d+)", head)[1])  # type: ignore[index]
             assert "status" in json.loads(await ws.reader.readexactly(size))
+
+
+async def test_what_came_before_a_broken_frame(ws: Raw) -> None:
+    """In one segment with a frame that is none, the events before it are answered all the same."""
+    ws.send(frame(b'421["echo",1]') + frame(b'422["echo",2]') + b"\xf1\x80\0\0\0\0")
+    assert await ws.frame() == (TEXT, b"431[1]")
+    assert await ws.frame() == (TEXT, b"432[2]")
+    assert await ws.close_code() == 1002
+
+
+async def test_what_came_before_text_that_is_none(ws: Raw) -> None:
+    """The same holds for text that is no UTF-8."""
+    ws.send(frame(b'421["echo",1]') + frame(b"42\xff"))
+    assert await ws.frame() == (TEXT, b"431[1]")
+    assert await ws.close_code() == 1007
+
+
+@pytest.mark.parametrize("final", [True, False])
+async def test_bad_text_ends_the_connection_as_it_comes(ws: Raw, final: bool) -> None:
+    """Not only once all of a message is here: a fragment, or the beginning of a frame, will do."""
+    data = frame(b'42["\xce\xba\xf4\x90' + b"x" * 200, final=final)
+    ws.send(data[:-150] if final else data)
+    assert await ws.close_code() == 1007
+
+
+async def test_letters_in_pieces(ws: Raw) -> None:
+    """A letter of several bytes may be cut anywhere, by fragments and by segments."""
+    text = '421["echo","ü€😀"]'.encode()
+    for cut in range(1, len(text)):
+        ws.send(frame(text[:cut], final=False) + frame(text[cut:], 0))
+        opcode, answer = await ws.frame()
+        assert (opcode, json.loads(answer[3:])) == (TEXT, ["ü€😀"])
+    whole = frame(text)
+    for cut in range(1, len(whole)):
+        ws.send(whole[:cut])
+        await asyncio.sleep(0)
+        ws.send(whole[cut:])
+        assert json.loads((await ws.frame())[1][3:]) == ["ü€😀"]
+
+
+async def test_frame_beside_its_handshake_on_a_kept_connection(port: int) -> None:
+    """What comes in the segment of a handshake is heard, also where other requests came before."""
+    async with raw(port) as ws:
+        ws.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        head = await ws.head()
+        length = re.search(r"content-length: (\d+)", head.lower())
+        assert length
+        await ws.reader.readexactly(int(length[1]))
+        ws.send(handshake() + frame(b"40") + frame(b'421["echo",1]'))
+        assert "101" in await ws.head()
+        heard = [(await ws.frame())[1] for _ in range(4)]
+        assert b"431[1]" in heard
