@@ -172,7 +172,7 @@ async def test_bad_shapes_are_answered(host: SocketHost) -> None:
     for number, data in enumerate(shapes, 1):
         async with raw_client(url(host), token("Ann")) as ann:
             answer = await ann.ask(data)
-            assert answer.keys() == {"error"}, data
+            assert {"error"} <= answer.keys() <= {"error", "field"}, data
             assert answer["error"].endswith("."), data
             fine = json.dumps(["message", {"id": f"fine {number}", "text": "fine"}])
             assert (await ann.ask(fine))["seq"] == number, data
