@@ -24,6 +24,7 @@ CLIENT = "functions/web/static/socket.io.esm.min.js"
 # What depends on what is yours.
 TESTS = (
     "tests/app",
+    "tests/docs",
     "tests/functions",
     "tests/infra",
     "tests/test_boundaries.py",

@@ -169,7 +169,11 @@ async def _serve(options: argparse.Namespace) -> None:
 
     async with AsyncExitStack() as stack:
         proxy = await stack.enter_async_context(Proxy())
-        pages = FunctionOrigin(function) if function else PagesOrigin(options.pages, proxy)
+        pages = (
+            FunctionOrigin(function, scheduler.routed)
+            if function
+            else PagesOrigin(options.pages, proxy)
+        )
         balancer = Balancer(hosts, proxy, lambda: edge.template.stickiness)
         sockets = balancer if len(hosts) > 1 else HostOrigin(hosts[0], proxy)
         edge = Edge(template, {FUNCTION: pages, SOCKET_HOST: sockets})
