@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.kit.development import Development
 
+
 def enter(page: Page, site: Development, name: str, word: str = "") -> None:
     """Sign in by the form."""
     page.goto(f"{site.url}/sign-in")
