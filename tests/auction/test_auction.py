@@ -10,8 +10,6 @@ from tests.auction.install import install
 from tests.docs.documents import ROOT
 from tests.docs.project import Project
 
-CACHE = ".mypy_cache"
-
 # Tests of ours that read what is yours; but for those of the tools that lint the template.
 READING_YOURS = (
     "tests/infra/test_template.py::test_lint_translated",
@@ -38,11 +36,9 @@ def auction(tmp_path: Path) -> Project:
 
 def test_lint_and_types(auction: Project) -> None:
     """Lint, format and types are content, of the app's tests too."""
-    if (ROOT / CACHE).is_dir():
-        shutil.copytree(ROOT / CACHE, auction.folder / CACHE)  # most is as it was
     for command in (["check"], ["format", "--check"]):
         auction.run([".venv/bin/ruff", *command, *FOLDERS])
-    auction.run([".venv/bin/mypy"])
+    auction.check_types()
 
 
 def test_own_tests(auction: Project) -> None:

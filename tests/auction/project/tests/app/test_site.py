@@ -54,6 +54,18 @@ def test_pages_and_sockets(site: Development, browser: Browser) -> None:
     expect(gus.locator("#state")).to_have_text("io server disconnect")
 
 
+def test_doctor(site: Development, browser: Browser) -> None:
+    """scripts/doctor finds nothing wrong, seen from the sign-in page and with a session."""
+    page = browser.new_page()
+    enter(page, site, "Doc")
+    (cookie,) = (each for each in page.context.cookies() if "session" in each.get("name", ""))
+    session = f"{cookie.get('name')}={cookie.get('value')}"
+    options = ["--page", "/sign-in", "--session", session]
+    command = [sys.executable, "-m", "scripts.commands.doctor", site.url, *options]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_takings(tmp_path: Path) -> None:
     """The function that runs at night can be run now."""
     command = [sys.executable, "-m", "scripts.commands.dev", "--data", str(tmp_path)]
