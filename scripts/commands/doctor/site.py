@@ -81,8 +81,9 @@ class Site:
     """Sends requests to one site and returns its answers: no redirect followed, no cookie kept.
 
     `page` is the path that stands for all pages, and `session` the cookie that visits come with, as
-    its value or as NAME=VALUE; `tls` says which certificates to believe, by default the system's;
-    `patience` is how many seconds one answer may take.
+    its value or as NAME=VALUE; `namespace` is where clients connect to, and `speech` what they say;
+    `tls` says which certificates to believe, by default the system's; `patience` is how many
+    seconds one answer may take.
     """
 
     front: Answer  # the answer to a first visit to the page, once somebody has been there
@@ -95,9 +96,11 @@ class Site:
         session: str = "",
         tls: ssl.SSLContext | bool = True,
         patience: float = PATIENCE,
+        namespace: str = "/",
         speech: Speech | None = None,
     ) -> None:
         self.address = address
+        self.namespace = namespace
         self.speech = speech
         self.page = page
         self._cookies = self._named(session)
