@@ -60,7 +60,7 @@ def test_doctor(site: Development, browser: Browser) -> None:
     enter(page, site, "Doc")
     (cookie,) = (each for each in page.context.cookies() if "session" in each.get("name", ""))
     session = f"{cookie.get('name')}={cookie.get('value')}"
-    options = ["--page", "/sign-in", "--session", session]
+    options = ["--page", "/sign-in", "--session", session, "--namespace", "/auction"]
     command = [sys.executable, "-m", "scripts.commands.doctor", site.url, *options]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
