@@ -37,8 +37,8 @@ def test_rooms_in_the_stack(made: Stack) -> None:
     for item in dynamodb.scan(TableName=table)["Items"]:
         assert item[forgets["AttributeName"]]["N"].isdecimal()
     arn = dynamodb.describe_table(TableName=table)["Table"]["TableArn"]
-    assert made.resources("HostRole", "dynamodb:PutItem") == [arn]
-    assert made.resources("PagesRole", "dynamodb:Query") == [arn]
+    assert arn in made.resources("HostRole", "dynamodb:PutItem")
+    assert arn in made.resources("PagesRole", "dynamodb:Query")
 
 
 def test_both_halves_keep_rooms_in_the_table(template: Json) -> None:
