@@ -6,7 +6,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -28,6 +28,8 @@ from socket_host.transport.native.transport import NativeTransport
 from socket_host.transport.protocol import Transport
 from socket_host.transport.stock.transport import StockTransport
 from socket_host.visitors import Visitors
+
+N = TypeVar("N", bound=Namespace)
 
 SOCKET_PATH = "/socket.io"
 
@@ -86,6 +88,13 @@ class SocketHost:
             self.web.add_routes([web.post(LOOPBACK_PATH, loopback.emit)])
         self._hurry = asyncio.Event()
         self._running = AsyncExitStack()
+
+    def namespace(self, kind: type[N]) -> N:
+        """Return its namespace of a class; raises LookupError if it has none."""
+        for namespace in self.namespaces:
+            if isinstance(namespace, kind):
+                return namespace
+        raise LookupError(f"No namespace of this host is a {kind.__name__}.")
 
     async def start(self) -> None:
         """Listen and serve.

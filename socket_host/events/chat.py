@@ -14,7 +14,7 @@ from functions.contract.setting import StartError
 from functions.model.payloads import LOBBY
 from functions.model.room_log import BATCH, RoomLogError
 from socket_host.event_error import EventError
-from socket_host.events import payloads
+from socket_host.events.payloads import Join, Message, Seen, check_text
 from socket_host.events.resync import Resync
 from socket_host.events.room_log import HostRoomLog
 from socket_host.limits import fitting
@@ -67,42 +67,40 @@ class Chat(Namespace):
         self.presence.leave(sid)
 
     @large_answer
-    async def on_join(self, sid: str, data: Any) -> Ack:
+    async def on_join(self, sid: str, join: Join) -> Ack:
         """Move to a room, and answer with how it stands there."""
-        room, after = payloads.joined(data)
+        room = join.room
         await self.move(sid, room)  # first: what is stored while we read is heard live
         visitor = self.visitor(sid)
         return {
             "room": room,
             "you": {"id": visitor.id, "name": visitor.name},
             "text": await self.log.text(room),
-            **await self.history(sid, room, after),
+            **await self.history(sid, room, join.after),
             "who": self.presence.who(room),
         }
 
     @large_answer
-    async def on_history(self, sid: str, data: Any) -> Ack:
+    async def on_history(self, sid: str, seen: Seen) -> Ack:
         """Answer with the messages of the client's room that came after one."""
-        after = payloads.after(data)
-        return await self.history(sid, self.room(sid), after)
+        return await self.history(sid, self.room(sid), seen.after)
 
-    async def on_input_change(self, sid: str, text: Any) -> Ack:
+    async def on_input_change(self, sid: str, text: str) -> Ack:
         """Show everyone else in the room what is being typed into its shared text."""
-        text = payloads.text(text)
+        check_text(text)
         room = self.room(sid)
         if self.log.keep_text(room, text):
             self.spend(_stored(text))
         self.emit_latest("update-input", text, room=room, skip_sid=sid)
         return {}
 
-    async def on_message(self, sid: str, data: Any) -> Ack:
+    async def on_message(self, sid: str, message: Message) -> Ack:
         """Store a message, then send it to the whole room; said again it is not stored again."""
-        id_, text = payloads.message(data)
         room, visitor = self.room(sid), self.visitor(sid)
         self.check_room(room)
-        self.spend(_stored(text))
+        self.spend(_stored(message.text))
         stored = await self.log.append(
-            room, id=id_, author=visitor.id, name=visitor.name, text=text
+            room, id=message.id, author=visitor.id, name=visitor.name, text=message.text
         )
         if stored.new:
             self.emit_soon("message", stored.message.to_json(), room=room)  # after the ack
@@ -110,9 +108,8 @@ class Chat(Namespace):
             self.remind(room, await self.log.last(room))
         return {"seq": stored.message.seq, "at": stored.message.at}
 
-    async def on_typing(self, sid: str, typing: Any) -> Ack:
+    async def on_typing(self, sid: str, typing: bool) -> Ack:
         """Show everyone else in the room that somebody is typing, or has stopped."""
-        typing = payloads.flag(typing)
         visitor = self.visitor(sid)
         news = {"id": visitor.id, "name": visitor.name, "typing": typing}
         self.emit_latest("typing", news, room=self.room(sid), key=visitor.id, skip_sid=sid)

@@ -45,13 +45,14 @@ class DynamoDB:
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         """Answer a call, as WSGI has it."""
         if self._chance.random() >= self.trouble:
-            return self._moto(environ, start)
+            answer: Iterable[bytes] = self._moto(environ, start)
+            return answer
         self.refused += 1
         if self._chance.random() < 0.3:  # done, but nobody hears so
             list(self._moto(environ, lambda *_: None))
             return _answer(start, "500 Internal Server Error", {"message": "Internal"})
         writes = "TransactWrite" in environ.get("HTTP_X_AMZ_TARGET", "")
-        errors = [_THROTTLED, _EXCEEDED, *([_CANCELLED] if writes else [])]
+        errors: list[Any] = [_THROTTLED, _EXCEEDED, *([_CANCELLED] if writes else [])]
         return _answer(start, "400 Bad Request", self._chance.choice(errors))
 
     def create(self) -> None:

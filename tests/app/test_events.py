@@ -126,18 +126,28 @@ async def test_text_of_the_room_is_kept(pair: tuple[PythonClient, PythonClient])
 
 
 LONG = "x" * (MAX_TEXT + 1)
+
+
+def each(event: str, *values: Any) -> list[tuple[str, list[Any]]]:
+    """An event with each of some values."""
+    return [(event, [value]) for value in values]
+
+
+SEQS: list[Any] = [-1, 1.5, "1", True, 2**53, 10**30, {}]
+IDS: list[Any] = [None, 1, "", "x" * (MAX_ID + 1), {}]
+TEXTS: list[Any] = [None, 1, "", " \n\t", LONG, {}, ["a"]]
 BAD: list[tuple[str, list[Any]]] = [
-    *[("join", [data]) for data in (None, 1, "den", [], {}, {"room": 5}, {"room": ""})],
+    *each("join", None, 1, "den", [], {}, {"room": 5}, {"room": ""}),
     *[("join", [{"room": room}]) for room in ("Den", "-den", "a" * 65, "a b", "ä", None, ["a"])],
-    *[("join", [{"room": "den", "after": a}]) for a in (-1, 1.5, "1", True, 2**53, 10**30, {})],
+    *(("join", [{"room": "den", "after": after}]) for after in SEQS),
     ("join", []),
     ("join", [{"room": "den"}, 1]),
-    *[("history", [data]) for data in (None, {}, {"after": None}, {"after": -1}, 7, "x")],
-    *[("input-change", [data]) for data in (None, 1, {}, [], True, LONG)],
+    *each("history", None, {}, {"after": None}, {"after": -1}, 7, "x"),
+    *each("input-change", None, 1, {}, [], True, LONG),
     ("input-change", []),
-    *[("message", [data]) for data in (None, 1, "hello", [], {}, {"id": "1"}, {"text": "a"})],
-    *[("message", [{"id": i, "text": "a"}]) for i in (None, 1, "", "x" * (MAX_ID + 1), {})],
-    *[("message", [{"id": "1", "text": t}]) for t in (None, 1, "", " \n\t", LONG, {}, ["a"])],
+    *each("message", None, 1, "hello", [], {}, {"id": "1"}, {"text": "a"}),
+    *(("message", [{"id": id_, "text": "a"}]) for id_ in IDS),
+    *(("message", [{"id": "1", "text": text}]) for text in TEXTS),
     *[
         ("message", [{"id": "1", "text": t}])
         for t in ("\u200b", "\0", "a\0b", "\u3164\ufe0f \u2060")
@@ -145,7 +155,7 @@ BAD: list[tuple[str, list[Any]]] = [
     *[("input-change", ["a\0b"]), ("input-change", ["\x1b[2J"])],
     ("message", []),
     ("message", [{"id": "1", "text": "a"}] * 2),
-    *[("typing", [data]) for data in (None, 0, 1, "true", {}, [])],
+    *each("typing", None, 0, 1, "true", {}, []),
     ("typing", []),
     *[(name, []) for name in ("", "on_message", "__class__", "trigger-event", "admit", "x" * 999)],
     *[(name, [{}, {}]) for name in ("connect", "disconnect", "start", "stop", "error")],
@@ -172,7 +182,7 @@ async def test_bad_shapes_are_answered(host: SocketHost) -> None:
     for number, data in enumerate(shapes, 1):
         async with raw_client(url(host), token("Ann")) as ann:
             answer = await ann.ask(data)
-            assert answer.keys() == {"error"}, data
+            assert {"error"} <= answer.keys() <= {"error", "field"}, data
             assert answer["error"].endswith("."), data
             fine = json.dumps(["message", {"id": f"fine {number}", "text": "fine"}])
             assert (await ann.ask(fine))["seq"] == number, data

@@ -1,6 +1,7 @@
 """A message can be written without JavaScript: the function stores it and tells the sockets."""
 
 import base64
+import os
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -32,10 +33,11 @@ class Heard(Emitter):
 
     def emit(
         self, event: str, data: Any = None, *, room: str | None = None, namespace: str = "/"
-    ) -> None:
+    ) -> str:
         if self.away:
             raise EmitError("the socket host is away")
         self.messages.append((event, data, room))
+        return str(len(self.messages))
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[Heard]:
     """What the pages emit, whose site is one of this test's own."""
     heard = Heard()
     monkeypatch.setattr(door, "open_emitter", lambda *_: heard)
-    settings = Settings.from_environ(door.os.environ, declared)
+    settings = Settings.from_environ(os.environ, declared)
     monkeypatch.setattr(door.handler, "app", door.create_app(settings, pages))
     yield heard
     opened().close()

@@ -52,7 +52,7 @@ def visit(site: Development, browser: Browser) -> Iterator[Visit]:
         page = context.new_page()
         if not errors_expected:
             page.on("pageerror", lambda error: errors.append(str(error)))
-            page.on("console", lambda said: said.type == "error" and errors.append(said.text))
+            page.on("console", lambda said: errors.extend([said.text] * (said.type == "error")))
         page.goto(site.url + path)
         return page
 

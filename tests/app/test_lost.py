@@ -15,6 +15,7 @@ import pytest
 from socket_host.app import SocketHost
 from socket_host.bus import peers
 from socket_host.events import resync
+from socket_host.events.chat import Chat
 from socket_host.events.room_log import HostRoomLog
 from tests.app.room import PAGE
 from tests.chaos.crowd import ROOM, Crowd, crowd
@@ -81,7 +82,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         await doomed.ready()
         await until(lambda: len(host.bus.peers) == 1)
         page = await stack.enter_async_context(crowd([url(host)], PAGE))
-        await until(lambda: ROOM in host.namespaces[0].presence.rooms())
+        await until(lambda: ROOM in host.namespace(Chat).presence.rooms())
         yield Site(host, doomed, wire, page)
 
 
@@ -101,7 +102,7 @@ async def test_room_log_that_is_away_delays_that_only(
     monkeypatch.setattr(peers, "HEARTBEAT", 3_600)
     monkeypatch.setattr(resync, "PAUSE", 0.05)
     await site.lose_message()
-    log = site.host.namespaces[0].log
+    log = site.host.namespace(Chat).log
     await rename(log, "message", "gone")
     site.host.bus.peers._lose(next(iter(site.host.bus.peers)))
     await until(lambda: log._away)
@@ -132,7 +133,7 @@ async def test_message_that_the_bus_lost_is_seen_once_it_is_back(tmp_path: Path)
         serving(tmp_path, bus=f"redis://127.0.0.1:{wire.port}", origins=None) as deaf,
         crowd([url(deaf)], PAGE) as page,
     ):
-        await until(lambda: ROOM in deaf.namespaces[0].presence.rooms())
+        await until(lambda: ROOM in deaf.namespace(Chat).presence.rooms())
         wire.cut()
         await until(lambda: deaf.bus.health()["status"] == "degraded")
         assert await say(url(host)) == {"seq": 1}
@@ -146,7 +147,7 @@ async def test_page_that_is_told_while_it_asks_asks_again(
 ) -> None:
     """An answer that is older than what a page has just heard of does not satisfy it."""
     async with serving(tmp_path, origins=None) as host, crowd([url(host)], PAGE) as page:
-        events, asked, gate = host.namespaces[0], asyncio.Event(), asyncio.Event()
+        events, asked, gate = host.namespace(Chat), asyncio.Event(), asyncio.Event()
         await until(lambda: ROOM in events.presence.rooms())
         await events.settle()  # it has joined
         history = events.history

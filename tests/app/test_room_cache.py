@@ -65,7 +65,7 @@ def test_what_was_deleted_goes_within_a_minute(
 ) -> None:
     """Nothing here deletes a message, but whoever runs the site may have to."""
     now = 1000.0
-    monkeypatch.setattr(room_cache.time, "monotonic", lambda: now)
+    monkeypatch.setattr("functions.model.room_cache.time.monotonic", lambda: now)
     pages = RoomCache(log)
     log.say(3)
     pages.state("lobby")

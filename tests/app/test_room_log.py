@@ -272,7 +272,7 @@ def test_file_that_is_none_of_ours_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file that cannot be prepared is not kept open."""
-    opened = []
+    opened: list[sqlite3.Connection] = []
     connect = sqlite3.connect
 
     def keep(*args: Any, **rest: Any) -> sqlite3.Connection:

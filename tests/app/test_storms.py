@@ -42,7 +42,8 @@ async def test_throttled_table_loses_nothing(
                 table.trouble, before = trouble, table.refused
                 for wire in weather.chance.sample(weather.wires, len(weather.wires) // 2):
                     wire.heal(forget=True)
-                await weather.site.until(lambda before=before: table.refused >= before + REFUSALS)
+                enough = before + REFUSALS
+                await weather.site.until(lambda: table.refused >= enough)  # noqa: B023 - awaited here
             table.trouble = 0
 
         ordeal = Ordeal(yours.environ, throttle, "socket_host", PAGE, pace=PACE)

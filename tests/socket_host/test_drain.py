@@ -130,4 +130,12 @@ async def test_health_counts(transport: str, tmp_path: Path) -> None:
                 "refused": {"origin": 1, "shape": 1},
                 "closed": {"refused requests": 1} if transport == "fast" else {},
                 "bus": {"status": "ok"},
+                "namespaces": {
+                    "/": {
+                        "clients": 1,
+                        "refused": {"shape": 1},
+                        "tasks": {"resync": {"status": "running", "deaths": 0}},
+                    },
+                    "/hall": {"clients": 0, "refused": {}},
+                },
             }

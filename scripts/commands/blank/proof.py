@@ -24,13 +24,15 @@ CLIENT = "functions/web/static/socket.io.esm.min.js"
 # What depends on what is yours.
 TESTS = (
     "tests/app",
-    "tests/functions",
+    "tests/docs",
     "tests/infra",
     "tests/test_boundaries.py",
     "tests/test_small_app.py",
     "tests/scripts/bench/test_function.py",
+    "tests/scripts/blank",
     "tests/scripts/deploy",
-    "tests/scripts/dev/test_dev.py",
+    "tests/scripts/dev/test_disturbed.py",
+    "tests/scripts/dev/test_front_end.py",
     "tests/scripts/dev/test_sam_local.py",
     "tests/scripts/doctor/test_command.py",
     "tests/socket_host/test_door.py",

@@ -36,8 +36,13 @@ def deploy(stack: str, parameters: Mapping[str, str], region: str, profile: str 
     if profile:
         options += ["--profile", profile]
     how = ["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"]
-    given = [f"{name}={value}" for name, value in parameters.items()]
+    given = [f"{name}={_quoted(value)}" for name, value in parameters.items()]
     try:
         run([_SAM, "deploy", *options, *how, "--parameter-overrides", *given])
     except CommandError as error:
         raise DeployError(str(error)) from None
+
+
+def _quoted(value: str) -> str:
+    """Return a parameter's value as sam reads it: whole, with blanks, or empty."""
+    return '"' + value.replace('"', '\\"') + '"'

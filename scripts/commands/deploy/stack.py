@@ -94,6 +94,12 @@ class Stack:
         if found and found["StackStatus"] in _STILLBORN:
             say(f"Stack {self.name} is {found['StackStatus']}: deleting it, to begin anew.")
             self.delete()
+        if found and found["StackStatus"] == "UPDATE_ROLLBACK_FAILED":
+            raise StackError(
+                f"the stack is UPDATE_ROLLBACK_FAILED: {self.failure() or 'no reason is given'}",
+                "In the console of CloudFormation choose the stack, Stack actions, Continue update "
+                "rollback. When that has ended, run scripts/deploy again.",
+            )
 
     def delete(self) -> bool:
         """Delete the stack, wait, and return whether it was there; raise StackError.

@@ -19,13 +19,13 @@ from typing import Any
 from functions.contract.bus import LOOPBACK_PATH
 from scripts import ROOT
 from scripts.commands.dev import background, sam_local, watch
-from scripts.commands.dev.environ import CONNECTIONS, OriginError, make_environ
 from scripts.commands.dev.front_end import FrontEnd
 from scripts.commands.dev.function import Function, make_function
 from scripts.commands.dev.host import Host
 from scripts.commands.dev.listeners import PortError, listen
 from scripts.commands.dev.run import RunError, relay_address, relaying, run_now
 from scripts.commands.dev.scheduler import Scheduler
+from scripts.commands.dev.settings import CONNECTIONS, OriginError, make_environ
 from scripts.commands.dev.stand_in import StandIn, StandInError
 from scripts.commands.dev.template import Template
 from scripts.commands.dev.template_error import TemplateError
@@ -169,7 +169,11 @@ async def _serve(options: argparse.Namespace) -> None:
 
     async with AsyncExitStack() as stack:
         proxy = await stack.enter_async_context(Proxy())
-        pages = FunctionOrigin(function) if function else PagesOrigin(options.pages, proxy)
+        pages = (
+            FunctionOrigin(function, scheduler.routed)
+            if function
+            else PagesOrigin(options.pages, proxy)
+        )
         balancer = Balancer(hosts, proxy, lambda: edge.template.stickiness)
         sockets = balancer if len(hosts) > 1 else HostOrigin(hosts[0], proxy)
         edge = Edge(template, {FUNCTION: pages, SOCKET_HOST: sockets})

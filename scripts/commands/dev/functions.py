@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scripts.commands.dev import schedule
+from scripts.commands.dev.api_route import ANY, ApiRoute
 from scripts.commands.dev.schedule import Schedule, ScheduleError
 from scripts.commands.dev.template_error import TemplateError, number
 
 _FUNCTION = "AWS::Serverless::Function"
 _API = "AWS::Serverless::HttpApi"
+_IMPLICIT_API = "ServerlessHttpApi"  # the name of the one that SAM makes where none is named
 
 PAGES = "Pages"  # the name that a function has if nobody says another
 
@@ -55,6 +57,7 @@ class Functions:
 
     edge: FunctionSettings
     others: Mapping[str, FunctionSettings]
+    routes: tuple[ApiRoute, ...] = ()  # of its API that a function has for itself
     problems: tuple[str, ...] = ()
 
 
@@ -65,9 +68,11 @@ def read(resources: Mapping[str, Any], shared: Any, domain: Any) -> Functions:
     TemplateError if the edge's function cannot be told or used.
     """
     found = {name: _merged(shared, function) for name, function in _functions(resources)}
-    edge = _edge(found, {name for name, _ in _of_kind(resources, _API)}, domain)
+    apis = _apis(resources, domain)
+    edge = _edge(found, apis)
     settings = _settings(edge, found[edge])
     others: dict[str, FunctionSettings] = {}
+    routes = [*_routes(edge, found[edge], apis)]
     problems = _problems(edge, found.pop(edge))
     for name, properties in found.items():
         try:
@@ -75,8 +80,9 @@ def read(resources: Mapping[str, Any], shared: Any, domain: Any) -> Functions:
         except TemplateError as error:
             problems.append(f"{name} is left out: {error}")
             continue
+        routes += _routes(name, properties, apis)
         problems += _problems(name, properties)
-    return Functions(settings, others, tuple(problems))
+    return Functions(settings, others, tuple(routes), tuple(problems))
 
 
 def _of_kind(resources: Mapping[str, Any], kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -98,13 +104,18 @@ def _merged(shared: Any, properties: dict[str, Any]) -> dict[str, Any]:
     return {**shared, **properties, "Environment": {"Variables": variables}}
 
 
-def _edge(found: Mapping[str, dict[str, Any]], apis: set[str], domain: Any) -> str:
-    """Return the name of the function that is called by the API the edge's origin is."""
+def _apis(resources: Mapping[str, Any], domain: Any) -> set[str]:
+    """Return the names of the APIs that the edge's origin is: one, if its domain is written so."""
+    named = json.dumps(domain, default=str)
+    known = {name for name, _ in _of_kind(resources, _API)} | {_IMPLICIT_API}
+    return {api for api in known if f"{api}." in named or f"{{{api}}}" in named or api == domain}
+
+
+def _edge(found: Mapping[str, dict[str, Any]], apis: set[str]) -> str:
+    """Return the name of the function that answers all that an API is asked."""
     if len(found) == 1:
         return next(iter(found))
-    named = json.dumps(domain, default=str)
-    apis = {api for api in apis if f"{api}." in named or f"{{{api}}}" in named or api == domain}
-    called = [name for name, function in found.items() if _takes_all(function, apis)]
+    called = [name for name, function in found.items() if None in _paths(function, apis)]
     if len(called) != 1:
         raise TemplateError(
             "the local edge needs exactly one function that answers everything the API of the "
@@ -114,14 +125,26 @@ def _edge(found: Mapping[str, dict[str, Any]], apis: set[str], domain: Any) -> s
     return called[0]
 
 
-def _takes_all(function: Mapping[str, Any], apis: set[str]) -> bool:
+def _paths(function: Mapping[str, Any], apis: set[str]) -> list[tuple[str, str] | None]:
+    """Return methods and paths by which APIs call a function; None for all that others leave."""
+    found: list[tuple[str, str] | None] = []
     for _, kind, event in _events(function):
         api = event.get("ApiId")
-        name = api.get("Ref") if isinstance(api, dict) else api
-        is_ours = isinstance(name, str) and name in apis
-        if kind == "HttpApi" and is_ours and event.get("Path", "$default") == "$default":
-            return True
-    return False
+        name = api.get("Ref") if isinstance(api, dict) else api or _IMPLICIT_API
+        if kind != "HttpApi" or not isinstance(name, str) or name not in apis:
+            continue
+        path, method = event.get("Path", "$default"), event.get("Method", ANY)
+        if path == "$default":
+            found.append(None)
+        elif isinstance(path, str) and isinstance(method, str):
+            found.append((ANY if method == "*" else method.upper(), path))
+    return found
+
+
+def _routes(name: str, function: Mapping[str, Any], apis: set[str]) -> Iterator[ApiRoute]:
+    for found in _paths(function, apis):
+        if found is not None:
+            yield ApiRoute(*found, name)
 
 
 def _events(function: Mapping[str, Any]) -> Iterator[tuple[str, Any, dict[str, Any]]]:
@@ -171,13 +194,7 @@ def _text(value: Any) -> str | None:
 
 
 def _problems(name: str, properties: Mapping[str, Any]) -> list[str]:
-    routes = [
-        f"{name} answers {event['Path']} in the cloud; here the edge asks another function."
-        for _, kind, event in _events(properties)
-        if kind in ("HttpApi", "Api") and event.get("Path", "$default") != "$default"
-    ]
-    timers = [f"{name}: {each}." for each in _timers(properties) if isinstance(each, ScheduleError)]
-    return routes + timers
+    return [f"{name}: {each}." for each in _timers(properties) if isinstance(each, ScheduleError)]
 
 
 def _timers(properties: Mapping[str, Any]) -> Iterator[Timer | ScheduleError]:

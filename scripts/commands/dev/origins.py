@@ -1,6 +1,7 @@
 """The two origins as they are on one machine: what stands behind each id in the template."""
 
 import json
+from collections.abc import Callable
 from typing import Protocol
 
 from aiohttp import ClientResponse, web
@@ -13,6 +14,7 @@ from scripts.commands.dev.invocation import FunctionError
 from scripts.commands.dev.origin_request import OriginRequest
 from scripts.commands.dev.proxy import Proxy
 from scripts.commands.dev.refusal import RefusedError
+from scripts.commands.dev.scheduler import Routed
 
 
 class Origin(Protocol):
@@ -30,8 +32,14 @@ class FunctionOrigin:
 
     sockets = False
 
-    def __init__(self, function: Function) -> None:
+    def __init__(
+        self,
+        function: Function,
+        routed: Callable[[OriginRequest], Routed | None] = lambda request: None,
+    ) -> None:
+        """Know the function, and what finds another one that a request belongs to."""
         self._function = function
+        self._routed = routed
 
     async def answer(self, viewer: web.BaseRequest, request: OriginRequest) -> web.StreamResponse:
         """Return what the handler makes of the request as an event."""
@@ -41,8 +49,14 @@ class FunctionOrigin:
                 "An HTTP API answers to its own host name only, and this behaviour forwards the "
                 "viewer's. The policy AllViewerExceptHostHeader does not.",
             )
+        function, event = self._function, http_api.event(request)
+        if routed := self._routed(request):
+            function = routed.function
+            event["routeKey"] = event["requestContext"]["routeKey"] = routed.route.key
+            if routed.variables:
+                event["pathParameters"] = dict(routed.variables)
         try:
-            result = await self._function.invoke(http_api.event(request))
+            result = await function.invoke(event)
             answer = http_api.response(result)
         except FunctionError as error:
             raise _refusal(error) from None

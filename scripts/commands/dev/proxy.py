@@ -16,6 +16,7 @@ from aiohttp import (
 from multidict import CIMultiDict
 from yarl import URL
 
+from scripts.commands.dev import background
 from scripts.commands.dev.origin_request import OriginRequest
 from scripts.commands.dev.policies import end_to_end
 from scripts.commands.dev.refusal import RefusedError
@@ -84,8 +85,12 @@ class Proxy:
 
     def _ended(self, tunnel: asyncio.Task[web.StreamResponse]) -> None:
         self._tunnels.discard(tunnel)
-        if not tunnel.cancelled():
-            tunnel.exception()  # asked for here, in case the viewer is gone and nobody else asks
+        if tunnel.cancelled():
+            return
+        # Asked for here, in case the viewer is gone and nobody else asks.
+        error = tunnel.exception()
+        if error and not isinstance(error, RefusedError | ConnectionError):
+            background.tell("Passing a websocket on", error)
 
     async def status(self, url: str) -> int:
         """Return the status of the answer to a GET; raise ClientError or TimeoutError."""

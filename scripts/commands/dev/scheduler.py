@@ -1,14 +1,27 @@
-"""Runs the functions that a schedule calls, at their times."""
+"""The functions beside the edge's: each is run when a schedule or a route of the API calls it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from scripts.commands.dev import background, event
+from scripts.commands.dev.api_route import ApiRoute, choose
 from scripts.commands.dev.function import Function
 from scripts.commands.dev.functions import Functions, FunctionSettings, Timer
 from scripts.commands.dev.invocation import FunctionError
+from scripts.commands.dev.origin_request import OriginRequest
 from scripts.terminal import say
+
+
+@dataclass(frozen=True)
+class Routed:
+    """A function that has a route of the API for itself, and the variables in the path."""
+
+    function: Function
+    route: ApiRoute
+    variables: Mapping[str, str]
+
 
 Make = Callable[[FunctionSettings], Function]
 
@@ -44,6 +57,22 @@ class Scheduler:
             if settings := self._functions.others.get(name):
                 function.settings = settings
             function.renew()
+
+    def function(self, name: str) -> Function:
+        """Return the function of a name, which is made when it is first needed."""
+        if self._edge and name == self._functions.edge.name:
+            return self._edge
+        if name not in self._made:
+            self._made[name] = self._make(self._functions.others[name])
+        return self._made[name]
+
+    def routed(self, request: OriginRequest) -> "Routed | None":
+        """Return what answers a request in place of the edge's function, if anything does."""
+        route = choose(self._functions.routes, request.method, request.path)
+        if route is None:
+            return None
+        variables = route.match(request.method, request.path) or {}
+        return Routed(self.function(route.function), route, variables)
 
     async def run(
         self,
@@ -82,16 +111,9 @@ class Scheduler:
 
     async def _call(self, name: str, timer: Timer, minute: datetime) -> None:
         try:
-            await self._function(name).invoke(event.of_schedule(timer, minute))
+            await self.function(name).invoke(event.of_schedule(timer, minute))
         except FunctionError as error:
             say(f"{name} has failed: {error.sentence}")  # its own output has the traceback
-
-    def _function(self, name: str) -> Function:
-        if self._edge and name == self._functions.edge.name:
-            return self._edge
-        if name not in self._made:
-            self._made[name] = self._make(self._functions.others[name])
-        return self._made[name]
 
 
 def _floor(moment: datetime) -> datetime:

@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any
 
-from aiohttp import ClientResponse, StreamReader, web
+from aiohttp import ClientError, ClientResponse, StreamReader, web
 from aiohttp.base_protocol import BaseProtocol
 from multidict import CIMultiDict
+
+from scripts.commands.dev import background
 
 BUFFER = 64 * 1024  # bytes read ahead in each direction while the other side is slow
 Own = Iterable[tuple[str, str]]  # headers that we add to the host's
@@ -64,7 +66,7 @@ class _Bytes:
 
 
 async def _pump(source: _Bytes, write: Callable[[bytes], Awaitable[None]]) -> None:
-    with suppress(ConnectionError, TimeoutError):
+    with suppress(ClientError, ConnectionError, TimeoutError):
         while data := await source.reader.readany():
             async with asyncio.timeout(STUCK_SECONDS):
                 await write(data)
@@ -78,4 +80,6 @@ async def _first(*coroutines: Coroutine[Any, Any, None]) -> None:
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(ended, Exception):
+                background.tell("Passing a websocket on", ended)

@@ -23,8 +23,9 @@ _FALLBACK = {
 }
 
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
-# Who allows the one scheme allows the others, which are safer.
-_SAFER = {"http": {"https"}, "ws": {"wss", "http", "https"}, "wss": {"https"}}
+# Who allows the one scheme allows the other, which is safer. As Chromium has it: the standard would
+# let who allows websockets poll, too.
+_SAFER = {"http": "https", "ws": "wss"}
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def _matches(source: str, url: URL, page: URL) -> bool:
         return False  # a hash, a nonce, or no source at all
     scheme, host, port, path = found.groups()
     return (
-        (_covers(scheme, url.scheme) if scheme else _as_safe(page, url))
+        _covers(scheme or page.scheme, url.scheme)
         and _is_host(host, url.host or "")
         and _is_port(port, scheme or page.scheme, url)
         and _is_path(path or "", url.path)
@@ -98,7 +99,7 @@ def _matches(source: str, url: URL, page: URL) -> bool:
 
 
 def _covers(scheme: str, asked: str) -> bool:
-    return asked == scheme or asked in _SAFER.get(scheme, set())
+    return asked in (scheme, _SAFER.get(scheme))
 
 
 def _as_safe(page: URL, url: URL) -> bool:

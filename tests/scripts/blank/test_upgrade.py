@@ -112,7 +112,7 @@ CHANGED = [
     ("functions/pages/__init__.py", "routes = [\n", 'routes = [\n    Route("/bids", bids),\n'),
     ("functions/pages/__init__.py", "from functions.web", f"{IMPORT}\nfrom functions.web"),
     ("socket_host/events/__init__.py", "from socket_host", f"{EVENTS}\nfrom socket_host"),
-    ("socket_host/events/__init__.py", "namespaces = [Hello]", "namespaces = [Hello, Bids]"),
+    ("socket_host/events/__init__.py", "namespaces = [Front]", "namespaces = [Front, Bids]"),
     ("pyproject.toml", "\napp = []", '\napp = ["babel>=2"]'),
     ("requirements.txt", "", "babel==2.17.0\n"),
 ]

@@ -124,6 +124,17 @@ async def healthy(url: str) -> None:
                 health = await answer.json()
 
 
+async def subscribed(cloud: Cloud, count: int) -> None:
+    """Wait until so many hosts have had a queue of their own fed by the topic."""
+    topic = cloud.outputs(STACK)["BusTopic"]
+    sns = cloud.client("sns")
+    queues: list[str] = []
+    async with asyncio.timeout(PATIENCE):
+        while len(queues) < count:
+            found = await asyncio.to_thread(sns.list_subscriptions_by_topic, TopicArn=topic)
+            queues = [s["Endpoint"] for s in found["Subscriptions"] if "-host-" in s["Endpoint"]]
+
+
 async def emit(cloud: Cloud, number: int) -> None:
     """Emit as the stack's function does."""
     emitter = open_emitter(function_environ(cloud, STACK)["BUS"], SECRET)
@@ -135,6 +146,7 @@ async def test_bus_is_changed_and_changed_back(made: Cloud, valkey: Path) -> Non
     change(made, "CREATE", "sns")
     async with AsyncExitStack() as before:
         _, old = await before.enter_async_context(host(made, valkey))
+        await subscribed(made, 1)
         change(made, "UPDATE", "valkey")
         async with host(made, valkey) as (_, one), host(made, valkey) as (_, other):
             for number in range(3):
@@ -146,6 +158,7 @@ async def test_bus_is_changed_and_changed_back(made: Cloud, valkey: Path) -> Non
             assert await one.receive("numbers") == await other.receive("numbers") == 3
             change(made, "UPDATE", "sns")
             async with host(made, valkey) as (_, new):
+                await subscribed(made, 2)  # with that of the host that was killed
                 await emit(made, 4)
                 assert await one.receive("numbers") == await new.receive("numbers") == 4
 

@@ -207,7 +207,8 @@ async def deploy(place: Place, cloud: Cloud) -> tuple[Run, str, Run]:
         trust = ssl.create_default_context(cafile=str(place.certificate))
         async with session.get(run.printed.strip(), ssl=trust) as answer:
             page = await answer.text()
-        return run, page, await place.run(*DEPLOY, "--keep-data")
+        # An empty one takes a domain back, where there is one.
+        return run, page, await place.run(*DEPLOY, "--keep-data", "--domain=", "--certificate=")
 
 
 def leave_things(cloud: Cloud) -> None:

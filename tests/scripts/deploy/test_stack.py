@@ -82,6 +82,14 @@ def test_stack_that_can_be_changed(status: str) -> None:
     assert formation.deleted == 0
 
 
+def test_stack_that_could_not_go_back() -> None:
+    """A stack that is stuck says why, and how to free it, before anything is uploaded for it."""
+    events = [event("Edge", "UPDATE_FAILED", "In use")]
+    with pytest.raises(StackError, match=r"UPDATE_ROLLBACK_FAILED: Edge .*: In use") as error:
+        Stack(Formation("UPDATE_ROLLBACK_FAILED", events=events), "chat").settle()
+    assert "Continue update rollback" in str(error.value.advice)
+
+
 def test_stack_that_never_came_to_be(capsys: pytest.CaptureFixture[str]) -> None:
     """What a failed first deployment has left is deleted, for nothing else can be done with it."""
     formation = Formation("ROLLBACK_COMPLETE", "ROLLBACK_COMPLETE", "DELETE_COMPLETE")

@@ -59,6 +59,8 @@ HANDLER = '''"""A function that nobody asks for by an address."""
 
 
 def handler(event, context):
+    if "routeKey" in event:
+        return {"route": event["routeKey"], "variables": event["pathParameters"]}
     return {"records": len(event["Records"])}
 '''
 
@@ -69,6 +71,9 @@ FUNCTION = """
       Handler: functions.pages.counter.handler
       Events:
         Count: { Type: SQS, Properties: { Queue: !GetAtt Things.Arn } }
+        Ask:
+          Type: HttpApi
+          Properties: { ApiId: !Ref PagesApi, Method: GET, Path: "/count/{n}" }
 """
 
 
@@ -103,13 +108,18 @@ async def test_reference_in_the_template(dev: Dev) -> None:
 
 
 async def test_second_function(dev: Dev) -> None:
-    """A function that is added to the template disturbs no page, and can be run at any time."""
+    """A function that is added to the template disturbs no page, and can be run at any time.
+
+    If it has a route of the API for itself, it answers there.
+    """
     path = dev.root / TEMPLATE
     text = path.read_text()
     added = text.replace("\nResources:\n", f"\nResources:\n{FUNCTION}\n", 1)
     await said(dev, "its behaviours hold", lambda: path.write_text(added))
     assert (await dev.get("/")) == (200, "hello")
     assert (await dev.get(POLL))[0] == 200
+    answer = json.loads((await dev.get("/count/7"))[1])
+    assert answer == {"route": "GET /count/{n}", "variables": {"n": "7"}}
     arguments = ["--data", str(dev.root / "data"), "--run", "Counter"]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "scripts.commands.dev", *arguments),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from scripts.commands.dev.api_route import ApiRoute
 from scripts.commands.dev.functions import Functions
 from scripts.commands.dev.template import Template
 from scripts.commands.dev.template_error import TemplateError
@@ -100,11 +101,6 @@ Resources:"""
         ("Timeout: 300", "Timeout: !Ref Long", "Nightly is left out: the function Nightly's Tim"),
         ("python3.13\n      Timeout", "nodejs24.x\n      Timeout", "Nightly is left out: the fun"),
         ("functions.pages.mail.handler", "mail", "Mailer is left out: the function Mailer's Han"),
-        (
-            "Type: SQS\n          Properties: { Queue: !GetAtt Mails.Arn }",
-            "Type: HttpApi\n          Properties: { ApiId: !Ref PagesApi, Path: /a, Method: POST }",
-            "Mailer answers /a in the cloud; here the edge asks another function.",
-        ),
     ],
 )
 def test_problems(old: str, new: str, problem: str) -> None:
@@ -112,6 +108,30 @@ def test_problems(old: str, new: str, problem: str) -> None:
     found = functions(NIGHTLY, (old, new))
     (told,) = found.problems
     assert told.startswith(problem)
+    assert found.edge.name == "Pages"
+
+
+def test_routes() -> None:
+    """A function may have routes of the edge's API for itself; another API is not here."""
+    queue = "Type: SQS\n          Properties: { Queue: !GetAtt Mails.Arn }"
+    route = (
+        "Type: HttpApi\n          Properties: "
+        '{ ApiId: !Ref PagesApi, Path: "/hooks/{id}", Method: post }'
+    )
+    found = functions(NIGHTLY, (queue, route))
+    assert found.routes == (ApiRoute("POST", "/hooks/{id}", "Mailer"),)
+    assert found.edge.name == "Pages"
+    elsewhere = functions(NIGHTLY, (queue, route.replace("PagesApi", "OtherApi")))
+    assert elsewhere.routes == ()
+
+
+def test_implicit_api() -> None:
+    """The API that SAM makes for functions that name none may be the edge's, too."""
+    found = functions(
+        NIGHTLY,
+        ("            ApiId: !Ref PagesApi", "            TimeoutInMillis: 15000"),
+        ("${PagesApi}.execute-api", "${ServerlessHttpApi}.execute-api"),
+    )
     assert found.edge.name == "Pages"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scripts import ROOT
-from scripts.commands.dev.environ import OriginError, make_environ
+from scripts.commands.dev.settings import OriginError, make_environ
 from socket_host.origin import parse_origins
 from tests.scripts.dev.edges import PATIENCE
 

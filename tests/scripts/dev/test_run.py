@@ -38,7 +38,9 @@ def functions(tmp_path: Path) -> Functions:
         settings("Other"),
     ]
     return Functions(
-        settings("Pages"), {each.name: each for each in others}, ("Broken is left out: it is.",)
+        settings("Pages"),
+        {each.name: each for each in others},
+        problems=("Broken is left out: it is.",),
     )
 
 

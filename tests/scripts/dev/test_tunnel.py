@@ -2,10 +2,11 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from aiohttp import (
     ClientSession,
     ClientWebSocketResponse,
@@ -24,6 +25,13 @@ from tests.scripts.dev.edges import (
     status,
 )
 from tests.scripts.dev.stand_in import UPGRADE, Handler, host
+
+
+@pytest.fixture(autouse=True)
+def nothing_to_tell(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """However a websocket ends, that is no fault of ours."""
+    yield
+    assert "This is a fault of scripts/dev" not in capsys.readouterr().err
 
 
 class Conversation:

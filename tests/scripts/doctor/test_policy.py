@@ -1,4 +1,4 @@
-"""A Content-Security-Policy is read as browsers read it."""
+"""A Content-Security-Policy is read as browsers read it: what is here, Chromium does."""
 
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -34,9 +34,11 @@ def allowed(policy: str, *, site: str = SITE) -> set[str]:
         ("connect-src https://site.example", {"https"}),
         ("connect-src https:", {"https"}),
         ("connect-src http:", {"https"}),
-        ("connect-src wss:", {"https", "wss"}),
-        ("connect-src ws:", {"https", "wss"}),
-        ("connect-src wss://site.example", {"https", "wss"}),
+        ("connect-src wss:", {"wss"}),
+        ("connect-src ws:", {"wss"}),
+        ("connect-src wss://site.example", {"wss"}),
+        ("connect-src site.example", {"https"}),
+        ("connect-src *.example:443", {"https"}),
         ("connect-src https://site.example wss://site.example", {"https", "wss"}),
         ("connect-src https://api.example wss://api.example", set()),
         ("connect-src https://*.example wss://*.example", {"https", "wss"}),
@@ -59,8 +61,10 @@ def test_socket(policy: str, schemes: set[str]) -> None:
         ("connect-src 'self'", {"http", "ws"}),
         ("connect-src http://localhost:3000", {"http"}),
         ("connect-src http://localhost", set()),
-        ("connect-src ws://localhost:3000", {"http", "ws"}),
-        ("connect-src ws://localhost:*", {"http", "ws"}),
+        ("connect-src ws://localhost:3000", {"ws"}),
+        ("connect-src localhost:3000", {"http"}),
+        ("connect-src *:3000", {"http"}),
+        ("connect-src ws://localhost:*", {"ws"}),
         ("connect-src ws://127.0.0.1:3000", set()),
     ],
 )

@@ -135,6 +135,16 @@ async def test_http_of_an_https_site() -> None:
     assert "speaks https only, and leads there: examine https://127.0.0.1." in str(raised.value)
 
 
+async def test_sockets_of_an_https_site(tmp_path: Path) -> None:
+    """Where only the socket path leads to https, that is what is said of it."""
+    async with site(tmp_path) as edge:
+        guard(edge, SOCKET_HOST, refusal(301, Location="https://127.0.0.1/socket.io/"))
+        findings = await examined(edge.url, SOCKETS)
+    assert "speaks https only" in findings.words("socket")
+    assert "Examine https://127.0.0.1 in place" in findings.words("socket")
+    assert not any(words in findings.words("socket") for words in BLAMED)
+
+
 def login(path: str, result: Result) -> Result:
     """A site that asks for a login on its front page, and for whatever it does not know."""
     if path == "/login":

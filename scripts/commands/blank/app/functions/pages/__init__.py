@@ -9,13 +9,13 @@ from functions.web.site import Site
 from functions.web.visitor import visitor
 
 
-async def hello(request: Request) -> Response:
+async def front(request: Request) -> Response:
     """Say hello to the visitor."""
-    return Site.of(request).page(request, "hello.html", me=visitor(request))
+    return Site.of(request).page(request, "front.html", me=visitor(request))
 
 
 routes = [
-    Route("/", hello),
+    Route("/", front),
 ]
 
 

@@ -1,5 +1,5 @@
 """Yours: the events, a module a namespace."""
 
-from socket_host.events.hello import Hello
+from socket_host.events.front import Front
 
-namespaces = [Hello]
+namespaces = [Front]

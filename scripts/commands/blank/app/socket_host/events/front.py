@@ -1,4 +1,4 @@
-"""The hello page's one event."""
+"""The front page's one event."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from socket_host.namespace import Namespace
 MAX_TEXT = 2_000  # characters
 
 
-class Hello(Namespace):
+class Front(Namespace):
     """Shows everybody what is typed."""
 
     async def on_input_change(self, sid: str, text: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The hello page, and its event."""
+"""The front page, and its event."""
 
 from tests.kit.pages import Visitor
 from tests.kit.people import Host
@@ -9,7 +9,7 @@ def test_page(pages: Visitor) -> None:
     page = pages.get("/")
     assert page.status == 200
     assert "<h1>Hello, " in page.text
-    assert "/static/hello." in page.text
+    assert "/static/front." in page.text
 
 
 async def test_others_see_what_is_typed(host: Host) -> None:

@@ -1,0 +1,74 @@
+"""Life-cycle hooks: they say what they say on both transports, and no client can call them."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from socket_host.namespace import Namespace
+from tests.kit.buses import until
+from tests.kit.clients import raw_client
+from tests.kit.hosts import on_each_transport, serving, token, url
+
+
+class Hooked(Namespace):
+    """Notes which hooks were called, and does what clients ask for in their auth."""
+
+    called: list[str]
+
+    async def on_connect(self, sid: str, environ: Any, auth: Any) -> bool | None:
+        self.called.append("connect")
+        await self.enter_room(sid, "garden")
+        match auth.get("how"):
+            case "false":
+                return False
+            case "disconnect":
+                await self.disconnect(sid)
+            case "disconnect later":
+                await asyncio.sleep(0)
+                await self.disconnect(sid)
+            case "error":
+                raise RuntimeError("Oh no.")
+        return None
+
+    async def on_recover(self, sid: str) -> None:
+        self.called.append("recover")
+
+    async def on_disconnect(self, sid: str, reason: str) -> None:
+        self.called.append("disconnect")
+
+    async def on_echo(self, sid: str, value: Any) -> Any:
+        return value
+
+
+@on_each_transport
+@pytest.mark.parametrize("how", ["false", "disconnect", "disconnect later", "error"])
+async def test_who_is_refused_was_never_in(tmp_path: Path, transport: str, how: str) -> None:
+    """A client that `on_connect` refuses, or lets go, leaves nothing behind."""
+    async with serving(tmp_path, Hooked, transport=transport) as host:
+        hooked: Any = host.namespaces[0]
+        hooked.called = []
+        async with raw_client(url(host), None) as ann:
+            await ann.websocket.send_str(f'40{{"session":"{token()}","how":"{how}"}}')
+            assert '"message"' in await ann.receive("44")
+            await until(lambda: "/" not in host.sio.manager.rooms)
+        await until(lambda: not host.transport.connections())
+        assert hooked.called == ["connect"]
+
+
+@on_each_transport
+async def test_hooks_are_no_events(tmp_path: Path, transport: str) -> None:
+    """Events called like hooks, or like other methods, are events that nothing answers to."""
+    names = ["connect", "disconnect", "recover", "on_recover", "lifespan", "emit", "trigger_event"]
+    async with serving(tmp_path, Hooked, transport=transport) as host:
+        hooked: Any = host.namespaces[0]
+        hooked.called = []
+        async with raw_client(url(host), None) as ann:
+            await ann.websocket.send_str(f'40{{"session":"{token()}"}}')
+            await ann.receive("40")
+            for name in names:
+                assert "Nothing here answers" in (await ann.ask(f'["{name}"]'))["error"], name
+            assert await ann.ask('["echo",1]') == 1
+            assert hooked.called == ["connect"]
+        await until(lambda: hooked.called == ["connect", "disconnect"])
