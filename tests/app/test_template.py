@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 
-import boto3  # type: ignore[import-untyped]  # ships no types
+import boto3
 import pytest
 
 from functions.model.dynamodb_room_log import DynamoDBRoomLog

@@ -35,6 +35,13 @@ def aws(*options: str) -> Iterator[None]:
         server.stdin.close()
 
 
+def aws_environ() -> dict[str, str]:
+    """The settings by which a process finds what `aws` plays; none outside of it."""
+    if "AWS_ENDPOINT_URL" not in os.environ:
+        return {}
+    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+
+
 def make_table(resource: str) -> str:
     """Make the table that a resource of infra/template.yaml is; return its name."""
     template = yaml.load((ROOT / "infra/template.yaml").read_text(), _Loader)
