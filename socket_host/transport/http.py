@@ -345,7 +345,8 @@ class HttpConnection(RequestHandler):
             return
         self._host.requests.drop(self)
         self._gone = self._loop.create_future()
-        self.transport.write_eof()
+        with suppress(OSError, RuntimeError):  # the client has been quicker
+            self.transport.write_eof()
         await asyncio.wait([self._gone], timeout=_LINGER_SECONDS)
 
     def _watch_reading(self) -> None:

@@ -20,8 +20,7 @@ WITH_FILES = [document for document in documents() if document.files()]
 def test_document(document: Document, tmp_path: Path) -> None:
     """The files of a document, put into the project one after another, do what it says.
 
-    Both halves start with them, its tests pass, its commands work, and lint, format and types are
-    content.
+    Both halves start, its tests pass, its commands work, and lint, format and types are clean.
     """
     project = Project(tmp_path)
     if document.begins_blank:

@@ -302,7 +302,7 @@ class Network:
         thresholds = gc.get_threshold()
         with contextlib.ExitStack() as stack:
             if bus is not None:
-                made = mock.patch.object(app, "open_bus", side_effect=lambda setting: bus())
+                made = mock.patch.object(app, "open_bus", side_effect=lambda *_: bus())
                 stack.enter_context(made)
             self.host: SocketHost = create_app(Settings(**defaults | changes), [events])
         self._runner = web.AppRunner(self.host.web, access_log=None)
