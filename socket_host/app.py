@@ -70,6 +70,8 @@ class SocketHost:
         self.bus = open_bus(settings.bus, settings.bus_password, settings.function_queue)
         self.transport = transport(settings, SOCKET_PATH, self._check, addresses, self.bus)
         self.sio = self.transport.sio
+        # python-socketio lets anybody into "/", whether there is such a namespace or not.
+        self.sio.namespaces = [namespace.namespace for namespace in namespaces]
         self.visitors = Visitors(settings)
         self.lease: Lease | None = None  # if any work is marked `once`
         if any(namespace.needs_lease for namespace in namespaces):

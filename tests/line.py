@@ -15,8 +15,8 @@ ROOT = Path(__file__).parent.parent
 
 YOURS = tuple(f"{folder}/" for folder in FOLDERS)
 
-# What scripts/blank leaves where yours is.
-_BLANK = "scripts/commands/blank/app/"
+# Apps that are yours in a copy of the project: scripts/blank's, and that of tests/auction.
+_APPS = ("scripts/commands/blank/app/", "tests/auction/project/")
 
 _FOLDERS = ("functions/", "socket_host/", "scripts/", "infra/", "tests/")
 _KINDS = (".py", ".html", ".css", ".js", ".mjs", ".yaml", ".json", "Dockerfile", "Makefile")
@@ -40,7 +40,7 @@ def files() -> Iterator[str]:
         check=True,
     )
     for path in listed.stdout.split():
-        ours = path.startswith(_FOLDERS) and not path.startswith((*YOURS, _BLANK))
+        ours = path.startswith(_FOLDERS) and not path.startswith((*YOURS, *_APPS))
         if ours and path.endswith(_KINDS) and (ROOT / path).exists():
             yield path
 

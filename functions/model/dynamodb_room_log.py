@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]  # boto3 and botocore ship no types
-from botocore.config import Config  # type: ignore[import-untyped]  # as above
-from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.model.room_log import BATCH, PAGE, Appended, Message, RoomLogError, RoomState
 

@@ -318,8 +318,8 @@ class HttpConnection(RequestHandler):
             status, message = HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large."
         elif isinstance(exc, RequestPayloadError):
             status, message = HTTPStatus.BAD_REQUEST, "The body cannot be read."
-        elif isinstance(exc, ConnectionError):
-            status, message = HTTPStatus.BAD_REQUEST, "The client has gone."  # nobody reads this
+        elif isinstance(exc, ConnectionError) and (not self._wire or self._wire.is_closing()):
+            return web.Response()  # the client has gone: that is no error, and nobody reads this
         elif not isinstance(exc, HttpProcessingError):
             response = super().handle_error(request, status, exc, message)
             response.headers.update(HEADERS)
@@ -345,7 +345,8 @@ class HttpConnection(RequestHandler):
             return
         self._host.requests.drop(self)
         self._gone = self._loop.create_future()
-        self.transport.write_eof()
+        with suppress(OSError, RuntimeError):  # the client has been quicker
+            self.transport.write_eof()
         await asyncio.wait([self._gone], timeout=_LINGER_SECONDS)
 
     def _watch_reading(self) -> None:

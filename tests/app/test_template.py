@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 
-import boto3  # type: ignore[import-untyped]  # ships no types
+import boto3
 import pytest
 
 from functions.model.dynamodb_room_log import DynamoDBRoomLog
@@ -37,7 +37,7 @@ def test_rooms_in_the_stack(made: Stack) -> None:
     for item in dynamodb.scan(TableName=table)["Items"]:
         assert item[forgets["AttributeName"]]["N"].isdecimal()
     arn = dynamodb.describe_table(TableName=table)["Table"]["TableArn"]
-    assert made.resources("HostRole", "dynamodb:PutItem") == [arn]
+    assert arn in made.resources("HostRole", "dynamodb:PutItem")  # beside tables that are ours
     assert made.resources("PagesRole", "dynamodb:Query") == [arn]
 
 

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from scripts.yours import with_parts
 from tests.line import ROOT, imported
@@ -14,6 +15,7 @@ _SPOKEN = {"room log", "the chat", "message log"}
 _EVERYDAY = {"message", "last"}
 
 
+@cache
 def names() -> set[str]:
     """What of the chat has a name that ours must not know, but for events."""
     found = set(_SPOKEN)
@@ -35,6 +37,7 @@ def names() -> set[str]:
     return found
 
 
+@cache
 def events() -> set[str]:
     """The names of the chat's events."""
     methods = {

@@ -20,7 +20,7 @@ WITH_FILES = [document for document in documents() if document.files()]
 def test_document(document: Document, tmp_path: Path) -> None:
     """The files of a document, put into the project one after another, do what it says.
 
-    Both halves start with them, its tests pass, its commands work, and lint and format are content.
+    Both halves start, its tests pass, its commands work, and lint, format and types are clean.
     """
     project = Project(tmp_path)
     if document.begins_blank:
@@ -35,6 +35,7 @@ def test_document(document: Document, tmp_path: Path) -> None:
         b.title for b in blocks if b.title and b.language == "python" and b.is_whole
     )
     project.run([".venv/bin/ruff", "format", "--check", *whole])
+    project.check_types(*modules)
     commands = [
         block.text for block in document.blocks if block.language == "sh" and not block.why_not
     ]

@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,21 +18,32 @@ from functions.web.assets import Assets
 from functions.web.settings import Settings
 from tests.kit.lambda_events import FRONT_DOORS, Event, http_api, invoke
 from tests.small_app import pages, site
+from tests.small_app.model.posts import Posts
 from tests.small_app.model.settings import settings as declared
 
 Serve = Callable[[Settings], None]
 
 
 @pytest.fixture
-def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
+def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     """Serves the small app's pages with other settings."""
+    opened: list[Posts] = []
+
+    class Kept(Posts):
+        def __init__(self, path: str) -> None:
+            super().__init__(path)
+            opened.append(self)
+
+    monkeypatch.setattr(pages, "Posts", Kept)
     own = {"POSTS": f"{tmp_path}/posts.sqlite3", "MOST_VOTES": 9, "GREETING": "Hello"}
 
     def serve(settings: Settings) -> None:
         app = door.create_app(replace(settings, own=own), pages)
         monkeypatch.setattr(site.handler, "app", app)
 
-    return serve
+    yield serve
+    for posts in opened:
+        posts.close()
 
 
 @pytest.mark.parametrize("path", ["/nope", "/about/a", "/static/nope.js"])

@@ -96,17 +96,25 @@ class Connection(asyncio.Transport):
         self._arrived: deque[bytes] = deque()  # while the server does not read
         self._paused = self._full = False
         self._unread = bytearray()
-        self._protocol = factory()
-        loop.call_soon(self._protocol.connection_made, self)
+        self._protocol: asyncio.BaseProtocol = asyncio.Protocol()
+        loop.call_soon(self._accept, factory)
         loop.settle()
+
+    def _accept(self, factory: Callable[[], asyncio.BaseProtocol]) -> None:
+        self._protocol = factory()
+        self._protocol.connection_made(self)
 
     # The client's end
 
     def send(self, *pieces: bytes) -> None:
         """Send bytes, in as many segments as there are pieces."""
+        self.arrive(*pieces)
+        self._loop.settle()
+
+    def arrive(self, *pieces: bytes) -> None:
+        """Send bytes together with what comes next: the server has no time to answer them."""
         self._arrived += pieces
         self._loop.call_soon(self._deliver)
-        self._loop.settle()
 
     def read(self) -> bytes:
         """Return what the server has written."""
@@ -302,7 +310,7 @@ class Network:
         thresholds = gc.get_threshold()
         with contextlib.ExitStack() as stack:
             if bus is not None:
-                made = mock.patch.object(app, "open_bus", side_effect=lambda setting: bus())
+                made = mock.patch.object(app, "open_bus", side_effect=lambda *_: bus())
                 stack.enter_context(made)
             self.host: SocketHost = create_app(Settings(**defaults | changes), [events])
         self._runner = web.AppRunner(self.host.web, access_log=None)

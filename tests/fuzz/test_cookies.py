@@ -8,6 +8,7 @@ from functools import cache
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Message
@@ -52,7 +53,13 @@ def known_to_host(header: bytes) -> str:
 
 def known_to_page(header: bytes) -> str:
     """Return whom a page takes the sender of a header for."""
-    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"cookie", header)]}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "headers": [(b"cookie", header)],
+        "app": Starlette(),
+    }
     said: list[bytes] = []
 
     async def page(scope: object, receive: object, send: object) -> None:

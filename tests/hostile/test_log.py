@@ -15,7 +15,7 @@ from socket_host import log_limit
 from socket_host.event_error import EventError
 from socket_host.log_limit import MAX_CAUSES, LogLimit, SafeFormatter, escaped, unhandled
 from tests.hostile.victim import Victim, victim
-from tests.kit.clients import raw_client
+from tests.kit.clients import clients, raw_client
 from tests.kit.hosts import on_each_transport, serving, token, url
 from tests.kit.protocol_client import frame, handshake, http_client, raw
 from tests.small_app.events.plaza import Plaza
@@ -176,7 +176,8 @@ class Failing(Plaza):
 
     async def on_connect(self, sid: str, environ: Any, auth: Any) -> None:
         await super().on_connect(sid, environ, auth)
-        raise RuntimeError("\nERROR forged")
+        if self.visitor(sid).name != "Ann":
+            raise RuntimeError("\nERROR forged")
 
 
 @contextmanager
@@ -201,12 +202,15 @@ async def test_handler_that_fails(tmp_path: Path, transport: str) -> None:
         async with (
             serving(tmp_path, Failing, transport=transport, event_burst=1_000) as host,
             raw_client(url(host), token("Ann")) as ann,
+            clients() as people,
         ):
+            with pytest.raises(Exception, match="failed to connect"):
+                await people.begin(url(host), token("Eve"))
             for number in range(100):
                 assert "error" in await ann.ask(f'["boom","\\nERROR forged {number}"]')
                 assert "error" in await ann.ask(f'["bang","\\n\\u001b[31m {number}"]')
                 assert "error" in await ann.ask('["no"]')
-            assert host.namespaces[0].refused["failed"] == 200
+            assert host.namespaces[0].refused["failed"] == 201
         limit.report(early=True)
         lines = log()
     heads = [line for line in lines if not line.startswith(" ")]

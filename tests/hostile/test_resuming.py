@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -111,11 +111,12 @@ class Two(Rooms):
 
 
 @asynccontextmanager
-async def with_two_namespaces(folder: Path, **changes: Any) -> AsyncIterator[SocketHost]:
-    async with serving(folder, Two, origins=None, **changes) as host:
-        second = Two(host.settings, "/two")
-        await second.start()
-        host.sio.register_namespace(second)
+async def with_namespaces(folder: Path, *names: str) -> AsyncIterator[SocketHost]:
+    async with serving(folder, Two, origins=None) as host, AsyncExitStack() as stack:
+        for name in names:
+            one = Two(host.settings, name)
+            host.sio.register_namespace(one)
+            await stack.enter_async_context(one.running())
         yield host
 
 
@@ -134,10 +135,25 @@ async def join(one: Guest, namespace: str, pid: str | None = None) -> str:
 
 async def test_crosswise(tmp_path: Path) -> None:
     """Two connections that each want what the other has do not wait for each other for ever."""
-    async with with_two_namespaces(tmp_path) as host:
+    async with with_namespaces(tmp_path, "/two") as host:
         async with raw_guest(host) as ann, raw_guest(host) as bob:
             pid_of_ann, pid_of_bob = await join(ann, "/"), await join(bob, "/two")
             asked = [join(ann, "/two", pid_of_bob), join(bob, "/", pid_of_ann)]
+            async with asyncio.timeout(PATIENCE):
+                await asyncio.gather(*asked)
+        await until(gone(host))
+        async with asyncio.timeout(PATIENCE):
+            await host.stop()
+
+
+async def test_in_a_ring(tmp_path: Path) -> None:
+    """Nor do three, each of which wants what the next one has."""
+    names = ["/", "/two", "/three"]
+    async with with_namespaces(tmp_path, *names[1:]) as host:
+        async with raw_guest(host) as ann, raw_guest(host) as bob, raw_guest(host) as cid:
+            ring = [ann, bob, cid]
+            pids = [await join(one, name) for one, name in zip(ring, names, strict=True)]
+            asked = [join(ring[n], names[(n + 1) % 3], pids[(n + 1) % 3]) for n in range(len(ring))]
             async with asyncio.timeout(PATIENCE):
                 await asyncio.gather(*asked)
         await until(gone(host))

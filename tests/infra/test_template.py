@@ -232,7 +232,12 @@ def test_declared_settings_are_given(half: Half) -> None:
     variables = properties(template, "Pages")["Environment"]["Variables"]
     names = {
         "function": set(variables),
-        "host": {e["Name"] for e in container(template)["Environment"]},
+        "host": {
+            each["Name"]
+            for part in ("Environment", "Secrets")
+            for each in container(template)[part]
+            if "Name" in each
+        },
     }
     needed = {s.name for s in declared if half in s.halves and half not in s.defaults}
     assert needed <= names[half]

@@ -15,10 +15,10 @@ from tests.kit.hosts import ROOT
 
 
 @contextmanager
-def aws(*options: str) -> Iterator[None]:
+def aws() -> Iterator[None]:
     """A server that speaks AWS, empty, for any process that has these settings."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
-    command = [sys.executable, "-m", "tests.kit.aws_server", *options]
+    command = [sys.executable, "-m", "tests.kit.aws_server"]
     with (
         subprocess.Popen(
             command, cwd=ROOT, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -33,6 +33,13 @@ def aws(*options: str) -> Iterator[None]:
         patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
         yield
         server.stdin.close()
+
+
+def aws_environ() -> dict[str, str]:
+    """The settings by which a process finds what `aws` plays; none outside of it."""
+    if "AWS_ENDPOINT_URL" not in os.environ:
+        return {}
+    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
 
 
 def make_table(resource: str) -> str:

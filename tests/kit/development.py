@@ -58,6 +58,7 @@ class Development:
 def start_development(data: Path) -> Iterator[Development]:
     """Serve everything, with its messages in a folder, and end it without a process left."""
     command = [sys.executable, "-m", "scripts.commands.dev", "--port", "0", "--data", str(data)]
+    command += ["--env", os.devnull]  # real keys are nothing for tests
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         yield Development(process)

@@ -40,16 +40,20 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
 
 @pytest.fixture
 async def hosts(tmp_path: Path) -> AsyncIterator[StartHosts]:
-    """Starts hosts with your namespaces that share a bus and data: `one, two = await hosts(2)`."""
+    """Starts hosts with your namespaces that share a bus and data: `one, two = await hosts(2)`.
+
+    They find AWS where `tests.kit.aws` plays it.
+    """
+    from tests.kit.aws import aws_environ
     from tests.kit.buses import redis
     from tests.kit.people import Host
     from tests.kit.yours import environ, host_process
 
     async with AsyncExitStack() as stack:
 
-        async def start(count: int) -> list[Host]:
+        async def start(count: int, **changes: str) -> list[Host]:
             bus = await stack.enter_async_context(redis(tmp_path))
-            settings = environ(tmp_path, BUS=bus.setting)
+            settings = environ(tmp_path, **{"BUS": bus.setting} | aws_environ() | changes)
             processes = [
                 await stack.enter_async_context(host_process(settings)) for _ in range(count)
             ]

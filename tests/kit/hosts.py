@@ -36,9 +36,11 @@ PATIENCE = 20  # seconds: a deadline that only a failure meets, also on a busy m
 on_each_transport = pytest.mark.parametrize("transport", sorted(TRANSPORTS))
 
 
-def token(name: str = "Visitor", *, secret: str = SECRET) -> str:
+def token(
+    name: str = "Visitor", *, secret: str = SECRET, claims: Mapping[str, Any] | None = None
+) -> str:
     """A session token of a visitor, whose id is their name in small letters."""
-    return Sessions(secret).issue(Session(name.lower(), name))
+    return Sessions(secret).issue(Session(name.lower(), name, claims=claims or {}))
 
 
 def own_texts(folder: Path, declared: Sequence[Setting] = declared) -> dict[str, str]:

@@ -1,9 +1,9 @@
 """Hosts of your own namespaces, and people who connect to them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import ClientSession
 
@@ -21,20 +21,32 @@ class Host:
         self._clients: dict[str, Clients] = {}
 
     async def connect(
-        self, name: str = "Visitor", *, namespace: str = "/", way: str = "websocket"
+        self,
+        name: str = "Visitor",
+        *,
+        namespace: str = "/",
+        way: str = "websocket",
+        claims: Mapping[str, Any] | None = None,
     ) -> PythonClient:
         """Return python-socketio's client, connected with the session of a person.
 
         Their id is their name in small letters. `way` is `websocket`, `polling` or `upgrade`.
         """
-        client: PythonClient = await self._connect("python", name, namespace, way)
+        session = token(name, claims=claims)
+        client: PythonClient = await self._connect("python", session, namespace, way)
         return client
 
     async def connect_javascript(
-        self, name: str = "Visitor", *, namespace: str = "/", way: str = "websocket"
+        self,
+        name: str = "Visitor",
+        *,
+        namespace: str = "/",
+        way: str = "websocket",
+        claims: Mapping[str, Any] | None = None,
     ) -> JavaScriptClient:
         """Return the official client under Node, which can `drop` and be `recovered`."""
-        client: JavaScriptClient = await self._connect("javascript", name, namespace, way)
+        session = token(name, claims=claims)
+        client: JavaScriptClient = await self._connect("javascript", session, namespace, way)
         return client
 
     async def knows(self, others: int) -> None:
@@ -54,12 +66,16 @@ class Host:
         self._process.process.kill()
         await self._process.process.wait()
 
-    async def _connect(self, kind: str, name: str, namespace: str, way: str) -> Any:
+    async def _connect(self, kind: str, session: str, namespace: str, way: str) -> Any:
         key = f"{kind} {way}"
         if key not in self._clients:
             entered = await self._stack.enter_async_context(clients(kind, way))
             self._clients[key] = entered
-        return await self._clients[key].connect(self.url, token(name), namespace=namespace)
+        return await self._clients[key].connect(self.url, session, namespace=namespace)
 
 
-StartHosts = Callable[[int], Awaitable[list[Host]]]  # what the fixture `hosts` is
+class StartHosts(Protocol):
+    """What the fixture `hosts` is."""
+
+    async def __call__(self, count: int, **settings: str) -> list[Host]:
+        """Start hosts on one bus, with other settings than usual if some are given."""

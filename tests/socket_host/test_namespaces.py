@@ -1,11 +1,13 @@
 """Several namespaces on one host: each has its events, and a client its limits in all of them."""
 
 import asyncio
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from socketio.exceptions import ConnectionError as Refused
 
 from functions.contract.setting import StartError
 from socket_host.app import create_app
@@ -38,6 +40,17 @@ BOTH: dict[str, Any] = {"namespaces": ["/", "/other"]}
 async def call(client: Any, namespace: str, *values: Any) -> Any:
     """An event of a namespace, answered."""
     return await client.sio.call(*values, namespace=namespace)
+
+
+@on_each_transport
+async def test_namespace_that_is_not_there(transport: str, tmp_path: Path) -> None:
+    """A host without the main namespace lets nobody into that, and into no other than its own."""
+    async with serving(tmp_path, Other, transport=transport) as host, clients() as people:
+        for session, namespace in product((token("Ann"), None), ("/", "/none")):
+            with pytest.raises(Refused):
+                await people.begin(url(host), session, namespaces=[namespace])
+        ann = await people.connect(url(host), token("Ann"), namespace="/other")
+        assert await ann.call("say") == "/other"
 
 
 @on_each_transport

@@ -50,6 +50,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--session", metavar="COOKIE", help="the session it comes with, where pages ask for a login"
     )
+    parser.add_argument(
+        "--namespace",
+        metavar="PATH",
+        help="the namespace in which it connects, where yours has no /",
+    )
     return parser.parse_args()
 
 

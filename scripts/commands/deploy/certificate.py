@@ -13,6 +13,8 @@ def unfit(acm: Any, arn: str, domain: str) -> str | None:
         found = acm.describe_certificate(CertificateArn=arn)["Certificate"]
     except ClientError as error:
         told = error.response["Error"]
+        if told["Code"].startswith("AccessDenied"):
+            return None  # who may not look has to wait for CloudFront's word
         return f"--certificate {arn} cannot be read: {told['Message']} ({told['Code']})"
     if found["Status"] != "ISSUED":
         return (

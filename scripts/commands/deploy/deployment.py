@@ -90,6 +90,7 @@ class Deployment:
         values = parameters.defaults(declared) | has | given
         visit = [f"--page={options.page}"] if options.page else []
         visit += [f"--session={options.session}"] if options.session else []
+        visit += [f"--namespace={options.namespace}"] if options.namespace else []
         processor = values[architecture.PARAMETER]
         made = cls(options.stack, given, account, engine, processor, tuple(visit))
         if missing := made._refusals(values):

@@ -19,6 +19,7 @@ from typing import Any
 from functions.contract.bus import LOOPBACK_PATH
 from scripts import ROOT
 from scripts.commands.dev import background, sam_local, watch
+from scripts.commands.dev.env_file import EnvFileError
 from scripts.commands.dev.front_end import FrontEnd
 from scripts.commands.dev.function import Function, make_function
 from scripts.commands.dev.host import Host
@@ -57,7 +58,7 @@ def main() -> None:
         pass
     except BrokenPipeError:  # the reader has gone, as in `--run NAME | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OriginError, PortError, RunError, StandInError, TemplateError) as error:
+    except (EnvFileError, OriginError, PortError, RunError, StandInError, TemplateError) as error:
         sys.exit(str(error))
 
 
@@ -76,6 +77,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--data", type=_path, default=ROOT / ".sidepath", metavar="DIR", help="keep data there"
+    )
+    parser.add_argument(
+        "--env",
+        type=_path,
+        default=ROOT / ".env",
+        metavar="FILE",
+        help="a file with lines NAME=VALUE for settings of yours; by default .env of the project",
     )
     parser.add_argument(
         "--hosts",
@@ -124,7 +132,7 @@ def _path(text: str) -> Path:
 
 async def _run(options: argparse.Namespace) -> None:
     functions = Template.read(TEMPLATE).functions
-    environ = make_environ(options.data, options.port)
+    environ = make_environ(options.data, options.port, options.env)
     if options.bus.startswith("sns:"):
         environ["BUS"] = options.bus
     elif address := relay_address(options.data):
@@ -141,7 +149,7 @@ async def _serve(options: argparse.Namespace) -> None:
     port: int = listeners[0].getsockname()[1]
     relayed = sam_local.listen() if options.pages else [socket.create_server(("127.0.0.1", 0))]
     template = Template.read(TEMPLATE)
-    environ = make_environ(options.data, port)
+    environ = make_environ(options.data, port, options.env)
     aws = await StandIn.start(TEMPLATE) if options.pages else None
     if aws:
         environ |= sam_local.host_environ(TEMPLATE.read_text(encoding="utf-8"), aws.url)

@@ -6,6 +6,7 @@ from pathlib import Path
 from functions.contract.session import SAMPLE_SECRET
 from functions.contract.setting import development
 from functions.model.settings import settings as declared
+from scripts.commands.dev.env_file import read_env_file
 from socket_host.origin import parse_origins
 
 # Enough for one machine, whose limit on open files may be low: hundreds may connect at once, for
@@ -17,9 +18,13 @@ class OriginError(Exception):
     """PUBLIC_ORIGIN in this environment names no site; the text says what it must be."""
 
 
-def make_environ(data: Path, port: int) -> dict[str, str]:
-    """Return the settings of both halves, for a site on a port; raise OriginError."""
-    return development(declared, data) | {
+def make_environ(data: Path, port: int, env_file: Path | None = None) -> dict[str, str]:
+    """Return the settings of both halves, for a site on a port; raise OriginError, EnvFileError.
+
+    Those in the file replace what yours are in development.
+    """
+    own = read_env_file(env_file, declared) if env_file else {}
+    return {**development(declared, data), **own} | {
         "STAGE": "development",
         "SESSION_SECRET": os.environ.get("SESSION_SECRET") or SAMPLE_SECRET,
         "MAX_CONNECTIONS": os.environ.get("MAX_CONNECTIONS", str(CONNECTIONS)),

@@ -41,7 +41,11 @@ def main() -> int:
 async def _examine(options: argparse.Namespace) -> Report:
     begun = time.monotonic()
     async with Site(
-        options.address, page=options.page, session=options.session, speech=_speech(options)
+        options.address,
+        page=options.page,
+        session=options.session,
+        namespace=options.namespace,
+        speech=_speech(options),
     ) as site:
         await reach(site)
         findings = await examine(site, CHECKS, options.skip)
@@ -72,6 +76,13 @@ def _options() -> argparse.Namespace:
         choices=names,
         default=[],
         help="leave a check out, such as one that the site means to fail; may be repeated",
+    )
+    parser.add_argument(
+        "--namespace",
+        type=_namespace,
+        default="/",
+        metavar="PATH",
+        help="the namespace that clients connect to, where yours has no /",
     )
     parser.add_argument(
         "--event", metavar="NAME", help="an event of yours that others hear when one sends it"
@@ -108,6 +119,12 @@ def _json(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no JSON; a text is '\"text\"'") from None
+
+
+def _namespace(text: str) -> str:
+    if not text.startswith("/") or "," in text or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"{text!r} is no namespace, such as /chat")
+    return text
 
 
 def _page(text: str) -> str:

@@ -27,11 +27,12 @@ LISTENERS = 4  # with two hosts, they are hardly ever all on the sender's
 class Client:
     """python-socketio's client, which notes when an event arrives."""
 
-    def __init__(self, sio: socketio.AsyncClient, patience: float, event: str) -> None:
+    def __init__(self, sio: socketio.AsyncClient, site: Site) -> None:
         self.sio = sio
-        self._patience = patience
+        self._patience = _patience(site)
+        self._namespace = site.namespace
         self.heard = asyncio.Event()
-        sio.on(event, self._hear)
+        sio.on(site.speech.heard if site.speech else "", self._hear, site.namespace)
 
     def _hear(self, *news: Any) -> None:
         self.heard.set()
@@ -39,7 +40,7 @@ class Client:
     async def say(self, event: str, value: Any) -> Any:
         """Send an event and return its ack; raise Failure if none comes."""
         try:
-            return await self.sio.call(event, value, timeout=self._patience)
+            return await self.sio.call(event, value, self._namespace, self._patience)
         except (socketio.exceptions.SocketIOError, TimeoutError):
             raise Failure(
                 f"The event {event} got no ack within {self._patience:g} s.",
@@ -56,12 +57,13 @@ async def connected(site: Site, *transports: str) -> AsyncIterator[Client]:
     jar.update_cookies({site.cookie_name: site.token}, URL(site.address.origin))
     async with site.client(jar) as http:
         sio = socketio.AsyncClient(http_session=http, reconnection=False, handle_sigint=False)
-        client = Client(sio, _patience(site), site.speech.heard if site.speech else "")
+        client = Client(sio, site)
         try:
             await sio.connect(
                 site.address.origin,
                 {"Origin": site.address.origin},
                 transports=transports,
+                namespaces=[site.namespace],
                 wait_timeout=_patience(site),
             )
             yield client

@@ -87,13 +87,15 @@ async def knock(site: Site, *, cookie: str = "", auth: str = "") -> Refusal | No
     """
     headers = {"Cookie": f"{site.cookie_name}={cookie}"} if cookie else {}
     async with websocket(site, headers) as connection:
-        await connection.send_str(CONNECT + (json.dumps({"session": auth}) if auth else ""))
+        namespace = "" if site.namespace == "/" else f"{site.namespace},"
+        given = json.dumps({"session": auth}) if auth else ""
+        await connection.send_str(CONNECT + namespace + given)
         while True:
             packet = await _receive(connection)
             if packet.startswith(CONNECT):
                 return None
             if packet.startswith(CONNECT_ERROR):
-                return _refusal(packet.removeprefix(CONNECT_ERROR))
+                return _refusal(packet.removeprefix(CONNECT_ERROR).removeprefix(namespace))
 
 
 @asynccontextmanager

@@ -10,6 +10,13 @@ async def accepted(site: Site) -> str:
     refusal = await knock(site, cookie=site.token)
     if refusal is None:
         return "The page's cookie reaches the host, which lets its session in."
+    if not refusal.code:
+        raise Failure(
+            f'The host lets nobody into the namespace {site.namespace}: "{refusal.message}"',
+            why="Pages work, but nobody can connect, if this is where they connect to.",
+            do="If you have none of this name, name one of yours: --namespace /PATH. "
+            "See namespaces in socket_host/events.",
+        )
     if refusal.code != "session":
         raise Failure(
             f'The host lets nobody in: "{refusal.message}"',

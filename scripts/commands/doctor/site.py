@@ -81,8 +81,9 @@ class Site:
     """Sends requests to one site and returns its responses; follows no redirect, keeps no cookie.
 
     `page` is the path that represents all pages, and `session` the cookie of visits, as its value
-    or as NAME=VALUE; `tls` says which certificates to trust, by default the system's; `patience` is
-    the timeout of one response in seconds.
+    or as NAME=VALUE; `namespace` is the one that clients connect to, and `speech` an event that
+    they send; `tls` says which certificates to trust, by default the system's; `patience` is the
+    timeout of one response in seconds.
     """
 
     front: Answer  # the response to the first visit to the page, set by `reach`
@@ -95,9 +96,11 @@ class Site:
         session: str = "",
         tls: ssl.SSLContext | bool = True,
         patience: float = PATIENCE,
+        namespace: str = "/",
         speech: Speech | None = None,
     ) -> None:
         self.address = address
+        self.namespace = namespace
         self.speech = speech
         self.page = page
         self._cookies = self._named(session)

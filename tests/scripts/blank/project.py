@@ -44,7 +44,7 @@ class Project:
     def commit(self, message: str) -> None:
         """Commit everything."""
         self.git("add", "--all")
-        self.git("commit", "--quiet", "--message", message)
+        self.git("commit", "--quiet", "--allow-empty", "--message", message)
 
     def begin(self) -> None:
         """Have it under git, all of it committed."""

@@ -103,6 +103,7 @@ DECLARED = {
     "parameters": "  Closing: { Type: String, Default: noon }",
     "settings of pages": "          BIDS: !Sub dynamodb:${BidsTable}",
     "settings of the host": '            - { Name: BIDS, Value: !Sub "dynamodb:${BidsTable}" }',
+    "secrets of the host": "            - { Name: KEY, ValueFrom: !Ref BidsKey }",
     "resources": TABLE,
     "outputs": "  BidsTable: { Value: !Ref BidsTable }",
 }
@@ -214,7 +215,7 @@ def later(team: Team) -> None:
     """A team has our later state, and still all of its own."""
     assert (team.root / "socket_host/app.py").read_text().endswith("# Later.\n")
     template = (team.root / TEMPLATE).read_text()
-    assert template.count("# A line of ours.") == template.count("Written anew.") == 5
+    assert template.count("# A line of ours.") == template.count("Written anew.") == 6
     for path, text in TEAM.items():
         assert (team.root / path).read_text() == text.removeprefix("\n")
     assert parts(template) == {name: f"{text}\n" for name, text in DECLARED.items()}

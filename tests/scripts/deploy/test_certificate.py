@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from botocore.exceptions import ClientError
@@ -57,7 +58,14 @@ def test_web_acl_that_is_there(account: Account) -> None:
     """One made of infra/web-acl.json will do."""
     waf = account.client("wafv2", certificate.REGION)
     made = waf.create_web_acl(**json.loads((ROOT / "infra/web-acl.json").read_text()))
-    try:
-        assert web_acl.unfit(waf, made["Summary"]["ARN"]) is None
-    except ClientError as error:  # pragma: no cover
-        pytest.fail(str(error))
+    assert web_acl.unfit(waf, made["Summary"]["ARN"]) is None
+
+
+def test_who_may_not_look() -> None:
+    """A deployer without the right to look is not kept from deploying."""
+    refused = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "No."}}, "Get")
+    aws = Mock(
+        **{f"{name}.side_effect": refused for name in ("describe_certificate", "get_web_acl")}
+    )
+    assert certificate.unfit(aws, ARN, "chat.example.com") is None
+    assert web_acl.unfit(aws, "arn:aws:wafv2:us-east-1:1:global/webacl/a/1-2-3") is None

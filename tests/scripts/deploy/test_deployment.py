@@ -42,7 +42,7 @@ def stacked(account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def options(**changes: Any) -> argparse.Namespace:
     names = ("region", "profile", "architecture", "min_hosts", "max_hosts", "domain", "bus")
-    more = ("certificate", "web_acl", "keep_data", "page", "session")
+    more = ("certificate", "web_acl", "keep_data", "page", "session", "namespace")
     given = {**dict.fromkeys((*names, *more)), "parameter": [], **changes}
     return argparse.Namespace(stack="sidepath", **given)
 
@@ -246,6 +246,7 @@ def test_site_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_doctor_is_told_where_to_look(stacked: Account) -> None:
     """The page and the session that were given are what doctor comes with."""
-    given = options(page="/about", session="sidepath_session=a=b", region=REGION)
-    assert Deployment.begin(given).visit == ("--page=/about", "--session=sidepath_session=a=b")
+    given = options(page="/about", session="session=a=b", namespace="/hall", region=REGION)
+    visit = ("--page=/about", "--session=session=a=b", "--namespace=/hall")
+    assert Deployment.begin(given).visit == visit
     assert Deployment.begin(options(region=REGION)).visit == ()

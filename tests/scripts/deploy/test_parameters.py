@@ -1,10 +1,11 @@
 """Parameters that AWS would refuse late are refused at the start, each with a sentence."""
 
+import argparse
 import re
 
 import pytest
 
-from scripts.commands.deploy import parameters
+from scripts.commands.deploy import arguments, parameters
 from scripts.commands.dev.template import load
 from tests.infra.templates import written
 
@@ -112,3 +113,15 @@ def test_every_parameter_has_bounds() -> None:
         elif "AllowedValues" not in declared:
             assert re.fullmatch(r"\^.+\$", declared["AllowedPattern"]), name
             assert declared["ConstraintDescription"].endswith("."), name
+
+
+def test_parameter_of_yours() -> None:
+    """A parameter of your own is a name and a value; the value may hold anything."""
+    assert arguments.parameter("Colour=red=blue") == ("Colour", "red=blue")
+
+
+@pytest.mark.parametrize("text", ["Colour", "=red", "My-Colour=red", ""])
+def test_parameter_that_is_none(text: str) -> None:
+    """Another text is refused with how it is written."""
+    with pytest.raises(argparse.ArgumentTypeError, match="has to be NAME=VALUE"):
+        arguments.parameter(text)

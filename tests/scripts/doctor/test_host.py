@@ -37,6 +37,21 @@ async def test_host_down(tmp_path: Path) -> None:
     assert "the edge got no answer from the socket host" in findings.words("socket")
 
 
+class Hall(Namespace):
+    """The only namespace of a site."""
+
+    namespace = "/hall"
+
+
+async def test_site_without_the_main_namespace(tmp_path: Path) -> None:
+    """Doctor connects where it is told, and says how to tell it."""
+    async with site(tmp_path, events=Hall) as edge:
+        told = await examined(edge.url, WHO, TALK, namespace="/hall")
+        assert told.failed == set()
+        untold = await examined(edge.url, WHO)
+        assert "--namespace /PATH" in untold.words("session")
+
+
 @pytest.mark.parametrize("origins", [("https://other.test",), ()], ids=["another", "unset"])
 async def test_another_public_origin(origins: tuple[str, ...], tmp_path: Path) -> None:
     """A host that knows the site by another origin refuses its own pages: which setting it is."""

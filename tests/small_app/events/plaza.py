@@ -30,6 +30,7 @@ class Plaza(Namespace):
     async def lifespan(self) -> AsyncIterator[None]:
         self.posts = await asyncio.to_thread(Posts, self.settings.own["POSTS"])
         self.thread = ThreadPoolExecutor(1)  # one call after the other, so numbers keep their order
+        self.turn = asyncio.Lock()
         self.drafts: dict[str, str] = {}  # by room, to be stored at the end
         self.presence = Presence(self.announce, self.bus, self.namespace)
         self.due = asyncio.Event()
@@ -143,7 +144,8 @@ class Plaza(Namespace):
     async def call(self, call: Callable[..., T], *values: Any) -> T:
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self.thread, partial(call, *values))
+            async with self.turn:  # so that no answer waits in memory until the loop has time
+                return await loop.run_in_executor(self.thread, partial(call, *values))
         except sqlite3.Error:
             raise EventError("The posts are away.", reason="store", retry=True) from None
 

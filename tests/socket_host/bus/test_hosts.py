@@ -206,6 +206,24 @@ async def test_what_the_bus_never_takes_is_refused(pair: Pair) -> None:
     assert here.inbox.unread("news") == []
 
 
+async def test_what_no_client_takes_is_refused(pair: Pair) -> None:
+    """What client libraries hang up on is refused before anybody hears of it, on any host."""
+    here, there = await pair.one.client(), await pair.other.client()
+    place = {"_placeholder": True, "num": 0}
+    for data in ([b"x"] * 11, [b"x", place], [b"x", place | {"num": 5}]):
+        with pytest.raises(ValueError, match="'news' cannot be sent"):
+            await pair.one.sio.emit("news", data)
+    for event in (None, 5, "disconnect"):
+        with pytest.raises(ValueError, match="event"):
+            await pair.one.sio.emit(event, 1)
+    await pair.one.sio.emit("news", [b"x"] * 10)
+    await pair.one.sio.emit("end")
+    for client in (here, there):
+        await client.receive("end")
+        assert client.inbox.unread("news") == [[b"x"] * 10]
+    assert pair.other.bus.health()["invalid"] == 0
+
+
 async def test_as_much_as_the_bus_takes(pair: Pair) -> None:
     """What just fits reaches the clients of both hosts, by Redis many times what SNS takes."""
     here, there = await pair.one.client(), await pair.other.client()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Iterator
 from typing import Any
 
@@ -205,3 +206,18 @@ def test_who_finishes_messages_is_not_evicted_for_the_next(network: Network) -> 
     busy.connection.send(long[200:])
     busy.send('421["echo",1]')
     assert busy.receive() == ["431[1]"]
+
+
+def test_refused_client_that_has_gone(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that resets its connection while it is refused is no error of the host."""
+
+    def gone() -> None:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    connection = network.connect()
+    monkeypatch.setattr(connection, "write_eof", gone)
+    connection.send(b"GET /health HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\n\r\n")
+    assert answer(connection)[0] == 415
+    network.loop.move(5)
+    assert connection.lost
+    network.healthy()

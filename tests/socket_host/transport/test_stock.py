@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from socket_host.namespace import Namespace
+from tests.fuzz.network import Connection, Network
 from tests.kit.clients import raw_client
 from tests.kit.hosts import limited, serving, token, url
+from tests.kit.protocol_client import handshake
 
 
 async def test_too_many_attachments(tmp_path: Path) -> None:
@@ -41,3 +44,32 @@ async def test_silent_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         await silent.closed()
         assert await ann.ask('["busy",true]') == {}
+
+
+def test_client_gone_before_its_answer() -> None:
+    """A client that leaves before its request is answered is neither logged nor counted."""
+    with Network(Namespace, transport="stock") as network:
+        for leave in (Connection.finish, Connection.cut):
+            for request in (handshake(), handshake("EIO=4&transport=polling")):
+                connection = network.connect()
+                connection.arrive(request)
+                leave(connection)
+        assert network.log.lines == []
+        assert dict(network.host.transport.closed()) == {}
+
+
+class Unreachable(Namespace):
+    """A namespace whose health cannot be told, because of a connection of its own."""
+
+    def health(self) -> dict[str, int]:
+        raise ConnectionRefusedError("no database")
+
+
+def test_other_lost_connection() -> None:
+    """An error of the host's own connections is no disconnect of a client."""
+    with Network(Unreachable, transport="stock") as network:
+        connection = network.connect()
+        connection.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert connection.read().startswith(b"HTTP/1.1 500 ")
+        (failure,) = network.log.failures
+        assert "no database" in failure

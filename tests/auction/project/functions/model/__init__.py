@@ -1,0 +1,1 @@
+"""What both halves know of the auction."""

@@ -1,0 +1,50 @@
+"""The auction's settings."""
+
+from functions.contract.setting import Setting
+from functions.model.lots import parse_lots
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not seconds > 0:
+        raise ValueError(f"must be a number of seconds above 0, not {text!r}")
+    return seconds
+
+
+settings = [
+    Setting(
+        "LOTS",
+        "where lots are kept: sqlite:PATH or dynamodb:TABLE",
+        parse=parse_lots,
+        development="sqlite:{data}/lots.sqlite3",
+    ),
+    Setting(
+        "CLOSING",
+        "after how many seconds without a bid a lot is sold",
+        parse=_seconds,
+        halves=("host",),
+        defaults={"host": "60"},
+        development="1",
+    ),
+    Setting(
+        "AUCTIONEER_PASSWORD",
+        "by which word the auctioneer signs in",
+        halves=("function",),
+        development="gavel",
+    ),
+    Setting(
+        "STREAM_KEY",
+        "the key to the stream of the hall's camera",
+        halves=("host",),
+        development="camera",
+    ),
+    Setting(
+        "ADDRESS",
+        "the address of the site, which links begin with",
+        halves=("function",),
+        development="http://localhost:3000",
+    ),
+]

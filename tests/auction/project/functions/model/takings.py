@@ -1,0 +1,17 @@
+"""Every night: says what the auction has brought."""
+
+import logging
+import os
+from typing import Any
+
+from functions.model.lots import open_lots
+
+_log = logging.getLogger(__name__)
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
+    """Write the sum into the log, and return it."""
+    sold = [lot for lot in open_lots(os.environ["LOTS"]).all() if lot.sold and lot.bidder]
+    takings = {"lots": len(sold), "takings": sum(lot.amount for lot in sold)}
+    _log.warning("Takings: %s", takings)
+    return takings

@@ -1,0 +1,131 @@
+"""The auction's events, on one host."""
+
+import pytest
+from socketio.exceptions import ConnectionError as Refused
+
+from tests.kit.people import Host, StartHosts
+
+GUS = {"role": "auctioneer"}
+
+
+async def offered(host: Host, *lots: str) -> None:
+    """Have the auctioneer offer lots."""
+    gus = await host.connect("Gus", namespace="/desk", claims=GUS)
+    for lot in lots:
+        assert await gus.call("desk:offer", {"lot": lot}) == {"lot": lot}
+
+
+async def test_bid(host: Host) -> None:
+    """A bid is acked and heard; a mistake is told with its field."""
+    await offered(host, "harp")
+    ann = await host.connect("Ann", namespace="/auction")
+    bob = await host.connect("Bob", namespace="/auction")
+    assert await bob.call("look", "harp") == {"ok": True}
+    assert await ann.call("auction:bid", {"lot": "harp", "amount": 7}) == {"highest": 7}
+    assert await bob.receive("bid") == {"lot": "harp", "amount": 7, "name": "Ann"}
+    for amount, field in ((7, "amount"), ("8", "amount"), (0, "bid"), (10**9, "bid")):
+        answer = await bob.call("auction:bid", {"lot": "harp", "amount": amount})
+        assert (answer["field"], "error" in answer) == (field, True)
+    assert (await ann.receive("sold"))["to"] == "ann"
+    assert "sold" in (await bob.call("auction:bid", {"lot": "harp", "amount": 9}))["error"]
+
+
+async def test_too_fast(host: Host) -> None:
+    """Whoever offers faster than the limit is told to wait, and others are not."""
+    gus = await host.connect("Gus", namespace="/desk", claims=GUS)
+    ivy = await host.connect("Ivy", namespace="/desk", claims=GUS)
+    answers = [await gus.call("desk:offer", {"lot": f"spoon-{n}"}) for n in range(15)]
+    assert answers[0] == {"lot": "spoon-0"}
+    assert answers[-1]["retry"]
+    assert await ivy.call("desk:offer", {"lot": "fork"}) == {"lot": "fork"}
+
+
+async def test_claims(host: Host) -> None:
+    """The desk, a room and an event are the auctioneer's."""
+    gus = await host.connect("Gus", namespace="/auction", claims=GUS)
+    ann = await host.connect("Ann", namespace="/auction")
+    with pytest.raises(Refused):
+        await host.connect("Ann", namespace="/desk")
+    with pytest.raises(Refused):
+        await host.connect("Mallory", namespace="/auction")
+    assert "may not" in (await ann.call("look", "secret-1"))["error"]
+    assert await gus.call("look", "secret-1") == {"ok": True}
+    assert "may not" in (await ann.call("auction:ban", "gus"))["error"]
+    await gus.call("auction:ban", "ann")
+    await ann.receive("disconnect")
+
+
+async def test_desk(host: Host) -> None:
+    """An offer is checked by its model; the desk has its secret."""
+    gus = await host.connect("Gus", namespace="/desk", claims=GUS)
+    ann = await host.connect("Ann", namespace="/auction")
+    assert (await gus.call("desk:offer", {"lot": "A harp!"}))["field"] == "lot"
+    await gus.call("desk:offer", {"lot": "harp", "reserve": 3})
+    assert await ann.receive("offered") == "harp"
+    assert await gus.call("camera") == 6
+
+
+async def test_task_dies(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+    """What writes bids down begins again after it has died."""
+    await offered(host, "poison", "harp")
+    ann = await host.connect("Ann", namespace="/auction")
+    await ann.call("auction:bid", {"lot": "poison", "amount": 1})
+    await ann.call("auction:bid", {"lot": "harp", "amount": 1})
+    while await ann.call("auction:written") != ["harp 1"]:
+        await ann.receive("tick")
+    assert "write_down" in caplog.text
+
+
+async def test_recovery(host: Host) -> None:
+    """Who drops and comes back hears what was bid meanwhile, in the rooms they were in."""
+    await offered(host, "harp")
+    ann = await host.connect("Ann", namespace="/auction")
+    bob = await host.connect_javascript("Bob", namespace="/auction")
+    await bob.call("look", "harp")
+    await bob.drop()
+    await ann.call("auction:bid", {"lot": "harp", "amount": 7})
+    assert await bob.back()
+    assert (await bob.receive("bid"))["amount"] == 7
+
+
+async def test_two_hosts(hosts: StartHosts) -> None:
+    """People on two hosts bid against each other, and see who is there."""
+    one, two = await hosts(2)
+    await offered(one, "harp")
+    ann = await one.connect("Ann", namespace="/auction")
+    bob = await two.connect("Bob", namespace="/auction")
+    eve = [await each.connect(f"Eve {each.url}", namespace="/hall") for each in (one, two)]
+    for each in eve:
+        await each.call("enter", "garden")
+    while (await eve[0].receive("who"))["count"] < 2:
+        pass
+    await bob.call("look", "harp")
+    await ann.call("auction:bid", {"lot": "harp", "amount": 7})
+    assert (await bob.receive("bid"))["name"] == "Ann"
+
+
+async def sold_by_either(one: Host, two: Host) -> None:
+    """Have one host sell a lot, and once that is killed the other one, each of them once."""
+    await offered(one, "harp", "lute")
+    ann = await one.connect("Ann", namespace="/auction")
+    bob = await two.connect("Bob", namespace="/auction")
+    await ann.call("auction:bid", {"lot": "harp", "amount": 7})
+    sold = await bob.receive("sold")
+    assert (sold["lot"], await ann.receive("sold")) == ("harp", sold)
+    assert await ann.call("sales") + await bob.call("sales") == 1
+    if await ann.call("sales"):
+        await one.kill()
+        left = bob
+    else:
+        await two.kill()
+        left = ann
+    assert await left.call("auction:bid", {"lot": "lute", "amount": 7}) == {"highest": 7}
+    later = await left.receive("sold")
+    assert later["lot"] == "lute"
+    assert later["number"] > sold["number"]
+    assert await left.call("sales") == 1
+
+
+async def test_another_host_sells(hosts: StartHosts) -> None:
+    """One host sells, and another once that is killed."""
+    await sold_by_either(*await hosts(2))

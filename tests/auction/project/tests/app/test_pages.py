@@ -1,0 +1,54 @@
+"""The auction's pages: who is who, what is for sale, and what only the auctioneer may do."""
+
+from functions.model.takings import handler
+from tests.kit.pages import Visitor
+
+
+def auctioneer() -> Visitor:
+    """The auctioneer, signed in."""
+    pages = Visitor()
+    answer = pages.post("/sign-in", {"name": "Gus", "password": "gavel"})
+    assert (answer.status, answer.headers["location"]) == (303, "/")
+    return pages
+
+
+def test_signing_in_and_out(pages: Visitor) -> None:
+    """Whoever signs in has their name, and a stranger's once they have signed out."""
+    assert "Who are you" in pages.get("/sign-in").text
+    assert pages.post("/sign-in", {"name": ""}).status == 400
+    assert pages.post("/sign-in", {"name": "Gus", "password": "guess"}).status == 401
+    assert pages.post("/sign-in", {"name": "Ann"}, sec_fetch_site="cross-site").status == 403
+    pages.post("/sign-in", {"name": "Ann"})
+    assert "For sale, Ann" in pages.get("/").text
+    pages.post("/sign-out", {})
+    assert "For sale, Ann" not in pages.get("/").text
+
+
+def test_only_the_auctioneer_offers(pages: Visitor) -> None:
+    """A claim is asked for; what is wrong is said field by field, as JSON."""
+    refused = pages.post_json("/api/lots", {"lot": "harp"})
+    assert (refused.status, refused.headers["content-type"]) == (403, "application/problem+json")
+    assert pages.post("/staff/bans", {"visitor": "ann"}).status == 403
+    gus = auctioneer()
+    mistake = gus.post_json("/api/lots", {"lot": "harp", "reserve": -1})
+    assert (mistake.status, mistake.json()["errors"][0]["field"]) == (422, "reserve")
+    assert gus.post_json("/api/lots", {"lot": "harp", "reserve": 10}).status == 201
+    assert gus.post_json("/api/lots", {"lot": "harp"}).status == 409
+    assert [lot["name"] for lot in pages.get("/api/lots").json()].count("harp") == 1
+
+
+def test_address_of_a_lot(pages: Visitor) -> None:
+    """A lot's address keeps its slash, in redirects and in links; others have none."""
+    auctioneer().post_json("/api/lots", {"lot": "lute"})
+    assert pages.get("/lots/lute").headers["location"] == "/lots/lute/"
+    page = pages.get("/lots/lute/")
+    assert page.status == 200
+    assert "http://localhost:3000/lots/lute/" in page.text
+    assert 'href="/lots/lute/"' in pages.get("/").text
+    assert pages.get("/sign-in/").headers["location"] == "/sign-in"
+    assert "not for sale" in pages.get("/lots/none/").text
+
+
+def test_takings() -> None:
+    """The second function counts what is sold."""
+    assert handler({}, None)["takings"] >= 0

@@ -1,0 +1,74 @@
+"""The whole site: what pages say reaches open windows, and a session's end closes them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect
+
+from tests.kit.development import Development
+
+
+def enter(page: Page, site: Development, name: str, word: str = "") -> None:
+    """Sign in by the form."""
+    page.goto(f"{site.url}/sign-in")
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("The auctioneer's word").fill(word)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#state")).to_have_text("open")
+
+
+SEND = """async ([path, type, body]) => {
+    const answer = await fetch(path, {method: "POST", headers: {"content-type": type}, body});
+    return [answer.status, await answer.text()];
+}"""
+
+
+def send(page: Page, path: str, body: str, kind: str = "application/x-www-form-urlencoded") -> int:
+    """Send something, as a script of the page does."""
+    status, text = page.evaluate(SEND, [path, kind, body])
+    assert text
+    return int(status)
+
+
+def test_pages_and_sockets(site: Development, browser: Browser) -> None:
+    """The auctioneer offers, tells, withdraws and bans; others see it at once."""
+    auctioneer = browser.new_context()
+    gus, ann = auctioneer.new_page(), browser.new_page()
+    enter(gus, site, "Gus", "gavel")
+    assert send(gus, "/api/lots", json.dumps({"lot": "harp"}), "application/json") == 201
+    enter(ann, site, "Ann")
+    expect(ann.locator("#lots li")).to_have_count(1)
+    assert send(gus, "/staff/news", "text=Tea+is+ready.") == 200
+    expect(ann.locator("#news")).to_have_text("Tea is ready.")
+    assert send(gus, "/staff/withdrawals", "lot=harp") == 200
+    expect(ann.locator("#lots li")).to_have_count(0)
+    assert send(gus, "/staff/bans", "visitor=ann") == 200
+    expect(ann.locator("#state")).to_have_text("io server disconnect")
+    expect(gus.locator("#state")).to_have_text("open")
+    other = auctioneer.new_page()
+    other.goto(site.url)
+    expect(other.locator("#state")).to_have_text("open")
+    other.get_by_role("button", name="Sign out").click()
+    expect(gus.locator("#state")).to_have_text("io server disconnect")
+
+
+def test_doctor(site: Development, browser: Browser) -> None:
+    """scripts/doctor finds nothing wrong, seen from the sign-in page and with a session."""
+    page = browser.new_page()
+    enter(page, site, "Doc")
+    (cookie,) = (each for each in page.context.cookies() if "session" in each.get("name", ""))
+    session = f"{cookie.get('name')}={cookie.get('value')}"
+    options = ["--page", "/sign-in", "--session", session, "--namespace", "/auction"]
+    command = [sys.executable, "-m", "scripts.commands.doctor", site.url, *options]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_takings(tmp_path: Path) -> None:
+    """The function that runs at night can be run now."""
+    command = [sys.executable, "-m", "scripts.commands.dev", "--data", str(tmp_path)]
+    done = subprocess.run([*command, "--run", "Takings"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert '"takings": 0' in done.stdout

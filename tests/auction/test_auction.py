@@ -1,0 +1,59 @@
+"""A second app uses every seam from a team's own folders alone, and all it needs is in docs/."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from scripts.yours import FOLDERS
+from tests.auction.install import install
+from tests.docs.documents import ROOT
+from tests.docs.project import Project
+
+# Tests of ours that read what is yours; but for those of the tools that lint the template.
+READING_YOURS = (
+    "tests/infra/test_template.py::test_lint_translated",
+    "tests/infra/test_template.py::test_declared_settings_are_given",
+    "tests/infra/test_template.py::test_references_resolve",
+    "tests/test_boundaries.py::test_functions_import_only_functions",
+    "tests/test_boundaries.py::test_host_imports_only_what_both_carry",
+    "tests/test_boundaries.py::test_packages_are_pinned",
+    "tests/test_boundaries.py::test_function_starts_alone",
+    "tests/test_boundaries.py::test_host_starts_alone",
+)
+
+
+@pytest.fixture
+def auction(tmp_path: Path) -> Project:
+    """A project that is an auction."""
+    project = Project(tmp_path)
+    shutil.copytree(ROOT / "tests/infra", tmp_path / "tests/infra")
+    for file in ("tests/test_boundaries.py", "tests/line.py", "functions/requirements.txt"):
+        shutil.copy(ROOT / file, tmp_path / file)
+    install(tmp_path)
+    return project
+
+
+def test_lint_and_types(auction: Project) -> None:
+    """Lint, format and types are content, of the app's tests too."""
+    for command in (["check"], ["format", "--check"]):
+        auction.run([".venv/bin/ruff", *command, *FOLDERS])
+    auction.check_types()
+
+
+def test_own_tests(auction: Project) -> None:
+    """The app's own tests pass, on one host and on two, with SQLite and DynamoDB."""
+    said = auction.test("tests/app", "--deselect", "tests/app/test_cloud.py")
+    assert " skipped" not in said
+
+
+def test_tests_of_ours(auction: Project) -> None:
+    """What of ours reads the app's folders and its parts of the template is content."""
+    auction.test(*READING_YOURS)
+
+
+@pytest.mark.chaos
+@pytest.mark.long
+def test_in_the_cloud(auction: Project) -> None:
+    """On two hosts with DynamoDB, one of which is killed."""
+    auction.test("tests/app/test_cloud.py")
