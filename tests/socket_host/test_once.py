@@ -86,6 +86,7 @@ async def test_host_that_stood_still(tmp_path: Path) -> None:
     async with ledger() as (kept, port), host(tmp_path, "a", port) as a:
         await until(kept.beyond("a", 0))
         kept.stops = "a"
+        await until(lambda: not kept.stops)
         async with host(tmp_path, "b", port) as b:
             await until(kept.beyond("b", 0))
             a.process.send_signal(signal.SIGCONT)

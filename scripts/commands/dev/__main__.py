@@ -153,6 +153,7 @@ async def _serve(options: argparse.Namespace) -> None:
     aws = await StandIn.start(TEMPLATE) if options.pages else None
     if aws:
         environ |= sam_local.host_environ(TEMPLATE.read_text(encoding="utf-8"), aws.url)
+    options.data.mkdir(parents=True, exist_ok=True)  # now, so that its removal is noticed
     watched = watch.Watch(ROOT, options.data)
     hosts = _hosts(options, environ)
     for host in hosts:
