@@ -1,4 +1,7 @@
-"""Payloads: JSON from outside, read into a dataclass, or a model of pydantic's where it is used."""
+"""Payloads: data from outside, read into a dataclass, or a model of pydantic's where it is used.
+
+It came as JSON, or with an event, which can have bytes too.
+"""
 
 import dataclasses
 import types
@@ -10,7 +13,16 @@ T = TypeVar("T")
 
 MOST_PROBLEMS = 20  # that one is told of
 
-_PLAIN = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
+_PLAIN = {
+    str: "a text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    bytes: "binary data",
+}
+
+# Types of which nothing else is to be known.
+_WHOLE = (Any, object, None, type(None), list, dict, *_PLAIN)
 
 
 class Problem(NamedTuple):
@@ -28,19 +40,22 @@ class PayloadError(ValueError):
         self.problems = list(problems)
 
 
-def parse(model: type[T], data: object) -> T:
-    """Return data that came as JSON as an object of a model.
+def parse(model: type[T], data: object, *, binary: bool = False) -> T:
+    """Return data that came as JSON, or if `binary` with an event, as an object of a model.
 
     A model is a dataclass of texts, numbers, booleans, None, Literal, lists, dicts with text keys,
-    and other such dataclasses; its `__post_init__` may raise ValueError. A field may be of several
-    types, such as `str | None`, of which one at the most is an object and one a list. Fields that
-    a model does not have are ignored. Anything with pydantic's `model_validate` is a model too.
+    and other such dataclasses; what comes with an event may have bytes in it too. `__post_init__`
+    may raise ValueError. A field may be of several types, such as `str | None`, of which one at the
+    most is an object and one a list. Fields that a model does not have are ignored. Anything with
+    pydantic's `model_validate` is a model too.
 
     Raises PayloadError, and TypeError for a model with other types.
     """
     validate: Callable[[object], T] | None = getattr(model, "model_validate", None)
     if validate is not None:
         return _validated(validate, data)
+    if not binary:
+        check_type(model)
     problems: list[Problem] = []
     try:
         value: T = _read(model, data, "", problems)
@@ -49,6 +64,27 @@ def parse(model: type[T], data: object) -> T:
     if problems:
         raise PayloadError(problems)
     return value
+
+
+def check_type(kind: Any, *, binary: bool = False) -> None:
+    """Raise TypeError for a type that `parse` cannot read, before there is anything to read."""
+    _check_type(kind, binary, set())
+
+
+def _check_type(kind: Any, binary: bool, seen: set[Any]) -> None:
+    origin = get_origin(kind)
+    inner: tuple[Any, ...] = get_args(kind)
+    if kind is bytes and not binary:
+        raise TypeError(f"{kind!r} is no type of a payload in JSON: only events bring bytes")
+    if kind in _WHOLE or origin is Literal or hasattr(kind, "model_validate") or kind in seen:
+        return
+    if dataclasses.is_dataclass(kind):
+        seen.add(kind)
+        inner = _field_types(kind)
+    elif origin not in (list, dict, Union, types.UnionType):
+        raise TypeError(f"{kind!r} is no type of a payload")
+    for one in inner:
+        _check_type(one, binary, seen)
 
 
 def _validated(validate: Callable[[object], T], data: object) -> T:
@@ -135,9 +171,13 @@ def _fields(kind: type[Any]) -> tuple[tuple[str, Any, bool], ...]:
     )
 
 
+def _field_types(kind: Any) -> tuple[Any, ...]:
+    return tuple(type_ for _, type_, _ in _fields(kind))
+
+
 def _fits(kind: Any, data: Any) -> bool:
     """Whether data is of a kind, or, if it is an object or a list, may be."""
-    if kind is Any:
+    if kind is Any or kind is object:
         return True
     if kind is None or kind is type(None):
         return data is None
