@@ -1,4 +1,4 @@
-"""The stateful half's door: settings, then the host, until it is told to stop."""
+"""The stateful half's entry point: reads the settings and runs the host."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ def main(namespaces: Sequence[type[Namespace]], declared: Sequence[Setting]) -> 
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
-    """Return uvloop's event loop where there is one: it has no wheels for Windows."""
+    """Return uvloop's event loop if it is installed: it has no wheels for Windows."""
     try:
         import uvloop
     except ImportError:
@@ -40,7 +40,7 @@ def new_loop() -> asyncio.AbstractEventLoop:
 
 
 async def serve(settings: Settings, namespaces: Sequence[type[Namespace]]) -> None:
-    """Serve until SIGTERM or SIGINT, then drain; a second one hurries."""
+    """Serve until SIGTERM or SIGINT, then drain; a second signal cuts the drain short."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(log_limit.unhandled)
     reporting = loop.create_task(log_limit.LIMIT.keep_reporting())
@@ -53,7 +53,7 @@ async def serve(settings: Settings, namespaces: Sequence[type[Namespace]]) -> No
         told_to_stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        with contextlib.suppress(NotImplementedError):  # on Windows, where Ctrl-C just ends it
+        with contextlib.suppress(NotImplementedError):  # on Windows, where Ctrl-C ends the process
             loop.add_signal_handler(number, stop)
     await host.start()
     host.connections.most = open_files.allow(host.connections.most + RESERVE) - RESERVE

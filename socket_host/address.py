@@ -1,16 +1,16 @@
-"""The client's address, by which connections are counted: what trusted proxies say, or the peer."""
+"""The client's address, for counting connections: from trusted proxies, or the peer's."""
 
 import socket
 from typing import Any
 
-_NETWORK = 8  # bytes of an IPv6 address that one customer has all of: a /64
-_MAPPED = bytes(10) + b"\xff\xff"  # how an IPv4 address begins when it is written as IPv6
+_NETWORK = 8  # bytes of an IPv6 prefix that belongs to one customer: a /64
+_MAPPED = bytes(10) + b"\xff\xff"  # prefix of an IPv4-mapped IPv6 address
 
 
 class Addresses:
-    """Tells clients' addresses behind so many proxies, each of which adds to X-Forwarded-For.
+    """Finds clients' addresses behind a number of proxies, each of which adds to X-Forwarded-For.
 
-    With `told_apart` False all have the same.
+    With `told_apart` False, all clients have the same address.
     """
 
     def __init__(self, proxies: int, *, told_apart: bool = True) -> None:
@@ -18,15 +18,15 @@ class Addresses:
         self._told_apart = told_apart
 
     def of_peer(self, peer: Any) -> bytes:
-        """Return what a client is counted by that has said nothing yet, and has no proxy."""
+        """Return the counting key of a direct connection that has sent nothing yet."""
         return self.of(peer, None)
 
     def of(self, peer: Any, forwarded: str | None) -> bytes:
-        """Return what a client is counted by: an IPv4 address, or the /64 of an IPv6 one.
+        """Return a client's counting key: an IPv4 address, or the /64 of an IPv6 address.
 
-        `peer` is who the connection comes from, as sockets name it, `forwarded` the header. The
-        rightmost address in that is what the nearest proxy has seen; left of what the farthest one
-        has seen stands whatever the client likes.
+        `peer` is the connection's peer address, as sockets give it, and `forwarded` the header. Its
+        rightmost address was added by the nearest proxy; everything left of the entry of the
+        farthest proxy is the client's own claim.
         """
         if not self._told_apart:
             return b""
@@ -38,7 +38,7 @@ class Addresses:
 
 
 def _bare(hop: str) -> str:
-    """Return an address without the port and the brackets that some proxies write."""
+    """Return an address without the port and brackets that some proxies write."""
     hop = hop.strip()
     if hop.startswith("["):
         return hop[1:].partition("]")[0]

@@ -1,4 +1,4 @@
-"""Admission: what a request must pass before it reaches Socket.IO, whatever transport it is for."""
+"""Admission: the checks before a request reaches Socket.IO, on any transport."""
 
 import logging
 from collections import Counter
@@ -8,46 +8,46 @@ from typing import Protocol
 
 from socket_host.origin import Origins
 
-# Connections beyond the limit that get as far as Socket.IO, where the refusal can be said in words
-# that reach the page. Each is gone again at once, or after the transport's patience with it.
+# Connections above the limit that are passed on to Socket.IO, where a refusal can carry a message
+# for the page. Each is closed at once, or at the transport's deadline for joining.
 _MARGIN = 100
 
-_FEW = 10  # connections that everybody may have, however small the host
+_FEW = 10  # the least that any of the shares comes to
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Rejection:
-    """The HTTP answer to a request that may not pass."""
+    """The HTTP response to a rejected request."""
 
     status: int
     text: str
 
 
-# Is given the Origin of a request, whether it would open a connection, and the client's address.
+# Called with a request's Origin, whether it would open a connection, and the client's address.
 Check = Callable[[str | None, bool, bytes], Rejection | None]
 
 
 class Usage(Protocol):
-    """How many connections there are."""
+    """Counts of connections."""
 
     @property
     def waiting(self) -> int:
-        """How many of them have not joined a namespace."""
+        """The number of connections that have not joined a namespace."""
 
     def of(self, address: bytes) -> tuple[int, int]:
-        """Return how many an address has, and how many of these have not joined."""
+        """Return the number of an address's connections, and of those that have not joined."""
 
     def make_room(self) -> bool:
-        """Let one go that could have joined by now; tell if there was one."""
+        """Close one that could have joined by now; return whether there was one."""
 
 
 class Admission:
     """Decides about every request for the socket path.
 
-    Those who have not joined may have a tenth of the connections. One address may have half of
-    them, but `most_of_one` at the most, and a quarter of what may wait; 0 stands for all.
+    Clients that have not joined may take a tenth of the connections. One address may take half of
+    all connections, at most `most_of_one` (0: no limit), and a quarter of those not joined.
     """
 
     def __init__(self, origins: Origins, max_connections: int, most_of_one: int = 0) -> None:
@@ -71,13 +71,13 @@ class Admission:
         usage: Usage | None = None,
         address: bytes = b"",
     ) -> Rejection | None:
-        """Return why a request may not pass, or None if it may.
+        """Return why a request is rejected, or None if it is not.
 
-        `opens` says that it would open a connection, not go on with one; `connections` is how
-        many there are.
+        `opens` says that it would open a connection, not continue one; `connections` is the current
+        number.
         """
         if not self._origins.allow(origin):
-            # Which origin is the right one stands in the log, not in the answer to a stranger.
+            # The expected origin is in the log, not in the response to a stranger.
             text = f"Pages of {ascii((origin or '')[:200])[1:-1]} may not connect to this host: "
             return self._reject("origin", 403, f"{text}its PUBLIC_ORIGIN does not name them.")
         if not opens:

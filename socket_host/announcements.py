@@ -1,4 +1,4 @@
-"""Announcements: what functions tell every host, and the methods that hear it."""
+"""Announcements: messages from functions to every host, and the methods that subscribe to them."""
 
 import asyncio
 import inspect
@@ -14,16 +14,16 @@ from socket_host.handlers import Handler
 
 F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, object]])
 
-MAX_WAITING = 1_000  # announcements on one subject; those that follow are dropped
+MAX_WAITING = 1_000  # announcements on one subject; further ones are dropped
 
 _log = logging.getLogger(__name__)
 
 
 def subscribe(subject: str) -> Callable[[F], F]:
-    """Have an async method called with each announcement on a subject, by `emitter.announce`.
+    """Call an async method with each announcement that `emitter.announce` sends on a subject.
 
-    It hears them in their order, on every host, one at a time; the body is read as the method's
-    annotation says. Raises TypeError for a method that is not async or takes other than the body.
+    It is called on every host, in order, one announcement at a time; the body is checked against
+    the method's annotation. Raises TypeError if the method is not async or does not take one body.
     """
 
     def mark(method: F) -> F:
@@ -39,7 +39,7 @@ def subscribe(subject: str) -> Callable[[F], F]:
 
 
 class Subscription:
-    """A method that hears announcements, and those that wait for it."""
+    """A method that subscribes to announcements, and its queue."""
 
     def __init__(self, bus: Bus, subject: str, method: Callable[..., Any]) -> None:
         self._subject = subject
@@ -49,7 +49,7 @@ class Subscription:
         bus.subscribe(APP + subject, lambda host, body: self._put(body))
 
     async def hear(self) -> None:
-        """Call the method with each announcement; what goes wrong with one is logged."""
+        """Call the method with each announcement; log errors."""
         while True:
             body = await self._waiting.get()
             try:
@@ -67,7 +67,7 @@ class Subscription:
 
 
 def subscriptions(namespace: object, bus: Bus) -> Iterator[tuple[str, Subscription]]:
-    """Yield the subscriptions of a namespace's methods, by name; raises StartError."""
+    """Yield the subscriptions of a namespace's methods, by subject; may raise StartError."""
     for name in dir(type(namespace)):
         subject = getattr(getattr(type(namespace), name), "subject", None)
         if isinstance(subject, str):

@@ -38,11 +38,11 @@ TRANSPORTS: dict[str, Callable[[Settings, str, Check, Addresses, Bus], Transport
     "stock": StockTransport,
 }
 
-_BACKLOG = 2_048  # connections that may wait to be accepted: everybody comes back after a restart
+_BACKLOG = 2_048  # connections that may wait to be accepted: all clients reconnect after a restart
 
-_OTHERS = 100  # TCP connections beside those of clients, however few of these there may be
+_OTHERS = 100  # TCP connections allowed in addition to those of clients
 
-# How long a handler of aiohttp that has not noticed the end may go on before it is cancelled.
+# Seconds until a handler of aiohttp that does not end by itself is cancelled.
 _SHUTDOWN_SECONDS = 1.0
 
 
@@ -60,7 +60,7 @@ class SocketHost:
         most, of_one = settings.max_connections, settings.max_per_address
         self.admission = Admission(Origins(settings.origins), most, of_one)
         addresses = Addresses(settings.proxies, told_apart=of_one > 0)
-        # A polling client has two now and then, and so has every client while it upgrades.
+        # A polling client sometimes has two, and so does every client while it upgrades.
         self.connections = Connections(
             most + most // 4 + _OTHERS,
             2 * self.admission.most_of_one,
@@ -73,7 +73,7 @@ class SocketHost:
         # python-socketio lets anybody into "/", whether there is such a namespace or not.
         self.sio.namespaces = [namespace.namespace for namespace in namespaces]
         self.visitors = Visitors(settings)
-        self.lease: Lease | None = None  # if something is to be done once
+        self.lease: Lease | None = None  # if any work is marked `once`
         if any(namespace.needs_lease for namespace in namespaces):
             self.lease = Lease(open_lease(settings.leases), self.bus.host_id)
         for namespace in namespaces:
@@ -92,7 +92,7 @@ class SocketHost:
         self._running = AsyncExitStack()
 
     def namespace(self, kind: type[N]) -> N:
-        """Return its namespace of a class; raises LookupError if it has none."""
+        """Return the namespace of a class; raise LookupError if there is none."""
         for namespace in self.namespaces:
             if isinstance(namespace, kind):
                 return namespace
@@ -101,11 +101,11 @@ class SocketHost:
     async def start(self) -> None:
         """Listen and serve.
 
-        Raises StartError, such as PortTakenError or what a namespace raises; nothing runs then.
+        Raises StartError, for example PortTakenError, and then nothing runs.
         """
         async with AsyncExitStack() as starting:
             listening = starting.enter_context(listen(self.settings.bind, self.settings.port))
-            # The bus before the namespaces and after them: what they say at their end is heard.
+            # The bus starts before the namespaces and stops after them, to send all they publish.
             await self.bus.start()
             starting.push_async_callback(self.bus.stop)
             if self.lease is not None:
@@ -116,7 +116,7 @@ class SocketHost:
             sweeping = asyncio.create_task(self._session_end.sweep())
             starting.push_async_callback(self._session_end.finish)
             starting.callback(sweeping.cancel)
-            # After the namespaces, so that they hear the answers; its goodbye comes before.
+            # After the namespaces, so that they get the replies; stops before them.
             self.bus.peers.start()
             starting.callback(self.bus.peers.stop)
             await self.transport.start()
@@ -142,15 +142,15 @@ class SocketHost:
             self._running = starting.pop_all()
 
     async def drain(self) -> None:
-        """Take no new connections, fail /health, and let all clients go, a few at a time."""
+        """Accept no new connections, fail /health, and disconnect all clients, a few at a time."""
         await self._release(self.settings.drain_seconds)
 
     def hurry(self) -> None:
-        """Let go at once of those who are still to be drained."""
+        """Disconnect at once the clients that are still to be drained."""
         self._hurry.set()
 
     async def stop(self) -> None:
-        """Let go of whoever is left, finish the events under way, keep what is unkept, and end."""
+        """Disconnect the remaining clients, finish running events, store unsaved data, and end."""
         await self._release(0)
         await self._running.aclose()
 
@@ -162,7 +162,7 @@ class SocketHost:
         await asyncio.gather(*(namespace.settle() for namespace in self.namespaces))
 
     def _socket_routes(self) -> list[web.RouteDef]:
-        # Both spellings: clients may be told to leave the last slash away.
+        # With and without the trailing slash: clients can be configured to omit it.
         handle = self.sio.handle_request
         return [web.route("*", path, handle) for path in (SOCKET_PATH, SOCKET_PATH + "/")]
 
@@ -183,7 +183,7 @@ class SocketHost:
         bus = self.bus.health()
         namespaces = {each.namespace: each.health() for each in self.namespaces}
         body = {
-            # A bus that is away is no reason to send clients elsewhere: other hosts have it too.
+            # If the bus is down, it is down for other hosts too, so clients stay here.
             "status": "draining" if draining else self._status(bus["status"], namespaces),
             "connections": self._count(),
             "refused": self._refused(),
@@ -208,10 +208,10 @@ class SocketHost:
 
 
 async def _close(server: asyncio.Server, listening: socket.socket) -> None:
-    """Accept nobody any more, and let those just accepted reach aiohttp, which then ends them."""
-    # asyncio loses, with its socket open, a connection whose server closes after accepting it and
-    # before giving it a protocol (python/cpython#109564). So: accept no more, wait, close. uvloop
-    # neither needs nor minds this; Windows has no such call.
+    """Stop accepting connections; pass those just accepted to aiohttp, which then closes them."""
+    # asyncio leaks a connection if its server closes after accepting it and before giving it a
+    # protocol (python/cpython#109564). So: stop accepting, wait, close. uvloop does not need this;
+    # Windows has no such call.
     with contextlib.suppress(NotImplementedError):
         asyncio.get_running_loop().remove_reader(listening)
     await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Bad requests: what strangers send that is no HTTP, for which aiohttp would log a trace each."""
+"""Bad requests: input that is not HTTP, for which aiohttp would log a traceback each."""
 
 import logging
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from aiohttp.log import server_logger
 
 
 class BadRequests(logging.Filter):
-    """Has them counted by `note`, which is given a cause and a detail, and keeps them from the log.
+    """Counts them with `note(cause, detail)`, and keeps them out of the log.
 
-    A body that cannot be decoded is one too, even if nobody wants to read it.
+    A body that cannot be decoded counts too, even if nobody reads it.
     """
 
     def __init__(self, note: Callable[[str, str], object]) -> None:
@@ -19,15 +19,15 @@ class BadRequests(logging.Filter):
         self._note = note
 
     def start(self) -> None:
-        """Begin to watch aiohttp's log."""
+        """Start filtering aiohttp's log."""
         server_logger.addFilter(self)
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Stop filtering."""
         server_logger.removeFilter(self)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell if a record is about something else."""
+        """Return whether a record is about something else."""
         error = record.exc_info[1] if record.exc_info else None
         if not isinstance(error, HttpProcessingError | web.RequestPayloadError):
             return True

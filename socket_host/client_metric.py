@@ -1,7 +1,7 @@
-"""The client metric: once a minute, how many clients the host has.
+"""The client metric: the host's number of clients, once a minute.
 
-It is a line on stdout in CloudWatch's embedded metric format, which CloudWatch finds in the log by
-itself. Autoscaling and the dashboard of infra/template.yaml read it.
+It is a line on stdout in CloudWatch's embedded metric format, which CloudWatch extracts from the
+log. Autoscaling and the dashboard in infra/template.yaml use it.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from collections.abc import Callable
 NAME = "Clients"
 DIMENSION = ("Service", "socket-host")  # its name and its value
 
-_MINUTE = 60  # seconds: what CloudWatch counts in
+_MINUTE = 60  # seconds: CloudWatch's period
 
 _NAMESPACE = re.compile(r"(?!AWS/)[A-Za-z0-9._/#: -]{1,255}")
 
@@ -30,7 +30,7 @@ def parse_namespace(text: str) -> str:
 
 
 def embedded_metric(namespace: str, clients: int, moment: float) -> str:
-    """Return the line that says how many clients there were at a moment, in seconds since 1970."""
+    """Return the line with the number of clients at a moment, in seconds since 1970."""
     dimension, value = DIMENSION
     metric = {
         "Namespace": namespace,
@@ -42,13 +42,13 @@ def embedded_metric(namespace: str, clients: int, moment: float) -> str:
 
 
 def next_moment(now: float, last: float) -> float:
-    """Return when to write next, if `last` was the last time; in seconds since 1970.
+    """Return when to write next after `last`; all times are in seconds since 1970.
 
     It is the middle of a minute. So each of CloudWatch's minutes has one value from each host, even
-    one that is late, and their average is the clients of a host.
+    if it is a little late, and the average of the values is the number of clients per host.
     """
     moment = (now + _MINUTE / 2) // _MINUTE * _MINUTE + _MINUTE / 2
-    # A timer may be a little early, and then it is still the minute of the last value.
+    # A timer may fire a little early, while it is still the minute of the last value.
     return moment + _MINUTE if abs(moment - last) < _MINUTE / 2 else moment
 
 
@@ -58,5 +58,5 @@ async def keep_writing(namespace: str, count: Callable[[], int]) -> None:
     while True:
         moment = next_moment(time.time(), moment)
         await asyncio.sleep(moment - time.time())
-        with contextlib.suppress(OSError):  # nobody reads the log now; somebody may in a minute
+        with contextlib.suppress(OSError):  # stdout cannot be written now; try again in a minute
             print(embedded_metric(namespace, count(), moment), flush=True)

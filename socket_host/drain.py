@@ -1,4 +1,4 @@
-"""The drain: clients are let go a few at a time, so that they do not all come back at once."""
+"""The drain: disconnects clients a few at a time, so that they do not all reconnect at once."""
 
 import asyncio
 import contextlib
@@ -6,9 +6,9 @@ import math
 import random
 from collections.abc import Awaitable, Callable, Collection
 
-_SLICE = 0.25  # seconds between two slices, give or take half of it
+_SLICE = 0.25  # seconds between two slices, plus or minus half
 
-# How long the last ones get to take in what was still sent to them and to say goodbye.
+# Seconds for the last clients to read what was sent to them and to close.
 _GOODBYE = 2.0
 
 
@@ -20,8 +20,8 @@ async def release(
 ) -> None:
     """Close all connections within `seconds`, or at once when `hurry` is set.
 
-    Returns early when nobody is connected any more, and leaves alone, after a moment, those that
-    do not go.
+    Returns early when nobody is connected any more; after a grace period, ignores clients that do
+    not close.
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds

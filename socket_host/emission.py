@@ -53,7 +53,7 @@ class EmittingNamespace(TypedNamespace):
     ) -> None:
         """Emit an event without waiting: after the ack of the one under way, in order of calls.
 
-        What is sent is the data as it is now. Raises ValueError for data that is no JSON.
+        Later changes to `data` are not sent. Raises ValueError if it is not JSON.
         """
         check_event(event)
         self._emit_in_task(
@@ -73,8 +73,8 @@ class EmittingNamespace(TypedNamespace):
         """Emit to a room an event of which only the last value matters.
 
         The first one is sent at once. Those that follow are joined into one several times a second,
-        and less often if the room is busy. Each `key` has a last value of its own. What is sent is
-        the data as it is now. Raises ValueError for data that is no JSON.
+        and less often if the room is busy. Each `key` has a last value of its own. Later changes
+        to `data` are not sent. Raises ValueError if it is not JSON.
         """
         check_event(event)
         data = snapshot(event, data)
@@ -162,5 +162,5 @@ class EmittingNamespace(TypedNamespace):
 
 
 def _fixed(names: Rooms) -> Rooms:
-    """Return rooms or sids as they are now."""
+    """Return a copy of rooms or sids, if they are a list."""
     return names if names is None or isinstance(names, str) else list(names)

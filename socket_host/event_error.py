@@ -1,14 +1,14 @@
-"""The event error: how a handler says no to the client that sent the event."""
+"""The event error: how a handler refuses an event."""
 
 from typing import Any
 
 
 class EventError(Exception):
-    """An event is answered with an error, and nothing else happens; the connection stays.
+    """Refuses an event: the client gets an error as the ack, and stays connected.
 
-    The text is for the person at the other end. `field` names the part of the payload that is
-    wrong. `retry` tells the client that the same event may be accepted a little later; `reason` is
-    what /health counts it under.
+    The text is for the person at the client. `field` names the part of the payload that is wrong.
+    `retry` tells the client that the same event may be accepted a little later. /health counts the
+    error under `reason`.
     """
 
     def __init__(
@@ -20,7 +20,7 @@ class EventError(Exception):
         self.retry = retry
 
     def to_ack(self) -> dict[str, Any]:
-        """Return what the client gets as the answer to its event."""
+        """Return the ack."""
         answer: dict[str, Any] = {"error": str(self)}
         if self.field:
             answer["field"] = self.field

@@ -24,6 +24,9 @@ _MOST_LARGE = 4  # events that wait until their client gets the next large answe
 
 _SINGLE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
+# Of these a value that JSON can be needs no second look.
+_EXACT = (str, bytes, int, float, bool, list, dict)
+
 # Returned, not raised: see limits.
 _TOO_OFTEN = EventError("You are sending this too often. Wait a little.", reason="rate", retry=True)
 
@@ -91,6 +94,7 @@ class Handler:
 
     __slots__ = (
         "_claim",
+        "_exact",
         "_kinds",
         "_reads",
         "fewest",
@@ -114,6 +118,9 @@ class Handler:
         self.most = math.inf if several else sum(p.kind in _SINGLE for p in parameters)
         self._kinds = _kinds(method, parameters)
         self._reads = any(kind is not Any for _, kind in self._kinds)
+        # The types of values that need no reading; None if there are no such.
+        kinds = tuple(kind for _, kind in self._kinds)
+        self._exact = kinds if all(kind in _EXACT for kind in kinds) else None
         self.plain = not self._reads and self._claim is None  # takes any values of any visitor
 
     @property
@@ -136,6 +143,8 @@ class Handler:
 
     def read(self, values: list[Any]) -> list[Any]:
         """Return the values as the method's annotations say; raises EventError for others."""
+        if tuple(map(type, values)) == self._exact:
+            return values
         if not self.fewest <= len(values) <= self.most:
             raise EventError(f"This event takes {self.takes}, not {len(values)}.")
         if not self._reads:

@@ -1,37 +1,36 @@
-"""Events of which only the last value matters: who is typing, or a text as it is being typed."""
+"""Events of which only the latest value matters: who is typing, or a text as it is typed."""
 
 import asyncio
 from collections.abc import Callable, Hashable
 from contextvars import Context
 from typing import Generic, TypeVar
 
-PAUSE = 0.15  # seconds between two values of one key: faster than anybody reads
+PAUSE = 0.15  # seconds between two values of one key
 
 T = TypeVar("T")
 
 
 class Latest(Generic[T]):
-    """Sends the first value of a key at once, then the last one every PAUSE seconds.
+    """Sends the first value of a key at once, then the latest one every PAUSE seconds.
 
-    The very last value is always sent. `wait(value)` says for how many more seconds it has to be
-    kept back.
+    The last value is always sent. `wait(value)` returns for how many more seconds to hold it back.
     """
 
     def __init__(self, send: Callable[[T], object], wait: Callable[[T], float]) -> None:
         self._send = send
         self._wait = wait
-        self._values: dict[Hashable, T] = {}  # that wait for the end of their pause
+        self._values: dict[Hashable, T] = {}  # waiting for the end of their pause
         self._pauses: dict[Hashable, asyncio.TimerHandle] = {}
 
     def put(self, key: Hashable, value: T) -> None:
-        """Send `value` now, or later if nothing newer comes."""
+        """Send `value` now, or later unless a newer one replaces it."""
         if key in self._pauses:
             self._values[key] = value
             return
         wait = self._wait(value)
         if wait > 0:
             self._values[key] = value
-        # With an empty context: what comes next is nothing that this event has caused.
+        # With an empty context, because what follows is not caused by this event.
         self._pauses[key] = asyncio.get_running_loop().call_later(
             max(wait, PAUSE), self._resume, key, context=Context()
         )
@@ -39,7 +38,7 @@ class Latest(Generic[T]):
             self._send(value)
 
     def flush(self) -> None:
-        """Send at once whatever waits."""
+        """Send all waiting values at once."""
         for pause in self._pauses.values():
             pause.cancel()
         self._pauses.clear()

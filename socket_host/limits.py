@@ -1,4 +1,4 @@
-"""Limits on what clients may do: token buckets, and what an answer may hold."""
+"""Limits on clients: token buckets, and the size of acks."""
 
 import json
 import time
@@ -7,11 +7,11 @@ from typing import Any
 
 from socket_host.event_error import EventError
 
-ANSWER_BYTES = 64 * 1024  # of JSON in one answer, for handlers that can answer in parts
+ANSWER_BYTES = 64 * 1024  # of JSON in one ack, for handlers that can answer in parts
 
-_LONGEST_DEBT = 60.0  # seconds anybody has to wait, whatever the last event has cost
+_LONGEST_DEBT = 60.0  # seconds that anybody has to wait, whatever the last event cost
 
-# Returned, never raised: an exception that is raised again and again keeps every traceback.
+# Returned, never raised: an exception that is raised repeatedly accumulates tracebacks.
 _TOO_FAST = EventError("You are sending too fast. Slow down.", reason="rate", retry=True)
 _TOO_MANY = EventError(
     "Too many of your events still wait for their answers. Wait for some of them.",
@@ -21,10 +21,10 @@ _TOO_MANY = EventError(
 
 
 class Allowance:
-    """What one client has left of its allowance of events.
+    """What is left of one client's allowance of events.
 
-    Events cost a token each; tokens come back at `rate` a second up to `burst`. No more than
-    `burst` events may wait for their answers.
+    Each event costs a token; tokens are refilled at `rate` a second, up to `burst`. At most `burst`
+    events may wait for their acks.
     """
 
     __slots__ = ("_at", "_burst", "_rate", "_tokens", "waiting")
@@ -33,13 +33,13 @@ class Allowance:
         self._rate = rate
         self._burst = burst
         self._tokens = float(burst)
-        self.waiting = 0  # events that have no answer yet
+        self.waiting = 0  # events without an ack yet
         self._at = time.monotonic()
 
     def take(self) -> EventError | None:
-        """Let one event begin, or return why it may not now.
+        """Let one event begin, or return why it may not.
 
-        Whoever has answered it takes one from `waiting`.
+        The caller decrements `waiting` once the event is answered.
         """
         if self.waiting >= self._burst:
             return _TOO_MANY
@@ -55,10 +55,10 @@ class Allowance:
 
 
 class Meter:
-    """A token bucket for each key: `rate` tokens a second, at most those of `burst` seconds.
+    """A token bucket for each key: `rate` tokens a second, at most `burst` seconds' worth.
 
-    What something cost is charged after the fact: a bucket goes below zero, and its key has to
-    wait until that is paid. Buckets that are full again are forgotten.
+    Costs are charged after the fact: a bucket may go below zero, and its key has to wait until it
+    is above zero again. Full buckets are forgotten.
     """
 
     __slots__ = ("_burst", "_full_at", "_rate", "_sweep_at", "debts")
@@ -67,7 +67,7 @@ class Meter:
         self._rate = rate
         self._burst = burst
         self._full_at: dict[Hashable, float] = {}  # when each bucket will be full again
-        self.debts: dict[Hashable, float] = {}  # until when a key has to wait
+        self.debts: dict[Hashable, float] = {}  # when a key may go on
         self._sweep_at = 1_000
 
     def charge(self, key: Hashable, tokens: float) -> None:
@@ -85,7 +85,7 @@ class Meter:
             self._sweep(now)
 
     def wait(self, key: Hashable) -> float:
-        """Return the seconds until a key has paid its debt, 0 if it has none."""
+        """Return the seconds until a key may go on, 0 if it may now."""
         until = self.debts.get(key)
         if until is None:
             return 0.0
@@ -110,7 +110,7 @@ class Meter:
 
 
 def fitting(values: Iterable[Any], most: int = ANSWER_BYTES) -> list[Any]:
-    """Return the first of `values`: as many as make up `most` bytes of JSON, but at least one."""
+    """Return the first of `values` that fit into `most` bytes of JSON, but at least one."""
     fit: list[Any] = []
     for value in values:
         most -= len(json.dumps(value)) + 1

@@ -11,13 +11,13 @@ class ListenError(StartError):
 
 
 class PortTakenError(ListenError):
-    """Another program listens there."""
+    """Another program listens on the port."""
 
 
 def listen(bind: str, port: int) -> socket.socket:
     """Return a socket bound to an address; raise ListenError, or PortTakenError, if it cannot be.
 
-    A port that a former host has just let go of can be had; one that is in use cannot.
+    A port that a previous host has just released can be bound; one that is in use cannot.
     """
     family = socket.AF_INET6 if ":" in bind else socket.AF_INET
     try:

@@ -1,8 +1,8 @@
-"""The log limit: each cause has one line in the log, with its trace, and then a count a minute.
+"""The log limit: each cause is logged once, with its traceback, and then counted every minute.
 
-What a client sends can be the cause of a line as often as it likes. So a cause is known by where in
-the code it is logged, in which words and with which exception, and never by what came; where that
-is not enough, `extra={"cause": …}` names it.
+A client can cause log lines as often as it likes. So a cause is identified by the place in the
+code, the message and the exception's type, and never by input; where that is not enough,
+`extra={"cause": …}` names it.
 """
 
 import asyncio
@@ -20,19 +20,19 @@ _log = logging.getLogger(__name__)
 
 _MINUTE = 60.0
 
-MAX_CAUSES = 500  # known at a time; all beyond it are one
+MAX_CAUSES = 500  # tracked at a time; further ones are counted as one
 
-# What a stranger may send of a line: no control characters, which forge lines or move the cursor,
-# none that turn the direction of writing, and no surrogates, which no stream takes.
+# Characters that are escaped: controls, which forge lines or move the cursor, those that change
+# the direction of writing, and surrogates, which streams cannot encode.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _LONGEST = 2_000  # characters of a line
-_MOST_FRAMES = 20  # of each exception in a trace, those nearest to where it was raised
-_MOST_LINES = 60  # of a trace
+_MOST_FRAMES = 20  # of each exception in a traceback, those nearest to where it was raised
+_MOST_LINES = 60  # of a traceback
 
 
 @dataclass(slots=True)
 class _Window:
-    """The time after a line in which others of its cause are only counted."""
+    """The time after a line in which further ones with its cause are only counted."""
 
     sample: str
     ends: float
@@ -42,7 +42,7 @@ class _Window:
 class LogLimit(logging.Filter):
     """Lets the first record of each cause through and counts the others, until `report`.
 
-    It may filter for several loggers and handlers at once.
+    One instance may filter several loggers and handlers.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -52,7 +52,7 @@ class LogLimit(logging.Filter):
         self._lock = threading.Lock()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell if a record is to be written."""
+        """Return whether a record is to be written."""
         if record.name == __name__ or getattr(record, "let_through", False):
             return True
         cause, now = _cause(record), self._clock()
@@ -69,7 +69,7 @@ class LogLimit(logging.Filter):
         return True
 
     def report(self, *, early: bool = False) -> None:
-        """Write how many records of each cause were left out, of those whose minute is over."""
+        """Write the count for each cause whose minute is over."""
         now, lines = self._clock(), []
         with self._lock:
             for cause, window in list(self._windows.items()):
@@ -94,7 +94,7 @@ class LogLimit(logging.Filter):
 
 
 class SafeFormatter(logging.Formatter):
-    """Writes a record in one line, and its trace in indented ones, with all unsafe text escaped."""
+    """Writes a record on one line and its traceback on indented ones, with unsafe text escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the text of a record."""
@@ -105,7 +105,7 @@ class SafeFormatter(logging.Formatter):
 
 
 def escaped(text: str) -> str:
-    """Return a text without unsafe characters, and not too long."""
+    """Return a text with unsafe characters escaped, and cut to the longest line."""
     if len(text) > _LONGEST:
         text = text[:_LONGEST] + "…"
     return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
@@ -115,20 +115,20 @@ LIMIT = LogLimit()  # of this process
 
 
 def install() -> None:
-    """Have all of this process's log limited and safe, also what Python itself would print."""
+    """Limit and escape everything that this process logs, including what Python itself prints."""
     handler = logging.StreamHandler()
     handler.setFormatter(SafeFormatter())
     handler.addFilter(LIMIT)
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.raiseExceptions = (
-        False  # else a record that cannot be written prints a trace of its own
+        False  # otherwise a record that cannot be written prints a traceback of its own
     )
     logging.captureWarnings(True)
     sys.unraisablehook = _unraisable
 
 
 def unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what an event loop has caught; for `set_exception_handler`."""
+    """Log an event loop's unhandled exception; for `set_exception_handler`."""
     _asyncio.error(
         "Nobody handled an error: %.200s", context.get("message"), exc_info=context.get("exception")
     )
@@ -143,7 +143,7 @@ def _unraisable(caught: Any) -> None:
 
 def _cause(record: logging.LogRecord) -> Hashable:
     error = record.exc_info[1] if record.exc_info else None
-    # Without arguments the message may have been made of what came; with them it is a format.
+    # Without arguments, the message may contain input; with arguments, it is a format string.
     words = str(record.msg) if record.args else ""
     named = getattr(record, "cause", None)
     place = record.name, record.pathname, record.lineno

@@ -1,22 +1,22 @@
-"""The limit on open files, of which each connection is one."""
+"""The limit on open files: each connection needs one."""
 
 import contextlib
 import logging
 
 _log = logging.getLogger(__name__)
 
-_OTHERS = 100  # what a host has open besides connections
+_OTHERS = 100  # open files besides connections
 
 
 def allow(connections: int) -> int:
-    """Raise the limit as far as these connections need and the system lets us; warn if it is low.
+    """Raise the limit for these connections as far as the system allows; warn if it is too low.
 
-    Many systems start a process with a limit of 1,024 that it may raise by itself. Returns how many
-    connections there can be.
+    Many systems start a process with a limit of 1,024, which it may raise. Returns the number of
+    connections that are possible.
     """
     try:
         import resource
-    except ImportError:  # Windows knows no such limit
+    except ImportError:  # Windows has no such limit
         return connections
     needed = connections + _OTHERS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

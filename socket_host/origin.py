@@ -1,8 +1,7 @@
 """The origin check: which sites' pages may connect.
 
-The host is told its public origin and believes nothing else. It cannot be worked out from a
-request: behind a load balancer the scheme there is http, and X-Forwarded-Host says whatever the
-client likes.
+A setting names the public origin, because a request cannot: behind a load balancer its scheme is
+http, and X-Forwarded-Host is whatever the client sends.
 """
 
 import logging
@@ -11,28 +10,28 @@ from urllib.parse import urlsplit
 
 _log = logging.getLogger(__name__)
 
-_MAX_LOGGED = 100  # different origins whose refusal is worth a line: a client chooses what it sends
+_MAX_LOGGED = 100  # different origins whose refusal is logged: clients may send any number
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
-# What some clients that are not browsers send in place of the page's scheme.
+# Schemes that some clients other than browsers send in place of the page's.
 _PAGES = {"ws": "http", "wss": "https"}
 
-_LONGEST = 300  # characters: a host name has 253 at the most
+_LONGEST = 300  # characters: a host name has at most 253
 
 
 class Origins:
-    """The origins whose pages may connect; None lets every origin in."""
+    """The origins whose pages may connect; None allows every origin."""
 
     def __init__(self, allowed: Sequence[str] | None) -> None:
         self.allowed = None if allowed is None else frozenset(allowed)
         self._logged: set[str] = set()
 
     def allow(self, origin: str | None) -> bool:
-        """Whether a request with this Origin header may pass; logs the first of each that may not.
+        """Whether a request with this Origin may pass; logs each refused origin once.
 
-        A request without one does not come from another site's page: browsers always send it
-        with a websocket and with a request to another origin.
+        A request without one does not come from another site's page: browsers always send it for
+        websockets and for requests to another origin.
         """
         if self.allowed is None or origin is None or origin in self.allowed:
             return True
@@ -54,7 +53,7 @@ class Origins:
 def parse_origins(text: str) -> tuple[str, ...]:
     """Return the comma-separated origins in the form browsers send them.
 
-    Raises ValueError, to be read after the setting's name, if there is none or one is malformed.
+    Raises ValueError, whose text follows the setting's name, if there is none or one is malformed.
     """
     origins = tuple(_parse_origin(part.strip()) for part in text.split(",") if part.strip())
     if not origins:
@@ -66,7 +65,7 @@ _EXAMPLE = "as in https://example.com (several are separated by commas)"
 
 
 def _as_browsers_do(origin: str) -> str | None:
-    """Return an Origin header as a browser would have sent it; None if none would have."""
+    """Return an Origin header as a browser would send it; None if none would."""
     if len(origin) > _LONGEST or not origin.isascii():
         return None
     try:

@@ -1,4 +1,4 @@
-"""Presence: who is in which room. A person with two tabs open is there once."""
+"""Presence: who is in which room. A person with two tabs open counts once."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -10,18 +10,18 @@ from functions.contract.session import Session
 from socket_host.bus import Bus
 from socket_host.presence_sync import Place, PresenceSync
 
-MAX_NAMES = 50  # a room's `who` names; its count goes on
+MAX_NAMES = 50  # names in a room's `who`; the count has no such limit
 
 PAUSE = 0.5  # seconds between two announcements of one room, however many come and go
-TOLD_PER_SECOND = 1_000  # visitors that are told of their room: a crowd's pauses are longer
+TOLD_PER_SECOND = 1_000  # recipients of announcements: pauses are longer for larger rooms
 
 
 class Presence:
-    """Who is where, on all hosts of the bus, in one namespace.
+    """Who is in which room of one namespace, on all hosts of the bus.
 
-    A client may be in several rooms. A person is known by the id of their session, and by the name
-    with which they came to a room first. `announce(room)` is called when that has changed in a room
-    where this host has clients, soon and not too often.
+    A client may be in several rooms. A person is identified by their session's id, and shown by the
+    name with which they first entered a room. `announce(room)` is called soon after a change in a
+    room where this host has clients, but not too often.
     """
 
     def __init__(self, announce: Callable[[str], object], bus: Bus, namespace: str = "/") -> None:
@@ -35,7 +35,7 @@ class Presence:
         self._closed = False
 
     def enter(self, sid: str, room: str, session: Session) -> None:
-        """Note that a client is in a room now, beside those where it is already."""
+        """Add a client to a room; it stays in its other rooms."""
         rooms = self._places.setdefault(sid, {})
         if room in rooms:
             return
@@ -46,7 +46,7 @@ class Presence:
             self._count(first, True)
 
     def leave(self, sid: str, room: str | None = None) -> None:
-        """Note that a client is not in a room any more, or in none without one."""
+        """Remove a client from a room, or from all rooms if `room` is None."""
         rooms = self._places.get(sid, {})
         for name in [*rooms] if room is None else [room] if room in rooms else []:
             place, tabs = _add(self._tabs, (name, rooms.pop(name)), -1)
@@ -57,21 +57,21 @@ class Presence:
             self._places.pop(sid, None)
 
     def rooms(self, sid: str | None = None) -> list[str]:
-        """Return the rooms a client is in, or without one those where this host has clients."""
+        """Return a client's rooms, or all rooms where this host has clients if `sid` is None."""
         return list(self._tabs if sid is None else self._places.get(sid, ()))
 
     def count(self, room: str) -> int:
-        """Return how many are in a room, on all hosts."""
+        """Return the number of people in a room, on all hosts."""
         return len(self._present.get(room, ()))
 
     def who(self, room: str) -> dict[str, Any]:
-        """Return how many are in a room, and the names of those that came first."""
+        """Return the number of people in a room, and the names of those who came first."""
         present = self._present.get(room, {})
         first = islice(present.values(), MAX_NAMES)
         return {"count": len(present), "names": [session.name for session, _ in first]}
 
     def close(self) -> None:
-        """Announce nothing any more."""
+        """Stop announcing."""
         self._closed = True
         self._presence_sync.close()
         for pause in self._pauses.values():
@@ -83,7 +83,7 @@ class Presence:
         return ((room, who) for room, tabs in self._tabs.items() for who, _ in tabs.values())
 
     def _count(self, place: Place, here: bool) -> None:
-        """Note that a visitor is in a room of a host, or no longer."""
+        """Count a visitor as in a room on a host, or as no longer there."""
         _, hosts = _add(self._present, place, 1 if here else -1)
         if hosts == int(here):  # the first, or the last
             self._change(place[0])
@@ -93,11 +93,11 @@ class Presence:
             return
         if room in self._pauses:
             self._changed.add(room)
-        elif room in self._tabs:  # else nobody is here to hear it
+        elif room in self._tabs:  # otherwise this host has no recipients
             loop = asyncio.get_running_loop()
             pause = max(PAUSE, len(self._tabs[room]) / TOLD_PER_SECOND)
             self._pauses[room] = loop.call_later(pause, self._resume, room)
-            # With an empty context: what all have caused is not charged to the last of them.
+            # With an empty context, so that the announcement is not charged to the last visitor.
             Context().run(self._announce, room)
 
     def _resume(self, room: str) -> None:
@@ -107,14 +107,14 @@ class Presence:
             self._change(room)
 
 
-# How often each person is in each room, and the session with which they came first.
+# How often each person is in each room, and the session with which they first came.
 _Counts = dict[str, dict[str, tuple[Session, int]]]
 
 
 def _add(counts: _Counts, place: Place, number: int) -> tuple[Place, int]:
-    """Add to the count of a place, of which nothing is kept once it is none.
+    """Add to the count of a place, and drop it when the count is zero.
 
-    Returns the place with the session that came first, and the count.
+    Returns the place with the first session, and the count.
     """
     room, session = place
     people = counts.setdefault(room, {})

@@ -1,8 +1,8 @@
-"""Presence sync: hosts tell each other which visitors are in their rooms.
+"""Presence sync: hosts report to each other which visitors are in their rooms.
 
-A host announces what changed among its own, a little at a time, and numbers these announcements.
-Its heartbeats say the number of the last one. Who has heard another, because it is new or the bus
-was away, asks for everything.
+A host announces changes among its own visitors in small, numbered announcements. Its heartbeats
+carry the number of the last one. A host that has seen a different number, because it is new or the
+bus was down, asks for a full report.
 """
 
 import asyncio
@@ -15,19 +15,19 @@ from functions.contract.bus import MAX_BYTES
 from functions.contract.session import Session
 from socket_host.bus import Bus
 
-GATHER = 0.2  # seconds in which changes come together into one announcement
+GATHER = 0.2  # seconds for which changes are gathered into one announcement
 
 _SUBJECT = "attendance"
 
-_ALL_PAUSE = 1.0  # seconds between two full reports, however many ask
+_ALL_PAUSE = 1.0  # seconds between two full reports, however many hosts ask
 
-# How much is kept of what one other host reports, the parts of a full report included, and of what
-# all report.
+# Bytes kept of one other host's reports, including the parts of a full report, and of all hosts'
+# reports.
 MAX_REPORT_BYTES = 32 * 1024 * 1024
 MAX_BYTES_OF_ALL = 128 * 1024 * 1024
-_PLACE_BYTES = 500  # of a place, beside its texts
+_PLACE_BYTES = 500  # of a place, besides its strings
 
-_PART = 2_000  # changes or visitors in one announcement, and their bytes: the rest is around them
+_PART = 2_000  # changes or visitors in one announcement
 _PART_BYTES = MAX_BYTES - 1_024
 
 Place = tuple[str, Session]  # a room, and a visitor who is there
@@ -35,31 +35,31 @@ Place = tuple[str, Session]  # a room, and a visitor who is there
 
 @dataclass
 class _Report:
-    """What another host has said."""
+    """What another host has reported."""
 
     number: int = 0  # of its last announcement
     places: set[Place] = field(default_factory=set)
     size: int = 0  # of the places, in bytes
-    # Of a full report that is not yet complete: the places so far, their size, and the parts.
+    # Of an incomplete full report: the places so far, their size, and the number of parts.
     coming: dict[Place, None] = field(default_factory=dict)
     coming_size: int = 0
     parts: int = 0
 
     @property
     def bytes(self) -> int:
-        """What the report takes, in all."""
+        """The size of the report."""
         return self.size + self.coming_size
 
     def begin(self) -> None:
-        """Forget the parts of a full report."""
+        """Discard the parts of a full report."""
         self.coming, self.coming_size, self.parts = {}, 0, 0
 
 
 class PresenceSync:
-    """Who is where on the other hosts, and what is to be told to them.
+    """Who is in which room on the other hosts, and the reports to them.
 
-    `places()` gives all of this host's own. `changed(place, here)` is called when a visitor came to
-    a room on another host, or left it. A host that is alone tells nobody. Each namespace
+    `places()` returns this host's own places. `changed(place, here)` is called when a visitor
+    enters or leaves a room on another host. A host that is alone reports nothing. Each namespace
     has one.
     """
 
@@ -75,7 +75,7 @@ class PresenceSync:
         self._places = places
         self._changed = changed
         self._number = 0  # of our last announcement
-        self._news: dict[Place, bool] = {}  # whether one is there who was not at the last, or not
+        self._news: dict[Place, bool] = {}  # changes since the last announcement
         self._reports: dict[str, _Report] = {}  # by host
         self._to_ask: set[str] = set()
         self._size = 0  # of all reports, in bytes
@@ -86,18 +86,18 @@ class PresenceSync:
         bus.peers.subscribe(lost=self._drop, heard=self._compare)
 
     def note(self, place: Place, here: bool) -> None:
-        """Have the others told that one of our visitors came to a room, or left it."""
-        if self._news.pop(place, None) is None:  # else came and left, or left and came: no news
+        """Announce soon that one of our visitors has entered or left a room."""
+        if self._news.pop(place, None) is None:  # otherwise two changes have cancelled out
             self._news[place] = here
         self._publish_soon()
 
     def close(self) -> None:
-        """Tell nothing any more."""
+        """Stop reporting."""
         for timer in (self._timer, self._all_timer):
             if timer:
                 timer.cancel()
 
-    # What we say
+    # Publishing
 
     def _publish_soon(self) -> None:
         if self._timer is None:
@@ -122,14 +122,14 @@ class PresenceSync:
 
     def _publish_all(self) -> None:
         self._all_timer, self._published_all_at = None, asyncio.get_running_loop().time()
-        self._publish_changes()  # the news first: the report has them, under the number of the last
+        self._publish_changes()  # first, because the report includes them and carries their number
         parts = list(_parts([_written(place) for place in self._places()])) or [[]]
         for index, part in enumerate(parts):
             place = {"part": index, "of": len(parts), "number": self._number}
             self._announce({"all": part, **place})
 
     def _announce(self, body: Mapping[str, Any]) -> None:
-        if self._bus.peers:  # whoever comes later asks
+        if self._bus.peers:  # hosts that start later ask for a report
             self._bus.announce(self._subject, body)
 
     def _next_number(self) -> int:
@@ -137,10 +137,10 @@ class PresenceSync:
         self._bus.peers.state[self._subject] = self._number
         return self._number
 
-    # What we hear
+    # Receiving
 
     def _receive(self, host: str, body: Any) -> None:
-        if host not in self._bus.peers:  # it might be gone, and nobody would ever tell us
+        if host not in self._bus.peers:  # it might be gone, and its places would stay forever
             return
         report = self._reports.setdefault(host, _Report())
         match body:
@@ -150,11 +150,11 @@ class PresenceSync:
                 report.number = number
                 self._apply(report, [(_read(item), item[3]) for item in news])
             case {"all": part, "part": index, "of": parts, "number": number}:
-                if number != report.number:  # else another host has asked
+                if number != report.number:  # otherwise another host has asked for this report
                     self._gather(report, part, index, parts, number)
 
     def _compare(self, host: str, state: Mapping[str, Any]) -> None:
-        """Ask a host for everything if we have not heard its last announcement."""
+        """Ask a host for a full report if we have missed announcements."""
         report = self._reports.get(host) or _Report()
         if state.get(self._subject, 0) != report.number:
             self._to_ask.add(host)
@@ -163,7 +163,7 @@ class PresenceSync:
     def _gather(self, report: _Report, part: Any, index: int, parts: int, number: int) -> None:
         if index == 0:
             self._begin(report)
-        if index != report.parts:  # one is missing: we shall ask again
+        if index != report.parts:  # a part is missing: ask again later
             return
         report.parts += 1
         for place in map(_read, part):
@@ -200,7 +200,7 @@ class PresenceSync:
             self._changed(place, here)
 
     def _has_room(self, report: _Report, place: Place) -> bool:
-        """Tell if a place may be kept; others are missing until their host is asked again."""
+        """Return whether a place fits; the others are missing until their host is asked again."""
         size = _size(place)
         if report.bytes + size <= MAX_REPORT_BYTES and self._size + size <= MAX_BYTES_OF_ALL:
             return True
@@ -209,8 +209,8 @@ class PresenceSync:
 
 
 def _parts(items: list[Any]) -> Iterator[list[Any]]:
-    """Yield the items in lists that the bus takes."""
-    # Written in ASCII they are at least as long as on the bus.
+    """Yield the items in lists that are small enough for the bus."""
+    # In ASCII they are at least as long as on the bus.
     if len(items) > _PART or (len(items) > 1 and len(json.dumps(items)) > _PART_BYTES):
         middle = len(items) // 2
         yield from _parts(items[:middle])

@@ -1,4 +1,4 @@
-"""The end of sessions: sockets end with their session, by its time or because somebody says so."""
+"""The end of sessions: closes sockets whose session has expired or was ended."""
 
 import asyncio
 import logging
@@ -13,11 +13,11 @@ from socket_host.transport.protocol import Transport
 
 _log = logging.getLogger(__name__)
 
-SWEEP_SECONDS = 2.0  # from one look for expired sessions to the next
+SWEEP_SECONDS = 2.0  # between two sweeps for expired sessions
 
 
 class SessionEnd:
-    """Closes the connections of expired sessions, and those of visitors that were sent away."""
+    """Closes the connections of expired sessions and of disconnected visitors."""
 
     def __init__(self, namespaces: Sequence[Namespace], transport: Transport, bus: Bus) -> None:
         self._namespaces = namespaces
@@ -26,9 +26,9 @@ class SessionEnd:
         bus.subscribe(SESSION_END, lambda host, body: self._begin(body))
 
     async def sweep(self) -> None:
-        """Close the connections of expired sessions, again and again.
+        """Close the connections of expired sessions, repeatedly, until cancelled.
 
-        Their clients connect again, and are told why they may not.
+        Their clients reconnect, and are refused with the reason.
         """
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
@@ -37,11 +37,11 @@ class SessionEnd:
                     await self._transport.close(connection)
 
     async def finish(self) -> None:
-        """Wait until those are gone who have been sent away."""
+        """Wait until the clients that are being disconnected are gone."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _begin(self, body: Any) -> None:
-        # With an empty context: it is nothing that the visitor whose event this was pays for.
+        # With an empty context, so that it is not charged to the visitor whose event this was.
         task = Context().run(asyncio.create_task, self._disconnect(**body))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,4 +1,4 @@
-"""The host's settings: read once from the environment, at the door."""
+"""The host's settings: read once from the environment, at the start."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,41 +18,41 @@ TRANSPORTS = ("fast", "stock")
 class Settings:
     """What the host needs to know before its first connection.
 
-    Without a secret no session is asked for, without origins every origin may connect: for tests
-    and benchmarks, which is why the environment cannot say so. `own` has the values of the settings
-    that are declared in functions/model/settings.py.
+    Without a secret, clients need no session, and without origins, every origin may connect. That
+    is for tests and benchmarks, and cannot be set by the environment. `own` has the values of the
+    settings declared in functions/model/settings.py.
     """
 
     session_secret: str | None = field(repr=False)
     origins: tuple[str, ...] | None
-    bus: str = field(default="local", repr=False)  # it may hold a password
-    bus_password: str = field(default="", repr=False)  # of Redis or Valkey, where `bus` has none
-    function_queue: str = ""  # beside Redis or Valkey: the URL of a queue with what functions emit
+    bus: str = field(default="local", repr=False)  # may contain a password
+    bus_password: str = field(default="", repr=False)  # of Redis or Valkey, if `bus` has none
+    function_queue: str = ""  # with Redis or Valkey: the URL of the queue of functions' emits
     bind: str = "127.0.0.1"
     port: int = 3200  # 0 lets the system choose
-    ping_interval: float = 25  # seconds; shorter than what any proxy on the way calls idle
+    ping_interval: float = 25  # seconds; shorter than the idle timeout of every proxy on the way
     ping_timeout: float = 20  # seconds
     max_payload: int = 100_000  # bytes of one packet
     max_connections: int = 20_000
-    max_per_address: int = 1_000  # connections of one client address; 0: as many as there may be
-    max_per_visitor: int = 50  # connections of one visitor; 0: likewise
-    proxies: int = 0  # in front of the host, whose word about the client's address is taken
+    max_per_address: int = 1_000  # connections of one client address; 0: no limit
+    max_per_visitor: int = 50  # connections of one visitor; 0: no limit
+    proxies: int = 0  # in front of the host, trusted to report the client's address
     events_per_second: float = 50  # of one client, on average
     event_burst: int = 100  # events of one client at once
-    fanout_bytes_per_second: float = 1_000_000  # that one visitor sends, times its listeners
-    room_bytes_per_second: float = 4_000_000  # that a room is sent, times those in it
-    drain_seconds: float = 10  # over which clients are let go; well below the container's stop time
-    recovery_seconds: float = 120  # for which a client that dropped may go on where it was; 0: no
+    fanout_bytes_per_second: float = 1_000_000  # of one visitor's events, times recipients
+    room_bytes_per_second: float = 4_000_000  # sent to a room, times recipients
+    drain_seconds: float = 10  # to disconnect clients in; well below the container's stop timeout
+    recovery_seconds: float = 120  # for which a dropped client may resume; 0: no recovery
     transport: str = "fast"
-    metric_namespace: str = ""  # where CloudWatch keeps the client metric; empty: it is not written
+    metric_namespace: str = ""  # CloudWatch's, of the client metric; empty: it is not written
     leases: str = "sqlite:.sidepath/leases.sqlite3"
-    # They sign nothing any more, but what they have signed is believed.
+    # They sign no new tokens, but tokens that they have signed are still valid.
     former_secrets: tuple[str, ...] = field(default=(), repr=False)
-    own: Mapping[str, Any] = field(default_factory=dict, repr=False)  # it may hold secrets
+    own: Mapping[str, Any] = field(default_factory=dict, repr=False)  # may contain secrets
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], declared: Sequence[Setting] = ()) -> Self:
-        """Return the settings an environment holds; raise SettingError naming all that is wrong."""
+        """Return an environment's settings; raise SettingError naming all that is wrong."""
         read = _Reader(environ)
         secret, *former = read.secrets()
         settings = cls(
@@ -100,14 +100,14 @@ class Settings:
 
 
 class _Reader:
-    """Takes settings out of an environment and gathers what is wrong with them."""
+    """Reads settings from an environment and collects problems."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self.problems: list[str] = []
 
     def text(self, name: str, default: str) -> str:
-        return self._environ.get(name) or default  # set but empty is as good as not set
+        return self._environ.get(name) or default  # empty counts as not set
 
     def one_of(self, name: str, default: str, choices: tuple[str, ...]) -> str:
         text = self.text(name, default)

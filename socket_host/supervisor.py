@@ -1,4 +1,4 @@
-"""The supervisor: runs a namespace's tasks, and starts again those that die."""
+"""The supervisor: runs a namespace's tasks, and restarts those that fail."""
 
 import asyncio
 import logging
@@ -8,38 +8,38 @@ from typing import Any
 
 _log = logging.getLogger(__name__)
 
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a task that died begins again
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a failed task is restarted
 
-_HEALTHY_SECONDS = 60.0  # a task that has run for so long begins again with the first pause
+_HEALTHY_SECONDS = 60.0  # after which a failed task is restarted with the first pause
 
 Work = Callable[[], Coroutine[Any, Any, object]]
 
 
 class Supervisor:
-    """Tasks by name, each started again when it has died, until all are stopped."""
+    """Tasks by name, each restarted when it fails, until all are stopped."""
 
     def __init__(self) -> None:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._deaths: dict[str, int] = {}  # since the start, by the name of the task
-        self._waiting: set[str] = set()  # names of tasks that are to begin again
+        self._waiting: set[str] = set()  # names of tasks that are waiting for a restart
 
     def start(self, work: Work, name: str) -> None:
         """Run `work` until it returns; raises ValueError if a task of that name runs."""
         if name in self._tasks and not self._tasks[name].done():
             raise ValueError(f"A task named {name!r} is running already. Give each its own name.")
         self._deaths[name] = 0
-        # With an empty context: nothing it does is charged to a visitor.
+        # With an empty context, so that nothing it does is charged to a visitor.
         self._tasks[name] = Context().run(asyncio.create_task, self._run(work, name), name=name)
 
     async def stop(self) -> None:
-        """Cancel all tasks, and wait for their ends."""
+        """Cancel all tasks, and wait until they have ended."""
         tasks, self._tasks = list(self._tasks.values()), {}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def health(self) -> dict[str, dict[str, Any]]:
-        """Return how each task is: running, waiting to begin again, or done; how often it died."""
+        """Return each task's status (running, waiting for a restart, done) and failure count."""
         return {
             name: {"status": self._status(name, task), "deaths": self._deaths[name]}
             for name, task in self._tasks.items()

@@ -1,4 +1,4 @@
-"""python-socketio's namespace with types: what a handler can do with clients and rooms."""
+"""python-socketio's namespace with types: a handler's methods for clients and rooms."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -6,9 +6,9 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    # python-socketio ships no types: to derive from it would hide every misspelt name.
+    # python-socketio ships no types, so mypy would miss misspelt names in classes derived from it.
     class AsyncNamespace:
-        """What mypy takes python-socketio's class for."""
+        """Stands in for python-socketio's class in mypy."""
 
         def __init__(self, namespace: str | None = None) -> None: ...
 else:
@@ -25,7 +25,7 @@ Sids = str | Sequence[str] | None
 class Server(Protocol):
     """The part of `socketio.AsyncServer` that namespaces use, and what transports add to it.
 
-    Events are answered by the methods of a namespace: `on` and `event` are refused.
+    A namespace's methods handle events: `on` and `event` are refused.
     """
 
     manager: Any
@@ -41,7 +41,7 @@ class Server(Protocol):
         callback: Callable[..., object] | None = None,
         ignore_queue: bool = False,
     ) -> Coroutine[Any, Any, None]:
-        """Send an event to clients; `ignore_queue` keeps it to those of this host."""
+        """Send an event to clients; `ignore_queue` limits it to those of this host."""
 
     def call(
         self,
@@ -94,19 +94,19 @@ class Server(Protocol):
     def start_background_task(
         self, target: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
     ) -> asyncio.Task[T]:
-        """Begin something that nobody waits for."""
+        """Start a task that nobody awaits."""
 
     def recovered(self, sid: str, namespace: str) -> bool:
-        """Tell if a client that is connecting is back with its state."""
+        """Return whether a connecting client has recovered its state."""
 
     def caught_up(self, sid: str, namespace: str) -> Awaitable[bool]:
-        """Wait until a client has read what it was sent; tell if it is still there."""
+        """Wait until a client has read what it was sent; return whether it is still connected."""
 
 
 class TypedNamespace(AsyncNamespace):
     """`socketio.AsyncNamespace`: the same methods, with types.
 
-    They return what to await instead of awaiting it, to save a frame per call.
+    They return an awaitable instead of awaiting it, to save a frame per call.
     """
 
     namespace: str
@@ -125,7 +125,7 @@ class TypedNamespace(AsyncNamespace):
     ) -> Coroutine[Any, Any, None]:
         """Send an event to a client, a room, several rooms, or the whole namespace.
 
-        A tuple is several arguments. `ignore_queue` keeps it to the clients of this host.
+        A tuple stands for several arguments. `ignore_queue` limits it to the clients of this host.
         """
         namespace = namespace or self.namespace
         return self.server.emit(event, data, to, room, skip_sid, namespace, callback, ignore_queue)
@@ -155,12 +155,12 @@ class TypedNamespace(AsyncNamespace):
         timeout: float = 60,
         ignore_queue: bool = False,
     ) -> Coroutine[Any, Any, Any]:
-        """Send an event to one client; return its ack, or raise TimeoutError of python-socketio."""
+        """Send an event to one client; return its ack, or raise python-socketio's TimeoutError."""
         namespace = namespace or self.namespace
         return self.server.call(event, data, to, sid, namespace, timeout, ignore_queue)
 
     def disconnect(self, sid: str, namespace: str | None = None) -> Coroutine[Any, Any, None]:
-        """Send a client away; it does not come back by itself."""
+        """Disconnect a client; it does not reconnect by itself."""
         return self.server.disconnect(sid, namespace or self.namespace)
 
     def enter_room(
@@ -180,7 +180,7 @@ class TypedNamespace(AsyncNamespace):
         return self.server.close_room(room, namespace or self.namespace)
 
     def rooms(self, sid: str, namespace: str | None = None) -> list[Room]:
-        """Return the rooms a client is in, its own, which is called like its sid, among them."""
+        """Return a client's rooms, including its own, which has its sid as its name."""
         return self.server.rooms(sid, namespace or self.namespace)
 
     def get_session(

@@ -1,9 +1,8 @@
-"""The bus: what socket hosts say to each other, and functions to them.
+"""The bus: messages between socket hosts, and from functions to them.
 
-A message has the form of python-socketio's own, so its client managers understand it
+Messages have python-socketio's own form, so its client managers understand them
 (`AsyncPubSubManager._thread` in python-socketio 5.18 reads these keys). One key is ours:
-`message_id`, always the first, is `sender:number` and no other message's. By it a host knows what
-it has had before.
+`message_id`, always the first, is `sender:number` and unique. Hosts recognise duplicates by it.
 """
 
 import hashlib
@@ -14,26 +13,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-CHANNEL = "socketio"  # of Redis, and python-socketio's own
+CHANNEL = "socketio"  # in Redis; python-socketio's default
 
-ANNOUNCEMENT = "announcement"  # the method of messages that are ours, not python-socketio's
+ANNOUNCEMENT = "announcement"  # a method of ours, not python-socketio's
 
-# Subjects of announcements: what yours begin with, and the end of a visitor's sessions.
+# Subjects of announcements: the prefix of yours, and the end of a visitor's sessions.
 APP = "app."
 SESSION_END = "session.end"
 
-FUNCTION = "function-"  # what the senders of messages begin with that are functions
+FUNCTION = "function-"  # prefix of the sender in messages from functions
 
-LOOPBACK_PATH = "/bus"  # where a host hears the functions on its own machine
+LOOPBACK_PATH = "/bus"  # where functions on a host's own machine post messages
 
-MAX_BYTES = 256 * 1024  # of one message, and of one batch: what SNS takes at the most
+MAX_BYTES = 256 * 1024  # of one message, and of one batch: the limit of SNS
 
-# Events of the client libraries themselves: one that hears such a name from a server hangs up.
+# Reserved event names: a client library that receives one from a server disconnects.
 RESERVED_EVENTS = frozenset(
     ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"]
 )
 
-# SNS and SQS refuse these, even though JSON has them; written as escapes they pass.
+# SNS and SQS refuse these characters, which JSON allows; written as escapes they pass.
 _UNSENDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
 _TOPIC = re.compile(r"sns:(arn:(aws[a-z-]*):sns:([a-z0-9-]+):(\d{12}):([\w-]+)\.fifo)", re.ASCII)
@@ -54,11 +53,11 @@ class Topic:
     partition: str
     region: str
     account: str
-    name: str  # without its .fifo
+    name: str  # without .fifo
 
     @classmethod
     def parse(cls, setting: str) -> Self:
-        """Return the topic of a setting `sns:<topic arn>`; raise ValueError for any other text."""
+        """Return the topic in a setting `sns:<topic arn>`; raise ValueError for any other text."""
         if found := _TOPIC.fullmatch(setting):
             return cls(*found.groups())
         raise ValueError(
@@ -68,9 +67,9 @@ class Topic:
 
 
 def encode(message: Mapping[str, Any], message_id: str, most: int = MAX_BYTES) -> str:
-    """Return the JSON text of a manager's message, for a bus that takes `most` bytes.
+    """Return a manager's message as JSON, for a bus that allows `most` bytes.
 
-    Raises BusMessageError if it is no JSON, too large for the bus, or a reserved event.
+    Raises BusMessageError if it is not JSON, too large for the bus, or a reserved event.
     """
     identified = {"message_id": message_id, **message}
     what = message.get("event") or message.get("subject") or message.get("method")
@@ -93,16 +92,16 @@ def encode(message: Mapping[str, Any], message_id: str, most: int = MAX_BYTES) -
 def encode_emit(
     event: str, data: Any, *, room: str | None = None, namespace: str = "/", sender: str
 ) -> str:
-    """Return the JSON text that makes every host emit `event` to `room`, or to all without one.
+    """Return the JSON that makes every host emit `event` to `room`, or to everybody if it is None.
 
-    A tuple is several arguments, as in python-socketio. `sender` is new for every message: it
-    names the message too, so that a host acts on it once. Raises BusMessageError if the data is no
-    JSON, the message too large for the bus, or the event one of Socket.IO itself.
+    A tuple stands for several arguments, as in python-socketio. `sender` must be new for every
+    message: it identifies the message, so that a host handles it once. Raises BusMessageError if
+    the data is not JSON, the message is too large for the bus, or the event is reserved.
     """
     message = {
         "method": "emit",
         "event": event,
-        # Always a list: managers take each of its items for an argument.
+        # Always a list: managers take each item as an argument.
         "data": list(data) if isinstance(data, tuple) else [data],
         "namespace": namespace,
         "room": room,
@@ -114,14 +113,14 @@ def encode_emit(
 
 
 def encode_announcement(subject: str, body: Any, *, sender: str) -> str:
-    """Return the JSON text that announces something to every host; `sender` as in `encode_emit`.
+    """Return the JSON of an announcement to every host; `sender` is as in `encode_emit`.
 
-    Raises BusMessageError if the body is no JSON, or the message too large for the bus.
+    Raises BusMessageError if the body is not JSON, or the message is too large for the bus.
     """
     message = {"method": ANNOUNCEMENT, "host_id": sender, "subject": subject, "body": body}
     return encode(message, f"{sender}:1")
 
 
 def loopback_token(secret: str) -> str:
-    """Return what a function on the host's own machine shows to it, made of the session secret."""
+    """Return the token of a function on the host's machine, derived from the session secret."""
     return hmac.digest(secret.encode(), b"sidepath.bus.v1", hashlib.sha256).hex()

@@ -1,4 +1,4 @@
-"""A cache with a bound in bytes, for what a stranger's requests fill."""
+"""A cache with a bound in bytes, because strangers' requests fill it."""
 
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -9,9 +9,9 @@ V = TypeVar("V")
 
 
 class Cache(Generic[K, V]):
-    """Keeps what was used last, up to `max_bytes` in all.
+    """Keeps the most recently used values, up to `max_bytes` in all.
 
-    Whoever puts an entry in says how large it is, its key included.
+    `put` is told the size of an entry, including its key.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -23,7 +23,7 @@ class Cache(Generic[K, V]):
         return len(self._entries)
 
     def get(self, key: K) -> V | None:
-        """Return what is kept under a key, or None."""
+        """Return the value of a key, or None."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -31,9 +31,9 @@ class Cache(Generic[K, V]):
         return entry[0]
 
     def put(self, key: K, value: V, size: int) -> None:
-        """Keep a value, and drop what was unused for longest if that makes it too many bytes.
+        """Keep a value, and drop the least recently used ones while there are too many bytes.
 
-        One that is larger than the whole cache is not kept.
+        A value that is larger than the whole cache is not kept.
         """
         self.size += size - self._entries.pop(key, (None, 0))[1]
         self._entries[key] = value, size

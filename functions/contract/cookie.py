@@ -1,9 +1,9 @@
-"""The session's cookie as it goes over the wire: both halves read it here, and nowhere else.
+"""The session's cookie on the wire: both halves read it here, and nowhere else.
 
-In production its name begins with `__Host-`. Browsers take such a cookie only over https, for every
-path, and from this very host, while one of the plain name may have been planted by a sibling,
-another host of the same domain. The plain name is used in development, for Safari drops Secure
-cookies of http://localhost, and is still read everywhere: sessions that began under it go on until
+In production its name begins with `__Host-`. Browsers accept such a cookie only over https, for
+every path, and from this very host, while a sibling, another host of the same domain, can plant one
+with the plain name. Development uses the plain name, because Safari drops Secure cookies from
+http://localhost. The plain name is still read everywhere: sessions that have it stay valid until
 they expire, and the next page renews them under the other name.
 """
 
@@ -13,12 +13,12 @@ from functions.contract.session import COOKIE, Session, SessionError, Sessions
 
 HOST_COOKIE = f"__Host-{COOKIE}"
 
-# Cookies of one request that are looked at: a sibling can plant many, and each costs a signature.
+# Cookies of one request that are tried: a sibling can plant many, and each costs a verification.
 _MOST = 5
 
 
 class Cookie(NamedTuple):
-    """A session's cookie that verifies."""
+    """A cookie with a valid session."""
 
     name: str
     token: str
@@ -26,11 +26,11 @@ class Cookie(NamedTuple):
 
 
 def read_cookie(header: str, sessions: Sessions) -> Cookie:
-    """Return the cookie in a request's Cookie header that holds its session.
+    """Return the session cookie in a request's Cookie header.
 
-    Of several that is the first that verifies: those with the prefix come before those without, and
-    among the others the order is the browser's. Raises SessionError, with what is wrong with the
-    first of them, if none of the first few verifies.
+    If there are several, it is the first valid one; cookies with the prefix come first, otherwise
+    the order is the browser's. Raises SessionError, with what is wrong with the first of them, if
+    none of the first few is valid.
     """
     problem = ""
     for name, token in _candidates(header)[:_MOST]:
@@ -42,7 +42,7 @@ def read_cookie(header: str, sessions: Sessions) -> Cookie:
 
 
 def _candidates(header: str) -> list[tuple[str, str]]:
-    """Return the names and values in a Cookie header that may be a session, the best first."""
+    """Return the names and values in a Cookie header that may be sessions, best first."""
     at = header.find(COOKIE)
     if at < 0:
         return []
@@ -52,8 +52,8 @@ def _candidates(header: str) -> list[tuple[str, str]]:
         return [(name, value)] if name in (HOST_COOKIE, COOKIE) else []
     ranks: tuple[list[tuple[str, str]], ...] = ([], [], [])
     for piece in header.split(";"):
-        # Some proxies join the headers of one request by commas. But a comma may stand in the value
-        # of a cookie that a sibling planted, so what follows one comes last.
+        # Some proxies join a request's headers with commas. But a sibling may have planted a cookie
+        # with a comma in its value, so whatever follows a comma comes last.
         for index, part in enumerate(piece.split(",")) if COOKIE in piece else ():
             name, value = _pair(part)
             if name in (HOST_COOKIE, COOKIE):
@@ -62,7 +62,7 @@ def _candidates(header: str) -> list[tuple[str, str]]:
 
 
 def _pair(text: str) -> tuple[str, str]:
-    # No other white space: to a browser a name with some of it before the prefix has no prefix.
+    # No other white space: for browsers, a name with white space before the prefix has no prefix.
     name, _, value = text.partition("=")
     value = value.strip(" \t")
     quoted = len(value) > 1 and value[0] == value[-1] == '"'
@@ -70,6 +70,6 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def write_cookie(token: str, max_age: int, *, secure: bool) -> str:
-    """Return the Set-Cookie header for a token that is good for `max_age` seconds."""
+    """Return the Set-Cookie header for a token that is valid for `max_age` seconds."""
     name, secured = (HOST_COOKIE, "; Secure") if secure else (COOKIE, "")
     return f"{name}={token}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secured}"

@@ -1,6 +1,6 @@
-"""Payloads: data from outside, read into a dataclass, or a model of pydantic's where it is used.
+"""Payloads: data from outside, read into a dataclass or a pydantic model.
 
-It came as JSON, or with an event, which can have bytes too.
+The data is JSON, or the arguments of an event, which may contain bytes.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origi
 
 T = TypeVar("T")
 
-MOST_PROBLEMS = 20  # that one is told of
+MOST_PROBLEMS = 20  # that are reported
 
 _PLAIN = {
     str: "a text",
@@ -21,19 +21,19 @@ _PLAIN = {
     bytes: "binary data",
 }
 
-# Types of which nothing else is to be known.
+# Types without parts that need a check of their own.
 _WHOLE = (Any, object, None, type(None), list, dict, *_PLAIN)
 
 
 class Problem(NamedTuple):
-    """What is wrong with a field; it is named as in `lines.0.price`, and "" is the whole."""
+    """What is wrong with a field, which is named as in `lines.0.price`; "" is the whole payload."""
 
     field: str
     detail: str
 
 
 class PayloadError(ValueError):
-    """The data has another form than the model; the text says what is wrong, field by field."""
+    """The data does not fit the model; the text says what is wrong, field by field."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__(" ".join(f"{field or 'It'} {detail}." for field, detail in problems))
@@ -41,13 +41,13 @@ class PayloadError(ValueError):
 
 
 def parse(model: type[T], data: object, *, binary: bool = False) -> T:
-    """Return data that came as JSON, or if `binary` with an event, as an object of a model.
+    """Return data from JSON, or if `binary` from an event, as an instance of a model.
 
-    A model is a dataclass of texts, numbers, booleans, None, Literal, lists, dicts with text keys,
-    and other such dataclasses; what comes with an event may have bytes in it too. `__post_init__`
-    may raise ValueError. A field may be of several types, such as `str | None`, of which one at the
-    most is an object and one a list. Fields that a model does not have are ignored. Anything with
-    pydantic's `model_validate` is a model too.
+    A model is a dataclass of strings, numbers, booleans, None, Literal, lists, dicts with string
+    keys, and other such dataclasses; with `binary` also of bytes. Its `__post_init__` may raise
+    ValueError. A field may have a union type such as `str | None`, with at most one object type and
+    one list type. Fields that the model does not have are ignored. Anything with pydantic's
+    `model_validate` is a model too.
 
     Raises PayloadError, and TypeError for a model with other types.
     """
@@ -106,7 +106,7 @@ def _note(problems: list[Problem], at: str, detail: str) -> None:
 
 
 def _read(kind: Any, data: Any, at: str, problems: list[Problem]) -> Any:
-    """Return data as a kind of value; what is wrong with it is added to the problems."""
+    """Return data as a kind of value; add what is wrong with it to the problems."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         return _read_union(arguments, data, at, problems)
@@ -151,7 +151,7 @@ def _read_fields(kind: Any, data: dict[str, Any], at: str, problems: list[Proble
 def _read_union(kinds: tuple[Any, ...], data: Any, at: str, problems: list[Problem]) -> Any:
     fitting = [kind for kind in kinds if _fits(kind, data)]
     if len(fitting) > 1 and isinstance(data, dict | list):
-        # To try one after another would take twice as long at each level.
+        # Trying one after another would take exponential time in the depth of the data.
         raise TypeError(f"of {' | '.join(map(str, kinds))} several are an object, or a list")
     if fitting:
         return _read(fitting[0], data, at, problems)
@@ -161,7 +161,7 @@ def _read_union(kinds: tuple[Any, ...], data: Any, at: str, problems: list[Probl
 
 @cache
 def _fields(kind: type[Any]) -> tuple[tuple[str, Any, bool], ...]:
-    """Return the name and type of each field, and whether it has to be there."""
+    """Return the name and type of each field, and whether it is required."""
     hints = get_type_hints(kind)
     missing = dataclasses.MISSING
     return tuple(
@@ -176,7 +176,7 @@ def _field_types(kind: Any) -> tuple[Any, ...]:
 
 
 def _fits(kind: Any, data: Any) -> bool:
-    """Whether data is of a kind, or, if it is an object or a list, may be."""
+    """Whether data is of a kind; for objects and lists, whether it may be."""
     if kind is Any or kind is object:
         return True
     if kind is None or kind is type(None):

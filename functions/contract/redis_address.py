@@ -9,7 +9,7 @@ SCHEMES = {"redis": False, "valkey": False, "rediss": True, "valkeys": True}  # 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a Redis or Valkey server is, and how to be let in."""
+    """The address and credentials of a Redis or Valkey server."""
 
     host: str
     port: int
@@ -26,9 +26,9 @@ class Address:
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
-        except ValueError:  # such as a port that is no number
+        except ValueError:  # such as a port that is not a number
             host = None
-        # The number of a database may follow; channels belong to none.
+        # A database number may follow; channels do not depend on it.
         if not host or parts.scheme not in SCHEMES or parts.path.strip("/0123456789"):
             raise ValueError(
                 "must be written redis://[[USER]:PASSWORD@]HOST[:PORT], or valkey://…, or with TLS "

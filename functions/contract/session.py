@@ -1,4 +1,4 @@
-"""The session: pages issue it in a signed cookie, the socket host trusts it and nothing else."""
+"""The session: pages issue it in a signed cookie, and the socket host trusts nothing else."""
 
 import base64
 import hmac
@@ -19,29 +19,28 @@ from itsdangerous.signer import SigningAlgorithm
 
 from functions.contract.cache import Cache
 
-COOKIE = "sidepath_session"  # cookie.py says under which names it goes over the wire
+COOKIE = "sidepath_session"  # cookie.py has the names on the wire
 
-# Lets a clone start with no setting at all. Both doors refuse it outside development.
+# Lets a clone start without any setting. Both halves refuse it outside development.
 SAMPLE_SECRET = "sample-secret-for-development-only"
 
 MIN_SECRET_LENGTH = 32  # characters: 128 bits written in hex
 
 MAX_AGE = 7 * 24 * 60 * 60  # seconds; a page visited in its second half renews the cookie
 
-LEEWAY = 5  # seconds by which the clock that issued a token may be ahead of the one that reads it
+LEEWAY = 5  # seconds by which the issuer's clock may be ahead of the reader's
 
-MAX_TOKEN = 1_024  # characters; measured before anything else is done with a token
+MAX_TOKEN = 1_024  # characters; checked before anything else
 
-_PURPOSE = b"session.v1"  # so that nothing else signed with the same secret is a session
+_PURPOSE = b"session.v1"  # so that nothing else signed with the same secret passes as a session
 
-# Payload, time and signature in base64 without padding. The 24 bytes of a signature make exactly 32
+# Payload, time and signature in base64 without padding. A signature's 24 bytes make exactly 32
 # characters, and the largest time that itsdangerous writes makes eleven.
 _TOKEN = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{1,11})\.[A-Za-z0-9_-]{32}")
 
-# Bytes of tokens whose signature need not be checked again: those of another tab, or after a drop.
-# With names as ours that is some 10,000 of them.
+# Bytes of verified tokens that are kept, for other tabs and for clients that come back.
 _REMEMBERED = 8 * 1024 * 1024
-_ENTRY = 400  # bytes that one takes beside its three texts
+_ENTRY = 400  # bytes of an entry besides its three strings
 
 _ADJECTIVES = (
     "Amber", "Brave", "Calm", "Clever", "Coral", "Eager", "Gentle", "Golden",
@@ -58,17 +57,17 @@ _ANIMALS = (
 
 
 class SessionError(Exception):
-    """The token is not a session; the text is meant for the person who holds it."""
+    """The token is not a valid session; the text is meant for the visitor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who a visitor is: an id, a name to show, and the claims that a sign-in has made about them.
+    """A visitor's identity: an id, a name to show, and claims from a sign-in.
 
-    A new visitor has a random id and no claims; they keep it for as long as they keep coming.
+    A new visitor has a random id, which they keep for as long as they keep visiting, and no claims.
     `claims` is JSON: `{"role": "editor"}`, `{"roles": ["editor", "admin"], "verified": True}`.
-    `expires` is when the token ends that it was read from, in seconds since 1970. Two tokens of one
-    visitor with the same name and claims are the same session.
+    `expires` is when the token it was read from expires, in seconds since 1970. Two tokens with the
+    same id, name and claims are the same session.
     """
 
     id: str
@@ -93,8 +92,8 @@ class Session:
     def has(self, claim: str) -> bool:
         """Whether the visitor has a claim.
 
-        `verified` asks for one that is there and not false, zero or empty; `role=editor` for one
-        that is this text, or a list with it.
+        `verified` requires a claim that is not false, zero or empty; `role=editor` one that is this
+        string, or a list that contains it.
         """
         name, equals, text = claim.partition("=")
         value = self.claims.get(name)
@@ -106,22 +105,21 @@ class Session:
 class Sessions:
     """Issues and verifies signed session tokens.
 
-    The first secret signs; what any of them has signed verifies. Raises ValueError for a secret too
-    short to resist guessing.
+    The first secret signs; tokens signed with any of them are valid. Raises ValueError for a secret
+    that is too short to resist guessing.
     """
 
     def __init__(self, secret: str, *former: str, max_age: int = MAX_AGE) -> None:
         self.max_age = max_age
         self._signer, *self._former = (_signer(each) for each in (secret, *former))
-        # Remembers only what verified: forged tokens cannot crowd out others. Checking a signature
-        # is most of what a socket's handshake with a session costs more than one without.
-        # Claims are kept as text, so that a page that changes its own changes nobody else's.
+        # Only valid tokens are cached, so forged ones cannot evict others. Claims are cached as
+        # text, so that a page that changes its own changes nobody else's.
         self._verified: Cache[str, tuple[Session, str]] = Cache(_REMEMBERED)
 
     def issue(self, session: Session) -> str:
         """Return a token, safe in a cookie, that `verify` accepts for `max_age` seconds.
 
-        Raises ValueError for a session that is too large for a token, or that JSON cannot hold.
+        Raises ValueError for a session that is too large for a token, or is not JSON.
         """
         try:
             token = self._signer.sign(_payload(session)).decode()
@@ -135,14 +133,14 @@ class Sessions:
         return token
 
     def verify(self, token: str) -> Session:
-        """Return the session a token was issued for; raise SessionError for any other text.
+        """Return the session that a token was issued for; raise SessionError for any other text.
 
-        One text alone is a session's token: what `issue` wrote.
+        Only the exact text that `issue` wrote is valid.
         """
         return self._load(token, 0)
 
     def is_due(self, token: str) -> bool:
-        """Whether a token that verifies has lived half its life and should be issued anew."""
+        """Whether a valid token is past half its life and should be renewed."""
         try:
             self._load(token, self.max_age - self.max_age // 2)
         except SessionError:
@@ -150,7 +148,7 @@ class Sessions:
         return False
 
     def _load(self, token: str, left: int) -> Session:
-        """Return the session of a token that has so many seconds left."""
+        """Return the session of a token that has `left` seconds left."""
         found = None
         if len(token) <= MAX_TOKEN:
             found = self._verified.get(token) or self._verify_signature(token)
@@ -166,7 +164,7 @@ class Sessions:
     def _verify_signature(self, token: str) -> tuple[Session, str] | None:
         """Return the session in a token, however old, and its claims as JSON.
 
-        None if nobody of us has signed it.
+        Returns None if none of our secrets has signed it.
         """
         parts = _TOKEN.fullmatch(token)
         if parts is None or not self._is_signed(token):
@@ -179,7 +177,7 @@ class Sessions:
         return found
 
     def _is_signed(self, token: str) -> bool:
-        # By comparing texts: decoded, many texts are one signature.
+        # Compare the text: several texts decode to the same signature.
         value, _, signature = token.rpartition(".")
         return any(
             hmac.compare_digest(signer.get_signature(value), signature.encode())
@@ -187,7 +185,7 @@ class Sessions:
         )
 
     def _read(self, payload: str, timestamp: str) -> Session:
-        """Return the session of a signed token's parts, if they are as `issue` writes them."""
+        """Return the session in a signed token's parts, if they are as `issue` writes them."""
         try:
             issued = int.from_bytes(_decode(timestamp))
             match json.loads(_decode(payload)):
@@ -206,7 +204,7 @@ class Sessions:
 
 
 def _payload(session: Session) -> bytes:
-    """Return what a token says: version 2 where there are claims, else version 1, the shorter."""
+    """Return a token's payload: version 2 if there are claims, else version 1, which is shorter."""
     if not session.claims:
         return base64_encode(json.dumps([session.id, session.name]))
     versioned = [2, session.id, session.name, session.claims]
@@ -225,7 +223,7 @@ def _signer(secret: str) -> TimestampSigner:
 
 
 class _KeyedBlake2(SigningAlgorithm):
-    """BLAKE2b with a key (RFC 7693): with HMAC a tenth of a first visit's page was its cookie."""
+    """Keyed BLAKE2b (RFC 7693), which is faster than HMAC."""
 
     def get_signature(self, key: bytes, value: bytes) -> bytes:
         return blake2b(value, key=key, digest_size=24).digest()

@@ -1,4 +1,4 @@
-"""Settings: how a half reads those that a team declares, and how it refuses to start."""
+"""Settings: how a half reads your settings, and how it refuses to start."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ Half = Literal["function", "host"]
 
 
 class StartError(Exception):
-    """The half cannot start; the text says why, and what to do."""
+    """A half cannot start; the text says why, and what to do."""
 
 
 class SettingError(StartError):
@@ -20,9 +20,9 @@ class SettingError(StartError):
 class Setting:
     """A setting of the environment.
 
-    `parse` turns its text into its value, and raises ValueError for a malformed one, with a text to
-    be read after the setting's name. `defaults` are texts too; a half that has none there must be
-    given one. `development` is what scripts/dev sets; `{data}` in it is the folder for data.
+    `parse` turns the text into a value, and raises ValueError if it is malformed, with a message
+    that follows the setting's name. `defaults` are texts too; a half without one must be given a
+    value. `development` is the value in scripts/dev; `{data}` in it stands for the data folder.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Setting:
 
 
 def development(declared: Sequence[Setting], data: Path | str) -> dict[str, str]:
-    """Return what scripts/dev sets, with data in a folder, by the settings' names."""
+    """Return the values for development, by the settings' names; `data` is the data folder."""
     return {
         setting.name: setting.development.replace("{data}", str(data))
         for setting in declared
@@ -45,7 +45,7 @@ def development(declared: Sequence[Setting], data: Path | str) -> dict[str, str]
 def read_settings(
     declared: Sequence[Setting], half: Half, environ: Mapping[str, str]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return a half's values by their names, and what is wrong with the others."""
+    """Return a half's values by name, and what is wrong with the others."""
     values: dict[str, Any] = {}
     problems: list[str] = []
     for setting in declared:

@@ -1,12 +1,12 @@
-"""The room log in one DynamoDB table, which any number of hosts and functions share.
+"""The room log in one DynamoDB table, shared by any number of hosts and functions.
 
-The table's key is `room` and, in it, `item`: a message is kept as `seq#…`, its number written with
-zeros in front so that DynamoDB sorts by it; beside it `id#…` holds the same message under the
-client's id; `text` is the room's current text. infra/template.yaml declares the table.
+The partition key is `room` and the sort key `item`. A message is stored as `seq#…`, with leading
+zeros so that DynamoDB sorts by number, and again as `id#…`, under the client's id. `text` is the
+room's current text. infra/template.yaml declares the table.
 
-An append is one call, a transaction of two conditional puts, and cannot be a single put: the number
-has to be free and so has the id, and a condition sees one item. To look for the id first, on a
-retry only, would store a message twice whose first try, at another host, is still under way.
+An append is one call, a transaction of two conditional puts. A single put is not enough: both the
+number and the id must be free, and a condition sees only one item. Looking up the id first, on
+retries only, would store a message twice if the first try, on another host, is still in progress.
 """
 
 import random
@@ -22,17 +22,17 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.model.room_log import BATCH, PAGE, Appended, Message, RoomLogError, RoomState
 
-KEPT_DAYS = 90  # then DynamoDB's TTL deletes a message
+KEPT_DAYS = 90  # after which DynamoDB's TTL deletes a message
 
-# Seconds in which an append is tried again. Each lost try means that another host's append to the
-# same room won, so with n hosts writing at once the n-th wins at the latest, but for bad luck.
+# Seconds for which an append is retried. A try fails when another host's append to the same room
+# succeeds, so of n hosts that write at once each usually succeeds within n tries.
 _PERSISTENCE = 3.0
-_PAUSE = 0.02  # seconds before the second try, at most; it doubles, up to a bound, with each
+_PAUSE = 0.02  # seconds before the second try, at most; it doubles with each, up to a bound
 _LONGEST_PAUSE = 0.5
 
-_ROOMS_REMEMBERED = 10_000  # whose last number is kept, to append with one call
+_ROOMS_REMEMBERED = 10_000  # whose last number is cached, so that an append takes one call
 
-# Fail while the client still waits for its ack (10 s in the browser), so that it hears why.
+# Fail while the client still waits for its ack (10 s in the browser), so that it gets the reason.
 _PATIENCE = Config(
     connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3}
 )
@@ -48,7 +48,7 @@ class DynamoDBRoomLog:
             self._dynamodb = client or boto3.client("dynamodb", config=_PATIENCE)
         self._table = table
         self._lock = threading.Lock()
-        self._last: dict[str, int] = {}  # by room, the one longest unused first
+        self._last: dict[str, int] = {}  # by room, least recently used first
 
     def append(self, room: str, *, id: str, author: str, name: str, text: str) -> Appended:  # noqa: A002 - the wire's word
         """Store a message as the room's next, or return the one already stored under `id`."""
@@ -72,8 +72,8 @@ class DynamoDBRoomLog:
         return [_message(item) for item in reversed(items)]
 
     def state(self, room: str, after: int = 0) -> RoomState:
-        """Return how a room stands, but no message up to the number `after`: for who knows them."""
-        # One call: the text's key comes behind those of the messages.
+        """Return a room's state, without the messages up to the number `after`."""
+        # One call, because the text's key sorts after those of the messages.
         items = self._query(room, _seq(after + 1), _TEXT, PAGE + 1, backwards=True)
         text = items.pop(0)["text"]["S"] if items and items[0]["item"]["S"] == _TEXT else ""
         return RoomState([_message(item) for item in reversed(items[:PAGE])], text)
@@ -83,13 +83,13 @@ class DynamoDBRoomLog:
         return [_message(item) for item in self._query(room, _seq(seq + 1), _END, limit)]
 
     def keep_text(self, room: str, text: str) -> None:
-        """Remember the room's current text: what was last typed, not yet a message."""
+        """Store the room's current text: a draft, not yet a message."""
         item = {**_key(room, _TEXT), "text": {"S": text}, "expires": _expires()}
         with _aws():
             self._dynamodb.put_item(TableName=self._table, Item=item)
 
     def text(self, room: str) -> str:
-        """Return the room's current text, empty if none was kept."""
+        """Return the room's current text, or an empty string."""
         items = self._query(room, _TEXT, _TEXT, 1)
         return items[0]["text"]["S"] if items else ""
 
@@ -111,7 +111,7 @@ class DynamoDBRoomLog:
             by_seq, by_id = error.response["CancellationReasons"]
             if "Item" in by_id:
                 return _message(by_id["Item"]), False
-            # TransactionConflict: somebody is writing these very items now, so look again.
+            # TransactionConflict: somebody is writing the same items, so try again.
             if {by_seq["Code"], by_id["Code"]} <= {*_TAKEN, "None"}:
                 return None, True
             raise RoomLogError(f"The message was not stored: {error}.") from error
@@ -149,13 +149,13 @@ class DynamoDBRoomLog:
                 ":start": {"S": start},
                 ":end": {"S": end},
             },
-            # A client that asks for a message it was told of must not be answered with a past
-            # that lacks it, and an append must not count from an old number.
+            # Consistent, because a client that asks for a message it knows of must get it, and
+            # because an append must not count from an old number.
             "ConsistentRead": True,
             "ScanIndexForward": not backwards,
         }
         items: list[Item] = []
-        # DynamoDB ends an answer at 1 MB, full or not.
+        # DynamoDB ends a response at 1 MB, complete or not.
         while len(items) < limit:
             with _aws():
                 found = self._dynamodb.query(**query, Limit=limit - len(items))
@@ -166,12 +166,12 @@ class DynamoDBRoomLog:
         return items
 
 
-_DIGITS = 16  # of a number in a key: enough for the largest whole number of JavaScript
+_DIGITS = 16  # of a number in a key: enough for JavaScript's largest safe integer
 _TAKEN = ("ConditionalCheckFailed", "TransactionConflict")
 
 
 def _tries() -> Iterator[None]:
-    """Yield at each time to try, after pauses that are never the same as another host's."""
+    """Yield before each try, after random pauses, so that hosts do not retry in step."""
     end = time.monotonic() + _PERSISTENCE
     longest = _PAUSE
     yield
@@ -183,7 +183,7 @@ def _tries() -> Iterator[None]:
 
 @contextmanager
 def _aws(*expected: str) -> Iterator[None]:
-    """Turn what boto3 raises into RoomLogError, but for the expected error codes."""
+    """Turn boto3's exceptions into RoomLogError, except for the expected error codes."""
     try:
         yield
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""How rooms stand, read with less: a function remembers the messages that it has read before."""
+"""A cache of rooms: a function keeps the messages that it has read."""
 
 import time
 from collections.abc import Sequence
@@ -8,15 +8,15 @@ from functions.contract.cache import Cache
 from functions.model.room_log import PAGE, Message, RoomLog, RoomState
 
 _REMEMBERED = 20 * 1024 * 1024  # bytes of messages; a page of the longest has 100 to 400 KB
-_MESSAGE = 700  # bytes that one takes beside its text
-_SECONDS = 60.0  # for as long: then who has deleted a message by hand sees it gone
+_MESSAGE = 700  # bytes of a message besides its text
+_SECONDS = 60.0  # until a room is read again, so that messages deleted by hand disappear
 
 
 class RoomCache:
-    """Reads how a room stands, of its messages only those that are new.
+    """Reads a room's state, but only its new messages.
 
-    They never change, and their numbers have no holes. With DynamoDB half of what a page cost was
-    to read its fifty messages again: boto3 takes a tenth of a millisecond of CPU for each.
+    Messages never change, and their numbers have no gaps. Reading them again would be a large part
+    of a page's cost with DynamoDB.
     """
 
     def __init__(self, log: RoomLog) -> None:
@@ -24,7 +24,7 @@ class RoomCache:
         self._rooms: Cache[str, tuple[float, list[Message]]] = Cache(_REMEMBERED)
 
     def state(self, room: str) -> RoomState:
-        """Return how a room stands; raise RoomLogError if the log cannot be read."""
+        """Return a room's state; raise RoomLogError if the log cannot be read."""
         read_at, known = self._rooms.get(room) or (0.0, [])
         if time.monotonic() - read_at > _SECONDS:
             read_at, known = time.monotonic(), []
@@ -36,5 +36,5 @@ class RoomCache:
 
 
 def size(messages: Sequence[Message]) -> int:
-    """Return how many bytes of memory messages take, within some."""
+    """Return roughly how many bytes of memory messages take."""
     return sum(_MESSAGE + getsizeof(message.text) for message in messages)

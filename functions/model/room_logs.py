@@ -1,4 +1,4 @@
-"""The kinds of room log: which of them a setting names."""
+"""The kinds of room log, and the choice between them by a setting."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from functions.model.sqlite_room_log import SQLiteRoomLog
 
 
 def parse_room_log(setting: str) -> str:
-    """Return a setting that names a room log; raise ValueError, to be read after its name."""
+    """Return a valid setting; raise ValueError, whose text follows the setting's name."""
     kind, _, rest = setting.partition(":")
     if kind in ("sqlite", "dynamodb") and rest:
         return setting
@@ -17,11 +17,11 @@ def parse_room_log(setting: str) -> str:
 def open_room_log(setting: str) -> RoomLog:
     """Open the log a setting names.
 
-    Raises ValueError if it names none, RoomLogError if the log cannot be opened.
+    Raises ValueError if it is malformed, and RoomLogError if the log cannot be opened.
     """
     kind, _, rest = parse_room_log(setting).partition(":")
     if kind == "dynamodb":
-        # Here, not above: boto3 takes longer to import than the rest of a page together.
+        # Not at the top of the module: boto3 is slow to import.
         from functions.model.dynamodb_room_log import DynamoDBRoomLog
 
         return DynamoDBRoomLog(rest)

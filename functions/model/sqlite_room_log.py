@@ -1,4 +1,4 @@
-"""The room log in one SQLite file: the embedded default, for one machine."""
+"""The room log in one SQLite file, for one machine."""
 
 import sqlite3
 import threading
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from functions.model.room_log import BATCH, PAGE, Appended, Message, RoomLogError, RoomState
 
-# How long an append waits for another process's append before it gives up. They take milliseconds.
+# Seconds that an append waits for another process's append before it gives up.
 _BUSY_SECONDS = 10.0
-_BUSY_PAUSE = 0.01  # seconds between two tries where SQLite does not wait by itself
+_BUSY_PAUSE = 0.01  # seconds between tries where SQLite does not wait by itself
 
 
 class SQLiteRoomLog:
-    """A room log in one SQLite file that several processes may share and that outlives them."""
+    """A room log in one SQLite file, which several processes may share."""
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
@@ -35,14 +35,14 @@ class SQLiteRoomLog:
             raise RoomLogError(f"The room log {path} cannot be opened: {error}.") from error
 
     def _prepare(self) -> None:
-        """Make the tables of a new file."""
+        """Create the tables of a new file."""
         deadline = time.monotonic() + _BUSY_SECONDS
         while True:
             try:
                 self._db.executescript(_SCHEMA)
                 return
             except sqlite3.OperationalError as error:
-                # Another process prepares the same new file: SQLite does not wait for its WAL.
+                # Another process is preparing the same new file, and SQLite does not wait for that.
                 busy = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
                 if not busy or time.monotonic() > deadline:
                     raise
@@ -68,7 +68,7 @@ class SQLiteRoomLog:
             return _last(db, room, 0, limit)
 
     def state(self, room: str, after: int = 0) -> RoomState:
-        """Return how a room stands, but no message up to the number `after`: for who knows them."""
+        """Return a room's state, without the messages up to the number `after`."""
         with self._reading() as db:
             return RoomState(_last(db, room, after, PAGE), _text(db, room))
 
@@ -81,12 +81,12 @@ class SQLiteRoomLog:
             return list(map(Message._make, found))
 
     def keep_text(self, room: str, text: str) -> None:
-        """Remember the room's current text: what was last typed, not yet a message."""
+        """Store the room's current text: a draft, not yet a message."""
         with self._reading() as db:
             db.execute("REPLACE INTO current_text (room, text) VALUES (?, ?)", (room, text))
 
     def text(self, room: str) -> str:
-        """Return the room's current text, empty if none was kept."""
+        """Return the room's current text, or an empty string."""
         with self._reading() as db:
             return _text(db, room)
 
@@ -108,12 +108,12 @@ class SQLiteRoomLog:
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """Hold the connection for one transaction of several statements."""
         with self._reading() as db:
-            # IMMEDIATE takes the write lock before the first read: no other process, reading the
-            # same last number meanwhile, can give its message the same sequence number.
+            # IMMEDIATE takes the write lock before the first read, so that no other process can
+            # read the same last number and use the same sequence number.
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
-                # What goes into a file that was deleted meanwhile, nobody would find again.
+                # A message written to a deleted file would be lost.
                 if _identity(self._path) != self._identity:
                     raise RoomLogError(f"The room log {self._path} was removed: start again.")
             except BaseException:
@@ -123,7 +123,7 @@ class SQLiteRoomLog:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from another of its name; None if there is none."""
+    """Return a file's device and inode, None if there is no file."""
     try:
         found = path.stat()
     except OSError:

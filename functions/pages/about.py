@@ -1,4 +1,4 @@
-"""The page that says in plain words which part served it."""
+"""The page that explains which part served it."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -8,6 +8,6 @@ from functions.web.visitor import visitor
 
 
 async def about(request: Request) -> Response:
-    """Say who served this page."""
+    """Show what served this page."""
     context = request.scope.get("aws.context")
     return Site.of(request).page(request, "about.html", context=context, me=visitor(request))

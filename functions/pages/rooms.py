@@ -1,4 +1,4 @@
-"""The rooms' pages: each shows a room as it stands, and takes what is written into its form."""
+"""The rooms' pages: each shows a room, and stores what is posted in its form."""
 
 import logging
 import secrets
@@ -25,20 +25,20 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Rooms:
-    """Where the pages read rooms, and write to them; a page gets it by `Rooms.of(request)`."""
+    """Reads and writes rooms for the pages; a page gets it with `Rooms.of(request)`."""
 
     log: RoomLog
     room_cache: RoomCache
 
     @classmethod
     def of(cls, request: Request) -> "Rooms":
-        """Return the rooms of the site a request is for."""
+        """Return the rooms of a request's site."""
         rooms: Rooms = request.app.state.rooms
         return rooms
 
 
 def start(app: Starlette) -> None:
-    """Open the room log, and teach the templates to write messages; raise StartError."""
+    """Open the room log, and give templates the messages as HTML; may raise StartError."""
     site: Site = app.state.site
     try:
         log = open_room_log(site.settings.own["ROOM_LOG"])
@@ -52,7 +52,7 @@ def start(app: Starlette) -> None:
 
 
 async def lobby(request: Request) -> Response:
-    """Show the room of everybody who joins none."""
+    """Show the room of visitors who have not chosen one."""
     return room_page(request, LOBBY)
 
 
@@ -62,7 +62,7 @@ async def room(request: Request) -> Response:
 
 
 async def say(request: Request) -> Response:
-    """Store what was written into a room's form, and tell everybody there: all without a socket."""
+    """Store the message in a room's form and emit it to the room, for pages without a socket."""
     name, fields, me = room_name(request), await read_form(request), visitor(request)
     id_, text = fields.get("id", ""), fields.get("text", "").strip()
     if not is_message_id(id_) or not is_text(text) or is_blank(text):
@@ -73,13 +73,13 @@ async def say(request: Request) -> Response:
     try:
         Site.of(request).emitter.emit("message", stored.to_json(), room=name)
     except EmitError as error:
-        # It is stored, so nobody misses it: the next message shows them the hole.
+        # The message is stored, and the gap before the next one tells clients to fetch it.
         _log.warning("%s", error)
     return RedirectResponse("/" if name == LOBBY else f"/rooms/{name}", 303)
 
 
 async def open_room(request: Request) -> Response:
-    """Go to the room whose name was typed into the form."""
+    """Redirect to the room whose name was typed into the form."""
     name = request.query_params.get("room", "").strip().lower().replace(" ", "-")
     if not is_room(name):
         raise HTTPException(404, "A room's name has small letters, digits and hyphens only.")
@@ -87,7 +87,7 @@ async def open_room(request: Request) -> Response:
 
 
 def room_name(request: Request) -> str:
-    """Return the name of the room in a path; raise HTTPException if there can be none."""
+    """Return the room name in a path; raise HTTPException if it is not valid."""
     name: str = request.path_params["room"]
     if not is_room(name):
         raise HTTPException(404, "A room's name has small letters, digits and hyphens only.")
@@ -97,7 +97,7 @@ def room_name(request: Request) -> str:
 def room_page(
     request: Request, name: str, status: int = 200, *, draft: str = "", notice: str = ""
 ) -> Response:
-    """Render a room as it stands: whole without JavaScript, and where JavaScript goes on from."""
+    """Render a room as it stands: complete without JavaScript, and the starting point with it."""
     messages, text = Rooms.of(request).room_cache.state(name)
     return Site.of(request).page(
         request,

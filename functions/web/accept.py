@@ -6,9 +6,9 @@ _WEIGHT = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?", re.ASCII)
 
 
 def qualities(header: str) -> dict[str, float]:
-    """Return what a header lists, in small letters, with how much it is wanted, from 0 to 1.
+    """Return what a header lists, in lower case, with the weight of each entry, from 0 to 1.
 
-    What has a malformed weight is left out.
+    Entries with a malformed weight are left out.
     """
     found: dict[str, float] = {}
     for item in header.lower().split(","):

@@ -1,4 +1,4 @@
-"""Static files under names that carry a hash of their content, so browsers keep them for ever."""
+"""Static files under names with a hash of their content, so browsers can keep them forever."""
 
 import base64
 import hashlib
@@ -18,8 +18,8 @@ PREFIX = "/static/"
 _FOR_EVER = f"public, max-age={365 * 24 * 60 * 60}, immutable"  # seconds: a year, the customary end
 _ASK_AGAIN = "no-cache"
 
-# Of its own, for the system's table differs from machine to machine, and Python's from version to
-# version; a module of another type does not run.
+# The system's table differs between machines, and Python's between versions; browsers do not run a
+# module that has another type.
 _TYPES = {
     ".avif": "image/avif",
     ".css": "text/css",
@@ -71,7 +71,7 @@ class Asset:
     content: bytes
     media_type: str
     cache_control: str
-    etag: str  # weak, for it is the same compressed
+    etag: str  # weak, because it is the same for the compressed file
 
 
 def _files(folders: Iterable[Path]) -> Iterator[tuple[str, Path]]:
@@ -85,9 +85,9 @@ def _files(folders: Iterable[Path]) -> Iterator[tuple[str, Path]]:
 class Assets:
     """Every file below some folders, read once: a function serves them from memory.
 
-    Of two with one name the later folder's is taken; a style sheet is added to the earlier one, so
-    that a page loads one file. A file answers under its plain name too, to be asked for again each
-    time.
+    If two files have the same name, the later folder's is used; a style sheet is appended to the
+    earlier one, so that a page loads one file. A file is also served under its plain name, which
+    browsers revalidate each time.
     """
 
     def __init__(self, *folders: Path) -> None:
@@ -132,7 +132,7 @@ class Assets:
         return f"'sha256-{base64.b64encode(digest).decode()}'"
 
     async def serve(self, request: Request) -> Response:
-        """Answer one file, or 304 to a browser that has it as it is, or 404."""
+        """Answer with a file, with 304 if the browser has its current version, or with 404."""
         asset = self._assets.get(normalize("NFC", request.path_params["name"]).rstrip("/"))
         if asset is None:
             raise HTTPException(404)
@@ -143,16 +143,16 @@ class Assets:
 
 
 def _name(path: Path) -> str:
-    """Return a file's name, in the one spelling of its accents; macOS has another."""
+    """Return a file's name with accents in normal form; macOS decomposes them."""
     return normalize("NFC", path.as_posix())
 
 
 def _address(name: str) -> str:
-    """Return where a file is served, as it is written in a page."""
+    """Return the address of a file, as it is written in a page."""
     return PREFIX + quote(name, errors="surrogateescape")
 
 
 def _has(if_none_match: str, etag: str) -> bool:
-    """Whether a browser says that it has a file (RFC 9110, section 13.1.2)."""
+    """Whether the browser already has a file (RFC 9110, section 13.1.2)."""
     tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
     return etag.removeprefix("W/") in tags or tags == ["*"]

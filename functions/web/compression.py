@@ -8,7 +8,7 @@ from functions.web.accept import qualities
 
 
 class Compression(GZipMiddleware):
-    """Starlette's GZipMiddleware, which compresses for `gzip;q=0` too; this one does not."""
+    """Starlette's GZipMiddleware, but it respects `gzip;q=0`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         header = ",".join(Headers(scope=scope).getlist("accept-encoding"))
@@ -20,7 +20,7 @@ class Compression(GZipMiddleware):
 
 
 def wants_gzip(accept_encoding: str) -> bool:
-    """Whether a client takes gzip, and would not rather have it plain."""
+    """Whether a client accepts gzip, and does not prefer an uncompressed response."""
     accepted = qualities(accept_encoding)
     gzip = accepted.get("gzip", accepted.get("x-gzip", accepted.get("*", 0.0)))
     return gzip > 0 and gzip >= accepted.get("identity", 0.0)

@@ -1,4 +1,4 @@
-"""Say something to connected sockets, from a page or a route.
+"""Emit events to connected sockets, from a page or a route.
 
 `emitter.emit("news", {"text": "…"}, room="plaza")` reaches the clients of every socket host.
 """
@@ -18,32 +18,31 @@ from functions.contract.bus import (
 
 
 class EmitError(Exception):
-    """Maybe nobody heard it; the text says why."""
+    """The message may not have arrived; the text says why."""
 
 
 class Emitter:
-    """Speaks to every socket host, in the order of the calls. This one cannot.
+    """Sends messages to every socket host, in the order of the calls. This base class cannot.
 
-    Each call returns the id under which the hosts log that they heard it, and raises EmitError,
-    within seconds, if they cannot be reached, and BusMessageError for what cannot be sent.
+    Each call returns the id under which hosts log the message. It raises EmitError, within seconds,
+    if they cannot be reached, and BusMessageError if the message cannot be sent.
     """
 
     def emit(
         self, event: str, data: Any = None, *, room: str | None = None, namespace: str = "/"
     ) -> str:
-        """Emit an event to the clients in a room, or to all without one.
+        """Emit an event to the clients in a room, or to all clients if there is no room.
 
-        A tuple is several arguments.
+        A tuple stands for several arguments.
         """
         encoded = partial(encode_emit, event, data, room=room, namespace=namespace)
         return self._send(encoded, f"{event!r} was not emitted")
 
     def disconnect(self, visitor: str, *, signed_in_at: float | None = None) -> str:
-        """Send away all clients of the visitor with that id, in all namespaces of all hosts.
+        """Disconnect all clients of the visitor with that id, in all namespaces, on all hosts.
 
-        They do not come back by themselves; whether they may come back is for the session that they
-        bring, and for `admit`, to say. With `signed_in_at`, which is in a session, only those who
-        came with the session of that one sign-in.
+        They do not reconnect by themselves; if they do reconnect, `admit` decides, as for any
+        client. `signed_in_at`, from a session, restricts this to the sockets of that one sign-in.
         """
         body: dict[str, Any] = {"visitor": visitor}
         if signed_in_at is not None:
@@ -52,12 +51,12 @@ class Emitter:
         return self._send(encoded, f"The sockets of {visitor!r} stay open")
 
     def announce(self, subject: str, body: Any = None) -> str:
-        """Tell every host something: the methods with `@subscribe(subject)` of its namespaces."""
+        """Send an announcement to the `@subscribe(subject)` methods of every host's namespaces."""
         encoded = partial(encode_announcement, APP + subject, body)
         return self._send(encoded, f"{subject!r} was not announced")
 
     def close(self) -> None:
-        """Let go of what is kept for the next message."""
+        """Close connections that are kept for the next message."""
 
     def _send(self, encoded: Callable[..., str], failed: str) -> str:
         sender = FUNCTION + uuid.uuid4().hex

@@ -1,4 +1,4 @@
-"""The emitters, one for each kind of bus, and which of them the setting BUS means."""
+"""The emitters, one for each kind of bus, and the choice between them by the setting BUS."""
 
 import http.client
 import uuid
@@ -12,16 +12,16 @@ from functions.web.emit import EmitError, Emitter
 
 _LOOPBACK_SECONDS = 2.0
 
-# The last is what a container engine calls its own machine.
+# The last is a container engine's name for its own machine.
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1", "host.docker.internal")
 
 
 def open_emitter(setting: str, secret: str) -> Emitter:
-    """Return the emitter for a setting; it connects when it is first needed.
+    """Return the emitter for a setting; it connects on first use.
 
     The setting is `sns:TOPIC_ARN`, `redis://…` or `valkey://…`, or the address of a socket host on
-    this machine, or empty: then every emit raises EmitError. Raises ValueError, which says what it
-    must be, for any other text.
+    this machine, or empty, and then every emit raises EmitError. Raises ValueError for any other
+    text, and says what it must be.
     """
     if not setting:
         return Emitter()
@@ -42,7 +42,7 @@ class SnsEmitter(Emitter):
         self._sns: Any = None
 
     def _publish(self, message: str, sender: str) -> None:
-        # Not with the module: boto3 takes as long as all the rest of a cold start.
+        # Not at the top of the module: boto3 is slow to import.
         from botocore.exceptions import (  # type: ignore[import-untyped]  # ships no types
             BotoCoreError,
             ClientError,
@@ -66,7 +66,7 @@ class SnsEmitter(Emitter):
 
         retries = {"mode": "standard", "total_max_attempts": 2}
         config = Config(connect_timeout=1, read_timeout=2, retries=retries)
-        self._group = uuid.uuid4().hex  # whose messages stay in order
+        self._group = uuid.uuid4().hex  # SNS keeps the messages of a group in order
         self._sns = boto3.client("sns", region_name=self._topic.region, config=config)
 
 

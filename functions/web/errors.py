@@ -1,4 +1,4 @@
-"""Errors: a page of the site for who reads it, problem+json (RFC 9457) for a program."""
+"""Errors: a page of the site for people, problem+json (RFC 9457) for programs."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -16,7 +16,7 @@ API = "/api"  # what is below it answers errors as JSON, whatever the client acc
 
 
 class InvalidError(HTTPException):
-    """What was sent has another form than it must; `errors` says so field by field."""
+    """The body does not have the required form; `errors` says what is wrong in each field."""
 
     def __init__(self, detail: str, errors: Sequence[Mapping[str, str]]) -> None:
         super().__init__(422, detail)
@@ -24,7 +24,7 @@ class InvalidError(HTTPException):
 
 
 async def error_response(request: Request, error: Exception) -> Response:
-    """Answer what went wrong; of what is no HTTPException strangers learn nothing."""
+    """Answer with an error; details of anything but an HTTPException are not disclosed."""
     status, detail, headers = 500, "", dict[str, str]()
     if isinstance(error, HTTPException):
         status, detail, headers = error.status_code, error.detail, dict(error.headers or {})
@@ -58,10 +58,10 @@ def _allow(request: Request) -> dict[str, str]:
 
 
 def wants_json(request: Request) -> bool:
-    """Whether an error of this request is for a program.
+    """Whether the error response to this request should be JSON.
 
-    It is below /api, or where the client accepts JSON rather than HTML: it says so in Accept, or
-    sends JSON and does not ask for a page.
+    It should below /api, and for clients that want JSON rather than HTML: those that say so in
+    Accept, or send JSON and do not ask for a page.
     """
     path = request.scope["path"]
     if path == API or path.startswith(f"{API}/"):

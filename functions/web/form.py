@@ -1,4 +1,4 @@
-"""The form: what a browser without JavaScript sends."""
+"""Forms, as browsers without JavaScript send them."""
 
 from urllib.parse import parse_qsl
 
@@ -10,11 +10,11 @@ _MAX_FIELDS = 20
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """Return the fields of a form, line ends as JavaScript has them.
+    """Return the fields of a form, with line ends as in JavaScript.
 
-    Raises HTTPException for a body that is no form, or too large.
+    Raises HTTPException for a body that is not a form or is too large.
     """
-    body = await request.body()  # the function has it whole already
+    body = await request.body()  # Lambda has passed all of it already
     if len(body) > MAX_BYTES:
         raise HTTPException(413, f"A form may have {MAX_BYTES:,} bytes.")
     try:

@@ -1,12 +1,12 @@
-"""Security headers, on whatever the function answers."""
+"""Security headers, on every response of the function."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class SecurityHeaders:
-    """ASGI middleware that tells browsers to load nothing from elsewhere and frame nothing.
+    """ASGI middleware that forbids loading from other sites and framing.
 
-    `scripts` are hashes of the inline scripts a page may run. A header the page set itself stays.
+    `scripts` are hashes of the inline scripts a page may run. Headers that a page sets win.
     """
 
     def __init__(self, app: ASGIApp, *, scripts: str) -> None:

@@ -1,6 +1,6 @@
-"""API Gateway's HTTP API, the function's front door: its events as ASGI, and the answers to them.
+"""API Gateway's HTTP API: its events as ASGI requests, and the responses to them.
 
-A function URL writes the same events (payload format 2.0), but for the path.
+A function URL sends the same events (payload format 2.0), except for the path.
 """
 
 import base64
@@ -11,16 +11,16 @@ from urllib.parse import unquote
 from mangum.handlers.api_gateway import HTTPGateway
 from mangum.types import LambdaConfig, LambdaContext, LambdaEvent, Response, Scope
 
-# Parts of the media types that are text.
+# Parts of media types that mean text.
 _TEXT = ("text/", "application/json", "application/javascript", "application/xml", "+json", "+xml")
 
 
 class HttpApi(HTTPGateway):
-    """Reads and writes payload format 2.0 in place of Mangum's own class.
+    """Reads and writes payload format 2.0, in place of Mangum's own class.
 
-    That one decodes the path of an HTTP API, which the API has decoded already (`/a%2541` became
-    `/aA`), calls every body without a type JSON, and fails for a port that is no number and for
-    bytes of a header that are no UTF-8.
+    Mangum's class decodes the path of an HTTP API, which the API has already decoded (`/a%2541`
+    becomes `/aA`), labels every body without a type as JSON, and fails for a port that is not a
+    number and for header bytes that are not UTF-8.
     """
 
     @classmethod
@@ -30,14 +30,14 @@ class HttpApi(HTTPGateway):
 
     @cached_property
     def scope(self) -> Scope:
-        """The request as ASGI has it."""
+        """The request as an ASGI scope."""
         request = self.event["requestContext"]["http"]
         headers = {name.lower(): value for name, value in (self.event.get("headers") or {}).items()}
         if cookies := self.event.get("cookies"):
             headers["cookie"] = "; ".join(cookies)
         path = request["path"]
         if ".lambda-url." in self.event["requestContext"].get("domainName", ""):
-            path = unquote(path)  # which comes as it was sent
+            path = unquote(path)  # a function URL passes it undecoded
         return {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.0"},
@@ -48,7 +48,7 @@ class HttpApi(HTTPGateway):
             "raw_path": None,
             "root_path": "",
             "query_string": self.event.get("rawQueryString", "").encode(errors="replace"),
-            # Half a character becomes a question mark.
+            # A surrogate becomes a question mark.
             "headers": [
                 [name.encode(errors="replace"), value.encode(errors="replace")]
                 for name, value in headers.items()
@@ -61,14 +61,14 @@ class HttpApi(HTTPGateway):
 
     @property
     def body(self) -> bytes:
-        """The body that was sent."""
+        """The request body."""
         body = self.event.get("body") or ""
         if self.event.get("isBase64Encoded"):
             return base64.b64decode(body)
         return body.encode(errors="replace")
 
     def __call__(self, response: Response) -> dict[str, Any]:
-        """Return the answer as the API wants it."""
+        """Return the response in the API's format."""
         headers: dict[str, str] = {}
         cookies: list[str] = []
         for raw_name, raw_value in response["headers"]:
@@ -91,7 +91,7 @@ class HttpApi(HTTPGateway):
 
 
 def _body(body: bytes, kind: str) -> tuple[str, bool]:
-    """Return a body as text, or in base64 if it is none, and whether it is."""
+    """Return a body as text, or as base64 if it is not text, and whether it is base64."""
     if not body or any(text in kind for text in _TEXT):
         try:
             return body.decode(), False
@@ -101,7 +101,7 @@ def _body(body: bytes, kind: str) -> tuple[str, bool]:
 
 
 def _text(value: bytes) -> str:
-    """Return a header's bytes as text: UTF-8, else as Starlette has written it."""
+    """Return a header's bytes as text: UTF-8 if possible, else Latin-1, as Starlette writes it."""
     try:
         return value.decode()
     except UnicodeDecodeError:
@@ -109,7 +109,7 @@ def _text(value: bytes) -> str:
 
 
 def _server(headers: dict[str, str]) -> tuple[str, int]:
-    """Return the host and the port that were asked for."""
+    """Return the requested host and port."""
     host = headers.get("host", "")
     port = headers.get("x-forwarded-port", "")
     return host, int(port) if port.isascii() and port.isdecimal() and len(port) <= 5 else 443

@@ -15,19 +15,19 @@ T = TypeVar("T")
 
 
 async def read_json(request: Request, model: type[T], *, max_bytes: int = MAX_BYTES) -> T:
-    """Return the body of a request as an object of a model: see functions/contract/payload.py.
+    """Return the body of a request as an instance of a model: see functions/contract/payload.py.
 
-    Raises HTTPException, which is answered as JSON or as a page, for a body of another type (415),
-    that is too large (413), that is no JSON (400), and that has another form than the model (422).
+    Raises HTTPException, which becomes JSON or a page, if the body has another media type (415), is
+    too large (413), is not JSON (400), or does not fit the model (422).
     """
     if not is_json(request.headers.get("content-type", "")):
         raise HTTPException(415, "Send JSON, with Content-Type: application/json.")
-    body = await request.body()  # the function has it whole already
+    body = await request.body()  # Lambda has passed all of it already
     if len(body) > max_bytes:
         raise HTTPException(413, f"The body may have {max_bytes:,} bytes.")
     try:
         data = json.loads(body.decode())
-        # Python's reader takes half characters, and numbers that JSON lacks.
+        # Python's parser accepts surrogates, and numbers that JSON lacks.
         json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
         raise HTTPException(400, "The body is not JSON.") from None

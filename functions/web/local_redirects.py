@@ -1,4 +1,4 @@
-"""Redirects stay on the site: none names the API's host, and none leads to and fro for ever."""
+"""Redirects stay on the site: none names the API's host, and none loops."""
 
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
 
@@ -10,14 +10,14 @@ _REDIRECTS = (301, 302, *_KEEP_THE_METHOD)
 
 
 class LocalRedirects:
-    """ASGI middleware for redirects by apps that take the function's host name for the site's.
+    """ASGI middleware that corrects redirects to the function's own host name.
 
-    `request.url_for` and Starlette's own redirects write whole addresses, with the host that was
-    asked. Behind CloudFront that is the API, where no viewer must be sent: the path is enough.
+    `request.url_for` and Starlette's own redirects write absolute URLs with the request's host.
+    Behind CloudFront that is the API, where no viewer may be sent, so only the path is kept.
 
-    A redirect from `/docs` to `/docs/`, or back, is followed here: StaticFiles wants it for
-    folders, and routers for routes that are written with a slash. The viewer's address has none,
-    or always one, whatever the app thinks; see DropTrailingSlashes.
+    A redirect from `/docs` to `/docs/`, or back, is followed here: StaticFiles sends it for
+    folders, and routers for routes written with a slash. What the viewer's address looks like is
+    decided by DropTrailingSlashes, not by the app.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -56,7 +56,7 @@ class LocalRedirects:
 
 
 def _location(message: Message, scope: Scope) -> SplitResult | None:
-    """Return where on this site a response leads to; None if nowhere, or elsewhere."""
+    """Return where on this site a response redirects to; None if it does not."""
     raw = next((value for name, value in message["headers"] if name == b"location"), None)
     if raw is None:
         return None
@@ -73,7 +73,7 @@ def _location(message: Message, scope: Scope) -> SplitResult | None:
 
 
 def _other_spelling(where: SplitResult, status: int, scope: Scope) -> SplitResult | None:
-    """Return where a redirect leads to if only the slashes at the end of the path differ."""
+    """Return a redirect's target if it differs only in slashes at the end of the path."""
     if status not in (_REDIRECTS if scope["method"] in ("GET", "HEAD") else _KEEP_THE_METHOD):
         return None
     path = scope["path"]
@@ -84,8 +84,8 @@ def _other_spelling(where: SplitResult, status: int, scope: Scope) -> SplitResul
 
 
 def _make_local(message: Message, where: SplitResult) -> None:
-    """Have a redirect to this site's host name a path only."""
+    """Reduce a redirect within this site to a path."""
     if where.netloc:
-        # Of `//evil.example` browsers would make another site.
+        # Browsers would read `//evil.example` as another site.
         path = "/" + where.path.lstrip("/\\")
         MutableHeaders(scope=message)["location"] = urlunsplit(("", "", path, *where[3:]))

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-# What RFC 3986 lets stand in a path as it is, without `\` and control characters.
+# The characters that RFC 3986 allows unescaped in a path, without `\` and control characters.
 _SAFE = "/:@!$&'()*+,;=~-._"
 
 
@@ -13,8 +13,8 @@ class DropTrailingSlashes:
     """ASGI middleware that redirects `/page/` to `/page`, and lets the socket path through.
 
     Below the prefixes of `keep` it is the other way round: with `/legacy/` in it, `/legacy` and
-    `/legacy/page` are redirected to `/legacy/` and `/legacy/page/`. A last segment with a dot in it
-    is a file's name there, and left as it is.
+    `/legacy/page` are redirected to `/legacy/` and `/legacy/page/`. There, a last segment with a
+    dot is a file name, and is left as it is.
 
     One redirect settles any path, its query survives byte for byte, and its `Location` is a path:
     behind CloudFront the function knows only its API's host name, not the viewer's.
@@ -56,7 +56,7 @@ class DropTrailingSlashes:
 
 
 def checked_prefixes(keep: Sequence[str]) -> tuple[str, ...]:
-    """Return the prefixes that keep their slash; raise ValueError if they are none."""
+    """Return the prefixes that keep their slash; raise ValueError if they are malformed."""
     if not isinstance(keep, list | tuple) or not all(map(_keeps_its_slash, keep)):
         raise ValueError(f"a list of prefixes is written like ['/legacy/'], not {keep!r}")
     return tuple(keep)
@@ -69,7 +69,7 @@ def _keeps_its_slash(prefix: object) -> bool:
 
 
 def one_address(path: str, keep: Sequence[str] = ()) -> str:
-    """Return the path at which a page has its one address, for any spelling of it."""
+    """Return the canonical path of a page, for any spelling of it."""
     if not (keep or path.endswith("/")):
         return path
     bare = without_trailing_slashes(path)
@@ -81,11 +81,11 @@ def one_address(path: str, keep: Sequence[str] = ()) -> str:
 
 
 def without_trailing_slashes(path: str) -> str:
-    """Return the one path a browser settles on: rooted, no trailing slash, no dot segments.
+    """Return the canonical path: rooted, without a trailing slash or dot segments.
 
-    Leading slashes and backslashes collapse, for `//evil.example` names another site. Dot segments
-    go, for a browser resolves `/a/.` to `/a/`, which would be a second redirect, and
-    `/..//evil.example` must not turn into the other site either.
+    Leading slashes and backslashes collapse, because `//evil.example` names another site. Dot
+    segments are removed, because a browser resolves `/a/.` to `/a/`, which would be a second
+    redirect, and because `/..//evil.example` must not become another site either.
     """
     segments: list[str] = []
     for segment in path.split("/"):

@@ -13,7 +13,7 @@ _LONGEST_ANSWER = 1_000  # bytes
 
 
 class RedisEmitter(Emitter):
-    """Publishes on a connection that it keeps for the next time."""
+    """Publishes on a connection that it keeps open."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
@@ -25,7 +25,7 @@ class RedisEmitter(Emitter):
                 try:
                     self._command(self._connection, "PUBLISH", CHANNEL, message)
                     return
-                except OSError:  # closed since: a message that comes twice is acted upon once
+                except OSError:  # closed meanwhile; sending again is safe, as hosts drop duplicates
                     self.close()
             self._connection = self._connect()
             self._command(self._connection, "PUBLISH", CHANNEL, message)
@@ -34,7 +34,7 @@ class RedisEmitter(Emitter):
             raise EmitError(f"Redis at {self._address} is away ({error})") from error
 
     def close(self) -> None:
-        """Close the connection; the next message makes another."""
+        """Close the connection; the next message opens another."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -54,7 +54,7 @@ class RedisEmitter(Emitter):
         return connection
 
     def _command(self, connection: socket.socket, *words: str) -> None:
-        """Send a command; raise OSError if it is not answered, and EmitError if it is refused."""
+        """Send a command; raise OSError if there is no reply, and EmitError if it is refused."""
         encoded = [word.encode() for word in words]
         parts = [b"$%d\r\n%b\r\n" % (len(word), word) for word in encoded]
         connection.sendall(b"*%d\r\n%b" % (len(parts), b"".join(parts)))

@@ -1,4 +1,4 @@
-"""Routes: written with a slash at the end or without, and for those who have a claim."""
+"""Routes: with or without a trailing slash, and optionally for visitors with a claim."""
 
 import re
 from collections.abc import Callable, Collection, Sequence
@@ -89,10 +89,10 @@ class ClaimRequired:
 
 
 def accept_either_spelling(app: Any, keep: Sequence[str] = (), prefix: str = "") -> None:
-    """Have every route of an app match with and without a slash at the end, however it is written.
+    """Make every route of an app match with and without a trailing slash.
 
-    The address that `url_for` gives is the one that is not redirected. `keep` is as with
-    DropTrailingSlashes, and `prefix` is where the app is mounted.
+    `url_for` gives the address that is not redirected. `keep` is as in DropTrailingSlashes, and
+    `prefix` is where the app is mounted.
     """
     router = _router(app)
     if router is None:
@@ -111,7 +111,7 @@ def accept_either_spelling(app: Any, keep: Sequence[str] = (), prefix: str = "")
 
 
 def allowed_methods(app: Any, scope: Scope) -> set[str] | None:
-    """Return the methods that the routes of a path take together; None if one takes the request."""
+    """Return the methods that a path's routes allow; None if one of them takes the request."""
     methods: set[str] = set()
     router = _router(app)
     for route in router.routes if router else ():
@@ -129,7 +129,7 @@ def allowed_methods(app: Any, scope: Scope) -> set[str] | None:
 
 
 def _router(app: Any) -> Router | None:
-    """Return the router of an app, or of the one within its middleware; None of another kind."""
+    """Return the router of an app, within any middleware; None if it has none."""
     while not isinstance(app, Router):
         app = getattr(app, "router", None) or getattr(app, "app", None)
         if app is None:
@@ -138,7 +138,7 @@ def _router(app: Any) -> Router | None:
 
 
 def _match_at_its_root(mount: routing.Mount) -> None:
-    """Have a mount at `/shop` match `/shop` too, if one of its routes answers there."""
+    """Make a mount at `/shop` match `/shop` too, if one of its routes is there."""
     kind, router = type(mount), _router(mount.app)
     if router is None:
         return

@@ -1,4 +1,4 @@
-"""Same origin: what changes something is taken from the site's own pages only."""
+"""Same origin: only the site's own pages may send requests that change something."""
 
 from collections.abc import Sequence
 
@@ -25,14 +25,14 @@ _UNKNOWN = (
 class SameOrigin:
     """ASGI middleware that refuses an unsafe method unless a page of this site sent the request.
 
-    Browsers say who sent it in Sec-Fetch-Site, which no page can write: the site itself or the
-    person at the browser may, another host of the same domain may not. Browsers from before 2023
-    say it in Origin, which has to name the host that was asked for: X-Forwarded-Host where a proxy
-    says it, else Host. (Another site's page could write neither without asking first, by a
-    preflight that is refused here.) What says neither is no browser of today: it has to bring the
-    session's cookie, which browsers leave out of another site's form (SameSite=Lax).
+    Browsers report the sender in Sec-Fetch-Site, which no page can set: the site itself and the
+    person at the browser pass, another host of the same domain does not. Browsers from before 2023
+    send Origin instead, which must name the requested host: X-Forwarded-Host if a proxy sets it,
+    else Host. (Another site's page can forge neither without a preflight, which is refused here.)
+    A request with neither does not come from a current browser, and must carry the session's
+    cookie, which browsers leave out of another site's form (SameSite=Lax).
 
-    Requests that no route takes pass: they are answered by 404 or 405.
+    Requests that no route matches pass: they get a 404 or 405.
     """
 
     def __init__(self, app: ASGIApp, *, routes: Sequence[BaseRoute]) -> None:
@@ -50,7 +50,7 @@ class SameOrigin:
 
 
 def _problem(scope: Scope) -> str | None:
-    """Return why a request is refused, in words for who sent it; None if it is not."""
+    """Return why a request is refused, in words for its sender; None if it is not."""
     headers = Headers(scope=scope)
     if sites := headers.getlist("sec-fetch-site"):
         return None if {*sites} <= {"same-origin", "none"} else _FOREIGN

@@ -1,4 +1,4 @@
-"""The function's settings: read once from the environment, at the door."""
+"""The function's settings: read once from the environment, at the start."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from functions.web.emitters import open_emitter
 class Settings:
     """What the function needs to know before its first request.
 
-    `own` has the values of the settings that are declared in functions/model/settings.py.
+    `own` has the values of the settings declared in functions/model/settings.py.
     """
 
     session_secret: str
@@ -24,7 +24,7 @@ class Settings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], declared: Sequence[Setting] = ()) -> Self:
-        """Return the settings an environment holds; raise SettingError naming all it lacks."""
+        """Return an environment's settings; raise SettingError naming all that are missing."""
         development = environ.get("STAGE", "production") == "development"
         bus = environ.get("BUS", "")
         problems = []

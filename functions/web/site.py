@@ -1,4 +1,4 @@
-"""The site: what every page stands on, the settings, the sockets, the templates and the files."""
+"""The site: settings, emitter, templates and static files, for every page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,50 +32,50 @@ class Site:
 
     @classmethod
     def create(cls, settings: Settings, emitter: Emitter, folder: Path) -> Self:
-        """Return the site whose templates/ and static/ lie in a folder.
+        """Return the site with the templates/ and static/ of a folder.
 
-        Beside them are those of functions/web; of two files with one name the folder's
-        is taken, and of two style sheets both are, joined.
+        Those of functions/web are added. If two files have the same name, the folder's is used, but
+        two style sheets are joined.
         """
         assets = Assets(_OURS / "static", folder / "static")
         env = Environment(
             loader=FileSystemLoader([folder / "templates", _OURS / "templates"]),
             autoescape=select_autoescape(),
-            auto_reload=False,  # in development a change starts the function anew
+            auto_reload=False,  # in development a change restarts the function
         )
         templates = Jinja2Templates(env=env)  # adds a global of its own
         env.globals["import_map"] = assets.import_map
         env.globals["url_for"] = _url_for
-        # A filter, as Jinja2 applies it to what is constant when it compiles a template.
+        # A filter, because Jinja2 applies filters to constants when it compiles a template.
         env.filters["static"] = assets.url
         sessions = Sessions(settings.session_secret, *settings.former_secrets)
         return cls(settings, emitter, assets, templates, sessions)
 
     def compile_templates(self) -> None:
-        """Do now what the first request would wait for; raises TemplateError for a broken one."""
+        """Compile now, so that no request waits; raise TemplateError for a broken template."""
         for name in self.templates.env.list_templates(extensions=["html"]):
             self.templates.get_template(name)
 
     @classmethod
     def of(cls, request: Request) -> Self:
-        """Return the site a request is for."""
+        """Return the site of a request."""
         site: Self = main_app(request.scope).state.site
         return site
 
     def page(self, request: Request, template: str, status: int = 200, **context: Any) -> Response:
-        """Render a template as a page of this visitor's own, which no cache may keep."""
+        """Render a template as a page for this visitor, which no cache may store."""
         headers = {"cache-control": "private, no-store"}
         return self.templates.TemplateResponse(request, template, context, status, headers)
 
 
 def main_app(scope: Scope) -> Starlette:
-    """Return the app of the site, for a request that an app mounted in it may have taken over."""
+    """Return the site's own app, also for requests to an app that is mounted in it."""
     app: Starlette = scope.get("state", {}).get("main_app") or scope["app"]
     return app
 
 
 @pass_context
 def _url_for(context: Mapping[str, Any], name: str, /, **params: Any) -> str:
-    """Return the address of a route by its name: a path, for the host's name is the API's."""
+    """Return a route's address by its name: a path, because the host name is the API's."""
     request: Request = context["request"]
     return str(request.url_for(name, **params).replace(scheme="", netloc=""))

@@ -1,4 +1,4 @@
-"""Who asks: every page knows its visitor's session, and a new visitor gets one in a cookie."""
+"""The visitor: every page knows the session, and a new visitor gets one in a cookie."""
 
 import logging
 import time
@@ -20,21 +20,21 @@ _log = logging.getLogger(__name__)
 class EndedSessions(Protocol):
     """A store of yours that knows whose sessions have ended before they expire.
 
-    `start` of the pages puts it where the site looks for it: `app.state.ended_sessions`.
+    `start` of the pages assigns it to `app.state.ended_sessions`.
     """
 
     def end(self, visitor: str) -> None:
-        """End the sessions that a visitor has signed in to by now: they sign out, or are banned."""
+        """End all of a visitor's sessions so far, because they sign out or are banned."""
 
     def is_ended(self, session: Session) -> bool:
-        """Whether a session was ended: compare its `signed_in_at`. Asked at each request."""
+        """Whether a session was ended: compare its `signed_in_at`. Called on each request."""
 
 
 class Visitors:
     """ASGI middleware that verifies the session cookie, or issues one, before a page runs.
 
-    Whatever session the request holds when its response begins is the one that the visitor has from
-    then on: `sign_in` and `sign_out` replace it.
+    The visitor keeps the session that the request holds when its response starts; `sign_in` and
+    `sign_out` replace it.
     """
 
     def __init__(self, app: ASGIApp, *, sessions: Sessions, secure: bool) -> None:
@@ -60,7 +60,7 @@ class Visitors:
         await self.app(scope, receive, send_with_cookie)
 
     def _session(self, header: str) -> tuple[Session, bool, bool]:
-        """Return a visitor's session, whether they brought it along, and whether to issue it."""
+        """Return a visitor's session, whether their cookie had it, and whether to issue it."""
         try:
             cookie = read_cookie(header, self.sessions)
         except SessionError:
@@ -70,7 +70,7 @@ class Visitors:
 
 
 def visitor(request: Request) -> Session:
-    """Return the session of whoever asked for this page."""
+    """Return the session of the visitor who requested this page."""
     session: Session = request.state.session
     return session
 
@@ -78,33 +78,33 @@ def visitor(request: Request) -> Session:
 def sign_in(
     request: Request,
     *,
-    id: str,  # noqa: A002 - the session's word
+    id: str,  # noqa: A002 - its name in a session
     name: str,
     claims: Mapping[str, Any] | None = None,
 ) -> Session:
-    """Give the visitor a session of somebody you know, and return it.
+    """Sign the visitor in as one of your users, and return the new session.
 
-    `id` tells your users apart, and `name` is shown to others. `claims` are what pages and events
-    may ask for: JSON, and short, for all of it travels in a cookie. `auth_time` is added to them:
-    now, in seconds since 1970. Both halves see the new session from the next request on; a socket
-    that is open already keeps the one it came with.
+    `id` identifies a user, and `name` is shown to others. Pages and events may require `claims`,
+    which are JSON, and short, because they travel in a cookie. `auth_time`, the current time in
+    seconds since 1970, is added to them. Both halves see the new session from the next request on;
+    sockets that are already open keep the session they came with.
 
     Raises ValueError for a session that cannot be issued.
     """
     if not id or not id.isprintable():
         raise ValueError(f"a visitor's id is a text that can be printed, not {id!r}")
     session = Session(id, name, claims={"auth_time": round(time.time(), 6), **(claims or {})})
-    Site.of(request).sessions.issue(session)  # what is wrong with it is an error here and now
+    Site.of(request).sessions.issue(session)  # raises now if the session cannot be issued
     request.state.session = session
     return session
 
 
 def sign_out(request: Request, *, everywhere: bool = False) -> Session:
-    """Give the visitor a new session, with nothing of the old one, and return it.
+    """Replace the visitor's session by a new, anonymous one, and return it.
 
-    The sockets that came with the old session are sent away, on every host. `everywhere` ends all
-    sessions that the visitor has signed in to, in other browsers too, and takes a store for that;
-    see EndedSessions. Raises RuntimeError if there is none.
+    Sockets of the old session are disconnected, on every host. `everywhere` ends all sessions of
+    the visitor, in other browsers too, and needs a store for that: see EndedSessions. Raises
+    RuntimeError if there is none.
     """
     former, session = visitor(request), Session.new()
     if everywhere:

@@ -1,4 +1,4 @@
-"""Calls of boto3, which block: they are made off the event loop, and raise BusError."""
+"""Calls of boto3, which block: made off the event loop, and raising BusError."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -13,13 +13,13 @@ from socket_host.bus.sqs import POLL_SECONDS
 
 T = TypeVar("T")
 
-# One try a call: the bus tries again by itself, and says meanwhile that it is away.
+# One try for each call: the bus retries by itself, and reports the outage meanwhile.
 CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1})
 POLL_CONFIG = CONFIG.merge(Config(read_timeout=POLL_SECONDS + 5))
 
 
 async def call(executor: SerialExecutor, function: Callable[[], T]) -> T:
-    """Make a call of boto3's; raise BusError if AWS refuses or cannot be reached."""
+    """Make a boto3 call; raise BusError if AWS refuses it or cannot be reached."""
     try:
         return await executor(function)
     except (BotoCoreError, ClientError, ResponseParserError) as error:

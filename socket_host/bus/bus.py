@@ -1,4 +1,4 @@
-"""What a bus is to the rest of the host, and the bus of a host that is alone."""
+"""The interface of a bus, and the bus of a host that is alone."""
 
 import logging
 import uuid
@@ -11,22 +11,22 @@ from socket_host.bus.seen_messages import SeenMessages
 
 _log = logging.getLogger(__name__)
 
-# Is given the id of the host that made an announcement, and what it said.
+# Called with the id of the host that made an announcement, and the body.
 Subscriber = Callable[[str, Any], None]
 
 
 def log_heard(message_id: str, what: Any) -> None:
-    """Note what a function has said, by the id that it knows."""
-    # Each one, not only the first of a minute: it is looked for by its id.
+    """Log a function's message, under the id that the function knows."""
+    # Each one, not only the first in a minute: people look for it by its id.
     _log.info("Heard %.100r of a function: %s", what, message_id, extra={"let_through": True})
 
 
 class Receiver(Protocol):
-    """What a bus brings the messages of other hosts to: a client manager."""
+    """Receives other hosts' messages from a bus: a client manager."""
 
     @property
     def crowded(self) -> bool:
-        """Whether nothing can be emitted now without waiting."""
+        """Whether emitting now would have to wait."""
 
     def emit_now(
         self,
@@ -37,23 +37,23 @@ class Receiver(Protocol):
         skip_sid: Any = None,
         message_id: str | None = None,
     ) -> None:
-        """Send an event to the clients of this host, without waiting; never called if crowded."""
+        """Send an event to this host's clients, without waiting; never called if crowded."""
 
     def flush(self) -> None:
-        """Write what was emitted, at once."""
+        """Write out emitted events at once."""
 
     async def apply(self, message: Mapping[str, Any]) -> None:
-        """Do what the manager of another host asks for."""
+        """Carry out another host's message."""
 
 
 class Bus:
-    """The bus of a host that is alone: what is emitted reaches its own clients.
+    """The bus of a host that is alone: events reach only its own clients.
 
-    A bus is given to a client manager. `peers` are the other hosts; `arrivals` counts what the bus
-    brought, our own words included.
+    A bus is passed to a client manager. `peers` are the other hosts; `arrivals` counts messages
+    from the bus, including our own.
     """
 
-    ANSWER_SECONDS = 0.0  # in which every other host has answered a greeting: there are none
+    ANSWER_SECONDS = 0.0  # within which every other host answers a greeting: there are none
 
     is_shared = False  # whether there can be other hosts
 
@@ -65,33 +65,33 @@ class Bus:
         self._gap_subscribers: list[Callable[[], object]] = []
 
     async def start(self) -> None:
-        """Begin to listen to the other hosts."""
+        """Connect to the bus and start receiving."""
 
     async def stop(self) -> None:
-        """Say what is still unsaid, and leave the bus."""
+        """Send what is still waiting, and leave the bus."""
 
     def bring_to(self, receiver: Receiver) -> None:
-        """Have a client manager get the messages of other hosts' managers."""
+        """Pass other hosts' messages to a client manager."""
 
     def publish(self, message: Mapping[str, Any]) -> str | None:
-        """Send a message of a client manager to all others; return its id.
+        """Publish a client manager's message to all other hosts; return its id.
 
-        Raises BusMessageError if it is no JSON or too large for the bus.
+        Raises BusMessageError if it is not JSON or is too large for the bus.
         """
         return None
 
     def announce(self, subject: str, body: Any) -> None:
-        """Tell all other hosts something that is no event for clients; `body` is JSON.
+        """Publish an announcement, which is not an event for clients; `body` is JSON.
 
         Raises BusMessageError as `publish` does.
         """
 
     def subscribe(self, subject: str, subscriber: Subscriber) -> None:
-        """Have what other hosts announce on a subject passed to `subscriber`."""
+        """Pass other hosts' announcements on a subject to `subscriber`."""
         self._subscribers[subject].append(subscriber)
 
     def announce_to_all(self, subject: str, body: Any) -> None:
-        """Tell all hosts something, this one included; raises BusMessageError as `publish` does."""
+        """Announce to all hosts, including this one; raises BusMessageError as `publish` does."""
         self.announce(subject, body)
         self._hear(subject, self.host_id, body)
 
@@ -100,20 +100,20 @@ class Bus:
             subscriber(host, body)
 
     def on_gap(self, subscriber: Callable[[], object]) -> None:
-        """Have a function called when the bus is back and may have lost what was for this host."""
+        """Call a function when the bus is back and may have lost messages for this host."""
         self._gap_subscribers.append(subscriber)
 
     def had(self) -> dict[str, list[Any]]:
-        """Return, as a snapshot of SeenMessages, which messages this host has had."""
+        """Return the messages that this host has seen, as a snapshot of SeenMessages."""
         return {}
 
     def ahead(self, had: SeenMessages) -> SeenMessages:
-        """Return of what another host has had the part that this one has not had in full."""
+        """Return the part of another host's seen messages that this host has not seen in full."""
         return SeenMessages()
 
     def refuse(self, cause: str) -> None:
-        """Note that something from the bus was refused; `cause` holds nothing of it."""
+        """Count a refused message; `cause` must not contain any of it."""
 
     def health(self) -> dict[str, Any]:
-        """Return how the bus is: `status` is ok, or degraded, and then `why` says what is wrong."""
+        """Return the `status`, ok or degraded; if it is degraded, `why` says what is wrong."""
         return {"status": "ok"}

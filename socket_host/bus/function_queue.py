@@ -1,9 +1,8 @@
-"""The function queue: what functions emit, where the bus between hosts is Redis or Valkey.
+"""The function queue: functions' emits, if the bus between hosts is Redis or Valkey.
 
-Functions run outside the hosts' network and cannot reach a server in it, so they publish to SNS
-whatever the bus is. One SQS FIFO queue takes all of that for all hosts: whichever host receives a
-message publishes it on the bus, where every host hears it. So a message costs the same, however
-many hosts there are.
+Functions run outside the hosts' network and cannot reach a server in it, so they always publish to
+SNS. One SQS FIFO queue receives their messages for all hosts: whichever host takes a message
+publishes it on the bus, to every host. So a message costs the same, however many hosts there are.
 """
 
 from functools import partial
@@ -30,10 +29,10 @@ class FunctionQueue:
         self._queue = SqsQueue(self._sqs, url)
 
     async def pass_on(self, outbox: Outbox) -> None:
-        """Put what functions emit into an outbox, until cancelled.
+        """Move functions' emits into an outbox, until cancelled.
 
-        It is deleted from the queue only when the bus has it. A host that dies before that leaves
-        it to another one, and messages that so come twice are noticed by their ids.
+        A message is deleted from the queue only when the bus has it. If the host dies before that,
+        another host takes the message; duplicates are recognised by their ids.
         """
         while True:
             try:
@@ -45,7 +44,7 @@ class FunctionQueue:
                 self.outage.end()
 
     def close(self) -> None:
-        """Make no more calls."""
+        """Stop making calls."""
         self._calls.stop()
         self._sqs.close()
 

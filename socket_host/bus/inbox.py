@@ -1,4 +1,4 @@
-"""The inbox: checks what the bus brings, and lets each message through once."""
+"""The inbox: checks messages from the bus, and passes each on once."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from socket_host.bus.seen_messages import SeenMessages, UnlikelyNumberError
 
 
 class Inbox:
-    """Passes on what is right and new, and counts what is not."""
+    """Passes on valid, new messages, and counts the others."""
 
     def __init__(self, seen: SeenMessages, refusals: Refusals, own: bytes, largest: int) -> None:
-        """Leave out what begins with `own`, for this host said it, and what is too large."""
+        """Skip this host's own messages, which begin with `own`; refuse those over `largest`."""
         self._largest = largest
         self.duplicates = 0
         self._seen = seen
@@ -19,7 +19,7 @@ class Inbox:
         self._own = own
 
     def read(self, body: bytes) -> dict[str, Any] | None:
-        """Return the message if it is right and for us: another host's, and not had before."""
+        """Return the message if it is valid, from another host, and not a duplicate."""
         if body.startswith(self._own):
             return None
         if len(body) > self._largest:
@@ -36,7 +36,7 @@ class Inbox:
         return message if self.is_new(message.get("message_id")) else None
 
     def is_new(self, message_id: str | None) -> bool:
-        """Tell, once, if a message has not been had before."""
+        """Return whether a message is new, and remember it."""
         try:
             if self._seen.is_new(message_id):
                 return True

@@ -1,6 +1,6 @@
-"""The loopback: where functions on the host's own machine say something to its clients.
+"""The loopback: where functions on the host's own machine post messages for its clients.
 
-In the cloud they publish to the bus; on one machine there need not be one.
+In the cloud they publish to the bus; on one machine there may be none.
 """
 
 import hmac
@@ -24,15 +24,15 @@ from socket_host.bus.schema import fault, parse
 
 
 class Loopback:
-    """Says what a function posts, if it is on this machine and knows one of the secrets."""
+    """Emits what a function posts, if it is on this machine and knows one of the secrets."""
 
     def __init__(self, sio: socketio.AsyncServer, *secrets: str) -> None:
         self._sio = sio
         self._authorized = [f"Bearer {loopback_token(secret)}".encode() for secret in secrets]
 
     async def emit(self, request: web.Request) -> web.Response:
-        """Answer a request: emit to the clients of this host, and of the others on its bus."""
-        # aiohttp has bytes that are no UTF-8 as surrogates.
+        """Answer a request: emit to the clients of this host and of others on its bus."""
+        # aiohttp decodes bytes that are not UTF-8 as surrogates.
         authorization = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
         if not _is_loopback(request) or not self._is_authorized(authorization):
             return web.Response(status=403, text="Only the functions of this host may emit here.\n")
@@ -68,13 +68,13 @@ class Loopback:
 
 
 def _is_loopback(request: web.Request) -> bool:
-    # Not `request.remote`: that may be overridden by what a client says of itself.
+    # Not `request.remote`, which may be overridden by a client's own claim.
     peer: Any = request.transport and request.transport.get_extra_info("peername")
     return bool(peer) and ipaddress.ip_address(peer[0]).is_loopback
 
 
 def _load(body: bytes) -> dict[str, Any] | None:
-    """Return what a function may say, None if the body is nothing of that."""
+    """Return the message in a body, None if functions may not send it."""
     try:
         message = parse(str(body, "utf-8"))
     except ValueError:

@@ -1,4 +1,4 @@
-"""An outage: one way through the bus that does not work now, and when to try again."""
+"""An outage of one direction of the bus, and when to retry."""
 
 import asyncio
 import logging
@@ -6,15 +6,15 @@ import random
 
 _log = logging.getLogger(__name__)
 
-# Seconds between two tries. The longest is short, so that all hosts are back soon after the bus.
+# Seconds between two tries. The longest is short, so that all hosts reconnect soon.
 _FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 1.0
 
 
 class Outage:
-    """Says in the log when it begins and when it has ended, not what failed between.
+    """Logs when it begins and ends, but not each failure in between.
 
-    `sentence` says what is wrong, for as long as it is; else it is empty.
+    `sentence` says what is wrong; it is empty while nothing is.
     """
 
     def __init__(self, trouble: str, relief: str) -> None:
@@ -24,7 +24,7 @@ class Outage:
         self._pause = _FIRST_PAUSE
 
     def begin(self, why: object) -> None:
-        """Note that it does not work, or still does not."""
+        """Note a failure."""
         reason = str(why).rstrip(".")
         began = not self.sentence
         self.sentence = f"{self._trouble}: {reason}."
@@ -32,13 +32,13 @@ class Outage:
             _log.error("%s", self.sentence, extra={"cause": self._trouble})
 
     def end(self) -> None:
-        """Note that it works, or works again."""
+        """Note a success."""
         if self.sentence:
             _log.info("%s", self._relief, extra={"cause": self._relief})
             self.sentence = ""
         self._pause = _FIRST_PAUSE
 
     async def pause(self) -> None:
-        """Wait before the next try, longer each time, and not as long as other hosts do."""
+        """Wait before the next try, longer each time, with jitter."""
         await asyncio.sleep(random.uniform(self._pause / 2, self._pause))
         self._pause = min(self._pause * 2, LONGEST_PAUSE)

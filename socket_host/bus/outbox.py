@@ -1,4 +1,4 @@
-"""The outbox: what this host has to say to the others and has not yet said, in order."""
+"""The outbox: messages that this host has yet to send to the others, in order."""
 
 import asyncio
 from collections import deque
@@ -20,16 +20,16 @@ class Entry:
 
 
 class Outbox:
-    """A queue with a bound, which gives up its oldest to stay within it.
+    """A bounded queue, which drops its oldest entries when it is full.
 
-    The oldest: what comes late to other hosts is worth less than what is new, and a client that
-    sees a hole before the new asks the store for what it missed.
+    The oldest, because late messages are worth less than new ones, and a client that sees a gap
+    asks the store for what it missed.
     """
 
     def __init__(self, *, count: int = MAX_WAITING, size: int = MAX_WAITING_BYTES) -> None:
         self.dropped = 0
-        # Called when there is something to take and nothing is being sent; returns whether it took
-        # it, with `take_now`. If not, it is for whoever waits in `take`.
+        # Called when there are entries and nothing is being sent; returns whether it took them
+        # with `take_now`. If not, they go to a task that waits in `take`.
         self.taker: Callable[[], bool] = bool
         self._max_count = count
         self._max_size = size
@@ -43,11 +43,11 @@ class Outbox:
         self._emptied.set()
 
     def __len__(self) -> int:
-        """Return how many are not yet sent, those included that are being sent."""
+        """Return the number of entries not yet sent, including those being sent."""
         return len(self._waiting) + self._taken
 
     def add(self, entry: Entry) -> bool:
-        """Put an entry last; return False if others had to be dropped for it."""
+        """Append an entry; return False if others had to be dropped for it."""
         self._waiting.append(entry)
         self._added += 1
         self._size += len(entry.body)
@@ -79,7 +79,7 @@ class Outbox:
         return batch
 
     def settle(self, unsent: Sequence[Entry]) -> None:
-        """Put back, as the first and in their order, those of the taken that were not sent."""
+        """Finish a `take`, putting unsent entries back at the front, in order."""
         self._taken = 0
         if unsent:
             self._waiting.extendleft(reversed(unsent))
@@ -88,11 +88,11 @@ class Outbox:
         self._note()
 
     async def empty(self) -> None:
-        """Wait until all is sent."""
+        """Wait until everything is sent."""
         await self._emptied.wait()
 
     async def sent(self) -> None:
-        """Wait until what is in it now is sent, or dropped, whatever comes after it."""
+        """Wait until the current entries are sent or dropped, ignoring later ones."""
         if self:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append((self._added, waiter))

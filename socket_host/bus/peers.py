@@ -1,7 +1,7 @@
 """The peers: which other hosts on the bus are alive.
 
-Each host says by a heartbeat that it lives. A newcomer's greeting is answered at once, a host that
-stops says goodbye, and one that is silent for too long is lost.
+Each host sends heartbeats. A new host's greeting is answered at once, a host that stops says
+goodbye, and one that is silent for too long is lost.
 """
 
 import asyncio
@@ -13,17 +13,17 @@ _log = logging.getLogger(__name__)
 
 _SUBJECT = "peers"
 
-# Seconds between two heartbeats. By SNS and SQS they are paid for, with the square of the number of
-# hosts (docs/costs.md); twice as many seconds cost half of that.
+# Seconds between two heartbeats. With SNS and SQS their cost grows with the square of the number of
+# hosts (docs/costs.md); doubling the interval halves it.
 HEARTBEAT = 2.0
 
-# Heartbeats missed in a row by which a host is lost: it was silent for 4 to 6 seconds then, and was
+# A host is lost after this many missed heartbeats: then it was silent for 4 to 6 seconds, and was
 # killed 2 to 6 seconds ago.
 LOST = 3
 
-MAX_PEERS = 1_000  # hosts; those beyond it are not taken for hosts
+MAX_PEERS = 1_000  # hosts; further ones are ignored
 
-_ANSWER_PAUSE = 0.2  # seconds between two answers to greetings, however many greet
+_ANSWER_PAUSE = 0.2  # seconds between two answers to greetings, however many hosts greet
 
 _NAMED = 5  # hosts in a line of the log
 
@@ -31,41 +31,41 @@ Watcher = Callable[..., object]
 
 
 class Announcer(Protocol):
-    """What the peers need of the bus."""
+    """The part of the bus that peers use."""
 
     ANSWER_SECONDS: float
     arrivals: int
 
     def announce(self, subject: str, body: Any) -> None:
-        """Tell all other hosts something."""
+        """Publish an announcement to all other hosts."""
 
     def subscribe(self, subject: str, subscriber: Callable[[str, Any], None]) -> None:
-        """Have what other hosts announce on a subject passed to `subscriber`."""
+        """Pass other hosts' announcements on a subject to `subscriber`."""
 
     def refuse(self, cause: str) -> None:
-        """Note that something from the bus was refused."""
+        """Count a refused message."""
 
 
 class Peers(Collection[str]):
     """The ids of the other hosts that are alive; a host that is alone on its bus has none.
 
-    While the bus brings nothing at all, not even this host's own heartbeats, silence says nothing
-    about the others: then none is lost, and each has its full time again when the bus is back.
+    While the bus delivers nothing at all, not even this host's own heartbeats, the others' silence
+    means nothing: none of them is lost, and each has its full time again when the bus is back.
     """
 
     def __init__(self, bus: Announcer) -> None:
-        self.state: dict[str, Any] = {}  # what the heartbeats say beside; keep it small
+        self.state: dict[str, Any] = {}  # sent with each heartbeat; keep it small
         self._bus = bus
         self._missed: dict[str, int] = {}  # heartbeats, by host
-        self._arrivals = 0  # what the bus had brought at the last heartbeat
+        self._arrivals = 0  # the bus's count at the last heartbeat
         self._subscribers: dict[str, list[Watcher]] = {"joined": [], "lost": [], "heard": []}
         self._beating: asyncio.Task[None] | None = None
         self._answering: asyncio.TimerHandle | None = None  # during the pause after an answer
-        self._greeted = False  # meanwhile
+        self._greeted = False  # whether a host has greeted during that pause
         self._all_known_at = 0.0  # by the loop's clock
 
     def __contains__(self, host: object) -> bool:
-        """Tell if another host is alive."""
+        """Return whether another host is alive."""
         return host in self._missed
 
     def __iter__(self) -> Iterator[str]:
@@ -77,7 +77,7 @@ class Peers(Collection[str]):
         return len(self._missed)
 
     def strangers_for(self) -> float:
-        """Return for how many seconds more there may be hosts that have not yet answered us."""
+        """Return for how many more seconds hosts may still answer our greeting."""
         return max(0.0, self._all_known_at - asyncio.get_running_loop().time())
 
     def subscribe(
@@ -87,23 +87,23 @@ class Peers(Collection[str]):
         lost: Callable[[str], object] | None = None,
         heard: Callable[[str, Mapping[str, Any]], object] | None = None,
     ) -> None:
-        """Have functions called with the id of a host that is new, or lost or gone.
+        """Call functions with the id of a host that is new, or that is lost or gone.
 
-        `heard` is called at each heartbeat, with the host's `state` too.
+        `heard` is called at each heartbeat, also with the host's `state`.
         """
         for event, subscriber in (("joined", joined), ("lost", lost), ("heard", heard)):
             if subscriber:
                 self._subscribers[event].append(subscriber)
 
     def start(self) -> None:
-        """Greet the others, and begin to tell them and to watch them."""
+        """Greet the others, and start sending and watching heartbeats."""
         self._all_known_at = asyncio.get_running_loop().time() + self._bus.ANSWER_SECONDS
         self._bus.subscribe(_SUBJECT, self._receive)
         self._announce("hello")
         self._beating = asyncio.create_task(self._beat())
 
     def stop(self) -> None:
-        """Say goodbye: for the others this host is gone at once."""
+        """Say goodbye, so that the others forget this host at once."""
         if self._answering:
             self._answering.cancel()
         if self._beating:
@@ -151,7 +151,7 @@ class Peers(Collection[str]):
                 self._notify("heard", host, state)
 
     def _answer(self) -> None:
-        """Answer a greeting, at once or together with those that come within the next moment."""
+        """Answer a greeting, at once or together with others that arrive during the pause."""
         if self._answering:
             self._greeted = True
             return
@@ -173,5 +173,5 @@ class Peers(Collection[str]):
         for subscriber in self._subscribers[event]:
             try:
                 subscriber(*values)
-            except Exception:  # the heartbeats go on, or for the others this host were lost
+            except Exception:  # heartbeats must go on, or the others would lose this host
                 _log.exception("What watches the peers failed.")

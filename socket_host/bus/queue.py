@@ -1,7 +1,7 @@
-"""A host's own SQS queue: made at its start, marked as in use, deleted at its end.
+"""A host's own SQS queue: created at its start, marked as in use, deleted at its end.
 
-All calls block. A host that was killed leaves its queue and subscription behind; the others see
-that nobody marks it any more and sweep both away.
+All calls block. A host that was killed leaves its queue and subscription behind; when the mark is
+too old, the others delete both.
 """
 
 import json
@@ -16,32 +16,32 @@ from socket_host.bus.sqs import Message, SqsQueue
 
 _log = logging.getLogger(__name__)
 
-# Tags of a queue: the topic it is for, and when its host was last seen.
+# Tags of a queue: its topic, and when its host was last seen.
 _TOPIC = "sidepath:topic"
 _SEEN = "sidepath:seen"  # seconds since 1970
 
 HEARTBEAT_SECONDS = 60.0
-ORPHAN_SECONDS = 5 * 60.0  # several heartbeats: one may fail, and a host's clock may be wrong
+ORPHAN_SECONDS = 5 * 60.0  # several marks: one may fail, and a host's clock may be wrong
 
 _ATTRIBUTES = {
     "FifoQueue": "true",
-    # Limits hold for each sender, as they may for the topic, and not for all of them together.
+    # Throughput limits apply to each sender, not to all of them together.
     "DeduplicationScope": "messageGroup",
     "FifoThroughputLimit": "perMessageGroupId",
-    # Seconds. Short, for an answer of SQS may get lost, and then what was in it holds up what comes
-    # after it. Whoever acts on ten messages for longer gets them twice, which SeenMessages notices.
+    # Seconds. Short, because a response of SQS may get lost, and its messages then hold up later
+    # ones. Handling ten messages for longer yields duplicates, which SeenMessages recognises.
     "VisibilityTimeout": "5",
-    "MessageRetentionPeriod": "3600",  # what comes an hour late is of no use to anybody
+    "MessageRetentionPeriod": "3600",  # messages an hour old are of no use
 }
 
 
 def prefix(topic: Topic) -> str:
-    """Return what the names of a topic's queues begin with; SQS takes 80 characters in all."""
+    """Return the prefix of a topic's queue names; SQS allows 80 characters for a name."""
     return f"{topic.name[:48]}-host-"
 
 
 def policy(topic: Topic, queue_arn: str) -> dict[str, Any]:
-    """Return the policy that lets the topic, and nobody else, put messages into a queue."""
+    """Return the policy that allows only the topic to put messages into a queue."""
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -57,14 +57,14 @@ def policy(topic: Topic, queue_arn: str) -> dict[str, Any]:
 
 
 class HostQueue(SqsQueue):
-    """A FIFO queue that gets all that is published to a topic.
+    """A FIFO queue that is subscribed to a topic.
 
-    `sns` and `sqs` are boto3 clients, whose errors come through.
+    `sns` and `sqs` are boto3 clients, whose exceptions are passed on.
     """
 
     name: str
     arn: str
-    _subscription: str  # empty while there is none, as is `_url`
+    _subscription: str  # empty while there is none, like `_url`
 
     def __init__(self, topic: Topic, sns: Any, sqs: Any) -> None:
         super().__init__(sqs, "")
@@ -73,7 +73,7 @@ class HostQueue(SqsQueue):
         self._begin_anew()
 
     def open(self) -> None:
-        """Make the queue and subscribe it, as far as that is not done."""
+        """Create the queue and subscribe it, unless that is done."""
         if not self._url:
             self._url = self._sqs.create_queue(
                 QueueName=self.name,
@@ -83,9 +83,9 @@ class HostQueue(SqsQueue):
         self._subscribe()
 
     def receive(self, *, wait: bool) -> list[Message]:
-        """Return the next messages, at most ten; wait for them a while or not.
+        """Return the next messages, at most ten; `wait` waits a while for them.
 
-        If somebody has deleted the queue, the next `open` makes another.
+        If somebody has deleted the queue, the next `open` creates another.
         """
         try:
             return super().receive(wait=wait)
@@ -94,7 +94,7 @@ class HostQueue(SqsQueue):
             raise
 
     def beat(self) -> None:
-        """Mark the queue as in use, and subscribe it if somebody has ended its subscription."""
+        """Mark the queue as in use, and subscribe it again if its subscription is gone."""
         if self._url:
             self._sqs.tag_queue(QueueUrl=self._url, Tags=_seen_now())
             self._subscribe()
@@ -109,7 +109,7 @@ class HostQueue(SqsQueue):
                 self._sqs.delete_queue(QueueUrl=self._url)
 
     def sweep(self, orphan_seconds: float = ORPHAN_SECONDS) -> None:
-        """Delete the topic's queues that nobody marks any more, and subscriptions without one."""
+        """Delete the topic's queues with old marks, and subscriptions without a queue."""
         used = {self.arn}
         for url in self._queues():
             if self._is_orphan(url, orphan_seconds):
@@ -117,13 +117,13 @@ class HostQueue(SqsQueue):
             else:
                 used.add(self._arn(_name(url)))
         for endpoint, subscription in self._subscriptions():
-            # Asked by name too: a list of queues may lack the youngest.
+            # Also checked by name, because a list of queues may lack the newest.
             if endpoint not in used and not self._exists(_name(endpoint)):
                 self._sns.unsubscribe(SubscriptionArn=subscription)
                 _log.info("Deleted the subscription of a queue that is gone: %s.", endpoint)
 
     def _begin_anew(self) -> None:
-        # With a name of its own each time: that of a deleted queue is blocked for a minute.
+        # A new name each time: that of a deleted queue cannot be used for a minute.
         self.name = f"{prefix(self._topic)}{secrets.token_hex(8)}.fifo"
         self.arn = self._arn(self.name)
         self._url = ""
@@ -144,7 +144,7 @@ class HostQueue(SqsQueue):
             yield from page.get("QueueUrls", ())
 
     def _subscriptions(self) -> Iterator[tuple[str, str]]:
-        """Yield the endpoint and ARN of each subscription that a host has made."""
+        """Yield the endpoint and ARN of each subscription that a host has created."""
         start = self._arn(prefix(self._topic))
         pages = self._sns.get_paginator("list_subscriptions_by_topic")
         for page in pages.paginate(TopicArn=self._topic.arn):
@@ -160,7 +160,7 @@ class HostQueue(SqsQueue):
         except self._sqs.exceptions.QueueDoesNotExist:
             return False  # its host, or another sweep, was faster
         if tags.get(_TOPIC) != self._topic.arn or _SEEN not in tags:
-            return False  # somebody else's, whatever it is called
+            return False  # not ours, in spite of its name
         return time.time() - float(tags[_SEEN]) > orphan_seconds
 
     def _delete(self, url: str) -> None:

@@ -1,6 +1,6 @@
-"""The bus through Redis or Valkey: one channel, which every host publishes and listens to.
+"""The bus over Redis or Valkey: one channel, to which every host publishes and subscribes.
 
-python-socketio's own manager for it loses what is emitted while Redis is away, and the order of
+python-socketio's own manager loses events that are emitted while Redis is down, and the order of
 emits from several tasks; this one keeps both. The channel and the messages are the same, so that
 python-socketio's managers in other programs can emit through it.
 """
@@ -19,15 +19,15 @@ from socket_host.bus.shared import BusError, SharedBus
 if TYPE_CHECKING:
     from socket_host.bus.function_queue import FunctionQueue
 
-# How long to wait, after an outage, for the other hosts to be back as well. They all try again
-# within the longest pause; what is published before they listen they never hear.
+# Seconds to wait, after an outage, for the other hosts to reconnect. They all retry within the
+# longest pause, and do not get what is published before they subscribe.
 _GATHER_SECONDS = LONGEST_PAUSE + 1.0
 
 
 class RedisBus(SharedBus):
     """A bus that is a channel of Redis or Valkey.
 
-    It speaks and listens on one connection: what it says comes back to it together with the answer.
+    It publishes and subscribes on one connection: its own messages come back with the reply.
     """
 
     BATCH = 500
@@ -42,19 +42,19 @@ class RedisBus(SharedBus):
             self._outages.append(functions.outage)
         self._connecting = asyncio.Lock()
         self._connection: Connection | None = None
-        self._publisher: Connection | None = None  # the same, once the others listen as well
-        self._was_away = False  # before the connection was made
-        self._listeners = 0  # when we last published, this host included
+        self._publisher: Connection | None = None  # the same, once the others have subscribed too
+        self._was_away = False  # before the connection was opened
+        self._listeners = 0  # when we last published, including this host
         self._outbox.taker = self._send_now
 
     async def start(self) -> None:
-        """Begin to send and to listen; return when the host listens, or will not soon."""
+        """Start sending and receiving; return once subscribed, or after a few seconds."""
         await super().start()
         if self._functions:
             self._run(self._functions.pass_on(self._outbox))
 
     async def _connected(self) -> Connection:
-        """Return the connection, which listens; make it if there is none."""
+        """Return the subscribed connection; open it if there is none."""
         async with self._connecting:
             if self._connection is None or not self._connection.is_open:
                 connection = await Connection.open(self._address)
@@ -79,7 +79,7 @@ class RedisBus(SharedBus):
             raise BusError(error) from error
 
     def _send_now(self) -> bool:
-        """Send what waits in this turn of the loop, if the others are known to listen."""
+        """Send waiting messages in this iteration of the loop, if the others have subscribed."""
         publisher = self._publisher
         if publisher is None or not publisher.is_open:
             return False
@@ -97,17 +97,17 @@ class RedisBus(SharedBus):
 
     def _published(self, listeners: int) -> None:
         self._listeners = listeners if isinstance(listeners, int) else 0
-        # The answer came the way that messages come: this host is not deaf, though its own
-        # messages are left out.
+        # The reply came over the connection that messages come over, so receiving works, even
+        # though this host's own messages are skipped.
         self.arrivals += 1
 
     async def _gather(self, publisher: Connection) -> None:
-        """Wait, if there was an outage, until as many hosts listen as before."""
+        """After an outage, wait until as many hosts have subscribed as before."""
         if not (self._was_away or self._outgoing.sentence or self._incoming.sentence):
             return
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _GATHER_SECONDS
-        expected = max(self._listeners, 2)  # one might be what was left when the outage began
+        expected = max(self._listeners, 2)  # 1 may be from the beginning of the outage
         while loop.time() < deadline:
             if await publisher.listeners(CHANNEL) >= expected:
                 return

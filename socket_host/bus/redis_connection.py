@@ -1,7 +1,7 @@
 """A connection to Redis or Valkey.
 
-Our own, because the client library takes several times as long for a message as the rest of the
-host. It speaks RESP3: Redis 6 and later, and any Valkey.
+Our own, because the client library is much slower. It speaks RESP3: Redis 6 and later, and any
+Valkey.
 """
 
 import asyncio
@@ -18,41 +18,41 @@ from functions.contract.redis_address import Address
 
 _CONNECT_SECONDS = 2.0
 _ANSWER_SECONDS = 5.0
-_SILENCE_SECONDS = 10.0  # after which the other end has to show that it is still there
-_ROLE_SECONDS = 5.0  # after which the server is asked again whether it still is the primary
+_SILENCE_SECONDS = 10.0  # after which the server is pinged
+_ROLE_SECONDS = 5.0  # after which the server is asked again whether it is still the primary
 
-# A replica takes what is published, and tells nobody but those who listen to itself.
+# A replica accepts messages, but passes them only to its own subscribers.
 _REPLICA = "the server is a replica, which passes nothing on to the others"
 
-# Messages not yet acted upon; with more we read no further for a while.
+# Messages not yet handled; above this, reading pauses.
 _MAX_UNREAD = 1_000
 _MAX_UNREAD_BYTES = 8 * 1024 * 1024
 
 LARGEST = 2 * 1024 * 1024  # bytes of one message
 
-# Of one reply or message. The connection ends before a larger one has arrived: the library keeps
-# all of it, and a server lets through half a gigabyte.
+# Of one reply or message. The connection is closed before a larger one has arrived, because the
+# parser buffers all of it, and a server allows half a gigabyte.
 _MAX_REPLY_BYTES = 4 * 1024 * 1024
 
-# Called once: with the reply to the last command, or with what went wrong.
+# Called once, with the reply to the last command or with an exception.
 Answered = Callable[[Any], None]
 
-# Called with the messages nobody has acted upon; takes from them, from the left, what it will.
+# Called with the messages not yet handled; takes any number of them from the left.
 Taker = Callable[[deque[bytes]], None]
 
 
 @dataclass(slots=True)
 class _Call:
-    """Commands that wait for their replies."""
+    """Commands that are waiting for their replies."""
 
-    count: int  # of the replies still to come
+    count: int  # of outstanding replies
     since: float
     done: Answered
     refusal: hiredis.ReplyError | None = None
 
 
 class Connection(asyncio.Protocol):
-    """Commands, their replies and the messages of channels, until it is lost.
+    """Commands, replies and channels' messages, until the connection is lost.
 
     All methods raise OSError if the server refuses, does not answer in time or is gone.
     """
@@ -106,20 +106,20 @@ class Connection(asyncio.Protocol):
         return await answer
 
     async def listeners(self, channel: str) -> int:
-        """Return how many connections listen to a channel."""
+        """Return the number of connections subscribed to a channel."""
         match await self.ask("PUBSUB", "NUMSUB", channel):
             case [_, int(count)]:
                 return count
         raise OSError("what answers there is no Redis")
 
     async def publish(self, channel: str, bodies: Sequence[bytes]) -> int:
-        """Publish messages, in their order; return how many connections got the last one."""
+        """Publish messages in order; return the number of connections that got the last one."""
         answer: asyncio.Future[int] = self._loop.create_future()
         self.publish_now(channel, bodies, partial(_settle, answer))
         return await answer
 
     def publish_now(self, channel: str, bodies: Sequence[bytes], done: Answered) -> None:
-        """Begin to publish; `done` is called with what `publish` returns or raises."""
+        """Start publishing; `done` is called with what `publish` would return or raise."""
         publish = b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n" % (len(channel), channel.encode())
         commands = [b"%b$%d\r\n%b\r\n" % (publish, len(body), body) for body in bodies]
         self._call(b"".join(commands), len(bodies), done)
@@ -127,18 +127,18 @@ class Connection(asyncio.Protocol):
     async def listen(
         self, channel: str, own: bytes | None = None, take: Taker | None = None
     ) -> None:
-        """Have `messages` yield what is published to a channel from now on.
+        """Subscribe to a channel, whose messages `messages` then yields.
 
-        Messages that begin with `own` are left out. What `take` takes as soon as it arrives is too:
-        it is asked only while whoever goes through `messages` waits for one.
+        Messages that begin with `own` are skipped, and so are those that `take` takes on arrival.
+        It is called only while the consumer of `messages` waits for one.
         """
         self._own, self._take = own, take
-        # RESP3 answers by a push, not a reply; that the next command is answered says the same.
+        # RESP3 confirms with a push, not a reply; the reply to the next command proves it, too.
         self._transport.write(_packed("SUBSCRIBE", channel))
         await self.listeners(channel)
 
     async def messages(self) -> AsyncIterator[bytes]:
-        """Yield what is published; end with an OSError when the connection is lost."""
+        """Yield messages; raise OSError when the connection is lost."""
         while True:
             while self._unread:
                 body = self._unread.popleft()
@@ -152,7 +152,7 @@ class Connection(asyncio.Protocol):
             await self._waiting
 
     def close(self) -> None:
-        """End the connection at once."""
+        """Close the connection at once."""
         self._transport.abort()
 
     def _call(self, commands: bytes, count: int, done: Answered) -> None:
@@ -162,12 +162,12 @@ class Connection(asyncio.Protocol):
         self._calls.append(_Call(count, self._loop.time(), done))
         self._transport.write(commands)
 
-    # One timer for all calls: a timeout for each would cost more than the rest of it.
+    # One timer for all calls, because a timeout for each would be expensive.
     def _watch(self) -> None:
-        """Ask a server that is silent for a sign of life, and give up one that does not answer."""
+        """Ping a silent server, and close the connection to one that does not answer."""
         now = self._loop.time()
         if self._calls and not self._paused and now - self._calls[0].since >= _ANSWER_SECONDS:
-            # A reply that comes later would be taken for that to the next command.
+            # A late reply would be taken for the reply to the next command.
             self._lost = TimeoutError(f"the server did not answer in {_ANSWER_SECONDS:g} s")
             self.close()
             return
@@ -179,21 +179,21 @@ class Connection(asyncio.Protocol):
         self._watching = self._loop.call_later(_ANSWER_SECONDS / 5, self._watch)
 
     def _heed_role(self, role: Any) -> None:
-        """Leave a server that another one has taken the place of; its name leads there soon."""
+        """Close the connection to a former primary; its name will soon resolve to the new one."""
         if isinstance(role, list) and role[:1] in ([b"slave"], [b"replica"]):
             self._lost = OSError(_REPLICA)
             self.close()
 
-    # What asyncio calls
+    # asyncio's callbacks
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep what to write to."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
+        """Keep the transport."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's has another base class
         self._heard = self._loop.time()
         self._watching = self._loop.call_later(_ANSWER_SECONDS / 5, self._watch)
 
     def data_received(self, data: bytes) -> None:
-        """Hand replies to whoever waits for them, and keep messages."""
+        """Pass replies to their callers, and queue messages."""
         self._heard = self._loop.time()
         self._reader.feed(data)
         try:
@@ -212,7 +212,7 @@ class Connection(asyncio.Protocol):
             self._arrived()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell all who wait."""
+        """Fail all waiting calls."""
         self._watching.cancel()
         self._lost = self._lost or exc or ConnectionResetError("the server closed the connection")
         for call in self._calls:
@@ -254,7 +254,7 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._transport.resume_reading()
         for call in self._calls:
-            call.since = self._loop.time()  # it may have been answered long ago
+            call.since = self._loop.time()  # this one is only now the next
 
     def _wake(self) -> None:
         waiting, self._waiting = self._waiting, None
@@ -263,7 +263,7 @@ class Connection(asyncio.Protocol):
 
 
 def _settle(future: asyncio.Future[Any], answer: Any) -> None:
-    if future.done():  # nobody waits for it any more
+    if future.done():  # nobody is waiting any more
         return
     if isinstance(answer, Exception):
         future.set_exception(answer)

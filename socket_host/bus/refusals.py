@@ -1,4 +1,4 @@
-"""The refusals: what came over the bus and does not belong there."""
+"""The refusals: invalid messages from the bus."""
 
 import logging
 import time
@@ -6,11 +6,11 @@ from collections import Counter
 
 _log = logging.getLogger(__name__)
 
-_RECENT = 60.0  # seconds for which a refusal makes the bus degraded
+_RECENT = 60.0  # seconds for which the bus is degraded after a refusal
 
 
 class Refusals:
-    """Counts what is refused, by cause; the first of each cause is logged."""
+    """Counts refused messages by cause, and logs the first of each cause."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -18,7 +18,7 @@ class Refusals:
         self._until = 0.0
 
     def note(self, cause: str) -> None:
-        """Count one; a cause is one of few, and holds nothing of what came."""
+        """Count one; `cause` is one of a few fixed texts, and contains no input."""
         self.counts[cause] += 1
         self._last, self._until = cause, time.monotonic() + _RECENT
         if self.counts[cause] == 1:
@@ -30,7 +30,7 @@ class Refusals:
 
     @property
     def sentence(self) -> str:
-        """What is wrong, while there was something lately; else empty."""
+        """What was wrong recently; empty if nothing was."""
         if time.monotonic() >= self._until:
             return ""
         return f"Somebody sends messages that do not belong on the bus: {self._last}."

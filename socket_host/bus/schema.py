@@ -1,7 +1,7 @@
-"""The schema: the shapes of messages from the bus, checked before anything of them is kept.
+"""The schema of messages from the bus, which is checked before any part of them is kept.
 
-`parse` reads the JSON, `fault` says what is wrong with a message, and `plain_emit` does both jobs
-of the check for the usual event, by a few tests of its type.
+`parse` reads the JSON, `fault` says what is wrong with a message, and `plain_emit` does both for
+ordinary events, with a few type checks.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 
 from functions.contract.bus import ANNOUNCEMENT, MAX_BYTES, RESERVED_EVENTS, SESSION_END
 
-MAX_NUMBER = 2**53 - 1  # the largest whole number that every JSON parser keeps exact
+MAX_NUMBER = 2**53 - 1  # the largest integer that every JSON parser reads exactly
 
 MAX_ID = 96  # characters of a message_id, `sender:number`
 _ID = re.compile(r"[!-~]{1,64}:[1-9][0-9]{0,15}")
@@ -32,9 +32,9 @@ Test = Callable[[Any], bool]
 
 
 def parse(text: str) -> Any:
-    """Return the value of a JSON text; raise ValueError for any other text.
+    """Return the value of a JSON text; raise ValueError if it is not JSON.
 
-    Numbers that overflow are none of JSON's either: sent on, they would break every browser.
+    Numbers that overflow are refused too: passed on, they would not be JSON for browsers.
     """
     try:
         value, end = _scan(text, 0)
@@ -46,10 +46,10 @@ def parse(text: str) -> Any:
 
 
 def plain_emit(body: bytes) -> tuple[Any, ...] | None:
-    """Return the fields of a message that is an event for clients and nothing special.
+    """Return the fields of a message that is an ordinary event for clients.
 
-    They are message_id, method, event, data, namespace, room, skip_sid, callback and host_id. All
-    other messages, right or wrong, give None.
+    They are message_id, method, event, data, namespace, room, skip_sid, callback and host_id.
+    Returns None for all other messages, valid or not.
     """
     if len(body) > MAX_BYTES:
         return None
@@ -72,7 +72,7 @@ def plain_emit(body: bytes) -> tuple[Any, ...] | None:
         and callback is None
         and type(host_id) is str
         and len(message_id) <= MAX_ID
-        and message_id.startswith(host_id)  # all that is ours does: no more need be asked of it
+        and message_id.startswith(host_id)  # true of all our messages, and sufficient
         and len(namespace) <= MAX_NAME
         and len(text) == end
         and not message.get("binary")
@@ -82,9 +82,9 @@ def plain_emit(body: bytes) -> tuple[Any, ...] | None:
 
 
 def fault(message: Any) -> str:
-    """Return what is wrong with a message, in words that hold nothing of it; empty if it is right.
+    """Return what is wrong with a message, without quoting it; empty if it is valid.
 
-    A method or subject that is unknown here is right: it may be that of a later version.
+    Unknown methods and subjects are valid: they may belong to a later version.
     """
     if type(message) is not dict:
         return "not an object"
@@ -179,7 +179,7 @@ def _are(values: Any, test: Test, most: int = _MAX_NAMES) -> bool:
 
 
 def _are_names(values: Any, test: Test) -> bool:
-    """Whether a value is one name or a list of them, of bounded size together."""
+    """Whether a value is one name or a list of names, of bounded total size."""
     if type(values) is not list:
         return test(values)
     return _are(values, test) and sum(len(str(value)) for value in values) <= _MAX_NAMES
@@ -211,7 +211,7 @@ def _is_callback(value: Any) -> bool:
 
 
 def is_binary(data: list[Any]) -> bool:
-    """Whether each attachment has exactly one place: one in many places would be sent as often."""
+    """Whether each attachment has exactly one placeholder, so that it is sent only once."""
     if not data or not _are(data[1:], lambda value: type(value) is str):
         return False
     places: list[Any] = []
@@ -366,7 +366,7 @@ def _is_entered(room: Any) -> bool:
 
 
 def _is_sent(sent: Any) -> bool:
-    """Whether a value is an offset, a packet and its attachments, in ASCII as we write them."""
+    """Whether a value is an offset, a packet and its attachments, in ASCII."""
     return (
         _are(sent, lambda value: type(value) is str and value.isascii())
         and len(sent) >= 2

@@ -1,4 +1,4 @@
-"""Which messages a host has seen, because any kind of bus may deliver one twice."""
+"""The messages that a host has seen, because every kind of bus may deliver duplicates."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -7,16 +7,16 @@ from typing import Any, Self
 
 from socket_host.bus.schema import is_id
 
-_WIDTH = 1_024  # messages of one sender that may have overtaken an older one; a batch is smaller
+_WIDTH = 1_024  # messages of one sender that may overtake an older one; a batch is smaller
 ALL = (1 << _WIDTH) - 1
 
-MAX_SENDERS = 10_000  # remembered; each message from a function has a sender of its own
+MAX_SENDERS = 10_000  # remembered; each message from a function has its own sender
 
-# How far a sender's number may be ahead of its last one. A host that starts again has a new id.
+# How far a sender's number may be ahead of its last one. A restarted host has a new id.
 _LEAP = 100_000
-_MAX_DOUBTS = 1_000  # senders whose last message did not fit
+_MAX_DOUBTS = 1_000  # senders whose last number was too far ahead
 
-_SNAPSHOT = 2_000  # senders: all hosts, and functions that spoke in the last minutes
+_SNAPSHOT = 2_000  # senders: all hosts, and the functions of the last few minutes
 
 
 class UnlikelyNumberError(ValueError):
@@ -24,10 +24,10 @@ class UnlikelyNumberError(ValueError):
 
 
 class SeenMessages:
-    """Of each sender it keeps the highest number it has had, and which of those just below.
+    """Keeps each sender's highest number, and which of the numbers just below were seen.
 
-    One number far away changes nothing: it is refused. Only when the sender's next message follows
-    it is the sender taken to be there; then `on_leap` is called, because all between may be lost.
+    A single number that is far ahead is refused. Only if the sender's next message follows it, it
+    is accepted, and `on_leap` is called, because all messages in between may be lost.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class SeenMessages:
     ) -> None:
         self._max_senders = senders
         self._had: OrderedDict[str, tuple[int, int]] = OrderedDict()
-        self._doubts: OrderedDict[str, int] = OrderedDict()  # by sender, the number far away
+        self._doubts: OrderedDict[str, int] = OrderedDict()  # by sender, the number far ahead
         self._on_leap = on_leap
 
     def __len__(self) -> int:
@@ -43,19 +43,19 @@ class SeenMessages:
 
     @classmethod
     def of(cls, snapshot: Mapping[str, Sequence[Any]]) -> Self:
-        """Return the seen messages that a snapshot was made of."""
+        """Return the seen messages in a snapshot."""
         seen = cls()
         for sender, (highest, had) in reversed(list(snapshot.items())):
             seen._had[sender] = highest, int(had, 16) & ALL
         return seen
 
     def snapshot(self, senders: int = _SNAPSHOT) -> dict[str, list[Any]]:
-        """Return, as JSON, what it has had of the senders heard last."""
+        """Return, as JSON, the seen messages of the most recent senders."""
         last = islice(reversed(self._had.items()), senders)
         return {sender: [highest, f"{had:x}"] for sender, (highest, had) in last}
 
     def add(self, other: Self) -> None:
-        """Add what another has seen."""
+        """Add another's seen messages."""
         for sender, (highest, had) in other._had.items():
             mine, bits = self._had.get(sender, (highest, 0))
             top = max(mine, highest)
@@ -63,9 +63,9 @@ class SeenMessages:
             self._had[sender] = top, joined & ALL
 
     def beyond(self, other: "SeenMessages", besides: str) -> "SeenMessages":
-        """Return the part about those senders of whom another lacks something that this one had.
+        """Return the part about senders of which `other` lacks a message that was seen here.
 
-        One sender is known to the other in full besides.
+        `besides` is a sender of which the other has seen everything.
         """
         rest = SeenMessages()
         for sender, (highest, had) in self._had.items():
@@ -82,7 +82,7 @@ class SeenMessages:
             yield sender, highest
 
     def has(self, message_id: str) -> bool:
-        """Tell if a message was there; one much older than the sender's newest counts as had."""
+        """Return whether a message was seen; one much older than the newest counts as seen."""
         sender, _, digits = message_id.rpartition(":")
         if sender not in self._had:
             return False
@@ -91,23 +91,23 @@ class SeenMessages:
         return behind >= _WIDTH or (behind >= 0 and bool(had >> behind & 1))
 
     def is_new(self, message_id: str | None) -> bool:
-        """Tell if a message `sender:number` was not there before, and remember it.
+        """Return whether a message `sender:number` is new, and remember it.
 
-        One much older than the sender's newest counts as had: nothing overtakes so many. One
-        without an id is always new. Raises ValueError for an id of another form, and
-        UnlikelyNumberError, which is one too, for a number too far ahead.
+        One much older than the sender's newest counts as seen, because nothing overtakes so many.
+        One without an id is always new. Raises ValueError for a malformed id, and its subclass
+        UnlikelyNumberError for a number that is too far ahead.
         """
         if message_id is None:
             return True
         sender, _, digits = message_id.rpartition(":")
         number = int(digits)
-        if not (digits.isdecimal() and digits.isascii()):  # but a sign or an underscore
+        if not (digits.isdecimal() and digits.isascii()):  # int() allows signs and underscores
             raise ValueError("invalid message_id")
-        # Of `had`, bit n is highest - n.
+        # Bit n of `had` stands for the number highest - n.
         highest, had = self._had.get(sender) or self._unknown(message_id, number)
         ahead = number - highest
         if ahead == 1 and had == ALL:
-            highest = number  # the usual case, for which long numbers take too long
+            highest = number  # the usual case, in which shifting long integers would be slow
         elif not -_WIDTH < ahead <= _LEAP:
             _check_form(message_id)
             if not self._leaps(sender, number, ahead):
@@ -128,12 +128,12 @@ class SeenMessages:
         return True
 
     def _unknown(self, message_id: str, number: int) -> tuple[int, int]:
-        """Return what is kept of a sender before its first message."""
+        """Return the state of a sender before its first message."""
         _check_form(message_id)
         return number - 1, 0
 
     def _leaps(self, sender: str, number: int, ahead: int) -> bool:
-        """Tell if a number far away follows another one there, as the sender's next would."""
+        """Return whether a number far ahead follows the sender's last refused one."""
         doubted = self._doubts.pop(sender, None)
         if doubted is not None and 0 < number - doubted <= _WIDTH:
             if self._on_leap:
@@ -148,6 +148,6 @@ class SeenMessages:
 
 
 def _check_form(message_id: str) -> None:
-    """Check the whole form: a sender that is known has had it checked."""
+    """Check the whole id, which is done once for each sender."""
     if not is_id(message_id):
         raise ValueError("invalid message_id")

@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 class SerialExecutor:
-    """One thread that makes calls one after another, in the order they were asked for.
+    """One thread that makes calls one after another, in order.
 
-    Unlike a ThreadPoolExecutor's, it does not keep the process from ending while a call waits for
-    an answer: one that waits for messages does so for many seconds.
+    Unlike a ThreadPoolExecutor's, it does not keep the process alive while a call waits, and one
+    that waits for messages does so for many seconds.
     """
 
     def __init__(self, name: str) -> None:
@@ -38,7 +38,7 @@ class SerialExecutor:
                 continue
             try:
                 answer = call()
-            except BaseException as error:  # whoever waits for it gets it
+            except BaseException as error:  # passed to the caller
                 future.set_exception(error)
             else:
                 future.set_result(answer)

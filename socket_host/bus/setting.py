@@ -1,4 +1,4 @@
-"""The setting BUS, and those that belong to it: which bus the host is on."""
+"""The setting BUS and related ones, which select the host's bus."""
 
 import re
 from dataclasses import replace
@@ -15,9 +15,9 @@ _QUEUE = re.compile(r"https?://[\w.:-]+/(?:[\w-]+/)*[\w-]+\.fifo", re.ASCII)
 
 
 def parse_bus(setting: str) -> Topic | Address | None:
-    """Return where the bus is, None for `local`.
+    """Return the address of the bus, None for `local`.
 
-    Raises ValueError, which says what the setting must be, for one that names no bus.
+    Raises ValueError, which says what the setting must be, if it is malformed.
     """
     scheme = setting.partition(":")[0]
     if setting == "local":
@@ -30,7 +30,7 @@ def parse_bus(setting: str) -> Topic | Address | None:
 
 
 def parse_function_queue(url: str, bus: str) -> str:
-    """Return the URL of an SQS FIFO queue; raise ValueError for another, or where none belongs."""
+    """Return the URL of an SQS FIFO queue; raise ValueError if it is not one, or not allowed."""
     if bus.partition(":")[0] not in SCHEMES:
         raise ValueError("belongs to a BUS of Redis or Valkey; by sns hosts hear functions anyway")
     if not _QUEUE.fullmatch(url):
@@ -41,10 +41,10 @@ def parse_function_queue(url: str, bus: str) -> str:
 def open_bus(setting: str, password: str = "", function_queue: str = "") -> Bus:
     """Return the bus for a setting; its `start` connects it to the other hosts.
 
-    Redis and Valkey may be given a password that the setting does not have, and the URL of the
-    queue that has what functions emit. Raises ValueError as `parse_bus` does.
+    `password`, if the setting has none, and `function_queue`, the URL of the queue of functions'
+    emits, are for Redis and Valkey. Raises ValueError as `parse_bus` does.
     """
-    # What a bus needs is imported only for it: boto3 takes as long as the rest of the host.
+    # Imported only for the bus that needs it: boto3 is slow to import.
     match parse_bus(setting):
         case None:
             return Bus()

@@ -1,4 +1,4 @@
-"""A bus between hosts, whatever carries it: an emit reaches the clients of all of them."""
+"""The base of buses between hosts: an emit reaches the clients of all of them."""
 
 import asyncio
 import contextlib
@@ -18,15 +18,15 @@ from socket_host.bus.seen_messages import ALL, SeenMessages
 
 _log = logging.getLogger(__name__)
 
-START_SECONDS = 5.0  # to hear the others before the first client comes; then the bus is away
+START_SECONDS = 5.0  # to connect before the first client is accepted; then the bus counts as down
 
-FLUSH_SECONDS = 5.0  # in which a host that stops still says what it has to say
+FLUSH_SECONDS = 5.0  # for which a host that stops still sends waiting messages
 
 
 class BusError(Exception):
     """The bus cannot be used now; the text says why.
 
-    If it took some of what it was given, `unsent` has the rest.
+    If it has taken some of the entries, `unsent` has the rest.
     """
 
     def __init__(self, why: object, unsent: Sequence[Entry] | None = None) -> None:
@@ -35,20 +35,19 @@ class BusError(Exception):
 
 
 class SharedBus(Bus):
-    """A bus between hosts, which may be away at any time.
+    """A bus between hosts, which may be down at any time.
 
-    Other hosts get what is published as soon as the bus takes it: in the order of the calls, also
-    after an outage, as far as the outbox holds it. What can never go over the bus is refused with
-    BusMessageError.
+    Other hosts get messages as soon as the bus takes them: in order, also after an outage, as far
+    as the outbox has kept them. Messages that can never go over the bus raise BusMessageError.
 
     A kind of bus defines `_send`, `_receive` and `_leave`, which raise BusError.
     """
 
-    ANSWER_SECONDS = 1.5  # generous: by SNS there and back takes some 0.2
+    ANSWER_SECONDS = 1.5  # a generous round trip over SNS
 
     is_shared = True
 
-    BATCH = 1  # messages that `_send` is given at the most
+    BATCH = 1  # messages for one call of `_send`, at most
 
     LARGEST = MAX_BYTES  # of one message
 
@@ -75,14 +74,14 @@ class SharedBus(Bus):
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Begin to send and to listen; return when the host listens, or will not soon."""
+        """Start sending and receiving; return once subscribed, or after START_SECONDS."""
         self._run(self._send_all())
         self._run(self._listen_all())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._listening.wait(), START_SECONDS)
 
     async def stop(self) -> None:
-        """Send what waits, within a few seconds, and leave the bus."""
+        """Send waiting messages, within a few seconds, and leave the bus."""
         tasks, self._tasks = self._tasks, []
         if not tasks:
             return
@@ -96,11 +95,11 @@ class SharedBus(Bus):
         await self._leave()
 
     def bring_to(self, receiver: Receiver) -> None:
-        """Have a client manager get the messages of other hosts' managers."""
+        """Pass other hosts' messages to a client manager."""
         self._receiver = receiver
 
     def publish(self, message: Mapping[str, Any]) -> str:
-        """Put a message into the outbox, after what was published before; return its id."""
+        """Append a message to the outbox; return its id."""
         message_id = f"{self.host_id}:{self._number + 1}"
         entry = Entry(message_id, encode(message, message_id, self.LARGEST).encode())
         self._number += 1
@@ -109,7 +108,7 @@ class SharedBus(Bus):
         return message_id
 
     def announce(self, subject: str, body: Any) -> None:
-        """Tell all other hosts something, after what this host has said before."""
+        """Publish an announcement, in order with this host's other messages."""
         self.publish(
             {
                 "method": ANNOUNCEMENT,
@@ -120,22 +119,22 @@ class SharedBus(Bus):
         )
 
     def had(self) -> dict[str, list[Any]]:
-        """Return, as a snapshot of SeenMessages, which messages this host has had, or has sent."""
+        """Return the messages that this host has seen or sent, as a snapshot of SeenMessages."""
         had = self._seen.snapshot()
         return had | {self.host_id: [self._number, f"{ALL:x}"]}
 
     def refuse(self, cause: str) -> None:
-        """Note that something from the bus was refused; the bus is degraded for a while."""
+        """Count a refused message; the bus is degraded for a while."""
         self._refusals.note(cause)
 
     def ahead(self, had: SeenMessages) -> SeenMessages:
-        """Return of what another host has had the part that this one has not had in full."""
+        """Return the part of another host's seen messages that this host has not seen in full."""
         return had.beyond(self._seen, self.host_id)
 
     def health(self) -> dict[str, Any]:
-        """Return how the bus is, with counts.
+        """Return the status of the bus, with counts.
 
-        They are of what waits, was dropped, came twice and was invalid, and of live peers.
+        They are of waiting, dropped, duplicate and invalid messages, and of live peers.
         """
         troubles: list[Outage | Refusals] = [*self._outages, self._refusals]
         why = " ".join(trouble.sentence for trouble in troubles if trouble.sentence)
@@ -150,15 +149,15 @@ class SharedBus(Bus):
         }
 
     async def _send(self, entries: list[Entry]) -> None:
-        """Give entries to the bus, in their order; return when it has them."""
+        """Pass entries to the bus, in order; return when it has them."""
         raise NotImplementedError
 
     def _receive(self) -> AsyncIterator[bytes]:
-        """Yield what the bus brings; call `_hears` whenever it could have brought something."""
+        """Yield messages from the bus; call `_hears` whenever receiving is known to work."""
         raise NotImplementedError
 
     async def _leave(self) -> None:
-        """Close what the others opened."""
+        """Close what `_send` and `_receive` have opened."""
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -185,7 +184,7 @@ class SharedBus(Bus):
         for subscriber in self._gap_subscribers:
             subscriber()
 
-    # What other hosts say
+    # Receiving
 
     async def _listen_all(self) -> None:
         while True:
@@ -199,9 +198,9 @@ class SharedBus(Bus):
             await self._incoming.pause()
 
     def _take(self, bodies: deque[bytes]) -> None:
-        """Send local clients the events among messages, from the first on, and write them at once.
+        """Emit the events at the front of `bodies` to local clients, and write them at once.
 
-        The task that listens would do so two turns of the loop later; it does all that takes time.
+        The receiving task would do so two iterations of the loop later; it handles slower messages.
         """
         receiver = self._receiver
         if receiver is None:
@@ -234,9 +233,9 @@ class SharedBus(Bus):
             self._not_understood(method)
 
     async def _act(self, message: Mapping[str, Any]) -> None:
-        """Do what another host asks for; nothing it says ends the listening."""
+        """Carry out another host's message; no message can end the receiving task."""
         method = message.get("method")
-        # An answer bears the id of the host that waits for it, all else its sender's.
+        # A callback has the id of the host that waits for it, everything else its sender's.
         if method != "callback" and message.get("host_id") == self.host_id:
             return
         message_id = message.get("message_id")
@@ -269,13 +268,13 @@ class SharedBus(Bus):
                 self._sent()
 
     def _sent(self) -> None:
-        """Note that the bus has what was taken for it."""
+        """Note that the bus has the entries that were taken."""
         self._outbox.settle(())
         self._outgoing.end()
         if not self._outbox:
             self._overflow.end()
 
     def _unsent(self, entries: Sequence[Entry], error: object) -> None:
-        """Keep what the bus has not taken, for the next try."""
+        """Put back the entries that the bus has not taken, for the next try."""
         self._outgoing.begin(error)
         self._outbox.settle(entries)

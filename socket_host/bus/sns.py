@@ -1,4 +1,4 @@
-"""The bus through AWS: one SNS FIFO topic, and of every host a FIFO queue that it feeds.
+"""The bus over AWS: one SNS FIFO topic, and a FIFO queue for each host.
 
 Each sender's messages stay in order, because they are one message group.
 """
@@ -22,17 +22,17 @@ from socket_host.bus.shared import BusError, SharedBus
 
 _log = logging.getLogger(__name__)
 
-_LEAVE_SECONDS = 5.0  # to delete the queue in; if it stays, another host sweeps it away
+_LEAVE_SECONDS = 5.0  # to delete the queue in; otherwise another host deletes it later
 
 
 class SnsBus(SharedBus):
     """A bus that is an SNS FIFO topic.
 
-    boto3 finds credentials by itself, and makes its calls in three threads: one publishes, one
-    waits for messages, one looks after the queue.
+    boto3 finds credentials by itself. Its calls are made in three threads: one publishes, one waits
+    for messages, one maintains the queue.
     """
 
-    BATCH = 10  # what SNS takes in one call
+    BATCH = 10  # SNS's limit for one call
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class SnsBus(SharedBus):
         self._queue = HostQueue(topic, self._sns, self._sqs)
 
     async def start(self) -> None:
-        """Begin to send and to listen; return when the host listens, or will not soon."""
+        """Start sending and receiving; return once subscribed, or after a few seconds."""
         await super().start()
         self._run(self._keep())
 
@@ -78,9 +78,9 @@ class SnsBus(SharedBus):
             self._refused(entries, {int(failure["Id"]): failure for failure in failures})
 
     def _refused(self, entries: list[Entry], failures: dict[int, dict[str, Any]]) -> None:
-        """Have what SNS refused tried again, before anything else.
+        """Retry entries that SNS refused, before anything else.
 
-        What came behind it in its batch has overtaken it: that cannot be taken back.
+        Later entries of the same batch have overtaken them, which cannot be undone.
         """
         unsent = []
         for number, failure in sorted(failures.items()):
@@ -96,18 +96,18 @@ class SnsBus(SharedBus):
     async def _receive(self) -> AsyncIterator[bytes]:
         queue = self._queue
         await call(self._receive_calls, queue.open)
-        wait = False  # at first, to learn at once whether it works
+        wait = False  # at first, to find out at once whether it works
         while True:
             messages = await call(self._receive_calls, partial(queue.receive, wait=wait))
             self._hears()
             for message in messages:
-                yield message["Body"].encode("utf-8", "surrogatepass")  # which is no UTF-8
+                yield message["Body"].encode("utf-8", "surrogatepass")  # may be invalid UTF-8
             if messages:
                 await call(self._receive_calls, partial(queue.delete, messages))
             wait = True
 
     async def _keep(self) -> None:
-        """Mark the queue as in use and sweep away those that nobody marks, again and again."""
+        """Repeatedly mark the queue as in use and delete queues whose mark is too old."""
         while True:
             await asyncio.sleep(self._heartbeat * random.uniform(0.8, 1.2))  # not all at once
             try:

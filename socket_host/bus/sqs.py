@@ -1,4 +1,4 @@
-"""An SQS queue that this host takes messages from. All calls block."""
+"""An SQS queue from which this host receives messages. All calls block."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ Message = dict[str, Any]
 
 
 class SqsQueue:
-    """A queue of which the address is known. `sqs` is a boto3 client, whose errors come through."""
+    """A queue with a known URL. `sqs` is a boto3 client, whose exceptions are passed on."""
 
     def __init__(self, sqs: Any, url: str) -> None:
         self._sqs = sqs
         self._url = url
 
     def receive(self, *, wait: bool) -> list[Message]:
-        """Return the next messages, at most ten; wait for them a while or not."""
+        """Return the next messages, at most ten; `wait` waits a while for them."""
         found = self._sqs.receive_message(
             QueueUrl=self._url,
             MaxNumberOfMessages=10,
@@ -26,7 +26,7 @@ class SqsQueue:
         return list(found.get("Messages", ()))
 
     def delete(self, messages: list[Message]) -> None:
-        """Delete messages that were received; one that stays nevertheless is received again."""
+        """Delete received messages; one that cannot be deleted is received again."""
         entries = [
             {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
             for number, message in enumerate(messages)

@@ -294,6 +294,8 @@ class HttpConnection(RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send an answer; then it is the next request's turn, after everybody else's."""
+        if self._lingers:
+            resp.force_close()  # or the client would send its next request here, in vain
         result = await super().finish_response(request, resp, start_time)
         self._unanswered -= 1
         self._watch_reading()

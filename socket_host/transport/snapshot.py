@@ -1,4 +1,4 @@
-"""Snapshots: the data of an event as it is now, which nobody changes until it is sent."""
+"""Snapshots: an event's data as it is now, whatever its caller changes before it is sent."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any
 from socket_host.transport.native.encoding import arguments_of, encode, encode_binary, not_json
 from socket_host.transport.native.socket_packet import EVENT
 
-_FIXED = frozenset([str, bool, type(None)])  # types whose values never change, and are all JSON
+_FIXED = frozenset([str, bool, type(None)])  # types that need no copy: immutable, and always JSON
 
 _read = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # typeshed lacks it
 
 
 def snapshot(event: str, data: Any) -> Any:
-    """Return a copy of an event's data; what cannot change is not copied.
+    """Return a copy of an event's data.
 
-    Raises ValueError if it cannot be sent, because it is no JSON or clients would hang up on it.
+    Raises ValueError if it cannot be sent: it is not JSON, or clients would hang up on it.
     """
     if type(data) in _FIXED:
         return data
     try:
-        # To and fro takes less time than to copy one container after another.
+        # Encoding and decoding in C is faster than copying each container in Python.
         copied = _read(encode(data), 0)[0]
-    except TypeError:  # bytes somewhere in it, or what is no JSON
+    except TypeError:  # it contains bytes, or something that is not JSON
         return _binary(event, data)
     except (ValueError, RecursionError) as error:
         raise not_json(EVENT, [event], error) from None

@@ -41,7 +41,7 @@ def insist(log: RoomLog, text: str) -> int:
 @pytest.fixture(scope="module")
 def dynamodb() -> Iterator[None]:
     """A server that speaks DynamoDB, for any process that has these settings."""
-    with aws("--one-by-one"):  # moto's conditional writes are not atomic between threads
+    with aws():
         yield
 
 

@@ -20,6 +20,7 @@ from tests.hostile.requests import (
     joined,
     poll,
     post,
+    session,
     until,
 )
 from tests.hostile.victim import victim
@@ -212,6 +213,16 @@ async def test_bodies_that_nobody_reads(path: str, transport: str, tmp_path: Pat
                 sent = await flood(client, b"2710\r\n" + b"x" * 10_000 + b"\r\n", 300_000_000)
                 assert sent < 20_000_000  # nearly all of it in the system's buffers
         assert host.cpu() - before < 0.3
+
+
+async def test_body_that_is_refused_is_the_last(transport: str, tmp_path: Path) -> None:
+    """Who sent too large a body is told that the connection ends, and sends nothing more on it."""
+    async with serving(tmp_path, transport=transport) as host, raw(host.port) as client:
+        sid = await session(client)
+        client.send(post(sid, "Content-Length: 98000") + b"x" * 98_000)
+        status, head, _ = await answer(client)
+        assert status == 413
+        assert "connection: close" in head.lower()
 
 
 async def test_slow_body(transport: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

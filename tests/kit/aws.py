@@ -15,10 +15,10 @@ from tests.kit.hosts import ROOT
 
 
 @contextmanager
-def aws(*options: str) -> Iterator[None]:
+def aws() -> Iterator[None]:
     """A server that speaks AWS, empty, for any process that has these settings."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
-    command = [sys.executable, "-m", "tests.kit.aws_server", *options]
+    command = [sys.executable, "-m", "tests.kit.aws_server"]
     with (
         subprocess.Popen(
             command, cwd=ROOT, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

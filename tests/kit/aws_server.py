@@ -1,15 +1,17 @@
 """moto's server, for `python -m tests.kit.aws_server`: prints its port, and ends with its stdin.
 
 A process of its own, or moto's Python would be traced for coverage, which doubles what it takes,
-and would hold up the event loop of the tests. With `--one-by-one` no two requests run at once.
+and would hold up the event loop of the tests.
 """
 
 import sys
 import time
 from functools import cache
-from threading import Thread
+from threading import Lock, Thread
+from typing import Any
 
 from moto import backends
+from moto.dynamodb.responses import DynamoHandler
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.sqs import models
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -26,8 +28,7 @@ def main() -> None:
     """Serve until nobody is left at the other end of stdin."""
     amend()
     app = DomainDispatcherApplication(create_backend_app)
-    threaded = "--one-by-one" not in sys.argv
-    server = make_server("127.0.0.1", 0, app, threaded, request_handler=Quiet)
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
     Thread(target=server.serve_forever, daemon=True).start()
     print(server.port, flush=True)
     sys.stdin.read()
@@ -48,6 +49,14 @@ def amend() -> None:
             delete(self, receipt_handle)
 
     models.Queue.delete_message = delete_message
+    # A condition is looked at, and what it is for is written, with other threads in between.
+    answer, one_at_a_time = DynamoHandler.call_action, Lock()
+
+    def call_action(self: DynamoHandler) -> Any:
+        with one_at_a_time:
+            return answer(self)
+
+    DynamoHandler.call_action = call_action
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ TEMPLATE = ROOT / "infra" / "template.yaml"
 
 
 def main() -> None:
-    """Serve until Ctrl-C or SIGTERM; exit with 1 and a sentence if that cannot begin."""
+    """Serve until Ctrl-C or SIGTERM; exit with 1 and an error message if that is impossible."""
     parser = _parser()
     options = parser.parse_args()
     if options.event and not options.run:
@@ -54,9 +54,9 @@ def main() -> None:
         sys.exit(f"--data {options.data} is a file, and has to be a folder.")
     try:
         asyncio.run(_run(options) if options.run else _serve(options))
-    except KeyboardInterrupt:  # so early that nothing has begun
+    except KeyboardInterrupt:  # before anything has started
         pass
-    except BrokenPipeError:  # nobody reads on, as of `--run NAME | head`
+    except BrokenPipeError:  # the reader has gone, as in `--run NAME | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (EnvFileError, OriginError, PortError, RunError, StandInError, TemplateError) as error:
         sys.exit(str(error))
@@ -126,7 +126,7 @@ def _port(text: str) -> int:
 
 
 def _path(text: str) -> Path:
-    """Return a path as whoever typed it means it: scripts/dev itself runs in the root."""
+    """Resolve a path against the user's folder: scripts/dev itself runs in the root."""
     return Path(os.environ.get("CALLED_FROM", ""), Path(text).expanduser()).resolve()
 
 
@@ -144,7 +144,7 @@ async def _serve(options: argparse.Namespace) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    allow(2 * CONNECTIONS)  # each is one to the browser and one to the host
+    allow(2 * CONNECTIONS)  # each needs one to the browser and one to the host
     listeners = listen(options.port)
     port: int = listeners[0].getsockname()[1]
     relayed = sam_local.listen() if options.pages else [socket.create_server(("127.0.0.1", 0))]
@@ -165,7 +165,7 @@ async def _serve(options: argparse.Namespace) -> None:
     front_end = FrontEnd()
     if function and not front_end.builds:
         function.start()
-    await asyncio.sleep(0)  # they start here, and import while this imports what follows
+    await asyncio.sleep(0)  # lets them start, so that they import while this process does
 
     from scripts.commands.dev.balancer import Balancer
     from scripts.commands.dev.edge import Edge, serving
@@ -209,7 +209,7 @@ def _hosts(options: argparse.Namespace, environ: Mapping[str, str]) -> list[Host
 
 
 async def _until(stopped: asyncio.Event, *coroutines: Coroutine[Any, Any, None]) -> None:
-    """Run coroutines until the event is set; one that fails is told, and the others go on."""
+    """Run coroutines until the event is set; if one fails, print that and run the others."""
     tasks = [background.begin("A part of scripts/dev", coroutine) for coroutine in coroutines]
     await stopped.wait()
     for task in tasks:
@@ -224,7 +224,7 @@ async def _announce(
     halves: Sequence[Function | Host],
     problems: Sequence[str],
 ) -> None:
-    """Say where the site is as soon as it can be visited, then keep its front end built."""
+    """Print the site's address as soon as it can be visited, then keep its front end built."""
     if front_end.builds:
         await front_end.build()
         if function:

@@ -1,6 +1,6 @@
-"""Routes of an HTTP API: the requests that a function of its own answers, and not the edge's.
+"""Routes of an HTTP API: requests for another function than the edge's.
 
-As the API Gateway developer guide has them, "Create routes for HTTP APIs".
+See "Create routes for HTTP APIs" in the API Gateway developer guide.
 """
 
 from collections.abc import Iterable
@@ -12,25 +12,25 @@ ANY = "ANY"
 
 @dataclass(frozen=True)
 class ApiRoute:
-    """A method, or any, and a path that may have variables: `/hooks/{id}`, `/files/{rest+}`."""
+    """A method, or any, and a path with optional variables: `/hooks/{id}`, `/files/{rest+}`."""
 
     method: str
     path: str
-    function: str  # that answers it, by its name in the template
+    function: str  # the name in the template of the function that answers
 
     @property
     def key(self) -> str:
-        """How API Gateway names it in an event."""
+        """Its name in an API Gateway event."""
         return f"{self.method} {self.path}"
 
     @property
     def rank(self) -> tuple[bool, int, bool]:
-        """How specific it is: of two that match, the greater is taken."""
+        """How specific it is: if two match, the greater is used."""
         variables = self.path.count("{")
         return not self.path.endswith("+}"), -variables, self.method != ANY
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
-        """Return the values of its variables for a request's raw path; None if it is another's."""
+        """Return the values of its variables in a request's raw path; None if it does not match."""
         if self.method not in (ANY, method):
             return None
         pattern, asked = self.path.split("/"), [unquote(each) for each in path.split("/")]
@@ -48,6 +48,6 @@ class ApiRoute:
 
 
 def choose(routes: Iterable[ApiRoute], method: str, path: str) -> ApiRoute | None:
-    """Return the most specific route of a request; None if none is its own."""
+    """Return the most specific route that matches a request, or None."""
     matching = [route for route in routes if route.match(method, path) is not None]
     return max(matching, key=lambda route: route.rank, default=None)

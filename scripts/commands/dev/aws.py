@@ -1,7 +1,7 @@
 """A stand-in for AWS, for `python -m scripts.commands.dev.aws TEMPLATE`: moto's server.
 
-It has the template's tables, empty, each by its name in the template, and keeps them for as long as
-it lives. Prints where it listens.
+It has the template's tables, empty, under their names in the template, and keeps them for as long
+as it runs. Prints its address.
 """
 
 import sys
@@ -11,10 +11,10 @@ from typing import Any
 
 from scripts.commands.dev.template import load
 
-REGION = "us-east-1"  # where `sam local` has a function run; a table is in one region only
+REGION = "us-east-1"  # in which `sam local` runs functions; a table is in one region only
 KEYS = {"AWS_ACCESS_KEY_ID": "stand-in", "AWS_SECRET_ACCESS_KEY": "stand-in"}
 
-# What of a table's properties its creation takes.
+# The properties of a table that CreateTable accepts.
 _TABLE = (
     *("AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes", "KeySchema"),
     *("LocalSecondaryIndexes", "ProvisionedThroughput", "StreamSpecification"),
@@ -22,7 +22,7 @@ _TABLE = (
 
 
 def tables(template: str) -> dict[str, dict[str, Any]]:
-    """Return how to make each table of a template, by its name there."""
+    """Return the arguments of CreateTable for each table of a template, by name."""
     return {
         name: {key: value for key, value in found.get("Properties", {}).items() if key in _TABLE}
         for name, found in load(template)["Resources"].items()
@@ -31,7 +31,7 @@ def tables(template: str) -> dict[str, dict[str, Any]]:
 
 
 def main(template: str) -> None:
-    """Serve until this process is ended; exit with 1 and a sentence where there is no moto."""
+    """Serve until this process is ended; exit with 1 and an error message without moto."""
     try:
         import boto3  # type: ignore[import-untyped]  # ships no types
         from moto.moto_server.werkzeug_app import (
@@ -47,7 +47,7 @@ def main(template: str) -> None:
             pass
 
     app = DomainDispatcherApplication(create_backend_app)
-    # One request after the other, for moto's conditions hold for one at a time only.
+    # One request at a time, because moto's conditional writes are not thread-safe.
     server = make_server("127.0.0.1", 0, app, threaded=False, request_handler=Quiet)
     serving = Thread(target=server.serve_forever, daemon=True)
     serving.start()

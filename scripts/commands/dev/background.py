@@ -1,4 +1,4 @@
-"""Work that nobody waits for: what ends it is told on the terminal, and never swallowed."""
+"""Background work: errors are printed on the terminal, and never swallowed."""
 
 import asyncio
 import traceback
@@ -7,13 +7,13 @@ from typing import Any
 
 from scripts.terminal import say
 
-PAUSE = 1.0  # seconds before work that has failed is begun again
+PAUSE = 1.0  # seconds before failed work is restarted
 
 
 def begin(what: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Start a task. If it fails, the terminal shows what it was meant to do, and why it could not.
+    """Start a task. If it fails, print what it was meant to do, and why it failed.
 
-    The caller keeps the task, or Python may forget it.
+    The caller must keep a reference to the task.
     """
     task = asyncio.create_task(work)
     task.add_done_callback(lambda ended: _tell(what, ended))
@@ -21,7 +21,7 @@ def begin(what: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
 
 
 async def keep(what: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Do work that has no end; after a failure tell why, and begin again."""
+    """Run endless work; after a failure, print why, and restart it."""
     while True:
         try:
             await work()
@@ -31,7 +31,7 @@ async def keep(what: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None
 
 
 def tell(what: str, error: BaseException) -> None:
-    """Show on the terminal what has failed, and where."""
+    """Print what has failed, and where."""
     say(f"{what} failed. This is a fault of scripts/dev:")
     say("".join(traceback.format_exception(error)).rstrip())
 

@@ -1,7 +1,7 @@
-"""The load balancer's stand-in: shares clients out over several hosts, and each stays with its own.
+"""The load balancer's stand-in: distributes clients over several hosts, and keeps them there.
 
-As the template's target group does it, by a cookie. The real one adds a second cookie, AWSALBCORS,
-the same again for pages of other sites; the host lets none of those in.
+It uses a cookie, like the template's target group. The real one adds a second cookie, AWSALBCORS,
+with the same value for pages of other sites, which the host refuses anyway.
 """
 
 import asyncio
@@ -20,23 +20,23 @@ from scripts.commands.dev.proxy import Proxy
 from scripts.commands.dev.refusal import RefusedError
 
 COOKIE = "AWSALB"
-HEALTH_SECONDS = 0.25  # between two questions after a host's health
-_LEAVING = 503  # what a host answers while it drains
+HEALTH_SECONDS = 0.25  # between two health checks of a host
+_LEAVING = 503  # a host's health status while it drains
 
 
 class Target(Protocol):
-    """A host that may be away."""
+    """A host that may be down."""
 
     address: str | None
     why_away: str
 
 
 class Balancer:
-    """An origin that is several hosts.
+    """An origin that consists of several hosts.
 
-    A client stays with its host while that is well; new clients, and those whose host is away or
-    drains, go to the others in turn. `stickiness` tells for how many seconds a client is known
-    again, 0 for not at all.
+    A client stays with its host while that is healthy; new clients, and those whose host is down or
+    drains, are distributed over the others in turn. `stickiness` is the lifetime of the cookie in
+    seconds, 0 for none.
     """
 
     sockets = True
@@ -47,11 +47,11 @@ class Balancer:
         self._hosts = hosts
         self._proxy = proxy
         self._stickiness = stickiness
-        self._leaving: set[str] = set()  # addresses of hosts that drain, or do not answer
+        self._leaving: set[str] = set()  # addresses of hosts that drain or do not answer
         self._turn = count()
 
     async def answer(self, viewer: web.BaseRequest, request: OriginRequest) -> web.StreamResponse:
-        """Return the answer of the client's host; raise RefusedError if no host is up."""
+        """Return the response of the client's host; raise RefusedError if no host is up."""
         number, address = self._choose(_number(request) if self._stickiness() else None)
         request = replace(request, headers=_forwarded(request.headers))
         response = await self._proxy.answer(viewer, request, address, self._cookie(number))
@@ -60,7 +60,7 @@ class Balancer:
         return response
 
     async def watch(self) -> None:
-        """Ask the hosts again and again how they are."""
+        """Check the hosts' health, repeatedly."""
         while True:
             up = [host.address for host in self._hosts if host.address]
             await asyncio.gather(*map(self._ask, up))
@@ -69,7 +69,7 @@ class Balancer:
 
     def _choose(self, known: int | None) -> tuple[int, str]:
         up = {n: host.address for n, host in enumerate(self._hosts, 1) if host.address}
-        # If all are leaving, any is better than none.
+        # If all are draining, any is better than none.
         well = {n: a for n, a in up.items() if a not in self._leaving} or up
         if not well:
             raise RefusedError(502, "\n".join(host.why_away for host in self._hosts))
@@ -90,14 +90,14 @@ class Balancer:
 
 
 def _forwarded(headers: Headers) -> Headers:
-    """Return the headers with who has sent the request added: the edge, on this machine."""
+    """Return the headers with the sender, the edge on this machine, added."""
     hops = [value for name, value in headers if name.lower() == "x-forwarded-for"]
     others = [header for header in headers if header[0].lower() != "x-forwarded-for"]
     return [*others, ("X-Forwarded-For", ", ".join([*hops, "127.0.0.1"]))]
 
 
 def _number(request: OriginRequest) -> int | None:
-    """Return the number of the host that a client was with, if it brings one."""
+    """Return the number of the host in a client's cookie, if it has one."""
     for name, value in request.headers:
         if name.lower() == "cookie":
             with suppress(CookieError, KeyError, ValueError):

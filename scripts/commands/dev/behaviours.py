@@ -1,4 +1,4 @@
-"""CloudFront's behaviours: where the edge sends a request, and with what of it."""
+"""CloudFront's behaviours: where the edge sends a request, and which parts of it."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ _UNRESERVED = re.compile(r"%(?:2[DE]|3\d|[46][1-9A-F]|[57][\dA]|5F|7E)", re.IGNO
 
 @dataclass(frozen=True)
 class Behaviour:
-    """One path pattern, the origin it leads to, and what a request may be and keeps on its way."""
+    """A path pattern, its origin, the allowed methods, and the parts of a request that pass."""
 
     pattern: str
     origin: str
@@ -20,7 +20,7 @@ class Behaviour:
     policy: Policy = field(repr=False)
 
     def matches(self, path: str) -> bool:
-        """Whether the pattern covers the whole of a path, in exactly these letters."""
+        """Whether the pattern matches a whole path, case-sensitively."""
         return self._expression.fullmatch(path) is not None
 
     @cached_property
@@ -33,16 +33,16 @@ class Behaviour:
 
 
 def choose(behaviours: Sequence[Behaviour], path: str) -> Behaviour:
-    """Return the first behaviour that matches a raw path; the last one has to match any.
+    """Return the first behaviour that matches a raw path; the last one must match any path.
 
-    CloudFront compares a normalized form of the path, and sends the raw one on.
+    CloudFront matches a normalized form of the path, and forwards the raw one.
     """
     normalized = _normalize(path)
     return next(b for b in behaviours if b.matches(normalized))
 
 
 def _normalize(path: str) -> str:
-    """Return a path as RFC 3986 normalizes it, with slashes in a row made one."""
+    """Return a path normalized as in RFC 3986, with repeated slashes collapsed."""
     decoded = _UNRESERVED.sub(lambda escape: chr(int(escape[0][1:], 16)), path)
     segments: list[str] = []
     for segment in decoded.split("/"):

@@ -1,9 +1,8 @@
-"""The first code in every child of scripts/dev: `python -m scripts.commands.dev.child MODULE ...`.
+"""The entry point of every child of scripts/dev: `python -m scripts.commands.dev.child MODULE ...`.
 
-Runs the module as `python -m MODULE ...` would, and sees to it that the child does not outlive the
-development server, however that ends: when its standard input closes, nobody is left at the other
-end. The module itself reads from nowhere: whoever asks for input finds its end at once, where it
-would wait for ever.
+It runs the module as `python -m MODULE ...` would, and ends the child when the development server
+ends, for whatever reason: then the child's standard input is closed. The module itself gets an
+empty standard input, so that reading from it does not block forever.
 """
 
 import os
@@ -13,11 +12,11 @@ import sys
 import threading
 import time
 
-GRACE = 5.0  # seconds to end in after SIGTERM; then the child is killed
+GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 
 
 def main() -> None:
-    """Run the module that the arguments name."""
+    """Run the module named in the arguments."""
     parent = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -28,7 +27,7 @@ def main() -> None:
 
 
 def no_debugger() -> None:
-    """Stand in for the debugger behind `breakpoint()`, for which nobody could type here."""
+    """Replace the debugger behind `breakpoint()`, because there is no terminal to type on."""
     caller = sys._getframe(1)
     print(
         f"breakpoint() in {caller.f_code.co_filename}:{caller.f_lineno} is passed over: what "

@@ -1,7 +1,7 @@
-"""The local edge: sends each request where the template's behaviours say, as CloudFront would.
+"""The local edge: routes requests by the template's behaviours, as CloudFront would.
 
-It enforces them too: methods, and which headers, cookies and query an origin gets to see. It does
-not cache, compress or redirect to https.
+It also enforces the allowed methods, and which headers, cookies and query strings reach an origin.
+It does not cache, compress or redirect to https.
 """
 
 import re
@@ -21,14 +21,14 @@ Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class Edge:
-    """Answers viewers' requests; `template` may be replaced while it does."""
+    """Answers viewers' requests; `template` may be replaced at any time."""
 
     def __init__(self, template: Template, origins: Mapping[str, Origin]) -> None:
         self.template = template
         self._origins = origins
 
     async def answer(self, viewer: web.BaseRequest) -> web.StreamResponse:
-        """Return the answer of the origin that a request belongs to, or a refusal."""
+        """Return the response of a request's origin, or a refusal."""
         try:
             return await self._answer(viewer)
         except RefusedError as refusal:
@@ -63,12 +63,12 @@ class Edge:
 
 @asynccontextmanager
 async def serving(answer: Answer, listeners: Iterable[socket.socket]) -> AsyncIterator[None]:
-    """Answer whoever connects to the listening sockets."""
+    """Serve connections to the listening sockets."""
     server = web.Server(
         answer,
-        handler_cancellation=True,  # nobody is left to hear an answer, or to take a poll's messages
+        handler_cancellation=True,  # when the viewer is gone, a poll must not take any messages
         auto_decompress=False,
-        lingering_time=1.0,  # seconds to hear the rest of what was refused, so the refusal is heard
+        lingering_time=1.0,  # seconds to read the rest of a refused body, so the refusal arrives
         access_log=None,
     )
     runner = web.ServerRunner(server, shutdown_timeout=0.5)
@@ -82,7 +82,7 @@ async def serving(answer: Answer, listeners: Iterable[socket.socket]) -> AsyncIt
 
 
 def _target(viewer: web.BaseRequest) -> tuple[str, str]:
-    """Return path and query as the viewer wrote them; a proxy's client writes the site first."""
+    """Return path and query as the viewer wrote them; a proxy's client sends a whole URL."""
     target = re.sub(r"^https?://[^/?]*", "", viewer.raw_path, flags=re.IGNORECASE)
     path, _, query = target.partition("#")[0].partition("?")
     if not (path.startswith("/") and target.isascii()):

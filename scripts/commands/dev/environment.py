@@ -1,4 +1,4 @@
-"""One copy of the function: what Lambda calls an execution environment."""
+"""An execution environment, as Lambda calls it: one process that runs the function."""
 
 import asyncio
 import json
@@ -10,27 +10,27 @@ from scripts.commands.dev.http_api import MAX_PAYLOAD
 from scripts.commands.dev.invocation import FunctionError, Invocation
 from scripts.commands.dev.process import Process, ended
 
-INIT_SECONDS = 30.0  # to import the handler in; Lambda gives 10, but its machine does nothing else
+INIT_SECONDS = 30.0  # to import the handler; Lambda allows 10, on a less busy machine
 
 
 class Environment:
-    """A process that takes invocations, one at a time, from a queue it may share with others.
+    """A process that takes invocations, one at a time, from a queue that others may share.
 
-    The process comes for them over the Runtime API, whose calls are the methods `next`, `respond`,
+    The process fetches them over the Runtime API, whose calls are the methods `next`, `respond`,
     `report` and `report_init`.
     """
 
     def __init__(self, invocations: asyncio.Queue[Invocation], name: str = "function") -> None:
-        self.name = name  # of the function, as the terminal shows it
-        self.ready = False  # whether it has ever been
-        self.settled = asyncio.Event()  # it is ready, or has ended before it was
+        self.name = name  # of the function, as shown on the terminal
+        self.ready = False  # whether it has ever been ready
+        self.settled = asyncio.Event()  # it is ready, or has ended before that
         self._invocations = invocations
         self._taking: asyncio.Task[Invocation] | None = None
         self._current: Invocation | None = None
         self._process: Process | None = None
         self._retired = False
         self._deadline: asyncio.TimerHandle | None = None
-        self._why: FunctionError | None = None  # it ends, where the status would not tell
+        self._why: FunctionError | None = None  # why it ends, if the exit status does not say
 
     async def run(self, module: Sequence[str], environ: Mapping[str, str]) -> FunctionError:
         """Start the process, serve it until it ends, and return why it did."""
@@ -41,16 +41,16 @@ class Environment:
             )
             try:
                 return await self._serve(process, listener)
-            finally:  # a stop cancels this while the process is there
+            finally:  # a stop cancels this while the process is running
                 process.kill()
                 await process.wait()
 
     def is_busy_for(self, seconds: float) -> bool:
-        """Whether one invocation has kept it from taking another for so long."""
+        """Whether it has been busy with one invocation for that long."""
         return self._current is not None and self._current.runs_for(seconds)
 
     def retire(self) -> None:
-        """Take no more invocations, and end as soon as the one under way has its result."""
+        """Take no more invocations, and end as soon as the current one has its result."""
         self._retired = True
         if self._taking:
             self._taking.cancel()
@@ -58,7 +58,7 @@ class Environment:
             self._process.kill()
 
     async def next(self) -> Invocation:
-        """Return the next invocation to run, as soon as there is one."""
+        """Wait for the next invocation, and return it."""
         self._unlimit()
         self.ready = True
         self.settled.set()
@@ -82,15 +82,15 @@ class Environment:
             invocation.fail(error)
 
     def report(self, id_: str, payload: bytes) -> None:
-        """Take the error that an invocation has ended with."""
+        """Take the error of an invocation."""
         self._finish(id_).fail(_reported(payload))
 
     def report_init(self, payload: bytes) -> None:
-        """Take the error that keeps the handler from being imported; the process ends after it."""
+        """Take the error of importing the handler; the process ends after it."""
         self._why = _reported(payload, broken=True)
 
     async def _serve(self, process: Process, listener: socket.socket) -> FunctionError:
-        # Not before the process is there: it imports what it needs while this imports aiohttp.
+        # After the process has started, which imports its modules while this imports aiohttp.
         from scripts.commands.dev.runtime_api import serving
 
         self._process = process
@@ -101,19 +101,19 @@ class Environment:
             try:
                 return self._end(await process.wait())
             finally:
-                process.kill()  # before the Runtime API goes, which it would complain about
+                process.kill()  # before the Runtime API stops, or it would print an error
 
     async def _take(self) -> Invocation:
         while not self._retired:
             invocation = await self._invocations.get()
-            if not invocation.result.done():  # else nobody waits for it any more
+            if not invocation.result.done():  # otherwise nobody is waiting any more
                 invocation.take()
                 self._current = invocation
                 return invocation
         raise asyncio.CancelledError  # the process is about to end
 
     def _finish(self, id_: str) -> Invocation:
-        """Return the invocation under way, which no longer is."""
+        """End the current invocation, and return it."""
         invocation = self._current
         if invocation is None or invocation.id != id_:
             raise KeyError(id_)
@@ -147,7 +147,7 @@ class Environment:
         if self._current:
             sentence = f"The function {ended(status)} while it answered this request."
             return FunctionError(502, sentence, words)
-        # The same code would end with the same status again; a signal came from outside.
+        # The same code would exit with the same status again, but a signal came from outside.
         broken = status > 0 and not self.ready
         sentence = f"The function {ended(status)} before it was ready."
         return FunctionError(502, sentence, words, broken=broken)
@@ -167,7 +167,7 @@ def _result(payload: bytes) -> Any:
 
 
 def _reported(payload: bytes, *, broken: bool = False) -> FunctionError:
-    """Return the error that a runtime has described as Lambda prescribes."""
+    """Return the error in a runtime's report, which has Lambda's format."""
     try:
         error = json.loads(payload)
         sentence = f"{error['errorType']}: {error['errorMessage']}"

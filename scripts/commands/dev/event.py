@@ -1,4 +1,4 @@
-"""What calls a function that no viewer asks: a schedule, a queue, somebody at the terminal."""
+"""Events for functions that no viewer calls: of schedules, of queues, from the terminal."""
 
 import time
 import uuid
@@ -13,7 +13,7 @@ _REGION, _ACCOUNT = "us-east-1", "000000000000"
 
 
 def of_schedule(timer: Timer, minute: datetime) -> Any:
-    """Return the event that EventBridge calls a function with at a time."""
+    """Return EventBridge's event for a time."""
     if timer.event is not None:
         return timer.event
     return {
@@ -30,7 +30,7 @@ def of_schedule(timer: Timer, minute: datetime) -> Any:
 
 
 def of_queue(*bodies: str) -> Any:
-    """Return the event that SQS calls a function with for messages."""
+    """Return the event of SQS for messages."""
     now = str(int(time.time() * 1000))
     return {
         "Records": [
@@ -56,7 +56,7 @@ def of_queue(*bodies: str) -> Any:
 
 
 def usual(settings: FunctionSettings, *, is_edge: bool) -> Any:
-    """Return an event such as a function gets: of its schedule, its queue, or for a page."""
+    """Return an example of a function's usual event: of its schedule, its queue, or for a page."""
     if settings.timers:
         return of_schedule(settings.timers[0], datetime.now(UTC))
     if settings.queue:

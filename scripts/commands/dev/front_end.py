@@ -1,4 +1,4 @@
-"""The front end while scripts/dev runs: built at the start, and again whenever it is saved."""
+"""The front end while scripts/dev runs: built at the start, and after each save."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from scripts.terminal import say
 class FrontEnd:
     """Runs the `build` script of package.json, or leaves it to the `watch` script if there is one.
 
-    What it writes into functions/pages/static is a save like any other.
+    Its output in functions/pages/static counts as a save.
     """
 
     def __init__(self) -> None:
@@ -22,16 +22,16 @@ class FrontEnd:
         return frontend.has_script(frontend.BUILD)
 
     def save(self) -> None:
-        """Note that what it is made of has changed."""
+        """Note that a source has changed."""
         self._saved.set()
 
     async def build(self) -> None:
-        """Build once, and say so if that fails: then pages have what was built before."""
+        """Build once; if that fails, print so, and pages keep the previous build."""
         if self.builds:
             await self._run(frontend.BUILD)
 
     async def watch(self) -> None:
-        """Build again after each save, or keep running what does."""
+        """Build after each save, or keep the `watch` script running."""
         while True:
             if frontend.has_script(frontend.WATCH):
                 await self._run(frontend.WATCH)

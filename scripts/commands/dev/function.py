@@ -1,4 +1,4 @@
-"""A function as Lambda would run it: as many environments as it needs, renewed at every save."""
+"""A function as Lambda would run it, in as many environments as needed, renewed at each save."""
 
 import asyncio
 import json
@@ -11,10 +11,10 @@ from scripts.commands.dev.functions import FunctionSettings
 from scripts.commands.dev.http_api import MAX_PAYLOAD
 from scripts.commands.dev.invocation import FunctionError, Invocation
 
-MAX_WAITING = 1_000  # requests that wait for their turn; Lambda too refuses what exceeds its limit
+MAX_WAITING = 1_000  # queued requests; Lambda also refuses requests above its limit
 
-# Lambda starts another environment for every request that finds none free. Here one serves them in
-# turn, which costs less than a start, unless it is kept for so long: a page may call its own site.
+# Lambda starts another environment for every request that finds none free. Here one serves them one
+# by one, which is faster than a start, unless a request takes this long: it may call its own site.
 BUSY_SECONDS = 1.0
 MAX_ENVIRONMENTS = 5
 
@@ -22,8 +22,8 @@ MAX_ENVIRONMENTS = 5
 class Function:
     """Runs the handler for events, in the order they come.
 
-    An environment that crashed is replaced when the next event needs one. One that cannot start
-    is not tried again before the next save: its error answers every event until then.
+    A crashed environment is replaced at the next event. If one cannot start, its error answers
+    every event until the next save.
     """
 
     def __init__(
@@ -39,30 +39,30 @@ class Function:
         self._name = name
         self._options = ["--plain"] if plain else []
         self._invocations: asyncio.Queue[Invocation] = asyncio.Queue()
-        self._environments: list[Environment] = []  # that run what is saved now
+        self._environments: list[Environment] = []  # that run the current files
         self._tasks: set[asyncio.Task[None]] = set()
         self._broken: FunctionError | None = None
 
     def start(self) -> None:
-        """Start an environment, and let those there are finish what they have begun."""
+        """Start an environment, and let existing ones finish their invocations."""
         self._retire()
         self._add()
 
     def renew(self) -> None:
-        """Let the environments finish what they have begun; the next event starts another."""
+        """Let the environments finish their invocations; the next event starts another."""
         self._retire()
         if not self._invocations.empty():
             self._add()
 
     async def settled(self) -> None:
-        """Wait until the environment is ready or has failed to become so."""
+        """Wait until the environment is ready or has failed."""
         if self._environments:
             await self._environments[0].settled.wait()
 
     async def invoke(self, event: Any) -> Any:
         """Return the handler's result for an event, or raise FunctionError."""
         if self._broken:
-            raise self._broken.with_traceback(None)  # or it grows at each raise
+            raise self._broken.with_traceback(None)  # or the traceback grows at each raise
         payload = json.dumps(event).encode()
         if len(payload) > MAX_PAYLOAD:
             raise FunctionError(
@@ -103,7 +103,7 @@ class Function:
         task.add_done_callback(self._tasks.discard)
 
     async def _relieve(self, waiting: Invocation) -> None:
-        """Add an environment whenever an invocation waits for others that take long."""
+        """Add an environment while an invocation waits for slow ones."""
         while waiting.taken_at is None:
             await asyncio.sleep(BUSY_SECONDS)
             busy = [each.is_busy_for(BUSY_SECONDS) for each in self._environments]
@@ -117,7 +117,7 @@ class Function:
             return  # a save has replaced it
         self._environments.remove(environment)
         if self._environments:
-            return  # others take what waits
+            return  # others will take it
         self._broken = error if error.broken else None
         if not environment.ready:
             self._fail_waiting(error)
@@ -125,7 +125,7 @@ class Function:
             self._add()
 
     async def _run(self, environment: Environment) -> FunctionError:
-        """Return why an environment has ended, or could not begin."""
+        """Return why an environment has ended or could not start."""
         settings = self.settings
         try:
             return await environment.run(
@@ -136,7 +136,7 @@ class Function:
                     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(settings.memory),
                 },
             )
-        except OSError as error:  # the next event tries again
+        except OSError as error:  # the next event retries
             return FunctionError(502, f"The function cannot be started: {error}.")
         except Exception as error:
             background.tell("Running the function", error)
@@ -154,9 +154,9 @@ def make_function(
     plain: bool = False,
     is_edge: bool = False,
 ) -> Function:
-    """Return a function of the template in an environment of its own: its variables, no others.
+    """Return a function of the template, with only its own environment variables.
 
-    The edge's gets all settings that are known here.
+    The edge's function gets all known settings.
     """
     own = settings.environ(environ)
     if is_edge:

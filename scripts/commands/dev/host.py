@@ -1,4 +1,4 @@
-"""The stateful half: the socket host, a child that is kept running."""
+"""The stateful half: the socket host, a child process that is kept running."""
 
 import asyncio
 import re
@@ -10,27 +10,27 @@ from scripts.commands.dev import background
 from scripts.commands.dev.process import Process, ended
 from scripts.terminal import say
 
-DRAIN_SECONDS = 0.2  # a save should not wait until clients have been let go gently
-STOP_SECONDS = DRAIN_SECONDS + 3.0  # to drain in, and to write what is not yet written
+DRAIN_SECONDS = 0.2  # short, so that a save takes effect quickly
+STOP_SECONDS = DRAIN_SECONDS + 3.0  # to drain and store unsaved data
 
-SOON = 1.0  # seconds; a host that lives no longer is restarted after a pause, which doubles
+SOON = 1.0  # seconds; a host that ends sooner is restarted after a pause, which doubles
 MAX_PAUSE = 4.0  # seconds
 
 _LISTENING = re.compile(r"Socket host listening on (http://\S+)")
 
 
 class Host:
-    """Keeps `python -m socket_host` running; knows where it listens, or why it does not."""
+    """Keeps `python -m socket_host` running; knows its address, or why it has none."""
 
     def __init__(
         self, environ: Mapping[str, str], number: int | None = None, module: str = "socket_host"
     ) -> None:
-        """Know a host by its number, if there are several, and by the module that is run."""
+        """`number` identifies the host if there are several."""
         self._name = f"host {number}" if number else "host"
         self._called = f"Socket host {number}" if number else "The socket host"
         self.address: str | None = None  # such as http://127.0.0.1:41234, while it listens
         self.why_away = f"{self._called} is being started."
-        self.pid: int | None = None  # of the process that listens, or is about to
+        self.pid: int | None = None  # of the process that listens or is starting
         self._module = module
         self._environ = {"DRAIN_SECONDS": str(DRAIN_SECONDS), **environ, "PORT": "0"}
         self._settled = asyncio.Event()
@@ -39,15 +39,15 @@ class Host:
         self._keeping: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Start the host, and start it again whenever it ends."""
+        """Start the host, and restart it whenever it ends."""
         self._keeping = background.begin(f"Keeping {self._name} running", self._keep())
 
     async def settled(self) -> None:
-        """Wait until the host listens, or has ended before it did."""
+        """Wait until the host listens, or has ended before that."""
         await self._settled.wait()
 
     def restart(self) -> None:
-        """Let the running host go and start it from what is saved now; `settled` waits for it."""
+        """Stop the host and start it with the current files; `settled` waits for it."""
         self._settled.clear()
         self._saved.set()
 
@@ -70,7 +70,7 @@ class Host:
                 await self._fail(f"{self._called} cannot be run: {error!r}.", begun)
 
     async def _run(self) -> None:
-        """Start a process, and stay with it until it is time to start the next."""
+        """Start a process, and wait until it is time to start the next."""
         process = await Process.spawn(self._name, [self._module], self._environ, self._hear)
         self.pid = process.pid
         begun = time.monotonic()
@@ -87,12 +87,12 @@ class Host:
             self._away(f"{self._called} {ended(status)} and is being started again.")
             await self._rest(begun)
         else:
-            # The same code would end in the same way.
+            # The same code would fail in the same way.
             self._away(f"{self._called} {ended(status)} before it listened.", process.tail)
             await self._saved.wait()
 
     async def _until_end_or_save(self, process: Process) -> int | None:
-        """Return the status the process has ended with, None if a save came first."""
+        """Return the process's exit status, None if a save came first."""
         ending = asyncio.create_task(process.wait())
         saving = asyncio.create_task(self._saved.wait())
         try:
@@ -104,14 +104,14 @@ class Host:
             saving.cancel()
 
     async def _fail(self, sentence: str, begun: float) -> None:
-        """Say, once, why there is no process, and wait until it is worth another try."""
+        """Print, once, why there is no process, and wait before the next try."""
         self._settled.set()
         if sentence != self.why_away:
             self._away(sentence)
         await self._rest(begun)
 
     async def _rest(self, begun: float) -> None:
-        """Wait for a while, or for a save: longer each time that the host lived for a moment."""
+        """Wait for a pause, or for a save; the pause grows while the host ends too soon."""
         soon = time.monotonic() - begun < SOON
         self._pause = min(self._pause * 2 or 0.25, MAX_PAUSE) if soon else 0.0
         with suppress(TimeoutError):

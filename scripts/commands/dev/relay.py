@@ -1,6 +1,6 @@
-"""The relay: one address for what functions say to sockets, while the host's own port changes.
+"""The relay: a fixed address for functions' emits, because the host's port changes.
 
-A function of `sam local` finds the stand-in for AWS there as well.
+Functions in `sam local` also reach the stand-in for AWS through it.
 """
 
 from aiohttp import web
@@ -10,7 +10,7 @@ from scripts.commands.dev.origin_request import MAX_BODY, OriginRequest
 from scripts.commands.dev.origins import Origin
 from scripts.commands.dev.refusal import RefusedError
 
-# Seconds that each may be silent.
+# Seconds for which each may be silent.
 _HOST_PATIENCE = 2.0
 _AWS_PATIENCE = 30.0
 
@@ -18,15 +18,15 @@ _AWS_HEADERS = ("Authorization", "Content-Type", "X-Amz-Date", "X-Amz-Target")  
 
 
 class Relay:
-    """Passes what is posted to the bus on to the socket host, which asks for the secret."""
+    """Forwards posts to the bus to the socket host, which checks the secret."""
 
     def __init__(self, host: Origin, aws: Origin | None = None) -> None:
-        """Pass everything else on to what stands in for AWS, if there is that."""
+        """Forward everything else to the stand-in for AWS, if there is one."""
         self._host = host
         self._aws = aws
 
     async def answer(self, sender: web.BaseRequest) -> web.StreamResponse:
-        """Return the host's answer, or say why there is none."""
+        """Return the host's response, or an error that says why there is none."""
         to_host = sender.path == LOOPBACK_PATH
         origin = self._host if to_host else self._aws
         if origin is None or (sender.content_length or 0) > MAX_BODY:

@@ -1,4 +1,4 @@
-"""What a save does: each part of the product that it belongs to runs what is there now."""
+"""Reloading: each part of the site that a save affects runs the current files."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from scripts.terminal import say
 
 
 class Reload:
-    """Gives every save to the parts it belongs to."""
+    """Passes every save to the parts it affects."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Reload:
         self._restarting: asyncio.Task[None] | None = None
 
     async def watch(self, watched: Watch) -> None:
-        """Follow all saves; one that cannot be followed is told, and the next one is again."""
+        """Follow all saves; if one fails, print why, and go on with the next."""
         async for reloads in watched.saves():
             try:
                 self._follow(reloads)
@@ -90,7 +90,7 @@ class Reload:
 
 
 async def _restart(hosts: Sequence[Host]) -> None:
-    """Restart one after another: each listens before the next goes down, as in a deployment."""
+    """Restart hosts one by one: each listens before the next stops, as in a deployment."""
     for host in hosts:
         host.restart()
         await host.settled()

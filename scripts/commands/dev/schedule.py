@@ -1,7 +1,7 @@
-"""The times at which EventBridge calls a function: `rate(...)`, `cron(...)` and `at(...)`.
+"""EventBridge's schedules: `rate(...)`, `cron(...)` and `at(...)`.
 
-As the EventBridge user guide has them, "Setting a schedule pattern for scheduled rules" and
-"Schedule types in EventBridge Scheduler".
+See "Setting a schedule pattern for scheduled rules" and "Schedule types in EventBridge Scheduler"
+in the EventBridge user guide.
 """
 
 import re
@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 
 class ScheduleError(ValueError):
-    """There is no such schedule; the text says what one looks like."""
+    """The schedule is malformed; the text says what one looks like."""
 
 
 class Schedule(Protocol):
@@ -44,7 +44,7 @@ def parse(expression: str, timezone: str = "UTC") -> Schedule:
 
 @dataclass(frozen=True)
 class Rate:
-    """Again and again after the same time."""
+    """A schedule at a fixed interval."""
 
     minutes: int
 
@@ -67,7 +67,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class At:
-    """Once."""
+    """A schedule that runs once."""
 
     minute: datetime
 

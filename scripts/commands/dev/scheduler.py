@@ -1,4 +1,4 @@
-"""The functions beside the edge's: each is run when a schedule or a route of the API calls it."""
+"""The functions other than the edge's, which schedules and routes of the API call."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -29,9 +29,9 @@ _MINUTE = timedelta(minutes=1)
 
 
 class Scheduler:
-    """Keeps the functions of a template that something else than the edge calls.
+    """Runs the functions of a template that something other than the edge calls.
 
-    None is started before its time. `edge` is run too, if a schedule calls it.
+    Each is started when it is first needed. `edge` is run too, if a schedule calls it.
     """
 
     def __init__(self, functions: Functions, edge: Function | None, make: Make) -> None:
@@ -43,7 +43,7 @@ class Scheduler:
 
     @property
     def functions(self) -> Functions:
-        """What the template says; it may be replaced, which is as good as a save."""
+        """The template's functions; replacing them counts as a save."""
         return self._functions
 
     @functions.setter
@@ -52,14 +52,14 @@ class Scheduler:
         self.renew()
 
     def renew(self) -> None:
-        """Have each run what is saved now, from its next event on."""
+        """Make each run the current files from its next event on."""
         for name, function in list(self._made.items()):
             if settings := self._functions.others.get(name):
                 function.settings = settings
             function.renew()
 
     def function(self, name: str) -> Function:
-        """Return the function of a name, which is made when it is first needed."""
+        """Return a function by name, creating it when it is first needed."""
         if self._edge and name == self._functions.edge.name:
             return self._edge
         if name not in self._made:
@@ -67,7 +67,7 @@ class Scheduler:
         return self._made[name]
 
     def routed(self, request: OriginRequest) -> "Routed | None":
-        """Return what answers a request in place of the edge's function, if anything does."""
+        """Return the function with its own route for a request, if there is one."""
         route = choose(self._functions.routes, request.method, request.path)
         if route is None:
             return None
@@ -79,7 +79,7 @@ class Scheduler:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Begin at each full minute what is due then; a time that was slept through is left out."""
+        """Start the functions that are due at each minute; skip minutes while the machine slept."""
         begun = minute = _floor(clock())
         while True:
             await sleep((minute + _MINUTE - clock()).total_seconds())
@@ -93,7 +93,7 @@ class Scheduler:
                 run.add_done_callback(self._runs.discard)
 
     async def stop(self) -> None:
-        """End what runs."""
+        """Stop all functions."""
         for run in self._runs:
             run.cancel()
         await asyncio.gather(*self._runs, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""What scripts/doctor does: looks at a running site from outside, and says what is wrong and why.
+"""The parts of scripts/doctor, which examines a running site from outside.
 
-Nothing in here knows how the site was started. It sends what a browser or a plain client would.
+Nothing in here knows how the site was started. It sends requests as a browser or a plain client.
 """

@@ -22,12 +22,12 @@ UNREACHABLE = 2
 
 
 def main() -> int:
-    """Examine the site the arguments name, print what was found, and return the exit status."""
+    """Examine the site, print the report, and return the exit status."""
     options = _options()
     try:
         report = asyncio.run(_examine(options))
     except KeyboardInterrupt:
-        return 130  # as a shell has it for Ctrl-C
+        return 130  # a shell's status for Ctrl-C
     except UnreachableError as error:
         if options.json:
             print(json.dumps({"address": options.address.origin, "unreachable": str(error)}))

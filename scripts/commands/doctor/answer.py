@@ -1,4 +1,4 @@
-"""What a site answers to a request."""
+"""A site's response to a request."""
 
 import html
 import re
@@ -14,11 +14,11 @@ from functions.contract.session import COOKIE
 
 REDIRECTS = (301, 302, 303, 307, 308)
 
-MAX_WORDS = 200  # characters quoted of an answer
+MAX_WORDS = 200  # characters quoted from a response
 
 _MARKUP = re.compile(r"<style.*?</style>|<script.*?</script>|<[^>]*>", re.DOTALL)
 
-# How the addresses of logins are called: of frameworks, of providers, of proxies with a login.
+# Words in the addresses of logins: of frameworks, of providers, of proxies with a login.
 _LOGIN = re.compile(
     r"(?<![a-z])(log[-_]?[io]n|sign[-_]?in|authn?|authorize|authenticate|oauth2?|oidc|sso|saml2?|cas|idp"
     r"|accounts?)(?![a-z])",
@@ -28,7 +28,7 @@ _LOGIN = re.compile(
 
 @dataclass(frozen=True)
 class Answer:
-    """What the site answered to one request."""
+    """The site's response to one request."""
 
     method: str
     target: str
@@ -36,12 +36,12 @@ class Answer:
     headers: CIMultiDictProxy[str]
     cookies: Mapping[str, Morsel[str]]
     body: bytes
-    host: str = ""  # that was asked
-    secure: bool = False  # whether by https
+    host: str = ""  # of the request
+    secure: bool = False  # whether over https
 
     @property
     def session(self) -> Morsel[str] | None:
-        """The session's cookie that it sets, under either name."""
+        """The session cookie that it sets, under either name."""
         return self.cookies.get(HOST_COOKIE) or self.cookies.get(COOKIE)
 
     @property
@@ -51,23 +51,23 @@ class Answer:
 
     @property
     def path(self) -> str:
-        """The path that was asked for, without the query."""
+        """The requested path, without the query."""
         return self.target.partition("?")[0]
 
     @property
     def location(self) -> str:
-        """Where it sends whoever asked, as it says it; empty if it sends nobody anywhere."""
+        """The `Location` as written; empty if there is none."""
         return self.headers.get("Location", "") if self.status in REDIRECTS else ""
 
     @property
     def asks_for_login(self) -> bool:
-        """Whether it is a way to a login in place of what was asked for."""
+        """Whether it leads to a login instead of the requested page."""
         where = urljoin("https://site.invalid", self.location).partition("?")[0]
         return self.status == 401 or bool(self.location and _LOGIN.search(where))
 
     @property
     def is_firewall(self) -> bool:
-        """Whether AWS WAF, or CloudFront on its behalf, refused to pass the request on."""
+        """Whether AWS WAF, or CloudFront on its behalf, refused the request."""
         if self.status not in (202, 403, 405):
             return False
         return "x-amzn-waf-action" in self.headers or "Request blocked" in self.text
@@ -79,7 +79,7 @@ class Answer:
 
     @property
     def said(self) -> str:
-        """What was asked and answered, with the answer's own words, on one line and without end."""
+        """Request and response, quoting the body, on one line, without a full stop."""
         words = f': "{self._words}"' if self._words else ""
         return f"{self.method} {self.path} answered {self.status}{words}"
 

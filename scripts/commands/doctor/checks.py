@@ -1,4 +1,4 @@
-"""The checks, in the order a request travels: each builds only on those before it."""
+"""The checks, in the order a request travels: each depends only on earlier ones."""
 
 from scripts.commands.doctor import (
     compression,

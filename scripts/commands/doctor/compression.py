@@ -1,4 +1,4 @@
-"""Compression: what a first visit weighs."""
+"""Compression: the size of a first visit."""
 
 import zlib
 
@@ -11,19 +11,19 @@ _OFFER = {"Accept-Encoding": "gzip, br"}  # what every browser offers
 
 
 async def pages(site: Site) -> str:
-    """A page comes compressed to a browser, and plain to a client that cannot read it otherwise."""
+    """A page is compressed for browsers, and plain for clients that do not offer compression."""
     return _compare(site.front, await site.visit(site.page, headers=_OFFER))
 
 
 async def scripts(site: Site) -> str:
-    """A script comes compressed to a browser, and plain to a client that does not offer that."""
+    """A script is compressed for browsers, and plain for clients that do not offer compression."""
     answers = [await site.ask(path) for path in static_files.referred(site)]
     largest = max(answers, key=lambda answer: len(answer.body))
     return _compare(largest, await site.ask(largest.target, headers=_OFFER))
 
 
 def _compare(plain: Answer, packed: Answer) -> str:
-    """Return how much smaller `packed` is, or raise Failure if it is not really."""
+    """Return how much smaller `packed` is, or raise Failure if it is hardly smaller."""
     encoding = packed.headers.get("Content-Encoding", "")
     if plain.headers.get("Content-Encoding"):
         raise Failure(

@@ -1,7 +1,7 @@
-"""Conversations: a real client that connects as a page would, and is answered.
+"""Conversations: a real client that connects as a page would, and gets acks.
 
-It sends an event that no site has, for a host answers that too. What a site does with its own
-events doctor cannot know, so it sends one of those only if it is told which (`Speech`).
+It sends an event that no site has, because a host acks that too. Doctor does not know a site's own
+events, so it sends one of them only if the arguments name it (`Speech`).
 """
 
 import asyncio
@@ -18,14 +18,14 @@ from yarl import URL
 from scripts.commands.doctor.finding import Failure, Skip
 from scripts.commands.doctor.site import Site
 
-# Seconds for a client to leave: the stock transport does not release a poll that is under way.
+# Seconds for a client to disconnect: the stock transport does not end a pending poll.
 GOODBYE = 1.0
 
-LISTENERS = 4  # with two hosts, hardly ever all on the one the speaker is on
+LISTENERS = 4  # with two hosts, they are hardly ever all on the sender's
 
 
 class Client:
-    """python-socketio's client, which notes when it hears an event."""
+    """python-socketio's client, which notes when an event arrives."""
 
     def __init__(self, sio: socketio.AsyncClient, site: Site) -> None:
         self.sio = sio
@@ -52,8 +52,8 @@ class Client:
 
 @asynccontextmanager
 async def connected(site: Site, *transports: str) -> AsyncIterator[Client]:
-    """A client that has the page's session and comes from the site's own origin."""
-    jar = CookieJar(unsafe=True, quote_cookie=False)  # unsafe: for an address in numbers too
+    """A client with the page's session and the site's own origin."""
+    jar = CookieJar(unsafe=True, quote_cookie=False)  # unsafe: also for IP addresses
     jar.update_cookies({site.cookie_name: site.token}, URL(site.address.origin))
     async with site.client(jar) as http:
         sio = socketio.AsyncClient(http_session=http, reconnection=False, handle_sigint=False)
@@ -80,17 +80,17 @@ async def connected(site: Site, *transports: str) -> AsyncIterator[Client]:
 
 
 async def by_polling(site: Site) -> str:
-    """A client that can only poll connects and has its events acked."""
+    """A client that can only poll connects, and its events are acked."""
     return await _converse(site, "polling")
 
 
 async def by_websocket(site: Site) -> str:
-    """A client that begins with a websocket connects and has its events acked."""
+    """A client that starts with a websocket connects, and its events are acked."""
     return await _converse(site, "websocket")
 
 
 async def by_upgrade(site: Site) -> str:
-    """A client that begins by polling and goes over to a websocket has its events acked there."""
+    """A client that starts polling upgrades to a websocket, and its events are acked there."""
     return await _converse(site, "polling", "websocket")
 
 
@@ -110,7 +110,7 @@ async def _converse(site: Site, *transports: str) -> str:
 
 
 async def others_hear(site: Site) -> str:
-    """What one client says, all others hear, whichever host they are on."""
+    """An event that one client sends reaches all others, whichever host they are on."""
     speech = site.speech
     if speech is None:
         raise Skip(
@@ -139,7 +139,7 @@ async def others_hear(site: Site) -> str:
 
 
 def _patience(site: Site) -> float:
-    """Return how many seconds an ack or event may take: less than a whole check."""
+    """Return the timeout of an ack or event in seconds: less than that of a whole check."""
     return site.patience / 2
 
 

@@ -1,11 +1,11 @@
-"""What it means that the socket path answers something else than the socket host would."""
+"""Why the socket path answers differently from a socket host."""
 
 from yarl import URL
 
 from scripts.commands.doctor.answer import Answer
 from scripts.commands.doctor.finding import Failure
 
-# The two spellings of the socket path, and the behaviour in the template that each belongs to.
+# The two spellings of the socket path, and the template's behaviour for each.
 BEHAVIOURS = {"/socket.io/": "/socket.io/*", "/socket.io": "/socket.io"}
 
 ALL_METHODS = "[GET, HEAD, OPTIONS, PUT, PATCH, POST, DELETE]"
@@ -14,7 +14,7 @@ _NOBODY = "Pages work, but nobody can connect to anything live."
 
 
 def turned_away(answer: Answer) -> Failure | None:
-    """Return what is wrong when somebody in front of the site answered in its place, else None."""
+    """Return what is wrong if something in front of the site answered in its place, else None."""
     return _turned_away(answer.status, answer.said, firewall=answer.is_firewall)
 
 
@@ -45,7 +45,7 @@ def _turned_away(status: int, said: str, *, firewall: bool) -> Failure | None:
 
 
 def led_away(answer: Answer) -> Failure | None:
-    """Return what is wrong when an answer leads to a login, to https or to another site."""
+    """Return what is wrong if a response leads to a login, to https or to another site."""
     location = answer.location
     if answer.asks_for_login:
         return Failure(
@@ -70,7 +70,7 @@ def led_away(answer: Answer) -> Failure | None:
 
 
 def not_the_host(answer: Answer) -> Failure:
-    """Return what is wrong when a request that opens a session was answered like this."""
+    """Return what is wrong if a request to open a session got this response."""
     behaviour = BEHAVIOURS[answer.path]
     if failure := turned_away(answer) or led_away(answer):
         return failure
@@ -94,7 +94,7 @@ def not_the_host(answer: Answer) -> Failure:
 
 
 def page_forbidden(answer: Answer) -> Failure:
-    """Return what is wrong when a page was answered 403 by nobody knows whom."""
+    """Return what is wrong if a page got a 403 from an unknown source."""
     return Failure(
         f"{answer.said}: the site, or somebody in front of it, forbids it.",
         why="Visitors see an error in place of the site.",
@@ -151,7 +151,7 @@ def _at_the_function(answer: Answer, behaviour: str) -> Failure:
 
 
 def websocket_refused(status: int) -> Failure:
-    """Return what is wrong when polling opens a session and a websocket is refused by a status."""
+    """Return what is wrong if polling works and a websocket is refused with a status."""
     how = f"{status} in place of 101"
     said = f"A websocket at /socket.io/ was answered {how}"
     if failure := _turned_away(status, said, firewall=False):
@@ -160,7 +160,7 @@ def websocket_refused(status: int) -> Failure:
 
 
 def not_a_websocket(how: str) -> Failure:
-    """Return what is wrong when polling opens a session and a websocket is refused."""
+    """Return what is wrong if polling works and a websocket is refused."""
     return Failure(
         f"A websocket at /socket.io/ was answered {how}.",
         why="Every client stays with long polling: slower, and several times the requests.",

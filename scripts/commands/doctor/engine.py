@@ -1,4 +1,4 @@
-"""Engine.IO by hand, where a client library would hide which request was answered how."""
+"""Engine.IO by hand, because a client library would hide the individual responses."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -13,18 +13,18 @@ from scripts.commands.doctor.diagnosis import not_a_websocket, not_the_host, web
 from scripts.commands.doctor.finding import Failure
 from scripts.commands.doctor.site import Site
 
-UNKNOWN_SESSION = 400  # how a host answers for a session that it does not have
+UNKNOWN_SESSION = 400  # a host's status for a session that it does not have
 
 POLLING = "EIO=4&transport=polling"
 WEBSOCKET = "/socket.io/?EIO=4&transport=websocket"
 
-# Packets, of Engine.IO one digit, of Socket.IO two.
+# Packets: one digit for Engine.IO, two for Socket.IO.
 CLOSE, PONG, CONNECT, CONNECT_ERROR = "1", "3", "40", "44"
 
 
 @dataclass
 class Session:
-    """A session by polling; it keeps cookies, as a browser does for a load balancer."""
+    """A polling session; it keeps cookies, as a browser does for a load balancer."""
 
     site: Site
     path: str
@@ -45,14 +45,14 @@ class Session:
 
 @asynccontextmanager
 async def polling(site: Site, path: str) -> AsyncIterator[Session]:
-    """A session by polling, closed at the end; raise Failure if it is not the host that answers."""
+    """A polling session, closed at the end; raise Failure if it is not the host that answers."""
     async with opened_by(site, await site.ask(f"{path}?{POLLING}")) as session:
         yield session
 
 
 @asynccontextmanager
 async def opened_by(site: Site, answer: Answer) -> AsyncIterator[Session]:
-    """The session that an answer opens, closed at the end; raise Failure if it opens none."""
+    """The session that a response opens, closed at the end; raise Failure if it opens none."""
     sid = opened(answer)
     if sid is None:
         raise not_the_host(answer)
@@ -65,25 +65,25 @@ async def opened_by(site: Site, answer: Answer) -> AsyncIterator[Session]:
 
 
 def opened(answer: Answer) -> str | None:
-    """Return the id of the session that an answer opens, None if it opens none."""
+    """Return the id of the session that a response opens, None if it opens none."""
     if answer.status != 200 or not answer.text.startswith("0{"):
         return None
-    # Another packet may stand behind a separator.
+    # Another packet may follow after a separator.
     return str(_json(answer.text[1:].partition("\x1e")[0]).get("sid", "")) or None
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """The words in which the host let somebody not in."""
+    """The host's refusal of a client, in its own words."""
 
     message: str
     code: str
 
 
 async def knock(site: Site, *, cookie: str = "", auth: str = "") -> Refusal | None:
-    """Ask to be let in with a session, over a websocket: one connection, so one host.
+    """Connect with a session over a websocket: one connection, so one host.
 
-    Returns None if that was granted; raises Failure if there is no websocket.
+    Returns None if the host accepts; raises Failure if there is no websocket.
     """
     headers = {"Cookie": f"{site.cookie_name}={cookie}"} if cookie else {}
     async with websocket(site, headers) as connection:
@@ -102,7 +102,7 @@ async def knock(site: Site, *, cookie: str = "", auth: str = "") -> Refusal | No
 async def websocket(
     site: Site, headers: Mapping[str, str] | None = None
 ) -> AsyncIterator[ClientWebSocketResponse]:
-    """A websocket on which the host has opened a session; raise Failure if there is none."""
+    """A websocket with an open session; raise Failure if there is none."""
     try:
         async with site.websocket(WEBSOCKET, headers) as connection:
             if not (await _receive(connection)).startswith("0{"):

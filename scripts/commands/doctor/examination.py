@@ -1,4 +1,4 @@
-"""An examination: checks side by side, each within a deadline, none whose ground has failed."""
+"""An examination: concurrent checks with deadlines, skipping those whose needs have failed."""
 
 import asyncio
 import inspect
@@ -10,17 +10,17 @@ from aiohttp import ClientError
 from scripts.commands.doctor.finding import FAILED, OK, SKIPPED, Failure, Finding, Skip
 from scripts.commands.doctor.site import Site
 
-GRACE = 1.0  # seconds a check has beyond the patience for one answer
+GRACE = 1.0  # seconds for a check, in addition to the timeout for one response
 
-# A new AWS account may run ten functions at once, and other visitors want some of them.
+# A new AWS account may run ten functions at once, and other visitors need some of them.
 AT_ONCE = 6
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that holds of a healthy site; its promise is the docstring of what examines it.
+    """One property of a healthy site; its promise is the docstring of the checking function.
 
-    `needs` names checks before this one whose failure leaves nothing to find out here.
+    `needs` names earlier checks; if one of them fails, this one is skipped.
     """
 
     part: str
@@ -30,14 +30,14 @@ class Check:
 
     @property
     def promise(self) -> str:
-        """What holds if the check is ok."""
+        """What is true if the check is ok."""
         return " ".join((inspect.getdoc(self.examine) or "").split())
 
 
 async def examine(
     site: Site, checks: Sequence[Check], left_out: Collection[str] = ()
 ) -> list[Finding]:
-    """Return what each check found, in their order; those in `left_out` are skipped."""
+    """Return the checks' findings, in order; checks in `left_out` are skipped."""
     turns = asyncio.Semaphore(AT_ONCE)
     tasks: dict[str, asyncio.Task[Finding]] = {}
 
@@ -62,13 +62,13 @@ async def _run(check: Check, site: Site) -> Finding:
             return _finding(check, OK, await check.examine(site))
     except Skip as skip:
         return _finding(check, SKIPPED, str(skip))
-    except Exception as error:  # whatever a broken site makes of us, the other checks go on
+    except Exception as error:  # whatever a broken site causes, the other checks go on
         failure = error if isinstance(error, Failure) else _broken_off(error, site)
         return _finding(check, FAILED, failure.seen, failure.why, failure.do)
 
 
 def _finding(check: Check, outcome: str, *sentences: str) -> Finding:
-    # They quote the site, which could steer the terminal with what is no letter.
+    # They quote the site, which could control the terminal with escape sequences.
     printable = ("".join(c if c.isprintable() else " " for c in text) for text in sentences)
     return Finding(check.part, check.name, outcome, *printable)
 

@@ -1,12 +1,12 @@
-"""What a check comes to, in words for whoever has to put the site right."""
+"""The outcome of a check, in words for the person who has to fix the site."""
 
 from dataclasses import dataclass
 
 OK, FAILED, SKIPPED = "ok", "FAILED", "skipped"
 
 
-class Failure(Exception):  # noqa: N818 - it is the site that is wrong, not this program
-    """A check found something wrong: what was seen, why that matters, and what to do about it."""
+class Failure(Exception):  # noqa: N818 - the site is wrong, not this program
+    """A check found something wrong: what it is, why it matters, and what to do about it."""
 
     def __init__(self, seen: str, *, why: str, do: str) -> None:
         super().__init__(seen)
@@ -21,7 +21,7 @@ class Skip(Exception):  # noqa: N818 - nothing is wrong
 
 @dataclass(frozen=True)
 class Finding:
-    """The outcome of one check, with one sentence of what was seen."""
+    """The outcome of one check, with a sentence about it."""
 
     part: str
     check: str

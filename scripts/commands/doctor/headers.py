@@ -1,4 +1,4 @@
-"""Security headers: what a page tells browsers not to do."""
+"""Security headers: what a page forbids browsers to do."""
 
 import base64
 import hashlib
@@ -24,7 +24,7 @@ _SCRIPT = re.compile(r"""<script\s[^>]*?src=["']([^"']+)["']""")
 
 
 async def content_security_policy(site: Site) -> str:
-    """Pages run the site's own scripts and no others, reach the socket, are framed by nobody."""
+    """Pages can run only the site's own scripts, can reach the socket, and cannot be framed."""
     missing = await site.visit(nowhere())
     for answer in (site.front, *([] if missing.asks_for_login else [missing])):
         policies = _policies(answer)
@@ -115,12 +115,12 @@ def _check_inline(answer: Answer, policy: Policy) -> None:
 
 
 def _check_scripts(site: Site, answer: Answer, policy: Policy) -> None:
-    """Look at the page's own files only: others may be meant to be kept out."""
+    """Check only the page's own files: others may be blocked on purpose."""
     page = URL(site.address.origin)
     if policy.trusts("script-src-elem", ("'nonce-", "'strict-dynamic'", "'sha")) and not (
         policy.trusts("script-src-elem", ("'self'",))
     ):
-        return  # what else they trust cannot be told from here
+        return  # what else they allow is not visible from here
     for source in _SCRIPT.findall(answer.text):
         url = page.join(URL(source))
         if url.host == page.host and not policy.allows("script-src-elem", url, page):
@@ -132,7 +132,7 @@ def _check_scripts(site: Site, answer: Answer, policy: Policy) -> None:
 
 
 async def nosniff(site: Site) -> str:
-    """Pages and files are taken for what they say they are (X-Content-Type-Options)."""
+    """Browsers do not guess the types of pages and files (X-Content-Type-Options)."""
     files = [await site.ask(path) for path in static_files.hashed(site)]
     for answer in (site.front, *files):
         if answer.headers.get("X-Content-Type-Options", "").lower() != "nosniff":
@@ -145,7 +145,7 @@ async def nosniff(site: Site) -> str:
 
 
 async def hsts(site: Site) -> str:
-    """Browsers are told to come by https from now on (Strict-Transport-Security)."""
+    """Browsers are told to use https from now on (Strict-Transport-Security)."""
     if not site.address.secure:
         raise Skip("Browsers heed Strict-Transport-Security over https only.")
     age = re.search(r"max-age=(\d+)", site.front.headers.get("Strict-Transport-Security", ""))

@@ -1,4 +1,4 @@
-"""Origins: the site's own pages may connect, and those of no other site."""
+"""Origins: the site's own pages may connect, and no others."""
 
 from aiohttp import WSServerHandshakeError
 
@@ -30,7 +30,7 @@ async def own(site: Site) -> str:
 
 
 async def foreign(site: Site) -> str:
-    """Pages of another site may not connect, and no answer may be read by them."""
+    """Pages of another site may not connect, and cannot read any response."""
     headers = {"Origin": FOREIGN}
     answer = await site.ask(_HANDSHAKE, headers=headers)
     for read in (answer, await site.ask(site.page, headers=headers)):

@@ -40,7 +40,7 @@ async def page(site: Site) -> str:
 
 
 async def not_found(site: Site) -> str:
-    """A page that does not exist is a 404, and a page of the site's own."""
+    """A page that does not exist gets a 404 with a page of the site's own."""
     answer = await site.visit(nowhere())
     if answer.asks_for_login:
         raise Skip("Pages that do not exist ask for a login too. Give one by --session.")
@@ -109,7 +109,7 @@ def _lacking(cookie: Morsel[str], secure: bool) -> list[str]:
 
 
 def _dropped(cookie: Morsel[str], address: Address) -> str:
-    """Return what of a cookie makes browsers drop it; empty if nothing does."""
+    """Return why browsers drop a cookie; empty if they do not."""
     domain = cookie["domain"].lower().removeprefix(".")
     if cookie.key.startswith("__Host-") and (domain or not cookie["secure"]):
         return "is named __Host-, and has a Domain or is not Secure"
@@ -133,12 +133,12 @@ def _is_number(host: str) -> bool:
 
 _LONGEST_COOKIE = 4_096  # bytes of name and value, RFC 6265
 
-# Where sites of this kind live, of https://publicsuffix.org.
+# Public suffixes (https://publicsuffix.org) on which such sites are hosted.
 _PUBLIC_SUFFIXES = frozenset({"cloudfront.net", "co.uk", "com.au", "github.io", "herokuapp.com"})
 
 
 async def session_kept(site: Site) -> str:
-    """A visitor who comes back with the session's cookie keeps that session."""
+    """A visitor who comes back with the session cookie keeps the session."""
     if site.has_session:
         raise Skip("A session was given by --session.")
     cookie = {"Cookie": f"{site.cookie_name}={site.token}"}
@@ -155,7 +155,7 @@ async def session_kept(site: Site) -> str:
 
 
 async def pages_not_cached(site: Site) -> str:
-    """Pages are nobody else's: no cache may keep them, and two first visits get two sessions."""
+    """Pages are private: no cache may store them, and two first visits get two sessions."""
     missing = await site.visit(nowhere())
     for answer in (site.front, *([] if missing.asks_for_login else [missing])):
         if "no-store" not in answer.headers.get("Cache-Control", ""):

@@ -1,4 +1,4 @@
-"""Content-Security-Policy as browsers read it: every policy that a page has must allow a thing."""
+"""Content-Security-Policy as browsers apply it: all policies of a page must allow a source."""
 
 import html
 import re
@@ -15,7 +15,7 @@ _META = re.compile(
 )
 _CONTENT = re.compile(r"\scontent\s*=\s*(\"[^\"]*\"|'[^']*')", re.I)
 
-# What stands in for a directive that a policy does not have.
+# The fallbacks of directives that a policy does not have.
 _FALLBACK = {
     "connect-src": ("default-src",),
     "script-src": ("default-src",),
@@ -23,20 +23,20 @@ _FALLBACK = {
 }
 
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
-# Who allows the one scheme allows the other, which is safer. As Chromium has it: the standard would
-# let who allows websockets poll, too.
+# A source with the first scheme also allows the second, safer one. As in Chromium: by the standard,
+# a source that allows websockets would allow polling, too.
 _SAFER = {"http": "https", "ws": "wss"}
 
 
 @dataclass(frozen=True)
 class Policy:
-    """One policy: the words of each directive by its name."""
+    """One policy: the sources of each directive, by name."""
 
     directives: Mapping[str, tuple[str, ...]]
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the policy of a text; of two directives with one name the first holds."""
+        """Return the policy in a text; of two directives with the same name, the first counts."""
         directives: dict[str, tuple[str, ...]] = {}
         for directive in text.split(";"):
             name, *words = directive.split() or [""]
@@ -46,26 +46,26 @@ class Policy:
 
     @classmethod
     def all_of(cls, answer: Answer) -> list[Self]:
-        """Return the policies of an answer: a header may hold several, and a page one too."""
+        """Return a response's policies: a header may contain several, and the page one too."""
         headers = answer.headers.getall("Content-Security-Policy", [])
         texts = [text for header in headers for text in header.split(",")]
         texts += _in_page(answer.text) if answer.is_page else []
         return [cls.parse(text) for text in texts if text.strip()]
 
     def sources(self, name: str) -> tuple[str, ...] | None:
-        """Return where a directive allows things from; None for from everywhere."""
+        """Return the sources that a directive allows; None means all."""
         for each in (name, *_FALLBACK.get(name, ())):
             if each in self.directives:
                 return self.directives[each]
         return None
 
     def allows(self, name: str, url: URL, page: URL) -> bool:
-        """Whether a page at one address may load from, or connect to, another."""
+        """Whether a page may load from, or connect to, an address."""
         sources = self.sources(name)
         return sources is None or any(_matches(source, url, page) for source in sources)
 
     def trusts(self, name: str, words: Iterable[str]) -> bool:
-        """Whether a directive holds a hash or a nonce, or whatever else begins with the words."""
+        """Whether a directive contains a source that begins with one of the words."""
         return any(source.startswith(tuple(words)) for source in self.sources(name) or ())
 
 
@@ -88,7 +88,7 @@ def _matches(source: str, url: URL, page: URL) -> bool:
         r"(?:([a-z][a-z0-9+.-]*)://)?(\*|[^:/'\s]+|\[[^\]]*\])(:\d+|:\*)?(/.*)?", source
     )
     if not found:
-        return False  # a hash, a nonce, or no source at all
+        return False  # a hash, a nonce, or not a source
     scheme, host, port, path = found.groups()
     return (
         _covers(scheme or page.scheme, url.scheme)
@@ -103,7 +103,7 @@ def _covers(scheme: str, asked: str) -> bool:
 
 
 def _as_safe(page: URL, url: URL) -> bool:
-    """Whether an address is as safe as a page's: a websocket counts as what it begins with."""
+    """Whether an address is as secure as the page's: ws counts as http, wss as https."""
     return url.scheme == page.scheme or url.scheme in ("https", "wss") or page.scheme == "http"
 
 

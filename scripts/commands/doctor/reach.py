@@ -1,4 +1,4 @@
-"""The first question: does anybody answer at the address?"""
+"""The first question: does anything answer at the address?"""
 
 import errno
 import re
@@ -20,7 +20,7 @@ class UnreachableError(Exception):
 
 
 async def reach(site: Site) -> None:
-    """Visit the page for the first time: `site.front` from then on. Raises UnreachableError."""
+    """Visit the page for the first time and set `site.front`. Raises UnreachableError."""
     try:
         site.front = await site.visit_once(site.page)
     except TimeoutError:
@@ -34,7 +34,7 @@ async def reach(site: Site) -> None:
 
 
 def _check_https(site: Site) -> None:
-    """Raise UnreachableError if the address is only the way to https."""
+    """Raise UnreachableError if the address only redirects to https."""
     location = site.front.location
     if site.address.secure or not location.startswith("https://"):
         return

@@ -11,14 +11,14 @@ from scripts.commands.doctor.answer import REDIRECTS, Answer
 from scripts.commands.doctor.finding import Failure, Skip
 from scripts.commands.doctor.site import Site, nowhere
 
-QUERY = "a=%2F&b=+&&c=%C3%A9&a=2"  # what somebody who parses it and writes it again would change
+QUERY = "a=%2F&b=+&&c=%C3%A9&a=2"  # parsing and rewriting would change it
 
 _LINK = re.compile(r"""<a\s[^>]*?href="(/[^/"?#][^"?#]*)""")
 _MOST_LINKS = 4
 _MOST_STEPS = 5
 
 _FOREIGN = "evil.example"
-# Each names another site to one browser or another once it is a Location without its last slash.
+# Without its last slash, each is another site in the Location header for some browser.
 _TRAPS = (
     "//{}/",
     "///{}//",
@@ -32,11 +32,11 @@ _TRAPS = (
 
 
 def addresses(site: Site) -> list[str]:
-    """Return some pages of the site: those the front page links to, and one that is nowhere."""
+    """Return some paths of the site: those the front page links to, and one that does not exist."""
     links = dict.fromkeys(link.rstrip("/") for link in _LINK.findall(site.front.text))
     found = [*[link for link in links if link][:_MOST_LINKS], nowhere()]
     keep = checked_prefixes(getattr(functions.pages, "keep_slash", ()))
-    # Of a file below such a prefix every spelling is left as it is.
+    # Below such a prefix, file names are never redirected.
     return [one_address(page, keep) for page in found if _is_corrected(page, keep)]
 
 
@@ -45,12 +45,12 @@ def _is_corrected(page: str, keep: Sequence[str]) -> bool:
 
 
 def _misspelled(page: str) -> str:
-    """Return a page's address with the slash that it lacks, or without the one that it has."""
+    """Return a page's address with a trailing slash if it has none, else without it."""
     return page.rstrip("/") if page.endswith("/") else f"{page}/"
 
 
 async def trailing_slash(site: Site) -> str:
-    """A path with a trailing slash answers one 308 to the path without, its query untouched.
+    """A path with a trailing slash gets one 308 to the path without it, with the same query.
 
     Below a prefix of `keep_slash` in functions/pages it is the other way round.
     """
@@ -98,7 +98,7 @@ def _skip_login(answer: Answer) -> None:
 
 
 async def at_most_one(site: Site) -> str:
-    """No page's address is corrected more than once, and no redirect goes round in a circle."""
+    """No page's address is redirected more than once, and no redirect loops."""
     asked = [
         site.page,
         *(_bare(page) + slashes for page in addresses(site) for slashes in ("", "/", "//")),
@@ -125,7 +125,7 @@ async def _follow(site: Site, target: str) -> None:
             "it away, but for what is in keep_slash of functions/pages/__init__.py: look for the "
             "other one there or at the edge.",
         )
-    # A page may itself lead elsewhere; what counts is how often its own address is corrected.
+    # A page may itself redirect elsewhere; what counts is how often its own address is corrected.
     if sum(_bare(step) == _bare(target) for step in steps) > 2:
         raise Failure(
             f"{target} takes {len(steps) - 1} redirects: {way}.",
@@ -140,7 +140,7 @@ def _bare(target: str) -> str:
 
 
 async def post_kept(site: Site) -> str:
-    """A POST to a page by its other spelling is redirected as a POST."""
+    """A POST to a page's other spelling is redirected as a POST."""
     answer = await site.visit(f"{_misspelled(addresses(site)[0])}?{QUERY}", "POST", body="a=1")
     _skip_login(answer)
     if answer.status in (403, 405):
@@ -159,7 +159,7 @@ async def post_kept(site: Site) -> str:
 
 
 async def stay_here(site: Site) -> str:
-    """No path, however it is written, is redirected to another site."""
+    """No spelling of a path is redirected to another site."""
     for trap in _TRAPS:
         answer = await site.ask(trap.format(_FOREIGN))
         location = answer.headers.get("Location", "")
@@ -174,14 +174,14 @@ async def stay_here(site: Site) -> str:
 
 
 def _stays(location: str) -> bool:
-    """Whether browsers take this for a path on the same site."""
+    """Whether browsers read this as a path on the same site."""
     # They drop tabs and line breaks, and read a backslash as a slash.
     read = re.sub(r"[\t\r\n]", "", location.strip("".join(map(chr, range(33))))).replace("\\", "/")
     return read.startswith("/") and not read.startswith("//")
 
 
 async def http_to_https(site: Site) -> str:
-    """Whoever comes by plain http is sent to https, for pages and for sockets."""
+    """Plain http is redirected to https, for pages and for sockets."""
     plain = site.address.plain
     if plain is None:
         raise Skip("Only an https address without a port of its own has a plain door beside it.")

@@ -1,4 +1,4 @@
-"""A report: what the checks found, as a table for people or as JSON for programs."""
+"""A report of the findings, as a table for people or as JSON for programs."""
 
 import json
 import textwrap
@@ -17,7 +17,7 @@ _NARROW = _INDENT + 30  # columns; below that, wrapping makes it worse
 
 @dataclass(frozen=True)
 class Report:
-    """What was found at an address, and how long that took."""
+    """The findings for an address, and how long the examination took."""
 
     address: str
     findings: Sequence[Finding]
@@ -41,7 +41,7 @@ class Report:
         )
 
     def to_text(self, *, width: int | None = None, colour: bool = False) -> str:
-        """Return the report as a table, its sentences wrapped if a width is given."""
+        """Return the report as a table, with sentences wrapped if a width is given."""
         return "\n".join([self.address, *self._lines(width, colour), "", self._summary()])
 
     def _lines(self, width: int | None, colour: bool) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Sessions: the host lets in who has one, by the page's own cookie, and nobody else."""
+"""Sessions: the host accepts only clients with a session, by the page's own cookie."""
 
 from scripts.commands.doctor.engine import Refusal, knock
 from scripts.commands.doctor.finding import Failure
@@ -6,7 +6,7 @@ from scripts.commands.doctor.site import Site
 
 
 async def accepted(site: Site) -> str:
-    """The session of a page opens the socket by its cookie, as browsers send it."""
+    """A page's session cookie opens the socket, as browsers send it."""
     refusal = await knock(site, cookie=site.token)
     if refusal is None:
         return "The page's cookie reaches the host, which lets its session in."
@@ -40,7 +40,7 @@ async def accepted(site: Site) -> str:
 
 
 async def refused(site: Site) -> str:
-    """Without a session, or with a forged one, nobody is let in, and hears why in words."""
+    """A client without a session, or with a forged one, is refused with a reason."""
     forged = _forged(site.token)
     attempts = {
         "without a session": await knock(site),
@@ -54,7 +54,7 @@ async def refused(site: Site) -> str:
 
 
 def _forged(token: str) -> str:
-    """Return a session that somebody else has signed."""
+    """Return a session that was signed with another secret."""
     payload, _, signature = token.rpartition(".")
     return f"{payload or 'W10'}.{signature[::-1] or 'none'}"
 

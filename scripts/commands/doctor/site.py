@@ -1,4 +1,4 @@
-"""The site under examination, and what it answers."""
+"""The site under examination, and its responses."""
 
 import re
 import secrets
@@ -23,22 +23,22 @@ from functions.contract.session import COOKIE
 from scripts.commands.doctor.answer import Answer
 from scripts.commands.doctor.diagnosis import turned_away
 
-# Seconds for one answer. Longer than a function's cold start, which takes one or two.
+# Seconds for one response: longer than a function's cold start.
 PATIENCE = 7.0
 
-MAX_BODY = 4 * 1024 * 1024  # bytes of an answer; no page or script of the site's is that large
+MAX_BODY = 4 * 1024 * 1024  # bytes of a response; no page or script of the site is that large
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a site is: its origin as browsers write it, and its door without TLS if it has one."""
+    """A site's address: its origin as browsers write it, and its plain http origin, if any."""
 
     origin: str
-    plain: str | None = None  # None where the address is http itself or has a port of its own
+    plain: str | None = None  # None if the address itself is http or has an explicit port
 
     @classmethod
     def parse(cls, text: str) -> "Address":
-        """Return the address in a text; raise ValueError, with a sentence, if there is none."""
+        """Return the address in a text; raise ValueError, with an explanation, if there is none."""
         try:
             url = URL(text)
         except ValueError:
@@ -67,26 +67,26 @@ class Address:
 
 @dataclass(frozen=True)
 class Speech:
-    """An event of the site's that all other clients hear, under a name, when one sends it."""
+    """An event of the site, and the event that all other clients get when one sends it."""
 
     event: str
     value: Any
     heard: str
 
 
-_COOKIES = (HOST_COOKIE, COOKIE)  # the names that the site's own session may have
+_COOKIES = (HOST_COOKIE, COOKIE)  # the names of the site's own session cookie
 
 
 class Site:
-    """Sends requests to one site and returns its answers: no redirect followed, no cookie kept.
+    """Sends requests to one site and returns its responses; follows no redirect, keeps no cookie.
 
-    `page` is the path that stands for all pages, and `session` the cookie that visits come with, as
-    its value or as NAME=VALUE; `namespace` is where clients connect to, and `speech` what they say;
-    `tls` says which certificates to believe, by default the system's; `patience` is how many
-    seconds one answer may take.
+    `page` is the path that represents all pages, and `session` the cookie of visits, as its value
+    or as NAME=VALUE; `namespace` is the one that clients connect to, and `speech` an event that
+    they send; `tls` says which certificates to trust, by default the system's; `patience` is the
+    timeout of one response in seconds.
     """
 
-    front: Answer  # the answer to a first visit to the page, once somebody has been there
+    front: Answer  # the response to the first visit to the page, set by `reach`
 
     def __init__(
         self,
@@ -116,25 +116,25 @@ class Site:
 
     @property
     def has_session(self) -> bool:
-        """Whether visits come with a session that was given, so that none is issued."""
+        """Whether visits have a given session, so that the site issues none."""
         return bool(self._cookies)
 
     @property
     def token(self) -> str:
-        """The session that was given, or that the first visit was; empty if none."""
+        """The given session, or the one that the first visit was issued; empty if none."""
         given = [self._cookies[name] for name in _COOKIES if name in self._cookies]
         issued = self.front.session
         return given[0] if given else issued.value if issued else ""
 
     @property
     def cookie_name(self) -> str:
-        """The name under which it was given."""
+        """The name of the session's cookie."""
         given = [name for name in _COOKIES if name in self._cookies]
         issued = self.front.session
         return given[0] if given else issued.key if issued else COOKIE
 
     def _named(self, session: str) -> dict[str, str]:
-        """Return cookies by their names; one without a name has that of the site's own."""
+        """Return cookies by name; a value without a name gets the name of the site's own cookie."""
         if not session:
             return {}
         if not re.match(r"[\w!#$%&'*+.^`|~-]+=", session):
@@ -149,7 +149,7 @@ class Site:
         headers: Mapping[str, str] | None = None,
         body: str | None = None,
     ) -> Answer:
-        """Send a request as `ask` does, with the session that was given, if any."""
+        """Send a request as `ask` does, with the given session, if any."""
         return await self.ask(target, method, {**self._given(), **(headers or {})}, body)
 
     async def visit_once(self, target: str) -> Answer:
@@ -169,10 +169,10 @@ class Site:
         *,
         origin: str = "",
     ) -> Answer:
-        """Send a request, its target byte for byte as written, to the site or another origin.
+        """Send a request to the site or another origin, with the target exactly as written.
 
-        Raises TimeoutError or aiohttp's ClientError when there is no answer, and Failure when
-        somebody in front of the site has turned it away.
+        Raises TimeoutError or aiohttp's ClientError if there is no response, and Failure if
+        something in front of the site has refused the request.
         """
         answer = await self.ask_once(target, method, headers, body, origin=origin)
         if failure := turned_away(answer):
@@ -188,7 +188,7 @@ class Site:
         *,
         origin: str = "",
     ) -> Answer:
-        """Send a request likewise, and return whatever the answer is."""
+        """Send a request in the same way, and return any response."""
         url = URL((origin or self.address.origin) + target, encoded=True)
         async with self._http.request(
             method, url, headers=headers, data=body, allow_redirects=False
@@ -213,23 +213,23 @@ class Site:
     async def websocket(
         self, target: str, headers: Mapping[str, str] | None = None
     ) -> AsyncIterator[ClientWebSocketResponse]:
-        """Open a websocket; raise aiohttp's WSServerHandshakeError where that is refused."""
+        """Open a websocket; raise aiohttp's WSServerHandshakeError if it is refused."""
         url = URL(self.address.origin + target, encoded=True)
         async with self._http.ws_connect(url, headers=headers) as websocket:
             yield websocket
 
     def client(self, cookies: AbstractCookieJar) -> ClientSession:
-        """Return connections for a client with cookies of its own; the caller closes them."""
+        """Return a client session with its own cookies; the caller closes it."""
         return ClientSession(
             connector=TCPConnector(ssl=self._tls),
             cookie_jar=cookies,
             timeout=ClientTimeout(total=self.patience),
-            auto_decompress=False,  # whether an answer is compressed is one of the questions
+            auto_decompress=False,  # because checks look at the compression
             skip_auto_headers=["Accept-Encoding"],
             headers={"User-Agent": "sidepath-doctor"},
         )
 
 
 def nowhere() -> str:
-    """Return a path that leads to no page."""
+    """Return a path without a page."""
     return f"/doctor-{secrets.token_hex(6)}"

@@ -1,4 +1,4 @@
-"""The socket path: is it the host that answers there, and does everything get through to it?"""
+"""The socket path: does the host answer there, and does everything reach it?"""
 
 from aiohttp import ClientError
 
@@ -15,7 +15,7 @@ async def with_slash(site: Site) -> str:
 
 
 async def without_slash(site: Site) -> str:
-    """The socket host opens a session at /socket.io too: some clients leave the slash out."""
+    """The socket host opens a session at /socket.io too: some clients omit the slash."""
     return await _opens(site, "/socket.io")
 
 
@@ -50,7 +50,7 @@ def _check_post(answer: Answer) -> None:
             do=f"List POST in AllowedMethods of the behaviour {behaviour} in infra/template.yaml: "
             f"{ALL_METHODS}.",
         )
-    # A session that another host has is a matter of stickiness: the POST got through.
+    # If another host has the session, stickiness is wrong, but the POST got through.
     if answer.status not in (200, engine.UNKNOWN_SESSION):
         raise not_the_host(answer)
 
@@ -62,7 +62,7 @@ async def websocket(site: Site) -> str:
 
 
 async def websocket_elsewhere(site: Site) -> str:
-    """A websocket that is asked for at any other path is refused at once."""
+    """A websocket at any other path is refused at once."""
     for path in ("/", "/socket.iox/", nowhere()):
         try:
             async with site.websocket(path):
@@ -86,7 +86,7 @@ async def websocket_elsewhere(site: Site) -> str:
 
 
 async def health_hidden(site: Site) -> str:
-    """How the host is doing is not for everybody to read."""
+    """The host's health is not public."""
     answer = await site.ask("/health")
     if answer.status in (200, 503) and not answer.is_page and '"connections"' in answer.text:
         raise Failure(

@@ -1,4 +1,4 @@
-"""Static files: their names carry a hash of their content, so caches may keep them for ever."""
+"""Static files: their names have a hash of their content, so caches may keep them forever."""
 
 import re
 from typing import NoReturn
@@ -8,7 +8,7 @@ from scripts.commands.doctor.answer import Answer
 from scripts.commands.doctor.finding import Failure, Skip
 from scripts.commands.doctor.site import Site
 
-MOST = 12  # files looked at
+MOST = 12  # files to check
 
 _REFERENCE = re.compile(r"""["'(](/static/[^"'\s)<>?#]+)""")
 _HASHED = re.compile(r"\.[0-9a-f]{8,64}\.\w+")
@@ -18,7 +18,7 @@ _A_MONTH = 30 * 24 * 60 * 60  # seconds; more is better, much less is not worth 
 
 
 def hashed(site: Site) -> list[str]:
-    """Return the static files that the front page names by a name with a hash in it."""
+    """Return the static files on the front page whose names have a hash."""
     names = dict.fromkeys(_REFERENCE.findall(site.front.text))
     return [name for name in names if _HASHED.search(name)][:MOST]
 
@@ -33,7 +33,7 @@ def _none() -> NoReturn:
 
 
 async def kept(site: Site) -> str:
-    """Every file the page names is there, of the right type, and immutable for browsers."""
+    """Every file on the page exists, has the right type, and is immutable for browsers."""
     files = [await site.ask(path) for path in referred(site)]
     for file in files:
         _check_there(file)
@@ -73,7 +73,7 @@ def _check_kept(file: Answer) -> None:
 
 
 async def without_cookies(site: Site) -> str:
-    """A static file sets no cookie, whatever cookie it is asked with."""
+    """A static file sets no cookie, whatever cookie the request has."""
     path = referred(site)[0]
     for cookie in ("", f"{COOKIE}=changed", f"{site.cookie_name}={site.token}; other=1"):
         file = await site.ask(path, headers={"Cookie": cookie} if cookie else {})

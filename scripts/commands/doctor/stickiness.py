@@ -1,12 +1,12 @@
-"""Stickiness: long polling, and the upgrade from it, are many requests to one and the same host."""
+"""Stickiness: all requests of long polling, and the upgrade from it, must reach the same host."""
 
 from scripts.commands.doctor.diagnosis import not_the_host
 from scripts.commands.doctor.engine import PONG, UNKNOWN_SESSION, polling
 from scripts.commands.doctor.finding import Failure
 from scripts.commands.doctor.site import Site
 
-# One after the other: side by side they may keep step with a load balancer that takes turns, and
-# each meet its own host every time. With two hosts by chance, one run in 2**15 notices nothing.
+# One after the other: concurrent ones may keep step with a load balancer that alternates, and each
+# reach its own host every time. With two hosts at random, one run in 2**15 notices nothing.
 SESSIONS, REQUESTS = 3, 5
 
 

@@ -15,7 +15,7 @@ _FINAL, _RESERVED, _OPCODE, _MASKED, _LENGTH = 0x80, 0x70, 0x0F, 0x80, 0x7F
 _CONTROL = 0x8  # opcodes from here on are control frames
 _SMALL = 125  # the longest payload with a one-byte length, and of any control frame
 
-_UNSEEN = 256  # bytes that come in small pieces and may be there before they are counted
+_UNSEEN = 256  # bytes that may arrive in small pieces before they count towards the budget
 
 _STARTS = {126: 8, 127: 14}  # where the payload of a masked frame begins, if not at 6
 
@@ -152,7 +152,7 @@ class FrameReader:
         self.frames = 0  # read by the last `feed`
         self._rest = bytearray()
         self._need = 2
-        self._wake = 2  # bytes of `_rest` with which there is something to do
+        self._wake = 2  # bytes in `_rest` at which there is something to do
         self._opcode = CONTINUATION
         self._parts = bytearray()
         self._broken: FrameError | None = None
@@ -179,9 +179,9 @@ class FrameReader:
         return len(self._rest) + len(self._begun) + len(self._parts)
 
     def wait(self, data: bytes) -> bool:
-        """Take `data` if nothing can be done with it yet, and tell if that is so.
+        """Store `data` if it completes nothing, and tell whether it was stored; else call `feed`.
 
-        What `feed` does too, in a fraction of the time, for those who send byte by byte.
+        `feed` stores it too, but takes far longer if a client sends byte by byte.
         """
         if len(self._rest) + len(data) >= self._wake:
             return False
@@ -333,9 +333,9 @@ class FrameReader:
         self._wake = min(self._need, self._due(start), len(rest) + _UNSEEN)
 
     def _due(self, start: int) -> int:
-        """Return how many bytes have to be there for the text among them to be checked.
+        """Return the size of `_rest` at which the text in it is checked next.
 
-        Each check of a frame asks for more of it than the one before: many bytes that come one by
-        one are checked seldom, and few that come in a few pieces are checked at once.
+        Each check of a frame waits for more of it than the one before, so that a long frame sent
+        byte by byte is checked seldom, and a few pieces of a short one are each checked at once.
         """
         return start + max(1, 4 * self._checks * self._checks - len(self._begun))

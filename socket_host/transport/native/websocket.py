@@ -106,7 +106,7 @@ class WebSocket(asyncio.Protocol):
         elif self.acceptor is not None:
             self.acceptor.take(self, data)
         elif self.reader is not None and self.reader.wait(data):
-            pass  # it is to be looked at together with what follows
+            pass  # it completes nothing
         elif not self.ending:
             self._read(data)
         else:
