@@ -29,7 +29,7 @@ ADDRESS = "http://site.test"
 @pytest.fixture(scope="module")
 def recipe() -> ModuleType:
     """The module that the recipe has one write."""
-    text = (ROOT / "docs/sign-in.md").read_text().partition("## By an OpenID Connect provider")[2]
+    text = (ROOT / "docs/sign-in.md").read_text().partition("## With an OpenID Connect provider")[2]
     (code,) = re.findall(r"```python\n(.*?)```", text.partition("\n## ")[0], re.DOTALL)
     module = ModuleType("sign_in")
     exec(code, module.__dict__)
