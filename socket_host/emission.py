@@ -7,6 +7,8 @@ from socket_host.event_error import EventError
 from socket_host.latest import Latest
 from socket_host.limits import Meter
 from socket_host.settings import Settings
+from socket_host.transport.bus_manager import check_event
+from socket_host.transport.snapshot import snapshot
 from socket_host.typed_namespace import Room, Rooms, Sids, TypedNamespace
 from socket_host.visitors import BURST, PAYER, Visitors
 
@@ -49,9 +51,13 @@ class EmittingNamespace(TypedNamespace):
         skip_sid: Sids = None,
         ignore_queue: bool = False,
     ) -> None:
-        """Emit an event without waiting: after the ack of the one under way, in order of calls."""
-        self.server.start_background_task(
-            self.emit, event, data, room=room, skip_sid=skip_sid, ignore_queue=ignore_queue
+        """Emit an event without waiting: after the ack of the one under way, in order of calls.
+
+        Later changes to `data` are not sent. Raises ValueError if it is not JSON.
+        """
+        check_event(event)
+        self._emit_in_task(
+            event, snapshot(event, data), _fixed(room), _fixed(skip_sid), ignore_queue
         )
 
     def emit_latest(
@@ -67,9 +73,12 @@ class EmittingNamespace(TypedNamespace):
         """Emit to a room an event of which only the last value matters.
 
         The first one is sent at once. Those that follow are joined into one several times a second,
-        and less often if the room is busy. Each `key` has a last value of its own.
+        and less often if the room is busy. Each `key` has a last value of its own. Later changes
+        to `data` are not sent. Raises ValueError if it is not JSON.
         """
-        emission = _Emission(PAYER.get(), event, data, room, skip_sid, ignore_queue)
+        check_event(event)
+        data = snapshot(event, data)
+        emission = _Emission(PAYER.get(), event, data, room, _fixed(skip_sid), ignore_queue)
         self._latest.put((event, room, key), emission)
 
     def check_room(self, room: Room | None = None) -> None:
@@ -130,15 +139,16 @@ class EmittingNamespace(TypedNamespace):
     def _emit_now(self, emission: "_Emission") -> None:
         former = PAYER.set(emission.payer)  # which the task takes over
         try:
-            self.emit_soon(
-                emission.event,
-                emission.data,
-                room=emission.room,
-                skip_sid=emission.skip_sid,
-                ignore_queue=emission.ignore_queue,
-            )
+            self._emit_in_task(*emission[1:])
         finally:
             PAYER.reset(former)
+
+    def _emit_in_task(
+        self, event: str, data: object, room: Rooms, skip_sid: Sids, ignore_queue: bool
+    ) -> None:
+        self.server.start_background_task(
+            self.emit, event, data, room=room, skip_sid=skip_sid, ignore_queue=ignore_queue
+        )
 
     def _wait(self, emission: "_Emission") -> float:
         """Return the seconds for which an event of `emit_latest` has to wait.
@@ -149,3 +159,8 @@ class EmittingNamespace(TypedNamespace):
         if emission.payer is None:
             return wait
         return max(wait, self.visitors.fan_out.wait_for_half(emission.payer))
+
+
+def _fixed(names: Rooms) -> Rooms:
+    """Return a copy of rooms or sids, if they are a list."""
+    return names if names is None or isinstance(names, str) else list(names)

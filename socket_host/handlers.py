@@ -5,12 +5,11 @@ import inspect
 import math
 import re
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, is_dataclass
-from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import Any, TypeVar, get_type_hints
 
 from functions.contract.bus import RESERVED_EVENTS
-from functions.contract.payload import PayloadError, parse
+from functions.contract.payload import PayloadError, check_type, parse
 from functions.contract.session import Session
 from functions.contract.setting import StartError
 from socket_host.event_error import EventError
@@ -25,11 +24,8 @@ _MOST_LARGE = 4  # events that wait until their client gets the next large answe
 
 _SINGLE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
-# Types of which nothing else is to be known; functions.contract.payload has all types.
-_PLAIN = (Any, object, None, NoneType, str, int, float, bool, list, dict)
-
 # Of these a value that JSON can be needs no second look.
-_EXACT = (str, int, float, bool, list, dict)
+_EXACT = (str, bytes, int, float, bool, list, dict)
 
 # Returned, not raised: see limits.
 _TOO_OFTEN = EventError("You are sending this too often. Wait a little.", reason="rate", retry=True)
@@ -247,31 +243,15 @@ def _kinds(
     single = (*_SINGLE, inspect.Parameter.VAR_POSITIONAL)
     kinds = [(p.name, hints.get(p.name, Any)) for p in parameters if p.kind in single]
     for _, kind in kinds:
-        _check(kind, set())
+        check_type(kind, binary=True)
     return [(name, Any if kind is object else kind) for name, kind in kinds]
-
-
-def _check(kind: Any, seen: set[Any]) -> None:
-    """Raise TypeError for a type that no JSON can be."""
-    origin = get_origin(kind)
-    if kind in _PLAIN or origin is Literal or hasattr(kind, "model_validate") or kind in seen:
-        return
-    if is_dataclass(kind):
-        seen.add(kind)
-        inner = tuple(get_type_hints(kind).values())
-    elif origin in (list, dict, Union, UnionType):
-        inner = get_args(kind)
-    else:
-        raise TypeError(f"{kind!r} is no type of a payload")
-    for one in inner:
-        _check(one, seen)
 
 
 def _read(name: str, kind: Any, value: Any) -> Any:
     if kind is Any:
         return value
     try:
-        return parse(kind, value)
+        return parse(kind, value, binary=True)
     except PayloadError as error:
         field, detail = error.problems[0]
         text = f"`{field or name}` {detail}."

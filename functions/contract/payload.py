@@ -1,4 +1,7 @@
-"""Payloads: JSON from outside, read into a dataclass or a pydantic model."""
+"""Payloads: data from outside, read into a dataclass or a pydantic model.
+
+The data is JSON, or the arguments of an event, which may contain bytes.
+"""
 
 import dataclasses
 import types
@@ -10,7 +13,16 @@ T = TypeVar("T")
 
 MOST_PROBLEMS = 20  # that are reported
 
-_PLAIN = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
+_PLAIN = {
+    str: "a text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    bytes: "binary data",
+}
+
+# Types without parts that need a check of their own.
+_WHOLE = (Any, object, None, type(None), list, dict, *_PLAIN)
 
 
 class Problem(NamedTuple):
@@ -28,19 +40,22 @@ class PayloadError(ValueError):
         self.problems = list(problems)
 
 
-def parse(model: type[T], data: object) -> T:
-    """Return data from JSON as an instance of a model.
+def parse(model: type[T], data: object, *, binary: bool = False) -> T:
+    """Return data from JSON, or if `binary` from an event, as an instance of a model.
 
     A model is a dataclass of strings, numbers, booleans, None, Literal, lists, dicts with string
-    keys, and other such dataclasses; its `__post_init__` may raise ValueError. A field may have a
-    union type such as `str | None`, with at most one object type and one list type. Fields that the
-    model does not have are ignored. Anything with pydantic's `model_validate` is a model too.
+    keys, and other such dataclasses; with `binary` also of bytes. Its `__post_init__` may raise
+    ValueError. A field may have a union type such as `str | None`, with at most one object type and
+    one list type. Fields that the model does not have are ignored. Anything with pydantic's
+    `model_validate` is a model too.
 
     Raises PayloadError, and TypeError for a model with other types.
     """
     validate: Callable[[object], T] | None = getattr(model, "model_validate", None)
     if validate is not None:
         return _validated(validate, data)
+    if not binary:
+        check_type(model)
     problems: list[Problem] = []
     try:
         value: T = _read(model, data, "", problems)
@@ -49,6 +64,27 @@ def parse(model: type[T], data: object) -> T:
     if problems:
         raise PayloadError(problems)
     return value
+
+
+def check_type(kind: Any, *, binary: bool = False) -> None:
+    """Raise TypeError for a type that `parse` cannot read, before there is anything to read."""
+    _check_type(kind, binary, set())
+
+
+def _check_type(kind: Any, binary: bool, seen: set[Any]) -> None:
+    origin = get_origin(kind)
+    inner: tuple[Any, ...] = get_args(kind)
+    if kind is bytes and not binary:
+        raise TypeError(f"{kind!r} is no type of a payload in JSON: only events bring bytes")
+    if kind in _WHOLE or origin is Literal or hasattr(kind, "model_validate") or kind in seen:
+        return
+    if dataclasses.is_dataclass(kind):
+        seen.add(kind)
+        inner = _field_types(kind)
+    elif origin not in (list, dict, Union, types.UnionType):
+        raise TypeError(f"{kind!r} is no type of a payload")
+    for one in inner:
+        _check_type(one, binary, seen)
 
 
 def _validated(validate: Callable[[object], T], data: object) -> T:
@@ -135,9 +171,13 @@ def _fields(kind: type[Any]) -> tuple[tuple[str, Any, bool], ...]:
     )
 
 
+def _field_types(kind: Any) -> tuple[Any, ...]:
+    return tuple(type_ for _, type_, _ in _fields(kind))
+
+
 def _fits(kind: Any, data: Any) -> bool:
     """Whether data is of a kind; for objects and lists, whether it may be."""
-    if kind is Any:
+    if kind is Any or kind is object:
         return True
     if kind is None or kind is type(None):
         return data is None

@@ -109,10 +109,19 @@ def test_model_with_another_type() -> None:
 
     @dataclass
     class Wrong:
-        at: bytes
+        at: set[str]
 
     with pytest.raises(TypeError, match="no type of a payload"):
         parse(Wrong, {"at": "x"})
+
+
+@pytest.mark.parametrize("kind", [bytes, bytes | None, list[bytes], dict[str, bytes]])
+def test_bytes_are_not_in_json(kind: Any) -> None:
+    """A model with bytes is a mistake where JSON is read, also for JSON that has none of them."""
+    model = make_dataclass("Picture", [("data", kind, None)])
+    for wrong in (model, make_dataclass("Album", [("cover", model, None)])):
+        with pytest.raises(TypeError, match="only events bring bytes"):
+            parse(wrong, {})
 
 
 @dataclass

@@ -108,12 +108,13 @@ class Connection(asyncio.Transport):
 
     def send(self, *pieces: bytes) -> None:
         """Send bytes, in as many segments as there are pieces."""
-        self.arrive(*pieces)
+        self._arrived += pieces
+        self._loop.call_soon(self._deliver)
         self._loop.settle()
 
-    def arrive(self, *pieces: bytes) -> None:
+    def arrive(self, piece: bytes) -> None:
         """Send bytes together with what comes next: the server has no time to answer them."""
-        self._arrived += pieces
+        self._arrived.append(piece)
         self._loop.call_soon(self._deliver)
 
     def read(self) -> bytes:

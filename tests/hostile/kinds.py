@@ -106,12 +106,12 @@ def _migrated(*packets: bytes) -> Kind:
     return Kind(prepare)
 
 
-def _trickle(text: bytes, each: int) -> Any:
+def _trickle(text: bytes, each: int, opcode: int = 1) -> Any:
     """Send a long message in segments of some bytes."""
 
     def prepare(network: Network, size: int) -> Attack:
         connection = network.joined(_AUTH).connection
-        data = _frames(text * (min(size, PAYLOAD) // len(text)))
+        data = _frames(text * (min(size, PAYLOAD) // len(text)), opcode)
         pieces = [data[at : at + each] for at in range(0, len(data), each)]
         return lambda: connection.send(*pieces) or len(data)  # type: ignore[func-returns-value]
 
@@ -294,6 +294,9 @@ KINDS: dict[str, Kind] = {
     "frames: pings of the websocket": _stream(_frames(b"", 9)),
     "frames: empty fragments": _stream(b"\x00\x80" + bytes(4), first=b"\x01\x80" + bytes(4)),
     "frames: in segments of 7 bytes": Kind(_trickle(b"4", 7)),
+    "frames: text byte by byte": Kind(_trickle(b"4", 1)),
+    "frames: letters of two bytes byte by byte": Kind(_trickle("é".encode(), 1)),
+    "frames: binary byte by byte": Kind(_trickle(b"a", 1, opcode=2)),
     "packets: events": _flood(b'42["echo"]', most=_EVENTS),
     "packets: events with an ack": _flood(b'421["echo"]', most=_EVENTS),
     "packets: events with attachments": _stream(_ATTACHMENTS, 11),

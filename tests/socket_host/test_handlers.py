@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import aiohttp
 import pydantic
@@ -173,6 +173,50 @@ async def test_payloads(tmp_path: Path) -> None:
         assert await ann.call("label", {"text": "abc"}) == "abc"
         assert (await ann.call("label", {"text": "abcd"}))["field"] == "text"
         assert (await ann.call("sum", 1, 2, "3"))["field"] == "numbers"
+
+
+@dataclass
+class Picture:
+    """What has bytes in it, and a constant that no client sends."""
+
+    data: bytes
+    others: list[bytes | None] = field(default_factory=list)
+    made: ClassVar[Path] = Path()
+
+
+class Gallery(Namespace):
+    """Handlers that take bytes."""
+
+    def on_show(self, sid: str, data: bytes) -> bytes:
+        return data[::-1]
+
+    def on_say(self, sid: str, *words: bytes | str) -> list[bytes | str]:
+        return list(words)
+
+    def on_hang(self, sid: str, picture: Picture) -> int:
+        return len(picture.data) + sum(len(one or b"") for one in picture.others)
+
+    def on_all(self, sid: str, things: list[object], named: dict[str, bytes]) -> int:
+        return len(things) + sum(map(len, named.values()))
+
+
+@on_each_transport
+async def test_bytes(transport: str, tmp_path: Path) -> None:
+    """Bytes come as the annotation says, and what is none is refused."""
+    async with (
+        serving(tmp_path, Gallery, transport=transport) as host,
+        clients() as people,
+    ):
+        ann = await people.connect(url(host), token("Ann"))
+        assert await ann.call("show", b"abc") == b"cba"
+        assert await ann.call("show", b"") == b""
+        assert await ann.call("say", "a", b"b") == ["a", b"b"]
+        assert await ann.call("hang", {"data": b"ab", "others": [b"c", None]}) == 3
+        assert await ann.call("all", [b"a", 1], {"x": b"bc"}) == 4
+        refused = await ann.call("show", "abc")
+        assert refused == {"error": "`data` must be binary data.", "field": "data"}
+        assert (await ann.call("say", 7))["error"] == "`words` must be binary data or a text."
+        assert (await ann.call("hang", {"data": b"", "others": [7]}))["field"] == "others.0"
 
 
 def test_limits_are_read() -> None:

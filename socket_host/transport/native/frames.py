@@ -15,6 +15,8 @@ _FINAL, _RESERVED, _OPCODE, _MASKED, _LENGTH = 0x80, 0x70, 0x0F, 0x80, 0x7F
 _CONTROL = 0x8  # opcodes from here on are control frames
 _SMALL = 125  # the longest payload with a one-byte length, and of any control frame
 
+_UNSEEN = 256  # bytes that may arrive in small pieces before they count towards the budget
+
 _STARTS = {126: 8, 127: 14}  # where the payload of a masked frame begins, if not at 6
 
 NORMAL, PROTOCOL_ERROR, NO_STATUS = 1000, 1002, 1005
@@ -132,11 +134,13 @@ class FrameReader:
     __slots__ = (
         "_begun",
         "_broken",
+        "_checks",
         "_decoder",
         "_need",
         "_opcode",
         "_parts",
         "_rest",
+        "_wake",
         "frames",
         "limit",
         "more",
@@ -148,6 +152,7 @@ class FrameReader:
         self.frames = 0  # read by the last `feed`
         self._rest = bytearray()
         self._need = 2
+        self._wake = 2  # bytes in `_rest` at which there is something to do
         self._opcode = CONTINUATION
         self._parts = bytearray()
         self._broken: FrameError | None = None
@@ -155,10 +160,12 @@ class FrameReader:
         # of which only the header is still in `_rest`.
         self._decoder: codecs.IncrementalDecoder | None = None
         self._begun = bytearray()
+        self._checks = 0  # of that frame
 
     def fail(self, error: FrameError) -> None:
         """Raise an error at the next `feed`, once what came before it is done."""
         self.more = True
+        self._wake = 0
         self._broken = error
         self._rest.clear()
 
@@ -170,6 +177,16 @@ class FrameReader:
     def __len__(self) -> int:
         """Return how many bytes are held."""
         return len(self._rest) + len(self._begun) + len(self._parts)
+
+    def wait(self, data: bytes) -> bool:
+        """Store `data` if it completes nothing, and tell whether it was stored; else call `feed`.
+
+        `feed` stores it too, but takes far longer if a client sends byte by byte.
+        """
+        if len(self._rest) + len(data) >= self._wake:
+            return False
+        self._rest += data
+        return True
 
     def feed(
         self, data: bytes, most: int = sys.maxsize, size: int = sys.maxsize
@@ -190,8 +207,7 @@ class FrameReader:
                 raise self._broken
             if len(self._rest) >= self._need:
                 self._parse(messages, most, size)
-            if not self.more:
-                self._begin()
+            self._begin()
         except FrameError as error:
             self.more = False
             if not messages:
@@ -266,6 +282,7 @@ class FrameReader:
         payload = last
         if self._begun:  # of this frame, for none can come before it
             payload, self._begun = bytes(self._begun) + last, bytearray()
+            self._checks = 0
         opcode = first & _OPCODE
         if opcode >= _CONTROL:
             messages.append((opcode, payload))
@@ -300,13 +317,25 @@ class FrameReader:
     def _begin(self) -> None:
         """Take and check what has come of a text frame that is not complete."""
         rest = self._rest
-        if len(rest) < 2 or rest[0] & _OPCODE >= _CONTROL:
+        self._wake = 0 if self.more else min(self._need, len(rest) + _UNSEEN)
+        if self.more or len(rest) < 2 or rest[0] & _OPCODE >= _CONTROL:
+            return
+        if TEXT not in (rest[0] & _OPCODE, self._opcode):
             return
         start = _STARTS.get(rest[1] & _LENGTH, 6)
-        if len(rest) <= start or TEXT not in (rest[0] & _OPCODE, self._opcode):
-            return
-        part = unmask(rest[start:], self._mask(rest, start))
-        self._need -= len(part)
-        del rest[start:]
-        self._begun += part
-        self._check(part)
+        if len(rest) >= self._due(start):
+            part = unmask(rest[start:], self._mask(rest, start))
+            self._need -= len(part)
+            del rest[start:]
+            self._begun += part
+            self._check(part)
+            self._checks += 1
+        self._wake = min(self._need, self._due(start), len(rest) + _UNSEEN)
+
+    def _due(self, start: int) -> int:
+        """Return the size of `_rest` at which the text in it is checked next.
+
+        Each check of a frame waits for more of it than the one before, so that a long frame sent
+        byte by byte is checked seldom, and a few pieces of a short one are each checked at once.
+        """
+        return start + max(1, 4 * self._checks * self._checks - len(self._begun))

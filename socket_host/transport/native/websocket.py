@@ -105,6 +105,8 @@ class WebSocket(asyncio.Protocol):
                 self.engine.packet(client, packet)
         elif self.acceptor is not None:
             self.acceptor.take(self, data)
+        elif self.reader is not None and self.reader.wait(data):
+            pass  # it completes nothing
         elif not self.ending:
             self._read(data)
         else:

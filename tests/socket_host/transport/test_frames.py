@@ -65,6 +65,35 @@ def test_fragments_and_chunks_do_not_matter(parts: list[bytes], cuts: list[int])
     assert reader.idle
 
 
+@given(
+    st.lists(st.text(max_size=300), min_size=1, max_size=4),
+    st.lists(st.integers(1, 30), min_size=1),
+)
+def test_pieces_that_wait(parts: list[str], cuts: list[int]) -> None:
+    """What waits for more is read with it, is counted soon, and text is checked all the same."""
+    texts = [part.encode() for part in parts]
+    fine = frame(texts[0], final=False)
+    fine += b"".join(frame(text, 0, final=False) for text in texts[1:]) + frame(b"", 0)
+    for stream in (fine, fine[:-6] + frame(b"\xff" + bytes(99), 0)):
+        reader, messages, unseen = FrameReader(LIMIT), [], 0
+        try:
+            while stream:
+                size = cuts[len(stream) % len(cuts)]
+                if reader.wait(stream[:size]):
+                    unseen += size
+                else:
+                    messages += reader.feed(stream[:size])
+                    unseen = 0
+                assert unseen < 256
+                stream = stream[size:]
+        except FrameError as error:
+            assert error.code == frames.BAD_DATA  # noqa: PT017 - not for the fine one
+            assert len(stream) >= 50, "not only when all of it is here"
+        else:
+            assert messages == [(TEXT, b"".join(texts))]
+            assert reader.idle
+
+
 _whole = st.builds(frame, st.binary(max_size=130), st.sampled_from([TEXT, BINARY, PING]))
 
 

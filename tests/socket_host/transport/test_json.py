@@ -1,6 +1,7 @@
 """What a client library would hang up on never reaches it: refused where it is emitted."""
 
 import asyncio
+import copy
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -46,16 +47,22 @@ class Doors(Namespace):
         return super().admit(sid, environ, auth)
 
     async def on_emit(self, sid: str) -> str:
-        return await self._try(self.emit("said", self.value))
+        return await self._try(self.emit, "said", self.value)
 
     async def on_to_itself(self, sid: str) -> str:
-        return await self._try(self.emit("said", self.value, to=sid))
+        return await self._try(self.emit, "said", self.value, to=sid)
 
     async def on_send(self, sid: str) -> str:
-        return await self._try(self.send(self.value))
+        return await self._try(self.send, self.value)
 
     async def on_call(self, sid: str) -> str:
-        return await self._try(self.call("said", self.value, to=sid, timeout=0.1))
+        return await self._try(self.call, "said", self.value, to=sid, timeout=0.1)
+
+    async def on_soon(self, sid: str) -> str:
+        return await self._try(self.emit_soon, "said", self.value)
+
+    async def on_latest(self, sid: str) -> str:
+        return await self._try(self.emit_latest, "said", self.value, room=None)
 
     async def on_ack(self, sid: str) -> Any:
         return self.value
@@ -64,9 +71,11 @@ class Doors(Namespace):
         await self.emit("said", value)
         return value
 
-    async def _try(self, emission: Any) -> str:
+    async def _try(self, emit: Any, *arguments: Any, **options: Any) -> str:
         try:
-            await emission
+            emission = emit(*arguments, **options)
+            if emission is not None:
+                await emission
         except (TypeError, ValueError) as error:
             return str(error)
         return "emitted"
@@ -104,6 +113,49 @@ async def test_emit_is_refused(there: Any) -> None:
             await host.sio.emit("said", doors.value)
     assert await client.call("echo", "still here") == "still here"
     assert client.inbox.unread("said") == ["still here"]
+    assert client.inbox.unread("disconnect") == []
+
+
+async def test_emit_soon_and_latest_are_refused(there: Any) -> None:
+    """What cannot be sent is refused by the call, not later, where nobody would see it."""
+    _, doors, client = there
+    for what, doors.value in UNSENDABLE.items():
+        for door in ("soon", "latest"):
+            said = await client.call(door)
+            assert said.startswith("The data of 'said' cannot be sent as JSON: "), (what, door)
+    for event in (None, 5, b"x", "connect"):
+        for emit in (doors.emit_soon, doors.emit_latest):
+            with pytest.raises(ValueError, match="event"):
+                emit(event, 1, room=None)
+    assert not doors._latest._pauses
+    assert await client.call("echo", "still here") == "still here"
+    assert client.inbox.unread("said") == ["still here"]
+
+
+class Name(str):
+    """A text of a class of its own."""
+
+    __slots__ = ()
+
+
+async def test_emit_soon_and_latest_send_what_they_were_given(there: Any) -> None:
+    """What the caller does with its data and its rooms afterwards changes nothing."""
+    _, doors, client = there
+    value: Any = {Name("a"): [1, 2.5, {"b": (None, True)}], 7: 10**21, "c": Name("d")}
+    sent = {"a": [1, 2.5, {"b": [None, True]}], "7": 10**21, "c": "d"}
+    (sid,) = doors._clients
+    for _ in range(2):  # the second of the latest waits for the end of the pause
+        data, rooms, skipped = copy.deepcopy(value), [sid], ["nobody"]
+        doors.emit_soon("soon", data, room=rooms, skip_sid=skipped)
+        doors.emit_soon("several", (data, bytearray(b"xy")))
+        doors.emit_latest("latest", data, room=None, skip_sid=skipped)
+        data["a"][2]["b"] = {"too late"}
+        data.clear()
+        rooms.clear()
+        skipped.append(sid)
+        assert await client.receive("soon") == sent
+        assert await client.receive("several") == sent
+        assert await client.receive("latest") == sent
     assert client.inbox.unread("disconnect") == []
 
 
