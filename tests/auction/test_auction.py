@@ -47,6 +47,8 @@ def test_own_tests(auction: Project) -> None:
     assert " skipped" not in said
 
 
+@pytest.mark.chaos
+@pytest.mark.long
 def test_tests_of_ours(auction: Project) -> None:
     """What of ours reads the app's folders and its parts of the template is content."""
     auction.test(*READING_YOURS)

@@ -29,6 +29,9 @@ class Echoes(Namespace):
     """Sends back what it is sent."""
 
     async def on_connect(self, sid: str, environ: Any, auth: Any) -> None:
+        self.server.start_background_task(self.say_auth, sid, auth)
+
+    async def say_auth(self, sid: str, auth: Any) -> None:
         # The official suites listen for one message at a time: they would lose this one, if it
         # came in the same segment as the answer to CONNECT.
         await asyncio.sleep(_APART)
