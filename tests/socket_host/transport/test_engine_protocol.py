@@ -11,13 +11,6 @@ from tests.kit.protocol_server import protocol_server
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    """A client of a host whose heartbeat does not get in the way."""
-    async with protocol_server() as host, http_client(host.port) as http:
-        yield http
-
-
-@pytest.fixture
 async def hasty() -> AsyncIterator[Http]:
     """A client of a host with a quick heartbeat."""
     async with (
@@ -28,9 +21,6 @@ async def hasty() -> AsyncIterator[Http]:
 
 
 FIELDS = {"sid", "upgrades", "pingInterval", "pingTimeout", "maxPayload"}
-
-
-# Handshake
 
 
 async def test_polling_handshake_has_all_fields(hasty: Http) -> None:
@@ -119,9 +109,6 @@ async def test_both_spellings_of_the_path(http: Http) -> None:
     async with http.joined() as socket:
         await socket.send('421["echo",1]')
         assert await socket.receive() == "431[1]"
-
-
-# Messages
 
 
 async def echoed(poller: Poller, *packets: str) -> list[str]:
@@ -242,9 +229,6 @@ async def test_cancelled_get_closes_the_session(http: Http) -> None:
             pass
 
 
-# Heartbeat
-
-
 async def test_heartbeat_by_polling(hasty: Http) -> None:
     """The server pings; a client that answers stays."""
     poller = await hasty.open()
@@ -277,9 +261,6 @@ async def test_ping_timeout_by_websocket(hasty: Http) -> None:
         assert await socket.closed() is not None
 
 
-# Close
-
-
 async def test_close_by_polling(http: Http) -> None:
     """A close packet ends the session; the GET that waits ends with a noop."""
     poller = await http.open()
@@ -296,115 +277,3 @@ async def test_close_by_websocket(http: Http) -> None:
         await socket.receive()
         await socket.send("1")
         assert await socket.closed() == 1000
-
-
-# Upgrade
-
-
-async def test_upgrade(http: Http) -> None:
-    """Probe, noop for the waiting GET, upgrade: then the websocket carries the session."""
-    poller = await http.open()
-    await poller.join()
-    get = asyncio.create_task(poller.get())
-    async with http.websocket(sid=poller.sid) as socket:
-        await socket.send("2probe")
-        assert await socket.receive() == "3probe"
-        assert await get == (200, "6")
-        assert await poller.get() == (200, "6")
-        await socket.send("5", '421["echo",1]')
-        assert await socket.receive() == "431[1]"
-
-
-async def test_nothing_is_lost_or_doubled_by_an_upgrade(http: Http) -> None:
-    """Packets sent before, during and after an upgrade arrive once each, in order."""
-    poller = await http.open()
-    await poller.join()
-    heard: list[str] = []
-
-    async with http.joined() as speaker, http.websocket(sid=poller.sid) as socket:
-
-        async def speak(first: int, last: int) -> None:
-            for number in range(first, last):
-                await speaker.send(f'42{number}["draft",{number}]')
-            while await speaker.receive() != f"43{last - 1}[]":
-                pass
-
-        await speak(0, 50)
-        await socket.send("2probe")
-        assert await socket.receive() == "3probe"
-        heard += (await poller.get())[1].split(SEPARATOR)
-        await speak(50, 100)
-        await socket.send("5")
-        await speak(100, 150)
-        while len(heard) < 150:
-            heard.append(await socket.receive())
-    assert heard == [f'42["drafted",{number}]' for number in range(150)]
-
-
-async def test_polling_is_over_after_the_upgrade(http: Http) -> None:
-    """A request by polling is refused once the websocket carries the session, which goes on."""
-    poller = await http.open()
-    await poller.join()
-    async with http.websocket(sid=poller.sid) as socket:
-        await socket.send("2probe", "5", '421["echo",1]')
-        assert await socket.receive() == "3probe"
-        assert await socket.receive() == "431[1]"
-        assert (await poller.get())[0] == 400
-        assert (await poller.post("40"))[0] == 400
-        await socket.send('422["echo",2]')
-        assert await socket.receive() == "432[2]"
-
-
-async def test_second_websocket_is_closed(http: Http) -> None:
-    """A second websocket for an upgraded session is opened and closed; the first stays."""
-    poller = await http.open()
-    await poller.join()
-    async with http.websocket(sid=poller.sid) as socket:
-        await socket.send("2probe", "5")
-        assert await socket.receive() == "3probe"
-        async with http.websocket(sid=poller.sid) as second:
-            assert await second.closed() == 1000
-        await socket.send('421["echo",1]')
-        assert await socket.receive() == "431[1]"
-
-
-@pytest.mark.parametrize("packets", [["2"], ["4x"], ["2probe", "4x"], ["2probe", "2"]])
-async def test_failed_probe_leaves_polling_alone(http: Http, packets: list[str]) -> None:
-    """A websocket that does not keep to the upgrade's steps is closed; polling goes on."""
-    poller = await http.open()
-    async with http.websocket(sid=poller.sid) as socket:
-        await socket.send(*packets)
-        assert await socket.closed() == 1008
-    await poller.join()
-
-
-async def test_abandoned_probe_leaves_polling_alone(http: Http) -> None:
-    """A probe that is hung up may be tried again."""
-    poller = await http.open()
-    async with http.websocket(sid=poller.sid) as socket:
-        await socket.send("2probe")
-        assert await socket.receive() == "3probe"
-    await poller.join()
-    async with http.websocket(sid=poller.sid) as socket:
-        await socket.send("2probe", "5", '421["echo",1]')
-        assert await socket.receive() == "3probe"
-        assert await socket.receive() == "431[1]"
-
-
-async def test_session_that_ends_ends_its_probe(http: Http) -> None:
-    """A websocket on its way to replace polling closes with the session."""
-    poller = await http.open()
-    async with http.websocket(sid=poller.sid) as socket:
-        await socket.send("2probe")
-        assert await socket.receive() == "3probe"
-        await poller.post("1")
-        assert await socket.closed() == 1000
-
-
-async def test_websocket_on_a_connection_that_has_polled(http: Http) -> None:
-    """A websocket may come on a connection that carried other requests, as balancers do it."""
-    poller = await http.open()  # the client keeps this connection for its next request
-    async with http.websocket(sid=poller.sid) as socket:
-        await socket.send("2probe", "5", "40")
-        assert await socket.receive() == "3probe"
-        assert (await socket.receive()).startswith("40")
