@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 
 from functions.contract.setting import Setting
 from socket_host.__main__ import main
@@ -16,6 +17,8 @@ from socket_host.lease import keeper
 from socket_host.namespace import Namespace, every
 
 keeper.LEASE_SECONDS, keeper.RENEW_SECONDS, keeper.WATCH_SECONDS = 2.0, 0.4, 0.2
+
+CONTINUED = threading.Event()  # the process was stopped, and goes on
 
 SETTINGS = [Setting("NAME", "who this is"), Setting("LEDGER", "the port of the ledger", parse=int)]
 
@@ -33,6 +36,7 @@ class Worker(Namespace):
             # In the thread that writes the lease, so that this does not happen in a transaction:
             # what is stopped there keeps the file locked.
             self.lease._thread.submit(os.kill, os.getpid(), signal.SIGSTOP).result()
+            CONTINUED.wait()  # other threads may go on for a moment before all stop
         self._tell("acts", number)
 
     def _tell(self, what: str, number: int) -> str:
@@ -43,4 +47,5 @@ class Worker(Namespace):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGCONT, lambda *_: CONTINUED.set())
     sys.exit(main([Worker], SETTINGS))
