@@ -1,30 +1,12 @@
 """Caches have a bound in bytes, whatever is asked for."""
 
-import contextlib
-import tracemalloc
-from collections.abc import Iterator
-
 from markupsafe import Markup
 
 from functions.model.payloads import MAX_TEXT
 from functions.model.room_cache import RoomCache
 from functions.model.room_log import Message, RoomState
 from functions.pages.message_items import MessageItems
-
-MB = 1_000_000
-
-
-@contextlib.contextmanager
-def memory(limit: int) -> Iterator[None]:
-    """Fail if what is inside keeps more bytes than a limit."""
-    tracemalloc.start()
-    try:
-        before, _ = tracemalloc.get_traced_memory()
-        yield
-        after, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert after - before < limit, f"{(after - before) / MB:.1f} MB"
+from tests.kit.memory import MB, memory
 
 
 class Endless:

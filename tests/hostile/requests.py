@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 
 from tests.hostile.victim import Victim
 from tests.kit.hosts import PATIENCE, token
@@ -63,13 +62,6 @@ async def flood(client: Raw, data: bytes, size: int) -> int:
     except (ConnectionError, TimeoutError):
         pass
     return sent
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - it tells nobody
-            await asyncio.sleep(0.01)
 
 
 async def cost_of(host: Victim, data: bytes, times: int) -> float:

@@ -11,19 +11,18 @@ from functions.contract.session import COOKIE, LEEWAY, Session, SessionError, Se
 from tests.hostile.tokens import (
     ANN,
     FORGED,
-    MB,
     OTHER,
     PLANTED,
     VALID,
     Build,
     aged,
     knock,
-    memory,
     spellings,
 )
 from tests.hostile.victim import Victim, victim
 from tests.kit.hosts import SECRET, on_each_transport, token
 from tests.kit.lambda_events import http_api, invoke
+from tests.kit.memory import MB, memory
 from tests.kit.protocol_client import frame, handshake, raw
 
 

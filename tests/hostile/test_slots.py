@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from socket_host.app import SocketHost
+from tests.kit.buses import until
 from tests.kit.hosts import PATIENCE, limited, on_each_transport, serving, token, url
 from tests.kit.protocol_client import raw
 
@@ -68,13 +69,6 @@ async def say(websocket: Any, packet: str) -> None:
     """Send a packet, if the host has not hung up meanwhile."""
     with suppress(ConnectionError):
         await websocket.send_str(packet)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - it tells nobody
-            await asyncio.sleep(0.01)
 
 
 async def test_one_address_opens_a_thousand_sessions(transport: str, tmp_path: Path) -> None:

@@ -1,10 +1,8 @@
 """Tokens and cookies, good ones and others."""
 
-import contextlib
 import json
 import time
-import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +12,6 @@ from tests.hostile.victim import Victim
 from tests.kit.hosts import SECRET, token
 from tests.kit.protocol_client import http_client
 
-MB = 1_000_000
 ANN = Session("ann", "Ann")
 MALLORY = Session("mallory", "Mallory")
 Build = Callable[..., None]
@@ -26,19 +23,6 @@ def aged(seconds: float, session: Session = ANN, secret: str = SECRET) -> str:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "time", lambda: now - seconds)
         return Sessions(secret).issue(session)
-
-
-@contextlib.contextmanager
-def memory(limit: int) -> Iterator[None]:
-    """Fail if what is inside keeps more bytes than a limit."""
-    tracemalloc.start()
-    try:
-        before, _ = tracemalloc.get_traced_memory()
-        yield
-        after, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert after - before < limit, f"{(after - before) / MB:.1f} MB"
 
 
 def spellings(good: str) -> list[str]:

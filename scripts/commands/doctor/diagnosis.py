@@ -10,6 +10,11 @@ BEHAVIOURS = {"/socket.io/": "/socket.io/*", "/socket.io": "/socket.io"}
 
 ALL_METHODS = "[GET, HEAD, OPTIONS, PUT, PATCH, POST, DELETE]"
 
+_WHO_FORBIDS = (
+    "a firewall's rule (AWS WAF: the web ACL's sampled requests), a restriction of countries or "
+    "addresses, or a proxy in the network that this runs in"
+)
+
 _NOBODY = "Pages work, but nobody can connect to anything live."
 
 
@@ -99,8 +104,7 @@ def page_forbidden(answer: Answer) -> Failure:
         f"{answer.said}: the site, or somebody in front of it, forbids it.",
         why="Visitors see an error in place of the site.",
         do="If the site asks for a session, give one by --session, or a page that needs none by "
-        "--page. Else look for a firewall's rule (AWS WAF: the web ACL's sampled requests), a "
-        "restriction of countries or addresses, or a proxy in the network that this runs in.",
+        f"--page. Else look for {_WHO_FORBIDS}.",
     )
 
 
@@ -108,8 +112,7 @@ def _forbidden(said: str) -> Failure:
     return Failure(
         f"{said}: somebody in front of the host forbids it.",
         why=_NOBODY,
-        do="Look for a firewall's rule (AWS WAF: the web ACL's sampled requests), a restriction of "
-        "countries or addresses, or a proxy in the network that this runs in.",
+        do=f"Look for {_WHO_FORBIDS}.",
     )
 
 

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
 
 from socket_host.app import SocketHost
 from socket_host.transport.native.engine import Engine
+from tests.kit.buses import until
 from tests.kit.hosts import limited
 from tests.kit.protocol_client import PATIENCE, TEXT, Raw, frame, handshake, http_client, raw
 from tests.kit.protocol_server import protocol_server
@@ -34,13 +35,6 @@ async def host(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SocketHost]:
 def engine(host: SocketHost) -> Engine:
     """The engine inside a host."""
     return host.sio.eio.engine  # type: ignore[no-any-return]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - it tells nobody
-            await asyncio.sleep(0.01)
 
 
 async def works(host: SocketHost) -> None:

@@ -1,0 +1,20 @@
+"""What a piece of code keeps in memory."""
+
+import contextlib
+import tracemalloc
+from collections.abc import Iterator
+
+MB = 1_000_000
+
+
+@contextlib.contextmanager
+def memory(limit: int) -> Iterator[None]:
+    """Fail if what is inside keeps more bytes than a limit."""
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        yield
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < limit, f"{(after - before) / MB:.1f} MB"
