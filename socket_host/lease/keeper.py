@@ -43,14 +43,14 @@ class Lease:
 
     @property
     def number(self) -> int | None:
-        """The number of the lease, if this host holds it now; whoever takes it has a larger one."""
+        """The fencing number while this host holds the lease, else None; it only ever grows."""
         if self._row is not None and time.monotonic() < self._until:
             return self._row.number
         return None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Try to hold the lease; at the end give it to whoever wants it."""
+        """Compete for the lease, and release it at the end."""
         keeping = Context().run(asyncio.create_task, self._keep(), name="lease")
         try:
             yield

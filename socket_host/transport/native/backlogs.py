@@ -10,7 +10,7 @@ from socket_host.transport.timeout_queue import TimeoutQueue
 
 
 class Reader(Protocol):
-    """Whoever has something to read."""
+    """A client with unread data."""
 
     @property
     def waiting(self) -> int:

@@ -70,7 +70,7 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
 
     @property
     def crowded(self) -> bool:
-        """True when whoever emits in a loop should let others have their turn."""
+        """True when a handler that emits in a loop should yield to other tasks."""
         full: bool = self.server.eio.engine.batch.full
         return full
 

@@ -1,4 +1,4 @@
-"""What a host has asked the others, and who is still to answer."""
+"""A request to the other hosts for a session, and which of them have not answered."""
 
 from __future__ import annotations
 
