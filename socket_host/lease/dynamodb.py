@@ -17,7 +17,7 @@ _CONFIG = Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts
 
 
 class DynamoDbLease:
-    """Keeps the row in a table, by conditional writes."""
+    """Stores the row in a table, with conditional writes."""
 
     def __init__(self, table: str, name: str) -> None:
         self._table = table
@@ -35,7 +35,7 @@ class DynamoDbLease:
         return Row(item["owner"]["S"], int(item["number"]["N"]), int(item["beat"]["N"]))
 
     def replace(self, seen: Row | None, new: Row) -> bool:
-        """Write a row if it is still as it was seen."""
+        """Write `new` if the row is still `seen`; return whether it was."""
         with self._connected():
             try:
                 self._dynamodb.put_item(
@@ -61,7 +61,7 @@ class DynamoDbLease:
 
 
 def _unchanged(seen: Row | None) -> dict[str, Any]:
-    """Return the condition that a row is as it was seen."""
+    """Return the condition that the row is still `seen`."""
     if seen is None:
         return {
             "ConditionExpression": "attribute_not_exists(#name)",

@@ -1,9 +1,9 @@
-"""The keeper of the lease: takes it, renews it, and knows for how long it holds.
+"""The keeper of the lease: takes it, renews it, and knows when it expires.
 
-No two clocks are compared. Whoever holds the lease takes it for lost LEASE_SECONDS after it began
-to renew it for the last time; another takes it only after it has seen nobody renew it for longer.
-A host that was stopped meanwhile may believe for a moment, before it looks at the clock, that it
-holds the lease still: its number is the smaller one, by which a store can tell.
+No two clocks are compared. A holder treats its lease as expired LEASE_SECONDS after it began its
+last renewal; another host takes the lease only if it has seen no renewal for longer than that. A
+host that was suspended may briefly act as if it still held the lease. Its number is then lower than
+the new holder's, so a store can reject its writes.
 """
 
 import asyncio
@@ -21,29 +21,29 @@ from socket_host.lease.row import LeaseError, LeaseStore, Row
 _log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 5.0
-RENEW_SECONDS = 1.5  # from one renewal to the next
-WATCH_SECONDS = 1.0  # from one look at somebody else's lease to the next
-_PATIENCE = 1.1 * LEASE_SECONDS  # with one that is not renewed: clocks may run at other speeds
+RENEW_SECONDS = 1.5  # between two renewals
+WATCH_SECONDS = 1.0  # between two reads of another host's lease
+_PATIENCE = 1.1 * LEASE_SECONDS  # with a lease that is not renewed: clocks differ in speed
 
 T = TypeVar("T")
 
 
 class Lease:
-    """The lease of this host, while it runs; `owner` is the host's id."""
+    """This host's view of the lease; `owner` is the host's id."""
 
     def __init__(self, store: LeaseStore, owner: str) -> None:
         self._store = store
         self._owner = owner
-        self._row: Row | None = None  # as we wrote it, while we hold the lease
-        self._until = 0.0  # by the monotonic clock
-        self._changed = asyncio.Event()  # replaced each time the lease is taken or lost
+        self._row: Row | None = None  # as this host wrote it, while it holds the lease
+        self._until = 0.0  # when the lease expires, by the monotonic clock
+        self._changed = asyncio.Event()  # set, and replaced, when the lease is taken or lost
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lease")
         self._stopping = asyncio.Event()
         self._away = False
 
     @property
     def number(self) -> int | None:
-        """The fencing number while this host holds the lease, else None; it only ever grows."""
+        """The fencing number while this host holds the lease, else None; it never decreases."""
         if self._row is not None and time.monotonic() < self._until:
             return self._row.number
         return None
@@ -56,7 +56,7 @@ class Lease:
             yield
         finally:
             self._stopping.set()
-            await keeping  # not cancelled: a write under way is to be known
+            await keeping  # not cancelled, so that the result of a pending write is known
             with contextlib.suppress(LeaseError):
                 if self._row is not None:
                     await self._call(self._store.replace, self._row, self._row._replace(owner=""))
@@ -71,7 +71,7 @@ class Lease:
         return number
 
     async def hold(self, work: Callable[[int], Awaitable[object]], number: int) -> None:
-        """Do `work` as long as this host holds the lease by that number; cancel it then."""
+        """Run `work(number)`, and cancel it once this host no longer holds the lease `number`."""
         task = asyncio.ensure_future(work(number))
         try:
             while not task.done() and self.number == number:
@@ -103,9 +103,9 @@ class Lease:
                     if row is None or not row.owner or now - since > _PATIENCE:
                         await self._take(row)
             except LeaseError as error:
-                self._note_away(str(error))
+                self._note_outage(str(error))
             else:
-                self._note_away("")
+                self._note_outage("")
             if self._row is not None and self.number is None:
                 self._lose()
             pause = WATCH_SECONDS if self._row is None else RENEW_SECONDS
@@ -116,43 +116,45 @@ class Lease:
         new = Row(self._owner, 1 if seen is None else seen.number + 1, 0)
         begun = time.monotonic()
         if await self._call(self._store.replace, seen, new):
-            self._have(new, begun)
-            _log.info("This host does from now on what is to be done once (%d).", new.number)
+            self._extend(new, begun)
+            _log.info("This host took the lease, number %d: it runs the `once` tasks.", new.number)
 
     async def _renew(self, row: Row) -> None:
         new = row._replace(beat=row.beat + 1)
         begun = time.monotonic()
         if await self._call(self._store.replace, row, new):
-            self._have(new, begun)
+            self._extend(new, begun)
         elif await self._call(self._store.read) == new:
-            self._row = new  # by a write whose answer was lost, and which was earlier: nothing more
+            # An earlier attempt of the same write succeeded, but its response was lost. When it was
+            # made is not known, so the expiry stays.
+            self._row = new
         else:
             self._lose()
 
-    def _have(self, row: Row, begun: float) -> None:
+    def _extend(self, row: Row, begun: float) -> None:
         was_lost = self.number is None
         self._row, self._until = row, begun + LEASE_SECONDS
         if was_lost:
-            self._tell()
+            self._notify()
 
     def _lose(self) -> None:
         if self._row is not None:
             self._row = None
-            self._tell()
+            self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    def _note_away(self, why: str) -> None:
+    def _note_outage(self, why: str) -> None:
         if why and not self._away:
-            _log.error("The lease cannot be kept: %s. What is to be done once waits.", why)
+            _log.error("The lease cannot be read or written: %s. The `once` tasks wait.", why)
         elif self._away and not why:
-            _log.info("The lease can be kept again.")
+            _log.info("The lease can be read and written again.")
         self._away = bool(why)
 
     def health(self) -> dict[str, Any]:
-        """Return whether this host holds the lease, by which number, and if it can be kept."""
+        """Return whether the store works, whether this host holds the lease, and its number."""
         number = self.number
         return {
             "status": "degraded" if self._away else "ok",

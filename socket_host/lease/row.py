@@ -1,16 +1,16 @@
-"""The row: what all hosts see of the lease, and what keeps it."""
+"""The row: the state of the lease as all hosts see it, and the interface of its stores."""
 
 from typing import NamedTuple, Protocol
 
 
 class LeaseError(Exception):
-    """The lease cannot be read or written now; the text says why."""
+    """The lease cannot be read or written at the moment; the message says why."""
 
 
 class Row(NamedTuple):
-    """Who holds the lease: nobody if `owner` is empty.
+    """Who holds the lease; nobody if `owner` is empty.
 
-    `number` is larger for each who takes it. `beat` is larger each time the owner renews it.
+    `number` increases each time the lease is taken, and `beat` each time it is renewed.
     """
 
     owner: str
@@ -19,13 +19,13 @@ class Row(NamedTuple):
 
 
 class LeaseStore(Protocol):
-    """Keeps the row. Its calls block, and raise LeaseError."""
+    """Stores the row. Its methods block, and raise LeaseError."""
 
     def read(self) -> Row | None:
-        """Return the row as it is now; None before anybody has held the lease."""
+        """Return the row as it is now; None if nobody has ever held the lease."""
 
     def replace(self, seen: Row | None, new: Row) -> bool:
-        """Write a row if it is still as it was seen; tell if that was so."""
+        """Write `new` if the row is still `seen`; return whether it was."""
 
     def close(self) -> None:
-        """Let go of what reading has opened."""
+        """Close connections and files."""

@@ -1,4 +1,4 @@
-"""The setting LEASES: where the lease is kept."""
+"""The setting LEASES: where the lease is stored."""
 
 import re
 
@@ -6,11 +6,11 @@ from socket_host.lease.row import LeaseStore
 
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 
-_NAME = "once"  # there is one lease: whoever holds it does all that is to be done once
+_NAME = "once"  # there is one lease; its holder runs all `once` tasks
 
 
 def parse_leases(setting: str) -> tuple[str, str]:
-    """Return the kind of a setting and its path or table; raise ValueError for any other text."""
+    """Return the kind of store and its path or table; raise ValueError if the setting is wrong."""
     kind, _, place = setting.partition(":")
     if (kind == "sqlite" and place) or (kind == "dynamodb" and _TABLE.fullmatch(place)):
         return kind, place
@@ -18,12 +18,12 @@ def parse_leases(setting: str) -> tuple[str, str]:
 
 
 def open_lease(setting: str) -> LeaseStore:
-    """Return what keeps the lease; it connects when it is first needed.
+    """Return the store of the lease, which connects when it is first used.
 
     Raises ValueError as `parse_leases` does.
     """
     kind, place = parse_leases(setting)
-    # What it needs is imported only for it: boto3 takes as long as the rest of the host.
+    # Imported only if needed, because boto3 is slow to import.
     if kind == "dynamodb":
         from socket_host.lease.dynamodb import DynamoDbLease
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from socket_host.lease.row import LeaseError, Row
 
-_WAIT_SECONDS = 1.0  # for another process that writes
+_WAIT_SECONDS = 1.0  # for another process to finish writing
 
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS lease (
@@ -17,7 +17,7 @@ _SCHEMA = """
 
 
 class SqliteLease:
-    """Keeps the row in a SQLite file."""
+    """Stores the row in a SQLite file."""
 
     def __init__(self, path: str, name: str) -> None:
         self._path = path
@@ -29,7 +29,7 @@ class SqliteLease:
             return self._row(database)
 
     def replace(self, seen: Row | None, new: Row) -> bool:
-        """Write a row if it is still as it was seen."""
+        """Write `new` if the row is still `seen`; return whether it was."""
         with self._transaction() as database:
             if self._row(database) != seen:
                 return False
@@ -37,7 +37,7 @@ class SqliteLease:
             return True
 
     def close(self) -> None:
-        """Do nothing: each call opens the file for itself."""
+        """Do nothing: each call opens and closes the file."""
 
     def _row(self, database: sqlite3.Connection) -> Row | None:
         query = "SELECT owner, number, beat FROM lease WHERE name = ?"

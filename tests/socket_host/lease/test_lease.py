@@ -135,7 +135,9 @@ async def test_store_is_away(
         async with asyncio.timeout(20):
             assert await lease.held() >= 1
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
-    assert errors == ["The lease cannot be kept: there is no table. What is to be done once waits."]
+    assert errors == [
+        "The lease cannot be read or written: there is no table. The `once` tasks wait."
+    ]
 
 
 @pytest.mark.usefixtures("quick")
