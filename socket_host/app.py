@@ -23,7 +23,8 @@ from socket_host.origin import Origins
 from socket_host.session_end import SessionEnd
 from socket_host.settings import Settings
 from socket_host.transport.connections import Connections
-from socket_host.transport.http import HEALTH, add_headers
+from socket_host.transport.http import HEALTH
+from socket_host.transport.http_headers import add_headers
 from socket_host.transport.native.transport import NativeTransport
 from socket_host.transport.protocol import Transport
 from socket_host.transport.stock.transport import StockTransport

@@ -1,5 +1,6 @@
-"""The transports: what carries events between clients and namespaces.
+"""The transports, which carry events between clients and namespaces.
 
-`protocol` says what a transport offers the host. `native` is ours, `stock` is python-socketio on
-aiohttp as they come. `hooks` says what both ask a namespace, `bus_manager` how both use the bus.
+`native` is this project's own; `stock` is python-socketio on aiohttp, with limits. `protocol` is
+the interface of both, `hooks` is what they call on a namespace, and `bus_manager` connects them to
+the bus.
 """

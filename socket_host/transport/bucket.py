@@ -1,10 +1,10 @@
-"""A token bucket: so much at once, and so much a second."""
+"""A token bucket: allows a burst, and then a steady rate."""
 
 import time
 
 
 class Bucket:
-    """Holds up to `burst` tokens; `rate` come back every second."""
+    """Holds up to `burst` tokens, and refills by `rate` tokens a second."""
 
     __slots__ = ("_at", "_burst", "_rate", "_tokens")
 
@@ -15,7 +15,7 @@ class Bucket:
         self._at = time.monotonic()
 
     def take(self, tokens: float = 1) -> bool:
-        """Take tokens, and tell if there were enough; if not, none are taken."""
+        """Take tokens and return True; if there are too few, take none and return False."""
         now = time.monotonic()
         self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
         self._at = now

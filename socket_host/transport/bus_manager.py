@@ -1,4 +1,4 @@
-"""A client manager on a bus: what is emitted here reaches the clients of all hosts."""
+"""A client manager on a bus: an event emitted on one host reaches the clients of all hosts."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from socket_host.transport.limits import MOST_ATTACHMENTS
 
 
 def check_event(event: object) -> None:
-    """Raise ValueError for what no client takes for the name of an event: it would hang up."""
+    """Raise ValueError for an event name on which clients would close the connection."""
     if type(event) is not str and not isinstance(event, str):
-        raise ValueError(f"The name of an event is a text, not {event!r:.100}.")
+        raise ValueError(f"The name of an event must be a string, not {event!r:.100}.")
     if event in RESERVED_EVENTS:
-        raise ValueError(f"{event!r} is an event of Socket.IO itself, which nobody may emit.")
+        raise ValueError(f"{event!r} is reserved by Socket.IO and cannot be emitted.")
 
 
 class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio ships no types
-    """python-socketio's manager for several hosts, on a bus it is given.
+    """python-socketio's manager for several hosts, on a bus that it is given.
 
-    Put it before the manager that keeps the rooms and writes to the clients, and let `emit_here` be
-    that one's `emit`. Local clients get at once what is emitted. What cannot go over the bus is
-    refused with BusMessageError before anybody gets it.
+    List it as a base class before the manager that keeps the rooms and writes to the clients, and
+    set `emit_here` to that manager's `emit`. Local clients get an event at once. An event that
+    cannot go over the bus raises BusMessageError before any client gets it.
     """
 
     emit_here: Callable[..., Coroutine[Any, Any, None]]
@@ -51,9 +51,9 @@ class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio s
         self.bus.bring_to(self)
 
     def initialize(self) -> None:
-        """Do nothing: the bus begins to listen before the first client comes."""
+        """Do nothing: the host starts the bus before the first client connects."""
 
-    # Returns what to wait for instead of waiting for it, as it is called for every emit.
+    # Returns the coroutine instead of awaiting it, to save a frame per event.
     def emit(
         self,
         event: str,
@@ -75,32 +75,35 @@ class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio s
     async def enter_room(
         self, sid: str, namespace: str, room: Any, eio_sid: str | None = None
     ) -> None:
-        """Put a client into a room, whichever host it is on; raises ValueError if there is none."""
+        """Put a client of any host into a room.
+
+        Raises ValueError, where there is only this host, if the client is not connected.
+        """
         if self.bus.is_shared:
             await super().enter_room(sid, namespace, room, eio_sid=eio_sid)
         else:
             self.basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
 
     async def leave_room(self, sid: str, namespace: str, room: Any) -> None:
-        """Take a client out of a room, whichever host it is on."""
+        """Take a client of any host out of a room."""
         if self.bus.is_shared:
             await super().leave_room(sid, namespace, room)
         else:
             self.basic_leave_room(sid, namespace, room)
 
     async def apply(self, message: Mapping[str, Any]) -> None:
-        """Do what the manager of another host asks for."""
-        method = self._methods.get(message["method"])  # none for the words of a later version
+        """Apply a message from the manager of another host."""
+        method = self._methods.get(message["method"])  # None for a method of a later version
         if method is not None:
             await method(message)
 
     async def _publish(self, data: Mapping[str, Any]) -> None:
-        if data["method"] != "emit":  # which has been published
+        if data["method"] != "emit":  # `_handle_emit` has published those
             self.bus.publish(data)
 
     async def _handle_emit(self, message: Mapping[str, Any]) -> None:
-        # Published before the local delivery, which may pause: else of two emits, each in a task of
-        # its own, the second might overtake the first on its way to the others.
+        # Publish before the local delivery, which may pause: otherwise a later emit of another task
+        # could reach the other hosts first.
         own = message.get("host_id") == self.host_id
         if own and message.get("binary"):
             _check_binary(message)
@@ -120,19 +123,19 @@ class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio s
 
 
 def _check_binary(message: Mapping[str, Any]) -> None:
-    """Raise ValueError for attachments that no client takes, before other hosts are told."""
+    """Raise ValueError for attachments that no client accepts."""
     attachments = message["data"][1:]
     if len(attachments) > MOST_ATTACHMENTS:
-        why = f"clients take {MOST_ATTACHMENTS} attachments at the most"
+        why = f"clients accept at most {MOST_ATTACHMENTS} attachments"
     elif not is_binary(message["data"]):
-        why = "a dictionary with the key '_placeholder' cannot go beside bytes"
+        why = "data with bytes in it cannot have a dictionary with the key '_placeholder'"
     else:
         return
     raise ValueError(f"The data of {message['event']!r:.100} cannot be sent as JSON: {why}.")
 
 
 def _data(message: Mapping[str, Any]) -> Any:
-    """Return the data of an emit, as `emit` takes it."""
+    """Return a message's data in the form that `emit` takes."""
     data = message["data"]
     if message.get("binary"):
         attachments = [base64.b64decode(text) for text in data[1:]]

@@ -1,4 +1,4 @@
-"""TCP connections: all of a host together, and those of one peer that carry no session."""
+"""Limits on TCP connections: on the host's total, and on one peer's that carry no session."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-RESERVE = 32  # more than the limit, for requests after the host's health only
+RESERVE = 32  # connections beyond the limit, which are accepted only for health checks
 
 
 class Connections:
-    """Counts a host's connections.
+    """Counts a host's connections, of which `most` may be open at a time.
 
-    `most` may be open at a time. `key`, if peers are told apart, says what one is counted by, and
-    each may have `most_of_one` connections that carry no session.
+    If `key` is given, it turns a peer's name into the address the peer is counted by, and each
+    address may have `most_of_one` connections that carry no session.
     """
 
     def __init__(
@@ -30,23 +30,23 @@ class Connections:
         self._idle: dict[bytes, int] = {}
 
     def open(self) -> bool:
-        """Count a connection, which is to be closed at once if this returns False."""
+        """Count a connection; return False if it must be closed at once."""
         self.count += 1
         return self.count <= self.most + RESERVE
 
     def close(self) -> None:
-        """Forget a connection that `open` has counted."""
+        """Stop counting a connection that `open` counted."""
         self.count -= 1
 
     @property
     def crowded(self) -> bool:
-        """True if the connection that was opened last is one of the reserve."""
+        """Whether the connection that was opened last is one of the reserve."""
         return self.count > self.most
 
     def hold(self, transport: asyncio.BaseTransport) -> bytes | None:
-        """Count a connection that carries no session yet; None if its peer has too many of them.
+        """Count a connection that carries no session yet.
 
-        Returns what `release` has to be given.
+        Returns the peer, for `release`, or None if that peer has too many such connections.
         """
         if self._key is None:
             return b""
@@ -60,7 +60,7 @@ class Connections:
         return peer
 
     def release(self, peer: bytes | None) -> None:
-        """Undo what `hold` did."""
+        """Undo `hold`, given what it returned."""
         if not peer:
             return
         if self._idle[peer] > 1:

@@ -1,4 +1,4 @@
-"""The hooks: what a transport asks a namespace, and tells it."""
+"""The hooks that a transport calls on a namespace."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping
@@ -8,60 +8,65 @@ from functions.contract.setting import StartError
 
 
 class Hooks(ABC):
-    """A namespace that decides who comes in, and counts what its clients cost.
+    """A namespace that decides which clients may connect, and counts what they cost.
 
-    Any other namespace object of python-socketio's is served as that library does it.
+    A namespace object that is not a Hooks is served as python-socketio serves it.
     """
 
     namespace: str
 
-    volatile: frozenset[str] = frozenset()  # events that are not kept for clients that drop
+    volatile: frozenset[str] = frozenset()  # events that clients which reconnect do not get later
 
     @abstractmethod
     def let_in(
         self, sid: str, environ: Mapping[str, Any], auth: Any = None
     ) -> Coroutine[Any, Any, None] | None:
-        """Let a client in, or raise ConnectionRefusedError; this must not wait.
+        """Let a client in, or raise ConnectionRefusedError. Must not block.
 
-        Returns what is to be awaited before the client is told, and may refuse it too.
+        May return a coroutine, which is awaited before the client is told that it is connected, and
+        which may raise ConnectionRefusedError too.
         """
 
     @abstractmethod
     def begin_event(self, sid: str, event: Any) -> dict[str, Any] | None:
-        """Take an event of a client into account, or return the ack of one that is refused."""
+        """Count a client's event; return an ack to refuse the event with, or None."""
 
     @abstractmethod
     def count_sent(self, room: Any, reached: int, size: int, kept: float) -> None:
-        """Count an event that was sent: to how many, its size, its part of the replay buffer."""
+        """Count an event that was sent to a room.
+
+        It reached `reached` clients, costs `size` bytes for each, and takes the share `kept`, from
+        0 to 1, of the replay buffer.
+        """
 
     @abstractmethod
     def count_answer(self, size: int) -> None:
-        """Count the bytes of an answer."""
+        """Count the bytes of an ack that was sent."""
 
     @abstractmethod
     def expired(self, sid: str) -> bool:
-        """Whether a client has outlived its session."""
+        """Whether a client's session has expired."""
 
     @abstractmethod
     def identify(self, environ: Mapping[str, Any], auth: Any) -> str:
-        """Return the id of the visitor who brings a session; empty if it is none."""
+        """Return the id of the visitor whose session this is; empty if there is no session."""
 
     @abstractmethod
     def owner(self, sid: str) -> str:
-        """Return the id of the visitor who alone may have this sid again."""
+        """Return the id of the only visitor who may resume this sid."""
 
 
 def check_registration(namespaces: Mapping[str, object], name: str | None) -> None:
-    """Raise StartError for a function, or an object, that would get the events of a namespace.
+    """Raise StartError if a handler is registered for a namespace that has hooks.
 
-    They would come past its limits, and past its check of who may come in.
+    The handler would bypass the namespace's limits and its check of who may connect.
     """
     guarded = [one for one in namespaces.values() if isinstance(one, Hooks)]
     for one in guarded:
         if name == "*" or one.namespace == (name or "/"):
             kind = type(one).__name__
             raise StartError(
-                f"The events of {one.namespace} are answered by {kind}: write methods `on_…`, or "
-                f'methods with `@event("…")`, there. What is registered otherwise is refused, '
-                "for clients could call it past all limits."
+                f"{kind} handles the events of {one.namespace}: write `on_…` methods, or methods "
+                f'with `@event("…")`, in that class. No other handler can be registered, because '
+                "clients could use it to bypass the limits."
             )

@@ -1,4 +1,4 @@
-"""What a transport offers the host."""
+"""The interface of a transport."""
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
@@ -12,34 +12,34 @@ from socket_host.transport.connections import Connections
 
 
 class Transport(Protocol):
-    """A Socket.IO server, and the connections that it has.
+    """A Socket.IO server and its connections.
 
-    It is made of the host's settings, the path of its sockets, a check that is asked about every
-    request, the addresses of clients, and the bus.
+    Its constructor takes the host's settings, the path of the sockets, a check that is called for
+    every request, the addresses of clients, and the bus.
     """
 
     sio: socketio.AsyncServer
 
     @property
     def slots(self) -> Usage:
-        """Who is connected, and from where."""
+        """The open sessions, counted by address."""
 
     async def start(self) -> None:
         """Prepare for connections."""
 
     async def stop(self) -> None:
-        """Close who is left, and wait for their handlers."""
+        """Close the remaining sessions, and wait for their handlers."""
 
     def protocols(
         self, server: web.Server, connections: Connections
     ) -> Callable[[], asyncio.BaseProtocol]:
-        """Return what makes the protocol of each TCP connection, given aiohttp's server."""
+        """Return a factory that makes the protocol of each TCP connection."""
 
     def connections(self) -> Collection[str]:
-        """Return the Engine.IO ids of all who are connected."""
+        """Return the Engine.IO ids of all open sessions."""
 
     def closed(self) -> Mapping[str, int]:
-        """Return how many were let go or refused, by cause."""
+        """Return how many clients were closed or refused, by cause."""
 
     async def close(self, connection: str) -> None:
-        """Close a connection under its client, which then connects again by itself."""
+        """Close a connection in a way that makes its client reconnect by itself."""

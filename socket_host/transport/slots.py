@@ -1,4 +1,4 @@
-"""Slots: who is connected, from where, and who has not joined a namespace in time."""
+"""Slots: the open sessions, counted by address, and a deadline for joining a namespace."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from socket_host.transport.timeout_queue import TimeoutQueue
 
 T = TypeVar("T", bound=Hashable)
 
-_SHARE = 0.2  # of the wait, in which nearly everybody joins
+_SHARE = 0.2  # of the deadline; nearly all clients join within it
 
 
 class Slots(Generic[T]):
-    """The sessions of a host, counted in all and by address, with those that wait to join.
+    """The open sessions of a host, and those that have yet to join a namespace.
 
-    A session that waits longer than `seconds` is handed to `expire`. The wait begins at the
-    handshake and ends when the session joins. One that leaves its last namespace waits again, out
-    of a budget of as many seconds, which comes back while it is joined: to join and leave in turns
-    does not prolong a stay.
+    A session that has not joined within `seconds` of its handshake is passed to `expire`. One that
+    leaves its last namespace has to join again, within what is left of a budget of `seconds`, which
+    refills while the session is joined. So no session lasts longer by joining and leaving in turn.
     """
 
     def __init__(
@@ -29,14 +28,14 @@ class Slots(Generic[T]):
         self._expire = expire
         self._address = address
         self._waits: TimeoutQueue[T] = TimeoutQueue(seconds, self._waited)
-        # Of those that have left: the seconds they may still wait, as of a moment.
+        # For sessions that have left a namespace: the seconds left to join, and as of which time.
         self._budgets: dict[T, tuple[float, float]] = {}
         self._open: dict[bytes, int] = {}
         self._waiting: dict[bytes, int] = {}
 
     @property
     def waiting(self) -> int:
-        """How many have not joined."""
+        """How many sessions have not joined."""
         return len(self._waits)
 
     def of(self, address: bytes) -> tuple[int, int]:
@@ -44,7 +43,7 @@ class Slots(Generic[T]):
         return self._open.get(address, 0), self._waiting.get(address, 0)
 
     def make_room(self) -> bool:
-        """Let the one go that has waited longest, if others would have joined by now."""
+        """Expire the session that has waited longest if it is unusually late; return whether so."""
         first = self._waits.first()
         if first is None:
             return False
@@ -56,7 +55,7 @@ class Slots(Generic[T]):
         return True
 
     def open(self, session: T) -> None:
-        """Count a new session, which is to join now."""
+        """Count a new session, and start its deadline for joining."""
         address = self._address(session)
         self._open[address] = self._open.get(address, 0) + 1
         self._wait(session, None)
@@ -69,7 +68,7 @@ class Slots(Generic[T]):
             self._budgets[session] = left - (now - since), now
 
     def leave(self, session: T) -> None:
-        """Note that a session is in no namespace any more."""
+        """Note that a session has left its last namespace."""
         if session in self._waits:
             return
         now = asyncio.get_running_loop().time()
@@ -82,7 +81,7 @@ class Slots(Generic[T]):
             self._expire(session)
 
     def end_wait(self, session: T) -> bool:
-        """Wait for a session no longer; tell if it was waited for."""
+        """Cancel a session's deadline; return whether it had one."""
         if not self._waits.drop(session):
             return False
         _uncount(self._waiting, self._address(session))
@@ -95,7 +94,7 @@ class Slots(Generic[T]):
         _uncount(self._open, self._address(session))
 
     def stop(self) -> None:
-        """Wait for nobody any more."""
+        """Cancel all deadlines."""
         self._waits.clear()
         self._waiting.clear()
 

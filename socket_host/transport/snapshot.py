@@ -1,4 +1,4 @@
-"""Snapshots: an event's data as it is now, whatever its caller changes before it is sent."""
+"""Snapshots of an event's data, so that its caller may change the data before it is sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _read = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # typeshed l
 def snapshot(event: str, data: Any) -> Any:
     """Return a copy of an event's data.
 
-    Raises ValueError if it cannot be sent: it is not JSON, or clients would hang up on it.
+    Raises ValueError if it is not JSON, or if clients would close the connection on it.
     """
     if type(data) in _FIXED:
         return data

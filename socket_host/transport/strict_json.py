@@ -1,7 +1,7 @@
-"""JSON as every client reads it: no NaN, no Infinity, and no number that only Python can hold.
+"""JSON that every client can read: no NaN, no Infinity, and no number that only Python can hold.
 
-What a client sends of these becomes null, as JavaScript would have written it. What a handler emits
-of these is refused, for a client that read it would end its connection.
+Where a client sends such a number, it is read as null, which JavaScript would have written. Where a
+handler emits one, that is an error, because a client that read it would close its connection.
 """
 
 from __future__ import annotations
@@ -23,36 +23,36 @@ def _whole_number(text: str) -> int | None:
         return None
 
 
-# Whole numbers go through a function of Python only where they have to: that takes much longer.
+# Only the second decoder calls Python for each integer, which makes it much slower.
 _decoder = json.JSONDecoder(parse_constant=lambda name: None, parse_float=_number)
-_patient = json.JSONDecoder(
+_lenient = json.JSONDecoder(
     parse_constant=lambda name: None, parse_float=_number, parse_int=_whole_number
 )
-# What `raw_decode` calls, a layer less. Raises StopIteration and RecursionError too.
+# The function that `raw_decode` wraps. Also raises StopIteration and RecursionError.
 scan_once = _decoder.scan_once  # type: ignore[attr-defined]  # typeshed lacks it
 
 
 def scan_again(text: str, start: int, error: BaseException) -> tuple[Any, int]:
-    """Return what `scan_once` would have returned, had it not met a number with too many digits.
+    """Parse what made `scan_once` raise `error`, this time with numbers of any length.
 
-    `error` is what it raised. Raises ValueError if something else was wrong.
+    Raises ValueError if the text is not JSON, or is nested too deeply.
     """
     if type(error) is not ValueError:
         raise ValueError("not JSON, or nested too deeply") from None
     try:
-        return _patient.raw_decode(text, start)
+        return _lenient.raw_decode(text, start)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
 def loads(text: str, **options: Any) -> Any:
-    """Do as `json.loads` does, for python-socketio's packets; raise ValueError."""
+    """Like `json.loads`, for python-socketio's packets; raises ValueError."""
     try:
-        return _patient.decode(text)
+        return _lenient.decode(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
 def dumps(value: Any, **options: Any) -> str:
-    """Do as `json.dumps` does, but raise ValueError for a number that JSON lacks."""
+    """Like `json.dumps`, but raises ValueError for a number that JSON lacks."""
     return json.dumps(value, **options | {"allow_nan": False})

@@ -6,14 +6,14 @@ from socket_host.transport.limits import Limits
 
 
 class FloodError(Exception):
-    """A client sends more packets than any client may."""
+    """A client has sent too many packets."""
 
 
 class Throttle:
     """What one client may still send, as of the last time it was charged.
 
-    Too many packets end the connection; too many bytes only slow it down, as an upload may well be
-    faster than the host wants it.
+    Too many packets end the connection. Too many bytes only slow it down, since an honest upload
+    may well be faster than the host allows.
     """
 
     __slots__ = ("_at", "_bytes", "_packets")
@@ -36,7 +36,7 @@ class Throttle:
         return max(0.0, -self._bytes / limits.bytes_per_second)
 
     def is_full(self, limits: Limits, now: float) -> bool:
-        """Tell if the client has been quiet for so long that a new throttle would be the same."""
+        """Return whether the client has been quiet for so long that this throttle is as new."""
         self._refill(limits, now)
         return self._packets == limits.packet_burst and self._bytes == limits.byte_burst
 

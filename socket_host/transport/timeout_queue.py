@@ -1,4 +1,4 @@
-"""The timeout queue: many things that wait equally long, on one timer."""
+"""The timeout queue: many timeouts of the same length, on one timer."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T", bound=Hashable)
 
-_COALESCE = 0.05  # seconds that a long wait may be late, so that thousands share a wake-up
-_LONG = 5.0  # seconds from which on that is not noticed
+_COALESCE = 0.05  # seconds by which a long timeout may be late, so that thousands fire together
+_LONG = 5.0  # seconds; shorter timeouts are not made late
 
 
 class TimeoutQueue(Generic[T]):
     """Calls `expire(item)` `seconds` after `set(item)`, unless it was dropped or set again.
 
-    As everything in it waits equally long, the order of arrival is the order of expiry: setting
-    and dropping cost the same for ten items and ten thousand.
+    All timeouts are equally long, so items expire in the order in which they were set: setting and
+    dropping cost the same for ten items and for ten thousand.
     """
 
     def __init__(self, seconds: float, expire: Callable[[T], None]) -> None:
@@ -26,9 +26,9 @@ class TimeoutQueue(Generic[T]):
         self._expire = expire
         self._due: OrderedDict[T, float] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
-        # Asking which loop runs is a system call on Python 3.11, and every handshake sets three.
+        # Kept because `get_running_loop` makes a system call on Python 3.11.
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.due = 0.0  # when the item that expires now should have, on the loop's clock
+        self.due = 0.0  # when the item that is expiring was due, on the loop's clock
         self._slack = _COALESCE if seconds >= _LONG else 0.0
 
     def __len__(self) -> int:
@@ -38,7 +38,7 @@ class TimeoutQueue(Generic[T]):
         return item in self._due
 
     def set(self, item: T, since: float | None = None) -> None:
-        """Start the wait of `item`, from now or from a moment that has just passed."""
+        """Start the timeout of `item`, from now or from the recent loop time `since`."""
         loop = self._loop
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
@@ -49,19 +49,19 @@ class TimeoutQueue(Generic[T]):
             self._wait(loop)
 
     def drop(self, item: T) -> bool:
-        """Forget `item`, and tell if it was there."""
+        """Remove `item`; return whether it was there."""
         return self._due.pop(item, None) is not None
 
     def passed(self, item: T) -> bool:
-        """Tell if `item` has waited long enough, though the timer may not have come to it yet."""
+        """Return whether `item` is due, even if the timer has not fired yet."""
         return self._due.get(item, math.inf) <= asyncio.get_running_loop().time()
 
     def first(self) -> tuple[T, float] | None:
-        """Return the item that waits for the longest time, and when it expires."""
+        """Return the item that expires next, and when; None if there is none."""
         return next(iter(self._due.items()), None)
 
     def clear(self) -> list[T]:
-        """Forget everything and stop the timer; return what was there."""
+        """Remove all items and stop the timer; return the items."""
         items = list(self._due)
         self._due.clear()
         if self._timer is not None:

@@ -1,6 +1,6 @@
 """The versions of python-socketio and python-engineio that this host was written for.
 
-Both transports, and every bus, override and call what those libraries do not document.
+The transports override and call undocumented parts of those libraries.
 """
 
 import importlib.metadata
@@ -9,11 +9,11 @@ WRITTEN_FOR = {"python-socketio": "5.18.1", "python-engineio": "4.15.1"}
 
 
 class VersionError(RuntimeError):
-    """A library is not of the version this host was written for."""
+    """A library does not have the version that this host was written for."""
 
 
 def check_versions() -> None:
-    """Raise VersionError, with a sentence for whoever starts the host, if a version differs."""
+    """Raise VersionError if an installed version differs from the one in WRITTEN_FOR."""
     for library, version in WRITTEN_FOR.items():
         installed = importlib.metadata.version(library)
         if installed != version:

@@ -1,1 +1,1 @@
-"""The stock transport: python-socketio on aiohttp as they come, within our limits."""
+"""The stock transport: python-socketio on aiohttp, with this host's limits."""

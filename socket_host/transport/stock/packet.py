@@ -1,4 +1,4 @@
-"""Socket.IO packets, within bounds, and in JSON that every client reads."""
+"""Socket.IO packets of bounded size, in JSON that every client can read."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ class Packet(socketio.packet.Packet):  # type: ignore[misc]  # python-socketio s
     json = strict_json
 
     def decode(self, encoded_packet: str) -> int:
-        """Read a packet; raise ValueError if it announces too many attachments."""
+        """Decode a packet; raise ValueError if it announces too many attachments."""
         attachments: int = super().decode(encoded_packet)
         if attachments > MOST_ATTACHMENTS:
             raise ValueError("too many attachments")
@@ -23,9 +23,11 @@ class Packet(socketio.packet.Packet):  # type: ignore[misc]  # python-socketio s
     @classmethod
     def _deconstruct_binary_internal(cls, data: Any, attachments: list[Any]) -> Any:
         if isinstance(data, dict) and data.get("_placeholder"):
-            raise ValueError("a dictionary with the key '_placeholder' cannot go beside bytes")
+            raise ValueError(
+                "data with bytes in it cannot have a dictionary with the key '_placeholder'"
+            )
         if isinstance(data, bytearray):
-            data = bytes(data)  # else python-engineio sends it as text, which ends the connection
+            data = bytes(data)  # python-engineio would send a bytearray as text
         return super()._deconstruct_binary_internal(data, attachments)
 
 
@@ -35,9 +37,9 @@ def ack(namespace: str | None, id_: int, answer: Any) -> Packet:
 
 
 def measure(kind: int, data: list[Any]) -> int:
-    """Return how many bytes an event or ack takes.
+    """Return the size of an event or ack in bytes.
 
-    Raises ValueError if it cannot be sent, as what is no JSON, or if clients would hang up on it.
+    Raises ValueError if it is not JSON, or if clients would close the connection on it.
     """
     try:
         encoded = Packet(kind, data=data).encode()
@@ -46,5 +48,5 @@ def measure(kind: int, data: list[Any]) -> int:
     if isinstance(encoded, str):
         return len(encoded)
     if len(encoded) > 1 + MOST_ATTACHMENTS:
-        raise ValueError(f"Clients take {MOST_ATTACHMENTS} attachments at the most.")
+        raise ValueError(f"Clients accept at most {MOST_ATTACHMENTS} attachments.")
     return sum(map(len, encoded))

@@ -1,4 +1,4 @@
-"""The client manager: python-socketio's rooms, and what it costs to send to them."""
+"""The client manager: python-socketio's, with a count of what events cost."""
 
 from typing import Any
 
@@ -9,13 +9,12 @@ from socket_host.transport.bus_manager import BusManager, check_event
 from socket_host.transport.hooks import Hooks
 from socket_host.transport.stock.packet import measure
 
-# Bytes: what it costs to send an event to one client, however small it is. It is several times
-# what it costs the native transport.
+# The fixed cost of sending an event to one client, in bytes. The native transport's is much lower.
 _DELIVERY = 1_500
 
 
 class CountedRooms(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio ships no types
-    """Rooms whose events are charged to who caused them."""
+    """Rooms that report the cost of each event to the namespace's hooks."""
 
     async def emit(
         self,
@@ -28,7 +27,7 @@ class CountedRooms(socketio.AsyncManager):  # type: ignore[misc]  # python-socke
         to: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Send an event, and count what that costs; raise ValueError if it is none."""
+        """Send an event and count its cost; raise ValueError if it cannot be sent."""
         check_event(event)
         size = measure(EVENT, [event, *(data if isinstance(data, tuple) else (data,))])
         handler = self.server.namespace_handlers.get(namespace)
@@ -38,7 +37,7 @@ class CountedRooms(socketio.AsyncManager):  # type: ignore[misc]  # python-socke
         await super().emit(event, data, namespace, room, skip_sid, callback, to, **kwargs)
 
     def _count(self, namespace: str, room: Any) -> int:
-        """Return how many are in a room, or in several."""
+        """Return how many clients are in a room, or in several."""
         names = room if isinstance(room, (list, tuple)) else [room]
         rooms = self.rooms.get(namespace, {})
         return sum(len(rooms.get(name, ())) for name in names)
@@ -51,7 +50,7 @@ class StockManager(BusManager, CountedRooms):
     emit_here = CountedRooms.emit
 
     def emit_now(self, *_: Any) -> None:
-        """Do nothing: whoever is always crowded is not asked."""
+        """Do nothing: it is never called, because `crowded` is always true."""
 
     def flush(self) -> None:
-        """Do nothing: what was emitted is written already."""
+        """Do nothing: events are written as they are emitted."""

@@ -1,4 +1,4 @@
-"""The server: python-socketio's, which asks before it takes a request and limits its clients."""
+"""The server: python-socketio's, with a check of every request and limits on its clients."""
 
 import asyncio
 import logging
@@ -22,19 +22,21 @@ from socket_host.transport.stock.packet import ack, measure
 from socket_host.transport.stock.websocket import WebSocket
 from socket_host.transport.throttle import FloodError, Throttle
 
-# What may wait for a client before its next event is read, and how often that is looked at.
-_UNREAD = 64 * 1024  # bytes
-_UNREAD_PAUSE = 0.1  # seconds
+_UNREAD = 64 * 1024  # bytes that may wait for a client before its next event is read
+_UNREAD_PAUSE = 0.1  # seconds between two looks at how much waits
 
 _ACKS = (socketio.packet.ACK, socketio.packet.BINARY_ACK)
 
 logger = logging.getLogger(__name__)
-logger.setLevel(logging.ERROR)  # below that python-socketio logs all that clients say
+logger.setLevel(logging.ERROR)  # below that, python-socketio logs everything clients send
 logger.addFilter(LIMIT)
 
 
 class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio ships no types
-    """A server that asks before it takes a request, and limits what a client may send."""
+    """python-socketio's server, with a check of every request and limits on its clients.
+
+    `note` is called with the cause and the detail when a client is closed.
+    """
 
     def __init__(
         self,
@@ -52,37 +54,37 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
         self._limits = limits
         self._note = note
         self._had_too_large = False
-        self.sessions: dict[str, bytes] = {}  # those that are open, each with its client's address
+        self.sessions: dict[str, bytes] = {}  # addresses of clients, by Engine.IO sid
         self._throttles: dict[str, Throttle] = {}  # by Engine.IO sid
         self._joined: set[str] = set()  # Engine.IO sids that have been in a namespace
-        self._room: dict[str, int] = {}  # bytes that attachments may still have
+        self._room: dict[str, int] = {}  # bytes that attachments may still have, by Engine.IO sid
         self.websockets: dict[str, WebSocket] = {}
         self.eio._async = {**self.eio._async, "websocket": partial(WebSocket, self)}
 
     def register_namespace(self, namespace_handler: Any) -> None:
-        """Register a namespace object; raises StartError if another has that namespace."""
+        """Register a namespace object; raise StartError if its namespace is taken."""
         check_registration(self.namespace_handlers, namespace_handler.namespace)
         super().register_namespace(namespace_handler)
 
     def on(self, event: str, handler: Any = None, namespace: str | None = None) -> Any:
-        """Register a function for an event; raises StartError where a namespace answers those."""
+        """Register an event handler; raise StartError if a namespace object handles its events."""
         check_registration(self.namespace_handlers, namespace)
         return super().on(event, handler, namespace)
 
     def recovered(self, sid: str, namespace: str) -> bool:
-        """Tell that python-socketio does not let a client go on where it was."""
+        """Return False: this transport has no connection state recovery."""
         return False
 
     async def caught_up(self, sid: str, namespace: str) -> bool:
-        """Wait until a client has read most of what it was sent; tell if it is still there."""
+        """Wait until a client has read most of its data; return whether it is still connected."""
         eio_sid = self.manager.eio_sid_from_sid(sid, namespace)
-        while self._behind(eio_sid):  # noqa: ASYNC110 - nothing tells when its queue is read
+        while self._behind(eio_sid):  # noqa: ASYNC110 - its queue signals nothing
             await asyncio.sleep(_UNREAD_PAUSE)
         here: bool = self.manager.is_connected(sid, namespace)
         return here
 
     def _behind(self, eio_sid: str) -> bool:
-        """Tell if a client, which is still there, has yet to read much of what was sent to it."""
+        """Return whether an open session has much unread data."""
         socket = self.eio.sockets.get(eio_sid)
         if socket is None or socket.closing or socket.closed:
             return False
@@ -96,7 +98,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
         id: int | None,  # noqa: A002 - theirs
         data: list[Any],
     ) -> None:
-        """Take an event, unless it is refused; nothing else of this client is read meanwhile."""
+        """Handle an event unless it is refused; meanwhile, read nothing more from its client."""
         while self._behind(eio_sid):  # noqa: ASYNC110 - as above
             await asyncio.sleep(_UNREAD_PAUSE)
         namespace = namespace or "/"
@@ -116,11 +118,11 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
         await super()._send_packet(eio_sid, pkt)
 
     def _checked(self, answer: Any) -> Any:
-        """Count an answer; return what is sent in its place if it cannot be sent as it is."""
+        """Count an answer; return it, or an error in its place if it cannot be sent."""
         try:
             size = measure(socketio.packet.ACK, answer.data)
         except ValueError as error:
-            logger.error("An answer was not sent. %s", error)
+            logger.error("An answer was not sent; the client got an error instead. %s", error)
             refusal = {"error": "The answer cannot be sent as JSON."}
             return ack(answer.namespace, answer.id, refusal)
         handler = self.namespace_handlers.get(answer.namespace or "/")
@@ -132,19 +134,19 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
         return ack(answer.namespace, answer.id, {"error": "The answer is too large to be sent."})
 
     def _note_too_large(self, size: int) -> None:
-        """Log the first answer that is too large: clients can ask for more at will."""
+        """Log the first answer that is too large; clients can cause more at will."""
         if not self._had_too_large:
             self._had_too_large = True
             logger.error(
-                "An answer had some %d bytes and was not sent. Answer in parts of at most %d "
-                "bytes. Others like it will not be logged.",
+                "An answer of about %d bytes was not sent; the client got an error instead. Answer "
+                "in parts of at most %d bytes. Further answers like it are not logged.",
                 size,
                 self._limits.answer,
             )
 
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
         """Answer a request for the socket path."""
-        query = parse_qs(request.query_string)  # as python-engineio reads it
+        query = parse_qs(request.query_string)  # as python-engineio parses it
         if "j" in query:
             return web.Response(status=400, text=NO_JSONP)
         opens = "sid" not in query
@@ -153,25 +155,25 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
             return web.Response(status=rejection.status, text=rejection.text)
         sid = query.get("sid", [""])[0]
         if request.method == "POST" and (request.content_length or 0) > self._most(sid):
-            self._note("invalid requests", "a POST too large")
+            self._note("invalid requests", "a POST was too large")
             await self._abort(sid)
             return web.Response(status=413, text="Payload too large\n")
         try:
             response: web.StreamResponse = await super().handle_request(request)
-        except ValueError:  # python-engineio lets it through
+        except ValueError:  # python-engineio does not catch it
             self._note("invalid packets", "not an Engine.IO packet")
             return web.Response(status=400, text="That is not an Engine.IO packet.\n")
         return response
 
     def _address(self, request: web.Request) -> bytes:
-        # Not `request.remote`: that may be overridden by what a client says of itself.
+        # Not `request.remote`, which a header of the client's may override.
         peer = request.transport and request.transport.get_extra_info("peername")
         return self._addresses.of(peer, ",".join(request.headers.getall("X-Forwarded-For", [])))
 
     async def charge(self, connection: str, packets: int, size: int) -> None:
         """Charge a client for what it sent, and wait if it sent too many bytes.
 
-        Raises SocketIsClosedError, which ends its connection, if it sent too many packets.
+        Closes the connection and raises SocketIsClosedError if it sent too many packets.
         """
         now = asyncio.get_running_loop().time()
         throttle = self._throttles.get(connection)
@@ -186,15 +188,15 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
 
     async def _handle_eio_message(self, eio_sid: str, data: str | bytes) -> None:
         if len(data) > self._most(eio_sid) or not self._is_expected(eio_sid, data):
-            self._note("invalid packets", "too long, or not a CONNECT")
+            self._note("invalid packets", "a packet was too long, or not the expected CONNECT")
             await self._hang_up(eio_sid)
         socket = self.eio.sockets.get(eio_sid)
-        if socket is not None and not socket.upgraded:  # else it has been charged for the frame
+        if socket is not None and not socket.upgraded:  # a websocket has been charged per frame
             await self.charge(eio_sid, 1, len(data))
         await self._measure(eio_sid, data)
         await super()._handle_eio_message(eio_sid, data)
 
-    # What python-socketio is told of sessions and namespaces, we are told too.
+    # Overrides of python-socketio that keep track of sessions and namespaces.
 
     async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> Any:
         self.sessions[eio_sid] = self._address(environ["aiohttp.request"])
@@ -203,7 +205,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
 
     async def _handle_connect(self, eio_sid: str, namespace: str, data: Any) -> None:
         await super()._handle_connect(eio_sid, namespace, data)
-        if eio_sid not in self.sessions:  # it went while its namespace greeted it
+        if eio_sid not in self.sessions:  # it closed while its connect handler ran
             await super()._handle_disconnect(eio_sid, namespace, self.reason.TRANSPORT_CLOSE)
             return
         if self.has_joined(eio_sid):
@@ -226,7 +228,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
         await super()._handle_eio_disconnect(eio_sid, reason)
 
     def has_joined(self, eio_sid: str) -> bool:
-        """Tell if a session is open, and connected in a namespace."""
+        """Return whether a session is open and connected in a namespace."""
         manager = self.manager
         return eio_sid in self.sessions and any(
             manager.is_connected(sid, namespace)
@@ -235,7 +237,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
         )
 
     async def _hang_up(self, connection: str) -> NoReturn:
-        """End a session without waiting for the client to say goodbye: it may go on sending.
+        """Close a session without waiting for the client, which may still be sending.
 
         Raises SocketIsClosedError.
         """
@@ -246,21 +248,21 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
         if websocket := self.websockets.get(connection):
             websocket.abort()
         elif socket := self.eio.sockets.get(connection):
-            # Not by `disconnect`, which waits until a client that polls has read all.
+            # Not by `disconnect`, which waits until a polling client has read everything.
             await socket.close(wait=False, abort=True)
 
     def _most(self, connection: str) -> int:
-        """Return the most bytes a message of this client may have."""
+        """Return how many bytes a message of this client may have."""
         return self._limits.payload if connection in self._joined else self._limits.connect
 
     def _is_expected(self, connection: str, data: str | bytes) -> bool:
         return connection in self._joined or data[:1] == "0"  # a CONNECT
 
     async def _measure(self, connection: str, data: str | bytes) -> None:
-        """Count a packet and its attachments together; raise SocketIsClosedError for too much."""
+        """Limit a packet and its attachments together; raises SocketIsClosedError."""
         if connection not in self._binary_packet:
             self._room[connection] = self._limits.payload
         self._room[connection] -= len(data)
         if self._room[connection] < 0:
-            self._note("invalid packets", "attachments are too large together")
+            self._note("invalid packets", "the attachments of a packet were too large")
             await self._hang_up(connection)

@@ -1,4 +1,4 @@
-"""The stock transport as the host uses it."""
+"""The stock transport, behind the interface that the host uses."""
 
 import asyncio
 from collections import Counter
@@ -23,16 +23,16 @@ from socket_host.transport.stock.rooms import StockManager
 from socket_host.transport.stock.server import Server, logger
 from socket_host.transport.versions import check_versions
 
-# A client that is back from a break sends what it saved up in one POST. The default of 16 packets
-# loses that whole request, unsaid; MAX_PAYLOAD limits its bytes anyway.
+# A client that reconnects sends everything it has buffered in one POST. With the default of 16
+# packets the whole request is lost, without an error; MAX_PAYLOAD limits its bytes anyway.
 _MAX_PACKETS = 2_000
 
 
 class StockTransport:
     """python-socketio's AsyncServer, served by aiohttp, which routes `path` to it.
 
-    `check` is asked about every request, with its Origin, its client's address, and whether it
-    would open a session.
+    `check` is called for every request, with its Origin, whether it would open a session, and its
+    client's address.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class StockTransport:
         check_versions()
         Payload.max_decode_packets = _MAX_PACKETS
         self._limits = limits_of(settings)
-        # python-engineio would keep who joins nothing for as long as it answers pings.
+        # python-engineio would keep a client that joins no namespace as long as it answers pings.
         self.slots: Slots[str] = Slots(self._limits.join_time, self._late, self._address)
         self._counts: Counter[str] = Counter()
         self._bad_requests = BadRequests(self._note)
@@ -65,19 +65,19 @@ class StockTransport:
             ping_interval=settings.ping_interval,
             ping_timeout=settings.ping_timeout,
             max_http_buffer_size=settings.max_payload,
-            # `check` has decided, but browsers have to be told. [] is not "none": it tells nothing.
+            # `check` decides about origins; this only adds the CORS headers, which [] leaves out.
             cors_allowed_origins=[] if settings.origins is None else _is_checked,
         )
         self._ping_interval = settings.ping_interval
         self._sweep: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to watch over the connections."""
+        """Start the tasks that watch over the connections."""
         self._bad_requests.start()
         self._sweep = asyncio.create_task(self._close_expired())
 
     async def stop(self) -> None:
-        """End what `start` and the first connection began."""
+        """Close the remaining sessions, and stop the tasks that `start` began."""
         if self._sweep:
             self._sweep.cancel()
         await self.sio.shutdown()
@@ -87,42 +87,42 @@ class StockTransport:
     def protocols(
         self, server: web.Server, connections: Connections
     ) -> Callable[[], asyncio.BaseProtocol]:
-        """Return what makes the protocol of each TCP connection, given aiohttp's server."""
+        """Return a factory that makes the protocol of each TCP connection."""
         return HttpServer(server, connections, self._limits, self._note, self._most_body)
 
     def connections(self) -> Collection[str]:
-        """Return the Engine.IO ids of all who are connected."""
+        """Return the Engine.IO ids of all open sessions."""
         connections: Collection[str] = self.sio.environ.keys()
         return connections
 
     def closed(self) -> Mapping[str, int]:
-        """Return how many were let go, by cause, as far as this transport knows."""
+        """Return how many clients were closed, by cause, as far as this transport knows."""
         return self._counts
 
     def _note(self, cause: str, detail: str) -> None:
         self._counts[cause] += 1
         if self._counts[cause] == 1:
             logger.error(
-                "A client sent %s (%s); from now on they are only counted.",
+                "Closed or refused a client: %s (%s). /health counts further ones.",
                 cause,
                 detail,
                 extra={"cause": cause},
             )
 
     async def close(self, connection: str) -> None:
-        """Close a connection under its client, which then connects again by itself.
+        """Close a connection in a way that makes its client reconnect by itself.
 
-        Not by a Socket.IO DISCONNECT: that tells a client to stay away.
+        A Socket.IO DISCONNECT would not: after it, a client stays disconnected.
         """
         socket = self.sio.eio.sockets.get(connection)
         if socket is None:
             return
         if not socket.upgraded:
-            await socket.close(wait=False)  # puts a CLOSE packet into the answer to its poll
-        socket.queue.put_nowait(None)  # ends the writer of a websocket, which closes that
+            await socket.close(wait=False)  # puts a CLOSE packet into the response to its poll
+        socket.queue.put_nowait(None)  # ends a websocket's writer, which closes the websocket
 
     def _late(self, connection: str) -> None:
-        """Let a client go that has joined nothing."""
+        """Close a client that has not joined a namespace in time."""
         self._counts["never joined"] += 1
         task = asyncio.get_running_loop().create_task(self.close(connection))
         self._closing.add(task)
@@ -133,12 +133,12 @@ class StockTransport:
         return address
 
     def _most_body(self, target: str) -> int:
-        """Return how many bytes a POST may have, as it comes over the wire."""
-        # In chunks it may take twice as much as what is in them.
+        """Return how many bytes a POST may have on the wire."""
+        # Small chunks may double the size of a body.
         return 2 * self._limits.payload + FEW if self.sio.has_joined(session_id(target)) else FEW
 
     async def _close_expired(self) -> None:
-        """Close those who have outlived their session, as often as clients are pinged."""
+        """Close clients whose session has expired, as often as clients are pinged."""
         while True:
             await asyncio.sleep(self._ping_interval)
             for connection in [c for c in self.connections() if self._is_expired(c)]:

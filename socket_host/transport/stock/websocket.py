@@ -1,4 +1,4 @@
-"""The websocket: python-engineio's, whose frames are charged to the client."""
+"""The websocket: python-engineio's, charging each frame to the client."""
 
 from typing import Any, Protocol
 
@@ -11,7 +11,7 @@ _DATA = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG)
 
 
 class Charging(Protocol):
-    """What a websocket needs of its server."""
+    """What a websocket needs from its server."""
 
     websockets: dict[str, "WebSocket"]
 
@@ -20,7 +20,7 @@ class Charging(Protocol):
 
 
 class WebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]  # python-engineio ships no types
-    """python-engineio's websocket, whose frames are charged to the client."""
+    """python-engineio's websocket, charging each frame to the client."""
 
     def __init__(self, sio: Charging, handler: Any, server: Any) -> None:
         super().__init__(handler, server)

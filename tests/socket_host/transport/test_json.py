@@ -172,7 +172,7 @@ async def test_ack_says_that_it_cannot_be_sent(there: Any) -> None:
 
 
 async def test_what_no_client_takes_for_an_event(there: Any) -> None:
-    """The name of an event is a text, and none of Socket.IO's own."""
+    """An event's name is a string that Socket.IO does not reserve."""
     host, _, client = there
     for event in (None, True, 5, math.nan, b"x", "connect", "disconnect"):
         with pytest.raises(ValueError, match="event"):
