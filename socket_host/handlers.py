@@ -69,7 +69,7 @@ def event(
     Raises ValueError for a malformed limit, and for an event of Socket.IO itself.
     """
     if name in RESERVED_EVENTS:
-        raise ValueError(f"{name!r} is an event of Socket.IO itself, which no client can send.")
+        raise ValueError(f"The event {name!r} is reserved by Socket.IO, so no client can send it.")
     found = _Event(name, None if limit is None else Limit.parse(limit), claim)
 
     def mark(method: _F) -> _F:

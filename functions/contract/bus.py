@@ -74,7 +74,7 @@ def encode(message: Mapping[str, Any], message_id: str, most: int = MAX_BYTES) -
     identified = {"message_id": message_id, **message}
     what = message.get("event") or message.get("subject") or message.get("method")
     if message.get("event") in RESERVED_EVENTS:
-        raise BusMessageError(f"{what!r} is reserved by Socket.IO and cannot be emitted.")
+        raise BusMessageError(f"The event {what!r} is reserved by Socket.IO and cannot be emitted.")
     try:
         text = _json.encode(identified)
         if not text.isascii() and _UNSENDABLE.search(text):

@@ -23,7 +23,7 @@ def check_event(event: object) -> None:
     if type(event) is not str and not isinstance(event, str):
         raise ValueError(f"The name of an event must be a string, not {event!r:.100}.")
     if event in RESERVED_EVENTS:
-        raise ValueError(f"{event!r} is reserved by Socket.IO and cannot be emitted.")
+        raise ValueError(f"The event {event!r} is reserved by Socket.IO and cannot be emitted.")
 
 
 class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio ships no types

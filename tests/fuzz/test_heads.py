@@ -59,13 +59,13 @@ def _check_environ(head: Head) -> None:
     environ = Environ(head, ("192.0.2.7", 1))
     cookie = environ.get("HTTP_COOKIE")
     before = dict(environ)
-    environ.settle()
+    environ.compact()
     after = dict(environ)
     assert before.pop("aiohttp.request").url == after.pop("aiohttp.request").url
     assert before == after
     assert environ.get("HTTP_COOKIE") == cookie == head.headers.get("cookie")
     environ["own"] = values = {}  # type: Any
-    environ.settle()
+    environ.compact()
     assert environ["own"] is values
 
 

@@ -256,7 +256,7 @@ class World:
         assert not sio.environ
         assert not sio.manager.rooms
         assert not sio.manager.callbacks
-        assert not sio.returns
+        assert not sio.resuming
         left = {
             name: value
             for name, value in vars(self.engine).items()

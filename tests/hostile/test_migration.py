@@ -10,9 +10,9 @@ from socket_host.app import SocketHost
 from socket_host.bus.seen_messages import SeenMessages
 from socket_host.transport.native import (
     answer_times,
+    migration_requests,
     recovery,
 )
-from socket_host.transport.native import session_migration as migration
 from tests.hostile.guests import gone, guest, in_garden
 from tests.kit.buses import Redis, until
 from tests.kit.clients import clients
@@ -32,7 +32,7 @@ async def test_killed_host_is_not_waited_for(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A host that does not answer costs the first who come a moment, and then nobody anything."""
-    monkeypatch.setattr(migration, "ASK_SECONDS", 3_600)
+    monkeypatch.setattr(migration_requests, "ASK_SECONDS", 3_600)
     async with hosts(tmp_path, redis.setting) as running:
         one, other = await running.start(), await running.start()
         people = [guest(one, name=name) for name in ("Ann", "Bob")]
@@ -125,8 +125,8 @@ async def test_questions_are_rationed(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of many that come from elsewhere at once some begin anew; none is refused."""
-    monkeypatch.setattr(migration, "ASKS_PER_SECOND", 0.001)
-    monkeypatch.setattr(migration, "MAX_ASKS", 3)
+    monkeypatch.setattr(migration_requests, "ASKS_PER_SECOND", 0.001)
+    monkeypatch.setattr(migration_requests, "MAX_OPEN", 3)
     async with hosts(tmp_path, redis.setting) as running:
         one, other = await running.start(), await running.start()
         people = [guest(one, name=f"Ann {number}") for number in range(6)]

@@ -113,12 +113,12 @@ async def test_inheritances_are_bounded(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of what hosts leave, a host keeps the last, up to a limit in bytes."""
-    monkeypatch.setattr(migration, "MAX_INHERITED", 500_000)
+    monkeypatch.setattr(migration, "MAX_SNAPSHOT_BYTES", 500_000)
     async with serving(tmp_path, Rooms, origins=None, bus=redis.setting) as host:
         handed = host.transport._migration
         for number in range(5):
             for piece in estate_of(100_000):
-                handed._inherit(f"host {number}", piece)
+                handed._on_snapshot(f"host {number}", piece)
         assert 0 < sum(snapshot.size for snapshot in handed._snapshots.values()) <= 500_000
         assert "host 4" in handed._snapshots
 

@@ -181,7 +181,7 @@ class Slow(Rooms):
 
 async def test_goodbye_that_takes_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client whose old connection does not come to its end is let in after a while, anew."""
-    monkeypatch.setattr(connecting, "_LET_GO_SECONDS", 0.2)
+    monkeypatch.setattr(connecting, "_CLOSE_SECONDS", 0.2)
     async with serving(tmp_path, Slow, origins=None) as host:
         host.namespaces[0].gate = asyncio.Event()  # type: ignore[attr-defined]
         async with in_garden(host) as ann:

@@ -1,11 +1,12 @@
 """The native transport: Engine.IO and Socket.IO underneath python-socketio's public interface.
 
-From the network inwards: `acceptor` looks at a connection's first request; `websocket` and
-`polling` carry packets; `engine` keeps the sessions; `socket_server` answers what clients send,
-with `connecting` for new ones; `manager` keeps the `rooms`, and writes a broadcast to all clients
-at once by a `write_batch`. `engine_server` is python-socketio's interface to the engine.
+From the network inwards: `acceptor` reads the first request of each connection; `websocket` and
+`polling` carry packets; `engine` keeps the sessions, and `upgrades` their upgrades; `socket_server`
+handles what clients send, and `connecting` their CONNECT packets; `manager` keeps the `rooms`, and
+sends broadcasts through a `write_batch`. `engine_server` is python-socketio's interface to the
+engine.
 
-When a client drops and reconnects: `replay_buffer` keeps recent events, `recovery` the disconnected
-sessions, `replay` sends what was missed, and `session_migration` and `shutdown_snapshot` carry all
-this from host to host.
+For clients that reconnect: `replay_buffer` keeps recent events, `recovery` keeps disconnected
+sessions, and `replay` sends missed events. `session_migration` and `shutdown_snapshot` move all of
+this between hosts.
 """

@@ -1,4 +1,4 @@
-"""The first bytes of every connection: a websocket for us, or anything else for aiohttp."""
+"""The acceptor: reads a connection's first request, and sends it to the engine or to aiohttp."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _END = b"\r\n\r\n"
 
 
 class Acceptor:
-    """Makes a protocol for every connection that comes in.
+    """The protocol factory for incoming connections.
 
-    `paths` are where the sockets live; `http` makes the protocol that gets everything else
-    (`AppRunner.server` is such a factory).
+    Websocket requests for `paths` go to the engine. Everything else goes to the protocol that
+    `http` makes; `AppRunner.server` is such a factory.
 
-    The protocol is a websocket from the start, and asks here what to do until its handshake is
-    over: to change a connection's protocol costs as much as half a handshake's system calls.
+    Each connection starts as a WebSocket, which passes its input here until the handshake is done.
+    That saves changing its protocol, which is slow.
     """
 
     def __init__(
@@ -32,24 +32,24 @@ class Acceptor:
     ) -> None:
         self.engine = engine
         self.http = http
-        # What a websocket's request may begin with; whatever else does too is asked again later.
+        # How a websocket request begins; other requests may begin so too, and are told apart later.
         self._starts = tuple(f"GET {path}".encode() for path in paths)
         self._paths = paths
         self._timeouts: TimeoutQueue[WebSocket] = TimeoutQueue(
-            engine.limits.head_time, self._too_late
+            engine.limits.head_time, self._head_timed_out
         )
-        self._heads: dict[WebSocket, bytearray] = {}  # those that have begun to arrive
-        self._peers: dict[WebSocket, bytes] = {}  # whom connections without a head count for
+        self._heads: dict[WebSocket, bytearray] = {}  # incomplete heads
+        self._peers: dict[WebSocket, bytes] = {}  # what `Connections.hold` returned
         self._reserve: set[WebSocket] = set()  # connections that may not become websockets
 
     def __call__(self) -> WebSocket:
         return WebSocket(self.engine, self)
 
     def expect(self, socket: WebSocket) -> None:
-        """Wait for the first request of a connection, not for ever; hang up if there is no room."""
+        """Start the timeout for a first request; hang up if there are too many connections."""
         connections = self.engine.connections
         if not connections.open() or (peer := connections.hold(socket.transport)) is None:
-            self.engine.note("too many connections", "open, or of one address")
+            self.engine.note("too many connections", "in total, or from one address")
             socket.abort()
             return
         if peer:
@@ -59,15 +59,15 @@ class Acceptor:
         self._timeouts.set(socket)
 
     def forget(self, socket: WebSocket) -> None:
-        """Wait no longer."""
+        """Stop waiting for a request."""
         self._timeouts.drop(socket)
         self._heads.pop(socket, None)
         self._reserve.discard(socket)
         if self._peers:
             self.engine.connections.release(self._peers.pop(socket, None))
 
-    def take(self, socket: WebSocket, data: bytes) -> None:
-        """Collect the head; then hand over."""
+    def receive(self, socket: WebSocket, data: bytes) -> None:
+        """Collect the head of the request, then dispatch it."""
         most = self.engine.limits.head
         begun = self._heads.get(socket)
         if begun is None:
@@ -81,9 +81,9 @@ class Acceptor:
             return
         if begun is not None:
             data = bytes(begun)
-        self._took(socket, data, end)
+        self._dispatch(socket, data, end)
 
-    def _took(self, socket: WebSocket, data: bytes, end: int) -> None:
+    def _dispatch(self, socket: WebSocket, data: bytes, end: int) -> None:
         crowded = socket in self._reserve
         self.forget(socket)
         socket.acceptor = None
@@ -92,15 +92,15 @@ class Acceptor:
         elif crowded and data.startswith(self._starts):
             self._refuse(socket, Refusal(4, "This host is full. Please try again later.", _FULL))
         elif data.startswith(self._starts):
-            self._ours(socket, data, end)
+            self._open_websocket(socket, data, end)
         else:
-            self._theirs(socket, data)
+            self._pass_to_http(socket, data)
 
-    def _ours(self, socket: WebSocket, data: bytes, end: int) -> None:
+    def _open_websocket(self, socket: WebSocket, data: bytes, end: int) -> None:
         try:
             head = Head(data[:end])
             if not head.upgrades or head.path not in self._paths:
-                self._theirs(socket, data)
+                self._pass_to_http(socket, data)
                 return
             environ = Environ(head, socket.transport.get_extra_info("peername"))
             self.engine.open_websocket(head, environ, socket)
@@ -110,9 +110,9 @@ class Acceptor:
         if rest := data[end + len(_END) :]:
             socket.data_received(rest)
 
-    def _theirs(self, socket: WebSocket, data: bytes) -> None:
+    def _pass_to_http(self, socket: WebSocket, data: bytes) -> None:
         http = cast(asyncio.Protocol, self.http())
-        self.engine.connections.close()  # its new protocol counts it
+        self.engine.connections.close()  # the HTTP protocol counts the connection again
         socket.transport.set_protocol(http)
         http.connection_made(socket.transport)
         http.data_received(data)
@@ -123,8 +123,8 @@ class Acceptor:
         socket.transport.write(refusal.response)
         socket.transport.close()
 
-    def _too_late(self, socket: WebSocket) -> None:
-        """Hang up on a client that took too long to say what it wants."""
+    def _head_timed_out(self, socket: WebSocket) -> None:
+        """Hang up on a client that took too long to send the head of a request."""
         self.engine.note("slow requests", "no complete head in time")
         socket.abort()
 

@@ -1,6 +1,6 @@
-"""aiohttp's request, for handlers that look for it in the environment as python-engineio makes it.
+"""aiohttp's request object, which handlers may expect in the environment, as in python-engineio's.
 
-It has what can be known of a request that has been answered: no body, no connection, and no `app`.
+The request has been answered, so it has a head, but no body, connection or `app`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from socket_host.transport.native.head import Head
 
 
 class _Protocol:
-    """What aiohttp asks of the connection of a request."""
+    """What aiohttp's request reads from its connection."""
 
     ssl_context = None
     sockname = None
@@ -32,7 +32,7 @@ class _Protocol:
 
 
 def request_of(head: Head, peer: Any) -> web.BaseRequest:
-    """Return the request with this head, of the peer with this name."""
+    """Return a request with this head, from the peer with this name."""
     headers = CIMultiDict(head.headers)
     version = HttpVersion(1, 0 if head.version == "HTTP/1.0" else 1)
     url = URL.build(path=head.path, query_string=head.query, encoded=True)

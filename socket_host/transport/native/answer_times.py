@@ -1,20 +1,20 @@
-"""How long to wait for the answers of other hosts, and which are not waited for."""
+"""How long to wait for other hosts' answers, and which hosts are not worth waiting for."""
 
-# A host that takes so many times longer than answers did lately, and says nothing else meanwhile,
-# is a suspect: it is not waited for until it is heard again. Never less than the seconds: it may
-# have a lot to do.
+# A host that takes `_TIMES` as long as recent answers took, and sends nothing else either, is a
+# suspect: nobody waits for it until it sends something. The wait is never shorter than
+# `_LEAST_SECONDS`, since a busy host is slow.
 _TIMES = 4
 _LEAST_SECONDS = 0.5
 
 
 class AnswerTimes:
-    """Knows how long answers took lately, and when each host was heard last."""
+    """Tracks how long recent answers took, and when each host was last alive."""
 
     def __init__(self, seconds: float) -> None:
-        """Begin with `seconds`."""
+        """Wait `seconds` at first."""
         self.suspects: set[str] = set()
-        self._heard_at: dict[str, float] = {}
-        self._slowest = seconds / _TIMES  # answer lately
+        self._alive_at: dict[str, float] = {}
+        self._slowest = seconds / _TIMES  # of recent answers
 
     @property
     def seconds(self) -> float:
@@ -25,20 +25,20 @@ class AnswerTimes:
         """Note how long an answer took."""
         self._slowest = max(seconds, 0.9 * self._slowest)
 
-    def heard(self, host: str, at: float | None) -> None:
-        """Note that a host lives, and when it said so if it is a peer."""
+    def note_alive(self, host: str, at: float | None) -> None:
+        """Note that a host is alive; `at` is the loop time, or None if the host is not a peer."""
         self.suspects.discard(host)
         if at is not None:
-            self._heard_at[host] = at
+            self._alive_at[host] = at
 
-    def doubt(self, host: str, since: float) -> bool:
-        """Suspect a host that has said nothing since then; tell if that is so."""
-        silent = self._heard_at.get(host, 0.0) < since
+    def suspect_if_silent(self, host: str, since: float) -> bool:
+        """Suspect a host if it has been silent since a loop time; return whether it has."""
+        silent = self._alive_at.get(host, 0.0) < since
         if silent:
             self.suspects.add(host)
         return silent
 
     def forget(self, host: str) -> None:
-        """Forget a host that is gone."""
+        """Forget a host that has stopped."""
         self.suspects.discard(host)
-        self._heard_at.pop(host, None)
+        self._alive_at.pop(host, None)

@@ -1,4 +1,4 @@
-"""Backlogs: which clients have much to read, and whether they do read it."""
+"""Backlogs: which clients have much unread data, and whether they are reading it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Reader(Protocol):
 
     @property
     def waiting(self) -> int:
-        """How many bytes of it wait."""
+        """How many bytes of it there are."""
 
     @property
     def is_fetching(self) -> bool:
-        """Whether an answer with some of it is on its way."""
+        """Whether the client is reading the response to a poll."""
 
     def __hash__(self) -> int: ...
 
@@ -27,32 +27,32 @@ R = TypeVar("R", bound=Reader)
 
 
 class _Backlog:
-    """What a client had yet to read when it fell behind, and what was added since, in bytes."""
+    """One client's backlog, in bytes: `start` when it fell behind, and `added` since then."""
 
     __slots__ = ("added", "held", "read", "start")
 
     def __init__(self, start: int) -> None:
         self.start = start
         self.added = 0
-        self.held = 0  # what of the added still waits
-        self.read = 0  # as of the last look
+        self.held = 0  # the unread part of `added`
+        self.read = 0  # as of the last check
 
 
 class Backlogs(Generic[R]):
-    """The clients for which more than `limits.backlog` bytes wait.
+    """The clients that have more than `limits.backlog` bytes to read.
 
-    How much waits at one instant says nothing: a large event may have just been sent. So a client
-    is given up when it has read nothing for `limits.stall_time`. What is sent to all of them while
-    they are behind has a bound together, `limits.unread`; beyond it, whoever has been behind for
-    the longest time is given up.
+    The size of a backlog alone does not make a client slow: a large event may have just been sent.
+    A client is given up if it reads nothing for `limits.stall_time`. In addition, what is sent to
+    all clients with a backlog may not exceed `limits.unread` bytes; beyond that, the client that
+    has been behind longest is given up.
     """
 
     def __init__(self, limits: Limits, give_up: Callable[[R, str], object]) -> None:
         self._limits = limits
         self._give_up = give_up
         self._behind: dict[R, _Backlog] = {}
-        self._held = 0  # bytes
-        self._timeouts: TimeoutQueue[R] = TimeoutQueue(limits.stall_time, self._look)
+        self._held = 0  # bytes, of all backlogs
+        self._timeouts: TimeoutQueue[R] = TimeoutQueue(limits.stall_time, self._check)
 
     def __contains__(self, client: object) -> bool:
         return client in self._behind
@@ -62,7 +62,7 @@ class Backlogs(Generic[R]):
         return len(self._behind)
 
     def add(self, client: R, size: int) -> None:
-        """Note that a client with a backlog is about to be sent `size` bytes more."""
+        """Note that a client with a backlog is about to be sent another `size` bytes."""
         waiting = client.waiting
         backlog = self._behind.get(client)
         if backlog is None:
@@ -75,23 +75,23 @@ class Backlogs(Generic[R]):
         while self._held > self._limits.unread:
             oldest = next(iter(self._behind))
             self.forget(oldest)
-            self._give_up(oldest, "all clients together left too much unread")
+            self._give_up(oldest, "all clients together had too much unread data")
 
     def forget(self, client: R) -> None:
-        """Note that a client has read most of its backlog, or is gone."""
+        """Note that a client has read most of its backlog, or has gone."""
         backlog = self._behind.pop(client, None)
         if backlog is not None:
             self._held -= backlog.held
             self._timeouts.drop(client)
 
     def clear(self) -> None:
-        """Forget all."""
+        """Forget all clients."""
         self._behind.clear()
         self._timeouts.clear()
         self._held = 0
 
-    def _look(self, client: R) -> None:
-        """Give a client up if it has read nothing since the last look."""
+    def _check(self, client: R) -> None:
+        """Give a client up if it has read nothing since the last check."""
         backlog, waiting = self._behind[client], client.waiting
         read = backlog.start + backlog.added - waiting
         if waiting <= self._limits.backlog:

@@ -1,4 +1,4 @@
-"""Binary packets as text: `b` and base64, by polling always, by websocket if the client asks."""
+"""Binary packets as text: `b` and base64. Polling always uses them, websockets on request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SPELLINGS = str.maketrans("-_", "+/", " \t\r\n")
 def decode(packet: str) -> bytes:
     """Return the bytes of a packet that begins with `b`; raises ValueError.
 
-    Takes what Node takes: line breaks, no padding, and the letters that are for URLs.
+    Accepts what Node accepts: line breaks, missing padding, and the URL-safe alphabet.
     """
     text = packet[1:].translate(_SPELLINGS).rstrip("=")
     try:
@@ -30,7 +30,7 @@ def encode(packet: bytes) -> str:
 
 
 class Base64Transport:
-    """A transport that writes binary frames as text, for a client that asked for `b64`."""
+    """A transport that writes binary frames as text, for clients that connect with `b64`."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -39,7 +39,7 @@ class Base64Transport:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Write frames; what is no frame, as the answer to a handshake, must not come here."""
+        """Write whole frames; nothing else may be written through this transport."""
         pieces = []
         for opcode, payload in frames.own_frames(data):
             if opcode == frames.BINARY:

@@ -1,4 +1,4 @@
-"""A client: one Engine.IO session, whatever carries it."""
+"""A client: one Engine.IO session, by polling or by websocket."""
 
 from __future__ import annotations
 
@@ -17,60 +17,60 @@ if TYPE_CHECKING:
     from socket_host.transport.native.engine import Engine
     from socket_host.transport.throttle import Throttle
 
-SLICE = 128  # packets for which a client is charged together
+CHARGE_EVERY = 128  # packets
 
-BUSY = 1  # why a websocket is not being read: its last packet is still being worked on
+BUSY = 1  # a reason for not reading a websocket: an earlier packet is still being handled
 
-
-# Bytes that may wait for a client before its next event is answered: a transport's own buffer.
+# Bytes that a client may leave unread before its next event is delayed: the size of a transport's
+# own buffer.
 UNREAD = 64 * 1024
 
 
 class Socket(Protocol):
-    """The websocket of a client, or one that is about to be."""
+    """A websocket that carries a session, or is about to."""
 
     client: Client | None
     prober: Client | None
     transport: asyncio.Transport
 
     def __hash__(self) -> int:
-        """Be in sets and dictionaries."""
+        """Allow use in sets and dictionaries."""
 
-    def carry(self, client: Client) -> None:
-        """Carry a client from now on."""
+    def attach(self, client: Client) -> None:
+        """Become the client's transport."""
 
-    def press(self, frames: bytes) -> None:
-        """Write frames to a client that may not be reading."""
+    def write_tracked(self, frames: bytes) -> None:
+        """Write frames to a client that may not be reading, and update its backlog."""
 
     def hold(self, reason: int) -> None:
-        """Read no more, for a reason."""
+        """Stop reading, for a reason."""
 
     def release(self, reason: int) -> None:
-        """Read again, if there is no other reason not to."""
+        """Resume reading, if there is no other reason not to."""
 
     def end(self, code: int = NORMAL, reason: str = "") -> None:
-        """Say goodbye, and wait a little for the client to hang up."""
+        """Send a close frame, and wait a little for the client to hang up."""
 
     def abort(self) -> None:
         """Hang up at once."""
 
 
 class Replaying(Protocol):
-    """What a client has missed, on its way to it."""
+    """The missed events that a client is being sent."""
 
     @property
     def running(self) -> bool:
-        """Whether there is something still to be sent."""
+        """Whether there is more to send."""
 
     def piece(self) -> list[Message]:
-        """Return what is to be sent next."""
+        """Return the next messages to send."""
 
     def proceed_soon(self) -> None:
-        """Go on, if the client can be sent something."""
+        """Go on sending soon."""
 
 
 class Membership(Protocol):
-    """A client in a namespace, as far as the client itself has to do with it."""
+    """What a client needs from its member in a namespace."""
 
     sid: str
     stage: Any
@@ -79,17 +79,17 @@ class Membership(Protocol):
 
     @property
     def replay(self) -> Replaying | None:
-        """What it has missed, if there is something."""
+        """The replay of missed events, while there is one."""
 
     def refresh(self) -> None:
-        """Have the audiences it belongs to made anew."""
+        """Rebuild the audiences that the member belongs to."""
 
 
 class Client:
     """One Engine.IO session.
 
-    `write` is the transport's own method while frames may go straight to it; it is None for a
-    client that polls, that is on its way to a websocket, whose buffer is full, or that is gone.
+    `write` is the transport's own method while frames may go straight to it. It is None if the
+    client polls, is upgrading, has gone, or has a full write buffer.
     """
 
     __slots__ = (
@@ -99,24 +99,24 @@ class Client:
         "ending",
         "engine",
         "environ",
-        "fetched",
         "inbox",
         "joined",
         "members",
         "partial",
+        "ping_position",
         "poll",
+        "poll_transport",
         "posting",
         "probe",
         "probed",
-        "proof",
         "queue",
         "queued",
-        "reading",
+        "read_event",
         "session",
         "sid",
         "socket",
-        "spent",
         "throttle",
+        "uncharged",
         "write",
     )
 
@@ -128,65 +128,66 @@ class Client:
         self.members: dict[str, Membership] = {}
         self.closing = False
         self.closed = False
-        self.ending: asyncio.Task[None] | None = None  # tells the layer above
-        # What came in while the server was busy with an earlier packet; None if it is not.
+        self.ending: asyncio.Task[None] | None = None  # runs the disconnect handlers
+        # Messages that came in while an earlier one was being handled; None if none is.
         self.inbox: deque[str | bytes] | None = None
-        self.busy: asyncio.Task[None] | None = None
-        self.proof = -1  # replay position that the pong to the last ping proves; -1 for none
+        self.busy: asyncio.Task[None] | None = None  # handles the earlier message
+        # The replay buffer's position at the last ping, which the pong will confirm; -1 for none.
+        self.ping_position = -1
         self.partial: Any = None  # a Socket.IO packet that waits for its attachments
-        self.joined = False  # it has been in a namespace
-        self.spent = 0  # packets it has not been charged for yet
-        self.throttle: Throttle | None = None  # while it is, or was lately, busy
+        self.joined = False  # whether it has ever joined a namespace
+        self.uncharged = 0  # packets it has not been charged for yet
+        self.throttle: Throttle | None = None  # None until it is needed, and after a quiet time
         # By websocket:
         self.socket: Socket | None = None
         self.write: Callable[[bytes], None] | None = None
         # By polling:
         self.queue: list[Message] = []
-        self.queued = 0  # bytes of what waits: in the queue, or held for a namespace
-        self.poll: asyncio.Future[None] | None = None  # the GET that waits for packets
-        self.fetched: asyncio.Transport | None = None  # where the last answer to a GET went
+        self.queued = 0  # bytes that wait: in the queue, or held for a namespace
+        self.poll: asyncio.Future[None] | None = None  # resolved to wake the waiting GET
+        self.poll_transport: asyncio.Transport | None = None  # of the last GET
         self.posting = False
-        self.probe: Socket | None = None  # the websocket that may take over
-        self.probed = False  # it has been tried, and is about to
-        self.reading: asyncio.Event | None = None  # while something waits for it to read
+        self.probe: Socket | None = None  # the websocket that it is upgrading to
+        self.probed = False  # whether that websocket has passed the probe
+        self.read_event: asyncio.Event | None = None  # while `caught_up` waits
 
     @property
     def upgraded(self) -> bool:
-        """True once the client is on a websocket."""
+        """Whether the client is on a websocket."""
         return self.socket is not None
 
     @property
     def behind(self) -> bool:
-        """Whether it has yet to read much of what was sent to it."""
+        """Whether it has much unread data."""
         if self.closing:
             return False
         return self.waiting > UNREAD
 
     @property
     def waiting(self) -> int:
-        """How many bytes were sent to it that it has yet to read."""
+        """How many bytes it has yet to read."""
         if self.socket is None:
             return self.queued
         return self.queued + self.socket.transport.get_write_buffer_size()
 
     @property
     def is_fetching(self) -> bool:
-        """Whether an answer to a poll is on its way to it: whoever sends that watches over it."""
-        fetched = self.fetched
+        """Whether it is reading the response to a poll, which has a timeout of its own."""
+        fetched = self.poll_transport
         return fetched is not None and fetched.get_write_buffer_size() > 0
 
     async def caught_up(self) -> None:
-        """Wait until it has read most of what was sent to it, or is gone."""
+        """Wait until it has read most of its data, or has gone."""
         while self.behind:
-            if self.reading is None:
-                self.reading = asyncio.Event()
-            await self.reading.wait()
+            if self.read_event is None:
+                self.read_event = asyncio.Event()
+            await self.read_event.wait()
 
-    def has_read(self) -> None:
-        """Let go on what waits in `caught_up`."""
-        if self.reading is not None:
-            self.reading.set()
-            self.reading = None
+    def notify_read(self) -> None:
+        """Wake the tasks that wait in `caught_up`."""
+        if self.read_event is not None:
+            self.read_event.set()
+            self.read_event = None
 
     def send(self, message: Message) -> None:
         """Send `message` after everything that was sent before."""
@@ -202,39 +203,39 @@ class Client:
         if self.write is not None:
             self.write(frames)
         elif self.socket is not None and not self.closing:
-            self.socket.press(frames)
+            self.socket.write_tracked(frames)
 
     def _send_indirectly(self, message: Message) -> None:
         if self.closing:
             return
         if self.socket is not None:
-            self.socket.press(message.frames)
+            self.socket.write_tracked(message.frames)
             return
         self.queue.append(message)
         self.count_held(message)
         self.wake()
 
     def count_held(self, message: Message) -> None:
-        """Count the bytes of a message that has to wait."""
+        """Count the bytes of a message that has to wait, and update the backlog."""
         size, engine = len(message.frames), self.engine
         if self.queued > engine.limits.backlog and not self.closing:
             engine.backlogs.add(self, size)
         self.queued += size
 
     def wake(self) -> None:
-        """Let the waiting GET, if there is one, take what is in the queue."""
+        """Wake the waiting GET, if there is one, to send the queue."""
         if self.poll is not None and not self.poll.done():
             self.poll.set_result(None)
 
     def pause(self) -> None:
-        """Collect what comes in from now on."""
+        """Start collecting messages in the inbox."""
         if self.inbox is None:
             self.inbox = deque()
 
     def collect(self, data: str | bytes) -> None:
-        """Keep `data` for later, and read no more than is on its way.
+        """Put a message into the inbox, and stop reading the websocket.
 
-        Not before: nearly all clients wait for the answer, and need not be paused at all.
+        Reading is not stopped earlier, because most clients wait for an answer anyway.
         """
         assert self.inbox is not None
         if not self.inbox and self.socket is not None:
@@ -242,7 +243,7 @@ class Client:
         self.inbox.append(data)
 
     def resume(self) -> None:
-        """Collect no more: what was collected is done."""
+        """Stop collecting: the inbox has been handled."""
         self.inbox = None
         if self.socket is not None:
             self.socket.release(BUSY)
@@ -252,10 +253,10 @@ class Client:
         self.queued -= sum(len(message.frames) for message in messages)
         if self.engine.backlogs and self.waiting <= self.engine.limits.backlog:
             self.engine.backlogs.forget(self)
-        self.has_read()
+        self.notify_read()
 
     def take_queue(self) -> list[Message]:
-        """Return the queue and leave an empty one; of what was missed a piece comes with it."""
+        """Empty the queue; return its messages, and some of those the client has missed."""
         queue, self.queue = self.queue, []
         self.uncount(queue)
         for member in self.members.values():
@@ -263,31 +264,40 @@ class Client:
                 queue += member.replay.piece()
         return queue
 
+    def upgrade(self, socket: Socket) -> None:
+        """Replace polling with a websocket."""
+        socket.prober, self.probe = None, None
+        socket.attach(self)
+        self.refresh()
+        self.wake()
+        if queue := self.take_queue():
+            self.push(b"".join(message.frames for message in queue))
+
     @property
     def replaying(self) -> bool:
-        """True while it is sent what it has missed."""
+        """Whether it is being sent missed events."""
         return any(member.replay and member.replay.running for member in self.members.values())
 
     def refresh(self) -> None:
-        """Have all audiences this client belongs to made anew, after `write` has changed."""
+        """Rebuild all audiences that this client belongs to, after `write` has changed."""
         for member in self.members.values():
             member.refresh()
 
 
 class Listener(Protocol):
-    """What the engine tells the layer above it."""
+    """What the engine calls on the Socket.IO server."""
 
     def refusal(self, head: Head, environ: Environ, opens: bool) -> Refusal | None:
-        """Tell why a request is to be refused, or None; `opens` says it would open a session."""
+        """Return why to refuse a request, or None; `opens` is whether it would open a session."""
 
     def opened(self, client: Client) -> None:
-        """A session has begun."""
+        """Handle the start of a session."""
 
     def received(self, client: Client, data: str | bytes) -> None:
-        """A message came in; raises PacketError."""
+        """Handle a message; raises PacketError."""
 
     def expired(self, client: Client) -> bool:
-        """Tell whether a client has outlived its session; asked before each ping."""
+        """Return whether a client's session has expired; called before each ping."""
 
     def closed(self, client: Client, reason: str) -> Coroutine[Any, Any, None]:
-        """A session has ended: return what there is to do then."""
+        """Return a coroutine that handles the end of a session."""

@@ -1,4 +1,4 @@
-"""Connecting: how a client becomes a member of a namespace, or the member that it was."""
+"""Connecting: how a client becomes a member of a namespace, or resumes an earlier session."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from socket_host.transport.hooks import Hooks, check_registration
 from socket_host.transport.limits import Limits
 from socket_host.transport.native.client import Client
 from socket_host.transport.native.encoding import (
-    MESSAGE,
     encode,
     encode_binary,
     engine_message,
@@ -27,6 +26,7 @@ from socket_host.transport.native.encoding import (
 )
 from socket_host.transport.native.environ import Environ
 from socket_host.transport.native.message import Message
+from socket_host.transport.native.packet_types import MESSAGE
 from socket_host.transport.native.reasons import TRANSPORT_CLOSE, TRANSPORT_ERROR, PacketError
 from socket_host.transport.native.recovery import (
     DisconnectedSession,
@@ -39,43 +39,43 @@ from socket_host.transport.native.rooms import Member
 from socket_host.transport.native.socket_packet import CONNECT, CONNECT_ERROR, PLAIN
 from socket_host.transport.native.tasks import FAILURES
 
-_UNKNOWN = "Invalid namespace"  # the words of the specification
-_LET_GO_SECONDS = 5.0  # for a client's handlers to end, before another connection has its state
+_UNKNOWN = "Invalid namespace"  # required by the specification
+_CLOSE_SECONDS = 5.0  # for a session's handlers to end before another connection resumes it
 _FAILED = "The server could not accept the connection. Try again later."
 
 
-# What decides about a client, and may greet it first.
-_LetIn = Callable[[str, Environ, Any], Coroutine[Any, Any, None] | None]
+_LetIn = Callable[[str, Environ, Any], Coroutine[Any, Any, None] | None]  # `Hooks.let_in`
 
 
 class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no types
-    """The part of the server that answers CONNECT, and knows who was here before."""
+    """The part of the Socket.IO server that answers CONNECT packets and resumes sessions."""
 
     def __init__(self, limits: Limits | None, recovery: Recovery | None, **options: Any) -> None:
         super().__init__(**options)
         self.eio.start(self, limits or Limits())
         self.hooks: dict[str, Hooks] = {}  # by namespace
-        # Packets are left to other serializers, and to other JSON modules.
-        self._foreign = (
+        # Whether packets are encoded by a custom serializer or JSON module.
+        self._custom_packets = (
             self.packet_class is not socketio.packet.Packet
             or self.packet_class.json is not engineio.json
         )
-        if self._foreign and recovery is not None:
+        if self._custom_packets and recovery is not None:
             raise TypeError("Recovery needs python-socketio's own serializer and JSON module.")
         self.recovery = recovery
         if recovery is not None:
-            recovery.let_go, recovery.is_here = self._let_go, self._is_here
+            recovery.close_member, recovery.is_member = self._close_member, self._is_member
             self.eio.engine.pinging, self.eio.engine.ponged = self._pinging, self._ponged
         self.replays = Replays()
-        # Who is about to connect, if back, and with which offset; by Engine.IO sid and namespace.
-        self.returns: dict[tuple[str, str], tuple[ResumedSession | None, str | None]] = {}
-        self._leaving: dict[Client, asyncio.Future[None]] = {}  # ends their waiting for others
+        # The resumed session and the offset of a connecting client, by Engine.IO sid and namespace.
+        self.resuming: dict[tuple[str, str], tuple[ResumedSession | None, str | None]] = {}
+        # Resolved when a client that waits for a search closes.
+        self._leaving: dict[Client, asyncio.Future[None]] = {}
         self._searches: set[asyncio.Task[ResumedSession | None]] = set()
 
     def register_namespace(self, namespace_handler: Any) -> None:
-        """Register a namespace object; if it is a Hooks too, it is asked and told.
+        """Register a namespace object, and call its hooks if it has them.
 
-        Raises StartError if another has that namespace.
+        Raises StartError if its namespace is taken.
         """
         check_registration(self.namespace_handlers, namespace_handler.namespace)
         super().register_namespace(namespace_handler)
@@ -83,7 +83,7 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
             self.hooks[namespace_handler.namespace] = namespace_handler
 
     def on(self, event: str, handler: Any = None, namespace: str | None = None) -> Any:
-        """Register a function for an event; raises StartError where a namespace answers those."""
+        """Register an event handler; raise StartError if a namespace object handles its events."""
         check_registration(self.namespace_handlers, namespace)
         return super().on(event, handler, namespace)
 
@@ -95,15 +95,19 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
             auth, resume_request = ResumeRequest.of(auth)
         if not self._is_namespace(namespace):
             client.send(self.message(CONNECT_ERROR, namespace, None, {"message": _UNKNOWN}))
-        elif (let_in := self._doorkeeper(namespace)) is None or (resume_request and self.recovery):
-            self._busy(client, self._connect_slowly(client, namespace, auth, resume_request))
+        elif (let_in := self._immediate_let_in(namespace)) is None or (
+            resume_request and self.recovery
+        ):
+            self._run_in_order(
+                client, self._connect_slowly(client, namespace, auth, resume_request)
+            )
         else:
             self._connect_at_once(client, namespace, auth, let_in)
 
-    def _doorkeeper(self, namespace: str) -> _LetIn | None:
-        """Return what decides about a client without having to wait, if this namespace has it."""
+    def _immediate_let_in(self, namespace: str) -> _LetIn | None:
+        """Return the namespace's `let_in` if nothing else has to be called for a CONNECT."""
         if self.handlers or self.always_connect or "_trigger_event" in self.__dict__:
-            return None  # somebody else wants to know: a function, or the admin interface
+            return None  # an event handler, or the admin interface, has to be called too
         hooks = self.hooks.get(namespace)
         return hooks.let_in if hooks else None
 
@@ -114,43 +118,43 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
         auth: Any,
         let_in: _LetIn,
     ) -> None:
-        """Do what python-socketio does at CONNECT, without a task: that is half of the time."""
+        """Do what python-socketio does at CONNECT, but without a task, which is much faster."""
         member = self.manager.begin(client, namespace)
         try:
-            greeting = let_in(member.sid, client.environ, auth or None)
+            pending = let_in(member.sid, client.environ, auth or None)
         except Refused as refused:
             self._refuse(member, refused)
         else:
-            if greeting is not None:
-                self._busy(client, self._connect_greeted(member, greeting))
+            if pending is not None:
+                self._run_in_order(client, self._connect_after(member, pending))
                 return
-            self._welcome_in(member)
-        client.environ.settle()
+            self._accept(member)
+        client.environ.compact()
 
-    async def _connect_greeted(self, member: Member, greeting: Coroutine[Any, Any, None]) -> None:
-        """Tell a client that it is in, or why not, once its namespace has greeted it."""
+    async def _connect_after(self, member: Member, pending: Coroutine[Any, Any, None]) -> None:
+        """Accept or refuse a client, once the coroutine that `let_in` returned has ended."""
         try:
-            await greeting
+            await pending
         except Refused as refused:
             self._refuse(member, refused)
         else:
-            self._welcome_in(member)
-        member.client.environ.settle()
+            self._accept(member)
+        member.client.environ.compact()
 
     def _refuse(self, member: Member, refused: Any) -> None:
         namespace = member.namespace.name
         member.client.send(self._refusal(namespace, refused.error_args))
         self.manager.basic_disconnect(member.sid, namespace)
 
-    def _refusal(self, namespace: str, words: Any) -> Message:
+    def _refusal(self, namespace: str, data: Any) -> Message:
         try:
-            return self.message(CONNECT_ERROR, namespace, None, words)
+            return self.message(CONNECT_ERROR, namespace, None, data)
         except (TypeError, ValueError):
-            self.logger.exception("a client was refused in words that are no JSON")
+            self.logger.exception("A ConnectionRefusedError has data that cannot be sent as JSON.")
             return self.message(CONNECT_ERROR, namespace, None, {"message": _FAILED})
 
-    def _welcome_in(self, member: Member) -> None:
-        member.client.send(self._welcome(member.sid, member.namespace.name))
+    def _accept(self, member: Member) -> None:
+        member.client.send(self._connect_packet(member.sid, member.namespace.name))
         self.manager.connected(member)
 
     async def _connect_slowly(
@@ -158,25 +162,25 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
     ) -> None:
         try:
             if resume_request is not None and self.recovery is not None:
-                back, offset = await self._back(
+                resumed, offset = await self._find_session(
                     client, namespace, auth, resume_request, self.recovery
                 )
                 if client.closing:
                     return
-                self.returns[client.sid, namespace] = back, offset
+                self.resuming[client.sid, namespace] = resumed, offset
                 await self._handle_connect(client.sid, namespace, auth)
-                if back is not None and namespace not in client.members:
-                    self.recovery.keep(back.disconnected)  # refused, perhaps only for now
+                if resumed is not None and namespace not in client.members:
+                    self.recovery.keep(resumed.disconnected)  # refused, but it may try again
             else:
                 await self._handle_connect(client.sid, namespace, auth)
         except FAILURES:
-            self.logger.exception("a connect handler failed")
+            self.logger.exception("A connect handler failed, so the client was refused.")
             client.send(self.message(CONNECT_ERROR, namespace, None, {"message": _FAILED}))
             if member := client.members.get(namespace):
                 await self.manager.disconnect(member.sid, namespace, ignore_queue=True)
-        client.environ.settle()
+        client.environ.compact()
 
-    async def _back(
+    async def _find_session(
         self,
         client: Client,
         namespace: str,
@@ -184,15 +188,15 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
         resume_request: ResumeRequest,
         recovery: Recovery,
     ) -> tuple[ResumedSession | None, str | None]:
-        """Return what a client that dropped a moment ago has again, and the offset it brought."""
+        """Return the session that a client resumes, if any, and the offset that it sent."""
         hooks = self.hooks.get(namespace)
         owner = hooks.identify(client.environ, auth) if hooks else ""
         loop = asyncio.get_running_loop()
         search = loop.create_task(recovery.find(namespace, resume_request, owner))
         self._searches.add(search)
         search.add_done_callback(self._searches.discard)
-        # Whose state it is may be waiting for this client in turn, which must not go on once this
-        # one is to leave.
+        # The search may wait for a session whose end waits for this client. So do not wait for the
+        # search once this client closes.
         leaving = self._leaving[client] = loop.create_future()
         try:
             await asyncio.wait([search, leaving], return_when=asyncio.FIRST_COMPLETED)
@@ -200,34 +204,34 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
             del self._leaving[client]
         offset = resume_request.offset if resume_request.is_plausible else None
         if client.closing:
-            search.add_done_callback(self._put_back)
+            search.add_done_callback(self._keep_found)
             return None, offset
-        return self._found(search), offset
+        return self._search_result(search), offset
 
-    def _put_back(self, search: asyncio.Task[ResumedSession | None]) -> None:
-        """Let a client that has gone before it was found come back later."""
-        if self.recovery is not None and (back := self._found(search)) is not None:
-            self.recovery.keep(back.disconnected)
+    def _keep_found(self, search: asyncio.Task[ResumedSession | None]) -> None:
+        """Keep a session that was found after its client had gone, so that it can be resumed."""
+        if self.recovery is not None and (resumed := self._search_result(search)) is not None:
+            self.recovery.keep(resumed.disconnected)
 
-    def _found(self, search: asyncio.Task[ResumedSession | None]) -> ResumedSession | None:
+    def _search_result(self, search: asyncio.Task[ResumedSession | None]) -> ResumedSession | None:
         if search.cancelled():
             return None
         if error := search.exception():
-            self.logger.error("a client could not be recovered", exc_info=error)
+            self.logger.error("A session could not be resumed.", exc_info=error)
             return None
         return search.result()
 
-    def _is_here(self, namespace: str, sid: str) -> bool:
+    def _is_member(self, namespace: str, sid: str) -> bool:
         return self.manager.member(sid, namespace) is not None
 
-    async def _let_go(self, namespace: str, sid: str) -> None:
-        """Close the connection of a member, if it has one, and wait a little until it has left."""
+    async def _close_member(self, namespace: str, sid: str) -> None:
+        """Close the connection of a member, if there is one, and wait a little for its end."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LET_GO_SECONDS):
+            async with asyncio.timeout(_CLOSE_SECONDS):
                 while (member := self.manager.member(sid, namespace)) is not None:
                     self.eio.engine.close(member.client, TRANSPORT_CLOSE)
                     if (ending := member.client.ending) is None:
-                        return  # it has gone, but for what a handler of it may still do
+                        return  # it has left, except that one of its handlers may still run
                     await asyncio.wait([ending])
 
     def _is_namespace(self, namespace: str) -> bool:
@@ -239,66 +243,67 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
         )
 
     def recovered(self, sid: str, namespace: str) -> bool:
-        """Tell, while its `connect` handler runs, if this member is back with its state."""
+        """Return whether a member has resumed its session; valid while `connect` handlers run."""
         member = self.manager.member(sid, namespace)
         return member is not None and member.replay is not None
 
-    def _welcome(self, sid: str, namespace: str) -> Message:
+    def _connect_packet(self, sid: str, namespace: str) -> Message:
         """Return the answer to a CONNECT that succeeded."""
-        welcome = {"sid": sid}
+        data = {"sid": sid}
         if self.recovery is not None:
-            welcome["pid"] = self._pid(sid, namespace, self.recovery)
-        return self.message(CONNECT, namespace, None, welcome)
+            data["pid"] = self._pid(sid, namespace, self.recovery)
+        return self.message(CONNECT, namespace, None, data)
 
     def _pid(self, sid: str, namespace: str, recovery: Recovery) -> str:
         member = self.manager.member(sid, namespace)
         if member is not None and member.replay is not None:
-            return str(member.replay.pid)  # the same tells the client that it is recovered
+            return str(member.replay.pid)  # an unchanged pid means `recovered` to the client
         hooks = self.hooks.get(namespace)
         return recovery.pid(sid, hooks.owner(sid) if hooks else "")
 
-    def _disconnected(self, member: Member, reason: str) -> DisconnectedSession | None:
-        """Return what a member needs when it comes back, if it may."""
+    def _disconnected_session(self, member: Member, reason: str) -> DisconnectedSession | None:
+        """Return what a member needs in order to resume, or None if it may not."""
         if self.recovery is None or member.replay_point is None:
             return None
         if member.replay is not None and reason == TRANSPORT_ERROR:
-            return None  # it could not be sent what it missed, and could not the next time
+            return None  # its replay failed, and would fail again
         namespace = member.namespace.name
         data = member.client.session.get(namespace)
         return DisconnectedSession(
             namespace, member.sid, dict(member.rooms or ()), data, member.replay_point
         )
 
-    # What a pong proves
+    # What a pong confirms
 
     def _pinging(self, client: Client) -> None:
-        """Note what has been sent before a ping, unless something is still to be sent."""
+        """Note the position in the replay buffer, unless earlier events are still to be sent."""
         recovery = self.recovery
         if recovery is not None:
             behind = any(member.held is not None for member in client.members.values())
-            client.proof = -1 if behind else recovery.replay_buffer.position
+            client.ping_position = -1 if behind else recovery.replay_buffer.position
 
     def _ponged(self, client: Client) -> None:
-        """Note that what was sent before the ping has arrived."""
+        """Note that everything sent before the ping has arrived."""
         for member in client.members.values():
-            if member.replay_point is not None and client.proof >= 0:
-                member.replay_point.prove(client.proof)
+            if member.replay_point is not None and client.ping_position >= 0:
+                member.replay_point.confirm(client.ping_position)
 
-    # What goes out
+    # Output
 
     def message(self, kind: str, namespace: str, ack: int | None, data: Any) -> Message:
         """Encode a Socket.IO packet.
 
-        Raises TypeError or ValueError if `data` is no JSON, or if clients would hang up on it.
+        Raises TypeError or ValueError if `data` is not JSON, or if clients would close the
+        connection on it.
         """
-        if self._foreign:
+        if self._custom_packets:
             packet = self.packet_class(int(kind), data=data, namespace=namespace, id=ack)
             return engine_message(packet.encode())
         place = "" if namespace == "/" else namespace + ","
         number = "" if ack is None else ack
         try:
             return Message.text(f"{MESSAGE}{kind}{place}{number}{encode(data)}")
-        except TypeError:  # bytes somewhere in it, or an error that is raised again
+        except TypeError:  # there are bytes in it, or it is not JSON and this raises again
             return encode_binary(kind, f"{place}{number}", data)
         except (ValueError, RecursionError) as error:
             raise not_json(kind, data, error) from None
@@ -311,10 +316,10 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
             sid, namespace = pkt.data["sid"], pkt.namespace
             member = self.manager.member(sid, namespace)
             if member is not None and member.replay is not None:
-                # Together with what was missed: a client that is gone soon has had it.
-                member.replay.first = self._welcome(sid, namespace)
+                # Sent together with missed events, so that they arrive if this does.
+                member.replay.first = self._connect_packet(sid, namespace)
             else:
-                client.send(self._welcome(sid, namespace))
+                client.send(self._connect_packet(sid, namespace))
         elif pkt.data is None:
             client.send(engine_message(pkt.encode()))
         else:

@@ -1,7 +1,7 @@
-"""Encoding: from what handlers say to the Socket.IO packets that go out.
+"""Encoding: turns the data of events and acks into Socket.IO packets.
 
-What a client library would hang up on is refused where it is emitted: numbers that JSON lacks,
-too many attachments, and placeholders that stand for none.
+Data on which client libraries would close the connection is an error here: numbers that JSON lacks,
+too many attachments, and placeholders without an attachment.
 """
 
 from __future__ import annotations
@@ -12,15 +12,13 @@ from typing import Any
 
 from socket_host.transport.limits import MOST_ATTACHMENTS
 from socket_host.transport.native.message import Message
+from socket_host.transport.native.packet_types import MESSAGE
 from socket_host.transport.native.socket_packet import (
     ACK,
     BINARY_ACK,
     BINARY_EVENT,
     EVENT,
 )
-
-MESSAGE = "4"  # Engine.IO's packet type
-
 
 _BINARY = {EVENT: BINARY_EVENT, ACK: BINARY_ACK}
 
@@ -30,29 +28,30 @@ def _encoder() -> Callable[[Any], str]:
     make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:  # not CPython
         return encoder.encode
-    # What `encoder.encode` makes anew for every call, made once.
+    # `encoder.encode` creates this for every call.
     escape = json.encoder.encode_basestring_ascii
     pieces = make(None, encoder.default, escape, None, ":", ",", False, False, False)
     return lambda data: "".join(pieces(data, 0))
 
 
-# Raises TypeError for bytes, among others, and ValueError or RecursionError for what is no JSON.
+# Raises TypeError for bytes and other objects that are not JSON, ValueError for numbers that JSON
+# lacks, and RecursionError for data that is nested too deeply.
 encode = _encoder()
 
 
 def not_json(kind: str, data: Any, why: object) -> ValueError:
-    """Return the error that says what cannot be sent, and why."""
+    """Return an error that says which data cannot be sent, and why."""
     what = f"The data of {data[0]!r:.100}" if kind == EVENT else "The answer"
     if isinstance(why, RecursionError):
-        why = "it is nested too deeply, or contains itself"
+        why = "it is nested too deeply or contains itself"
     return ValueError(f"{what} cannot be sent as JSON: {why}.")
 
 
 def encode_binary(kind: str, prefix: str, data: Any) -> Message:
-    """Encode an event or ack with attachments; `prefix` stands before its JSON.
+    """Encode an event or ack with attachments; `prefix` comes before its JSON.
 
-    Raises TypeError if something else in it is no JSON, and ValueError for a number that JSON
-    lacks, for too many attachments, and for a dictionary that clients take for the place of one.
+    Raises TypeError if anything but bytes in it is not JSON. Raises ValueError for a number that
+    JSON lacks, too many attachments, or a dictionary that looks like an attachment's placeholder.
     """
     attachments: list[bytes] = []
     try:
@@ -60,15 +59,15 @@ def encode_binary(kind: str, prefix: str, data: Any) -> Message:
     except (ValueError, RecursionError) as error:
         raise not_json(kind, data, error) from None
     if kind not in _BINARY:
-        raise TypeError("Only events and acks can have bytes in them.")
+        raise TypeError("Only events and acks can contain bytes.")
     if len(attachments) > MOST_ATTACHMENTS:
-        raise not_json(kind, data, f"clients take {MOST_ATTACHMENTS} attachments at the most")
+        raise not_json(kind, data, f"clients accept at most {MOST_ATTACHMENTS} attachments")
     packet = f"{MESSAGE}{_BINARY[kind]}{len(attachments)}-{prefix}{text}"
     return Message.of(packet, *attachments)
 
 
 def _without_bytes(data: Any, attachments: list[bytes]) -> Any:
-    """Return `data` with a placeholder for each of its bytes, which are put into the list."""
+    """Return `data` with its bytes objects moved to the list, and placeholders in their place."""
     if isinstance(data, (bytes, bytearray)):
         attachments.append(bytes(data))
         return {"_placeholder": True, "num": len(attachments) - 1}
@@ -77,18 +76,20 @@ def _without_bytes(data: Any, attachments: list[bytes]) -> Any:
     if not isinstance(data, dict):
         return data
     if data.get("_placeholder"):
-        raise ValueError("a dictionary with the key '_placeholder' cannot go beside bytes")
+        raise ValueError(
+            "data with bytes in it cannot have a dictionary with the key '_placeholder'"
+        )
     return {key: _without_bytes(one, attachments) for key, one in data.items()}
 
 
 def arguments_of(data: Any) -> Iterable[Any]:
-    """Return the arguments of an event or an ack: a tuple is several, None is none."""
+    """Return the arguments of an event or ack: several for a tuple, none for None, else one."""
     if isinstance(data, tuple):
         return data
     return () if data is None else (data,)
 
 
 def engine_message(encoded: str | bytes | list[str | bytes]) -> Message:
-    """Return what python-socketio has encoded, as it goes out."""
+    """Return the Engine.IO message for a packet that python-socketio has encoded."""
     parts = encoded if isinstance(encoded, list) else [encoded]
     return Message.of(*(MESSAGE + part if isinstance(part, str) else bytes(part) for part in parts))

@@ -1,4 +1,4 @@
-"""Engine.IO, version 4: sessions, heartbeat, upgrades, and when a client is let go."""
+"""Engine.IO, version 4: handshakes, packets, upgrades, and the end of sessions."""
 
 from __future__ import annotations
 
@@ -14,12 +14,21 @@ from socket_host.transport.limits import UNJOINED, Limits
 from socket_host.transport.native import base64_packets, frames
 from socket_host.transport.native.backlogs import Backlogs
 from socket_host.transport.native.base64_packets import Base64Transport
-from socket_host.transport.native.client import SLICE, Client, Listener, Socket
+from socket_host.transport.native.client import CHARGE_EVERY, Client, Listener, Socket
 from socket_host.transport.native.environ import Environ
 from socket_host.transport.native.frames import FrameError
 from socket_host.transport.native.head import Head
 from socket_host.transport.native.input_budget import InputBudget
 from socket_host.transport.native.message import Message
+from socket_host.transport.native.packet_types import (
+    BASE64,
+    CLOSE,
+    MESSAGE,
+    NOOP,
+    OPEN,
+    PING,
+    PONG,
+)
 from socket_host.transport.native.reasons import (
     CLIENT_DISCONNECT,
     PING_TIMEOUT,
@@ -37,6 +46,7 @@ from socket_host.transport.native.refusal import (
     unsupported_version,
 )
 from socket_host.transport.native.tasks import Tasks
+from socket_host.transport.native.upgrades import Upgrades
 from socket_host.transport.native.write_batch import WriteBatch
 from socket_host.transport.slots import Slots
 from socket_host.transport.throttle import FloodError, Throttle
@@ -44,16 +54,12 @@ from socket_host.transport.timeout_queue import TimeoutQueue
 
 logger = logging.getLogger(__name__)
 
-# Packet types are single digits on the wire.
-OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = "0", "1", "2", "3", "4", "5", "6"
-BASE64 = "b"  # a binary message as text
 _PING = Message.of(PING)
-_PROBE, _PROBED = PING + "probe", frames.packet_frame(PONG + "probe")
 
-_WORTH_CHARGING = 1_024  # bytes that came at once; fewer are covered by the limit on packets
+_WORTH_CHARGING = 1_024  # bytes received at once; the limit on packets covers smaller amounts
 
-_LONGEST_END = 20.0  # seconds that handlers of clients that leave may take when the host stops
-_GOODBYE = 1.0  # seconds a stopping host gives clients to hang up
+_HANDLER_SECONDS = 20.0  # for disconnect handlers to end when the host stops
+_HANG_UP_SECONDS = 1.0  # for clients to hang up when the host stops
 
 
 def _address(client: Client) -> bytes:
@@ -61,18 +67,19 @@ def _address(client: Client) -> bytes:
 
 
 def _do_nothing(client: Client) -> None:
-    """Be told of a client by an engine that nobody listens to."""
+    """Do nothing with a client."""
 
 
 class Engine:
-    """All sessions of this host. `counts` says how often clients were let go, by cause."""
+    """All sessions of this host; `counts` is how many clients were closed or refused, by cause."""
 
     def __init__(self, listener: Listener, limits: Limits, new_id: Callable[[], str]) -> None:
         self.listener = listener
         self.limits = limits
         self.new_id = new_id
-        self.polls = self.upgrades = self.websockets = True
-        self.compresses_from = 1_024  # bytes of an answer to a poll: below, gzip costs more
+        self.polls = self.websockets = True
+        self.upgrades = Upgrades(limits.probe_time)
+        self.compresses_from = 1_024  # bytes of the response to a poll
         self.clients: dict[str, Client] = {}
         self.batch = WriteBatch()
         self.input = InputBudget(limits.partial)
@@ -80,18 +87,17 @@ class Engine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.counts: Counter[str] = Counter()
         self.endings: TimeoutQueue[Socket] = TimeoutQueue(limits.ending_time, methodcaller("abort"))
-        # Called right before a ping is sent, and when it is answered.
+        # Called right before a ping is sent, and when it is answered; for recovery.
         self.pinging: Callable[[Client], object] = _do_nothing
         self.ponged: Callable[[Client], object] = _do_nothing
         self._pings: TimeoutQueue[Client] = TimeoutQueue(limits.ping_interval, self._ping)
         self._pongs: TimeoutQueue[Client] = TimeoutQueue(limits.ping_timeout, self._timed_out)
-        self._probes: TimeoutQueue[Socket] = TimeoutQueue(limits.probe_time, methodcaller("end"))
-        self.slots: Slots[Client] = Slots(limits.join_time, self._joined_nothing, _address)
+        self.slots: Slots[Client] = Slots(limits.join_time, self._join_timed_out, _address)
         self.connections = Connections()
         self._tasks = Tasks()
         self.run = self._tasks.run
-        # What every client is told at its handshake.
-        self._terms = (
+        # Part of the OPEN packet.
+        self._handshake_options = (
             f'"pingInterval":{round((limits.ping_interval + limits.ping_grace) * 1000)},'
             f'"pingTimeout":{round(limits.ping_timeout * 1000)},"maxPayload":{limits.payload}'
         )
@@ -99,9 +105,9 @@ class Engine:
     # Handshakes
 
     def admit(self, environ: Environ, head: Head) -> Client | None:
-        """Return the client a request belongs to, or None if it opens a session.
+        """Return the client that a request belongs to, or None if it opens a session.
 
-        Raises Refusal, with the reasons and numbers that Engine.IO defines.
+        Raises Refusal, with the codes and messages that Engine.IO defines.
         """
         parameters = head.parameters()
         if "j" in parameters:
@@ -145,16 +151,16 @@ class Engine:
             socket.transport = cast(asyncio.Transport, Base64Transport(socket.transport))
         if client is not None:
             write(response)
-            self._probe(socket, client)
+            self.upgrades.begin(socket, client)
             return
         client = self._open(environ)
-        socket.carry(client)
+        socket.attach(client)
         write(response + frames.packet_frame(self._open_packet(client, "[]")))
 
     def open_polling(self, environ: Environ) -> Client:
-        """Begin a session by polling; its first packet is in the queue."""
+        """Open a session by polling; its OPEN packet is in the client's queue."""
         client = self._open(environ)
-        upgrades = '["websocket"]' if self.upgrades and self.websockets else "[]"
+        upgrades = '["websocket"]' if self.upgrades.allowed and self.websockets else "[]"
         client.send(Message.of(self._open_packet(client, upgrades)))
         return client
 
@@ -167,31 +173,31 @@ class Engine:
         return client
 
     def _open_packet(self, client: Client, upgrades: str) -> str:
-        return f'{OPEN}{{"sid":"{client.sid}","upgrades":{upgrades},{self._terms}}}'
+        return f'{OPEN}{{"sid":"{client.sid}","upgrades":{upgrades},{self._handshake_options}}}'
 
     # Packets
 
     def soon(self, call: Callable[..., object], *values: Any) -> None:
-        """Call something in the next turn of the event loop."""
+        """Call something in the next iteration of the event loop."""
         self.loop.call_soon(call, *values)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop, kept: asking for it is a system call on Python 3.11."""
+        """The event loop. Kept because `get_running_loop` makes a system call on Python 3.11."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         return self._loop
 
     def charge(self, client: Client, packets: int, size: int) -> float:
-        """Charge a client for what it sent; return the seconds for which it is not to be read.
+        """Charge a client for what it sent; return for how many seconds not to read from it.
 
-        Whoever sends too many packets is closed. Before it has joined a namespace, each counts
-        tenfold.
+        A client that sends too many packets is closed. Until it has joined a namespace, each packet
+        counts as several.
         """
-        client.spent += packets
-        if client.spent < SLICE and size < _WORTH_CHARGING:
+        client.uncharged += packets
+        if client.uncharged < CHARGE_EVERY and size < _WORTH_CHARGING:
             return 0.0
-        spent, client.spent = client.spent, 0
+        spent, client.uncharged = client.uncharged, 0
         if client.throttle is None:
             client.throttle = Throttle(self.limits, self.loop.time())
         try:
@@ -203,13 +209,13 @@ class Engine:
             return 0.0
 
     def packet(self, client: Client, packet: str | bytes) -> None:
-        """Take one packet of a client; a wrong one ends its session."""
+        """Handle a client's packet; an invalid one ends the session."""
         if isinstance(packet, bytes):
             self.message(client, packet)
         elif packet[:1] == MESSAGE:
             self.message(client, packet[1:])
         elif packet == PONG:
-            # Only one that was asked for: else a client could put off its next ping for ever.
+            # Only the answer to a ping: otherwise a client could keep postponing its next ping.
             if self._pongs.drop(client):
                 self.ponged(client)
                 self._pings.set(client)
@@ -219,34 +225,34 @@ class Engine:
             try:
                 data = base64_packets.decode(packet)
             except ValueError as error:
-                self.wrong(client, str(error))
+                self.invalid_packet(client, str(error))
             else:
                 self.message(client, data)
         elif packet != NOOP:
-            self.wrong(client, "not an Engine.IO packet")
+            self.invalid_packet(client, "not an Engine.IO packet")
 
     def evict(self, client: Client) -> None:
-        """Close a client whose input stays incomplete while others need the room."""
+        """Close a client with incomplete input, because the host holds too much of it."""
         self.note("partial input", "the host held too much of it")
         client.partial = None
         self.close(client, TRANSPORT_ERROR, frames.POLICY, "incomplete message")
 
     def message(self, client: Client, data: str | bytes) -> None:
-        """Hand a message to the layer above; one that is wrong ends the session."""
+        """Pass a message to the Socket.IO server; an invalid one ends the session."""
         if client.closing:
             return
         try:
             self.listener.received(client, data)
         except PacketError as error:
-            self.wrong(client, str(error))
+            self.invalid_packet(client, str(error))
 
-    def wrong(self, client: Client, reason: str) -> None:
+    def invalid_packet(self, client: Client, reason: str) -> None:
         """End the session of a client that sent an invalid packet."""
         self.note("invalid packets", reason)
         self.close(client, TRANSPORT_ERROR, frames.POLICY, "invalid packet")
 
-    def broken(self, socket: Socket, error: FrameError) -> None:
-        """End a websocket that does not follow its protocol, and the session on it."""
+    def invalid_frame(self, socket: Socket, error: FrameError) -> None:
+        """Close a websocket whose client broke the protocol, and the session on it."""
         self.note("invalid frames", error.reason)
         self.batch.flush()  # nothing may follow a close frame
         client = socket.client
@@ -255,7 +261,7 @@ class Engine:
             self.close(client, TRANSPORT_ERROR)
 
     def overrun(self, client: Client, detail: str) -> None:
-        """End the session of a client that does not read what is sent to it."""
+        """End the session of a client that is too slow to read what is sent to it."""
         self.note("slow clients", detail)
         for socket in (client.socket, client.probe):
             if socket is not None:
@@ -264,11 +270,11 @@ class Engine:
         self.close(client, TRANSPORT_ERROR)
 
     def note(self, cause: str, detail: str) -> None:
-        """Count a client that was let go; the first of each cause is logged."""
+        """Count a client that was closed or refused, and log the first of each cause."""
         self.counts[cause] += 1
         if self.counts[cause] == 1:
             logger.warning(
-                "closed a client: %s (%s); from now on only counted",
+                "Closed or refused a client: %s (%s). /health counts further ones.",
                 cause,
                 detail,
                 extra={"cause": cause},
@@ -285,7 +291,7 @@ class Engine:
         if client.throttle is not None and client.throttle.is_full(self.limits, self.loop.time()):
             client.throttle = None
         if self.batch.pending:
-            self.batch.flush()  # a pong is to prove that all of it has arrived
+            self.batch.flush()  # first, so that the pong confirms it
         self.pinging(client)
         if client.socket is not None:
             client.push(_PING.frames)
@@ -296,70 +302,38 @@ class Engine:
         self.close(client, PING_TIMEOUT)
 
     def left(self, client: Client) -> None:
-        """The client is in no namespace any more: it has to join one, or is let go."""
+        """Note that a client has left its last namespace, and must join one again in time."""
         if not client.closing:
             self.slots.leave(client)
 
     def joined(self, client: Client) -> None:
-        """The client is connected in a namespace."""
+        """Note that a client is connected in a namespace."""
         client.joined = True
         self.slots.join(client)
 
-    def _joined_nothing(self, client: Client) -> None:
+    def _join_timed_out(self, client: Client) -> None:
         self.counts["never joined"] += 1
         self.close(client, SERVER_DISCONNECT)
-
-    # Upgrade from polling
-
-    def _probe(self, socket: Socket, client: Client) -> None:
-        if client.upgraded or client.probe is not None or not self.upgrades:
-            socket.end()
-            return
-        socket.prober, client.probe = client, socket
-        self._probes.set(socket)
-
-    def probed(self, socket: Socket, client: Client, packet: str | bytes) -> None:
-        """Take a packet on a websocket that is on its way to replace polling."""
-        if packet == _PROBE:
-            socket.press(_PROBED)
-            client.probed = True
-            client.wake()  # the client waits for its last GET before it goes on
-        elif packet == UPGRADE:  # also without a probe, as some clients do
-            self._upgrade(socket, client)
-        else:
-            socket.end(frames.POLICY, "invalid packet")
-            self.lost(socket)
-
-    def _upgrade(self, socket: Socket, client: Client) -> None:
-        self._probes.drop(socket)
-        socket.prober, client.probe = None, None
-        socket.carry(client)
-        client.refresh()
-        client.wake()
-        if queue := client.take_queue():
-            client.push(b"".join(message.frames for message in queue))
 
     # The end
 
     def lost(self, socket: Socket) -> None:
-        """A websocket is gone, and the session it carried with it."""
+        """Handle the loss of a websocket: its session ends."""
         self.endings.drop(socket)
-        self._probes.drop(socket)
-        if socket.prober is not None:
-            socket.prober.probe, socket.prober.probed = None, False
-            socket.prober = None
+        self.upgrades.cancel(socket)
         if socket.client is not None:
             self.close(socket.client, TRANSPORT_CLOSE)
 
     def close(
         self, client: Client, reason: str, code: int = frames.NORMAL, text: str = ""
     ) -> asyncio.Task[None] | None:
-        """End a session; what was sent before is delivered if the client still listens.
+        """End a session, after sending everything that is pending.
 
-        Returns the task that tells the layer above, or None if that has begun already.
+        Returns the task that runs the disconnect handlers, or None if the session has ended
+        already.
         """
         if self.batch.pending:
-            self.batch.flush()  # which closes a client for which it is too much
+            self.batch.flush()  # which may close a slow client
         if client.closing:
             return None
         self._forget(client)
@@ -372,7 +346,7 @@ class Engine:
             client.socket.end(code, text)
         else:
             client.send(Message.of(NOOP if reason == CLIENT_DISCONNECT else CLOSE))
-        if client.ending is not None:  # even that was too much for it: it has been closed
+        if client.ending is not None:  # sending the CLOSE packet has closed a slow client
             return None
         client.closing = True
         client.ending = self.run(self._closing(client, reason))
@@ -392,24 +366,24 @@ class Engine:
             self.input.release((client, "attachments"))
             self.clients.pop(client.sid, None)
             self.slots.close(client)
-            # Whatever still holds one of these must not hold the other: collecting cycles by
-            # the thousand is what makes a busy Python server stutter.
+            # Break all reference cycles, so that the garbage collector has nothing to do.
             client.members.clear()
-            client.socket = client.probe = client.ending = client.fetched = None
+            client.socket = client.probe = client.ending = client.poll_transport = None
 
     async def stop(self) -> None:
-        """Close all sessions, wait for what is to be done at their end, and a little for them."""
+        """Close all sessions; wait for their handlers, and a little for clients to hang up."""
         for client in list(self.clients.values()):
             self.close(client, SERVER_DISCONNECT)
-        await self._tasks.finish(_LONGEST_END)
+        await self._tasks.finish(_HANDLER_SECONDS)
         loop = asyncio.get_running_loop()
-        goodbye = loop.time() + _GOODBYE
-        while self.endings and loop.time() < goodbye:  # noqa: ASYNC110 - rare
+        deadline = loop.time() + _HANG_UP_SECONDS
+        while self.endings and loop.time() < deadline:  # noqa: ASYNC110 - rare
             await asyncio.sleep(0.01)
-        for timeouts in (self._pings, self._pongs, self._probes):
+        for timeouts in (self._pings, self._pongs):
             timeouts.clear()
+        self.upgrades.stop()
         self.backlogs.clear()
         self.slots.stop()
         for socket in self.endings.clear():
             socket.abort()
-        await asyncio.sleep(0)  # the event loop closes what was aborted
+        await asyncio.sleep(0)  # lets the event loop close what was aborted

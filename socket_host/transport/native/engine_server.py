@@ -1,4 +1,4 @@
-"""What python-socketio calls `sio.eio`, over our engine."""
+"""The server that python-socketio calls `sio.eio`, on top of this host's engine."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from socket_host.transport.native.refusal import Refusal
 
 
 def _random_ids() -> Iterator[str]:
-    """Yield ids of 120 random bits, drawn many at a time: each draw is a system call."""
+    """Yield ids of 120 random bits; draws many at a time, as each draw is a system call."""
     while True:
         text = base64.urlsafe_b64encode(os.urandom(15 * 64)).decode()
         yield from (text[at : at + 20] for at in range(0, len(text), 20))
 
 
 class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # ships no types
-    """What python-socketio calls `sio.eio`: its interface, over our engine."""
+    """python-engineio's interface, as python-socketio uses it, on top of this host's engine."""
 
     engine: Engine
     _ids: Iterator[str]
 
     def start(self, server: Listener, limits: Limits) -> None:
-        """Begin to serve `server`; called once, from its constructor."""
+        """Create the engine; called once, from the constructor of `server`."""
         limits = replace(
             limits,
             ping_interval=self.ping_interval,
@@ -48,7 +48,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # ships no type
         )
         self._ids = _random_ids()
         self.engine = Engine(server, limits, self.generate_id)
-        self.engine.upgrades = self.allow_upgrades
+        self.engine.upgrades.allowed = self.allow_upgrades
         self.engine.compresses_from = self.compression_threshold
         if not self.http_compression:
             self.engine.compresses_from = sys.maxsize
@@ -57,11 +57,11 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # ships no type
         self.sockets = self.engine.clients
 
     def generate_id(self) -> str:
-        """Return an id for a session that nobody can guess."""
+        """Return a session id that cannot be guessed."""
         return next(self._ids)
 
     def attach(self, app: web.Application, engineio_path: str = "engine.io") -> None:
-        """Serve polling clients at the path, with and without its slash at the end."""
+        """Serve polling clients at the path, with and without a trailing slash."""
         path = "/" + engineio_path.strip("/")
         for spelling in (path, path + "/"):
             app.router.add_route("*", spelling, self.handle_request)
@@ -101,7 +101,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # ships no type
         return response
 
     async def send_packet(self, sid: str, pkt: Any) -> None:
-        """Send an Engine.IO packet to a client; to one that is gone, do nothing."""
+        """Send an Engine.IO packet to a client; do nothing if the client has gone."""
         client = self.engine.clients.get(sid)
         if client is not None:
             client.send(Message.of(pkt.encode()))

@@ -1,4 +1,4 @@
-"""The WSGI environment that handlers know a client by."""
+"""The WSGI environment that describes a client to its handlers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from socket_host.transport.native.head import Head
 
 
 def _after_loading(name: str, *, changes: bool = False) -> Any:
-    """Return a method of dictionaries that begins by parsing what the environment came in."""
+    """Return a method of `dict` that first parses the request."""
     method: Callable[..., Any] = getattr(dict, name)
 
     def loaded(self: Environ, *args: Any, **options: Any) -> Any:
@@ -25,10 +25,10 @@ def _after_loading(name: str, *, changes: bool = False) -> Any:
 
 
 class Environ(dict[str, Any]):
-    """The WSGI environment of a client's first request, with what python-engineio puts into it.
+    """The WSGI environment of a client's first request, with the keys that python-engineio adds.
 
-    Once it has settled it is only the bytes it came in, and parsed when somebody looks: parsed,
-    the headers of a browser take more memory than everything else about an idle client.
+    It is parsed when first used. `compact` drops the parsed form, and keeps only the request's
+    bytes, because parsed headers take more memory than everything else about an idle client.
     """
 
     __slots__ = ("_changed", "_head", "_loaded", "_raw", "address", "peer")
@@ -37,12 +37,12 @@ class Environ(dict[str, Any]):
         self._head: Head | None = head
         self._raw = head.raw
         self.peer = peer
-        self.address = b""  # what the client's connections are counted by, if they are
+        self.address = b""  # the address that the client's connections count for, if any
         self._loaded = False
         self._changed = False
 
-    def settle(self) -> None:
-        """Forget the parsed form, unless somebody has put something into it."""
+    def compact(self) -> None:
+        """Drop the parsed form, unless it has been changed."""
         self._head = None
         if self._loaded and not self._changed:
             self._loaded = False
@@ -59,7 +59,7 @@ class Environ(dict[str, Any]):
             dict.update(self, _wsgi(self.head, self.peer))
 
     def __getitem__(self, key: str) -> Any:
-        # The host looks at the cookie of every client, and at nothing else.
+        # A shortcut for single headers: for every client, the host reads the cookie and no more.
         if not self._loaded and self._head is not None and key.startswith("HTTP_"):
             value = self._head.headers.get(key[5:].replace("_", "-").lower())
             if value is not None:

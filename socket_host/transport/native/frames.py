@@ -1,7 +1,7 @@
-"""WebSocket frames (RFC 6455): reading those of a client, writing those of the server.
+"""WebSocket frames (RFC 6455): reading a client's, and writing the server's.
 
-No library: measured, `websockets.server.ServerProtocol` takes 3.6 KB a connection, more than all
-else about an idle client, and more than twice the time per message.
+There is no library underneath, because it would take more memory than everything else about an idle
+client: see docs/performance.md.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _FINAL, _RESERVED, _OPCODE, _MASKED, _LENGTH = 0x80, 0x70, 0x0F, 0x80, 0x7F
 _CONTROL = 0x8  # opcodes from here on are control frames
 _SMALL = 125  # the longest payload with a one-byte length, and of any control frame
 
-_UNSEEN = 256  # bytes that may arrive in small pieces before they count towards the budget
+_UNCOUNTED = 256  # bytes that may arrive in small pieces before they are counted as partial input
 
 _STARTS = {126: 8, 127: 14}  # where the payload of a masked frame begins, if not at 6
 
@@ -29,7 +29,7 @@ _DEFINED_CODES = frozenset([1000, 1001, 1002, 1003, *range(1007, 1015)])
 
 
 class FrameError(Exception):
-    """A client broke the WebSocket protocol; `code` is what its close frame says."""
+    """A client broke the WebSocket protocol; `code` is for the close frame to send it."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -48,7 +48,7 @@ def frame(opcode: int, payload: bytes) -> bytes:
 
 
 def packet_frame(packet: str | bytes) -> bytes:
-    """Return the frame for one Engine.IO packet: text, or binary for a binary message."""
+    """Return the frame for one Engine.IO packet: a text frame, or a binary one for bytes."""
     if not isinstance(packet, str):
         return frame(BINARY, packet)
     payload = packet.encode()
@@ -56,12 +56,12 @@ def packet_frame(packet: str | bytes) -> bytes:
 
 
 def close_frame(code: int, reason: str = "") -> bytes:
-    """Return a close frame; the reason is cut to what a control frame can carry."""
+    """Return a close frame; the reason is cut to what fits into a control frame."""
     return frame(CLOSE, code.to_bytes(2, "big") + reason.encode()[: _SMALL - 2])
 
 
 def own_frames(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the opcode and the payload of each frame in what this module has written."""
+    """Yield the opcode and the payload of each frame in data that this module has made."""
     at = 0
     while at < len(data):
         opcode, size = data[at] & _OPCODE, data[at + 1]
@@ -75,7 +75,7 @@ def own_frames(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def unmask(payload: bytes | bytearray, mask: bytes) -> bytes:
-    """Undo a client's mask, as one exclusive-or of two long integers."""
+    """Undo a client's mask: an exclusive or, on integers of the payload's size for speed."""
     size = len(payload)
     key = (mask * (size // 4 + 1))[:size]
     return (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(
@@ -84,7 +84,7 @@ def unmask(payload: bytes | bytearray, mask: bytes) -> bytes:
 
 
 def close_code(payload: bytes) -> int:
-    """Return the code a close frame carries, or raise FrameError if it must not carry it."""
+    """Return the code of a close frame, or raise FrameError if the frame is invalid."""
     if not payload:
         return NO_STATUS
     code = int.from_bytes(payload[:2], "big")
@@ -105,16 +105,16 @@ def utf8(payload: bytes) -> str:
 def short_texts(
     data: bytes, limit: int, most: int = sys.maxsize
 ) -> tuple[list[tuple[int, bytes]], int]:
-    """Return the whole, short text messages at the start of `data`, and where they end.
+    """Return the complete, short text messages at the start of `data`, and where they end.
 
-    This is the fast path for what nearly all frames are. It stops after `most` messages, and at
-    the first frame that is anything else, which is for a FrameReader.
+    This is a fast path, since nearly all frames are like that. It stops after `most` messages, or
+    at the first frame of another kind, which needs a FrameReader.
     """
     messages: list[tuple[int, bytes]] = []
     at, available, longest = 0, len(data), min(_SMALL, limit)
     while at + 6 <= available and data[at] == _FINAL | TEXT and len(messages) < most:
         start = at + 6
-        size = data[at + 1] ^ _MASKED  # too long if it is not masked
+        size = data[at + 1] ^ _MASKED  # larger than `longest` if the frame is not masked
         if size > longest or start + size > available:
             break
         at = start + size
@@ -126,18 +126,18 @@ _Decoder = codecs.getincrementaldecoder("utf-8")
 
 
 class FrameReader:
-    """Cuts a client's bytes into messages and control frames.
+    """Splits a client's bytes into messages and control frames.
 
-    `limit` is the most bytes a message may have, its fragments together.
+    `limit` is how many bytes a message may have, all its fragments together.
     """
 
     __slots__ = (
-        "_begun",
-        "_broken",
         "_checks",
         "_decoder",
+        "_error",
         "_need",
         "_opcode",
+        "_partial",
         "_parts",
         "_rest",
         "_wake",
@@ -148,40 +148,40 @@ class FrameReader:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.more = False  # True if `feed(b"")` has more to return
+        self.more = False  # whether `feed(b"")` has more to return
         self.frames = 0  # read by the last `feed`
-        self._rest = bytearray()
-        self._need = 2
+        self._rest = bytearray()  # input that has not been parsed
+        self._need = 2  # bytes in `_rest` that complete the next frame, or its header
         self._wake = 2  # bytes in `_rest` at which there is something to do
-        self._opcode = CONTINUATION
-        self._parts = bytearray()
-        self._broken: FrameError | None = None
-        # Of a text message that is not complete: what checks it, and the payload so far of a frame
-        # of which only the header is still in `_rest`.
+        self._opcode = CONTINUATION  # of the fragmented message, if there is one
+        self._parts = bytearray()  # its payload so far
+        self._error: FrameError | None = None  # to raise at the next `feed`
+        # A text message is checked before it is complete. Of an incomplete frame, `_partial` has
+        # the payload that has been checked; only the header and later payload are in `_rest`.
         self._decoder: codecs.IncrementalDecoder | None = None
-        self._begun = bytearray()
+        self._partial = bytearray()
         self._checks = 0  # of that frame
 
     def fail(self, error: FrameError) -> None:
-        """Raise an error at the next `feed`, once what came before it is done."""
+        """Make the next `feed` raise an error, after the messages before it have been handled."""
         self.more = True
         self._wake = 0
-        self._broken = error
+        self._error = error
         self._rest.clear()
 
     @property
     def idle(self) -> bool:
-        """True if nothing is left over: no part of a frame, no part of a message."""
+        """Whether no part of a frame or message is left over."""
         return not self._rest and self._opcode == CONTINUATION
 
     def __len__(self) -> int:
         """Return how many bytes are held."""
-        return len(self._rest) + len(self._begun) + len(self._parts)
+        return len(self._rest) + len(self._partial) + len(self._parts)
 
-    def wait(self, data: bytes) -> bool:
-        """Store `data` if it completes nothing, and tell whether it was stored; else call `feed`.
+    def store(self, data: bytes) -> bool:
+        """Store `data` if it completes nothing; return whether it was stored.
 
-        `feed` stores it too, but takes far longer if a client sends byte by byte.
+        Otherwise call `feed`, which would store it too, but far more slowly.
         """
         if len(self._rest) + len(data) >= self._wake:
             return False
@@ -191,23 +191,23 @@ class FrameReader:
     def feed(
         self, data: bytes, most: int = sys.maxsize, size: int = sys.maxsize
     ) -> list[tuple[int, bytes]]:
-        """Take `data`, and return the messages that are complete, as pairs of opcode and payload.
+        """Parse `data`, and return the complete messages, as pairs of opcode and payload.
 
         Reads at most `most` frames, and stops once they have `size` bytes; the rest stays for the
-        next call. Raises FrameError at the first byte that is wrong, after a call that returned
-        what came before it.
+        next call. Raises FrameError at the first invalid byte, but returns the messages before it
+        first, in a call of its own.
         """
-        # Collected first and parsed only when enough is there: a client that sends a long
-        # message byte by byte must not make us look at it for every byte.
+        # Parsed only when a frame may be complete, so that a long message which is sent byte by
+        # byte is not parsed for every byte.
         self._rest += data
         self.frames = 0
         messages: list[tuple[int, bytes]] = []
         try:
-            if self._broken is not None:
-                raise self._broken
+            if self._error is not None:
+                raise self._error
             if len(self._rest) >= self._need:
                 self._parse(messages, most, size)
-            self._begin()
+            self._take_partial()
         except FrameError as error:
             self.more = False
             if not messages:
@@ -230,12 +230,12 @@ class FrameReader:
         self._need = need or end - at + 1
 
     def _missing(self, buffer: bytearray, at: int) -> int:
-        """Return the size of the frame at `at`, but for what has been taken out of the buffer."""
+        """Return the size of the frame at `at`, less what has been taken out of the buffer."""
         size = self._frame_size(buffer, at)
-        return size - len(self._begun) if at == 0 and size else size
+        return size - len(self._partial) if at == 0 and size else size
 
     def _frame_size(self, buffer: bytearray, at: int) -> int:
-        """Return the size of the frame that begins at `at`, or 0 if that cannot be told yet."""
+        """Return the size of the frame that begins at `at`, or 0 if its header is incomplete."""
         available = len(buffer) - at
         if available < 2:
             return 0
@@ -243,14 +243,14 @@ class FrameReader:
         self._check_header(first, second)
         length = second & _LENGTH
         if length <= _SMALL:
-            return 6 + self._allowed(first, length)
+            return 6 + self._checked_length(first, length)
         width = 2 if length == 126 else 8
         if available < 2 + width:
             return 0
         length = int.from_bytes(buffer[at + 2 : at + 2 + width], "big")
         if length <= _SMALL or (width == 8 and length < 1 << 16):
             raise FrameError(PROTOCOL_ERROR, "length not in its shortest form")
-        return 6 + width + self._allowed(first, length)
+        return 6 + width + self._checked_length(first, length)
 
     def _check_header(self, first: int, second: int) -> None:
         opcode = first & _OPCODE
@@ -268,7 +268,7 @@ class FrameReader:
         elif (opcode == CONTINUATION) == (self._opcode == CONTINUATION):
             raise FrameError(PROTOCOL_ERROR, "fragments are out of order")
 
-    def _allowed(self, first: int, length: int) -> int:
+    def _checked_length(self, first: int, length: int) -> int:
         if first & _OPCODE < _CONTROL and len(self._parts) + length > self.limit:
             raise FrameError(TOO_BIG, f"message is longer than {self.limit} bytes")
         return length
@@ -280,14 +280,14 @@ class FrameReader:
         start = at + _STARTS.get(buffer[at + 1] & _LENGTH, 6)
         last = unmask(buffer[start : at + size], self._mask(buffer, start))
         payload = last
-        if self._begun:  # of this frame, for none can come before it
-            payload, self._begun = bytes(self._begun) + last, bytearray()
+        if self._partial:  # of this frame, since it is always the first in the buffer
+            payload, self._partial = bytes(self._partial) + last, bytearray()
             self._checks = 0
         opcode = first & _OPCODE
         if opcode >= _CONTROL:
             messages.append((opcode, payload))
             return
-        if first & _FINAL and opcode != CONTINUATION:  # whoever takes it checks the whole text
+        if first & _FINAL and opcode != CONTINUATION:  # the caller decodes, and so checks, it
             self._decoder = None
             messages.append((opcode, payload))
             return
@@ -300,13 +300,13 @@ class FrameReader:
             self._opcode, self._parts, self._decoder = CONTINUATION, bytearray(), None
 
     def _mask(self, buffer: bytearray, end: int) -> bytes:
-        """Return the mask that ends there, turned by what of its frame is done already."""
+        """Return the mask that ends at `end`, rotated by the length of `_partial`."""
         mask = bytes(buffer[end - 4 : end])
-        turn = len(self._begun) % 4
+        turn = len(self._partial) % 4
         return mask[turn:] + mask[:turn] if turn else mask
 
     def _check(self, text: bytes) -> None:
-        """Raise FrameError if this cannot be the next part of a text message."""
+        """Raise FrameError if this cannot be the next part of a UTF-8 text."""
         if self._decoder is None:
             self._decoder = _Decoder()
         try:
@@ -314,28 +314,28 @@ class FrameReader:
         except UnicodeDecodeError:
             raise FrameError(BAD_DATA, "invalid UTF-8") from None
 
-    def _begin(self) -> None:
-        """Take and check what has come of a text frame that is not complete."""
+    def _take_partial(self) -> None:
+        """Move the payload of an incomplete text frame to `_partial`, and check it."""
         rest = self._rest
-        self._wake = 0 if self.more else min(self._need, len(rest) + _UNSEEN)
+        self._wake = 0 if self.more else min(self._need, len(rest) + _UNCOUNTED)
         if self.more or len(rest) < 2 or rest[0] & _OPCODE >= _CONTROL:
             return
         if TEXT not in (rest[0] & _OPCODE, self._opcode):
             return
         start = _STARTS.get(rest[1] & _LENGTH, 6)
-        if len(rest) >= self._due(start):
+        if len(rest) >= self._next_check(start):
             part = unmask(rest[start:], self._mask(rest, start))
             self._need -= len(part)
             del rest[start:]
-            self._begun += part
+            self._partial += part
             self._check(part)
             self._checks += 1
-        self._wake = min(self._need, self._due(start), len(rest) + _UNSEEN)
+        self._wake = min(self._need, self._next_check(start), len(rest) + _UNCOUNTED)
 
-    def _due(self, start: int) -> int:
-        """Return the size of `_rest` at which the text in it is checked next.
+    def _next_check(self, start: int) -> int:
+        """Return the size of `_rest` at which to check the text in it.
 
-        Each check of a frame waits for more of it than the one before, so that a long frame sent
-        byte by byte is checked seldom, and a few pieces of a short one are each checked at once.
+        The intervals between checks grow, so that a long frame sent byte by byte is rarely checked,
+        while each of a few pieces is checked at once.
         """
-        return start + max(1, 4 * self._checks * self._checks - len(self._begun))
+        return start + max(1, 4 * self._checks * self._checks - len(self._partial))

@@ -14,21 +14,21 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00-\x08\x0a-\x1f\x7f]*)")
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _MOST_HEADERS = 100
-_MOST_PARAMETERS = 1_000  # as many as Node takes
+_MOST_PARAMETERS = 1_000  # as many as Node accepts
 
 
 def _header(line: str) -> tuple[str, str]:
-    """Return the name, in lower case, and the value in a line; raises Refusal."""
+    """Return a header's name, in lower case, and its value; raises Refusal."""
     match = _HEADER.fullmatch(line)
     if match is None:
         raise bad_request("Malformed header")
     return match[1].lower(), match[2].strip(" \t")
 
 
-# Nearly all lines of a browser's request are those of the request before, whoever sent it; but not
-# these, nor any that are longer than the longest that all send, in bytes. Somebody who sends lines
-# that nobody else does empties the cache; the next of the others parse theirs again.
-_OWN = frozenset(
+# A cache of parsed header lines, since browsers send nearly the same ones. It leaves out long lines
+# and headers that differ for each request. A client that sends unusual lines may cause the cache to
+# be cleared, after which lines are parsed again.
+_UNIQUE = frozenset(
     ["cookie", "sec-websocket-key", "x-amz-cf-id", "x-amzn-trace-id", "x-forwarded-for"]
 )
 _LONGEST_KNOWN = 200
@@ -37,9 +37,9 @@ _known: dict[str, tuple[str, str]] = {}
 
 
 def _learn(line: str) -> tuple[str, str]:
-    """Return what `_header` does, and know it the next time; raises Refusal."""
+    """Return what `_header` does, and cache it; raises Refusal."""
     header = _header(line)
-    if header[0] not in _OWN and len(line) <= _LONGEST_KNOWN and line.isascii():
+    if header[0] not in _UNIQUE and len(line) <= _LONGEST_KNOWN and line.isascii():
         if len(_known) == _MOST_KNOWN:
             _known.clear()
         _known[line] = header
@@ -47,7 +47,7 @@ def _learn(line: str) -> tuple[str, str]:
 
 
 class Head:
-    """A request's line and headers; `headers` has lower-case names, repeated ones joined."""
+    """A request's line and headers; `headers` has lower-case names, and joins repeated headers."""
 
     __slots__ = ("headers", "method", "path", "query", "raw", "target", "version")
 
@@ -68,19 +68,19 @@ class Head:
             self._join(pairs)
 
     def _join(self, pairs: list[tuple[str, str]]) -> None:
-        """Put the values of repeated headers together."""
+        """Join the values of repeated headers."""
         values: dict[str, list[str]] = {}
         for name, value in pairs:
             values.setdefault(name, []).append(value)
-        # A cookie is split by proxies when it is long (RFC 9113, section 8.2.3).
+        # Proxies may split a long cookie (RFC 9113, section 8.2.3).
         self.headers = {
             name: ("; " if name == "cookie" else ",").join(parts) for name, parts in values.items()
         }
 
     def parameters(self) -> dict[str, str]:
-        """Return the query's parameters, of repeated ones the last; raises Refusal."""
+        """Return the query's parameters; the last of repeated ones counts. Raises Refusal."""
         query = self.query
-        if "%" not in query and "+" not in query:  # as our clients write it
+        if "%" not in query and "+" not in query:  # as Socket.IO's clients write it
             pairs = (part.partition("=") for part in query.split("&", _MOST_PARAMETERS))
             return {name: value for name, _, value in pairs}
         try:
@@ -90,7 +90,7 @@ class Head:
 
     @property
     def upgrades(self) -> bool:
-        """True if the request asks for a websocket."""
+        """Whether the request asks for a websocket."""
         return self.headers.get("upgrade", "").lower() == "websocket"
 
     def accept(self) -> bytes:
@@ -111,7 +111,7 @@ class Head:
         )
 
     def _protocol(self) -> bytes:
-        """Accept the first of the subprotocols a client offers, as Node does: else it hangs up."""
+        """Accept the first subprotocol offered, as Node does; clients require that one is."""
         offered = self.headers.get("sec-websocket-protocol", "").partition(",")[0].strip()
         if not TOKEN.fullmatch(offered):
             return b""

@@ -1,4 +1,4 @@
-"""The budget for input that is not complete: parts of frames, of messages, of request bodies."""
+"""The budget for incomplete input: parts of frames, of messages and of request bodies."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable, Hashable
 
 
 class InputBudget:
-    """Bytes of partial input that all clients together may make the host hold.
+    """Limits the bytes of incomplete input that the host holds for all clients together.
 
-    When they hold more, the one whose input has been incomplete for the longest time is evicted:
-    honest clients finish what they began.
+    Beyond the limit, the client whose input has been incomplete longest is evicted, since honest
+    clients complete theirs.
     """
 
     def __init__(self, limit: int) -> None:
@@ -18,11 +18,11 @@ class InputBudget:
         self._holders: dict[Hashable, tuple[int, Callable[[], None]]] = {}
 
     def __len__(self) -> int:
-        """Return how many hold something."""
+        """Return how many holders there are."""
         return len(self._holders)
 
     def hold(self, holder: Hashable, size: int, evict: Callable[[], None]) -> None:
-        """Note that `holder` holds `size` bytes now; `evict` makes it let go of them."""
+        """Note that `holder` now holds `size` bytes; `evict` must make it drop them."""
         before = self._holders.get(holder)
         self.held += size - (before[0] if before else 0)
         self._holders[holder] = size, evict
@@ -33,6 +33,6 @@ class InputBudget:
             evict_oldest()
 
     def release(self, holder: Hashable) -> None:
-        """Note that `holder` holds nothing any more."""
+        """Note that `holder` no longer holds anything."""
         size, _ = self._holders.pop(holder, (0, None))
         self.held -= size

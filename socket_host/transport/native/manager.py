@@ -1,4 +1,4 @@
-"""The client manager: who is in which room, and what is sent to them."""
+"""The client manager: keeps the members of rooms, and sends events to them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from socket_host.transport.native.replay_buffer import MAX_BYTES, MAX_ENTRIES
 from socket_host.transport.native.rooms import Member, Namespace, Stage, gather
 from socket_host.transport.native.socket_packet import EVENT
 
-DELIVERY = 256  # bytes: what it costs to send an event to one client, however small it is
+DELIVERY = 256  # bytes: the fixed cost of sending an event to one client
 
 
 class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
     """The client manager: rooms in memory, and broadcasts written straight to the transports.
 
-    A manager for several hosts puts it behind the library's own:
+    A manager for several hosts lists it after one of python-socketio's:
     `class Manager(socketio.AsyncRedisManager, FanOut)`.
     """
 
@@ -45,7 +45,7 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
     ) -> None:
         """Send an event to a member, a room, several rooms, or the whole namespace.
 
-        `message_id` is what the bus calls it.
+        `message_id` is its id on the bus.
         """
         if callback:
             skipped = _listed(skip_sid)
@@ -65,17 +65,17 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         skip_sid: Any = None,
         message_id: str | None = None,
     ) -> None:
-        """Do as `emit` does, which never waits but to let others have their turn."""
+        """Emit without yielding to other tasks."""
         self._emit(namespace, room, _listed(skip_sid), _outgoing(event, data), message_id)
 
     @property
     def crowded(self) -> bool:
-        """True when a handler that emits in a loop should yield to other tasks."""
+        """Whether a handler that emits in a loop should yield to other tasks."""
         full: bool = self.server.eio.engine.batch.full
         return full
 
     def flush(self) -> None:
-        """Write what was emitted in this turn of the event loop, without waiting for its end."""
+        """Write what was emitted so far, without waiting for the event loop's iteration to end."""
         self.server.eio.engine.batch.flush()
 
     def _emit(
@@ -93,15 +93,15 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
             message = self.server.message(EVENT, namespace, None, arguments)
         else:
             if message_id is not None:
-                skipped = skipped + recovery.elsewhere(message_id)
+                skipped = skipped + recovery.received_elsewhere(message_id)
             replay_buffer = recovery.replay_buffer
             volatile = hooks is not None and arguments[0] in hooks.volatile
             if volatile:
-                # The offset of what came before it: clients take the last text of any event for it.
+                # Clients take the last string of any event as an offset, so add the current one.
                 arguments.append(replay_buffer.offset(replay_buffer.position))
                 message = self.server.message(EVENT, namespace, None, arguments)
             else:
-                # For those who dropped too, so even if nobody is here.
+                # Even if the namespace is empty, since disconnected members may come back.
                 arguments.append(replay_buffer.next_offset())
                 message = self.server.message(EVENT, namespace, None, arguments)
                 replay_buffer.add(message, namespace, room, skipped, message_id)
@@ -114,12 +114,12 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
     def _broadcast(
         self, space: Namespace, room: Any, skipped: list[Any], message: Message, volatile: bool
     ) -> int:
-        """Send a message, and return to how many."""
+        """Send a message; return how many members it reached."""
         members = space.everybody.members
         if isinstance(room, str) and room in members:
             if room in skipped:
                 return 0
-            if volatile:  # in no replay buffer, so a member that is still being replayed to waits
+            if volatile:  # not in the replay buffer, so it must be held during a replay
                 members[room].send(message)
             else:
                 members[room].deliver(message)
@@ -151,7 +151,7 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
                     hooks.count_sent(room, 1, len(message.frames) + DELIVERY, 0.0)
 
     async def trigger_callback(self, sid: str, id: int, data: list[Any]) -> None:  # noqa: A002 - theirs
-        """Call what waits for an ack; an ack nobody waits for is not worth a line in the log."""
+        """Call the callback of an ack; ignore, without logging, an ack that has none."""
         if id and id in self.callbacks.get(sid, {}):
             await super().trigger_callback(sid, id, data)
 
@@ -169,14 +169,14 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
     async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
         """Make the client a member that is still connecting."""
         client = self.server.eio.engine.clients.get(eio_sid)
-        back, offset = self.server.returns.pop((eio_sid, namespace), (None, None))
+        resumed, offset = self.server.resuming.pop((eio_sid, namespace), (None, None))
         if client is None or namespace in client.members:
             return None
-        if back is not None and self.member(back.disconnected.sid, namespace) is not None:
-            back = None  # it is back by another connection already
-        member = self.begin(client, namespace, back and back.disconnected.sid, offset)
-        if back is not None:
-            self._restore(member, back)
+        if resumed is not None and self.member(resumed.disconnected.sid, namespace) is not None:
+            resumed = None  # another connection has resumed it already
+        member = self.begin(client, namespace, resumed and resumed.disconnected.sid, offset)
+        if resumed is not None:
+            self._restore(member, resumed)
         return member.sid
 
     def begin(
@@ -184,7 +184,7 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
     ) -> Member:
         """Make the client a member that is still connecting.
 
-        It may have a `sid` already, and the `offset` of what it last had wherever it was.
+        `sid` is that of a resumed session, and `offset` is the last one that the client has had.
         """
         space = self.rooms.get(namespace)
         if space is None:
@@ -199,33 +199,33 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         client.members[namespace] = member
         return member
 
-    def _restore(self, member: Member, back: ResumedSession) -> None:
-        """Let a member that is back have its rooms and its session, and soon what it missed."""
+    def _restore(self, member: Member, resumed: ResumedSession) -> None:
+        """Restore the rooms and the session of a resumed member, and prepare its replay."""
         space, client = member.namespace, member.client
         assert space.replay_buffer is not None
-        member.replay_point = back.replay_point
+        member.replay_point = resumed.replay_point
         member.replay = Replay(
-            self.server.replays, member, space.replay_buffer, back.replay_point, back.pid
+            self.server.replays, member, space.replay_buffer, resumed.replay_point, resumed.pid
         )
-        for room, position in back.disconnected.rooms.items():
+        for room, position in resumed.disconnected.rooms.items():
             space.enter(member, room, position)
-        if back.disconnected.data is not None:
-            client.session[space.name] = back.disconnected.data
-        client.proof = -1  # a ping that is under way comes before what it missed
+        if resumed.disconnected.data is not None:
+            client.session[space.name] = resumed.disconnected.data
+        client.ping_position = -1  # a ping on its way confirms nothing about the replay
 
     async def connect(self, sid: str, namespace: str) -> str:
-        """Make a connecting member a connected one."""
+        """Mark a member as connected."""
         member = self.member(sid, namespace)
         if member is not None:
             self.connected(member)
         return sid
 
     def connected(self, member: Member) -> None:
-        """Make a connecting member a connected one, and send it what was held for it."""
+        """Mark a member as connected, and send it what was held for it."""
         member.stage = Stage.CONNECTED
         member.client.engine.joined(member.client)
         replay_buffer, replay_point = member.namespace.replay_buffer, member.replay_point
-        # What was emitted while it connected is missed too.
+        # Events that were emitted while it connected are replayed too.
         if (
             member.replay is None
             and replay_buffer
@@ -239,12 +239,12 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
             member.replay.proceed_soon()
 
     def is_pre_connected(self, sid: str, namespace: str) -> bool:
-        """Tell if the member is still connecting."""
+        """Return whether a member is still connecting."""
         member = self.member(sid, namespace)
         return member is not None and member.stage is Stage.CONNECTING
 
     def is_connected(self, sid: str, namespace: str) -> bool:
-        """Tell if the member is connected, and not about to leave."""
+        """Return whether a member is connected, and not leaving."""
         member = self.member(sid, namespace)
         return member is not None and member.stage is Stage.CONNECTED
 
@@ -260,7 +260,7 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         return member.client.sid if member else None
 
     def pre_disconnect(self, sid: str, namespace: str) -> str | None:
-        """Mark a member as leaving; its rooms stay until its handler has run."""
+        """Mark a member as leaving; it stays in its rooms until its disconnect handler has run."""
         member = self.member(sid, namespace)
         if member is None:
             return None
@@ -268,7 +268,7 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         return member.client.sid
 
     def basic_disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
-        """Forget a member, in the time its own rooms take."""
+        """Remove a member, in time proportional to the number of its own rooms."""
         member = self.member(sid, namespace)
         if member is None:
             return
@@ -286,13 +286,13 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
             client.engine.left(client)
 
     def is_sid_room(self, namespace: str, room: Any) -> bool:
-        """Tell if `room` is the sid of a member."""
+        """Return whether `room` is the sid of a member."""
         return self.member(room, namespace) is not None
 
     def basic_enter_room(
         self, sid: str, namespace: str, room: Any, eio_sid: str | None = None
     ) -> None:
-        """Put a member into a room; raises ValueError."""
+        """Put a member into a room; raises ValueError with python-socketio's messages."""
         member = self.member(sid, namespace)
         if member is None:
             raise ValueError("sid is not connected to requested namespace")
@@ -304,19 +304,19 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         member.namespace.enter(member, room, recovery.replay_buffer.position if recovery else 0)
 
     def basic_leave_room(self, sid: str, namespace: str, room: Any) -> None:
-        """Take a member out of a room, if it is there."""
+        """Take a member out of a room, if it is in it."""
         member = self.member(sid, namespace)
         if member is not None:
             member.namespace.leave(member, room)
 
     def get_rooms(self, sid: str, namespace: str) -> list[Any]:
-        """Return the names of a member's rooms, its own sid among them."""
+        """Return the names of a member's rooms, including its own sid."""
         member = self.member(sid, namespace)
         return list(member.namespace.names(member)) if member else []
 
 
 class NativeManager(BusManager, FanOut):
-    """Rooms in memory, and the bus of the host."""
+    """A FanOut on the host's bus."""
 
     emit_here = FanOut.emit
 

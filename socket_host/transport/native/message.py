@@ -1,4 +1,4 @@
-"""A message on its way out: encoded once, whoever gets it."""
+"""An outgoing message, encoded once for all its recipients."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SEPARATOR = "\x1e"  # between the packets of one polling payload
 
 
 class Message(NamedTuple):
-    """Engine.IO packets that belong together, and the same as websocket frames.
+    """Engine.IO packets that belong together, also encoded as websocket frames.
 
     A packet is text that begins with its type, or the bytes of a binary message.
     """
@@ -20,12 +20,12 @@ class Message(NamedTuple):
 
     @classmethod
     def text(cls, packet: str) -> Message:
-        """Encode one packet that is text, as `of` does, for those that answer every event."""
+        """Encode one text packet, like `of` but faster."""
         return cls((packet,), packet_frame(packet))
 
     @classmethod
     def of(cls, *packets: str | bytes) -> Message:
-        """Encode `packets`, which are sent without anything between them."""
+        """Encode packets that must be sent with nothing between them."""
         if len(packets) == 1:
             return cls(packets, packet_frame(packets[0]))
         return cls(packets, b"".join(map(packet_frame, packets)))

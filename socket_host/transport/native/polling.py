@@ -1,4 +1,4 @@
-"""Long polling: GET waits for packets, POST brings some; aiohttp does the HTTP."""
+"""Long polling: a GET waits for packets, and a POST sends some. aiohttp handles the HTTP."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from socket_host.transport.http import BodyTooLargeError, hand_over
 from socket_host.transport.limits import PACKETS_A_TURN
 from socket_host.transport.native import base64_packets
 from socket_host.transport.native.client import Client
-from socket_host.transport.native.engine import CLOSE, NOOP, Engine
+from socket_host.transport.native.engine import Engine
 from socket_host.transport.native.environ import Environ
 from socket_host.transport.native.head import Head
 from socket_host.transport.native.message import SEPARATOR, Message
+from socket_host.transport.native.packet_types import CLOSE, NOOP
 from socket_host.transport.native.reasons import TRANSPORT_CLOSE, TRANSPORT_ERROR
 from socket_host.transport.native.refusal import Refusal, bad_method, bad_request
 from socket_host.transport.native.websocket import WebSocket
 
-_REQUEST_PACKETS = 10  # that a POST counts for besides its own: it costs as much as they do
+_REQUEST_PACKETS = 10  # charged for a POST in addition to its own packets, for the cost of HTTP
 
 
 def head_of(request: web.Request) -> Head:
-    """Return the head aiohttp has parsed, as the bytes it was."""
+    """Return the head of a request that aiohttp has parsed."""
     lines = [f"{request.method} {request.raw_path} HTTP/1.{request.version.minor}".encode()]
     lines += [name + b": " + value for name, value in request.raw_headers]
     return Head(b"\r\n".join(lines))
@@ -33,9 +34,9 @@ def head_of(request: web.Request) -> Head:
 def take_over(
     engine: Engine, request: web.Request, head: Head, environ: Environ
 ) -> web.StreamResponse:
-    """Turn a connection that aiohttp has served before into a websocket; raises Refusal.
+    """Turn a connection that aiohttp has been serving into a websocket; raises Refusal.
 
-    Load balancers do this: they upgrade a connection that carried other requests.
+    Load balancers may upgrade a connection that has carried other requests.
     """
     transport, http = request.transport, request.protocol
     if transport is None:
@@ -59,7 +60,7 @@ async def answer(engine: Engine, client: Client, request: web.Request) -> web.Re
     """Answer one request of a polling client; raises Refusal."""
     if request.method == "GET":
         messages = await _wait(engine, client)
-        client.fetched = request.transport
+        client.poll_transport = request.transport
         return _payload(engine, request, messages)
     if request.method == "POST":
         await _take(engine, client, request)
@@ -87,9 +88,9 @@ def _takes_gzip(request: web.Request) -> bool:
 
 
 async def _wait(engine: Engine, client: Client) -> list[Message]:
-    """Return what is in the queue, as soon as something is."""
+    """Wait until there is something to send, and return it."""
     if client.poll is not None:
-        engine.note("invalid requests", "a second GET beside one that waits")
+        engine.note("invalid requests", "a second GET while one was waiting")
         engine.close(client, TRANSPORT_ERROR)
         raise bad_request()
     if not (client.queue or client.probed or client.replaying):
@@ -98,10 +99,10 @@ async def _wait(engine: Engine, client: Client) -> list[Message]:
 
 
 def _before_close(messages: list[Message]) -> list[Message]:
-    """Leave the end out of what has more in it: the next GET, which is refused, says it as well.
+    """Drop a final CLOSE packet if there are other messages; the next GET is refused anyway.
 
-    socket.io-client takes events beside it only after it has noted that it is not connected: it
-    keeps them for the next connection, and does not know then that it has had them.
+    socket.io-client would handle the CLOSE first, and buffer the events of the same response until
+    it is connected again, without taking note of their offsets.
     """
     if len(messages) > 1 and messages[-1].packets == (CLOSE,):
         del messages[-1]
@@ -113,7 +114,7 @@ async def _until_woken(engine: Engine, client: Client) -> None:
     try:
         await client.poll
     except asyncio.CancelledError:
-        # The browser has left, or a packet would be lost in a response nobody reads.
+        # The browser has left: close, or packets would be lost in a response that nobody reads.
         engine.close(client, TRANSPORT_CLOSE)
         raise
     finally:
@@ -121,9 +122,9 @@ async def _until_woken(engine: Engine, client: Client) -> None:
 
 
 async def _take(engine: Engine, client: Client, request: web.Request) -> None:
-    """Take the packets of a POST; a wrong one ends the session."""
+    """Handle the packets of a POST; an invalid one ends the session."""
     if client.posting:
-        engine.note("invalid requests", "a second POST beside one that is not finished")
+        engine.note("invalid requests", "a second POST while one was being sent")
         engine.close(client, TRANSPORT_ERROR)
         raise bad_request()
     client.posting = True
@@ -135,7 +136,7 @@ async def _take(engine: Engine, client: Client, request: web.Request) -> None:
         await asyncio.sleep(engine.charge(client, len(packets) + _REQUEST_PACKETS, len(body)))
         await _deliver(engine, client, packets)
     except ValueError as error:
-        engine.wrong(client, str(error))
+        engine.invalid_packet(client, str(error))
         raise bad_request() from None
     finally:
         client.posting = False
@@ -144,7 +145,7 @@ async def _take(engine: Engine, client: Client, request: web.Request) -> None:
 
 
 async def _deliver(engine: Engine, client: Client, packets: list[str | bytes]) -> None:
-    """Hand packets to the engine, a slice in each turn of the event loop."""
+    """Pass packets to the engine, PACKETS_A_TURN in each iteration of the event loop."""
     for start in range(0, len(packets), PACKETS_A_TURN):
         if start:
             await asyncio.sleep(0)
@@ -162,7 +163,7 @@ async def _body(engine: Engine, client: Client, request: web.Request) -> bytes:
     def evict() -> None:
         engine.evict(client)
         if request.transport is not None:
-            request.transport.abort()  # which cancels us
+            request.transport.abort()  # which cancels this task
 
     try:
         async with asyncio.timeout(limits.head_time):
@@ -172,7 +173,7 @@ async def _body(engine: Engine, client: Client, request: web.Request) -> bytes:
                     raise _too_large()
                 engine.input.hold((client, "body"), len(body), evict)
     except (Refusal, TimeoutError, web.RequestPayloadError, ConnectionError) as error:
-        engine.note("invalid requests", "a POST too large, too slow or cut off")
+        engine.note("invalid requests", "a POST was too large, too slow or cut off")
         engine.close(client, TRANSPORT_ERROR)
         if isinstance(error, BodyTooLargeError):
             error = _too_large()
@@ -187,7 +188,7 @@ def _too_large() -> Refusal:
 
 
 def _packets(body: bytes) -> list[str | bytes]:
-    """Cut a payload into packets; raises ValueError."""
+    """Split a payload into packets; raises ValueError."""
     return [
         base64_packets.decode(packet) if packet[:1] == "b" else packet
         for packet in body.decode().split(SEPARATOR)

@@ -1,10 +1,10 @@
-"""Why a session ends."""
+"""Reasons for which a session ends."""
 
-# The reasons python-engineio gives to disconnect handlers.
+# As python-engineio passes them to disconnect handlers.
 SERVER_DISCONNECT, CLIENT_DISCONNECT = "server disconnect", "client disconnect"
 PING_TIMEOUT, TRANSPORT_CLOSE = "ping timeout", "transport close"
 TRANSPORT_ERROR = "transport error"
 
 
 class PacketError(Exception):
-    """A client sent what no client may send; the text says what."""
+    """A client sent an invalid packet; the message says what is wrong."""

@@ -1,8 +1,8 @@
-"""Connection state recovery: a client that drops and is soon back goes on where it was.
+"""Connection state recovery: a client that reconnects soon gets its state and missed events.
 
-On the wire as socket.io-client speaks it: CONNECT is answered with a private id, `pid`, which the
-client brings along when it connects again, with the `offset` of the last event it has had. Then it
-gets its sid, its rooms and its session back, and what it missed before anything new.
+The protocol is socket.io-client's. The answer to CONNECT contains a private id, `pid`. The client
+sends it when it connects again, with the `offset` of the last event that it received. Then it gets
+back its sid, its rooms and its session, and receives the events it missed before any new ones.
 https://socket.io/docs/v4/connection-state-recovery
 """
 
@@ -22,30 +22,30 @@ from typing import Any, NamedTuple, Protocol, Self
 from socket_host.transport.native.replay_buffer import Entry, ReplayBuffer, Sent, is_portable
 from socket_host.transport.timeout_queue import TimeoutQueue
 
-MAX_DROPPED = 20_000  # clients that may come back; beyond it the one that went first cannot
-MAX_BYTES = 32 * 1024 * 1024  # that all of them leave behind; beyond it the same
-MAX_BYTES_EACH = MAX_BYTES // 64  # one that leaves more begins anew
+MAX_DROPPED = 20_000  # disconnected sessions; beyond it, the oldest is dropped
+MAX_BYTES = 32 * 1024 * 1024  # of all disconnected sessions; beyond it, the oldest is dropped
+MAX_BYTES_EACH = MAX_BYTES // 64  # a session that is larger cannot be resumed
 
-LONGEST_OFFSET = 64  # characters; ours have some 30
+LONGEST_OFFSET = 64  # characters; more than those issued here have
 
-# Recoveries in a row after which nothing of what was missed had arrived. What is sent again may be
-# just what ends the connection.
+# Attempts in a row to resume a session without any missed event arriving. One of these events may
+# be what ends the connection.
 MAX_ATTEMPTS = 2
 
-# For which other hosts are asked about a client; the host it was at knows it for as long as it
-# stays. A pid cannot be renewed: that it is the same tells the client that it is recovered.
+# How long after a pid was issued other hosts are asked about its session. A pid cannot be renewed,
+# because an unchanged one tells the client that its session was recovered.
 PID_SECONDS = 86_400
 
 _PID = re.compile(r"([!-~]{1,128})\.([0-9a-f]{8})\.[0-9a-f]{32}")
-_ANY_PID = re.compile(r"[!-~]{1,150}\.[0-9a-f]{32}")  # those that were issued without a time too
+_ANY_PID = re.compile(r"[!-~]{1,150}\.[0-9a-f]{32}")  # also without the time of issue
 
-_REPLAY_SECONDS = 30  # that a client may take to read what it missed
+_REPLAY_SECONDS = 30  # for a client to read the events it missed
 
 Key = tuple[str, str]  # a namespace, and a sid in it
 
 
 class ResumeRequest(NamedTuple):
-    """What a client brings along that wants to go on where it was."""
+    """What a client sends with CONNECT in order to resume a session."""
 
     pid: str
     offset: Any
@@ -56,37 +56,37 @@ class ResumeRequest(NamedTuple):
         rest = dict(auth)
         pid = rest.get("pid")
         if not isinstance(pid, str) or not _ANY_PID.fullmatch(pid):
-            return rest, None  # the application's own
+            return rest, None  # the application has a `pid` of its own
         del rest["pid"]
         return rest, cls(pid, rest.pop("offset", None))
 
     @property
     def is_plausible(self) -> bool:
-        """Whether its offset could be one of ours."""
+        """Whether its offset could have been issued by a host."""
         offset = self.offset
         return offset is None or (isinstance(offset, str) and len(offset) <= LONGEST_OFFSET)
 
 
 @dataclass(slots=True)
 class ReplayPoint:
-    """How much a client has had of what concerns it: all up to `start` in the replay buffer.
+    """How far a client has received events: up to the position `start` in the replay buffer.
 
-    `replayed` is what it had missed at another host and has, as far as is known, not had yet.
-    `offset` is the one it came with from there: while it says that, nothing has arrived since.
+    `replayed` are earlier events, from another host, that are not known to have arrived. `offset`
+    is the one the client came with from that host; while it sends that one, nothing has arrived.
     """
 
     start: int
     offset: str | None = None
     replayed: Sequence[Sent] = ()
-    attempts: int = 0  # recoveries in a row, this one too, with nothing arriving between them
+    attempts: int = 0  # to resume, in a row and including this one, with no event arriving
 
-    def prove(self, position: int) -> None:
-        """Note that everything up to a position of the replay buffer has arrived."""
+    def confirm(self, position: int) -> None:
+        """Note that everything up to a position in the replay buffer has arrived."""
         if position >= self.start:
             self.start, self.replayed, self.attempts = position, (), 0
 
     def resumed(self, replay_buffer: ReplayBuffer, offset: str | None) -> ReplayPoint | None:
-        """Return the visit of the client when it is back; None if there can be none."""
+        """Return the replay point of the resumed session; None if it cannot be resumed."""
         start, replayed = self.start, self.replayed
         if offset is not None and offset != self.offset:
             match replay_buffer.numbers(offset):
@@ -96,7 +96,7 @@ class ReplayPoint:
                     replayed = replayed[len(replayed) - left :]
                 case []:
                     return None
-                # Any other is older than the replay point: nothing has arrived since.
+                # Any other offset is older than the replay point: nothing has arrived since.
         if not replay_buffer.reaches(start):
             return None
         moved = start > self.start or len(replayed) < len(self.replayed)
@@ -108,17 +108,17 @@ class ReplayPoint:
 
 @dataclass(slots=True)
 class DisconnectedSession:
-    """A client that may come back; its rooms come with the position it entered them at."""
+    """A session that may be resumed; each room has the position at which it was entered."""
 
     namespace: str
     sid: str
     rooms: dict[Any, int]
     data: dict[str, Any] | None  # what `save_session` was given
     replay_point: ReplayPoint
-    size: int = 0  # bytes, roughly
+    size: int = 0  # approximate bytes
 
     def missed(self, replay_buffer: ReplayBuffer, replay_point: ReplayPoint) -> list[Sent] | None:
-        """Return the events it has not had, oldest first; None if they are not known any more."""
+        """Return the missed events, oldest first; None if some are no longer in the buffer."""
         entries = replay_buffer.since(replay_point.start)
         if entries is None:
             return None
@@ -128,7 +128,7 @@ class DisconnectedSession:
             return None
 
     def concerned(self, replay_buffer: ReplayBuffer, entries: list[Entry]) -> list[Sent]:
-        """Return the events that are for this session; raise LookupError if one is lost."""
+        """Return the events for this session; raise LookupError if one was too large to keep."""
         mine = []
         for entry in entries:
             if entry.concerns(self.namespace, self.sid, self.rooms):
@@ -139,15 +139,15 @@ class DisconnectedSession:
 
     @property
     def portable(self) -> bool:
-        """Whether JSON brings its state to another host as it is."""
+        """Whether its state can be sent to another host as JSON without loss."""
         try:
             json.dumps(self.data, allow_nan=False)
         except (TypeError, ValueError, RecursionError):
             return False
         return all(map(is_portable, self.rooms))
 
-    def weigh(self) -> int:
-        """Return about how many bytes it takes, having counted no further than it may."""
+    def measure(self) -> int:
+        """Return its approximate size in bytes; stop counting beyond MAX_BYTES_EACH."""
         size = 800 + sum(sent.size for sent in self.replay_point.replayed)
         waiting: list[Any] = [self.data, *self.rooms]
         while waiting and size <= MAX_BYTES_EACH:
@@ -161,7 +161,7 @@ class DisconnectedSession:
         return size
 
     def to_json(self) -> list[Any]:
-        """Return it in the form in which it goes to other hosts."""
+        """Return it in the form that is sent to other hosts."""
         replay_point = self.replay_point
         rooms = list(self.rooms.items())
         about = [
@@ -183,14 +183,14 @@ class DisconnectedSession:
         replayed: list[list[str]],
         attempts: int = 0,
     ) -> Self:
-        """Return what `to_json` was of."""
+        """Do the reverse of `to_json`."""
         replay_point = ReplayPoint(start, offset, [Sent.of(*sent) for sent in replayed], attempts)
         return cls(namespace, sid, dict(rooms), data, replay_point)
 
 
 @dataclass(slots=True)
 class ResumedSession:
-    """A session that a client has resumed, and where its replay begins."""
+    """A session that a client resumes, and where its replay begins."""
 
     disconnected: DisconnectedSession
     replay_point: ReplayPoint
@@ -198,46 +198,49 @@ class ResumedSession:
 
 
 class OtherHosts(Protocol):
-    """Where clients may come from that are not known here."""
+    """The other hosts, from which clients may come."""
 
     async def find(
         self, namespace: str, sid: str, offset: str | None, *, ask: bool = True
     ) -> ResumedSession | None:
-        """Return the return of a client that another host has, or has left; None if none has."""
+        """Resume a session from another host or its shutdown snapshot; None if there is none.
 
-    def elsewhere(self, message_id: str) -> list[str]:
-        """Return the sids of those who have had this message on the host they came from."""
+        `ask` is whether to ask the other hosts.
+        """
+
+    def received_elsewhere(self, message_id: str) -> list[str]:
+        """Return the sids of the clients that received this message on another host."""
 
 
 class Recovery:
-    """Who may come back to this host, and what they will have missed. Times are in seconds.
+    """The disconnected sessions of this host, and the events they miss.
 
-    The secret signs private ids, and the former ones still verify them. `unproved` is how long it
-    may take to notice that nothing arrives at a client any more.
+    A session can be resumed for `seconds`. `secret` signs private ids, which the `former` ones
+    still verify. `unconfirmed` is how many seconds may pass until a dead connection is noticed.
     """
 
     def __init__(
-        self, seconds: float, secret: str | None, *former: str, unproved: float = 0
+        self, seconds: float, secret: str | None, *former: str, unconfirmed: float = 0
     ) -> None:
-        self.replay_buffer = ReplayBuffer(seconds + unproved + _REPLAY_SECONDS)
+        self.replay_buffer = ReplayBuffer(seconds + unconfirmed + _REPLAY_SECONDS)
         key = secret.encode() if secret else secrets.token_bytes(32)
         self._mac, *self._former = map(_mac, (key, *(each.encode() for each in former)))
-        self.migration: OtherHosts | None = None  # from and to other hosts, if there are any
-        # Ends the connection a client is taken to have still, and waits for its end. Of a network
-        # that broke, the client often knows before the host does.
-        self.let_go: Callable[[str, str], Awaitable[None]] = _nobody
-        self.is_here: Callable[[str, str], bool] = lambda namespace, sid: False
+        self.migration: OtherHosts | None = None
+        # Ends the old connection of a session, if it is still open, and waits for its end. Clients
+        # often notice that a network broke before the host does.
+        self.close_member: Callable[[str, str], Awaitable[None]] = _do_nothing
+        self.is_member: Callable[[str, str], bool] = lambda namespace, sid: False
         self._disconnected: dict[Key, DisconnectedSession] = {}
-        self._size = 0  # bytes that they leave
+        self._size = 0  # bytes, of all disconnected sessions
         self._timeouts: TimeoutQueue[Key] = TimeoutQueue(seconds, self._expire)
 
     def pid(self, sid: str, owner: str, issued: str = "") -> str:
-        """Return the private id that lets `owner`, and nobody else, have this sid again."""
+        """Return the private id with which `owner`, and nobody else, may resume this sid."""
         issued = issued or f"{int(time.time()):08x}"
         return _pid(self._mac, sid, owner, issued)
 
     def is_valid(self, pid: str, owner: str) -> bool:
-        """Tell if a private id was made for `owner`, with one of the secrets."""
+        """Return whether a private id was signed for `owner` with one of the secrets."""
         found = _PID.fullmatch(pid)
         if found is None:
             return False
@@ -246,8 +249,8 @@ class Recovery:
         return any(hmac.compare_digest(pid, _pid(mac, sid, owner, issued)) for mac in macs)
 
     def keep(self, disconnected: DisconnectedSession) -> None:
-        """Let a client come back, for a while."""
-        disconnected.size = disconnected.weigh()
+        """Keep a session for a while, so that it can be resumed."""
+        disconnected.size = disconnected.measure()
         if disconnected.size > MAX_BYTES_EACH:
             return
         key = disconnected.namespace, disconnected.sid
@@ -258,7 +261,7 @@ class Recovery:
             self.take(*next(iter(self._disconnected)))
 
     def take(self, namespace: str, sid: str) -> DisconnectedSession | None:
-        """Return a client that may come back, for it is back; None if it is not known."""
+        """Remove and return a disconnected session; None if it is not known."""
         self._timeouts.drop((namespace, sid))
         disconnected = self._disconnected.pop((namespace, sid), None)
         if disconnected is not None:
@@ -266,41 +269,41 @@ class Recovery:
         return disconnected
 
     def take_all(self) -> list[DisconnectedSession]:
-        """Return all who may come back: this host ends."""
+        """Remove and return all disconnected sessions, because this host stops."""
         self._timeouts.clear()
         disconnected, self._disconnected, self._size = self._disconnected, {}, 0
         return list(disconnected.values())
 
     def knows(self, namespace: str, sid: str) -> bool:
-        """Tell if a client is here, or has been a moment ago."""
-        return (namespace, sid) in self._disconnected or self.is_here(namespace, sid)
+        """Return whether a session is connected, or disconnected but kept, on this host."""
+        return (namespace, sid) in self._disconnected or self.is_member(namespace, sid)
 
     async def find(
         self, namespace: str, resume_request: ResumeRequest, owner: str
     ) -> ResumedSession | None:
-        """Return the return of a client, wherever it was; None if there can be none."""
+        """Resume a session from this host or another; None if it cannot be resumed."""
         pid, offset = resume_request
         if not resume_request.is_plausible or not self.is_valid(pid, owner):
             return None
         sid, issued, _ = pid.rsplit(".", 2)
         if self.knows(namespace, sid):
-            back = await self.resume(namespace, sid, offset)
+            resumed = await self.resume(namespace, sid, offset)
         elif self.migration is not None:
             is_young = time.time() - int(issued, 16) < PID_SECONDS
-            back = await self.migration.find(namespace, sid, offset, ask=is_young)
+            resumed = await self.migration.find(namespace, sid, offset, ask=is_young)
         else:
             return None
-        if back is not None:
-            back.pid = pid
-        return back
+        if resumed is not None:
+            resumed.pid = pid
+        return resumed
 
-    def elsewhere(self, message_id: str) -> list[str]:
-        """Return the sids of those who have had this message on the host they came from."""
-        return self.migration.elsewhere(message_id) if self.migration else []
+    def received_elsewhere(self, message_id: str) -> list[str]:
+        """Return the sids of the clients that received this message on another host."""
+        return self.migration.received_elsewhere(message_id) if self.migration else []
 
     async def resume(self, namespace: str, sid: str, offset: str | None) -> ResumedSession | None:
-        """Return the return of a client that was here; None if there can be none."""
-        await self.let_go(namespace, sid)
+        """Resume a session of this host; None if it cannot be resumed."""
+        await self.close_member(namespace, sid)
         disconnected = self.take(namespace, sid)
         replay_point = disconnected and disconnected.replay_point.resumed(
             self.replay_buffer, offset
@@ -322,5 +325,5 @@ def _pid(mac: hashlib.blake2b, sid: str, owner: str, issued: str) -> str:
     return f"{sid}.{issued}.{mac.hexdigest()}"
 
 
-async def _nobody(namespace: str, sid: str) -> None:
-    """Let nobody go: there is no server yet."""
+async def _do_nothing(namespace: str, sid: str) -> None:
+    """Do nothing: there is no server yet."""

@@ -1,4 +1,4 @@
-"""The replay: what a client has missed, sent to it in pieces, as fast as it reads."""
+"""The replay: sends a client the events it missed, in pieces, as fast as it reads them."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_PIECE = 32_768  # bytes: what is written, or polled, at once
-_ENTRIES = 1_000  # of the replay buffer, that are looked at for it
-_SECONDS = 0.005  # of a turn of the event loop
+_PIECE = 32_768  # bytes to write, or to return to a poll, at once
+_ENTRIES = 1_000  # of the replay buffer that are searched for one piece
+_SECONDS = 0.005  # for all replays, in one iteration of the event loop
 
 
 class Replays:
-    """All replays of a host that can go on: together they take no more than a part of a turn."""
+    """The replays of a host that can go on; limits their time in each iteration of the loop."""
 
     def __init__(self) -> None:
         self._ready: deque[Replay] = deque()
         self._runs = False
 
     def add(self, replay: Replay) -> None:
-        """Let a replay have its turn soon."""
+        """Queue a replay."""
         self._ready.append(replay)
         if not self._runs:
             self._runs = True
@@ -44,8 +44,8 @@ class Replays:
             replay = self._ready.popleft()
             try:
                 replay.proceed()
-            except Exception:  # the others go on
-                _log.exception("A client could not be sent what it missed.")
+            except Exception:  # must not stop the other replays
+                _log.exception("A replay of missed events failed; its client was disconnected.")
                 replay.give_up()
             if time.perf_counter() > end:
                 break
@@ -54,27 +54,27 @@ class Replays:
             asyncio.get_running_loop().call_soon(self._run)
 
 
-class _ForgottenError(Exception):
-    """What is to be sent next is not known any more."""
+class _EvictedError(Exception):
+    """The next event is no longer in the replay buffer."""
 
 
 class Replay:
-    """Sends a member what it missed: first what another host sends along, then the replay buffer.
+    """Sends a member the events it missed: those from another host, then the replay buffer's.
 
-    While it runs, new events are not sent to the member: the replay buffer has them. What is not in
-    the buffer is held, and sent in its place. `pid` is the one the member resumed with; `first` is
-    sent before all else.
+    While it runs, new events are not sent directly, since they are in the replay buffer. Messages
+    that are not in the buffer are held by the member, and sent in order. `pid` is the one that the
+    member resumed with. `first` is sent before everything else.
     """
 
     __slots__ = (
         "_left",
         "_member",
-        "_nothing",
         "_position",
         "_replay_buffer",
         "_replay_point",
         "_replays",
-        "_soon",
+        "_scheduled",
+        "_sent_nothing",
         "first",
         "pid",
     )
@@ -95,26 +95,26 @@ class Replay:
         self._replay_point = replay_point
         self._left = len(replay_point.replayed)
         self._position = replay_point.start
-        self._nothing = not replay_point.replayed  # was for the member so far
-        self._soon = False
+        self._sent_nothing = not replay_point.replayed
+        self._scheduled = False
 
     def proceed_soon(self) -> None:
-        """Proceed when it is this replay's turn."""
-        if not self._soon:
-            self._soon = True
+        """Proceed in an iteration of the event loop that has time for it."""
+        if not self._scheduled:
+            self._scheduled = True
             self._replays.add(self)
 
     def proceed(self) -> None:
-        """Send a piece to a client that takes it, and go on."""
-        self._soon = False
+        """Send a piece if the client can be written to, and schedule the next."""
+        self._scheduled = False
         client = self._member.client
         if not self.running:
             return
         if client.socket is None:
-            client.wake()  # a polling client fetches its pieces
+            client.wake()  # its poll fetches a piece
             return
         if client.engine.batch.pending:
-            client.engine.batch.flush()  # that came before
+            client.engine.batch.flush()  # which came before the piece
         if client.write is not None and (piece := self.piece()):
             client.write(b"".join([message.frames for message in piece]))
         if client.write is not None and self.running:
@@ -122,13 +122,13 @@ class Replay:
 
     @property
     def running(self) -> bool:
-        """True while the member is to be sent more."""
+        """Whether there is more to send to the member."""
         member = self._member
         connected = member.stage is Stage.CONNECTED and not member.client.closing
         return connected and member.replay is self
 
     def piece(self) -> list[Message]:
-        """Return the next messages, and end with the last of them; it may be that none is ready."""
+        """Return the next messages, possibly none; end the replay after the last one."""
         messages: list[Message] = []
         size = 0
         try:
@@ -144,15 +144,15 @@ class Replay:
                     size += len(message.frames)
                     if size >= _PIECE:
                         break
-        except _ForgottenError:
-            if not messages:  # else the next call comes to it again
+        except _EvictedError:
+            if not messages:  # otherwise the next call raises again
                 self.give_up()
         return messages
 
     def give_up(self) -> None:
-        """End the connection; when the client is back it begins anew."""
+        """Close the connection, so that the client reconnects with a new session."""
         client = self._member.client
-        client.engine.note("unfinished replays", "what it missed is no longer known")
+        client.engine.note("unfinished replays", "the missed events are no longer available")
         client.engine.close(client, TRANSPORT_ERROR)
 
     def _is_done(self) -> bool:
@@ -161,13 +161,13 @@ class Replay:
         )
 
     def _end(self) -> None:
-        if self._nothing:
+        if self._sent_nothing:
             self._replay_point.attempts = 0
         self._member.replay = None
         self._member.release()
 
     def _next(self) -> Message | None:
-        """Return the next message; None if what came next is not for the member."""
+        """Return the next message; None if the next entry is not for the member."""
         member, replay_point = self._member, self._replay_point
         if self._left:
             self._left -= 1
@@ -177,14 +177,14 @@ class Replay:
             return member.unhold()
         entry = self._replay_buffer.entry(self._position + 1)
         if entry is None:
-            raise _ForgottenError
+            raise _EvictedError
         concerns = entry.concerns(member.namespace.name, member.sid, member.rooms or {})
         if concerns and entry.message is None:
-            raise _ForgottenError
+            raise _EvictedError
         self._position = entry.position
         if concerns:
-            self._nothing = False
+            self._sent_nothing = False
             return entry.message
-        if self._nothing:
+        if self._sent_nothing:
             replay_point.start = self._position
         return None

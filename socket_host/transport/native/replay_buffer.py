@@ -1,7 +1,7 @@
-"""The replay buffer: events sent lately, so that a client that comes back can have what it missed.
+"""The replay buffer: recent events, from which a client that reconnects gets those it missed.
 
-Every event carries its offset as one more argument, a text, which is what socket.io-client sends
-back when it connects again. An offset is `tag.position`: which replay buffer, and where in it.
+Every event has its offset as an additional last argument, a string, which socket.io-client sends
+back when it reconnects. An offset is `tag.position`: the replay buffer, and the position in it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from socket_host.transport.native.message import Message
 
 MAX_ENTRIES = 20_000
 MAX_BYTES = 16 * 1024 * 1024  # of all events as frames
-LARGEST = MAX_BYTES // 4  # of one event: a larger one is not kept, or it would push out all others
+LARGEST = MAX_BYTES // 4  # of one event; a larger one is not kept, since it would evict many others
 
-_LISTS = (list, tuple, set, frozenset)  # what python-socketio takes for several rooms
+_LISTS = (list, tuple, set, frozenset)  # types that stand for several rooms
 
 
 class Sent(NamedTuple):
-    """An event as another host has sent it; its last argument is its offset there."""
+    """An event from another host; its last argument is its offset there."""
 
     packets: tuple[str | bytes, ...]
     offset: str
@@ -37,11 +37,11 @@ class Sent(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Return its bytes, or a little less."""
+        """Return its approximate size in bytes."""
         return sum(map(len, self.packets))
 
     def to_json(self) -> list[str]:
-        """Return it in the form in which it goes to other hosts."""
+        """Return it in the form that is sent to other hosts."""
         text, *attachments = self.packets
         assert isinstance(text, str)
         encoded = [base64.b64encode(a).decode() for a in attachments if isinstance(a, bytes)]
@@ -49,12 +49,12 @@ class Sent(NamedTuple):
 
     @classmethod
     def of(cls, offset: str, text: str, *attachments: str) -> Self:
-        """Return what `to_json` was of."""
+        """Do the reverse of `to_json`."""
         return cls((text, *map(base64.b64decode, attachments)), offset)
 
 
 class Entry(NamedTuple):
-    """An event and whom it was for: `room` and `skipped` as in python-socketio's `emit`."""
+    """An event and its recipients; `room` and `skipped` are as in python-socketio's `emit`."""
 
     position: int
     message: Message | None  # None if it was too large to be kept
@@ -65,7 +65,7 @@ class Entry(NamedTuple):
     at: float  # seconds, on the event loop's clock
 
     def concerns(self, namespace: str, sid: str, rooms: Mapping[Any, int]) -> bool:
-        """Tell if it was for this client, whose rooms come with the position it entered them at."""
+        """Return whether it was for this client; `rooms` has the positions of entry."""
         if namespace != self.namespace or sid in self.skipped:
             return False
         if self.room is None:
@@ -75,12 +75,12 @@ class Entry(NamedTuple):
             return any(
                 name == sid or rooms.get(name, self.position) < self.position for name in names
             )
-        except TypeError:  # no name of a room
+        except TypeError:  # not hashable, so not a room's name
             return False
 
     @property
     def size(self) -> int:
-        """Return its bytes, or a little less: names of rooms and sids count too."""
+        """Return its approximate size in bytes, including names of rooms and sids."""
         size = 0 if self.message is None else len(self.message.frames)
         if self.skipped:
             size += sum(map(len, self.skipped))
@@ -89,32 +89,32 @@ class Entry(NamedTuple):
         return size
 
     def to_json(self) -> list[Any]:
-        """Return it in the form in which it goes to other hosts."""
+        """Return it in the form that is sent to other hosts."""
         message = Sent(self.message.packets if self.message else ("",), "").to_json()
         room = self.room
         if isinstance(room, _LISTS):
             room = [name for name in room if is_portable(name)]
         elif not is_portable(room):
-            room = []  # for nobody who may come back to another host
+            room = []  # for no client of another host
         return [self.position, message, self.namespace, room, list(self.skipped)]
 
     @classmethod
     def of(
         cls, position: int, message: list[str], namespace: str, room: Any, skipped: list[str]
     ) -> Self:
-        """Return what `to_json` was of."""
+        """Do the reverse of `to_json`."""
         packets = Sent.of(*message).packets
         kept = Message.of(*packets) if packets[0] else None
         return cls(position, kept, namespace, room, skipped, None, 0.0)
 
 
 def is_portable(room: Any) -> bool:
-    """Tell if JSON brings the name of a room to another host as it is."""
+    """Return whether a room's name can be sent to another host as JSON without loss."""
     return room is None or isinstance(room, (str, int))
 
 
 class ReplayBuffer:
-    """The events of the last `seconds`, or fewer if they would take too much memory."""
+    """The events of the last `seconds`, within MAX_ENTRIES and MAX_BYTES."""
 
     def __init__(self, seconds: float, tag: str = "", position: int = 0) -> None:
         self.tag = tag or secrets.token_urlsafe(6)
@@ -131,14 +131,14 @@ class ReplayBuffer:
         yield from reversed(self._entries)
 
     def offset(self, position: int, left: int | None = None) -> str:
-        """Return the offset of an entry, or of an event sent again before the entries after it.
+        """Return the offset of an entry, or of an event that is replayed between entries.
 
-        Of those, `left` are still to come.
+        The latter follows the entry at `position`, and `left` more such events follow it.
         """
         return f"{self._prefix}{position}" + ("" if left is None else f".{left}")
 
     def numbers(self, offset: str) -> list[int]:
-        """Return the numbers in an offset of this replay buffer, none of any other."""
+        """Return the numbers in an offset; empty if it is invalid or of another replay buffer."""
         theirs, *numbers = offset.split(".", 3)
         if theirs != self.tag or len(numbers) not in (1, 2):
             return []
@@ -157,10 +157,10 @@ class ReplayBuffer:
         skipped: Collection[str],
         message_id: str | None,
     ) -> None:
-        """Note an event that has its `next_offset`, and forget what is too old or too much."""
+        """Add an event that has the `next_offset`, and evict entries beyond the limits."""
         now = asyncio.get_running_loop().time()
         kept = message if len(message.frames) <= LARGEST else None
-        # The caller may change its lists later.
+        # Copied, because the caller may change its lists later.
         if isinstance(room, (list, set)):
             room = tuple(room)
         skipped = tuple(skipped) if skipped else ()
@@ -173,28 +173,28 @@ class ReplayBuffer:
             self.size -= entries.popleft().size
 
     def append(self, entry: Entry) -> None:
-        """Put an entry last, as it is."""
+        """Append an entry as it is."""
         self._entries.append(entry)
         self.size += entry.size
 
     def reaches(self, position: int) -> bool:
-        """Tell if all that came after a position is still here."""
+        """Return whether all entries after a position are still here."""
         return 0 <= self.position - position <= len(self._entries)
 
     def entry(self, position: int) -> Entry | None:
-        """Return the entry at a position; None if it is forgotten."""
+        """Return the entry at a position; None if it is not here."""
         index = position - self.position - 1
         return self._entries[index] if -len(self._entries) <= index < 0 else None
 
     def since(self, position: int) -> list[Entry] | None:
-        """Return what came after a position, oldest first; None if some of it is forgotten."""
+        """Return the entries after a position, oldest first; None if some are no longer here."""
         if not self.reaches(position):
             return None
         count = self.position - position
         return list(islice(reversed(self._entries), count))[::-1]
 
     def position_at(self, moment: float) -> int:
-        """Return the position of the last entry made before a moment."""
+        """Return the position of the last entry that was added before a loop time."""
         position = self.position
         for entry in reversed(self._entries):
             if entry.at < moment:

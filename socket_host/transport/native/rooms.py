@@ -1,4 +1,4 @@
-"""Who is where: namespaces, their members, and the rooms these are in."""
+"""Namespaces, their members, and the rooms that the members are in."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class Member:
         self.client = client
         self.namespace = namespace
         self.stage = Stage.CONNECTING
-        # Names, with the replay position at which it entered; None if it is in no room.
+        # Names, with the replay buffer's position at entry; None if it is in no room.
         self.rooms: dict[Any, int] | None = None
-        self.replay_point: ReplayPoint | None = None  # None if nobody can be recovered
-        self.replay: Replaying | None = None  # while there is something it has missed
-        # What waits, with the position in the replay buffer behind which it belongs.
+        self.replay_point: ReplayPoint | None = None  # None without recovery
+        self.replay: Replaying | None = None  # while missed events are being sent
+        # Messages that wait, with the position in the replay buffer after which they belong.
         self.held: list[tuple[int, Message]] | None = None
 
     def send(self, message: Message) -> None:
-        """Send `message`, or hold it as long as `hold` says so."""
+        """Send `message`, or hold it between `hold` and `release`."""
         if self.held is None:
             self.client.send(message)
             return
@@ -52,33 +52,33 @@ class Member:
     def deliver(self, message: Message, volatile: bool = False) -> None:
         """Send an event, or hold it.
 
-        What is in the replay buffer need not be held. A volatile event is not, and is held for a
-        member that is still being greeted.
+        Events in the replay buffer need not be held. Volatile events are not in it, and are held
+        for a member that is still connecting.
         """
-        greeted_with = volatile and self.stage is Stage.CONNECTING
-        if self.held is None or self.namespace.replay_buffer is None or greeted_with:
+        must_hold = volatile and self.stage is Stage.CONNECTING
+        if self.held is None or self.namespace.replay_buffer is None or must_hold:
             self.send(message)
 
     def hold(self) -> None:
-        """Keep what is sent from now on: nothing may arrive before the answer to CONNECT."""
+        """Start holding messages, which must not arrive before the answer to CONNECT."""
         self.held = []
 
     def unhold(self) -> Message:
-        """Take the oldest of what is held."""
+        """Remove and return the oldest held message."""
         assert self.held
         _, message = self.held.pop(0)
         self.client.uncount([message])
         return message
 
     def release(self) -> None:
-        """Send what was held; from now on nothing is."""
+        """Send the held messages, and stop holding."""
         while self.held:
             self.client.send(self.unhold())
         self.held = None
         self.refresh()
 
     def refresh(self) -> None:
-        """Have the audiences this member belongs to made anew."""
+        """Rebuild the audiences that this member belongs to."""
         self.namespace.everybody.audience = None
         for name in self.rooms or ():
             self.namespace.rooms[name].audience = None
@@ -87,7 +87,7 @@ class Member:
 
 
 class Room:
-    """The members of one room, and a snapshot of them that broadcasts go through."""
+    """The members of one room, and a snapshot of them that broadcasts use."""
 
     __slots__ = ("audience", "indirect", "members")
 
@@ -104,17 +104,17 @@ class Room:
     def remove(self, member: Member) -> None:
         """Take `member` out of the room, if it is there."""
         if self.members.pop(member.sid, None):
-            self.audience, self.indirect = None, []  # or the next broadcast would let go of it
+            self.audience, self.indirect = None, []  # also drops references to the member
 
     def gather(self) -> Audience:
-        """Return those who can be written to at once; `indirect` has the others."""
+        """Return the members that can be written to directly; `indirect` has the others."""
         if self.audience is None:
             self.audience, self.indirect = gather(self.members.values())
         return self.audience
 
 
 def gather(members: Iterable[Member]) -> tuple[Audience, list[Member]]:
-    """Part `members` into those who can be written to at once and those who cannot."""
+    """Split `members` into those that can be written to directly and those that cannot."""
     clients, writes, indirect = [], [], []
     for member in members:
         client = member.client
@@ -127,13 +127,13 @@ def gather(members: Iterable[Member]) -> tuple[Audience, list[Member]]:
 
 
 class Namespace:
-    """The members of a namespace and its rooms; every sid is a room of its own, at no cost."""
+    """The members of a namespace and its rooms; each sid also names a room, of that member."""
 
     __slots__ = ("everybody", "name", "replay_buffer", "rooms")
 
     def __init__(self, name: str, replay_buffer: ReplayBuffer | None = None) -> None:
         self.name = name
-        self.replay_buffer = replay_buffer  # of what is emitted here, if clients are recovered
+        self.replay_buffer = replay_buffer  # None without recovery
         self.everybody = Room()
         self.rooms: dict[Any, Room] = {}
 
@@ -151,7 +151,7 @@ class Namespace:
         yield from self.rooms
 
     def keys(self) -> Iterator[Any]:
-        """Yield the names of all rooms, as python-socketio keeps them: None, sids, and others."""
+        """Yield the names of all rooms as python-socketio has them: None, sids, and others."""
         return iter(self)
 
     def values(self) -> Iterator[dict[str, str]]:
@@ -163,11 +163,11 @@ class Namespace:
         return ((room, self[room]) for room in list(self))
 
     def get(self, room: Any, default: Any = None) -> Any:
-        """Return the room as python-socketio keeps it, from sid to Engine.IO sid."""
+        """Return a room as python-socketio has it: a mapping from sid to Engine.IO sid."""
         return self[room] if room in self else default  # noqa: SIM401 - this is `get`
 
     def members(self, room: Any) -> Iterable[Member]:
-        """Return the members of a room, of several (as a list or tuple), or of None, all."""
+        """Return the members of a room, of several rooms in a list or tuple, or all for None."""
         if room is None:
             return self.everybody.members.values()
         if isinstance(room, (list, tuple, set, frozenset)):
@@ -178,15 +178,15 @@ class Namespace:
         return (member,) if member else ()
 
     def room(self, room: Any) -> Room | None:
-        """Return the room of that name, or None if `room` is not the name of exactly one."""
+        """Return the room of that name; None if `room` is a list or does not exist."""
         if room is None:
             return self.everybody
         return None if isinstance(room, (list, tuple, set, frozenset)) else self.rooms.get(room)
 
     def enter(self, member: Member, room: Any, position: int = 0) -> None:
-        """Put `member` into a room, which begins to exist with its first member.
+        """Put `member` into a room, which is created with its first member.
 
-        `position` is the replay buffer's: what came before it was not for this member.
+        `position` is the replay buffer's: earlier events were not for this member.
         """
         if room not in self.rooms:
             self.rooms[room] = Room()
@@ -196,7 +196,7 @@ class Namespace:
         member.rooms.setdefault(room, position)
 
     def leave(self, member: Member, room: Any) -> None:
-        """Take `member` out of a room, which ends with its last member."""
+        """Take `member` out of a room, which is deleted with its last member."""
         if not member.rooms or room not in member.rooms:
             return
         del member.rooms[room]
@@ -205,6 +205,6 @@ class Namespace:
             del self.rooms[room]
 
     def names(self, member: Member) -> Iterator[Any]:
-        """Yield the names of the rooms `member` is in, its own first."""
+        """Yield the names of the rooms that `member` is in, its own sid first."""
         yield member.sid
         yield from member.rooms or ()

@@ -1,6 +1,6 @@
-"""The shutdown snapshot: a host that stops sends the others its replay buffer and its sessions.
+"""The shutdown snapshot: a host that stops sends its replay buffer and its sessions to the others.
 
-It goes over the bus in pieces; the last one says what that host has received from the bus.
+It goes over the bus in pieces. The last one lists what that host has received from the bus.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from socket_host.bus.seen_messages import SeenMessages
 from socket_host.transport.native.recovery import DisconnectedSession, Key, ReplayPoint
 from socket_host.transport.native.replay_buffer import Entry, ReplayBuffer, Sent
 
-_PIECE = MAX_BYTES // 2  # bytes, to be well below what the bus takes
-_LARGEST = MAX_BYTES - 4_096  # bytes of one event or client: the rest is around it
-_MOST = 4 * 1024 * 1024  # bytes of the newest events, and of the last clients: others begin anew
+_PIECE = MAX_BYTES // 2  # bytes, well below the limit of the bus
+_LARGEST = MAX_BYTES - 4_096  # bytes of one event or session, with room for the message around it
+_MOST = 4 * 1024 * 1024  # bytes of the newest events, and of the newest sessions; others are lost
 
 
 class ShutdownSnapshot:
-    """What a host left. All it surely had lies before `position` in our own replay buffer.
+    """The snapshot of another host, completed with events that only this host received.
 
-    From `settled` on, everything there came after that host had ended; `late` are the positions
-    between the two of what it has not had. Both are unknown until the bus has brought to us what it
-    had brought to that host.
+    That host has received everything before `position` in this host's replay buffer, and nothing
+    after `settled`. `late` are the positions in between of events that it has not received. Both
+    are unknown until this host has received from the bus what that host had.
     """
 
     def __init__(self, position: int) -> None:
         self.position = position
-        self.had: SeenMessages | None = None  # until all of it is here
+        self.had: SeenMessages | None = None  # None until the snapshot is complete
         self.complete = asyncio.Event()
         self.completed_at = 0.0  # on the event loop's clock
-        self.ahead: SeenMessages | None = None  # what it had, of those of whom we had not had all
+        self.ahead: SeenMessages | None = None  # the part of `had` that this host lacked
         self.settled: int | None = None
         self.late: list[int] = []
         self._replay_buffer: ReplayBuffer | None = None
@@ -45,18 +45,18 @@ class ShutdownSnapshot:
 
     @property
     def size(self) -> int:
-        """Return about how many bytes it takes."""
+        """Return its approximate size in bytes."""
         return self._size + 2 * (self._replay_buffer.size if self._replay_buffer else 0)
 
     def add(self, piece: Mapping[str, Any]) -> None:
-        """Take in a piece of it."""
+        """Add a piece of the snapshot."""
         if self._replay_buffer is None:
             self._replay_buffer = ReplayBuffer(0, piece["tag"], piece["position"])
         for entry in piece.get("entries", ()):
             self._replay_buffer.append(Entry.of(*entry))
         for client in piece.get("dropped", ()):
             disconnected = DisconnectedSession.of(*client)
-            disconnected.size = disconnected.weigh()
+            disconnected.size = disconnected.measure()
             self._size += disconnected.size
             self._disconnected[disconnected.namespace, disconnected.sid] = disconnected
         if "had" in piece:
@@ -67,7 +67,10 @@ class ShutdownSnapshot:
     def take(
         self, key: Key, offset: str | None
     ) -> tuple[DisconnectedSession, ReplayPoint, list[Sent]] | None:
-        """Return a client, its visit there and what it missed; None if not here, or too late."""
+        """Remove a session; return it with its replay point and the events it missed there.
+
+        Returns None if the session is not here or cannot be resumed.
+        """
         if self.had is None or self._replay_buffer is None:
             return None
         if (disconnected := self.forget(key)) is None:
@@ -78,7 +81,7 @@ class ShutdownSnapshot:
         return None if missed is None else (disconnected, replay_point, missed)
 
     def forget(self, key: Key) -> DisconnectedSession | None:
-        """Forget a client, which is back at another host."""
+        """Remove and return a session, which a host has resumed."""
         disconnected = self._disconnected.pop(key, None)
         if disconnected is not None:
             self._size -= disconnected.size
@@ -88,7 +91,7 @@ class ShutdownSnapshot:
 def pieces(
     replay_buffer: ReplayBuffer, disconnected: list[DisconnectedSession], had: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    """Yield the pieces for `ShutdownSnapshot.add`; raise TypeError if something is no JSON."""
+    """Yield the pieces for `ShutdownSnapshot.add`; raise TypeError if a session is not JSON."""
     start = min(one.replay_point.start for one in disconnected)
     about = {"tag": replay_buffer.tag, "position": replay_buffer.position}
     entries = (_fitting(entry) for entry in reversed(replay_buffer) if entry.position > start)
@@ -101,7 +104,7 @@ def pieces(
 
 
 def _fitting(entry: Entry) -> list[Any]:
-    """Return an entry as JSON, without its event if the bus would not take that."""
+    """Return an entry as JSON, without its event if that is too large for the bus."""
     if entry.message is not None:
         written = entry.to_json()
         if _length(written) < _LARGEST:
@@ -110,7 +113,7 @@ def _fitting(entry: Entry) -> list[Any]:
 
 
 def _first(items: Iterable[list[Any]], most: int) -> list[list[Any]]:
-    """Return the first items, as many as `most` bytes hold, in the opposite order."""
+    """Return the first items, up to `most` bytes, in reverse order."""
     kept: list[list[Any]] = []
     for item in items:
         most -= _length(item)

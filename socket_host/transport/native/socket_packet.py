@@ -1,4 +1,4 @@
-"""Socket.IO packets, version 5: reading those of a client."""
+"""Socket.IO packets, version 5: parsing those that clients send."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from socket_host.transport.native.reasons import PacketError
 from socket_host.transport.strict_json import scan_again, scan_once
 
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = "0123456"
-PLAIN = {BINARY_EVENT: EVENT, BINARY_ACK: ACK}  # what they are without attachments
+PLAIN = {BINARY_EVENT: EVENT, BINARY_ACK: ACK}  # the same packets without attachments
 _LONGEST_ACK = 15  # digits
 _PACKET = re.compile(
     r"([012356])(?:([0-9]{1,4})-)?(?:(/[^,]*)(?:,|$))?([0-9]{1,15})?(.*)", re.DOTALL
@@ -19,7 +19,7 @@ _PACKET = re.compile(
 
 
 class Packet(NamedTuple):
-    """A packet as it came; `attachments` is how many binary messages follow it."""
+    """A parsed packet; `attachments` is how many binary messages follow it."""
 
     kind: str
     namespace: str
@@ -28,13 +28,14 @@ class Packet(NamedTuple):
     attachments: int = 0
 
 
-_PLAIN_CONNECT = Packet(CONNECT, "/", None, None)  # what nearly every handshake ends with
+_PLAIN_CONNECT = Packet(CONNECT, "/", None, None)  # by far the most common CONNECT
 
 
 def plain_event(text: str) -> tuple[int | None, list[Any]] | None:
-    """Return ack and arguments of an event of the main namespace, or None if it is another packet.
+    """Return the ack and the arguments of an event of the main namespace; None for other packets.
 
-    What `parse` does too, in half the time, for what nearly all packets are. Raises PacketError.
+    A fast path, since nearly all packets are like that; `parse` handles them too. Raises
+    PacketError.
     """
     if text[:1] != EVENT:
         return None
@@ -58,7 +59,7 @@ def parse(text: str) -> Packet:
     kind, attachments, namespace, ack, payload = match.groups()
     binary = kind in PLAIN
     if binary != (attachments is not None):
-        raise PacketError("attachments where none belong, or none announced")
+        raise PacketError("number of attachments is missing or does not belong there")
     packet = Packet(
         PLAIN.get(kind, kind),
         (namespace or "/").partition("?")[0],
@@ -81,7 +82,7 @@ def _json(text: str, start: int = 0) -> Any:
         except ValueError:
             raise PacketError("payload is not JSON") from None
     if end != len(text) and not text[end:].isspace():
-        raise PacketError("something follows the payload")
+        raise PacketError("payload is followed by something else")
     return data
 
 
@@ -92,7 +93,7 @@ def _check(packet: Packet) -> None:
     elif packet.kind == ACK:
         fine = isinstance(data, list) and packet.ack is not None
     else:
-        # What a client sends with CONNECT is for the connect handler to judge.
+        # The data of a CONNECT may be anything; the connect handler checks it.
         fine = data is None or packet.kind == CONNECT
     if not fine:
         raise PacketError("payload does not fit the packet's type")
@@ -101,27 +102,27 @@ def _check(packet: Packet) -> None:
 class Partial:
     """A packet whose attachments have not all arrived.
 
-    It is kept as the text it came in, for parsed it takes far more memory.
+    It is kept as text, because it takes far more memory when parsed.
     """
 
-    __slots__ = ("_attachments", "_missing", "_room", "_text", "size")
+    __slots__ = ("_allowance", "_attachments", "_missing", "_text", "size")
 
     def __init__(self, text: str, packet: Packet, limit: int) -> None:
-        """Keep the text of a packet; text and attachments have at most `limit` bytes together."""
+        """Start with a packet's text; with all attachments it may have `limit` bytes."""
         self._text = text
         self._missing = packet.attachments
-        self._room = limit - len(text)
+        self._allowance = limit - len(text)
         self._attachments: list[bytes | None] = []
         self.size = sys.getsizeof(text)  # bytes of memory, so far
 
     def add(self, attachment: str | bytes) -> Packet | None:
-        """Take the next attachment; return the packet if it was the last. Raises PacketError."""
+        """Add the next attachment; return the packet if it was the last. Raises PacketError."""
         if isinstance(attachment, str):
-            raise PacketError("text where an attachment was announced")
+            raise PacketError("text instead of an attachment")
         self.size += sys.getsizeof(attachment)
-        self._room -= len(attachment)
-        if self._room < 0:
-            raise PacketError("attachments are too large together")
+        self._allowance -= len(attachment)
+        if self._allowance < 0:
+            raise PacketError("attachments are too large")
         self._attachments.append(attachment)
         self._missing -= 1
         return None if self._missing else self._complete()
@@ -131,7 +132,7 @@ class Partial:
         try:
             return packet._replace(data=self._filled(packet.data))
         except (LookupError, TypeError, RecursionError):
-            raise PacketError("a placeholder without its attachment") from None
+            raise PacketError("placeholder without an attachment") from None
 
     def _filled(self, data: Any) -> Any:
         if isinstance(data, list):
@@ -143,7 +144,7 @@ class Partial:
         return {key: self._filled(one) for key, one in data.items()}
 
     def _attachment(self, number: int) -> bytes:
-        """Return an attachment, once: sent on, each place of one would be a copy of its own."""
+        """Return an attachment. Each can be used once, or a small packet could become large."""
         attachment = self._attachments[number] if number >= 0 else None
         if attachment is None:
             raise IndexError(number)

@@ -1,7 +1,7 @@
-"""The Socket.IO server: takes what clients send, and has it answered.
+"""The Socket.IO server: handles the packets that clients send.
 
-python-socketio's public interface stays what users write against; underneath, sessions, rooms and
-fan-out are ours.
+It has python-socketio's public interface, with this host's own sessions, rooms and fan-out
+underneath.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ from socket_host.transport.native.socket_packet import (
 from socket_host.transport.native.tasks import FAILURES
 from socket_host.transport.versions import check_versions
 
-_CONNECT_PACKETS = 15  # that a CONNECT counts for besides itself: it costs as much as they do
+_CONNECT_PACKETS = 15  # charged for a CONNECT in addition to itself, for what it costs
 
-_SMALL_ANSWER = 1_024  # bytes: paid for by the event itself
+_SMALL_ANSWER = 1_024  # bytes; smaller answers are covered by the limit on events
 _TOO_LARGE = {"error": "The answer is too large to be sent."}
 _NOT_JSON = {"error": "The answer cannot be sent as JSON."}
 
 
 def _is_for_handlers(event: Any) -> bool:
-    # A client that could send reserved events would call handlers that are not meant for it. A
-    # namespace object sees them, and sees itself who has sent them.
+    # A client must not be able to call the handler of `disconnect`, for example. Namespace objects
+    # check events themselves.
     return isinstance(event, str) and event not in RESERVED_EVENTS
 
 
@@ -63,24 +63,24 @@ def _known_options() -> set[str]:
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
-    """Raise TypeError for what python-socketio would accept and this server would ignore."""
+    """Raise TypeError for options that python-socketio accepts but this server would ignore."""
     if unknown := options.keys() - _known_options() - {"engineio_logger"}:
         raise TypeError(f"SocketServer has no option {min(unknown)!r}.")
     if options.get("async_mode") not in (None, "aiohttp"):
-        raise TypeError("SocketServer runs on aiohttp: leave async_mode out.")
+        raise TypeError("SocketServer always runs on aiohttp: leave async_mode out.")
     if options.get("monitor_clients") is False:
-        raise TypeError("SocketServer watches over its clients: leave monitor_clients out.")
+        raise TypeError("SocketServer always monitors its clients: leave monitor_clients out.")
 
 
 class SocketServer(ConnectingServer):
     """`socketio.AsyncServer` on this host's transport.
 
-    Takes the same options, but for a few that it refuses, and three more. `limits` are those of
-    each connection, but for what the options say. `admit` is asked about every request, and
-    whether it opens a session, and returns why not, or None; nothing else decides about origins
-    then. `recovery` lets clients that dropped go on where they were.
+    It takes the same options, except for a few that raise TypeError, and three more. `limits` apply
+    to each connection, unless an option overrides them. `admit` is called for every request, with
+    whether it would open a session, and returns a Refusal or None; if it is given, it alone decides
+    about origins. `recovery` lets clients that reconnect resume their sessions.
 
-    Raises VersionError, and TypeError for options that would do nothing.
+    Raises VersionError if the installed python-socketio is not the expected version.
     """
 
     manager_initialized: bool
@@ -96,17 +96,17 @@ class SocketServer(ConnectingServer):
         check_versions()
         if client_manager is not None and not isinstance(client_manager, FanOut):
             raise TypeError(
-                "This transport needs a client manager that is a FanOut too: "
+                "The client manager must also be a FanOut: write "
                 "class Manager(socketio.AsyncRedisManager, FanOut)."
             )
         _check_options(options)
         super().__init__(limits, recovery, client_manager=client_manager or FanOut(), **options)
         self._admit = admit
-        # Events that are being answered, by the identity of their arguments, which live as long: to
-        # ask for the task one is in takes longer on Python 3.11.
+        # The tasks that answer events, by the id of the events' arguments, which live as long. On
+        # Python 3.11 that is faster than `current_task`.
         self._running: dict[int, asyncio.Task[None]] = {}
-        self._had_too_large = False
-        # Asking which loop runs is a system call on Python 3.11, and every event would ask twice.
+        self._logged_too_large = False
+        # Kept because `get_running_loop` makes a system call on Python 3.11.
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def _engineio_server_class(self) -> type[EngineServer]:
@@ -115,15 +115,15 @@ class SocketServer(ConnectingServer):
     def acceptor(self, http: Callable[[], asyncio.BaseProtocol], *paths: str) -> Acceptor:
         """Return the protocol factory for the listening socket.
 
-        Websockets for `paths` come to this server, everything else goes to a protocol that `http`
-        makes; aiohttp's `AppRunner.server` does.
+        Websockets for `paths` come to this server. Everything else goes to a protocol that `http`
+        makes, such as aiohttp's `AppRunner.server`.
         """
         return Acceptor(self.eio.engine, frozenset(paths), http)
 
-    # What the engine tells us
+    # What the engine calls
 
     def refusal(self, head: Head, environ: Environ, opens: bool) -> Refusal | None:
-        """Tell why a request is to be refused, or None."""
+        """Return why to refuse a request, or None."""
         if self._admit is not None:
             return self._admit(head, environ, opens)
         origin = head.headers.get("origin")
@@ -137,7 +137,7 @@ class SocketServer(ConnectingServer):
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         handler = self.eio.handlers["connect"]
-        if handler != self._handle_eio_connect:  # the admin interface wants to know
+        if handler != self._handle_eio_connect:  # the admin interface has replaced it
             self.eio.engine.run(handler(client.sid, client.environ))
         elif not self.manager_initialized:
             self.manager_initialized = True
@@ -145,7 +145,7 @@ class SocketServer(ConnectingServer):
         self.environ[client.sid] = client.environ
 
     def expired(self, client: Client) -> bool:
-        """Tell whether a namespace says that this client has outlived its session."""
+        """Return whether a client's session has expired in any of its namespaces."""
         for name, member in client.members.items():
             hooks = self.hooks.get(name)
             if hooks is not None and hooks.expired(member.sid):
@@ -153,8 +153,8 @@ class SocketServer(ConnectingServer):
         return False
 
     async def closed(self, client: Client, reason: str) -> None:
-        """Run the disconnect handlers, once those that connect have returned."""
-        client.has_read()  # nothing waits for that any more
+        """Run the disconnect handlers, after connect handlers that are still running."""
+        client.notify_read()  # it reads no more, so nothing should wait for that
         if (leaving := self._leaving.get(client)) is not None and not leaving.done():
             leaving.set_result(None)
         while client.busy is not None:
@@ -180,51 +180,53 @@ class SocketServer(ConnectingServer):
                     "disconnect", namespace, member.sid, reason or self.reason.CLIENT_DISCONNECT
                 )
         except FAILURES:
-            self.logger.exception("a disconnect handler failed")
+            self.logger.exception("A disconnect handler failed.")
         finally:
-            # Only now: the handler may have left rooms, or saved something.
-            disconnected = self._disconnected(member, reason) if connected and reason else None
+            # After the handler, which may leave rooms or save the session.
+            disconnected = (
+                self._disconnected_session(member, reason) if connected and reason else None
+            )
             await self.manager.disconnect(member.sid, namespace, ignore_queue=True)
             if disconnected is not None and self.recovery is not None:
                 self.recovery.keep(disconnected)
 
     def received(self, client: Client, data: str | bytes) -> None:
-        """Take one message of a client; raises PacketError."""
+        """Handle a client's message; raises PacketError."""
         if client.inbox is not None:
             client.collect(data)
         else:
-            self._take(client, data)
+            self._receive(client, data)
 
-    def _take(self, client: Client, data: str | bytes) -> None:
-        if self._foreign:
-            self._busy(client, self._handle_eio_message(client.sid, data))
+    def _receive(self, client: Client, data: str | bytes) -> None:
+        if self._custom_packets:
+            self._run_in_order(client, self._handle_eio_message(client.sid, data))
         elif not client.joined and data[:1] != CONNECT:
             raise PacketError("not a CONNECT, and in no namespace")
         elif client.partial is None and isinstance(data, str) and (event := plain_event(data)):
             self._event(client, "/", *event)
         elif packet := self._packet(client, data):
-            self._packet_of(client, packet)
+            self._handle_packet(client, packet)
 
-    def _packet_of(self, client: Client, packet: Packet) -> None:
+    def _handle_packet(self, client: Client, packet: Packet) -> None:
         if packet.kind == CONNECT:
-            client.spent += _CONNECT_PACKETS
+            client.uncharged += _CONNECT_PACKETS
             self._connect(client, packet.namespace, packet.data)
         elif packet.namespace not in client.members:
-            pass  # sent before it knew that it is no longer a member
+            pass  # sent before the client learned that it is no longer a member
         elif packet.kind == EVENT:
             self._event(client, packet.namespace, packet.ack, packet.data)
         elif packet.kind == DISCONNECT:
-            self._busy(client, self._handle_disconnect(client.sid, packet.namespace))
+            self._run_in_order(client, self._handle_disconnect(client.sid, packet.namespace))
         elif packet.kind == ACK and packet.ack in self.manager.callbacks.get(
             client.members[packet.namespace].sid, ()
         ):
-            self._busy(
+            self._run_in_order(
                 client,
                 self._handle_ack(client.sid, packet.namespace, packet.ack, packet.data),
             )
 
     def _packet(self, client: Client, data: str | bytes) -> Packet | None:
-        """Return the packet that `data` is or completes, None if attachments are missing."""
+        """Return the packet that `data` is or completes; None if attachments are missing."""
         if client.partial is not None:
             packet: Packet | None = client.partial.add(data)
             if packet is not None:
@@ -245,9 +247,9 @@ class SocketServer(ConnectingServer):
     def _event(self, client: Client, namespace: str, ack: int | None, arguments: list[Any]) -> None:
         member: Any = client.members.get(namespace)
         if member is None or member.stage is not Stage.CONNECTED:
-            return  # sent before it knew that it is not, or no longer, a member
+            return  # sent before the client learned that it is no longer, or not yet, a member
         if client.write is None and client.behind:
-            self._busy(client, self._event_later(client, namespace, ack, arguments))
+            self._run_in_order(client, self._event_later(client, namespace, ack, arguments))
             return
         hooks = self.hooks.get(namespace)
         if hooks is None:
@@ -259,21 +261,21 @@ class SocketServer(ConnectingServer):
             return
         answer = self._answer(member, ack, arguments)
         if not self.async_handlers:
-            self._busy(client, answer)
+            self._run_in_order(client, answer)
         elif sys.version_info >= (3, 12):
-            # Begins at once: most handlers end without ever having waited for anything.
+            # Starts at once, since most handlers end without waiting for anything.
             task = asyncio.Task(answer, loop=self._loop, eager_start=True)
             if not task.done():
                 self._running[id(arguments)] = task
         else:
-            # With a name, so that the task need not make one up.
+            # Named, because generating a name takes time.
             task = asyncio.Task(answer, loop=self._loop, name="event")
             self._running[id(arguments)] = task
 
     async def _event_later(
         self, client: Client, namespace: str, ack: int | None, arguments: list[Any]
     ) -> None:
-        """Take an event when its client has read what it was sent; meanwhile it is not read."""
+        """Handle an event once its client has read most of its data; read nothing until then."""
         await client.caught_up()
         if not client.closing:
             self._event(client, namespace, ack, arguments)
@@ -283,24 +285,28 @@ class SocketServer(ConnectingServer):
         client = member.client
         try:
             if client.write is None and client.behind:
-                await client.caught_up()  # it began before the answers to the events before it
+                await client.caught_up()  # answers to earlier events may have been sent since
             result = await self._trigger_event(arguments[0], namespace, member.sid, *arguments[1:])
             if ack is not None and result is not self.not_handled and not client.closing:
                 try:
                     message = self.message(ACK, namespace, ack, list(arguments_of(result)))
                 except (TypeError, ValueError) as error:
-                    self.logger.error("The answer to %.100r was not sent. %s", arguments[0], error)
+                    self.logger.error(
+                        "The answer to %.100r was not sent; the client got an error instead. %s",
+                        arguments[0],
+                        error,
+                    )
                     message = self.message(ACK, namespace, ack, [_NOT_JSON])
                 if len(message.frames) > _SMALL_ANSWER:
                     message = self._large_answer(namespace, ack, message, arguments[0])
                 member.send(message)
         except Exception:
-            self.logger.exception("the handler of %.100r failed", arguments[0])
+            self.logger.exception("The handler of %.100r failed.", arguments[0])
         finally:
             self._running.pop(id(arguments), None)
 
     def _large_answer(self, namespace: str, ack: int, message: Message, event: Any) -> Message:
-        """Count a large answer; return what is sent in its place if it is too large."""
+        """Count a large answer; return it, or an error in its place if it is too large."""
         size = len(message.frames)
         if size > self.eio.engine.limits.answer:
             self._note_too_large(event, size)
@@ -310,19 +316,19 @@ class SocketServer(ConnectingServer):
         return message
 
     def _note_too_large(self, event: Any, size: int) -> None:
-        """Log the first answer that is too large: clients can ask for more at will."""
-        if not self._had_too_large:
-            self._had_too_large = True
+        """Log the first answer that is too large; clients can cause more at will."""
+        if not self._logged_too_large:
+            self._logged_too_large = True
             self.logger.error(
-                "The answer to %.100r had %d bytes and was not sent. Answer in parts of at most "
-                "%d bytes. Others like it will not be logged.",
+                "The answer to %.100r, %d bytes, was not sent; the client got an error instead. "
+                "Answer in parts of at most %d bytes. Further answers like it are not logged.",
                 event,
                 size,
                 self.eio.engine.limits.answer,
             )
 
     async def caught_up(self, sid: str, namespace: str) -> bool:
-        """Wait until a member has read most of what it was sent; tell if it is still there."""
+        """Wait until a member has read most of its data; return whether it is still connected."""
         member = self.manager.member(sid, namespace)
         if member is None:
             return False
@@ -337,8 +343,8 @@ class SocketServer(ConnectingServer):
             return super()._trigger_event(event, namespace, *args)  # type: ignore[no-any-return]  # theirs
         return handler.trigger_event(event, *args)  # type: ignore[no-any-return]  # theirs
 
-    def _busy(self, client: Client, work: Coroutine[Any, Any, None]) -> None:
-        """Do `work` before anything else that this client sends."""
+    def _run_in_order(self, client: Client, work: Coroutine[Any, Any, None]) -> None:
+        """Do `work` before handling anything else that this client sends."""
         client.pause()
         client.busy = self.eio.engine.run(self._serve(client, work))
 
@@ -346,25 +352,25 @@ class SocketServer(ConnectingServer):
         try:
             await work
         except PacketError as error:
-            self.eio.engine.wrong(client, str(error))
+            self.eio.engine.invalid_packet(client, str(error))
         except FAILURES:
-            self.logger.exception("a handler failed")
-        if client.busy is asyncio.current_task():  # else the work has gone on in another task
+            self.logger.exception("A handler failed.")
+        if client.busy is asyncio.current_task():  # otherwise a later task continues the work
             client.busy = None
-            self._catch_up(client)
+            self._process_inbox(client)
 
-    def _catch_up(self, client: Client) -> None:
-        """Take what was collected while the client was busy, until it is busy again."""
+    def _process_inbox(self, client: Client) -> None:
+        """Handle the messages in the inbox, until the client is busy again."""
         for _ in range(PACKETS_A_TURN):
             if client.closing or not client.inbox:
                 client.resume()
                 return
             try:
-                self._take(client, client.inbox.popleft())
+                self._receive(client, client.inbox.popleft())
             except PacketError as error:
-                self.eio.engine.wrong(client, str(error))
+                self.eio.engine.invalid_packet(client, str(error))
             if client.busy is not None:
                 return
-        self.eio.engine.soon(self._catch_up, client)
+        self.eio.engine.soon(self._process_inbox, client)
 
     # What goes out

@@ -1,4 +1,4 @@
-"""The tasks that a client's packets have begun, kept until they are done."""
+"""The tasks that handle packets, kept until they are done."""
 
 import asyncio
 import logging
@@ -7,8 +7,8 @@ from typing import Any
 
 _log = logging.getLogger(__name__)
 
-# A handler that awaits what was cancelled ends by that; what is to follow it has to follow all the
-# same. Nobody cancels the tasks it is in, but an event loop that ends.
+# A handler that awaits something cancelled raises CancelledError, and what follows the handler must
+# still be done. Only a closing event loop cancels the tasks themselves.
 FAILURES = (Exception, asyncio.CancelledError)
 
 
@@ -20,18 +20,18 @@ class Tasks:
 
     def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` as a task that is kept until it is done."""
-        # With a name, so that the task need not make one up.
+        # Named, because generating a name takes time.
         task = asyncio.get_running_loop().create_task(self._kept(work), name="client")
         self._tasks.add(task)
         return task
 
     async def finish(self, seconds: float) -> None:
-        """Wait for all tasks, those included that begin meanwhile, but not for ever."""
+        """Wait up to `seconds` for all tasks, including those that start meanwhile."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         while tasks := [task for task in self._tasks if task]:
             if loop.time() > end:
-                _log.error("%d handlers of clients did not end before the host did", len(tasks))
+                _log.error("The host stops, though %d handlers have not ended.", len(tasks))
                 break
             await asyncio.wait(tasks, timeout=1)
 

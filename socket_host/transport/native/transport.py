@@ -1,4 +1,4 @@
-"""The native transport as the host uses it."""
+"""The native transport, behind the interface that the host uses."""
 
 import asyncio
 import logging
@@ -31,14 +31,14 @@ from socket_host.transport.slots import Slots
 _FORBIDDEN = 4  # Engine.IO's number for what the server does not allow
 
 _log = logging.getLogger(__name__)
-_log.setLevel(logging.WARNING)  # below that python-socketio logs all that clients say
+_log.setLevel(logging.WARNING)  # below that, python-socketio logs everything clients send
 
 
 class NativeTransport:
     """python-socketio's interface on this host's own transport, for websockets at `path`.
 
-    `check` is asked about every request, with its Origin, its client's address, and whether it
-    would open a session.
+    `check` is called for every request, with its Origin, whether it would open a session, and its
+    client's address.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class NativeTransport:
                 seconds,
                 settings.session_secret,
                 *settings.former_secrets,
-                unproved=settings.ping_interval + settings.ping_timeout,
+                unconfirmed=settings.ping_interval + settings.ping_timeout,
             )
             self._migration = SessionMigration(bus, recovery, seconds)
         self.sio = SocketServer(
@@ -71,7 +71,7 @@ class NativeTransport:
             ping_interval=settings.ping_interval,
             ping_timeout=settings.ping_timeout,
             max_http_buffer_size=settings.max_payload,
-            # [] is not "none" but "do not check": `check` has done that.
+            # [] means "do not check", since `check` does.
             cors_allowed_origins=list(settings.origins or []),
         )
         self._engine: Engine = self.sio.eio.engine
@@ -83,7 +83,7 @@ class NativeTransport:
         self._bad_requests.start()
 
     async def stop(self) -> None:
-        """Close who is left, and wait for their handlers."""
+        """Close the remaining sessions, and wait for their handlers."""
         await self.sio.shutdown()
         if self._migration:
             self._migration.stop()
@@ -92,8 +92,8 @@ class NativeTransport:
     def protocols(
         self, server: web.Server, connections: Connections
     ) -> Callable[[], asyncio.BaseProtocol]:
-        """Return what makes the protocol of each TCP connection, given aiohttp's server."""
-        server.handler_cancellation = True  # a client that gives up its GET is gone
+        """Return a factory that makes the protocol of each TCP connection."""
+        server.handler_cancellation = True  # a client that aborts its GET has gone
         self._engine.connections = connections
         http = HttpServer(
             server, connections, self._engine.limits, self._engine.note, self._most_body
@@ -102,28 +102,28 @@ class NativeTransport:
 
     @property
     def slots(self) -> Slots[Client]:
-        """Who is connected, and from where."""
+        """The open sessions, counted by address."""
         return self._engine.slots
 
     def connections(self) -> Collection[str]:
-        """Return the Engine.IO ids of all who are connected."""
+        """Return the Engine.IO ids of all open sessions."""
         connections: Collection[str] = self._engine.clients.keys()
         return connections
 
     def closed(self) -> Mapping[str, int]:
-        """Return how many were let go or refused, by cause."""
+        """Return how many clients were closed or refused, by cause."""
         return self._engine.counts
 
     async def close(self, connection: str) -> None:
-        """Close a connection under its client, which then connects again by itself."""
+        """Close a connection in a way that makes its client reconnect by itself."""
         client = self._engine.clients.get(connection)
         if client is not None:
             self._engine.close(client, SERVER_DISCONNECT)
 
     def _most_body(self, target: str) -> int:
-        """Return how many bytes a POST may have, as it comes over the wire."""
+        """Return how many bytes a POST may have on the wire."""
         client = self._engine.clients.get(session_id(target))
-        # In chunks it may take twice as much as what is in them.
+        # Small chunks may double the size of a body.
         return 2 * self._engine.limits.payload + FEW if client and client.members else FEW
 
     def _admit(self, head: Head, environ: Environ, opens: bool) -> Refusal | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from socket_host.transport.limits import PACKETS_A_TURN
 from socket_host.transport.native import frames
-from socket_host.transport.native.client import BUSY, SLICE
+from socket_host.transport.native.client import BUSY, CHARGE_EVERY
 from socket_host.transport.native.frames import FrameError, FrameReader
 
 if TYPE_CHECKING:
@@ -17,35 +17,35 @@ if TYPE_CHECKING:
 _SHORT_TEXT = 0x81  # first byte of a final text frame
 _HEADER = 6  # bytes before the payload of a short masked frame
 
-_BYTES_A_TURN = 1 << 16  # of one client, in one turn of the event loop, beside PACKETS_A_TURN
+_BYTES_A_TURN = 1 << 16  # of one client in one iteration of the event loop, like PACKETS_A_TURN
 
 _DATA = (frames.TEXT, frames.BINARY)
 
-_MOST_DISCARDED = 1 << 18  # bytes of a client that goes on sending after it was told to go
+_MOST_DISCARDED = 1 << 18  # bytes from a client that goes on sending after the close frame
 
-# Why a websocket is not being read, besides BUSY.
-TURN = 2  # others have their turn
+# Reasons for not reading a websocket, besides BUSY.
+TURN = 2  # it is other clients' turn
 RATE = 4  # it has sent too many bytes
 
 
-class Reception(Protocol):
-    """What decides about a connection until its handshake is over."""
+class HandshakeHandler(Protocol):
+    """What handles a connection until its handshake is done."""
 
     def expect(self, socket: WebSocket) -> None:
-        """Wait for the first request of a connection, not for ever."""
+        """Start the timeout for a first request."""
 
     def forget(self, socket: WebSocket) -> None:
-        """Wait no longer."""
+        """Stop waiting for a request."""
 
-    def take(self, socket: WebSocket, data: bytes) -> None:
+    def receive(self, socket: WebSocket, data: bytes) -> None:
         """Take bytes of the first request."""
 
 
 class WebSocket(asyncio.Protocol):
-    """Reads frames and hands packets to the engine: the protocol of one connection.
+    """The protocol of one connection: reads frames, and passes packets to the engine.
 
-    `front` is asked what to do until the handshake is over. `prober` is the polling client that
-    this websocket may take over, until it has.
+    `acceptor` gets all input until the handshake is done. `prober` is a polling client that is
+    upgrading to this websocket.
     """
 
     __slots__ = (
@@ -63,16 +63,16 @@ class WebSocket(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, engine: Engine, acceptor: Reception | None = None) -> None:
+    def __init__(self, engine: Engine, acceptor: HandshakeHandler | None = None) -> None:
         self.engine = engine
         self.acceptor = acceptor
         self.client: Client | None = None
         self.prober: Client | None = None
         self.ending = False
-        self.full = False  # so much waits to be written that the client has to read first
-        self.reader: FrameReader | None = None  # only while something is left over
-        self.held = 0  # why it is not being read: BUSY, TURN and RATE, or none of them
-        self.discarded = 0  # bytes that came after the end
+        self.full = False  # whether the transport's write buffer is full
+        self.reader: FrameReader | None = None  # only while some input is incomplete
+        self.held = 0  # the reasons for not reading: a combination of BUSY, TURN and RATE
+        self.discarded = 0  # bytes received after the close frame
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for the first request."""
@@ -83,10 +83,10 @@ class WebSocket(asyncio.Protocol):
             self.engine.connections.open()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes from the client; what is wrong with them ends the connection."""
+        """Handle bytes from the client; invalid ones end the connection."""
         size = len(data) - _HEADER
         client = self.client
-        # Nearly always exactly one short text frame: `_read` does the same, at length.
+        # A fast path for exactly one short text frame, which `_read` could handle too.
         if (
             0 < size < 126
             and data[0] == _SHORT_TEXT
@@ -98,14 +98,14 @@ class WebSocket(asyncio.Protocol):
             try:
                 packet = frames.utf8(frames.unmask(data[_HEADER:], data[2:_HEADER]))
             except FrameError as error:
-                self.engine.broken(self, error)
+                self.engine.invalid_frame(self, error)
                 return
-            client.spent += 1
-            if client.spent < SLICE or self._charge(client, 0, 0):
+            client.uncharged += 1
+            if client.uncharged < CHARGE_EVERY or self._charge(client, 0, 0):
                 self.engine.packet(client, packet)
         elif self.acceptor is not None:
-            self.acceptor.take(self, data)
-        elif self.reader is not None and self.reader.wait(data):
+            self.acceptor.receive(self, data)
+        elif self.reader is not None and self.reader.store(data):
             pass  # it completes nothing
         elif not self.ending:
             self._read(data)
@@ -113,12 +113,12 @@ class WebSocket(asyncio.Protocol):
             self._discard(data)
 
     def _read(self, data: bytes) -> None:
-        """Do what a client may have done in one turn of the loop with what has come of it."""
+        """Handle as much of the input as one iteration of the event loop allows."""
         client = self.client or self.prober
         if client is None:
             return
         limits = self.engine.limits
-        # One at a time until it has joined: what follows then may be longer.
+        # One at a time until the client has joined, since that raises the limit.
         most, limit = (PACKETS_A_TURN, limits.payload) if client.joined else (1, limits.connect)
         messages: list[tuple[int, bytes]] = []
         try:
@@ -126,11 +126,11 @@ class WebSocket(asyncio.Protocol):
             if self._charge(client, count, len(data)):
                 self._deliver(messages)
         except FrameError as error:
-            self.engine.broken(self, error)
+            self.engine.invalid_frame(self, error)
         self._keep(messages)
 
     def _parse(self, data: bytes, most: int, limit: int) -> tuple[list[tuple[int, bytes]], int]:
-        """Return the next messages, and of how many frames they are; raises FrameError."""
+        """Return the next messages and the number of their frames; raises FrameError."""
         messages: list[tuple[int, bytes]] = []
         if self.reader is None:
             messages, at = frames.short_texts(data, limit, most)
@@ -149,7 +149,7 @@ class WebSocket(asyncio.Protocol):
         return messages, count + self.reader.frames
 
     def _keep(self, messages: list[tuple[int, bytes]]) -> None:
-        """Let go of the reader, or keep what is left over in it until the next turn."""
+        """Drop the reader, or keep it if some input is left over in it."""
         reader = self.reader
         if reader is None:
             return
@@ -158,13 +158,13 @@ class WebSocket(asyncio.Protocol):
             self.engine.soon(self.release, TURN)
         if reader.more or not reader.idle:
             if any(opcode in _DATA for opcode, _ in messages):
-                self.engine.input.release(self)  # what is left over is of another message
+                self.engine.input.release(self)  # the rest belongs to another message
             self.engine.input.hold(self, len(reader), self.evict)
         else:
             self._forget()
 
     def _charge(self, client: Client, packets: int, size: int) -> bool:
-        """Charge the client for what it has sent; return False if that ended its connection."""
+        """Charge the client for what it sent; return False if that ended its connection."""
         seconds = self.engine.charge(client, packets, size)
         if seconds:
             self.hold(RATE)
@@ -172,13 +172,13 @@ class WebSocket(asyncio.Protocol):
         return not self.ending
 
     def hold(self, why: int) -> None:
-        """Read no further, for one reason or another."""
+        """Stop reading, for a reason."""
         if not self.held and not self.transport.is_closing():
             self.transport.pause_reading()
         self.held |= why
 
     def release(self, why: int) -> None:
-        """Read on, if there is no other reason not to."""
+        """Resume reading, if there is no other reason not to."""
         if not self.held & why:
             return
         self.held &= ~why
@@ -191,7 +191,7 @@ class WebSocket(asyncio.Protocol):
         if len(messages) < 2:
             self._frames(messages)
             return
-        # The answers to what came together go together: each write is a system call.
+        # Join the answers to messages that came together, since each write is a system call.
         self.engine.batch.join()
         try:
             self._frames(messages)
@@ -211,19 +211,19 @@ class WebSocket(asyncio.Protocol):
         except FrameError as error:
             if message is messages[0]:
                 raise
-            # Once those before it have been answered.
+            # Raised again once the messages before it have been answered.
             if self.reader is None:
                 self.reader = FrameReader(0)
             self.reader.fail(error)
 
     def _discard(self, data: bytes) -> None:
-        """Hang up on a client that does not stop sending."""
+        """Hang up on a client that does not stop sending after the close frame."""
         self.discarded += len(data)
         if self.discarded > _MOST_DISCARDED:
             self.transport.abort()
 
     def evict(self) -> None:
-        """Hang up on a client whose input stays incomplete while others need the room."""
+        """Hang up on a client with incomplete input, because the host holds too much of it."""
         self.engine.note("partial input", "the host held too much of it")
         self.abort()
         self.engine.lost(self)
@@ -234,7 +234,7 @@ class WebSocket(asyncio.Protocol):
         elif opcode == frames.BINARY:
             self._packet(payload)
         elif opcode == frames.PING:
-            self.press(frames.frame(frames.PONG, payload))
+            self.write_tracked(frames.frame(frames.PONG, payload))
         elif opcode == frames.CLOSE:
             self._closed_by_client(frames.close_code(payload))
 
@@ -242,19 +242,19 @@ class WebSocket(asyncio.Protocol):
         if self.client is not None:
             self.engine.packet(self.client, packet)
         elif self.prober is not None:
-            self.engine.probed(self, self.prober, packet)
+            self.engine.upgrades.packet(self, self.prober, packet)
 
     def _closed_by_client(self, code: int) -> None:
         self.engine.batch.flush()  # nothing may follow a close frame
-        self.press(frames.close_frame(frames.NORMAL if code == frames.NO_STATUS else code))
+        self.write_tracked(frames.close_frame(frames.NORMAL if code == frames.NO_STATUS else code))
         self.ending = True
         self._forget()
-        self.transport.close()  # once it has read what waits for it
+        self.transport.close()  # after sending what is buffered
         self.engine.lost(self)
         self.engine.endings.set(self)
 
-    def press(self, data: bytes) -> None:
-        """Write to a client that may not be reading."""
+    def write_tracked(self, data: bytes) -> None:
+        """Write to a client that may not be reading, and update its backlog."""
         if self.transport.get_write_buffer_size() > self.engine.limits.backlog:
             self._add_to_backlog(len(data))
         if not self.ending:
@@ -265,26 +265,26 @@ class WebSocket(asyncio.Protocol):
             return
         if self.client is not None:
             self.engine.backlogs.add(self.client, size)
-        elif self.prober is not None:  # it is sent nothing but what it asks for
-            self.engine.overrun(self.prober, "it does not read on the websocket it tries")
+        elif self.prober is not None:  # it is sent nothing but answers to its own frames
+            self.engine.overrun(self.prober, "it did not read from the websocket of its upgrade")
 
     def end(self, code: int = frames.NORMAL, reason: str = "") -> None:
-        """Say goodbye, send no more, and wait a little for the client to hang up."""
+        """Send a close frame, and wait a little for the client to hang up."""
         if self.ending:
             return
-        self.press(frames.close_frame(code, reason))
+        self.write_tracked(frames.close_frame(code, reason))
         self.ending = True
         self._forget()
         self.engine.endings.set(self)
         if self.held and not self.transport.is_closing():
             self.held = 0
-            self.transport.resume_reading()  # or it would not be seen to hang up
+            self.transport.resume_reading()  # in order to notice that the client hangs up
         try:
-            # Hanging up first would reset the connection while the client still sends, and the
-            # close frame would be lost with it.
+            # Closing while the client still sends would reset the connection, and the close frame
+            # would be lost.
             self.transport.write_eof()
         except (OSError, RuntimeError):
-            self.transport.abort()  # the client has been quicker
+            self.transport.abort()  # the client has closed the connection already
 
     def abort(self) -> None:
         """Hang up at once."""
@@ -293,36 +293,36 @@ class WebSocket(asyncio.Protocol):
         self.transport.abort()
 
     def _forget(self) -> None:
-        """Let go of what has come and is not complete."""
+        """Drop incomplete input."""
         if self.reader is not None:
             self.reader = None
             self.engine.input.release(self)
 
-    def carry(self, client: Client) -> None:
-        """Carry a client from now on; frames go straight to the transport unless that is full."""
+    def attach(self, client: Client) -> None:
+        """Become the client's transport; let it write directly unless the buffer is full."""
         self.client, client.socket = client, self
         client.write = None if self.full else self.transport.write
-        if client.inbox:  # of what it sent before, which has to be done first
+        if client.inbox:  # messages that came by polling have to be handled first
             self.hold(BUSY)
 
     def pause_writing(self) -> None:
-        """The client does not read: from now on what waits for it is watched."""
+        """Stop direct writes: the buffer is full, so the client's backlog must be tracked."""
         self.full = True
         if self.client is not None and self.client.write is not None:
             self.client.write = None
             self.client.refresh()
 
     def resume_writing(self) -> None:
-        """The client has caught up: frames may go straight to the transport again."""
+        """Allow direct writes again: the client has caught up."""
         self.full = False
         if self.client is not None and not self.client.closing:
             self.client.write = self.transport.write
             self.client.refresh()
             self.engine.backlogs.forget(self.client)
-            self.client.has_read()
+            self.client.notify_read()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone; nothing here may keep anything else alive."""
+        """Clean up, and drop all references to other objects."""
         self.ending = True
         self._forget()
         self.engine.connections.close()

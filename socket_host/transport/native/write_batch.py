@@ -1,4 +1,4 @@
-"""The write batch: what is sent in one turn of the event loop, as one write per client."""
+"""The write batch: joins what is sent in one iteration of the event loop into fewer writes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Protocol
 from socket_host.transport.native.message import Message
 
 _MOST_ENTRIES = 256
-_MOST_BYTES = 1 << 16  # of all messages together: more would only fill the clients' buffers
+_MOST_BYTES = 1 << 16  # of all messages together; more would only fill the clients' buffers
 
 
 class Recipient(Protocol):
-    """A client, as far as it can be written to."""
+    """A client that can be written to."""
 
     def push(self, frames: bytes) -> None:
         """Write websocket frames, unless the client has gone in the meantime."""
 
 
 class Audience:
-    """The clients of a room that can be written to straight away, as of one moment."""
+    """A snapshot of the clients of a room that can be written to directly."""
 
     __slots__ = ("_places", "clients", "writes")
 
@@ -30,13 +30,13 @@ class Audience:
         self._places: dict[Recipient, int] | None = None
 
     def place(self, client: Recipient) -> int | None:
-        """Return where `client` stands in the lists, or None if it is not there."""
+        """Return the index of `client` in the lists; None if it is not in them."""
         if self._places is None:
             self._places = {client: place for place, client in enumerate(self.clients)}
         return self._places.get(client)
 
     def writes_without(self, excepted: Set[Recipient]) -> list[Callable[[bytes], None]]:
-        """Return the writes of all clients but `excepted`."""
+        """Return the writes of all clients except `excepted`."""
         if not excepted:
             return self.writes
         places = [place for client in excepted if (place := self.place(client)) is not None]
@@ -47,25 +47,25 @@ class Audience:
 
 
 class WriteBatch:
-    """Broadcasts wait here until the end of the loop's turn, then go out in order.
+    """Broadcasts that are sent, in order, at the end of this iteration of the event loop.
 
-    As long as `pending` is true, nothing may be written to a client past this turn: an ack would
-    overtake a broadcast. Whoever wants to write to one client adds it here instead.
+    While `pending` is true, nothing may be written to a client directly, or an ack could overtake a
+    broadcast. Messages to single clients are added to the batch instead.
     """
 
     __slots__ = ("_bytes", "_entries", "_joining", "_loop", "pending")
 
     def __init__(self) -> None:
         self.pending = False
-        # Asking which loop runs is a system call on Python 3.11.
+        # Kept because `get_running_loop` makes a system call on Python 3.11.
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._joining = 0  # calls of `joining` whose tasks have not all begun
+        self._joining = 0  # calls of `join` that have not ended
         self._bytes = 0
-        # (audience, those left out, message), or for one client (None, that client, message)
+        # (audience, clients left out, message), or (None, one client, message)
         self._entries: list[tuple[Audience | None, Set[Recipient], Message]] = []
 
     def broadcast(self, audience: Audience, left_out: Set[Recipient], message: Message) -> None:
-        """Send `message` to `audience` except `left_out` at the end of this turn."""
+        """Send `message` to `audience` except `left_out` at the end of this iteration."""
         if not self.pending:
             self.pending = True
             self._soon(self.flush)
@@ -73,24 +73,24 @@ class WriteBatch:
         self._bytes += len(message.frames)
 
     def single(self, client: Recipient, message: Message) -> None:
-        """Send `message` to one client after what is pending: something has to be."""
+        """Send `message` to one client after what is pending; something must be."""
         self._entries.append((None, {client}, message))
         self._bytes += len(message.frames)
-        if self._bytes > _MOST_BYTES:  # what waits here is not known to wait for the client
+        if self._bytes > _MOST_BYTES:  # not counted in the client's backlog before it is written
             self.flush()
 
     @property
     def full(self) -> bool:
-        """True when whoever sends in a loop should let others have their turn."""
+        """Whether a task that sends in a loop should yield to others."""
         return self._bytes > _MOST_BYTES or len(self._entries) >= _MOST_ENTRIES
 
     def join(self) -> None:
-        """Join what is sent from now on, until `joined` is called and the tasks begun by then."""
+        """Start joining what is sent, until `joined` is called."""
         self.pending = True
         self._joining += 1
 
     def joined(self) -> None:
-        """End what `join` began, once tasks begun meanwhile have done what they can at once."""
+        """Stop joining, once tasks that were started meanwhile have run for the first time."""
         self._soon(self._end_joining)
 
     def _soon(self, call: Callable[[], None]) -> None:
@@ -103,7 +103,7 @@ class WriteBatch:
         self.flush()
 
     def flush(self) -> None:
-        """Write everything that is pending, now."""
+        """Write everything that is pending."""
         entries, self._entries = self._entries, []
         self.pending = self._joining > 0
         self._bytes = 0
@@ -117,7 +117,7 @@ class WriteBatch:
 def _write_shared(
     entries: list[tuple[Audience | None, Set[Recipient], Message]], audience: Audience
 ) -> None:
-    """Everybody gets the same bytes, except the few that are named in an entry."""
+    """Write the same bytes to all clients except the few that an entry names."""
     named: set[Recipient] = set()
     named.update(*(clients for _, clients, _ in entries))
     data = b"".join([message.frames for to, _, message in entries if to is not None])
@@ -130,7 +130,7 @@ def _write_shared(
 def _write_each(
     entries: list[tuple[Audience | None, Set[Recipient], Message]], only: Set[Recipient] | None
 ) -> None:
-    """Gather for every client (or for `only` these) what it gets, and write it at once."""
+    """Join the messages of each client, or of each in `only`, and write them."""
     outgoing: dict[Recipient, list[bytes]] = {}
     for audience, named, message in entries:
         clients: Iterable[Recipient] = named

@@ -53,7 +53,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
         self._slots = slots
         self._limits = limits
         self._note = note
-        self._had_too_large = False
+        self._logged_too_large = False
         self.sessions: dict[str, bytes] = {}  # addresses of clients, by Engine.IO sid
         self._throttles: dict[str, Throttle] = {}  # by Engine.IO sid
         self._joined: set[str] = set()  # Engine.IO sids that have been in a namespace
@@ -135,8 +135,8 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
 
     def _note_too_large(self, size: int) -> None:
         """Log the first answer that is too large; clients can cause more at will."""
-        if not self._had_too_large:
-            self._had_too_large = True
+        if not self._logged_too_large:
+            self._logged_too_large = True
             logger.error(
                 "An answer of about %d bytes was not sent; the client got an error instead. Answer "
                 "in parts of at most %d bytes. Further answers like it are not logged.",

@@ -58,7 +58,7 @@ class Mirror(Engine):
         client = self._open(environ)
         self.joined(client)
         socket.transport.write(head.accept())
-        socket.carry(client)
+        socket.attach(client)
 
     def packet(self, client: Client, packet: str | bytes) -> None:
         client.push(frames.packet_frame(packet))

@@ -146,7 +146,7 @@ async def test_what_is_not_json_is_an_error_of_the_caller(on: Stage) -> None:
 async def test_reserved_event_is_an_error_of_the_caller(on: Stage, callback: Any) -> None:
     """Clients hang up when a server sends what their own library emits: it raises instead."""
     _, ws = await on.client()
-    with pytest.raises(ValueError, match=r"'disconnect' is an event of Socket\.IO itself"):
+    with pytest.raises(ValueError, match="The event 'disconnect' is reserved"):
         await on.sio.emit("disconnect", callback=callback)
     await on.sio.emit("y")
     assert await ws.receive() == '42["y"]'

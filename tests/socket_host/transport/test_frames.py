@@ -79,7 +79,7 @@ def test_pieces_that_wait(parts: list[str], cuts: list[int]) -> None:
         try:
             while stream:
                 size = cuts[len(stream) % len(cuts)]
-                if reader.wait(stream[:size]):
+                if reader.store(stream[:size]):
                     unseen += size
                 else:
                     messages += reader.feed(stream[:size])

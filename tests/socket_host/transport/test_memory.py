@@ -93,5 +93,5 @@ async def test_parsed_headers_are_not_kept() -> None:
     async with protocol_server() as host, http_client(host.port) as http, http.joined():
         (client,) = host.sio.eio.engine.clients.values()
         assert client.environ["HTTP_HOST"]
-        client.environ.settle()
+        client.environ.compact()
         assert not dict.__len__(client.environ)

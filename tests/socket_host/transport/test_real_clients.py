@@ -176,11 +176,11 @@ async def test_subprotocols(transport: str, offered: str | None, accepted: str |
 @on_each_transport
 @pytest.mark.parametrize("query", [{}, {"b64": "1"}])
 async def test_jsonp_is_refused_in_words(transport: str, query: dict[str, str]) -> None:
-    """Polling by scripts comes without an Origin, so it is not offered."""
+    """Polling by scripts comes without an Origin, so it is refused."""
     async with protocol_server(transport=transport) as host, http_client(host.port) as http:
         status, text = await http.ask(EIO="4", transport="polling", j="0", **query)
         assert status == 400
-        assert "JSONP is not offered" in text
+        assert "JSONP is not supported" in text
 
 
 async def test_version_three_is_refused_in_words(http: Http) -> None:

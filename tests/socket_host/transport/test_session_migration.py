@@ -10,8 +10,7 @@ import pytest
 from socket_host.app import SocketHost
 from socket_host.bus.seen_messages import SeenMessages
 from socket_host.bus.shared import SharedBus
-from socket_host.transport.native import session_migration as migration
-from socket_host.transport.native import shutdown_snapshot
+from socket_host.transport.native import migration_requests, shutdown_snapshot
 from tests.kit import buses
 from tests.kit.buses import Redis, until
 from tests.kit.clients import clients
@@ -119,7 +118,7 @@ async def test_old_host_was_killed(
 ) -> None:
     """A client that nobody knows any more is told so as soon as all hosts have answered."""
     monkeypatch.setattr(SharedBus, "ANSWER_SECONDS", 0)
-    monkeypatch.setattr(migration, "ASK_SECONDS", 3_600)
+    monkeypatch.setattr(migration_requests, "ASK_SECONDS", 3_600)
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
         one, other = await running.start(), await running.start()
         async with visiting(one, people) as ann:
@@ -131,7 +130,7 @@ async def test_nobody_answers(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Hosts that do not answer keep no client waiting for long."""
-    monkeypatch.setattr(migration, "ASK_SECONDS", 0.1)
+    monkeypatch.setattr(migration_requests, "ASK_SECONDS", 0.1)
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
         one, other = await running.start(), await running.start()
         monkeypatch.setattr(one.sio.recovery, "resume", lambda *_: asyncio.sleep(1_000))
@@ -189,7 +188,7 @@ async def test_newcomer_that_is_alone_says_no(
 ) -> None:
     """A client that nobody knows hears so as soon as the others would have been there."""
     monkeypatch.setattr(SharedBus, "ANSWER_SECONDS", 0.5)
-    monkeypatch.setattr(migration, "ASK_SECONDS", 3_600)
+    monkeypatch.setattr(migration_requests, "ASK_SECONDS", 3_600)
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
         host = await running.start()
         async with visiting(host, people) as ann:
