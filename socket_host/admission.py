@@ -93,9 +93,9 @@ class Admission:
         if held >= self.most_of_one or waiting >= self._waiting_of_one:
             if not self.refused["address"]:
                 _log.warning(
-                    "Refused a connection: its address has %d already, of which %d have not joined."
-                    " If it is a proxy of yours, say with PROXIES how many there are."
-                    " See MAX_PER_ADDRESS.",
+                    "Refused a connection: its address has %d already, of which %d have joined no "
+                    "namespace. The limit is MAX_PER_ADDRESS. If the address is that of a proxy of "
+                    "yours, set PROXIES to the number of proxies.",
                     held,
                     waiting,
                 )

@@ -23,8 +23,8 @@ def parse_namespace(text: str) -> str:
     """Return a namespace of metrics; raise ValueError for one that CloudWatch would refuse."""
     if not _NAMESPACE.fullmatch(text):
         raise ValueError(
-            "must be a namespace of CloudWatch, 255 letters, digits and ._/#:- at the most, that "
-            f"does not begin with AWS/, not {text!r}"
+            "must be a CloudWatch namespace, of at most 255 letters, digits and ._/#:- and not "
+            f"beginning with AWS/, not {text!r}"
         )
     return text
 

@@ -43,7 +43,7 @@ class Limit:
         """Read `5/s`, `30/m` or `100/h`; raises ValueError."""
         found = re.fullmatch(r"([1-9][0-9]{0,5})/([smh])", text)
         if found is None:
-            raise ValueError(f"A limit is written 5/s, 30/m or 100/h, not {text!r}.")
+            raise ValueError(f"A limit must look like 5/s, 30/m or 100/h, not {text!r}.")
         number = int(found[1])
         return cls(number / _UNITS[found[2]], number)
 
@@ -176,7 +176,7 @@ class Handler:
         """
         if client.large > _MOST_LARGE:
             raise EventError(
-                "Wait for the answers to what you asked before.", reason="waiting", retry=True
+                "Wait for the answers to your earlier events.", reason="waiting", retry=True
             )
         client.large += 1
         client.turn = client.turn or asyncio.Lock()
@@ -210,7 +210,7 @@ def find_handlers(namespace: object, hooks: type) -> dict[str, Handler]:
         handler = _handler(getattr(namespace, attribute), where)
         for name in names:
             if name in found:
-                raise StartError(f"{where} answers {name!r}, and so does another method.")
+                raise StartError(f"{where} handles {name!r}, but another method does so too.")
             found[name] = handler
     return found
 

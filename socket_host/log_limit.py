@@ -130,7 +130,7 @@ def install() -> None:
 def unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Log an event loop's unhandled exception; for `set_exception_handler`."""
     _asyncio.error(
-        "Nobody handled an error: %.200s", context.get("message"), exc_info=context.get("exception")
+        "Unhandled error: %.200s", context.get("message"), exc_info=context.get("exception")
     )
 
 
@@ -138,7 +138,7 @@ _asyncio = logging.getLogger("asyncio")
 
 
 def _unraisable(caught: Any) -> None:
-    _asyncio.error("An error was ignored", exc_info=caught.exc_value)
+    _asyncio.error("An exception was ignored", exc_info=caught.exc_value)
 
 
 def _cause(record: logging.LogRecord) -> Hashable:

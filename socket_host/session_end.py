@@ -52,4 +52,4 @@ class SessionEnd:
                 try:
                     await namespace.disconnect(sid)
                 except Exception:
-                    _log.exception("A client could not be sent away.")
+                    _log.exception("A client whose session has ended could not be disconnected.")

@@ -61,7 +61,7 @@ class Supervisor:
                 self._deaths[name] += 1
                 if loop.time() - begun > _HEALTHY_SECONDS:
                     pause = FIRST_PAUSE
-                _log.exception("The task %s died. It begins again in %g s.", name, pause)
+                _log.exception("The task %s failed. It restarts in %g s.", name, pause)
             else:
                 return
             self._waiting.add(name)

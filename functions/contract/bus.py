@@ -80,11 +80,11 @@ def encode(message: Mapping[str, Any], message_id: str, most: int = MAX_BYTES) -
         if not text.isascii() and _UNSENDABLE.search(text):
             text = _ascii_json.encode(identified)
     except (TypeError, ValueError, RecursionError) as error:
-        raise BusMessageError(f"The data of {what!r} cannot be written as JSON: {error}.") from None
+        raise BusMessageError(f"The data of {what!r} cannot be sent as JSON: {error}.") from None
     size = len(text) if text.isascii() else len(text.encode())
     if size > most:
         raise BusMessageError(
-            f"The data of {what!r} makes a message of {size} bytes; the bus takes {most}."
+            f"The data of {what!r} makes a message of {size} bytes; the bus accepts up to {most}."
         )
     return text
 

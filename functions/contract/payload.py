@@ -75,14 +75,14 @@ def _check_type(kind: Any, binary: bool, seen: set[Any]) -> None:
     origin = get_origin(kind)
     inner: tuple[Any, ...] = get_args(kind)
     if kind is bytes and not binary:
-        raise TypeError(f"{kind!r} is no type of a payload in JSON: only events bring bytes")
+        raise TypeError(f"{kind!r} cannot be part of a JSON payload: only events can have bytes")
     if kind in _WHOLE or origin is Literal or hasattr(kind, "model_validate") or kind in seen:
         return
     if dataclasses.is_dataclass(kind):
         seen.add(kind)
         inner = _field_types(kind)
     elif origin not in (list, dict, Union, types.UnionType):
-        raise TypeError(f"{kind!r} is no type of a payload")
+        raise TypeError(f"{kind!r} is not supported as the type of a payload")
     for one in inner:
         _check_type(one, binary, seen)
 
@@ -152,7 +152,7 @@ def _read_union(kinds: tuple[Any, ...], data: Any, at: str, problems: list[Probl
     fitting = [kind for kind in kinds if _fits(kind, data)]
     if len(fitting) > 1 and isinstance(data, dict | list):
         # Trying one after another would take exponential time in the depth of the data.
-        raise TypeError(f"of {' | '.join(map(str, kinds))} several are an object, or a list")
+        raise TypeError(f"{' | '.join(map(str, kinds))} has several types of object or of list")
     if fitting:
         return _read(fitting[0], data, at, problems)
     _note(problems, at, f"must be {' or '.join(map(_described, kinds))}")
@@ -191,7 +191,7 @@ def _fits(kind: Any, data: Any) -> bool:
         return isinstance(data, list)
     if dict in (kind, get_origin(kind)) or dataclasses.is_dataclass(kind):
         return isinstance(data, dict)
-    raise TypeError(f"{kind!r} is no type of a payload")
+    raise TypeError(f"{kind!r} is not supported as the type of a payload")
 
 
 def _described(kind: Any) -> str:

@@ -124,11 +124,11 @@ class Sessions:
         try:
             token = self._signer.sign(_payload(session)).decode()
         except (TypeError, RecursionError) as error:
-            raise ValueError(f"a session's claims are JSON: {error}") from None
+            raise ValueError(f"a session's claims must be JSON: {error}") from None
         if len(token) > MAX_TOKEN:
             raise ValueError(
-                f"a session's token has {MAX_TOKEN:,} characters at the most, and this one "
-                f"{len(token):,}: keep name and claims short"
+                f"a session's token may have at most {MAX_TOKEN:,} characters, and this one has "
+                f"{len(token):,}: shorten its name or claims"
             )
         return token
 
@@ -200,7 +200,7 @@ class Sessions:
                 return session
         except (ValueError, RecursionError):
             pass
-        raise SessionError("Your session is of an unknown form. Reload the page to get a new one.")
+        raise SessionError("Your session has an unknown format. Reload the page to get a new one.")
 
 
 def _payload(session: Session) -> bytes:
@@ -217,7 +217,7 @@ def _decode(text: str) -> bytes:
 
 def _signer(secret: str) -> TimestampSigner:
     if len(secret) < MIN_SECRET_LENGTH:
-        raise ValueError(f"the session secret needs {MIN_SECRET_LENGTH} characters or more")
+        raise ValueError(f"the session secret must have at least {MIN_SECRET_LENGTH} characters")
     key = blake2b(secret.encode(), person=_PURPOSE, digest_size=32).digest()
     return TimestampSigner(key, key_derivation="none", algorithm=_KeyedBlake2())
 
@@ -241,5 +241,5 @@ def parse_secrets(text: str, *, development: bool) -> tuple[str, ...]:
             "are separated by commas"
         )
     if SAMPLE_SECRET in found and not development:
-        raise ValueError("is the sample, which only STAGE=development accepts")
+        raise ValueError("is the sample secret, which is accepted only with STAGE=development")
     return found

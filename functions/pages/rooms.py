@@ -82,7 +82,7 @@ async def open_room(request: Request) -> Response:
     """Redirect to the room whose name was typed into the form."""
     name = request.query_params.get("room", "").strip().lower().replace(" ", "-")
     if not is_room(name):
-        raise HTTPException(404, "A room's name has small letters, digits and hyphens only.")
+        raise HTTPException(404, "A room's name has only lowercase letters, digits and hyphens.")
     return RedirectResponse(f"/rooms/{name}", 303)
 
 
@@ -90,7 +90,7 @@ def room_name(request: Request) -> str:
     """Return the room name in a path; raise HTTPException if it is not valid."""
     name: str = request.path_params["room"]
     if not is_room(name):
-        raise HTTPException(404, "A room's name has small letters, digits and hyphens only.")
+        raise HTTPException(404, "A room's name has only lowercase letters, digits and hyphens.")
     return name
 
 

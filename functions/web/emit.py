@@ -48,7 +48,7 @@ class Emitter:
         if signed_in_at is not None:
             body["signed_in_at"] = signed_in_at
         encoded = partial(encode_announcement, SESSION_END, body)
-        return self._send(encoded, f"The sockets of {visitor!r} stay open")
+        return self._send(encoded, f"The sockets of {visitor!r} were not closed")
 
     def announce(self, subject: str, body: Any = None) -> str:
         """Send an announcement to the `@subscribe(subject)` methods of every host's namespaces."""

@@ -91,8 +91,8 @@ class LoopbackEmitter(Emitter):
             answer = host.getresponse()
             words = answer.read(1_000).decode(errors="replace").strip()
         except (OSError, http.client.HTTPException) as error:
-            raise EmitError(f"the socket host is away ({error})") from error
+            raise EmitError(f"the socket host cannot be reached ({error})") from error
         finally:
             host.close()
         if answer.status != HTTPStatus.NO_CONTENT:
-            raise EmitError(f"the socket host refused it ({words.rstrip('.')})")
+            raise EmitError(f"the socket host refused the message ({words.rstrip('.')})")

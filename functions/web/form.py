@@ -16,9 +16,9 @@ async def read_form(request: Request) -> dict[str, str]:
     """
     body = await request.body()  # Lambda has passed all of it already
     if len(body) > MAX_BYTES:
-        raise HTTPException(413, f"A form may have {MAX_BYTES:,} bytes.")
+        raise HTTPException(413, f"A form may have at most {MAX_BYTES:,} bytes.")
     try:
         fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError:
-        raise HTTPException(400, "That is not a form of this site.") from None
+        raise HTTPException(400, "The body is not a valid form.") from None
     return {name: value.replace("\r\n", "\n") for name, value in fields}

@@ -24,7 +24,7 @@ async def read_json(request: Request, model: type[T], *, max_bytes: int = MAX_BY
         raise HTTPException(415, "Send JSON, with Content-Type: application/json.")
     body = await request.body()  # Lambda has passed all of it already
     if len(body) > max_bytes:
-        raise HTTPException(413, f"The body may have {max_bytes:,} bytes.")
+        raise HTTPException(413, f"The body may have at most {max_bytes:,} bytes.")
     try:
         data = json.loads(body.decode())
         # Python's parser accepts surrogates, and numbers that JSON lacks.

@@ -30,9 +30,9 @@ class DropTrailingSlashes:
     ) -> None:
         for prefix in socket_prefixes:
             if not prefix.startswith("/") or prefix.endswith("/"):
-                raise ValueError(f"a socket prefix is written like /socket.io, not {prefix!r}")
+                raise ValueError(f"a socket prefix must look like /socket.io, not {prefix!r}")
         if status not in (301, 302, 307, 308):
-            raise ValueError(f"a redirect's status is 301, 302, 307 or 308, not {status}")
+            raise ValueError(f"a redirect's status must be 301, 302, 307 or 308, not {status}")
         self.app = app
         self.socket_prefixes = tuple(socket_prefixes)
         self.keep = checked_prefixes(keep)
@@ -58,7 +58,7 @@ class DropTrailingSlashes:
 def checked_prefixes(keep: Sequence[str]) -> tuple[str, ...]:
     """Return the prefixes that keep their slash; raise ValueError if they are malformed."""
     if not isinstance(keep, list | tuple) or not all(map(_keeps_its_slash, keep)):
-        raise ValueError(f"a list of prefixes is written like ['/legacy/'], not {keep!r}")
+        raise ValueError(f"must be a list of prefixes such as ['/legacy/'], not {keep!r}")
     return tuple(keep)
 
 

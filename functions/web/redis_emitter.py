@@ -31,7 +31,7 @@ class RedisEmitter(Emitter):
             self._command(self._connection, "PUBLISH", CHANNEL, message)
         except OSError as error:
             self.close()
-            raise EmitError(f"Redis at {self._address} is away ({error})") from error
+            raise EmitError(f"Redis at {self._address} cannot be reached ({error})") from error
 
     def close(self) -> None:
         """Close the connection; the next message opens another."""
@@ -62,8 +62,8 @@ class RedisEmitter(Emitter):
         while not answer.endswith(b"\r\n"):
             received = connection.recv(_LONGEST_ANSWER)
             if not received or len(answer) > _LONGEST_ANSWER:
-                raise ConnectionError("it hung up")
+                raise ConnectionError("it closed the connection")
             answer += received
         if answer.startswith(b"-"):
-            words_of_refusal = answer[1:].decode(errors="replace").strip()
-            raise EmitError(f"Redis at {self._address} refused it ({words_of_refusal})")
+            reason = answer[1:].decode(errors="replace").strip()
+            raise EmitError(f"Redis at {self._address} refused the message ({reason})")

@@ -92,7 +92,7 @@ def sign_in(
     Raises ValueError for a session that cannot be issued.
     """
     if not id or not id.isprintable():
-        raise ValueError(f"a visitor's id is a text that can be printed, not {id!r}")
+        raise ValueError(f"a visitor's id must be a printable string, not {id!r}")
     session = Session(id, name, claims={"auth_time": round(time.time(), 6), **(claims or {})})
     Site.of(request).sessions.issue(session)  # raises now if the session cannot be issued
     request.state.session = session
@@ -111,8 +111,8 @@ def sign_out(request: Request, *, everywhere: bool = False) -> Session:
         ended = _ended_sessions(request.scope)
         if ended is None:
             raise RuntimeError(
-                "sign_out(everywhere=True) needs a store: have `start` in functions/pages set "
-                "app.state.ended_sessions. See docs/sign-in.md."
+                "sign_out(everywhere=True) needs a store: set app.state.ended_sessions in `start` "
+                "of functions/pages. See docs/sign-in.md."
             )
         ended.end(former.id)
     request.state.session = session
@@ -120,7 +120,7 @@ def sign_out(request: Request, *, everywhere: bool = False) -> Session:
     try:
         Site.of(request).emitter.disconnect(former.id, signed_in_at=this)
     except EmitError as error:
-        _log.warning("The sockets of a visitor who signed out stay open: %s", error)
+        _log.warning("The sockets of a visitor who signed out were not closed: %s", error)
     return session
 
 

@@ -18,7 +18,7 @@ Subscriber = Callable[[str, Any], None]
 def log_heard(message_id: str, what: Any) -> None:
     """Log a function's message, under the id that the function knows."""
     # Each one, not only the first in a minute: people look for it by its id.
-    _log.info("Heard %.100r of a function: %s", what, message_id, extra={"let_through": True})
+    _log.info("Received %.100r from a function: %s", what, message_id, extra={"let_through": True})
 
 
 class Receiver(Protocol):

@@ -22,7 +22,7 @@ class FunctionQueue:
 
     def __init__(self, url: str) -> None:
         self.outage = Outage(
-            "What functions emit does not arrive", "What functions emit arrives again."
+            "Messages from functions do not arrive", "Messages from functions arrive again."
         )
         self._calls = SerialExecutor("function-queue")
         self._sqs = boto3.client("sqs", config=POLL_CONFIG)

@@ -23,7 +23,7 @@ class Inbox:
         if body.startswith(self._own):
             return None
         if len(body) > self._largest:
-            self._refusals.note("larger than a message may be")
+            self._refusals.note("a message is too large")
             return None
         try:
             message = parse(str(body, "utf-8"))

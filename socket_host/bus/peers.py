@@ -125,9 +125,7 @@ class Peers(Collection[str]):
         lost = [host for host, missed in self._missed.items() if missed >= LOST]
         if lost:
             names = ", ".join(lost[:_NAMED]) + (", …" if len(lost) > _NAMED else "")
-            _log.warning(
-                "%d hosts are lost, which missed %d heartbeats: %s", len(lost), LOST, names
-            )
+            _log.warning("Lost %d hosts, which missed %d heartbeats: %s", len(lost), LOST, names)
         for host in lost:
             self._lose(host)
 
@@ -174,4 +172,4 @@ class Peers(Collection[str]):
             try:
                 subscriber(*values)
             except Exception:  # heartbeats must go on, or the others would lose this host
-                _log.exception("What watches the peers failed.")
+                _log.exception("A subscriber to changes of the peers failed.")

@@ -22,7 +22,7 @@ _SILENCE_SECONDS = 10.0  # after which the server is pinged
 _ROLE_SECONDS = 5.0  # after which the server is asked again whether it is still the primary
 
 # A replica accepts messages, but passes them only to its own subscribers.
-_REPLICA = "the server is a replica, which passes nothing on to the others"
+_REPLICA = "the server is a replica, which does not forward messages: use the primary's address"
 
 # Messages not yet handled; above this, reading pauses.
 _MAX_UNREAD = 1_000
@@ -110,7 +110,7 @@ class Connection(asyncio.Protocol):
         match await self.ask("PUBSUB", "NUMSUB", channel):
             case [_, int(count)]:
                 return count
-        raise OSError("what answers there is no Redis")
+        raise OSError("the server there is not Redis or Valkey")
 
     async def publish(self, channel: str, bodies: Sequence[bytes]) -> int:
         """Publish messages in order; return the number of connections that got the last one."""
@@ -203,7 +203,7 @@ class Connection(asyncio.Protocol):
                 else:
                     self._reply(reply)
         except (hiredis.ProtocolError, LookupError, TypeError, RecursionError):
-            self._lost = OSError("what answers there is no Redis")
+            self._lost = OSError("the server there is not Redis or Valkey")
             self.close()
         if self._reader.len() > _MAX_REPLY_BYTES:
             self._lost = OSError(f"a message has more than {_MAX_REPLY_BYTES} bytes")
@@ -234,7 +234,7 @@ class Connection(asyncio.Protocol):
             return
         body = push[2]
         if not isinstance(body, bytes):
-            raise TypeError("a message that is no text")
+            raise TypeError("a message that is not text")
         if self._own is None or not body.startswith(self._own):
             self._unread.append(body)
             self._unread_bytes += len(body)

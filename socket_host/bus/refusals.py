@@ -23,7 +23,7 @@ class Refusals:
         self._last, self._until = cause, time.monotonic() + _RECENT
         if self.counts[cause] == 1:
             _log.warning(
-                "A message from the bus is refused (%s); from now on they are only counted.",
+                "Refused a message from the bus: %s. /health counts further ones.",
                 cause,
                 extra={"cause": cause},
             )
@@ -33,4 +33,4 @@ class Refusals:
         """What was wrong recently; empty if nothing was."""
         if time.monotonic() >= self._until:
             return ""
-        return f"Somebody sends messages that do not belong on the bus: {self._last}."
+        return f"Invalid messages arrive from the bus: {self._last}."

@@ -38,7 +38,7 @@ def parse(text: str) -> Any:
     except (StopIteration, RecursionError):
         raise ValueError("not JSON, or nested too deeply") from None
     if end != len(text) and not text[end:].isspace():
-        raise ValueError("something follows the JSON")
+        raise ValueError("the JSON is followed by something else")
     return value
 
 

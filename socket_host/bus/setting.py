@@ -32,7 +32,7 @@ def parse_bus(setting: str) -> Topic | Address | None:
 def parse_function_queue(url: str, bus: str) -> str:
     """Return the URL of an SQS FIFO queue; raise ValueError if it is not one, or not allowed."""
     if bus.partition(":")[0] not in SCHEMES:
-        raise ValueError("belongs to a BUS of Redis or Valkey; by sns hosts hear functions anyway")
+        raise ValueError("is for a BUS of Redis or Valkey; SNS needs no queue for functions")
     if not _QUEUE.fullmatch(url):
         raise ValueError(f"must be the URL of an SQS FIFO queue, https://…/NAME.fifo, not {url!r}")
     return url

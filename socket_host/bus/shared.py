@@ -54,7 +54,7 @@ class SharedBus(Bus):
     def __init__(self) -> None:
         super().__init__()
         self._outgoing = Outage(
-            "Messages to other hosts wait", "The bus takes messages to other hosts again."
+            "Messages to other hosts wait", "Messages to other hosts are sent again."
         )
         self._incoming = Outage(
             "Messages from other hosts do not arrive", "Messages from other hosts arrive again."
@@ -166,7 +166,7 @@ class SharedBus(Bus):
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()):
-            _log.error("The host needs to be started again to use its bus.", exc_info=error)
+            _log.error("The bus failed. Restart the host to use it again.", exc_info=error)
             self._outgoing.begin(repr(error))
 
     def _hears(self) -> None:
@@ -251,7 +251,7 @@ class SharedBus(Bus):
 
     def _not_understood(self, method: str) -> None:
         self.refuse("not understood")
-        _log.exception("A message of another host was not understood: %.40r", method)
+        _log.exception("A message from another host could not be handled: %.40r", method)
 
     async def _send_all(self) -> None:
         while True:

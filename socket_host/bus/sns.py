@@ -46,7 +46,7 @@ class SnsBus(SharedBus):
         self._heartbeat = heartbeat
         self._orphan = orphan
         self._keeping = Outage(
-            "The host cannot mark its queue as in use, and other hosts may sweep it away",
+            "The host cannot mark its queue as in use, so other hosts may delete it",
             "The host's queue is marked as in use again.",
         )
         self._outages.append(self._keeping)
@@ -86,7 +86,7 @@ class SnsBus(SharedBus):
         for number, failure in sorted(failures.items()):
             if failure["Code"].startswith("Invalid"):
                 self._outbox.dropped += 1
-                _log.error("A message is dropped, because SNS will never take it: %s", failure)
+                _log.error("Dropped a message that SNS will never accept: %s", failure)
             else:
                 unsent.append(entries[number])
                 why = f"SNS refused a message: {failure['Code']}"

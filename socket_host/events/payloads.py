@@ -18,7 +18,7 @@ class Join:
     def __post_init__(self) -> None:
         if not is_room(self.room):
             raise EventError(
-                "A room has 1 to 64 small letters, digits and hyphens, and no hyphen first.",
+                "A room has 1 to 64 lowercase letters, digits and hyphens, and no hyphen first.",
                 field="room",
             )
         if self.after is not None:
@@ -62,4 +62,4 @@ def check_text(text: str) -> None:
 def check_seq(seq: int) -> None:
     """Raise EventError for what is no number of a message."""
     if not 0 <= seq <= MAX_SEQ:
-        raise EventError("`after` is the number of the last message seen.", field="after")
+        raise EventError("`after` must be the number of the last message seen.", field="after")

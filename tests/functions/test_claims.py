@@ -72,7 +72,7 @@ def test_old_token_is_valid_until_it_expires(monkeypatch: pytest.MonkeyPatch) ->
 def test_other_forms_are_refused(content: object) -> None:
     """Of a version that this release does not know, or with another form, a token is no session."""
     sessions = Sessions(SECRET)
-    with pytest.raises(SessionError, match="unknown form"):
+    with pytest.raises(SessionError, match="unknown format"):
         sessions.verify(signed(sessions, content))
 
 

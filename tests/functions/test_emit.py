@@ -127,7 +127,9 @@ async def test_absent_host_is_told_of() -> None:
     """When no host listens, the page hears so at once."""
     async with host() as alone:
         address = f"{alone.url}bus"
-    with pytest.raises(EmitError, match="'news' was not emitted: the socket host is away"):
+    with pytest.raises(
+        EmitError, match="'news' was not emitted: the socket host cannot be reached"
+    ):
         await emit(address, "news")
 
 

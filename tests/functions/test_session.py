@@ -90,7 +90,7 @@ def test_other_form_is_refused(payload: object) -> None:
     """A token we signed with something else in it, by an older release say, is no session."""
     sessions = Sessions(SECRET)
     signed = sessions._signer.sign(base64_encode(json.dumps(payload)))
-    with pytest.raises(SessionError, match="unknown form"):
+    with pytest.raises(SessionError, match="unknown format"):
         sessions.verify(signed.decode())
 
 

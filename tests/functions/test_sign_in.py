@@ -155,7 +155,7 @@ def test_claim_has_a_name(claim: str) -> None:
     [
         ({"id": ""}, "id is a text"),
         ({"id": "a\nb"}, "id is a text"),
-        ({"name": "A" * 1_000}, "keep name and claims short"),
+        ({"name": "A" * 1_000}, "shorten its name or claims"),
         ({"claims": {"a": object()}}, "JSON"),
     ],
 )

@@ -358,9 +358,9 @@ def test_errors_that_nobody_handles() -> None:
         unhandled(loop, {"message": "Task was destroyed"})
         lines = log()
     assert [line for line in lines if not line.startswith(" ")] == [
-        "ERROR asyncio: Nobody handled an error: Task 0\\n",
-        "ERROR asyncio: Nobody handled an error: Task 0\\n",
-        "ERROR asyncio: Nobody handled an error: Task was destroyed",
+        "ERROR asyncio: Unhandled error: Task 0\\n",
+        "ERROR asyncio: Unhandled error: Task 0\\n",
+        "ERROR asyncio: Unhandled error: Task was destroyed",
     ]
 
 

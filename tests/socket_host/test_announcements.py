@@ -107,13 +107,13 @@ async def test_function_reaches_every_host(
             assert host.namespaces[0].heard == [Price("tea", n) for n in range(5)]
             assert host.bus.health().get("invalid", 0) == 0
         wrong = (
-            "An announcement of 'prices' has another form: `amount` is missing.",
+            "An announcement of 'prices' has the wrong type: `amount` is missing.",
             "The subscriber to 'prices' failed.",
         )
         for words in wrong:
             await until(lambda words=words: count(caplog, words) == len(hosts))
     for id_ in ids:
-        assert count(caplog, f"of a function: {id_}") == len(hosts)
+        assert count(caplog, f"from a function: {id_}") == len(hosts)
 
 
 def count(caplog: pytest.LogCaptureFixture, words: str) -> int:
@@ -142,7 +142,7 @@ async def test_redis_with_a_password(tmp_path: Path) -> None:
         )
         with closing(open_emitter(right, SECRET)) as emitter:
             await asyncio.to_thread(emitter.emit, "news")
-        with pytest.raises(EmitError, match="refused it") as refused:
+        with pytest.raises(EmitError, match="refused the message") as refused:
             await asyncio.to_thread(open_emitter(wrong, SECRET).emit, "news")
         assert "guess" not in str(refused.value)
 

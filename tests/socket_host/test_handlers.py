@@ -225,7 +225,7 @@ def test_limits_are_read() -> None:
     assert Limit.parse("30/m") == Limit(0.5, 30)
     assert Limit.parse("1/h").burst == 1
     for text in ("5", "0/s", "5/d", "5 / s", "-1/s", "1.5/s", ""):
-        with pytest.raises(ValueError, match=r"A limit is written 5/s"):
+        with pytest.raises(ValueError, match=r"A limit must look like 5/s"):
             event("x", limit=text)
 
 
@@ -267,7 +267,7 @@ class Unknown(Namespace):
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        (Twice, "Twice.other answers 'bid', and so does another method"),
+        (Twice, "Twice.other handles 'bid', but another method does so too"),
         (Nameless, "Nameless.bid needs the name of its event"),
         (Odd, "Odd.on_bid cannot be used: .*Path"),
         (Unknown, "Unknown.on_bid cannot be used: name 'Nothing'"),

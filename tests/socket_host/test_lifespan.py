@@ -103,7 +103,7 @@ async def test_task_that_dies(
         await until(lambda: clock.runs == 2)
         assert (await health(host))["namespaces"]["/clock"]["tasks"]["watch"]["deaths"] == 1
     (record,) = [record for record in caplog.records if record.exc_info]
-    assert record.getMessage() == "The task watch died. It begins again in 0.2 s."
+    assert record.getMessage() == "The task watch failed. It restarts in 0.2 s."
 
 
 async def test_job_that_fails_is_degraded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

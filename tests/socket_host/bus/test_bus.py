@@ -64,7 +64,7 @@ async def test_managers_understand_it() -> None:
 @pytest.mark.parametrize("data", [{1, 2}, float("nan"), object()])
 def test_data_that_is_no_json_is_refused(data: object) -> None:
     """Data that the other side could not read never goes over the bus."""
-    with pytest.raises(BusMessageError, match="cannot be written as JSON"):
+    with pytest.raises(BusMessageError, match="cannot be sent as JSON"):
         encode_emit("news", data, sender="page")
 
 

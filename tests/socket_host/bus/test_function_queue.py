@@ -126,7 +126,7 @@ async def test_queue_that_is_away_is_told_of(aws: None, tmp_path: Path) -> None:
         buses.host(redis.setting, function_queue=missing) as one,
         buses.host(redis.setting) as other,
     ):
-        words = "What functions emit does not arrive"
+        words = "Messages from functions do not arrive"
         await until(lambda: words in one.bus.health().get("why", ""))
         client = await other.client()
         await one.sio.emit("news", "hello")

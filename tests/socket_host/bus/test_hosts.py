@@ -172,7 +172,7 @@ async def test_outage_is_logged_once(pair: Pair, caplog: pytest.LogCaptureFixtur
     lines = [r.getMessage() for r in caplog.records if "to other hosts" in r.getMessage()]
     assert [line.partition(":")[0] for line in lines] == [
         "Messages to other hosts wait",
-        "The bus takes messages to other hosts again.",
+        "Messages to other hosts are sent again.",
     ] * 2
 
 

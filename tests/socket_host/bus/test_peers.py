@@ -122,7 +122,7 @@ async def test_failing_watcher_stops_no_heartbeat(
     watch = Watch(one.bus.peers)
     await leaving.stop()
     await until(lambda: watch.lost == [leaving.bus.host_id])
-    assert "What watches the peers failed." in caplog.text
+    assert "A subscriber to changes of the peers failed." in caplog.text
 
 
 async def test_host_alone_has_no_peers(tmp_path: Path) -> None:

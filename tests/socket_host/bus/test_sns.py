@@ -294,4 +294,4 @@ async def test_message_that_sns_never_takes_holds_nothing_up(
         heard = [await client.receive("news") for _ in range(19)]
         assert heard == [0, *range(2, 20)]
         assert one.bus.health()["dropped"] == 1
-        assert "SNS will never take it" in caplog.text
+        assert "SNS will never accept" in caplog.text

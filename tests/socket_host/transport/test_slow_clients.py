@@ -143,6 +143,21 @@ async def test_probe_that_stays_half_way_ends(host: SocketHost) -> None:
         assert await poller.get() == (200, "431[1]")
 
 
+async def test_failed_probe_that_does_not_hang_up_ends(host: SocketHost) -> None:
+    """A client that stays connected after a failed probe is disconnected."""
+    connections = engine(host).connections
+    async with http_client(host.port) as http:
+        poller = await http.open()
+        await poller.join()
+    await until(lambda: connections.count == 0)
+    async with raw(host.port) as client:
+        client.send(handshake(f"EIO=4&transport=websocket&sid={poller.sid}"))
+        assert "101" in await client.head()
+        client.send(frame(b"4x"))
+        assert await client.close_code() == 1008
+        await until(lambda: connections.count == 0)
+
+
 async def test_body_that_never_ends_closes_the_session(host: SocketHost) -> None:
     """A POST that does not arrive ends its session."""
     async with http_client(host.port) as http, raw(host.port) as client:
