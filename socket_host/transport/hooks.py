@@ -49,7 +49,7 @@ class Hooks(ABC):
 
     @abstractmethod
     def identify(self, environ: Mapping[str, Any], auth: Any) -> str:
-        """Return the id of the visitor whose session this is; empty if there is no session."""
+        """Return the id of the visitor whose session this is; empty if there is none."""
 
     @abstractmethod
     def owner(self, sid: str) -> str:
