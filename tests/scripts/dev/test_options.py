@@ -33,7 +33,7 @@ def refused(*options: str, environ: Mapping[str, str] | None = None) -> str:
 def test_port(port: str) -> None:
     """What is no port is refused in a few lines."""
     said = refused(f"--port={port}")
-    assert "is no number from 0 to 65535" in said
+    assert "is not a number from 0 to 65535" in said
     assert len(said) < 2_000 + len(port)
 
 
@@ -42,7 +42,7 @@ def test_port(port: str) -> None:
     [
         (["--hosts", "10"], "argument --hosts"),
         (["--event", "x.json"], "--event needs --run NAME"),
-        (["--run", "Nobody"], "There is no function Nobody to run, only Pages"),
+        (["--run", "Nobody"], "There is no function Nobody. The template has Pages"),
         (["--data", "pyproject.toml"], f"--data {ROOT}/pyproject.toml is a file"),
         (["--run", "Pages", "--event", "none.json"], f"--event {ROOT}/none.json cannot be read"),
     ],

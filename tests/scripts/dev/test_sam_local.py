@@ -231,7 +231,7 @@ def test_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sam_local, "PORT", port)
     listeners = sam_local.listen()
     assert listeners[0].getsockname() == ("127.0.0.1", port)
-    with pytest.raises(PortError, match=rf"Port {port}, where the function in its container"):
+    with pytest.raises(PortError, match=rf"Port {port}, which the function's container"):
         sam_local.listen()
     for listener in listeners:
         listener.close()
