@@ -1,6 +1,7 @@
 """What scripts/dev is told: by arguments, and by the environment."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -67,7 +68,8 @@ def test_command_says_where_it_was_called(tmp_path: Path) -> None:
     """scripts/dev hands on where it was typed, though it runs in the root, whatever CDPATH is."""
     (tmp_path / "scripts").mkdir()
     (tmp_path / ".venv/bin").mkdir(parents=True)
-    (tmp_path / "scripts/dev").write_bytes((ROOT / "scripts/dev").read_bytes())
+    for script in ("dev", "help.sh"):
+        shutil.copy(ROOT / "scripts" / script, tmp_path / "scripts" / script)
     (tmp_path / "scripts/setup").write_text("#!/bin/sh\n")
     (tmp_path / ".venv/bin/python").write_text('#!/bin/sh\necho "$CALLED_FROM $PWD $*"\n')
     (tmp_path / "elsewhere/scripts").mkdir(parents=True)
