@@ -1,4 +1,4 @@
-"""What `scripts/dev` and its siblings are made of; nothing here is deployed."""
+"""The Python parts of the commands in scripts/; nothing here is deployed."""
 
 from pathlib import Path
 

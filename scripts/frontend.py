@@ -1,6 +1,6 @@
-"""The front end's build: what npm runs where package.json has a script for it.
+"""Builds the front end with npm, if package.json has a script for it.
 
-`python -m scripts.frontend` builds, and does nothing where there is nothing to build.
+`python -m scripts.frontend` runs the `build` script, or does nothing if there is none.
 """
 
 import json
@@ -13,15 +13,15 @@ from scripts import ROOT
 from scripts.terminal import say
 
 BUILD = "build"
-WATCH = "watch"  # builds again at every save, and does not end
+WATCH = "watch"  # rebuilds after every save, and does not end
 
 
 class BuildError(Exception):
-    """The front end was not built; the text says why, or that npm has said it on the terminal."""
+    """The front end was not built; the text says why, or refers to npm's output."""
 
 
 def has_script(name: str, root: Path = ROOT) -> bool:
-    """Whether package.json has a script of this name; one that cannot be read has none."""
+    """Whether package.json has a script with this name; False if it cannot be read."""
     try:
         package = json.loads((root / "package.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -31,20 +31,22 @@ def has_script(name: str, root: Path = ROOT) -> bool:
 
 
 def run(name: str = BUILD, root: Path = ROOT) -> None:
-    """Run a script of package.json, if it is there, and raise BuildError if that fails."""
+    """Run a script of package.json, if it exists; raise BuildError if it fails."""
     if not has_script(name, root):
         return
     npm = shutil.which("npm")
     if npm is None:
-        raise BuildError(f"package.json has a {name} script, and npm, which runs it, is missing.")
+        raise BuildError(
+            f"package.json has a {name} script, but npm, which runs it, is missing. Install Node."
+        )
     say(f"npm run {name}")
     status = subprocess.run([npm, "run", "--silent", name], cwd=root, stdout=sys.stderr).returncode
     if status:
-        raise BuildError(f"npm run {name} ended with status {status}; why stands above.")
+        raise BuildError(f"npm run {name} ended with status {status}; see its output above.")
 
 
 def main(name: str = BUILD) -> None:
-    """Run a script of package.json; exit with 1 and a sentence if that fails."""
+    """Run a script of package.json; exit with 1 and a message if it fails."""
     try:
         run(name)
     except BuildError as error:

@@ -1,8 +1,8 @@
-"""Installs the packages of lists: by uv in a moment, by pip where uv is not, or cannot get them.
+"""Installs the packages of lists with uv, or with pip if uv is missing or fails.
 
-`python -m scripts.packages PYTHON LIST...` installs into the environment that a Python belongs to.
-Only files whose hashes stand in the lists are installed. scripts/setup has nothing but the standard
-library.
+`python -m scripts.packages PYTHON LIST...` installs into the environment of a Python. Only files
+whose hashes are in the lists are installed. This uses only the standard library, because
+scripts/setup runs it first.
 """
 
 import importlib.util
@@ -16,17 +16,17 @@ from scripts.terminal import say
 _UV = ["-m", "uv", "pip", "install", "--quiet", "--require-hashes"]
 _PIP = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
 
-# Where a network has a certificate authority of its own, the system knows it, and uv does not.
+# For networks with their own certificate authority, which uv does not trust by default.
 SYSTEM_CERTIFICATES = {"UV_SYSTEM_CERTS": "1"}
 
 
 class PackagesError(Exception):
-    """Packages could not be installed; uv and pip have said why, on the terminal."""
+    """Packages could not be installed; uv and pip have printed why."""
 
 
 def install(python: str, lists: Sequence[str]) -> None:
-    """Install into the environment that a Python belongs to, or raise PackagesError."""
-    # Compiled now, or the first start would have to.
+    """Install into the environment of a Python, or raise PackagesError."""
+    # Compiled now, so that the first start is not slow.
     uv = [sys.executable, *_UV, "--compile-bytecode", "--python", python]
     words = _words(lists)
     _by_either([*uv, *words], [python, *_PIP, *words])
@@ -39,9 +39,9 @@ def install_into(
     uv: Sequence[str] = (),
     pip: Sequence[str] = (),
 ) -> None:
-    """Install into a folder, for zipping, or raise PackagesError.
+    """Install into a folder, such as for a zip, or raise PackagesError.
 
-    `words` are what both programs are told besides; `uv` and `pip`, what only one of them is.
+    `words` are arguments for both programs; `uv` and `pip` are arguments for one of them.
     """
     words = ["--target", folder, *words, *_words(lists)]
     _by_either(
@@ -56,19 +56,19 @@ def _words(lists: Sequence[str]) -> list[str]:
 
 def _by_either(uv: Sequence[str], pip: Sequence[str]) -> None:
     if importlib.util.find_spec("uv"):
-        if _does(uv, SYSTEM_CERTIFICATES | os.environ):
+        if _succeeds(uv, SYSTEM_CERTIFICATES | os.environ):
             return
-        say("uv did not install the packages. pip tries, which takes longer.")
-    if not _does(pip, os.environ):
+        say("uv could not install the packages. Trying pip, which takes longer.")
+    if not _succeeds(pip, os.environ):
         raise PackagesError
 
 
-def _does(command: Sequence[str], environ: Mapping[str, str]) -> bool:
+def _succeeds(command: Sequence[str], environ: Mapping[str, str]) -> bool:
     return subprocess.run(command, stdout=sys.stderr, env=environ).returncode == 0
 
 
 def main(python: str, *lists: str) -> None:
-    """Install the lists of the command line; exit with 1 if that fails, for it was said why."""
+    """Install the lists of the command line; exit with 1 if that fails."""
     try:
         install(python, lists)
     except PackagesError:

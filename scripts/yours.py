@@ -1,4 +1,4 @@
-"""What is yours in a project: four folders, and the marked parts of infra/template.yaml."""
+"""The files of a project that are yours: four folders, and parts of infra/template.yaml."""
 
 import re
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 FOLDERS = ("functions/pages", "functions/model", "socket_host/events", "tests/app")
 TEMPLATE = "infra/template.yaml"
 
-# A part of the template that is yours, between two marks, the first of which names it.
+# A part of the template that is yours, between two comments; the first gives its name.
 PART = re.compile(
     r"^ *# --- Yours: (?P<name>[\w ]+) ---\n(?P<text>.*?)^ *# --- end of yours ---$",
     re.DOTALL | re.MULTILINE,
@@ -16,16 +16,16 @@ PART = re.compile(
 
 
 class GitError(Exception):
-    """git has refused; the text says why."""
+    """git failed; the text says why."""
 
 
 def parts(template: str) -> dict[str, str]:
-    """Return what stands in the marked parts of a template, by their names."""
+    """Return the contents of the marked parts of a template, by name."""
     return {part["name"]: part["text"] for part in PART.finditer(template)}
 
 
 def with_parts(template: str, texts: Mapping[str, str]) -> str:
-    """Return a template whose marked parts hold other texts; those without one are empty."""
+    """Return a template with other texts in its marked parts; without a text, a part is empty."""
 
     def replaced(part: re.Match[str]) -> str:
         start, end = (place - part.start() for place in part.span("text"))
@@ -35,7 +35,7 @@ def with_parts(template: str, texts: Mapping[str, str]) -> str:
 
 
 def git(project: Path, *words: str, environ: Mapping[str, str] | None = None) -> str:
-    """Return what git prints in a project; raise GitError."""
+    """Return git's output in a project; raise GitError."""
     done = subprocess.run(["git", *words], cwd=project, env=environ, capture_output=True, text=True)
     if done.returncode:
         raise GitError((done.stdout + done.stderr).strip())
@@ -43,6 +43,6 @@ def git(project: Path, *words: str, environ: Mapping[str, str] | None = None) ->
 
 
 def uncommitted(project: Path, *paths: str) -> list[str]:
-    """Return the paths, among those given, whose changes are in no commit; raise GitError."""
+    """Return the files under these paths with uncommitted changes; raise GitError."""
     found = git(project, "status", "--porcelain", "--untracked-files=all", "--", *paths)
     return [line[3:] for line in found.splitlines()]

@@ -28,7 +28,8 @@ def project(tmp_path: Path) -> Path:
     for name in LISTS:
         (tmp_path / name).mkdir(exist_ok=True)
         (tmp_path / name / "requirements.txt").write_text(name)
-    shutil.copy(ROOT / "scripts/pythons", tmp_path / "scripts/pythons")
+    for script in ("pythons", "help.sh"):
+        shutil.copy(ROOT / "scripts" / script, tmp_path / "scripts" / script)
     (tmp_path / "own").write_text("3.11\n")
     (tmp_path / "bin").mkdir()
     for tool in TOOLS:
@@ -72,7 +73,7 @@ def test_every_other_python(project: Path) -> None:
             "tests/app tests/functions tests/socket_host",
         )
     ]
-    assert "Python 3.14 is not here." in said
+    assert "Python 3.14 is not installed." in said
 
 
 def test_environments_are_kept(project: Path) -> None:

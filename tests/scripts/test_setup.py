@@ -46,7 +46,7 @@ class Project:
         (root / "scripts/tools/uv.txt").write_text("uv==1")
         for package in ("package.json", "package-lock.json"):
             (root / package).write_text("{}")
-        for script in ("setup", "lock.sh"):
+        for script in ("setup", "help.sh", "lock.sh"):
             shutil.copy(ROOT / "scripts" / script, root / "scripts" / script)
         for tool in TOOLS:
             (root / "bin" / tool).symlink_to(str(shutil.which(tool)))
@@ -176,7 +176,7 @@ def test_lock_of_a_killed_set_up(project: Project) -> None:
         holder = subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[lock.fileno()])
     waiting = project.start()
     assert waiting.stderr
-    assert waiting.stderr.readline() == "scripts/setup: waiting for another one to finish\n"
+    assert waiting.stderr.readline() == "scripts/setup: waiting for another run to finish\n"
     assert project.calls == []
     holder.kill()
     holder.communicate()
@@ -193,7 +193,7 @@ def test_many_wait_for_a_killed_set_up(project: Project) -> None:
     several = [project.start() for _ in range(6)]
     for process in several:
         assert process.stderr
-        assert "waiting for another one" in process.stderr.readline()
+        assert "waiting for another run" in process.stderr.readline()
     assert project.calls == []
     holder.kill()
     holder.communicate()
@@ -217,7 +217,7 @@ def test_lock_of_another_user(project: Project) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         waiting = project.start()
         assert waiting.stderr
-        assert waiting.stderr.readline() == "scripts/setup: waiting for another one to finish\n"
+        assert waiting.stderr.readline() == "scripts/setup: waiting for another run to finish\n"
     waiting.communicate(timeout=20)
     assert waiting.returncode == 0
 
@@ -274,7 +274,7 @@ def test_file_system_without_locks(project: Project) -> None:
     (project.root / "no_locks.py").write_text(NO_LOCKS)
     status, said = project.run()
     assert (status, project.calls) == (1, [])
-    assert "cannot be locked, so nothing is installed: Operation not supported." in said
+    assert "cannot be locked, so nothing was installed: Operation not supported." in said
 
 
 def test_npm_fails(project: Project) -> None:
@@ -283,7 +283,7 @@ def test_npm_fails(project: Project) -> None:
     status, said = project.run()
     assert status == 1
     assert "npm error ENOTFOUND\n" in said
-    assert "Is the registry that it asks within reach (npm config get registry)?" in said
+    assert "Can this machine reach the registry (npm config get registry)?" in said
     assert "silent" not in project.calls[-1]
 
 

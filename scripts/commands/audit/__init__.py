@@ -1,1 +1,1 @@
-"""What scripts/audit is made of: questions to the databases of advisories, and their answers."""
+"""The parts of scripts/audit, which asks advisory databases about the pinned packages."""

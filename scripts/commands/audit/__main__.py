@@ -1,9 +1,10 @@
-"""Compares every lock with known advisories: exits with 1 where there is one, and lists it.
+"""Compares every pinned package with known advisories; lists any, and then exits with 1.
 
-Says what was not checked, where no database can be reached. What is accepted, for it cannot be
-mended or does no harm here, stands in pyproject.toml: `accepted-advisories` of `[tool.sidepath]`.
+If no database can be reached, prints what was not checked. Advisories that have no fix, or do not
+apply here, are accepted in pyproject.toml: `accepted-advisories` of `[tool.sidepath]`.
 """
 
+import argparse
 import subprocess
 import sys
 
@@ -12,9 +13,10 @@ from scripts.commands.audit.findings import audit
 
 
 def main() -> None:
-    """Audit, say what was found on stdout, and exit with 1 if that is anything."""
+    """Audit, print the findings on stdout, and exit with 1 if there are any."""
+    argparse.ArgumentParser(prog="scripts/audit", description=__doc__).parse_args()
     if subprocess.run(["scripts/pip-audit"], cwd=ROOT, stdout=sys.stderr).returncode:
-        print("pip-audit could not be installed; Python's packages are not checked.")
+        print("pip-audit could not be installed, so Python packages are not checked.")
     lines, well = audit()
     print("\n".join(f"scripts/audit: {line}" for line in lines))
     sys.exit(not well)

@@ -1,4 +1,4 @@
-"""What is known against pinned packages: pip-audit and `npm audit` ask the advisory databases."""
+"""Advisories on pinned packages, from the databases that pip-audit and `npm audit` ask."""
 
 import json
 import subprocess
@@ -11,25 +11,25 @@ from scripts.commands.pin.lists import pins
 
 PIP_AUDIT = ".venv-pip-audit/bin/pip-audit"
 
-# Where pip-audit can ask. The second is the registry, of which mirrors tell it nothing.
+# The databases of pip-audit. The second is the registry's own, which mirrors do not have.
 _SERVICES = ("osv", "pypi")
 
-_PATIENCE = 120  # seconds for all packages of a lock
-_TIMEOUT = 10  # seconds for an answer
+_PATIENCE = 120  # seconds for all packages of a lock file
+_TIMEOUT = 10  # seconds for one response
 
 
 class UnreachableError(Exception):
-    """No advisory database could be asked."""
+    """No advisory database could be reached."""
 
 
 @dataclass(frozen=True, order=True)
 class Advisory:
-    """What is known against a version of a package."""
+    """A known vulnerability of a version of a package."""
 
     lock: str
     package: str
     id: str
-    names: tuple[str, ...]  # what else it is called, elsewhere
+    names: tuple[str, ...]  # its names in other databases
     advice: str
 
     def __str__(self) -> str:
@@ -38,14 +38,14 @@ class Advisory:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a database has said of a lock."""
+    """A database's answer about a lock file."""
 
     advisories: list[Advisory]
-    unknown: list[str]  # packages that it has never heard of
+    unknown: list[str]  # packages that it does not know
 
 
 def of_python(root: Path, lists: Sequence[str]) -> Answer:
-    """Return what is known against the packages of lists. Raises UnreachableError."""
+    """Return the advisories on the packages of lists. Raises UnreachableError."""
     for service in _SERVICES:
         command = [
             *(str(root / PIP_AUDIT), "--vulnerability-service", service),
@@ -74,7 +74,7 @@ def _python(package: dict[str, Any], locks: Mapping[str, Container[str]]) -> Ite
 
 
 def of_npm(root: Path, folder: str) -> Answer:
-    """Return what is known against the packages of a folder's lock. Raises UnreachableError."""
+    """Return the advisories on the packages of a folder's lock file. Raises UnreachableError."""
     command = ["npm", "audit", "--json", "--package-lock-only", "--fetch-retries=0"]
     answer = _answer([*command, f"--fetch-timeout={_TIMEOUT * 1000}"], root / folder)
     if "auditReportVersion" not in answer:
@@ -89,13 +89,13 @@ def of_npm(root: Path, folder: str) -> Answer:
         )
         for name, package in answer["vulnerabilities"].items()
         for cause in package["via"]
-        if isinstance(cause, dict)  # else it is another package of these
+        if isinstance(cause, dict)  # otherwise it names another package in this answer
     ]
     return Answer(found, [])
 
 
 def _answer(command: Sequence[str], folder: Path) -> dict[str, Any]:
-    """Return the JSON that a program prints, or nothing if it prints none."""
+    """Return the JSON that a program prints; empty if it prints none."""
     try:
         asked = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=_PATIENCE

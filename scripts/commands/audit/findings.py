@@ -1,4 +1,4 @@
-"""What the databases of advisories have to say about our locks, all asked at once."""
+"""The advisories on all lock files, asked for concurrently."""
 
 import tomllib
 from collections.abc import Callable, Sequence
@@ -10,12 +10,12 @@ from scripts.commands.audit.advisories import Advisory, Answer, UnreachableError
 from scripts.commands.pin.lists import ALONE, TOGETHER
 from scripts.commands.pin.npm import FOLDERS
 
-# One question to a database for each: packages of one version, or a folder's lock.
+# Lists that share one query, because a package has the same version in all of them.
 _LISTS = [list(TOGETHER), *([path] for path in ALONE)]
 
 
 def audit() -> tuple[list[str], bool]:
-    """Return what there is to say, a line each, and whether all is well."""
+    """Return the lines of the report, and whether there is nothing to fix."""
     questions: list[Callable[[], Answer]] = [partial(of_python, ROOT, lists) for lists in _LISTS]
     questions += [partial(of_npm, ROOT, folder) for folder in FOLDERS]
     with ThreadPoolExecutor(4) as threads:
@@ -30,7 +30,7 @@ def audit() -> tuple[list[str], bool]:
 
 
 def _ask(question: Callable[[], Answer]) -> Answer | None:
-    """Return the answer to a question, or None if nobody can be asked."""
+    """Return the answer to a question, or None if no database can be reached."""
     try:
         return question()
     except UnreachableError:
@@ -54,8 +54,11 @@ def _summary(
     accepted = len(found) - len(refused)
     return " ".join(
         [
-            f"{len(refused)} advisories concern what is pinned, and {accepted} that are accepted.",
-            *(["What to do stands in docs/packages.md."] if refused else []),
-            *([f"Not checked, for no database was reached: {'; '.join(unasked)}."] * bool(unasked)),
+            f"{len(refused)} advisories on pinned packages, and {accepted} that are accepted.",
+            *(["See docs/packages.md for what to do."] if refused else []),
+            *(
+                [f"Not checked, because no database was reached: {'; '.join(unasked)}."]
+                * bool(unasked)
+            ),
         ]
     )

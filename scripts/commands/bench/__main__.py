@@ -1,6 +1,6 @@
 """Measures this host, stock python-socketio and Node socket.io side by side on this machine.
 
-Figures go to stdout, progress to stderr. A full run takes about twenty minutes, of --bus three.
+Figures go to stdout, progress to stderr. A full run takes about twenty minutes, --bus three.
 """
 
 import argparse
@@ -46,9 +46,9 @@ BUS_SERVERS: tuple[str, ...] = ("node", "fast")
 
 
 def main() -> int:
-    """Run the benchmark the arguments ask for; return the exit status."""
+    """Run the benchmark that the arguments ask for; return the exit status."""
     options = _options()
-    # Whoever ends the benchmark must not leave a server running.
+    # SIGTERM must not leave a server running.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     plan, choice = _plan(options), _choice(options)
     conditions = Conditions(deflate=options.deflate, spin=options.spin)
@@ -73,7 +73,7 @@ def _measure(plan: Plan, choice: Choice, conditions: Conditions, *, bus: bool) -
     if bus:
         report.redis = _redis_versions()
     try:
-        # First: its times are absolute, and shared machines slow down who keeps them busy.
+        # First, because its times are absolute, and a shared machine slows down under long load.
         if choice.wants("function"):
             _measure_function(report, plan, choice, spin=conditions.spin)
         _measure_duels(report, plan, choice, conditions)
@@ -107,18 +107,18 @@ def _redis_versions() -> dict[str, str]:
 def _measure_function(report: Report, plan: Plan, choice: Choice, *, spin: bool) -> None:
     try:
         other = _next(report, choice)
-        print("The function is started and asked for pages.", file=sys.stderr, flush=True)
+        print("Measuring the function.", file=sys.stderr, flush=True)
         report.function = function.measure(plan, FOLDER, spin=spin, other=other)
         report.imports = imports.measure("functions.app", function.environment_of(FOLDER))
         report.function["function-zip"] = package.measure(FOLDER)
     except (function.PageError, FunctionError, node.NodeError, package.PackageError) as error:
         report.left_out.append(f"function: {error}")
     except subprocess.CalledProcessError:
-        report.left_out.append("function: its imports fail.")
+        report.left_out.append("function: its imports failed.")
 
 
 def _next(report: Report, choice: Choice) -> Callable[[], float] | None:
-    """Return what starts Next.js until its first page, if Node is compared with and it is there."""
+    """Return a function that starts Next.js and renders a page; None if Node is not measured."""
     if SERVERS["node"] not in choice.servers:
         return None
     try:
@@ -136,42 +136,40 @@ def _path(options: argparse.Namespace, *, publish: bool) -> Path:
 def _keep(report: Report, path: Path) -> None:
     report.write(path.with_suffix(".json"))
     path.with_suffix(".svg").write_text(chart.render(report), "utf-8")
-    print(f"\nKept in {path.with_suffix('.json').relative_to(ROOT)}, as a chart in .svg beside it.")
+    print(f"\nWritten to {path.relative_to(ROOT)}.json; the chart is in the .svg beside it.")
 
 
 def _outcome(report: Report) -> int:
-    """Return the exit status: a bus that loses a message has failed, however fast it is."""
+    """Return the exit status: 1 if a bus has lost messages."""
     return 1 if report.redis and any(map(report.figures.lost, report.figures.servers())) else 0
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     add = parser.add_argument
-    add("--quick", action="store_true", help="the most telling measures in about a minute")
-    add("--bus", action="store_true", help="two hosts of a kind on one Redis, instead of one host")
-    add("--only", nargs="+", metavar="MEASURE", help="beginnings of names: broadcast-1000 event")
-    add("--servers", type=_servers, metavar="A,B", help=f"of {', '.join(SERVERS)}")
-    add("--rounds", type=int, help="the figures are their medians")
-    add("--seconds", type=float, help="of each measurement under load")
-    add("--no-deflate", dest="deflate", action="store_false", help="clients do not offer it")
-    add("--no-spin", dest="spin", action="store_false", help="the load generator may sleep")
+    add("--quick", action="store_true", help="only the main measures, in about a minute")
+    add("--bus", action="store_true", help="two hosts of each kind on one Redis")
+    add("--only", nargs="+", metavar="MEASURE", help="measures whose names begin with these")
+    add("--servers", type=_servers, metavar="A,B", help=f"some of {', '.join(SERVERS)}")
+    add("--rounds", type=int, help="number of rounds; the figures are medians")
+    add("--seconds", type=float, help="length of each measurement under load")
+    add("--no-deflate", dest="deflate", action="store_false", help="clients offer no compression")
+    add("--no-spin", dest="spin", action="store_false", help="let the load generator sleep")
     add(
         "--publish",
         action="store_true",
-        help=f"keep the figures in {PUBLISHED.parent.relative_to(ROOT)}/",
+        help="write the figures to docs/performance.md and the chart beside this command",
     )
     options = parser.parse_args()
     if options.publish and (options.quick or options.only):
-        parser.error("only the figures of a full run are for publishing")
+        parser.error("--publish needs a full run, without --quick and --only")
     return options
 
 
 def _servers(names: str) -> tuple[Server, ...]:
     unknown = [name for name in names.split(",") if name not in SERVERS]
     if unknown:
-        raise argparse.ArgumentTypeError(
-            f"there is no {unknown[0]!r}; there are {', '.join(SERVERS)}"
-        )
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is not one of {', '.join(SERVERS)}")
     return tuple(SERVERS[name] for name in names.split(","))
 
 

@@ -1,6 +1,6 @@
-"""What is done to a pair of hosts in one visit: clients of one hear what is said on the other.
+"""The visits to a pair of hosts: a client of one host emits, and clients of the other receive.
 
-A value has the name of its measure, such as `bus-message-5`; see measures.py for what each means.
+A value has the name of its measure, such as `bus-message-5`; see measures.py for their meanings.
 """
 
 from functools import partial
@@ -10,11 +10,11 @@ from scripts.commands.bench.pair import SPEAKERS, Pair, pair
 from scripts.commands.bench.plan import Plan
 from scripts.commands.bench.visits import TIMES, Step, Values, Visit
 
-_PACED = 4  # times as long as other measurements: there are few messages
+_PACED = 4  # times as long as other measurements, because there are few messages
 
 
 def bus_visits(plan: Plan) -> tuple[Visit, ...]:
-    """Return the visits every pair gets in every round."""
+    """Return the visits to each pair in each round."""
     return (Visit("bus", partial(_warm_up, plan), _steps(plan), pair),)
 
 
@@ -33,7 +33,7 @@ def _steps(plan: Plan) -> tuple[tuple[str, Step], ...]:
 
 
 def _unit(size: int) -> str:
-    """Return what CPU is counted by: of few deliveries, what comes before them is the most."""
+    """Return the unit of CPU time: with few deliveries, most of it is spent before them."""
     return "message" if size < _MANY else "delivery"
 
 
@@ -41,7 +41,7 @@ _MANY = 100
 
 
 def _message(plan: Plan, size: int, hosts: Pair) -> Values:
-    """Measure one message after the other: the next when everybody has got the last."""
+    """Measure messages one at a time, each sent when all clients have received the last."""
     both, listening, reply = _closed(plan, size, "say 1", hosts)
     units = _units(size, reply["rounds"])
     return {

@@ -29,9 +29,9 @@ BARS = ("fast", "node", "stock")
 _COLUMNS = 2
 _PANEL_WIDTH, _PANEL_HEIGHT = 420, 118
 _MARGIN = 20
-_LABEL, _FIGURE = 118, 92  # widths left and right of the longest bar
-_BAR, _STEP = 16, 24  # height of a bar, and from one to the next
-_OVERLONG = 3.0  # a bar this many times Node's is drawn broken
+_LABEL, _FIGURE = 118, 92  # widths to the left and right of the longest bar
+_BAR, _STEP = 16, 24  # height of a bar, and distance to the next
+_OVERLONG = 3.0  # a bar this many times as long as Node's is cut off
 
 _STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #1f2328 }
@@ -46,7 +46,7 @@ text { font: 13px system-ui, sans-serif; fill: #1f2328 }
 
 
 def render(report: Report) -> str:
-    """Return the chart of the measures that were taken."""
+    """Return the chart of the report's measures."""
     measures = [each for name in MEASURES if name in report.figures.values and (each := find(name))]
     rows = -(-len(measures) // _COLUMNS)
     width = _COLUMNS * _PANEL_WIDTH + (_COLUMNS + 1) * _MARGIN
@@ -82,7 +82,7 @@ def _bar(measure: Measure, figures: Figures, server: str, y: int, x: int) -> str
     room = _PANEL_WIDTH - _LABEL - _FIGURE
     length = max(1, round(min(median / longest, 1) * room))
     bar = f'<rect class="{server}" x="{x + _LABEL}" y="{y}" width="{length}" height="{_BAR}"/>'
-    # A ratio to another figure than the one in the panel would only confuse.
+    # No ratio if it refers to a figure that is not in the panel.
     ratio = None if measure.reference else figures.ratio(measure.name, server)
     times = f" {TIMES}{ratio:.2f}" if ratio and server != "node" else ""
     beyond = "→ " if median > longest else ""
@@ -91,7 +91,7 @@ def _bar(measure: Measure, figures: Figures, server: str, y: int, x: int) -> str
 
 
 def _scale(measure: Measure, figures: Figures) -> float:
-    """Return what the longest bar stands for: an outlier must not flatten the rest."""
+    """Return the value of the longest bar, so that an outlier does not flatten the others."""
     medians = [figures.median(measure.name, server) or 0 for server in BARS]
     node = figures.median(measure.name, "node")
     return min(max(medians), node * _OVERLONG) if node else max(medians)

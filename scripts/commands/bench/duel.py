@@ -1,6 +1,6 @@
-"""Duels: two servers at once, measured in turn within seconds, where a tenth makes a difference.
+"""Duels: two servers that run at once and are measured alternately, for small differences.
 
-One visit is minutes from the next, and a shared machine becomes faster or slower by more than that.
+Visits are minutes apart, and in that time a shared machine's speed changes by more than a tenth.
 """
 
 import statistics
@@ -13,7 +13,7 @@ from scripts.commands.bench.servers import SERVERS
 from scripts.commands.bench.stage import Stage, stage
 from scripts.commands.bench.visits import Step, Visit, visits
 
-_SECONDS, _WARM_UP = 0.25, 0.1  # of one server, before it is the other's turn
+_SECONDS, _WARM_UP = 0.25, 0.1  # of one server in each turn
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,15 @@ class Duel:
     measure: str
     server: str
     other: str
-    target: float  # times the other's, at the most
+    target: float  # largest ratio to the other's
 
     @property
     def name(self) -> str:
-        """The name of its outcome."""
+        """The name of its result."""
         return f"{self.measure}: {self.server} / {self.other}"
 
     def ratio(self, plan: Plan, folder: Path, conditions: Conditions) -> float:
-        """Return what the server used, as a multiple of what the other did.
+        """Return the CPU time of the server, as a multiple of the other's.
 
         Raises ServerError, CompileError, NodeError or LoadError.
         """
@@ -45,7 +45,7 @@ class Duel:
             warm_up(first)
             warm_up(second)
             quotients: list[float] = []
-            for _ in range(plan.turns):  # each begins as often as the other
+            for _ in range(plan.turns):  # each is first equally often
                 quotients.append(self._quotient(step, first, second))
                 quotients.append(1 / self._quotient(step, second, first))
             return statistics.median(quotients)

@@ -1,11 +1,11 @@
-"""The figures: the values of all rounds, and what is made of them."""
+"""The figures: the values of all rounds, their medians and ratios."""
 
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Self
 
-REFERENCE = "node"  # whose figures the others are compared with
+REFERENCE = "node"  # the server that the others are compared with
 
 
 class Figures:
@@ -23,7 +23,7 @@ class Figures:
         return figures
 
     def add(self, server: str, values: Mapping[str, float]) -> None:
-        """Note the values of one round."""
+        """Add the values of one round."""
         for name, value in values.items():
             self.values[name][server].append(value)
 
@@ -37,12 +37,12 @@ class Figures:
         return _quotient(self.median(name, server), self.median(reference or name, REFERENCE))
 
     def spread(self, name: str, server: str) -> float:
-        """Return how far the rounds lie apart, as a share of their median."""
+        """Return the range of the rounds, as a share of their median."""
         values = self.values[name][server]
         return (max(values) - min(values)) / statistics.median(values)
 
     def lost(self, server: str) -> float:
-        """Return how many messages did not arrive, or not once, in all rounds."""
+        """Return how many messages were lost or duplicated, in all rounds."""
         return sum(
             sum(by_server[server])
             for name, by_server in self.values.items()
@@ -50,7 +50,7 @@ class Figures:
         )
 
     def servers(self) -> list[str]:
-        """Return the servers measured, in the order they came."""
+        """Return the servers, in the order in which they were measured."""
         return list(dict.fromkeys(s for by_server in self.values.values() for s in by_server))
 
 

@@ -1,4 +1,4 @@
-"""The function's costs: a cold start and warm pages, under AWS's runtime client."""
+"""Measures the function under AWS's runtime client: a cold start, and warm pages."""
 
 import asyncio
 import json
@@ -26,22 +26,22 @@ from scripts.commands.dev.runtime_api import serving
 
 HANDLER = "functions.app.handler"
 
-NOWHERE = "/no-such-page"  # answered by a page of words that needs nothing of yours
+NOWHERE = "/no-such-page"  # the response is a plain page that uses none of your code
 
 _PATIENCE = 30.0  # seconds for a start
 
 
 class PageError(Exception):
-    """The function did not render its page; the text says what it did instead."""
+    """The function did not render a page; the text says what it did instead."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """One life of the function's process; times in seconds."""
+    """The measurements of one process of the function; times in seconds."""
 
     cold: float  # from spawning the runtime client to the first page
     cold_cpu: float
-    warm: float  # a page after the first, at the median
+    warm: float  # the median of the pages after the first
     warm_cpu: float
 
 
@@ -50,8 +50,8 @@ def measure(
 ) -> dict[str, float]:
     """Return the function's values, in milliseconds; `spin` as in Conditions.
 
-    `other` starts what its start is compared with, in turn with it, and returns the seconds that
-    took. Raises PageError if the function renders no page, FunctionError if it fails while it does.
+    `other` starts another server and returns the seconds that took; it is called alternately, for
+    comparison. Raises PageError if the function renders no page, FunctionError if it fails.
     """
     environ = environment_of(folder)
     starts: dict[str, list[Start]] = {"/": [], NOWHERE: []}
@@ -86,7 +86,7 @@ def _comparison(starts: Sequence[Start], others: Sequence[float]) -> dict[str, f
 
 
 def environment_of(folder: Path) -> dict[str, str]:
-    """Return the environment of a function, with its data in a folder."""
+    """Return the function's environment variables, with its data in a folder."""
     return development(declared, folder) | {
         "SESSION_SECRET": "benchmark-secret-that-guards-nothing",
         "_HANDLER": HANDLER,
@@ -115,7 +115,7 @@ async def _live(environ: Mapping[str, str], path: str, pages: int, spin: bool) -
 
 @asynccontextmanager
 async def _awake(spin: bool) -> AsyncIterator[None]:
-    """Do not let the event loop sleep meanwhile, if `spin` says so."""
+    """Keep the event loop from sleeping in the body, if `spin` is true."""
 
     async def stay_awake() -> None:
         while spin:  # noqa: ASYNC110 - there is nothing to wait for
@@ -144,7 +144,7 @@ async def _first_page(page: asyncio.Future[Any], process: asyncio.subprocess.Pro
     await asyncio.wait({page, ended}, timeout=_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
     ended.cancel()
     if not page.done():
-        raise PageError("The function did not start. scripts/dev shows what keeps it from it.")
+        raise PageError("The function did not start. Run scripts/dev to see why.")
     _check(page.result())
 
 

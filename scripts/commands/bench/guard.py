@@ -1,4 +1,4 @@
-"""What a client has to bring to a host whose checks are on: a session of its own, and an origin."""
+"""Sessions and an origin for clients of a host whose checks are on."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ ORIGIN = "https://sidepath.example"
 
 
 def write_cookies(path: Path, count: int) -> None:
-    """Write as many Cookie headers, each of another session."""
+    """Write `count` Cookie headers to a file, each with another session."""
     sessions = Sessions(SECRET)
     lines = [f"{COOKIE}={sessions.issue(Session.new())}" for _ in range(count)]
     path.write_text("\n".join(lines) + "\n", "utf-8")

@@ -1,4 +1,4 @@
-"""This host, as `python -m socket_host` runs it, with the events the load generator knows."""
+"""This host, as `python -m socket_host` runs it, with the load generator's events."""
 
 import argparse
 import asyncio
@@ -12,7 +12,7 @@ from socket_host.settings import Settings
 
 
 class Events(Namespace):
-    """The events the load generator knows."""
+    """The load generator's events."""
 
     async def on_echo(self, sid: str, text: str) -> str:
         return text
@@ -26,9 +26,9 @@ class Events(Namespace):
 
 
 def settings(transport: str, *, guarded: bool) -> Settings:
-    """Return a host's settings, either with every check and limit on, or with all off.
+    """Return a host's settings, with all checks and limits on or all off.
 
-    But for the limit by address, of which all clients on one machine have the same.
+    The limit per address is always off, because all clients have the same address.
     """
     if guarded:
         return Settings(

@@ -1,4 +1,4 @@
-"""What the function imports before its first page, and what that takes."""
+"""Measures how long the function's imports take, by package."""
 
 import os
 import re
@@ -13,9 +13,9 @@ _LINE = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+([\w.]+)")
 
 
 def measure(module: str, environ: Mapping[str, str]) -> dict[str, float]:
-    """Return milliseconds by package for all that importing a module imports, slowest first.
+    """Return the milliseconds of importing a module, by package, slowest first.
 
-    Python's own measuring makes each import slower; the sum is more than a cold start's share.
+    Measuring makes each import slower, so the sum is larger than in a cold start.
     """
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", f"import {module}"],
@@ -29,7 +29,7 @@ def measure(module: str, environ: Mapping[str, str]) -> dict[str, float]:
 
 
 def parse(report: str) -> dict[str, float]:
-    """Return milliseconds by package out of what `python -X importtime` writes."""
+    """Return milliseconds by package from the output of `python -X importtime`."""
     packages: Counter[str] = Counter()
     for microseconds, name in _LINE.findall(report):
         packages[name.partition(".")[0]] += int(microseconds)

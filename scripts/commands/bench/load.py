@@ -1,4 +1,4 @@
-"""The load generator's Python end: it is told things in lines and answers in JSON."""
+"""The Python side of the load generator: sends it commands, and reads its replies."""
 
 import json
 import subprocess
@@ -10,37 +10,37 @@ from scripts.commands.bench import guard, native
 from scripts.commands.bench.machine import LOAD_CORE, on_core
 from scripts.commands.bench.servers import Server
 
-COOKIES = 1_000  # sessions the clients of a guarded host share: ten tabs each, at the most
+COOKIES = 1_000  # sessions, each shared by up to ten clients of a guarded host
 
 Reply = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """What holds for all servers of a run."""
+    """The conditions that are the same for all servers of a run."""
 
-    deflate: bool = True  # clients offer permessage-deflate, as browsers do
-    spin: bool = True  # the load generator never sleeps, so that no server pays for waking it
-    silence: float = 10  # seconds without a sign of life that make a message lost
+    deflate: bool = True  # clients offer permessage-deflate, like browsers
+    spin: bool = True  # the load generator never sleeps, so waking it up costs no server CPU time
+    silence: float = 10  # seconds without any message after which missing ones count as lost
 
     def arguments(self) -> list[str]:
-        """Return what the load generator is told of it."""
+        """Return the load generator's arguments for these conditions."""
         return [str(int(self.deflate)), str(int(self.spin)), str(self.silence)]
 
 
 class LoadError(Exception):
-    """The clients did not get what they were to get; the text says what."""
+    """The clients did not behave as expected; the text says how."""
 
 
 class Load:
-    """Clients of one server, in a process of their own on a core of their own."""
+    """The clients of one server, in one process on a core of its own."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
     @classmethod
     def start(cls, server: Server, port: int, folder: Path, conditions: Conditions) -> Self:
-        """Start without a client. Raises CompileError."""
+        """Start without clients. Raises CompileError."""
         origin = guard.ORIGIN if server.guarded else f"http://127.0.0.1:{port}"
         command = [str(native.program("load", folder)), str(port), *conditions.arguments(), origin]
         if server.guarded:
@@ -54,7 +54,7 @@ class Load:
         return cls(process)
 
     def tell(self, command: str) -> Reply:
-        """Have a command carried out and return its outcome; raise LoadError if it did not work."""
+        """Run a command and return its reply; raise LoadError if it failed."""
         assert self._process.stdin
         assert self._process.stdout
         try:
@@ -70,7 +70,7 @@ class Load:
         return reply
 
     def stop(self) -> None:
-        """End the load generator, and with it all its clients."""
+        """Stop the load generator, and so all clients."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.close()

@@ -1,4 +1,4 @@
-"""The machine the benchmark runs on: its cores, its limits, and what a process has used of it."""
+"""The benchmark's machine: its cores, its limits, and what processes use of it."""
 
 import os
 import platform
@@ -12,21 +12,21 @@ from pathlib import Path
 _CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
 SERVER_CORE, LOAD_CORE = _CORES[0], _CORES[-1]
 
-SPARE_FILES = 500  # file descriptors of a process beside those of its clients
+SPARE_FILES = 500  # file descriptors of a process in addition to its clients'
 
 
 class UnfitMachineError(Exception):
-    """This machine cannot run the benchmark; the text says what is missing."""
+    """The benchmark cannot run on this machine; the text says what is missing."""
 
 
 def prepare(clients: int) -> None:
-    """Take this process off the server's core, and let its children hold so many sockets each.
+    """Keep this process off the server's core, and let each child have a socket per client.
 
     Raises UnfitMachineError.
     """
     if platform.system() != "Linux":
         raise UnfitMachineError(
-            "The benchmark needs Linux: it reads /proc and its load generator uses epoll."
+            "The benchmark needs Linux, because it reads /proc and its load generator uses epoll."
         )
     if SERVER_CORE == LOAD_CORE:
         raise UnfitMachineError(
@@ -36,15 +36,15 @@ def prepare(clients: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < clients + SPARE_FILES:
         raise UnfitMachineError(
-            f"{clients:,} clients need as many open files; this shell allows {hard:,}. "
-            f"Raise it (ulimit -Hn {clients + SPARE_FILES}, as root) or use --quick."
+            f"{clients:,} clients need as many open files, but this shell allows {hard:,}. "
+            f"Raise the limit (ulimit -Hn {clients + SPARE_FILES}, as root) or use --quick."
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @contextmanager
 def on_core(core: int) -> Iterator[None]:
-    """Have processes that are started meanwhile run on one core, with all their threads."""
+    """Make processes that are started in the body run on one core, with all their threads."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:
@@ -54,22 +54,22 @@ def on_core(core: int) -> Iterator[None]:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on, for a program that cannot be asked which it took."""
+    """Return a free port, for a program that cannot choose one and say which."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
     return port
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return what a process, all its threads and its children have used, to the nanosecond.
+    """Return the CPU time of a process, its threads and its children.
 
-    The kernel's clock of a process is what /proc/PID/stat shows in ticks of 10 ms.
+    Its clock has a resolution of nanoseconds; /proc/PID/stat shows the same in ticks of 10 ms.
     """
     return sum(time.clock_gettime(_cpu_clock(each)) for each in family(pid))
 
 
 def resident_bytes(pid: int) -> int:
-    """Return the memory a process and its children hold (RSS)."""
+    """Return the memory of a process and its children (RSS)."""
     page = resource.getpagesize()
     return sum(int(_read(each, "statm").split()[1]) * page for each in family(pid))
 
@@ -81,18 +81,18 @@ def family(pid: int) -> list[int]:
 
 
 def busy_seconds(core: int) -> float:
-    """Return how long a core has not been idle since the machine started, in ticks of 10 ms."""
+    """Return how long a core has been busy since the machine started, to 10 ms."""
     for line in Path("/proc/stat").read_text("utf-8").splitlines():
         name, *ticks = line.split()
         if name == f"cpu{core}":
             user, nice, system, _idle, _io, interrupts, soft, stolen = map(int, ticks[:8])
             busy = user + nice + system + interrupts + soft + stolen
             return busy / os.sysconf("SC_CLK_TCK")
-    raise UnfitMachineError(f"/proc/stat does not know core {core}.")
+    raise UnfitMachineError(f"/proc/stat has no core {core}.")
 
 
 def description() -> dict[str, str]:
-    """Say what the figures depend on."""
+    """Return the properties of the machine that affect the figures."""
     return {
         "processor": _processor(),
         "cores": str(os.cpu_count()),
@@ -102,7 +102,7 @@ def description() -> dict[str, str]:
 
 
 def _cpu_clock(pid: int) -> int:
-    # What clock_getcpuclockid(3) returns; Python offers only its thread's twin.
+    # As clock_getcpuclockid(3) returns it; Python has only the one for threads.
     return (~pid << 3) | 2
 
 

@@ -1,8 +1,8 @@
-"""The measures: what each figure means, its unit, and the ratio to Node it is meant to reach."""
+"""The measures: the title of each figure, its unit, and the target for its ratio to Node's."""
 
 from dataclasses import dataclass
 
-MICROSECONDS = "µs"  # of the server's CPU, unless the title says otherwise
+MICROSECONDS = "µs"  # of the server's CPU time, unless the title says otherwise
 MILLISECONDS = "ms"
 KILOBYTES = "kB"
 PER_SECOND = "/s"
@@ -15,12 +15,12 @@ class Measure:
     name: str
     title: str
     unit: str = MICROSECONDS
-    target: float | None = None  # times Node's, at the most
-    reference: str = ""  # the measure of Node's to compare with, where it is not the same
+    target: float | None = None  # largest ratio to Node's
+    reference: str = ""  # Node's measure to compare with, if it is another
 
 
 def find(name: str) -> Measure | None:
-    """Return the measure of a value, or None for a value that is no measure of its own."""
+    """Return the measure of a value, or None if the value is only part of one."""
     kind, _, size = name.rpartition("-")
     if not size.isdigit():
         return _PLAIN.get(name)
@@ -28,13 +28,13 @@ def find(name: str) -> Measure | None:
     return Measure(name, title.format(int(size)), target=targets.get(int(size), targets.get(0)))
 
 
-# By kind: the title, and targets by the number of clients, 0 standing for any other.
+# By kind: the title, and the targets by number of clients; 0 stands for any other number.
 _SIZED: dict[str, tuple[str, dict[int, float]]] = {
     "broadcast": ("broadcast to {:,}, per delivery", {100: 0.85, 0: 0.65}),
     "burst": ("16 broadcasts by one handler to {:,}, per delivery", {0: 0.20}),
     "crowd": ("16 of {:,} clients speak at once, per delivery", {}),
     "disconnect": ("disconnect, {:,} connected", {10_000: 0.60}),
-    # From one host to clients of another.
+    # From one host to clients of the other.
     "bus-message": ("a message to {:,} on the other host, both hosts' CPU", {0: 1.00}),
     "bus-delivery": ("a message to {:,}, both hosts' CPU, per delivery", {1_000: 0.75}),
     "bus-listening": ("· the listening host's part of it", {}),
@@ -57,7 +57,7 @@ _PLAIN = {
         Measure("handshake", "websocket handshake", target=0.40),
         Measure("upgrade", "polling handshake, upgraded to websocket", target=1.00),
         Measure("memory", "memory of an idle client", KILOBYTES, target=0.30),
-        # Node grows far beyond what it needs: compared with that, anybody would look good.
+        # Compared with Node's other figure, because its heap grows far beyond what it needs.
         Measure(
             "memory-churned",
             "memory of one after 50,000 came and went",

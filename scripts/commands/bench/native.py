@@ -1,4 +1,4 @@
-"""The two C programs: the load generator and the bare sender, compiled when they have changed."""
+"""The two C programs, the load generator and the bare sender, compiled when they change."""
 
 import os
 import subprocess
@@ -15,11 +15,11 @@ PROGRAMS = {
 
 
 class CompileError(Exception):
-    """A C program cannot be compiled; the text says why and what to install."""
+    """A C program could not be compiled; the text says why and what to install."""
 
 
 def program(name: str, folder: Path) -> Path:
-    """Return the compiled program, making it if its source has changed.
+    """Return the compiled program, compiling it if its source has changed.
 
     Raises CompileError.
     """
@@ -32,18 +32,20 @@ def program(name: str, folder: Path) -> Path:
 
 def _compile(name: str, target: Path) -> None:
     sources = [str(SOURCES / part) for part in PROGRAMS[name]]
-    unfinished = target.with_name(f"{target.name}.{os.getpid()}")  # others may be at it too
+    unfinished = target.with_name(
+        f"{target.name}.{os.getpid()}"
+    )  # unique, because several may compile it at once
     command = ["cc", "-O2", "-Wall", "-Wextra", "-o", str(unfinished), *sources, "-lz"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise CompileError(
-            "The load generator is written in C and there is no C compiler here. "
+            "The load generator is written in C, but there is no C compiler. "
             "On Debian: apt-get install gcc libc6-dev zlib1g-dev"
         ) from None
     if done.returncode:
         raise CompileError(
-            f"The C program {name!r} does not compile. If zlib.h is missing, on Debian: "
+            f"The C program {name!r} did not compile. If zlib.h is missing, on Debian: "
             f"apt-get install zlib1g-dev\n{done.stderr}"
         )
     unfinished.rename(target)

@@ -1,4 +1,4 @@
-"""Next.js, the pages people would serve instead: its standalone server, built from nextjs/ once."""
+"""Next.js, for comparison with the function: its standalone server, built once from nextjs/."""
 
 import http.client
 import os
@@ -17,7 +17,7 @@ from scripts.commands.bench.sources import digest
 SOURCES = Path(__file__).parent / "nextjs"
 
 _PATIENCE = 30.0  # seconds for a start
-_PAUSE = 0.001  # seconds between two tries to connect
+_PAUSE = 0.001  # seconds between attempts to connect
 
 
 def build(folder: Path) -> Path:
@@ -28,8 +28,12 @@ def build(folder: Path) -> Path:
     site = folder / f"nextjs-{digest(SOURCES)}"
     standalone, built = site / ".next" / "standalone", site / "built"
     if not built.exists():
-        print("Next.js is installed and built, once: half a minute.", file=sys.stderr, flush=True)
-        shutil.rmtree(site, ignore_errors=True)  # what an interrupted build has left
+        print(
+            "Installing and building Next.js, once; this takes half a minute.",
+            file=sys.stderr,
+            flush=True,
+        )
+        shutil.rmtree(site, ignore_errors=True)  # left by an interrupted build
         shutil.copytree(SOURCES, site)
         npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=site)
         npm("run", "build", folder=site)
@@ -47,7 +51,7 @@ def first_page(standalone: Path) -> float:
             answer = connection.getresponse()
             body = answer.read()
         except (OSError, http.client.HTTPException) as error:
-            raise NodeError(f"Next.js broke off: {error!r}.") from None
+            raise NodeError(f"Next.js closed the connection: {error!r}.") from None
         seconds = time.perf_counter() - began
     if answer.status != 200 or b"<h1>It is" not in body:
         raise NodeError(f"Next.js answered {answer.status} instead of its page.")
@@ -73,7 +77,7 @@ def _serving(standalone: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _connected(port: int, process: subprocess.Popen[bytes]) -> http.client.HTTPConnection:
-    """Return a connection to the server as soon as it takes one."""
+    """Return a connection to the server as soon as it accepts one."""
     deadline = time.monotonic() + _PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)

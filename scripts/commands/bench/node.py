@@ -1,4 +1,4 @@
-"""Node socket.io, installed from npm by its lock file into this folder's node_modules."""
+"""Node socket.io, installed with npm from its lock file into this folder's node_modules."""
 
 import json
 import subprocess
@@ -12,12 +12,12 @@ class NodeError(Exception):
 
 
 def install() -> None:
-    """Install what package-lock.json pins, if it is not installed yet. Raises NodeError."""
+    """Install the packages of package-lock.json, if they are not yet. Raises NodeError."""
     installed = HERE / "node_modules" / ".package-lock.json"
     lock = HERE / "package-lock.json"
     if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
         return
-    # Without the optional native addons of ws, as npm installs socket.io for everybody.
+    # Without ws's optional native addons, as npm installs socket.io by default.
     npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=HERE)
 
 
@@ -28,8 +28,7 @@ def npm(*arguments: str, folder: Path) -> None:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise NodeError(
-            "There is no npm here. Install Node 20.9 or later, or leave Node out: "
-            "--servers fast,stock"
+            "npm is missing. Install Node 20.9 or later, or leave Node out: --servers fast,stock"
         ) from None
     if done.returncode:
         output = (done.stdout + done.stderr)[-2_000:]
@@ -37,7 +36,7 @@ def npm(*arguments: str, folder: Path) -> None:
 
 
 def version(package: str, folder: Path = HERE) -> str:
-    """Return the version of a package that is compared with, as a folder's package.json pins it."""
+    """Return the version of a package, as a folder's package.json pins it."""
     content = json.loads((folder / "package.json").read_text("utf-8"))
     pinned: str = content["dependencies"][package]
     return pinned

@@ -1,5 +1,4 @@
-// The server people would pick instead: Node socket.io with its default settings, and with its
-// Redis adapter if BUS names a Redis.
+// Node socket.io with its default settings, and with its Redis adapter if BUS names a Redis.
 import { createServer } from "node:http";
 import { Server } from "socket.io";
 

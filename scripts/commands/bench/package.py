@@ -1,4 +1,4 @@
-"""The function's zip, as the cloud would get it."""
+"""The size of the function's zip, as it would be deployed."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ FUNCTIONS = ROOT / "functions"
 
 
 class PackageError(Exception):
-    """The function's packages cannot be fetched; the text says why."""
+    """The function's packages could not be downloaded; the text says why."""
 
 
 def measure(folder: Path) -> int:
@@ -38,7 +38,7 @@ def _packages(folder: Path) -> Path:
         command += ["--target", str(unfinished), "-r", str(requirements)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise PackageError(f"pip could not fetch the function's packages:\n{done.stderr}")
+            raise PackageError(f"pip could not download the function's packages:\n{done.stderr}")
         unfinished.rename(target)
     return target
 

@@ -1,7 +1,7 @@
-"""A pair of hosts of one kind on one Redis: clients speak on one of them, and listen on the other.
+"""A pair of hosts of one kind on one Redis: a client of one emits, clients of the other receive.
 
-Both hosts and Redis share a core, the load generator has another: so what is measured is what they
-do, and not how fast the kernel wakes one core from another.
+Both hosts and Redis share a core, and the load generator has another, so that the time to wake up
+another core is not measured.
 """
 
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ from scripts.commands.bench.stage import Stage, loading, serving
 
 
 class Pair(Stage):
-    """The two hosts and their clients, of which the first speaks on the one host."""
+    """The two hosts and their clients; the first client emits, on the first host."""
 
     def __init__(self, speaking: int, listening: int, redis: int, load: Load) -> None:
         super().__init__(load, speaking, listening, redis)
         self._hosts = speaking, listening
 
     def costs(self, command: str) -> tuple[float, float, Reply]:
-        """Return the µs of CPU both hosts used, those of the listening one, and the reply."""
+        """Return the µs of CPU of both hosts, of the receiving one, and the reply."""
         before = [cpu_seconds(pid) for pid in self._hosts]
         reply = self.load.tell(command)
         used = [cpu_seconds(pid) - each for pid, each in zip(self._hosts, before, strict=True)]
@@ -32,7 +32,7 @@ class Pair(Stage):
 
 @contextmanager
 def pair(server: Server, folder: Path, conditions: Conditions) -> Iterator[Pair]:
-    """Run a Redis, two hosts and a load generator whose one client speaks.
+    """Run a Redis, two hosts and a load generator with the one client that emits.
 
     Raises ServerError, RedisError, CompileError or NodeError.
     """

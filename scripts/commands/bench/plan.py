@@ -1,4 +1,4 @@
-"""How much is measured: the full run, whose figures may be quoted, and the quick one."""
+"""Plans: how much a full run measures, whose figures may be quoted, and how much a quick one."""
 
 from dataclasses import dataclass
 
@@ -8,20 +8,20 @@ class Plan:
     """The sizes and lengths of a run."""
 
     rounds: int
-    warm_up: float  # seconds, before anything is measured
+    warm_up: float  # seconds before the first measurement
     seconds: float  # of each measurement under load
-    sizes: tuple[int, ...]  # clients that are told the same
-    burst_size: int  # clients that are told sixteen things at once
-    pace: int  # events a second whose latency is measured
+    sizes: tuple[int, ...]  # clients that receive a broadcast
+    burst_size: int  # clients that receive sixteen at once
+    pace: int  # events a second while latency is measured
     connections: int  # handshakes, upgrades, disconnects measured
     crowd: int  # idle clients
     churn: int  # clients that come and go while the crowd stays
-    settle: float  # seconds a server has to tidy up before its memory is read
-    turns: int  # each of two servers that are measured side by side begins
-    starts: int  # of the function, for each of two pages
-    pages: int  # it renders after its first, warm
-    # Clients that listen on another host, and how many messages a second they get while latency is
-    # measured: so few that the servers are idle most of the time.
+    settle: float  # seconds for a server to free memory before it is measured
+    turns: int  # in which each of two servers is first, when measured side by side
+    starts: int  # of the function, for each page
+    pages: int  # rendered after the first one
+    # Numbers of clients on the other host, and how many messages a second they receive while
+    # latency is measured: few, so that the servers are mostly idle.
     audiences: tuple[tuple[int, int], ...] = ((5, 200), (1_000, 10))
 
 

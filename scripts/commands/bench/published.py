@@ -1,6 +1,6 @@
-"""The published figures: docs/performance.md shows the run that figures.json holds.
+"""The published figures: docs/performance.md shows the run in figures.json.
 
-`python -m scripts.commands.bench.published` writes the page again, after the table has changed.
+`python -m scripts.commands.bench.published` updates the page after a change to the table's format.
 """
 
 import re
@@ -19,13 +19,13 @@ _BLOCK = re.compile(
 
 
 def written(page: str, report: Report) -> str:
-    """Return the page with the figures of a report in place of the former ones."""
+    """Return the page with the figures replaced by a report's."""
     block = f"```text\n{render(report)}\n```\n"
     return _BLOCK.sub(lambda found: found[1] + block + found[2], page)
 
 
 def write(report: Report) -> None:
-    """Have docs/performance.md show a report."""
+    """Write a report's figures to docs/performance.md."""
     PAGE.write_text(written(PAGE.read_text("utf-8"), report), "utf-8")
 
 

@@ -1,4 +1,4 @@
-"""A Redis of the benchmark's own, which keeps nothing."""
+"""A Redis for the benchmark, which stores nothing on disk."""
 
 import re
 import shutil
@@ -11,7 +11,7 @@ from scripts.commands.bench.machine import SERVER_CORE, free_port, on_core
 
 
 class RedisError(Exception):
-    """There is no Redis, or it does not start; the text says what to do."""
+    """Redis is missing or did not start; the text says what to do."""
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def redis(folder: Path) -> Iterator[tuple[int, str]]:
 
 
 def version() -> str:
-    """Return the version of Redis that is installed here. Raises RedisError."""
+    """Return the version of the installed Redis. Raises RedisError."""
     command = [_program(), "--version"]
     said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     found = re.search(r"v=([\d.]+)", said)
@@ -49,8 +49,7 @@ def _program() -> str:
     program = shutil.which("redis-server")
     if program is None:
         raise RedisError(
-            "There is no redis-server here, and --bus measures hosts that speak through one. "
-            "On Debian: apt-get install redis-server"
+            "redis-server, which --bus needs, is missing. On Debian: apt-get install redis-server"
         )
     return program
 

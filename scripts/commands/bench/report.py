@@ -1,4 +1,4 @@
-"""The report: all that a run has found out, and what that depends on; kept as JSON."""
+"""The report: all results of a run, and the conditions they depend on; stored as JSON."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ from scripts.commands.bench.plan import Plan
 
 @dataclass
 class Report:
-    """What a run has found out."""
+    """The results of a run."""
 
     figures: Figures
     plan: dict[str, Any]
@@ -30,11 +30,11 @@ class Report:
     duels: dict[str, float] = field(default_factory=dict)  # ratios, by the duel's name
     function: dict[str, float] = field(default_factory=dict)  # milliseconds; bytes of the zip
     imports: dict[str, float] = field(default_factory=dict)  # milliseconds
-    redis: dict[str, str] = field(default_factory=dict)  # versions, where the hosts were in pairs
+    redis: dict[str, str] = field(default_factory=dict)  # versions, with --bus
 
     @classmethod
     def new(cls, figures: Figures, plan: Plan, conditions: dict[str, Any]) -> Self:
-        """Return a report of today, on this machine."""
+        """Return a report with today's date and this machine."""
         return cls(
             figures=figures,
             plan=dataclasses.asdict(plan),
@@ -46,13 +46,13 @@ class Report:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Return the report that was written to a file."""
+        """Return the report in a file."""
         content = json.loads(path.read_text("utf-8"))
         content["figures"] = Figures.of(content["figures"])
         return cls(**content)
 
     def write(self, path: Path) -> None:
-        """Keep the report in a file."""
+        """Write the report to a file."""
         content = vars(self) | {"figures": self.figures.values}
         path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
 

@@ -1,4 +1,4 @@
-"""The run: every server is visited in turn, round after round, and its values are noted."""
+"""The run: visits every server in turn, round after round, and records its values."""
 
 import sys
 import time
@@ -19,18 +19,18 @@ from scripts.commands.bench.visits import Visit, visits
 
 @dataclass(frozen=True)
 class Choice:
-    """What is measured: which measures, by the beginnings of their names, on which servers."""
+    """What to measure: prefixes of measures' names, and servers."""
 
     measures: tuple[str, ...]
     servers: tuple[Server, ...]
 
     def wants(self, measure: str) -> bool:
-        """Whether a measure, or another that its name begins, was chosen."""
+        """Whether a measure, or one whose name begins with it, was chosen."""
         return measure.startswith(self.measures)
 
 
 class Run:
-    """One run of the benchmark. Its figures may be read at any time."""
+    """One run of the benchmark; its figures can be read at any time."""
 
     def __init__(
         self,
@@ -42,7 +42,9 @@ class Run:
     ) -> None:
         self.figures = Figures()
         self.left_out: dict[tuple[str, str], str] = {}  # (server, measure or visit) → why
-        self.foreign: list[float] = []  # share of the server's core that others used, by visit
+        self.foreign: list[
+            float
+        ] = []  # share of the server's core that other processes used, by visit
         self._plan = plan
         self._visits = of(plan)
         self._choice = choice
@@ -51,7 +53,7 @@ class Run:
         self._progress = Progress()
 
     def measure(self) -> None:
-        """Measure all that was chosen. What fails is left out and noted; the rest goes on."""
+        """Measure everything chosen; record failures, and continue with the rest."""
         turns = [
             (visit, turn, server)
             for visit in self._visits
@@ -89,12 +91,12 @@ class Run:
 
 
 class Progress:
-    """Says what is going on, and since when."""
+    """Prints what the run is doing, and the time since its start."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
 
     def say(self, text: str) -> None:
-        """Write a line to stderr: stdout is for the figures."""
+        """Print a line on stderr, because stdout is for the figures."""
         seconds = int(time.monotonic() - self._started)
         print(f"{seconds // 60:3}:{seconds % 60:02} {text}", file=sys.stderr, flush=True)

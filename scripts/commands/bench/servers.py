@@ -1,4 +1,4 @@
-"""The servers that are compared: how each is started, and what cannot be asked of it."""
+"""The servers: how each is started, and what cannot be measured on it."""
 
 import sys
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Server:
-    """One of the servers."""
+    """A server to measure."""
 
     name: str
     title: str
     program: tuple[str, ...]
-    guarded: bool = False  # asks every client for a session and an origin
-    cannot: tuple[str, ...] = ()  # be measured so: by beginnings of measures' names
+    guarded: bool = False  # requires a session and an origin of every client
+    cannot: tuple[str, ...] = ()  # measures that it does not support, by prefix
 
     def command(self, folder: Path) -> list[str]:
-        """Return what starts it, installing or compiling what that needs.
+        """Return the command that starts it; install or compile what it needs.
 
         Raises CompileError or NodeError.
         """
@@ -36,13 +36,13 @@ def _module(name: str, *arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", f"scripts.commands.bench.{name}", *arguments)
 
 
-# A disconnect scans every room, and each client is one: 50,000 of them take it ten minutes.
+# A disconnect scans every room, and each client has one, so this would take too long.
 _STOCK_CANNOT = ("memory-churned",)
 
-# Its rate limit refuses most of what a client without pause sends.
+# Its rate limit refuses most events of a client that sends without a pause.
 _GUARDED_CANNOT = ("event", "pipelined")
 
-_BARE_CANNOT = ("upgrade", "memory")  # it has no long polling, and clients cost it no memory
+_BARE_CANNOT = ("upgrade", "memory")  # it has no long polling, and allocates no memory for clients
 
 SERVERS = {
     server.name: server

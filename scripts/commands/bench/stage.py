@@ -1,4 +1,4 @@
-"""The stage of a measurement: one server and its load generator, each on a core of its own."""
+"""A stage for measurements: one server and its load generator, each on a core of its own."""
 
 import os
 import re
@@ -21,22 +21,22 @@ from scripts.commands.bench.servers import Server
 
 
 class ServerError(Exception):
-    """A server did not start; the text shows what it said."""
+    """A server did not start; the text has its output."""
 
 
 class Stage:
-    """What runs of a server, and its clients."""
+    """The processes of a server, and its clients."""
 
     def __init__(self, load: Load, *pids: int) -> None:
         self.load = load
         self._pids = pids
         self.clients = 0
-        self.baseline = 0  # bytes of memory it held, warm, before its clients came
+        self.baseline = 0  # bytes of its memory, warm, before clients connect
         self._began = time.monotonic()
         self._busy_before = busy_seconds(SERVER_CORE) - self._used()
 
     def grow(self, clients: int, mode: str = "websocket") -> None:
-        """Have that many clients connected."""
+        """Connect clients until there are this many."""
         if clients > self.clients:
             self.load.tell(f"open {clients - self.clients} {AT_ONCE} {mode}")
         elif clients < self.clients:
@@ -44,9 +44,9 @@ class Stage:
         self.clients = clients
 
     def cost(self, command: str, *, aftermath: bool = False) -> tuple[float, Reply]:
-        """Return the µs of CPU the server used while the clients obeyed, and what they say.
+        """Return the µs of CPU of the server during a command to its clients, and their reply.
 
-        With its aftermath, what the server goes on doing when the clients are served counts too.
+        With `aftermath`, work that the server does after the reply is included.
         """
         before = self._used()
         reply = self.load.tell(command)
@@ -58,7 +58,7 @@ class Stage:
         return sum(map(cpu_seconds, self._pids))
 
     def _await_rest(self) -> None:
-        """Wait until the server does little more than answer pings, or a minute has passed."""
+        """Wait until the server does little more than answer pings, for at most a minute."""
         for _ in range(300):
             before = self._used()
             self.load.tell("wait 0.2")
@@ -66,17 +66,17 @@ class Stage:
                 return
 
     def foreign_share(self) -> float:
-        """Return what share of the server's core others have used since the stage was set."""
+        """Return the share of the server's core that other processes have used so far."""
         used = busy_seconds(SERVER_CORE) - self._busy_before - self._used()
         return max(0.0, used / (time.monotonic() - self._began))
 
     def resident(self) -> int:
-        """Return the bytes of memory the server holds."""
+        """Return the server's memory in bytes."""
         return sum(map(resident_bytes, self._pids))
 
 
-# Clients that connect, upgrade or leave at the same time: well below what a server lets wait to
-# be accepted, where the kernel would start to drop them.
+# Clients that connect, upgrade or leave at the same time: well below a server's backlog, beyond
+# which the kernel drops connections.
 AT_ONCE = 32
 
 
@@ -104,7 +104,7 @@ def loading(server: Server, port: int, folder: Path, conditions: Conditions) -> 
 def serving(
     server: Server, folder: Path, settings: Mapping[str, str] | None = None
 ) -> Iterator[tuple[int, int]]:
-    """Run a server with these settings in its environment; yield its process id and its port.
+    """Run a server with environment variables; yield its process id and its port.
 
     Raises ServerError, CompileError or NodeError.
     """
@@ -133,5 +133,5 @@ def _port(process: subprocess.Popen[str], server: Server, log: Path) -> int:
     process.wait()
     said = log.read_text("utf-8").strip().splitlines()
     raise ServerError(
-        f"{server.title} did not start: {said[-1] if said else 'it said nothing'} (more in {log})"
+        f"{server.title} did not start: {said[-1] if said else 'it printed nothing'} (see {log})"
     )

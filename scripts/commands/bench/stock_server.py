@@ -1,4 +1,4 @@
-"""python-socketio on aiohttp, as it comes: the server this host is built from."""
+"""python-socketio on aiohttp with default settings, on which this host is based."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from aiohttp import web
 
 
 class Events(socketio.AsyncNamespace):  # type: ignore[misc]  # as above
-    """The events the load generator knows."""
+    """The load generator's events."""
 
     async def on_echo(self, sid: str, text: str) -> str:
         return text
@@ -27,7 +27,7 @@ async def main() -> None:
     sio.attach(app)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    # Four times aiohttp's default: Node's backlog is 511 too.
+    # Node's default; aiohttp's is 128.
     site = web.TCPSite(runner, "127.0.0.1", 0, backlog=511)
     await site.start()
     print(f"listening on http://127.0.0.1:{runner.addresses[0][1]}", flush=True)

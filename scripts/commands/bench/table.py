@@ -8,13 +8,13 @@ from scripts.commands.bench.figures import REFERENCE, Figures
 from scripts.commands.bench.measures import Measure, find
 from scripts.commands.bench.report import Report
 
-TIMES = "×"  # noqa: RUF001 - the multiplication sign is meant
+TIMES = "×"  # noqa: RUF001 - it is the multiplication sign
 
 _TITLE, _COLUMN = 56, 17  # characters
 
 
 def render(report: Report) -> str:
-    """Return the figures as text, with their ratios to Node's, and what they depend on."""
+    """Return the figures as text, with their ratios to Node's, and notes on the conditions."""
     parts = [
         _comparison(report.figures),
         _duels(report.duels),
@@ -72,7 +72,7 @@ def _cell(measure: Measure, figures: Figures, server: str) -> str:
 
 
 def number(value: float) -> str:
-    """Return a figure with the three digits that mean something."""
+    """Return a figure with three significant digits."""
     for limit, digits in ((10, 2), (100, 1)):
         if abs(value) < limit:
             return f"{value:.{digits}f}"
@@ -133,7 +133,7 @@ _FUNCTION: tuple[tuple[str, str, str, float | None], ...] = (
 
 # ---- notes ------------------------------------------------------------------------------------
 
-_QUIET = 0.05  # of the server's core; what others do there also empties the server's caches
+_QUIET = 0.05  # share of the server's core; other processes also evict the server's caches
 
 
 def _notes(report: Report) -> str:
@@ -170,7 +170,7 @@ def _pairs(versions: dict[str, str]) -> list[str]:
     ]
 
 
-_SLOWEST_NEXT = 700.0  # ms of its start where the function's goals were set; 430 at best
+_SLOWEST_NEXT = 700.0  # ms, its slowest start on the machine where the targets were set
 
 
 def _next(report: Report) -> list[str]:

@@ -1,7 +1,7 @@
-"""What is done to a server in one visit, and the values that come out of it.
+"""Visits: the measurements of a server, and the values they yield.
 
-A visit starts a server afresh, warms it up, measures what was asked for, and stops it. A value
-has the name of its measure, such as `broadcast-1000`; see measures.py for what each one means.
+A visit starts a new server, warms it up, measures what was asked for, and stops it. A value has the
+name of its measure, such as `broadcast-1000`; see measures.py for their meanings.
 """
 
 from collections.abc import Callable
@@ -19,13 +19,13 @@ from scripts.commands.bench.stage import AT_ONCE, Stage, stage
 TIMES = 16  # broadcasts of a burst
 
 Values = dict[str, float]
-Step = Callable[[Any], Values]  # of what its visit opens
+Step = Callable[[Any], Values]  # takes what its visit opens
 Open = Callable[[Server, Path, Conditions], AbstractContextManager[Stage]]
 
 
 @dataclass(frozen=True)
 class Visit:
-    """Steps to be done one after the other on one server, each with the measures it yields."""
+    """Steps that are run in order on one server, each with the measures it yields."""
 
     name: str
     warm_up: Callable[[Any], None]
@@ -33,7 +33,7 @@ class Visit:
     stage: Open = stage
 
     def select(self, wanted: Callable[[str], bool], server: Server) -> "Visit":
-        """Return the visit with only those steps that are wanted and possible."""
+        """Return the visit with only those steps that are wanted and supported."""
         steps = tuple(
             (name, step)
             for name, step in self.steps
@@ -43,7 +43,7 @@ class Visit:
 
 
 def visits(plan: Plan) -> tuple[Visit, ...]:
-    """Return the visits every server gets in every round."""
+    """Return the visits to each server in each round."""
     return (
         Visit("traffic", partial(_warm_up_traffic, plan), _traffic(plan)),
         Visit("connections", partial(_warm_up_connections, plan), _connections(plan)),
@@ -55,7 +55,7 @@ def visits(plan: Plan) -> tuple[Visit, ...]:
 
 
 def _warm_up_traffic(plan: Plan, stage: Stage) -> None:
-    # Two seconds: after that Node's compiler has made what it makes of the hot path.
+    # Long enough for Node's compiler to have optimised the hot path.
     stage.grow(plan.sizes[0])
     stage.load.tell(f"broadcast {plan.warm_up} say 1")
 
@@ -119,7 +119,7 @@ def _paced(plan: Plan, stage: Stage) -> Values:
 
 
 def _warm_up_connections(plan: Plan, stage: Stage) -> None:
-    # Two seconds of it, as with traffic: until then Node's handshakes get cheaper.
+    # As long as for traffic, because Node's handshakes become cheaper until then.
     for _ in range(3):
         stage.grow(plan.connections)
         stage.grow(0)
@@ -144,10 +144,10 @@ def _upgrades(plan: Plan, stage: Stage) -> Values:
     stage.grow(0)
     stage.grow(plan.connections, "upgrade")  # warm-up
     stage.grow(0)
-    # Node looks for polls to end every 100 ms: more at once make it wait less.
+    # Node ends polls only every 100 ms, so with more at once it waits less.
     cost, _ = stage.cost(f"open {plan.connections} {AT_ONCE * 4} upgrade", aftermath=True)
     stage.clients = plan.connections
-    # Who was lost on the way from one transport to the other would not hear this.
+    # A client that was lost during the upgrade would not receive this.
     reply = stage.load.tell("broadcast 0.1 say 1")
     return {"upgrade": cost / plan.connections, "upgrade-lost": reply["lost"] + reply["strays"]}
 
@@ -155,7 +155,7 @@ def _upgrades(plan: Plan, stage: Stage) -> Values:
 def _disconnects(connected: int, stage: Stage) -> Values:
     stage.grow(connected)
     leaving = connected // 2
-    # All at once, as when a network fails: that is where Node is at its best.
+    # All at once, as when a network fails, which is Node's best case.
     cost, _ = stage.cost(f"close {leaving} {leaving}", aftermath=True)
     stage.clients -= leaving
     return {f"disconnect-{connected}": cost / leaving}
@@ -165,7 +165,7 @@ def _disconnects(connected: int, stage: Stage) -> Values:
 
 
 def _warm_up_crowd(stage: Stage) -> None:
-    # Few: what many would leave behind would hide in the baseline.
+    # Few, because the memory that many leave behind would be part of the baseline.
     stage.grow(10)
     stage.grow(0)
 
@@ -186,14 +186,14 @@ def _memory(plan: Plan, stage: Stage) -> Values:
 
 
 def _memory_churned(plan: Plan, stage: Stage) -> Values:
-    """Return what the crowd takes after many have come and gone, the crowd itself among them."""
+    """Return the crowd's memory after many clients, the crowd included, have come and gone."""
     for _ in range(plan.churn // _WAVE):
         stage.grow(plan.crowd + _WAVE)
         stage.grow(plan.crowd)
     return {"memory-churned": _idle_kilobytes(plan, stage)}
 
 
-_WAVE = 1_000  # clients that come before as many leave
+_WAVE = 1_000  # clients that connect before as many leave
 
 
 def _idle_kilobytes(plan: Plan, stage: Stage) -> float:

@@ -1,1 +1,1 @@
-"""What scripts/blank is made of; `app` holds the files that it leaves."""
+"""The parts of scripts/blank; `app` holds the files that replace the sample."""

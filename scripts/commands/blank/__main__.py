@@ -1,7 +1,7 @@
-"""Takes the sample out: what is yours becomes a page that says hello, one event, and their tests.
+"""Removes the sample: your folders get a page that says hello, one event, and their tests instead.
 
-Says first what it will remove, and asks. It removes only what is in a commit, so that git can bring
-it back.
+Lists what it will remove, and asks first. It removes only committed files, so that git can restore
+them.
 """
 
 import argparse
@@ -21,39 +21,39 @@ def _options() -> argparse.Namespace:
 
 
 def _removed(project: Path) -> list[str]:
-    """Return what will be removed, a line each."""
+    """Return the lines that list what will be removed."""
     lines = []
     for folder in FOLDERS:
         files = [f for f in (project / folder).rglob("*") if f.is_file() and f.suffix != ".pyc"]
-        lines.append(f"  {folder}/, with {len(files)} files")
+        lines.append(f"  {folder}/ ({len(files)} files)")
     marked = parts((project / TEMPLATE).read_text()).values()
     count = sum(len(part.splitlines()) for part in marked)
-    return [*lines, f"  {count} lines of {TEMPLATE}, between the marks that say what is yours"]
+    return [*lines, f"  {count} lines of {TEMPLATE}, in the parts marked as yours"]
 
 
 def _confirmed() -> bool:
-    say("Go on? Type yes:")
+    say("Type yes to continue:")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def main() -> None:
-    """Take the sample out; exit with 1 and the reason if that must not be."""
+    """Remove the sample; exit with 1 and the reason if that is not possible."""
     options = _options()
     try:
         changed = uncommitted(ROOT, *FOLDERS, TEMPLATE)
     except GitError as error:
-        sys.exit(f"{error}\nWhat is removed has to be in a commit, so that you can get it back.")
+        sys.exit(f"{error}\nOnly committed files are removed, so that you can get them back.")
     if changed:
         sys.exit(
-            "These would be lost, for they are in no commit. Commit them, or take them back:\n"
+            "These changes are not committed and would be lost. Commit or revert them:\n"
             + "\n".join(f"  {path}" for path in changed)
         )
     say("This will be removed:\n" + "\n".join(_removed(ROOT)))
-    say("In its place: a page that says hello, one event, and their tests.")
+    say("It is replaced by a page that says hello, one event, and their tests.")
     if not options.yes and not _confirmed():
         sys.exit("Nothing was removed.")
     blank(ROOT)
-    say("Done. Look at it with scripts/dev; then git add --all, and commit.")
+    say("Done. See it with scripts/dev, then run git add --all and commit.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Takes out what is yours, and leaves the blank app in its place."""
+"""Replaces the files that are yours by the blank app."""
 
 import shutil
 from pathlib import Path
@@ -9,7 +9,7 @@ APP = Path(__file__).parent / "app"
 
 
 def blank(project: Path) -> None:
-    """Leave the blank app, and nothing else, where a project is yours."""
+    """Replace the files of a project that are yours by the blank app's."""
     for folder in FOLDERS:
         shutil.rmtree(project / folder, ignore_errors=True)
         shutil.copytree(

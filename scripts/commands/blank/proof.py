@@ -1,8 +1,8 @@
-"""Proves that a project without the sample works: `scripts/test --blank`.
+"""Checks that a project works without the sample: `scripts/test --blank`.
 
-Takes the sample out of a copy, and there runs lint, types, and the tests that what is yours could
-break: those that read your folders or the template, and your own. The others run on the small app,
-so for them nothing is different; that none of them is missing is counted.
+Removes the sample from a copy, and there runs lint, types, your tests, and those tests of ours that
+read your folders or the template. The others run on the small app, so they would not change; this
+only checks that none of them is missing.
 """
 
 import os
@@ -17,11 +17,11 @@ from pathlib import Path
 from scripts import ROOT
 from scripts.terminal import say
 
-# Not in git, or too large to be copied.
+# Not in git, or too large to copy.
 LINKED = (".venv", ".venv-sam", ".venv-checkov", ".venv-pip-audit", "node_modules")
 CLIENT = "functions/web/static/socket.io.esm.min.js"
 
-# What depends on what is yours.
+# Tests that depend on files of yours.
 TESTS = (
     "tests/app",
     "tests/docs",
@@ -40,7 +40,7 @@ TESTS = (
 
 
 def main(options: Sequence[str]) -> None:
-    """Make the copy, take the sample out, and run what has to pass; exit with 1 if it does not."""
+    """Make the copy, remove the sample, and run the checks; exit with 1 if one fails."""
     with tempfile.TemporaryDirectory(prefix="sidepath-blank-") as folder:
         copy = Path(folder) / "project"
         _copy(copy)
@@ -51,13 +51,13 @@ def main(options: Sequence[str]) -> None:
         _run(copy, ".venv/bin/ruff", "format", "--check", ".")
         _run(copy, ".venv/bin/mypy")
         if lost := before - _ours(copy):
-            sys.exit("These tests of ours are gone:\n" + "\n".join(sorted(lost)))
-        say(f"All {len(before)} tests of ours are there.")
+            sys.exit("These tests of ours are missing:\n" + "\n".join(sorted(lost)))
+        say(f"All {len(before)} tests of ours are present.")
         _run(copy, ".venv/bin/pytest", "-n", "4", *TESTS, *options)
 
 
 def _copy(to: Path) -> None:
-    """Copy what is in git, and what would be, with a history of its own."""
+    """Copy the files that git tracks or would track, as a new repository."""
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     files = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for name in [*files.split("\0"), CLIENT]:
@@ -80,7 +80,7 @@ def _commit(project: Path, message: str) -> None:
 
 
 def _ours(project: Path) -> set[str]:
-    """Return the names of all tests that are ours."""
+    """Return the names of all tests of ours."""
     command = [".venv/bin/pytest", "--collect-only", "-q", "--ignore=tests/app", "-p", "no:xdist"]
     found = subprocess.run(command, cwd=project, env=_environ(), capture_output=True, text=True)
     if found.returncode:
@@ -91,7 +91,7 @@ def _ours(project: Path) -> set[str]:
 def _run(project: Path, *command: str) -> None:
     done = subprocess.run(command, cwd=project, env=_environ())
     if done.returncode:
-        sys.exit(f"Without the sample this fails: {' '.join(command)}")
+        sys.exit(f"This fails without the sample: {' '.join(command)}")
 
 
 def _environ() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What infra/template.yaml and the host's code say that has to be paid for."""
+"""What a deployment is charged for, according to infra/template.yaml and the host's code."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,25 +13,25 @@ _GIGABYTE = 1_024  # megabytes
 
 @dataclass(frozen=True)
 class Deployment:
-    """What there is of each, whatever the number of hosts."""
+    """The quantities that do not depend on the number of hosts."""
 
     vcpu: float  # of a host
     memory: float  # of a host, in GB
     snapshot: float  # of the function, in GB
-    hosts: int  # at the least
-    clients: int  # that autoscaling gives a host
+    hosts: int  # the minimum
+    clients: int  # per host, autoscaling's target
     secrets: int
-    valkey_secrets: int  # besides, where the bus is Valkey
+    valkey_secrets: int  # additional, if the bus is Valkey
     valkey_nodes: int
-    alarms: int  # metrics that alarms look at, those of autoscaling included
-    metrics: int  # of our own
+    alarms: int  # metrics of alarms, including those of autoscaling
+    metrics: int  # custom ones
     dashboards: int
-    heartbeat: float  # seconds between two of a host
-    poll: float  # seconds that a request to a queue without messages takes
+    heartbeat: float  # seconds between a host's heartbeats
+    poll: float  # seconds of a request to an empty queue
 
     @classmethod
     def read(cls, template: Path) -> Self:
-        """Return what a template describes."""
+        """Return the quantities in a template."""
         text = load(template.read_text(encoding="utf-8"))
         resources = text["Resources"]
         task = resources["HostTask"]["Properties"]
@@ -48,7 +48,7 @@ class Deployment:
             secrets=sum("Condition" not in secret for secret in secrets),
             valkey_secrets=sum("Condition" in secret for secret in secrets),
             valkey_nodes=resources["BusServer"]["Properties"]["NumCacheClusters"],
-            # Autoscaling makes two of each policy: one to scale out, one to scale in.
+            # Autoscaling creates two for each policy: one to scale out, one to scale in.
             alarms=sum(map(_metrics, alarms))
             + 2 * sum(_metrics(s.get(_CUSTOM, {})) for s in scaling),
             metrics=1,  # the client metric; that of dropped messages has values only when it has
@@ -67,6 +67,6 @@ def _of(resources: dict[str, Any], kind: str) -> list[dict[str, Any]]:
 
 
 def _metrics(properties: dict[str, Any]) -> int:
-    """Return how many metrics an alarm looks at, by the properties that say which."""
+    """Return the number of metrics of an alarm with these properties."""
     found = [m for m in properties.get("Metrics", []) if "MetricStat" in m]
     return len(found) or 1

@@ -1,4 +1,4 @@
-"""The documents that hold sums, as they have to be: docs/costs.md, and a table of the README's."""
+"""The documents with costs: docs/costs.md, and a table in the README."""
 
 import re
 from pathlib import Path
@@ -12,12 +12,12 @@ README = "README.md"
 
 _SOCKETS = (0, 1_000, 100_000)
 
-# What of the README is written here.
+# The part of the README that is written here.
 _BLOCK = re.compile(r"(<!-- scripts/costs writes this -->\n).*?(<!-- as far as here -->\n)", re.S)
 
 
 class NoBlockError(Exception):
-    """The README has no place for its table; the text says how it is marked."""
+    """The README has no place for its table; the text says how to mark it."""
 
 
 def written(root: Path, sums: Sums) -> dict[str, str]:
@@ -43,7 +43,7 @@ def _table(name: str, sums: Sums) -> str:
 
 
 def _small(sums: Sums) -> str:
-    """Return the numbers of hosts for which SNS and SQS can be cheaper, in words."""
+    """Return, in words, the numbers of hosts for which SNS and SQS can be cheaper."""
     cheaper = [n for n in range(1, 100) if sums.break_even(n)]
     return f"up to {max(cheaper)} hosts" if cheaper else "no number of hosts"
 
@@ -70,6 +70,6 @@ def _amount(value: float) -> str:
 
 
 def _plain(value: float) -> str:
-    """Write a price with all its digits, and two at least behind the point."""
+    """Return a price with all its digits, at least two of them after the point."""
     whole, _, rest = f"{value:.10f}".rstrip("0").partition(".")
     return f"{whole}.{rest:0<2}"

@@ -1,4 +1,4 @@
-"""The prices, each with its unit, its source, and when somebody looked."""
+"""The prices, each with its unit, its source, and the date it was checked."""
 
 import tomllib
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ class Price:
     price: float
     unit: str
     source: str
-    checked: str = ""  # a date; empty: the price is from memory
+    checked: str = ""  # a date; empty if the price is from memory
 
 
 def read() -> dict[str, Price]:
-    """Return the prices by their names."""
+    """Return the prices by name."""
     table = tomllib.loads(FILE.read_text(encoding="utf-8"))
     return {name: Price(name, **row) for name, row in table.items()}

@@ -1,4 +1,4 @@
-"""The sums, in dollars a month: of prices, and of what a deployment has."""
+"""Costs in dollars a month, from the prices and a deployment's quantities."""
 
 from dataclasses import dataclass
 
@@ -9,49 +9,49 @@ _HOURS = 730  # a month
 _SECONDS = _HOURS * 3_600
 _MINUTES = _HOURS * 60
 _MILLION = 1_000_000
-_CAPACITY = 3_000  # connections of a balancer's capacity unit
+_CAPACITY = 3_000  # connections per capacity unit of a load balancer
 
-_RECEIVE_AND_DELETE = 2  # requests for a message, if each comes alone
+_RECEIVE_AND_DELETE = 2  # requests per message, if messages arrive one at a time
 
 
 @dataclass(frozen=True)
 class Sums:
-    """What a number of hosts, sockets and emits cost."""
+    """The costs of a number of hosts, sockets and emits."""
 
     prices: dict[str, Price]
     deployment: Deployment
 
     def price(self, name: str) -> float:
-        """Return a price of the table."""
+        """Return a price in the table."""
         return self.prices[name].price
 
     # ---- What runs ----
 
     def host(self, processor: str = "arm64") -> float:
-        """Return what one socket host costs, without its address."""
+        """Return the cost of one socket host, without its address."""
         vcpu = self.deployment.vcpu * self.price(f"fargate-{processor}-vcpu")
         memory = self.deployment.memory * self.price(f"fargate-{processor}-gigabyte")
         return (vcpu + memory) * _HOURS
 
     def address(self) -> float:
-        """Return what a host's public address costs."""
+        """Return the cost of a host's public address."""
         return self.price("public-address") * _HOURS
 
     def balancer(self, sockets: int, connections: int = 1) -> float:
-        """Return what the load balancer costs, if it counts so many connections a socket."""
+        """Return the cost of the load balancer, with this many connections per socket."""
         units = sockets * connections / _CAPACITY
         return (self.price("balancer") + units * self.price("balancer-capacity")) * _HOURS
 
     def capacity(self) -> float:
-        """Return what one capacity unit of the load balancer costs."""
+        """Return the cost of one capacity unit of the load balancer."""
         return self.price("balancer-capacity") * _HOURS
 
     def snapshot(self) -> float:
-        """Return what the function's snapshot costs."""
+        """Return the cost of the function's snapshot."""
         return self.deployment.snapshot * self.price("snapshot") * _SECONDS
 
     def watching(self) -> float:
-        """Return what alarms, the client metric and the dashboard cost."""
+        """Return the cost of alarms, the client metric and the dashboard."""
         has = self.deployment
         return (
             has.alarms * self.price("alarm")
@@ -60,15 +60,15 @@ class Sums:
         )
 
     def secrets(self) -> float:
-        """Return what secrets cost, without that of Valkey."""
+        """Return the cost of secrets, without Valkey's."""
         return self.deployment.secrets * self.price("secret")
 
     def hosts(self, sockets: int) -> int:
-        """Return how many hosts autoscaling runs for so many sockets."""
+        """Return how many hosts autoscaling runs for a number of sockets."""
         return max(self.deployment.hosts, -(-sockets // self.deployment.clients))
 
     def without_bus(self, sockets: int) -> float:
-        """Return what all costs but the bus."""
+        """Return the cost of everything except the bus."""
         each = self.host() + self.address()
         rest = self.snapshot() + self.secrets() + self.watching()
         return self.hosts(sockets) * each + self.balancer(sockets) + rest
@@ -76,30 +76,30 @@ class Sums:
     # ---- The bus ----
 
     def sns(self, hosts: int, emits: float = 0) -> float:
-        """Return what SNS and SQS cost, at so many emits a second of all hosts together."""
+        """Return the cost of SNS and SQS, at `emits` a second of all hosts together."""
         return self.sns_heartbeats(hosts) + emits * self.sns_emit(hosts)
 
     def sns_heartbeats(self, hosts: int) -> float:
-        """Return what the hosts' heartbeats cost, which each host hears."""
+        """Return the cost of the hosts' heartbeats, which every host receives."""
         return hosts / self.deployment.heartbeat * self.sns_emit(hosts)
 
     def sns_emit(self, hosts: int) -> float:
-        """Return what one message a second costs, published once and heard by every host."""
+        """Return the cost of one message a second, which every host receives."""
         return self._each_second(self.price("sns-publish") + hosts * self._delivery())
 
     def valkey(self, hosts: int) -> float:
-        """Return what Valkey costs, with any number of emits; functions may emit as well."""
+        """Return the cost of Valkey, with any number of emits; functions can emit too."""
         has = self.deployment
         nodes = has.valkey_nodes * self.price("valkey-node") * _HOURS
         polls = hosts * self._each_second(self.price("sqs-request")) / has.poll
         return nodes + polls + has.valkey_secrets * self.price("secret")
 
     def valkey_function_emit(self) -> float:
-        """Return what one message a second of functions costs with Valkey: one host hears it."""
+        """Return the cost of one emit a second by functions with Valkey: one host receives it."""
         return self._each_second(self.price("sns-publish") + self._delivery())
 
     def break_even(self, hosts: int) -> float:
-        """Return at how many emits a second SNS and SQS cost as much as Valkey; 0 if at none."""
+        """Return the emits a second at which SNS and SQS cost as much as Valkey; 0 if none."""
         left = self.valkey(hosts) - self.sns_heartbeats(hosts)
         return max(0.0, left / self.sns_emit(hosts))
 
@@ -113,25 +113,25 @@ class Sums:
     # ---- What is not here ----
 
     def websockets(self, sockets: int) -> float:
-        """Return what API Gateway asks for so many idle sockets."""
+        """Return API Gateway's price for a number of idle sockets."""
         return sockets * _MINUTES / _MILLION * self.price("websocket-minutes")
 
     def websockets_break_even(self) -> float:
-        """Return with how many idle sockets API Gateway costs as much as a small deployment."""
+        """Return the number of idle sockets at which API Gateway costs as much as Sidepath."""
         return (self.without_bus(0) + self.sns(self.deployment.hosts)) / self.websockets(1)
 
     def stored(self) -> float:
-        """Return what a million messages cost to store: two items each, in a transaction."""
+        """Return the cost of storing a million messages: two items each, in a transaction."""
         return 2 * 2 * self.price("table-write")
 
     def web_acl(self) -> float:
-        """Return what a web ACL with one rule costs."""
+        """Return the cost of a web ACL with one rule."""
         return self.price("web-acl") + self.price("web-acl-rule")
 
     def nat_gateway(self) -> float:
-        """Return what a NAT gateway costs, without its traffic."""
+        """Return the cost of a NAT gateway, without its traffic."""
         return self.price("nat-gateway") * _HOURS
 
     def endpoints(self, services: int) -> float:
-        """Return what interface endpoints for so many services cost in one zone."""
+        """Return the cost of interface endpoints for a number of services in one zone."""
         return services * self.price("endpoint") * _HOURS

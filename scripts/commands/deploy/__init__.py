@@ -1,1 +1,1 @@
-"""What scripts/deploy is made of, and what `sam build` calls."""
+"""The parts of scripts/deploy, and the program that `sam build` calls."""

@@ -1,7 +1,7 @@
-"""Puts everything into an AWS account, or what has changed since: image, function, stack.
+"""Deploys the site to an AWS account: builds the image and the function, and updates the stack.
 
-Prints the address at the end. Whatever fails says why and what to do; running it again goes on
-where it failed.
+Only what has changed is built. Prints the site's address at the end. If a step fails, correct the
+cause and run this again: it continues from there.
 """
 
 import argparse
@@ -17,24 +17,26 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--architecture",
         choices=architecture.KNOWN,
-        help="the processor of both halves; arm64 if nothing is said",
+        help="processor of both halves (default arm64)",
     )
-    parser.add_argument("--min-hosts", type=int, metavar="N", help="socket hosts that always run")
-    parser.add_argument("--max-hosts", type=int, metavar="N", help="and that may; bounds the cost")
     parser.add_argument(
-        "--domain", metavar="NAME", help="a domain name of yours; needs a certificate"
+        "--min-hosts", type=int, metavar="N", help="smallest number of socket hosts"
     )
-    parser.add_argument("--certificate", metavar="ARN", help="an ACM certificate, in us-east-1")
-    parser.add_argument("--web-acl", metavar="ARN", help="an AWS WAF web ACL, in us-east-1")
+    parser.add_argument(
+        "--max-hosts", type=int, metavar="N", help="largest number; limits the cost"
+    )
+    parser.add_argument("--domain", metavar="NAME", help="your domain name; needs --certificate")
+    parser.add_argument("--certificate", metavar="ARN", help="ACM certificate for it, in us-east-1")
+    parser.add_argument("--web-acl", metavar="ARN", help="AWS WAF web ACL, in us-east-1")
     parser.add_argument(
         "--bus",
         choices=("sns", "valkey"),
-        help="what carries events between hosts; docs/costs.md says which when",
+        help="what carries events between hosts; see docs/costs.md for which to choose",
     )
     parser.add_argument(
         "--keep-data",
         action=argparse.BooleanOptionalAction,
-        help="whether scripts/destroy leaves what DataOnDelete in the template is about",
+        help="whether scripts/destroy keeps the data (DataOnDelete in the template)",
     )
     parser.add_argument(
         "--parameter",
@@ -42,18 +44,20 @@ def _options() -> argparse.Namespace:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a parameter of your own, from your part of infra/template.yaml; may be repeated",
+        help="value of a parameter in your part of infra/template.yaml; may be repeated",
     )
     parser.add_argument(
-        "--page", metavar="PATH", help="what scripts/doctor examines in place of /, such as /about"
+        "--page",
+        metavar="PATH",
+        help="page that scripts/doctor examines (default /), such as /about",
     )
     parser.add_argument(
-        "--session", metavar="COOKIE", help="the session it comes with, where pages ask for a login"
+        "--session", metavar="COOKIE", help="session that it sends, if pages ask for a login"
     )
     parser.add_argument(
         "--namespace",
         metavar="PATH",
-        help="the namespace in which it connects, where yours has no /",
+        help="namespace that it connects to (default /)",
     )
     return parser.parse_args()
 
@@ -64,11 +68,11 @@ def main() -> None:
     try:
         address = Deployment.begin(options).run()
     except UnfitError as error:
-        sys.exit(f"scripts/deploy cannot begin:\n{error}")
+        sys.exit(f"scripts/deploy cannot start:\n{error}")
     except StepError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
-        sys.exit(f"Stopped. What AWS has begun goes on there. {AGAIN}")
+        sys.exit(f"Stopped. Operations that AWS has started continue there. {AGAIN}")
     print(address)
 
 

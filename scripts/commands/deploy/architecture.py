@@ -9,10 +9,10 @@ PARAMETER = "Architecture"
 
 @dataclass(frozen=True)
 class Architecture:
-    """A processor, by each of its names."""
+    """A processor, and its names."""
 
     name: str  # Lambda's and the template's
-    wheels: str  # as the names of wheels end
+    wheels: str  # the suffix of wheels' platform tags
     platform: str  # a container engine's
 
 
@@ -26,5 +26,5 @@ KNOWN = {
 
 
 def default(template: Mapping[str, Any]) -> str:
-    """Return the processor that a template has where nobody asks for another."""
+    """Return a template's default processor."""
     return str(template["Parameters"][PARAMETER]["Default"])

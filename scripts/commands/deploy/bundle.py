@@ -1,11 +1,11 @@
-"""What the function's zip holds.
+"""Puts together the contents of the function's zip.
 
-`python -m scripts.commands.deploy.bundle FOLDER` puts it into a folder. ARCHITECTURE in the
-environment asks for another processor than the template has by default.
+`python -m scripts.commands.deploy.bundle FOLDER` writes them to a folder. ARCHITECTURE in the
+environment replaces the template's default processor.
 
-`sam build` calls this through functions/Makefile. Neither the Python nor the processor that the
-template names has to be on this machine: packages are taken as ready-made wheels.
-What it is made of stands in the zip's sbom.json.
+`sam build` calls this through functions/Makefile. This machine may have another Python and another
+processor than the template names, because packages are installed from wheels. sbom.json in the zip
+lists its components.
 """
 
 import os
@@ -24,29 +24,29 @@ from scripts.packages import PackagesError, install_into
 
 CLIENT = "functions/web/static/socket.io.esm.min.js"
 
-# What wheels may be built for: C libraries no newer than Lambda's (2.34, from python3.12 on).
+# Platforms of wheels that run on Lambda, whose C library is version 2.34 from python3.12 on.
 _C_LIBRARIES = ("manylinux2014", "manylinux_2_17", "manylinux_2_28")
 
-# What the sources hold that no page needs.
+# Files in the sources that the function does not need.
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "Makefile", "requirements.txt", ".*", "*.new")
 
 
 class BundleError(Exception):
-    """The zip's contents cannot be put together; the text says why and what to do."""
+    """The zip's contents could not be put together; the text says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What the function will run on."""
+    """The Python and the processor that the function runs on."""
 
     python: str  # its version, such as 3.13
     processor: str
 
     @classmethod
     def read(cls, template: Path, chosen: str | None = None) -> Self:
-        """Return what the template says of the function, or raise BundleError.
+        """Return the target in a template, or raise BundleError.
 
-        `chosen` is the processor, where it is not the template's default.
+        `chosen` is the processor, if it is not the template's default.
         """
         loaded = load(template.read_text())
         runtime = str(loaded["Resources"]["Pages"]["Properties"].get("Runtime"))
@@ -54,7 +54,7 @@ class Target:
         known = architecture.KNOWN.get(name)
         if not known or not runtime.startswith("python3."):
             raise BundleError(
-                f"The function is to run {runtime} on {name}; this can build for python3.x on "
+                f"The template asks for {runtime} on {name}, but this builds only for python3.x on "
                 f"{' or '.join(architecture.KNOWN)}."
             )
         return cls(runtime.removeprefix("python"), known.wheels)
@@ -63,11 +63,11 @@ class Target:
 def bundle(folder: Path, target: Target, root: Path = ROOT) -> None:
     """Put the function's code and packages for a target into a folder, or raise BundleError."""
     if not (root / CLIENT).is_file():
-        raise BundleError(f"{CLIENT} is missing, which pages load. Run scripts/setup first.")
+        raise BundleError(f"{CLIENT}, which pages load, is missing. Run scripts/setup first.")
     shutil.copytree(root / "functions", folder / "functions", ignore=_LEFT_OUT)
     lists = [root / "functions/requirements.txt", root / "requirements.txt"]
     _install(folder, target, lists)
-    # Commands that packages bring: nobody can call them, and each names this machine's Python.
+    # Packages' command-line scripts: they are of no use there, and name this machine's Python.
     shutil.rmtree(folder / "bin", ignore_errors=True)
     (folder / ".lock").unlink(missing_ok=True)  # uv's
     locks = [*lists, root / "package-lock.json"]
@@ -75,7 +75,7 @@ def bundle(folder: Path, target: Target, root: Path = ROOT) -> None:
 
 
 def _install(folder: Path, target: Target, lists: Sequence[Path]) -> None:
-    # pip does not know by itself that an older C library will do.
+    # pip does not know by itself that wheels for an older C library work too.
     platforms = [f"--platform={library}_{target.processor}" for library in _C_LIBRARIES]
     wheels = ["--python-version", target.python, "--only-binary", ":all:"]
     try:
@@ -89,13 +89,13 @@ def _install(folder: Path, target: Target, lists: Sequence[Path]) -> None:
     except PackagesError:
         raise BundleError(
             f"The packages in {' and '.join(str(file) for file in lists)} were not installed for "
-            f"Python {target.python} on {target.processor}; why stands above. Each needs a wheel "
-            "for it, and its hash in the list: scripts/pin writes those."
+            f"Python {target.python} on {target.processor}; see above why. Each needs a wheel "
+            "for that platform, and its hash in the list, which scripts/pin writes."
         ) from None
 
 
 def main(folder: str) -> None:
-    """Put the function together for its target; exit with 1 and a sentence if not."""
+    """Write the function to a folder; exit with 1 and a sentence if that fails."""
     try:
         chosen = os.environ.get("ARCHITECTURE")
         bundle(Path(folder), Target.read(ROOT / "infra/template.yaml", chosen))

@@ -35,20 +35,21 @@ from scripts.terminal import say
 
 TEMPLATE = ROOT / "infra/template.yaml"
 
-AGAIN = "Run scripts/deploy again; it goes on from here."
+AGAIN = "Run scripts/deploy again; it continues from here."
+CORRECT = "Correct that, and run scripts/deploy again."
 
 _UNREACHABLE = 2  # doctor's exit status
-# A name that is only just made takes a while to spread.
+# A new domain name takes a while to reach every resolver.
 _NAME_TRIES = 12
 _NAME_PAUSE = 10.0  # seconds
 
 
 class UnfitError(Exception):
-    """A deployment would fail, and so does not begin; the text lists all reasons."""
+    """A deployment would fail, so it was not started; the text lists all reasons."""
 
     @classmethod
     def listing(cls, reasons: Sequence[str]) -> "UnfitError":
-        """Return an error that lists reasons, a sentence each."""
+        """Return an error that lists reasons, each a sentence."""
         return cls("\n".join(f"  - {reason}" for reason in reasons))
 
 
@@ -57,15 +58,15 @@ class Deployment:
     """One run of scripts/deploy."""
 
     name: str
-    parameters: dict[str, str]  # those that were given
+    parameters: dict[str, str]  # as given on the command line
     account: Account
     engine: Engine
     architecture: str
-    visit: tuple[str, ...] = ()  # doctor's arguments: which page, and as whom
+    visit: tuple[str, ...] = ()  # doctor's arguments
 
     @classmethod
     def begin(cls, options: argparse.Namespace) -> "Deployment":
-        """Return a deployment that has all it needs; raise UnfitError, or StepError."""
+        """Return a deployment after checking its requirements; raise UnfitError or StepError."""
         declared = load(TEMPLATE.read_text())["Parameters"]
         given = _parameters(options)
         missing = parameters.refusals(declared, given)
@@ -80,9 +81,9 @@ class Deployment:
         except NoEngineError as error:
             missing.append(str(error))
         if not sam.present():
-            missing.append("SAM, AWS's tool for stacks, is missing: scripts/sam says why.")
+            missing.append("AWS's SAM CLI is missing: run scripts/sam to see why.")
         if not (ROOT / CLIENT).is_file():
-            missing.append("Set-up is not complete. Run scripts/setup.")
+            missing.append("Setup is not complete. Run scripts/setup.")
         if missing or not account or not engine:
             raise UnfitError.listing(missing)
         with step(f"Looking for the stack {options.stack}", AGAIN):
@@ -98,12 +99,12 @@ class Deployment:
         return made
 
     def run(self) -> str:
-        """Take all steps, and return the address; raise StepError."""
-        with step("Building the front end", "Correct that, and run scripts/deploy again."):
+        """Run all steps, and return the site's address; raise StepError."""
+        with step("Building the front end", CORRECT):
             frontend.run()
         self._make_roles()
         reference = self._push(Image.read(ROOT, self.architecture))
-        with step("Building the function", "Correct that, and run scripts/deploy again."):
+        with step("Building the function", CORRECT):
             sam.build(self.architecture)
         self._deploy(reference)
         with step("Reading the stack's outputs", AGAIN):
@@ -117,7 +118,7 @@ class Deployment:
         return Stack(self.account.client("cloudformation"), self.name)
 
     def _refusals(self, values: Mapping[str, str]) -> list[str]:
-        """Return what would keep a deployment with all of these parameters from ending well."""
+        """Return the reasons for which a deployment with these parameters would fail."""
         found: list[str | None] = [*parameters.conflicts(values)]
         given = self.parameters
         if not found and values["Domain"] and given.keys() & {"Domain", "Certificate"}:
@@ -134,26 +135,26 @@ class Deployment:
         return [sentence for sentence in found if sentence]
 
     def _make_roles(self) -> None:
-        """Make the roles of AWS's services that this account has not got, as far as is allowed."""
+        """Create the service-linked roles that this account lacks, if that is permitted."""
         on_valkey = self.parameters.get("BusKind") == "valkey"
         services = service_roles.SERVICES + (service_roles.VALKEY if on_valkey else ())
-        with step("Looking for the roles that services of AWS act by", AGAIN):
+        with step("Looking for service-linked roles", AGAIN):
             try:
                 for service in service_roles.make(self.account.client("iam"), services):
-                    say(f"Made the one for {service}.")
+                    say(f"Created the one for {service}.")
             except ClientError as error:
                 if error.response["Error"]["Code"] != "AccessDenied":
                     raise
-                say(f"They are left to AWS: {error.response['Error']['Message']}")
+                say(f"Leaving them to AWS: {error.response['Error']['Message']}")
 
     def _push(self, image: Image) -> str:
-        """Return the image by its digest, built and pushed where its content is new."""
+        """Return the image's reference by digest; build and push the image if it is new."""
         repository = Repository(self.account.client("ecr"), self.name)
         with step(f"Looking for the image in the repository {repository.name}", AGAIN):
             uri = repository.make()
             digest = repository.digest(image.tag)
         if digest:
-            say("It is there: nothing in it has changed.")
+            say("The image is up to date.")
             return f"{uri}@{digest}"
         reference = f"{uri}:{image.tag}"
         with step(f"Building the image for {image.platform}", _build_advice(image, self.engine)):
@@ -164,16 +165,16 @@ class Deployment:
         return f"{uri}@{digest}"
 
     def _secret(self, stack: Stack) -> dict[str, str]:
-        """Return the parameter that has both halves take a secret that has been changed."""
+        """Return the parameter that makes both halves use the secret's changed version."""
         version = changed_version(self.account.client("secretsmanager"), stack)
         return {"SecretVersion": version} if version else {}
 
     def _deploy(self, reference: str) -> None:
         advice = (
-            "Correct that, and run scripts/deploy again. A first deployment that failed is "
-            "cleared away by itself; a later one has gone back to what was there before."
+            f"{CORRECT} What is left of a failed first deployment is deleted then; a later "
+            "deployment that failed has been rolled back."
         )
-        what = f"Deploying the stack {self.name}; the first time takes up to half an hour"
+        what = f"Deploying the stack {self.name}; the first deployment takes up to half an hour"
         with step(what, advice):
             stack = self._stack
             given = {"Image": reference, **self._secret(stack), **self.parameters}
@@ -181,11 +182,11 @@ class Deployment:
             outcome.check_parameters(stack, given)
             kept = outcome.check_data(stack)
         if given.get("DataOnDelete") == "Retain":
-            say(f"When the stack is destroyed, this is kept: {', '.join(sorted(kept))}.")
+            say(f"If the stack is deleted, these are kept: {', '.join(sorted(kept))}.")
 
     def _change(self, stack: Stack, given: Mapping[str, str]) -> None:
-        """Make or change the stack; raise StackError. What is known to pass is tried twice."""
-        assert self.account.region is not None  # it would be missing
+        """Create or update the stack, trying twice after a transient failure; raise StackError."""
+        assert self.account.region is not None  # `begin` has checked it
         for last in (False, True):
             stack.settle()
             before = stack.last_event()
@@ -194,37 +195,37 @@ class Deployment:
             except sam.DeployError as error:
                 reason = stack.failure(before) or str(error)
                 failure = known(reason)
-                if last or not failure or not failure.passes:
+                if last or not failure or not failure.transient:
                     raise StackError(reason, failure.advice if failure else None) from None
-                say(f"{reason} That is known to pass. Trying once more.")
+                say(f"{reason} This failure is often temporary. Trying once more.")
             else:
                 return
 
 
 def _build_advice(image: Image, engine: Engine) -> str:
     return (
-        'Correct that, and run scripts/deploy again. If it said "exec format error", this machine '
-        f"has another processor and its engine cannot act as {image.platform}: "
-        f"{emulation.taught(engine.program)}; or deploy from a machine that has that processor."
+        f'{CORRECT} If the output has "exec format error", the engine cannot run programs for '
+        f"{image.platform} on this processor: {emulation.remedy(engine.program)}; or deploy from a "
+        "machine with that processor."
     )
 
 
 def _base() -> Base:
-    """Return the base image by its digest; or, where that cannot be had, by its tag."""
+    """Return the base image by digest; by tag if the digest cannot be looked up."""
     base = Base.read(ROOT)
     if base.digest:
         return base
     try:
         found = base.renewed()
     except BaseError as error:
-        say(f"{error} The image is built on the tag, whatever that stands for now.")
+        say(f"{error} The image is built on whatever that tag refers to now.")
         return base
-    say(f"The base image is {found} now. `scripts/pin --base` keeps it until you renew it.")
+    say(f"The base image is now {found}. `scripts/pin --base` pins it.")
     return found
 
 
 def _examine(address: str, *visit: str) -> None:
-    """Run doctor, again while the address is not known everywhere yet; raise StackError."""
+    """Run doctor, repeatedly while the new domain name does not resolve; raise StackError."""
     for tries in range(_NAME_TRIES):
         if tries:
             time.sleep(_NAME_PAUSE)
@@ -233,11 +234,11 @@ def _examine(address: str, *visit: str) -> None:
         if status != _UNREACHABLE:
             break
     if status:
-        raise StackError(f"{address} is deployed, but scripts/doctor is not content with it.")
+        raise StackError(f"{address} is deployed, but scripts/doctor found problems.")
 
 
 def _parameters(options: argparse.Namespace) -> dict[str, str]:
-    """Return the template's parameters that were given; the others stay as they are."""
+    """Return the template's parameters that were given; the others keep their values."""
     given = {
         "Architecture": options.architecture,
         "MinHosts": options.min_hosts,

@@ -1,4 +1,4 @@
-"""Whether a container engine can build for another processor than its own."""
+"""Checks whether a container engine can build for another processor than its own."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 _PATIENCE = 30  # seconds
 
-# How engines are asked for their own processor, which each tells in words of its own.
+# The field of `info` with an engine's own processor, whose names differ between engines.
 _ASKED = {"docker": "{{.Architecture}}", "podman": "{{.Host.Arch}}", "finch": "{{.Architecture}}"}
 _PLATFORMS = {
     "aarch64": "linux/arm64",
@@ -14,15 +14,15 @@ _PLATFORMS = {
     "x86_64": "linux/amd64",
     "amd64": "linux/amd64",
 }
-# Under which name Linux has what runs the programs of a platform.
+# Names under which Linux registers the emulator of a platform.
 _EMULATORS = {"linux/arm64": "qemu-aarch64", "linux/amd64": "qemu-x86_64"}
 _REGISTERED = Path("/proc/sys/fs/binfmt_misc")
 
 
 def unable(program: str, platform: str) -> str | None:
-    """Return why an engine cannot build for a platform, or None if it can or will not tell."""
+    """Return why an engine cannot build for a platform; None if it can, or that is unknown."""
     own = _PLATFORMS.get(_said([program, "info", "--format", _ASKED[program]]))
-    # Elsewhere than on Linux engines run in a machine of their own, which emulates.
+    # On other systems than Linux, engines run in a virtual machine that emulates.
     if own in (None, platform) or not sys.platform.startswith("linux"):
         return None
     if (_REGISTERED / _EMULATORS[platform]).exists():
@@ -31,16 +31,16 @@ def unable(program: str, platform: str) -> str | None:
         return None
     return (
         f"{program} runs on {own} and cannot build for {platform}, which --architecture asks for: "
-        f"{taught(program)}; or deploy with --architecture {_other(platform)}, or from another "
+        f"{remedy(program)}; or deploy with --architecture {_other(platform)}, or from another "
         "machine."
     )
 
 
-def taught(program: str) -> str:
-    """Return what has an engine build for another processor, as part of a sentence."""
-    if program == "podman":  # which asks what registry that image is in, and has no rights for it
-        return "the package qemu-user-static teaches it"
-    return f"`{program} run --privileged --rm tonistiigi/binfmt --install all` teaches it"
+def remedy(program: str) -> str:
+    """Return how to let an engine build for another processor, as part of a sentence."""
+    if program == "podman":  # without root, it could not run the image below
+        return "install the package qemu-user-static"
+    return f"run `{program} run --privileged --rm tonistiigi/binfmt --install all`"
 
 
 def _other(platform: str) -> str:
@@ -48,7 +48,7 @@ def _other(platform: str) -> str:
 
 
 def _said(command: list[str]) -> str:
-    """Return what a program prints, or nothing where it fails."""
+    """Return a program's output, or nothing if it fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""The container engine of this machine: Docker, Podman or Finch, which take the same words."""
+"""This machine's container engine: Docker, Podman or Finch, whose command lines are the same."""
 
 import shutil
 import subprocess
@@ -10,16 +10,16 @@ from scripts.commands.pin.base import Base
 
 ENGINES = ("docker", "podman", "finch")
 
-# Podman's own format of images has no place for a health check, of which it warns at every build.
+# Podman's default image format has no health check, and each build would warn of that.
 _OPTIONS = {"podman": ["--format", "docker"]}
 
-_PATIENCE = 30  # seconds for an engine that starts with its first call
+_PATIENCE = 30  # seconds; some engines start at their first call
 
 _GET = "Install Docker (https://docs.docker.com/get-docker), Podman or Finch"
 
 
 class NoEngineError(Exception):
-    """No engine can build an image here; the text says why and what to do."""
+    """There is no engine that can build an image; the text says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Engine:
             if shutil.which(program):
                 if not (why := _silence(program)):
                     return cls(program)
-                silent.append(f"{program} is installed but does not run: {why}")
+                silent.append(f"{program} is installed but does not work: {why}")
         if silent:
-            raise NoEngineError(f"{' '.join(silent)} Start it.")
+            raise NoEngineError(f"{' '.join(silent)} Start it, and try again.")
         raise NoEngineError(f"A container engine is missing. {_GET}, and start it.")
 
     def build(self, reference: str, platform: str, base: Base) -> None:
@@ -57,7 +57,7 @@ class Engine:
 
 
 def _silence(program: str) -> str:
-    """Return why an engine does not answer, or nothing if it does."""
+    """Return why an engine does not work, or nothing if it does."""
     try:
         asked = subprocess.run([program, "info"], capture_output=True, text=True, timeout=_PATIENCE)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -1,4 +1,4 @@
-"""The socket host's image, known by what goes into it before it is built."""
+"""The socket host's image, identified by a hash of the files it is built from."""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from scripts.commands.deploy.architecture import KNOWN
 
 @dataclass(frozen=True)
 class Image:
-    """What the builder would be sent, and what for."""
+    """An image: its build context and its platform."""
 
     tag: str  # the hash of both
     platform: str
@@ -29,7 +29,7 @@ class Image:
 
 
 def _sent(root: Path) -> Iterator[Path]:
-    """Yield what .dockerignore lets through to the builder, in an order that stays."""
+    """Yield the files of the build context, as .dockerignore has it, in a fixed order."""
     lines = (root / ".dockerignore").read_text().splitlines()
     for name in sorted(line[1:] for line in lines if line.startswith("!")):
         for path in [root / name, *sorted((root / name).rglob("*"))]:

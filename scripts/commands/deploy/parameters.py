@@ -1,7 +1,7 @@
-"""The stack's parameters, checked before anything begins.
+"""Checks the stack's parameters before a deployment.
 
-CloudFormation checks each by itself, after the image is built; together it does not check them at
-all, and the service that minds does so after ten minutes.
+CloudFormation checks each one only after the image is built, and does not check combinations: an
+invalid one would fail minutes later, in the service that it concerns.
 """
 
 import math
@@ -13,17 +13,17 @@ Declared = Mapping[str, Mapping[str, Any]]  # a template's Parameters
 
 
 def option(name: str) -> str:
-    """Return the option of scripts/deploy that gives a parameter."""
+    """Return the option of scripts/deploy for a parameter."""
     return "--" + re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
 
 
 def defaults(declared: Declared) -> dict[str, str]:
-    """Return what parameters are where nobody says anything else."""
+    """Return the parameters' default values."""
     return {name: str(p["Default"]) for name, p in declared.items() if "Default" in p}
 
 
 def refusals(declared: Declared, given: Mapping[str, str]) -> list[str]:
-    """Return a sentence for each value that its own declaration forbids."""
+    """Return a sentence for each value that its declaration does not allow."""
     unknown = given.keys() - declared.keys()
     return [f"infra/template.yaml has no parameter {name}." for name in sorted(unknown)] + [
         f"{option(name)} {value} is refused: {why}"
@@ -33,12 +33,12 @@ def refusals(declared: Declared, given: Mapping[str, str]) -> list[str]:
 
 
 def conflicts(values: Mapping[str, str]) -> Iterator[str]:
-    """Yield a sentence for each two of all values that do not go together."""
+    """Yield a sentence for each pair of values that conflict."""
     low, high = values["MinHosts"], values["MaxHosts"]
     if int(low) > int(high):
         yield (
-            f"--min-hosts {low} is more than --max-hosts {high}. What is not given stays as the "
-            "stack has it; give both."
+            f"--min-hosts {low} is more than --max-hosts {high}. An option that is not given keeps "
+            "the stack's value; give both."
         )
     if values["Domain"] and not values["Certificate"]:
         yield (
@@ -50,16 +50,16 @@ def conflicts(values: Mapping[str, str]) -> Iterator[str]:
 
 
 def _refusal(declared: Mapping[str, Any], value: str) -> str | None:
-    """Return what a declaration has against a value, if anything."""
+    """Return why a declaration does not allow a value, or None if it does."""
     if declared["Type"] == "Number":
         return _number_refusal(declared, value)
     if (allowed := declared.get("AllowedValues")) and value not in allowed:
-        return f"it has to be {' or '.join(allowed)}."
+        return f"it must be {' or '.join(allowed)}."
     if len(value) > declared.get("MaxLength", 4096):
-        return f"it may have {declared['MaxLength']} characters."
+        return f"it may have up to {declared['MaxLength']} characters."
     if not re.fullmatch(declared.get("AllowedPattern", ".*"), value, re.DOTALL):
         means = declared.get("ConstraintDescription") or f"like {declared['AllowedPattern']}."
-        return f"it has to be {means[:1].lower()}{means[1:]}"
+        return f"it must be {means[:1].lower()}{means[1:]}"
     return None
 
 
@@ -68,5 +68,5 @@ def _number_refusal(declared: Mapping[str, Any], value: str) -> str | None:
     try:
         number = float(value)
     except ValueError:
-        return "it has to be a number."
-    return None if low <= number <= high else f"it has to be a number from {low} to {high}."
+        return "it must be a number."
+    return None if low <= number <= high else f"it must be a number from {low} to {high}."

@@ -1,10 +1,10 @@
-"""The image repository, in the account's own registry (ECR), that belongs to a stack."""
+"""A stack's image repository, in the account's own registry (ECR)."""
 
 import base64
 import json
 from typing import Any
 
-KEPT = 10  # images: the one that runs, and those that a failed deployment goes back to
+KEPT = 10  # images: the one that runs, and earlier ones for rollbacks
 
 _LIFECYCLE = {
     "rules": [
@@ -23,16 +23,16 @@ _LIFECYCLE = {
 
 
 class Repository:
-    """The repository of one stack, whether it is there yet or not. Calls may raise ClientError."""
+    """The repository of one stack, which may not exist yet. Calls may raise ClientError."""
 
     def __init__(self, ecr: Any, stack: str) -> None:
         self.name = f"sidepath/{stack}"
         self._ecr = ecr
 
     def make(self) -> str:
-        """Make the repository if it is absent, and return its address in the registry.
+        """Create the repository if it does not exist, and return its URI.
 
-        A tag stays with its image for ever, and images are searched for known weaknesses.
+        Tags are immutable, and images are scanned for known vulnerabilities.
         """
         try:
             made = self._ecr.create_repository(
@@ -44,14 +44,14 @@ class Repository:
         except self._ecr.exceptions.RepositoryAlreadyExistsException:
             (found,) = self._ecr.describe_repositories(repositoryNames=[self.name])["repositories"]
             uri = found["repositoryUri"]
-        # Each time: a former run may have ended in between.
+        # Every time, because an earlier run may have been interrupted before this.
         self._ecr.put_lifecycle_policy(
             repositoryName=self.name, lifecyclePolicyText=json.dumps(_LIFECYCLE)
         )
         return uri
 
     def digest(self, tag: str) -> str | None:
-        """Return the digest of the image with a tag, or None if there is none, or no repository."""
+        """Return the digest of the image with a tag; None if there is no such image."""
         try:
             (found,) = self._ecr.describe_images(
                 repositoryName=self.name, imageIds=[{"imageTag": tag}]
@@ -65,14 +65,14 @@ class Repository:
         return digest
 
     def login(self) -> tuple[str, str]:
-        """Return a user and a password for the registry, good for twelve hours."""
+        """Return a user and a password for the registry, valid for twelve hours."""
         (found,) = self._ecr.get_authorization_token()["authorizationData"]
         token = base64.b64decode(found["authorizationToken"]).decode()
         user, _, password = token.partition(":")
         return user, password
 
     def delete(self) -> bool:
-        """Delete the repository with all images; return whether it was there."""
+        """Delete the repository with all images; return whether it existed."""
         try:
             self._ecr.delete_repository(repositoryName=self.name, force=True)
         except self._ecr.exceptions.RepositoryNotFoundException:

@@ -1,4 +1,4 @@
-"""AWS's SAM CLI, which builds the function and hands the template to CloudFormation."""
+"""AWS's SAM CLI, which builds the function and deploys the template with CloudFormation."""
 
 import os
 import subprocess
@@ -12,25 +12,25 @@ _SAM = "scripts/sam"
 
 
 class DeployError(Exception):
-    """`sam deploy` has failed; why may stand in the stack's events."""
+    """`sam deploy` failed; the stack's events may say why."""
 
 
 def present() -> bool:
-    """Whether sam is there, or could be installed; if not, that has been said on the terminal."""
+    """Install sam if necessary, and return whether it can be used; print why if not."""
     return subprocess.run([_SAM], cwd=ROOT, stdout=sys.stderr).returncode == 0
 
 
 def build(architecture: str) -> None:
-    """Put the function's zip for a processor together in .aws-sam, or raise CommandError."""
+    """Build the function for a processor, in .aws-sam, or raise CommandError."""
     given = ["--parameter-overrides", f"Architecture={architecture}"]
-    # For the Makefile, which sam does not tell.
+    # For the Makefile, because sam does not pass on parameters.
     run([_SAM, "build", *given], environ=os.environ | {"ARCHITECTURE": architecture})
 
 
 def deploy(stack: str, parameters: Mapping[str, str], region: str, profile: str | None) -> None:
-    """Make or change a stack, with parameters; those not given stay. Raises DeployError.
+    """Create or update a stack; parameters that are not given keep their values.
 
-    Shows what happens to each resource. A stack that would not change is a success too.
+    Prints what happens to each resource. A stack without changes is no error. Raises DeployError.
     """
     options = ["--stack-name", stack, "--s3-prefix", stack, "--region", region]
     if profile:
@@ -44,5 +44,5 @@ def deploy(stack: str, parameters: Mapping[str, str], region: str, profile: str 
 
 
 def _quoted(value: str) -> str:
-    """Return a parameter's value as sam reads it: whole, with blanks, or empty."""
+    """Return a parameter's value quoted for sam, so that it may be empty or have spaces."""
     return '"' + value.replace('"', '\\"') + '"'

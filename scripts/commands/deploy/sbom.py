@@ -1,9 +1,9 @@
-"""The SBOM: a list of what a half is made of, in CycloneDX's JSON, with hashes from the locks.
+"""The SBOM: a list of the components of a half, as CycloneDX JSON, with hashes from the locks.
 
-`python scripts/commands/deploy/sbom.py NAME FOLDER LOCK...` prints one for the packages that lie in
-a folder, and for what a package-lock.json among the locks has the browser load. Of the same
-contents it is always the same. Nothing but the standard library is needed: the image's build runs
-this too.
+`python scripts/commands/deploy/sbom.py NAME FOLDER LOCK...` prints one for the packages in a
+folder, and for the browser's packages if a package-lock.json is among the locks. The same
+components always give the same SBOM. This needs only the standard library, because the image's
+build runs it too.
 """
 
 import base64
@@ -34,9 +34,9 @@ def sbom(name: str, folder: Path, locks: Sequence[Path]) -> str:
 
 
 def _from_python(folder: Path, lists: str) -> Iterator[dict[str, Any]]:
-    """Yield each package that is installed, with the hashes of the files it may come from.
+    """Yield each installed package, with the hashes of its release's files.
 
-    One that no list has, as pip in the image, has none.
+    A package that is in no list, such as the image's pip, has none.
     """
     for distribution in distributions(path=[str(folder)]):
         name = re.sub(r"[-_.]+", "-", distribution.name).lower()
@@ -68,13 +68,13 @@ def _component(
     files = [{"alg": algorithm, "content": content} for algorithm, content in hashes]
     if not files:
         return found
-    # Of the files that a release consists of, any of which may have been installed.
+    # Those of all files of the release, because any of them may have been installed.
     source = {"type": "distribution", "url": purl, "hashes": files}
     return found | {"externalReferences": [source]}
 
 
 def main(name: str, folder: str, *locks: str) -> None:
-    """Print the SBOM that the command line asks for."""
+    """Print the SBOM for the command line's arguments."""
     print(sbom(name, Path(folder), [Path(lock) for lock in locks]), end="")
 
 

@@ -1,6 +1,7 @@
-"""The roles that services of AWS act by in an account.
+"""Service-linked roles, with which AWS's services act in an account.
 
-Each service makes its own when it is first used, and in a new account uses it before it is there.
+Each service creates its own at its first use; in a new account, that use can fail because the role
+is not available yet.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,17 +13,17 @@ SERVICES = (
     "elasticloadbalancing.amazonaws.com",
     "vpcorigin.cloudfront.amazonaws.com",
 )
-VALKEY = ("elasticache.amazonaws.com",)  # needed besides where the bus is Valkey
+VALKEY = ("elasticache.amazonaws.com",)  # needed too if the bus is Valkey
 
 
 def make(iam: Any, services: Sequence[str] = SERVICES) -> Iterator[str]:
-    """Make the roles that are absent; yield the services they are for. May raise ClientError."""
+    """Create the roles that are missing; yield their services. May raise ClientError."""
     for service in services:
         if not _there(iam, service):
             try:
                 iam.create_service_linked_role(AWSServiceName=service)
             except iam.exceptions.InvalidInputException:
-                continue  # somebody else has made it meanwhile
+                continue  # it has been created meanwhile
             yield service
 
 

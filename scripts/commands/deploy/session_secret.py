@@ -1,4 +1,4 @@
-"""The session secret in Secrets Manager, which may have been changed since the stack was made."""
+"""The session secret in Secrets Manager, which may have changed since the stack was created."""
 
 from typing import Any
 
@@ -10,10 +10,9 @@ _NAME = "SessionSecret"  # in infra/template.yaml
 
 
 def changed_version(secrets_manager: Any, stack: Stack) -> str | None:
-    """Return the id of the secret's version, for both halves to take.
+    """Return the id of the secret's version, for both halves to use.
 
-    None where the secret is as the stack has made it: then there is nothing to take. Raises
-    ClientError.
+    None if the secret is still the one that the stack generated. Raises ClientError.
     """
     secret = stack.resource(_NAME)
     if secret is None:
@@ -22,7 +21,7 @@ def changed_version(secrets_manager: Any, stack: Stack) -> str | None:
         versions = secrets_manager.describe_secret(SecretId=secret)["VersionIdsToStages"]
     except ClientError as error:
         if error.response["Error"]["Code"] == "ResourceNotFoundException":
-            return None  # CloudFormation will say so, with what it needed the secret for
+            return None  # CloudFormation's own error will say what needs the secret
         raise
     if len(versions) == 1:
         return None

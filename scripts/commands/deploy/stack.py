@@ -1,4 +1,4 @@
-"""The CloudFormation stack: what it has, why it failed, and its end."""
+"""The CloudFormation stack: its contents, its failures, and its deletion."""
 
 import time
 from collections.abc import Iterator
@@ -11,44 +11,44 @@ from scripts.commands.deploy.step import StackError
 from scripts.commands.dev.template import load
 from scripts.terminal import say
 
-_PAUSE = 5.0  # seconds between two looks at a stack that changes
+_PAUSE = 5.0  # seconds between two calls while a stack changes
 
-# Of a creation that failed nothing is left that could be changed; it can only be deleted.
-_STILLBORN = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
+# A stack whose creation failed cannot be updated, only deleted.
+_NOT_CREATED = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
 
-# What other resources say once one has failed.
+# Reasons of resources that fail only because another one did.
 _AFTERMATH = "Resource creation cancelled", "Resource update cancelled"
 
 
 class Stack:
-    """A stack of a name, whether it is there or not. Calls may raise ClientError."""
+    """The stack with a name, which may not exist. Calls may raise ClientError."""
 
     def __init__(self, cloudformation: Any, name: str) -> None:
         self.name = name
         self._cloudformation = cloudformation
 
     def describe(self) -> dict[str, Any] | None:
-        """Return what CloudFormation knows of the stack, or None if there is none."""
+        """Return CloudFormation's description of the stack, or None if it does not exist."""
         return self._describe(self.name)
 
     def outputs(self) -> dict[str, str]:
-        """Return the stack's outputs by name; none if there is no stack."""
+        """Return the stack's outputs by name; empty if it does not exist."""
         found = (self.describe() or {}).get("Outputs", [])
         return {o["OutputKey"]: o["OutputValue"] for o in found}
 
     def parameters(self) -> dict[str, str]:
-        """Return the stack's parameters by name; none if there is no stack."""
+        """Return the stack's parameters by name; empty if it does not exist."""
         found = (self.describe() or {}).get("Parameters", [])
         return {p["ParameterKey"]: p["ParameterValue"] for p in found}
 
     def resource(self, name: str) -> str | None:
-        """Return the physical id of the stack's resource of a name, or None if there is none."""
+        """Return the physical id of a resource by name, or None if it does not exist."""
         return self._ids().get(name)
 
     def kept(self) -> dict[str, str]:
-        """Return what would outlive the stack: the physical ids of its resources, by their names.
+        """Return the resources that would outlive the stack: physical ids by name.
 
-        As CloudFormation would do it, whatever the parameters say.
+        The processed template decides, as in CloudFormation, not the parameters.
         """
         retained = self.retained()
         return {name: id_ for name, id_ in self._ids().items() if name in retained}
@@ -58,7 +58,7 @@ class Stack:
         return self._with_policy("Processed", "Retain")
 
     def data(self) -> set[str]:
-        """Return the names of the resources that DataOnDelete is about."""
+        """Return the names of the resources that DataOnDelete applies to."""
         return self._with_policy("Original", {"Ref": "DataOnDelete"})
 
     def _with_policy(self, stage: str, policy: object) -> set[str]:
@@ -71,7 +71,7 @@ class Stack:
         return {n for n, found in resources.items() if found.get("DeletionPolicy") == policy}
 
     def _ids(self) -> dict[str, str]:
-        """Return the physical ids of the stack's resources by their names; none if it is absent."""
+        """Return the physical ids of the stack's resources by name; empty if it does not exist."""
         if not self.describe():
             return {}
         pages = self._cloudformation.get_paginator("list_stack_resources")
@@ -83,43 +83,43 @@ class Stack:
         }
 
     def settle(self) -> None:
-        """Wait until nobody changes the stack any more, and clear away one that never came to be.
+        """Wait for an operation that is in progress; delete a stack whose creation failed.
 
         Raises StackError.
         """
         found = self.describe()
         if found and _changing(found):
-            say(f"Stack {self.name} is {found['StackStatus']}: waiting until that has ended.")
+            say(f"Stack {self.name} is {found['StackStatus']}: waiting for that to end.")
             found = self._watch(found["StackId"])
-        if found and found["StackStatus"] in _STILLBORN:
-            say(f"Stack {self.name} is {found['StackStatus']}: deleting it, to begin anew.")
+        if found and found["StackStatus"] in _NOT_CREATED:
+            say(f"Stack {self.name} is {found['StackStatus']}: deleting it, to create it again.")
             self.delete()
         if found and found["StackStatus"] == "UPDATE_ROLLBACK_FAILED":
             raise StackError(
                 f"the stack is UPDATE_ROLLBACK_FAILED: {self.failure() or 'no reason is given'}",
-                "In the console of CloudFormation choose the stack, Stack actions, Continue update "
+                "In the CloudFormation console, choose the stack, Stack actions, Continue update "
                 "rollback. When that has ended, run scripts/deploy again.",
             )
 
     def delete(self) -> bool:
-        """Delete the stack, wait, and return whether it was there; raise StackError.
+        """Delete the stack, wait for that, and return whether it existed; raise StackError.
 
-        What is known to go at the second try is tried twice.
+        After a transient failure it tries once more.
         """
         found = self.describe()
         if not found:
             return False
         reason = self._delete(found["StackId"])
         failure = known(reason) if reason else None
-        if failure and failure.passes:
-            say(f"{reason} That is known to pass. Trying once more.")
+        if failure and failure.transient:
+            say(f"{reason} This failure is often temporary. Trying once more.")
             reason = self._delete(found["StackId"])
         if reason:
             raise StackError(reason, failure.advice if failure else None)
         return True
 
     def _delete(self, id_: str) -> str | None:
-        """Delete the stack of an id and wait; return why it is still there, if it is."""
+        """Delete the stack and wait for that; return the reason if it still exists."""
         self._cloudformation.delete_stack(StackName=self.name)
         ended = self._watch(id_)
         if not ended or ended["StackStatus"] == "DELETE_COMPLETE":
@@ -133,7 +133,7 @@ class Stack:
     def failure(self, since: str | None = None) -> str | None:
         """Return why the first resource failed in the last operation, if one did.
 
-        What has happened up to the event `since` does not count: it was another operation.
+        Events up to `since` belong to earlier operations and do not count.
         """
         reason = None
         for event in self._history():
@@ -147,7 +147,7 @@ class Stack:
         return reason
 
     def _history(self) -> Iterator[dict[str, Any]]:
-        """Yield the stack's events, the last one first; none if there is no stack."""
+        """Yield the stack's events, latest first; none if it does not exist."""
         if self.describe():
             yield from self._events(self.name)
 
@@ -162,10 +162,10 @@ class Stack:
         return stack
 
     def _watch(self, id_: str) -> dict[str, Any] | None:
-        """Tell what happens to the stack of an id until it has ended; return what it is then."""
+        """Print the stack's events until the operation ends; return its description then."""
         seen = {event["EventId"] for event in self._events(id_)}
         while True:
-            found = self._describe(id_)  # before its events, or the last ones would be missed
+            found = self._describe(id_)  # before its events, so that the last ones are not missed
             for event in reversed(list(self._events(id_))):
                 if event["EventId"] not in seen:
                     seen.add(event["EventId"])
@@ -175,14 +175,14 @@ class Stack:
             time.sleep(_PAUSE)
 
     def _events(self, name: str) -> Iterator[dict[str, Any]]:
-        """Yield the stack's events, the last one first."""
+        """Yield the stack's events, latest first."""
         pages = self._cloudformation.get_paginator("describe_stack_events")
         for page in pages.paginate(StackName=name):
             yield from page["StackEvents"]
 
 
 def _changing(stack: dict[str, Any]) -> bool:
-    """Whether CloudFormation is at work; a change that nobody has approved is none."""
+    """Whether an operation is in progress; a change set that awaits approval does not count."""
     status: str = stack["StackStatus"]
     return status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS"
 
@@ -193,6 +193,6 @@ def _failed(event: dict[str, Any]) -> bool:
 
 
 def _begins(event: dict[str, Any]) -> bool:
-    """Whether an event is the beginning of an operation, which is the stack's own."""
+    """Whether an event is the start of an operation on the stack itself."""
     own: bool = event["PhysicalResourceId"] == event["StackId"]
     return own and event.get("ResourceStatusReason") == "User Initiated"

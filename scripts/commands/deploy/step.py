@@ -1,4 +1,4 @@
-"""One step of a deployment: says that it begins and, where it fails, why and what to do next."""
+"""One step of a deployment: prints its name and, if it fails, why and what to do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,23 +11,23 @@ from scripts.terminal import say
 
 
 class StepError(Exception):
-    """A step has failed; the text says which, why, and what to do next."""
+    """A step failed; the text says which, why, and what to do."""
 
     def __init__(self, name: str, why: object, advice: str) -> None:
-        super().__init__(f"{name} has failed.\n  Why: {why}\n  What to do: {advice}")
+        super().__init__(f"{name} failed.\n  Why: {why}\n  What to do: {advice}")
 
 
 class StackError(Exception):
-    """CloudFormation has not done what it was asked; the text is its own reason."""
+    """CloudFormation failed; the text is its own reason."""
 
     def __init__(self, why: str, advice: str | None = None) -> None:
         super().__init__(why)
-        self.advice = advice  # where there is better than the step's own
+        self.advice = advice  # if there is any more specific than the step's
 
 
 @contextmanager
 def step(name: str, advice: str) -> Iterator[None]:
-    """Name what happens inside; raise StepError, with AWS's own words, if that fails."""
+    """Print the name of the step; raise StepError, with AWS's reason, if its body fails."""
     say(f"--- {name}")
     try:
         yield

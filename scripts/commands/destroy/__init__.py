@@ -1,1 +1,1 @@
-"""What scripts/destroy is made of, beside what scripts/deploy is made of."""
+"""The parts of scripts/destroy, which also uses those of scripts/deploy."""

@@ -1,6 +1,6 @@
-"""Deletes what scripts/deploy has made: the stack, the images, the zips, the hosts' queues.
+"""Deletes what scripts/deploy has created: the stack, the images, the zips, the hosts' queues.
 
-Asks first. What is gone already is no mistake, so it can be run again.
+Asks first. It can be run again: what no longer exists is skipped.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from scripts.terminal import say
 
 
 def _confirmed(name: str) -> bool:
-    say(f"This deletes the stack {name} with everything in it. Type its name to go on:")
+    say(f"This deletes the stack {name} with everything in it. Type its name to continue:")
     return sys.stdin.readline().strip() == name
 
 
@@ -25,19 +25,19 @@ def _options() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Destroy what the arguments name; exit with 1 and the reason if that fails."""
+    """Destroy the stack named by the arguments; exit with 1 and the reason if that fails."""
     options = _options()
     try:
         account = Account.find(options.profile, options.region)
         if missing := account.missing():
             sys.exit("\n".join(missing))
         if not options.yes and not _confirmed(options.stack):
-            sys.exit("That was not its name. Nothing is deleted.")
+            sys.exit("That is not its name. Nothing was deleted.")
         destroy(account, options.stack)
     except (NoProfileError, StepError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
-        sys.exit(f"Stopped. What AWS has begun goes on there. {AGAIN}")
+        sys.exit(f"Stopped. Operations that AWS has started continue there. {AGAIN}")
 
 
 if __name__ == "__main__":

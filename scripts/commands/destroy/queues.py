@@ -1,4 +1,4 @@
-"""The hosts' queues, which are theirs and not the stack's: each host makes and deletes its own."""
+"""The hosts' queues, which are not in the stack: each host creates and deletes its own."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from socket_host.bus.queue import prefix
 
 
 def delete(sqs: Any, topic_arn: str) -> int:
-    """Delete the queues that killed hosts have left; return how many. May raise ClientError."""
+    """Delete queues left behind by killed hosts; return how many. May raise ClientError."""
     names = prefix(Topic.parse(f"sns:{topic_arn}"))
     count = 0
     for page in sqs.get_paginator("list_queues").paginate(QueueNamePrefix=names):

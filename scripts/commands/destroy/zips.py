@@ -1,16 +1,16 @@
-"""What sam has put into its own bucket for a stack: zips and templates, under the stack's name."""
+"""The zips and templates of a stack in sam's own bucket, under the stack's name."""
 
 from typing import Any
 
 from scripts.commands.deploy.stack import Stack
 
-_SAM = "aws-sam-cli-managed-default"  # the stack that sam keeps its bucket in, for all projects
+_SAM = "aws-sam-cli-managed-default"  # the stack of sam's bucket, which all projects share
 
 
 def delete(cloudformation: Any, s3: Any, stack: str) -> int:
-    """Delete every version of what sam keeps for a stack; return how many there were.
+    """Delete every version of sam's files for a stack; return how many there were.
 
-    The bucket itself stays: sam uses it for other stacks of the account too. Raises ClientError.
+    The bucket itself stays, because sam uses it for the account's other stacks. Raises ClientError.
     """
     bucket = Stack(cloudformation, _SAM).outputs().get("SourceBucket")
     if not bucket:

@@ -1,4 +1,4 @@
-"""The whole site on one machine, behind one address: what `scripts/dev` runs.
+"""The whole site on one machine, at one address: what `scripts/dev` runs.
 
 In the order a request travels: `__main__` is the wiring; `edge` takes the viewer's request, applies
 `behaviours` and `policies`, which `template` has read, and sends an `origin_request` to one of the

@@ -1,7 +1,7 @@
-"""Everything on one machine, behind one address: `python -m scripts.commands.dev`.
+"""The whole site on one machine, at one address: `python -m scripts.commands.dev`.
 
-What takes longest to start, the two children, begins first; what they take longest to import,
-aiohttp, is imported here only after that.
+The two child processes are started first, because they take longest. aiohttp, which is slow to
+import, is imported here while they start.
 """
 
 import argparse
@@ -47,16 +47,16 @@ def main() -> None:
         parser.error("--event needs --run NAME")
     if options.hosts > 1 and options.bus == "local":
         sys.exit(
-            "Several hosts need a bus, or clients of one would not hear those of another. Say "
-            "which: scripts/dev --hosts 2 --bus redis://127.0.0.1:6379"
+            "Several hosts need a bus to pass events between them. Name one: "
+            "scripts/dev --hosts 2 --bus redis://127.0.0.1:6379"
         )
     if options.data.exists() and not options.data.is_dir():
-        sys.exit(f"--data {options.data} is a file, and has to be a folder.")
+        sys.exit(f"--data {options.data} is a file. It must be a folder.")
     try:
         asyncio.run(_run(options) if options.run else _serve(options))
     except KeyboardInterrupt:  # before anything has started
         pass
-    except BrokenPipeError:  # the reader has gone, as in `--run NAME | head`
+    except BrokenPipeError:  # as in `--run NAME | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (EnvFileError, OriginError, PortError, RunError, StandInError, TemplateError) as error:
         sys.exit(str(error))
@@ -64,26 +64,26 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="scripts/dev", description="Serve pages and sockets on one origin, as the cloud will."
+        prog="scripts/dev", description="Serve pages and sockets on one origin, as in the cloud."
     )
     parser.add_argument(
-        "--port", type=_port, default=PORT, metavar="N", help="default %(default)s; 0 chooses one"
+        "--port", type=_port, default=PORT, metavar="N", help="default %(default)s; 0 picks one"
     )
     parser.add_argument(
         "--pages",
         metavar="URL",
-        help="take pages from there, such as sam local start-api; both halves then share a "
-        "stand-in for AWS, which keeps nothing for longer than this runs",
+        help="take pages from another server, such as sam local start-api; both halves then "
+        "share a stand-in for AWS, whose data is lost when this command ends",
     )
     parser.add_argument(
-        "--data", type=_path, default=ROOT / ".sidepath", metavar="DIR", help="keep data there"
+        "--data", type=_path, default=ROOT / ".sidepath", metavar="DIR", help="folder for data"
     )
     parser.add_argument(
         "--env",
         type=_path,
         default=ROOT / ".env",
         metavar="FILE",
-        help="a file with lines NAME=VALUE for settings of yours; by default .env of the project",
+        help="file of NAME=VALUE lines with your settings (default .env in the project)",
     )
     parser.add_argument(
         "--hosts",
@@ -91,42 +91,42 @@ def _parser() -> argparse.ArgumentParser:
         choices=range(1, MAX_HOSTS + 1),
         default=1,
         metavar="N",
-        help="run so many socket hosts behind a load balancer's stand-in; needs --bus",
+        help="number of socket hosts, behind a stand-in for the load balancer; needs --bus",
     )
     parser.add_argument(
         "--bus",
         default=os.environ.get("BUS") or "local",
         metavar="BUS",
-        help="what connects the hosts: redis://..., valkey://... or sns:TOPIC_ARN, for which "
-        "AWS_ENDPOINT_URL may name a server that stands in for AWS",
+        help="what connects the hosts: redis://..., valkey://... or sns:TOPIC_ARN; for the last, "
+        "AWS_ENDPOINT_URL may name a stand-in for AWS",
     )
     parser.add_argument(
         "--plain-runtime",
         action="store_true",
-        help="run the function without AWS's runtime client, as where it cannot be installed",
+        help="run the function without AWS's runtime client, as on systems that lack it",
     )
     parser.add_argument(
         "--run",
         metavar="NAME",
-        help="run a function of infra/template.yaml now, once, beside a site that runs or without",
+        help="run a function of infra/template.yaml once and exit; the site need not be running",
     )
     parser.add_argument(
         "--event",
         type=_path,
         metavar="FILE",
-        help="with --run: a JSON file to call it with, in place of what usually calls it",
+        help="with --run: JSON file with the event, instead of the function's usual one",
     )
     return parser
 
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text[:9]) <= MAX_PORT):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to {MAX_PORT}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {MAX_PORT}")
     return int(text)
 
 
 def _path(text: str) -> Path:
-    """Resolve a path against the user's folder: scripts/dev itself runs in the root."""
+    """Resolve a path against the user's folder, because scripts/dev changes to the root."""
     return Path(os.environ.get("CALLED_FROM", ""), Path(text).expanduser()).resolve()
 
 

@@ -1,4 +1,4 @@
-"""The template's functions: the one that the edge leads to, and those that something else calls."""
+"""The template's functions: the edge's, and those that something else calls."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -12,14 +12,14 @@ from scripts.commands.dev.template_error import TemplateError, number
 
 _FUNCTION = "AWS::Serverless::Function"
 _API = "AWS::Serverless::HttpApi"
-_IMPLICIT_API = "ServerlessHttpApi"  # the name of the one that SAM makes where none is named
+_IMPLICIT_API = "ServerlessHttpApi"  # the API that SAM creates when an event names none
 
-PAGES = "Pages"  # the name that a function has if nobody says another
+PAGES = "Pages"  # a function's default name
 
 
 @dataclass(frozen=True)
 class Timer:
-    """A schedule that calls a function; its event is what the function gets, None the usual one."""
+    """A schedule that calls a function, and the event it sends; None for EventBridge's own."""
 
     name: str
     schedule: Schedule
@@ -28,9 +28,9 @@ class Timer:
 
 @dataclass(frozen=True)
 class FunctionSettings:
-    """What the template says of a function: where its handler is, its limits, what calls it.
+    """A function's settings in the template: its handler, its limits, and what calls it.
 
-    `variables` are those of its environment; None where the template refers to something.
+    `variables` are its environment variables; None where the template has a reference.
     """
 
     handler: str
@@ -39,33 +39,33 @@ class FunctionSettings:
     name: str = PAGES
     variables: Mapping[str, str | None] = field(default_factory=dict)
     timers: tuple[Timer, ...] = ()
-    queue: bool = False  # whether it is called with messages of one
+    queue: bool = False  # whether a queue calls it
 
     def environ(self, known: Mapping[str, str]) -> dict[str, str]:
-        """Return what its environment has here: its own variables, with the values known here."""
+        """Return the function's own environment variables, with the values known here."""
         values = {name: known.get(name, value) for name, value in self.variables.items()}
         return {name: value for name, value in values.items() if value is not None}
 
     def unknown(self, known: Mapping[str, str]) -> list[str]:
-        """Return the names of its variables that have no value here."""
+        """Return the names of its environment variables that have no value here."""
         return sorted(self.variables.keys() - self.environ(known).keys())
 
 
 @dataclass(frozen=True)
 class Functions:
-    """Every function that can be run here, by its name in the template, and why others cannot."""
+    """The functions that can run here, by name in the template, and why others cannot."""
 
     edge: FunctionSettings
     others: Mapping[str, FunctionSettings]
-    routes: tuple[ApiRoute, ...] = ()  # of its API that a function has for itself
+    routes: tuple[ApiRoute, ...] = ()  # of the edge's API, other than $default
     problems: tuple[str, ...] = ()
 
 
 def read(resources: Mapping[str, Any], shared: Any, domain: Any) -> Functions:
     """Return the functions of a template.
 
-    `shared` is what its Globals say of them all, `domain` what the edge's origin is called. Raises
-    TemplateError if the edge's function cannot be told or used.
+    `shared` is the Function section of its Globals, `domain` the DomainName of the edge's origin.
+    Raises TemplateError if the edge's function cannot be identified or used.
     """
     found = {name: _merged(shared, function) for name, function in _functions(resources)}
     apis = _apis(resources, domain)
@@ -105,28 +105,28 @@ def _merged(shared: Any, properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _apis(resources: Mapping[str, Any], domain: Any) -> set[str]:
-    """Return the names of the APIs that the edge's origin is: one, if its domain is written so."""
+    """Return the names of the APIs that the origin's domain refers to: one or none."""
     named = json.dumps(domain, default=str)
     known = {name for name, _ in _of_kind(resources, _API)} | {_IMPLICIT_API}
     return {api for api in known if f"{api}." in named or f"{{{api}}}" in named or api == domain}
 
 
 def _edge(found: Mapping[str, dict[str, Any]], apis: set[str]) -> str:
-    """Return the name of the function that answers all that an API is asked."""
+    """Return the name of the function that answers an API's $default route."""
     if len(found) == 1:
         return next(iter(found))
     called = [name for name, function in found.items() if None in _paths(function, apis)]
     if len(called) != 1:
         raise TemplateError(
-            "the local edge needs exactly one function that answers everything the API of the "
-            "origin function is asked, by an HttpApi event with that ApiId and without a Path, and "
-            f"there are {len(called)}."
+            "the local edge needs exactly one function that answers every request to the API of "
+            "the origin `function`: one with an HttpApi event that has that ApiId and no Path. "
+            f"There are {len(called)}."
         )
     return called[0]
 
 
 def _paths(function: Mapping[str, Any], apis: set[str]) -> list[tuple[str, str] | None]:
-    """Return methods and paths by which APIs call a function; None for all that others leave."""
+    """Return the methods and paths of a function's API routes; None for the $default route."""
     found: list[tuple[str, str] | None] = []
     for _, kind, event in _events(function):
         api = event.get("ApiId")
@@ -164,10 +164,10 @@ def _settings(name: str, properties: Mapping[str, Any]) -> FunctionSettings:
     whose = f"the function {name}'s"
     handler = properties.get("Handler")
     if not isinstance(handler, str) or "." not in handler.strip("."):
-        raise TemplateError(f"{whose} Handler must be written module.name.")
+        raise TemplateError(f"{whose} Handler must have the form module.name.")
     runtime = properties.get("Runtime")
     if isinstance(runtime, str) and not runtime.startswith("python"):
-        raise TemplateError(f"{whose} Runtime is {runtime}, and only Python runs here.")
+        raise TemplateError(f"{whose} Runtime is {runtime}, but only Python can run here.")
     return FunctionSettings(
         handler,
         timeout=number(properties.get("Timeout", 3), f"{whose} Timeout"),
@@ -189,7 +189,7 @@ def _variables(properties: Mapping[str, Any]) -> dict[str, str | None]:
 
 def _text(value: Any) -> str | None:
     if isinstance(value, bool):
-        return str(value).lower()  # as CloudFormation writes it
+        return str(value).lower()  # CloudFormation's spelling
     return str(value) if isinstance(value, str | int | float) else None
 
 
@@ -198,7 +198,7 @@ def _problems(name: str, properties: Mapping[str, Any]) -> list[str]:
 
 
 def _timers(properties: Mapping[str, Any]) -> Iterator[Timer | ScheduleError]:
-    """Yield the schedules that call a function, or why one cannot be kept here."""
+    """Yield the schedules that call a function, or why one cannot run here."""
     for name, kind, event in _events(properties):
         expression = event.get("Schedule" if kind == "Schedule" else "ScheduleExpression")
         if kind not in ("Schedule", "ScheduleV2") or _is_off(event):
@@ -216,7 +216,7 @@ def _is_off(event: Mapping[str, Any]) -> bool:
 def _schedule(name: str, expression: Any, event: Mapping[str, Any]) -> Schedule:
     timezone = event.get("ScheduleExpressionTimezone", "UTC")
     if not isinstance(expression, str) or not isinstance(timezone, str):
-        raise ScheduleError(f"the schedule {name} is not written out, so it is not kept here")
+        raise ScheduleError(f"the schedule {name} is not a literal, so it does not run here")
     return schedule.parse(expression, timezone)
 
 

@@ -1,7 +1,7 @@
 """The HTTP API between edge and function: requests become events, results become responses.
 
-Both follow payload format 2.0 as the API Gateway developer guide has it, "Create AWS Lambda proxy
-integrations for HTTP APIs".
+Both have payload format 2.0: see "Create AWS Lambda proxy integrations for HTTP APIs" in the API
+Gateway developer guide.
 """
 
 import base64
@@ -17,29 +17,29 @@ from urllib.parse import parse_qsl, unquote
 from scripts.commands.dev.origin_request import OriginRequest
 from scripts.commands.dev.policies import Headers
 
-# The API answers to its own host name only, never the viewer's. One that cannot be resolved makes
-# an address built from it fail here and not first in the cloud.
+# The function sees the API's host name, never the viewer's. This one does not resolve, so a URL
+# that is wrongly built from it fails here too, not only in the cloud.
 HOST = "pages.invalid"
 
-MAX_PAYLOAD = 6 * 1024 * 1024  # bytes of an event or a result: what Lambda takes at the most
+MAX_PAYLOAD = 6 * 1024 * 1024  # bytes of an event or a result: Lambda's limit
 
-# Bodies of these types are passed on as text, all others in base64, forms too.
+# Bodies of these types are passed on as text; all others, forms included, in base64.
 _TEXT = re.compile(r"text/.*|application/(json|javascript|xml|.*\+(json|xml))", re.IGNORECASE)
 
-# A line break would start another header; other controls, and halves of characters, cannot be sent.
+# A line break would start another header; other control characters and surrogates are invalid.
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~\w-]+: [^\0-\x08\n-\x1f\x7f\ud800-\udfff]*", re.ASCII)
 
-# The API writes these itself.
+# The API sets these itself.
 _OWN_HEADERS = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding"})
 
 
 class ResultError(Exception):
-    """What the handler returned is no response; the text says what is wrong with it."""
+    """The handler's result is not a response; the text says what is wrong with it."""
 
 
 @dataclass(frozen=True)
 class Response:
-    """What the API makes of a handler's result."""
+    """The response that the API makes from a handler's result."""
 
     status: int
     headers: Headers
@@ -47,7 +47,7 @@ class Response:
 
 
 def event(request: OriginRequest) -> dict[str, Any]:
-    """Return the event a handler is called with for a request."""
+    """Return the event for a request."""
     headers = _headers(request)
     described: dict[str, Any] = {
         "version": "2.0",
@@ -66,7 +66,7 @@ def event(request: OriginRequest) -> dict[str, Any]:
 
 
 def response(result: Any) -> Response:
-    """Return the response a handler's result stands for, or raise ResultError."""
+    """Return the response for a handler's result, or raise ResultError."""
     if not isinstance(result, dict) or "statusCode" not in result:
         return _inferred(result)
     status = result["statusCode"]
@@ -79,21 +79,21 @@ def response(result: Any) -> Response:
 
 
 def _headers(request: OriginRequest) -> dict[str, str]:
-    """Return the headers by small name, repeated ones joined; cookies have their own place."""
+    """Return the headers by lower-case name, repeated ones joined, without the cookies."""
     joined: dict[str, str] = {"host": HOST, "content-length": str(len(request.body))}
     seen: dict[str, list[str]] = {}
     for name, value in request.headers:
         seen.setdefault(name.lower(), []).append(_utf8(value))
     joined.update((name, ",".join(values)) for name, values in seen.items())
     joined.pop("cookie", None)
-    # These two the API writes itself, whatever the viewer says.
+    # The API overwrites these two.
     return joined | {"x-forwarded-proto": "http", "x-forwarded-port": "80"}
 
 
 def _utf8(value: str) -> str:
-    """Return a header as JSON can hold it: a byte that is no UTF-8 becomes U+FFFD.
+    """Return a header that JSON can hold: a byte that is not UTF-8 becomes U+FFFD.
 
-    aiohttp has such bytes as half characters.
+    aiohttp represents such bytes as surrogates.
     """
     return value.encode(errors="surrogateescape").decode(errors="replace")
 
@@ -140,12 +140,12 @@ def _body(body: bytes, content_type: str) -> dict[str, Any]:
         try:
             return {"body": body.decode()}
         except UnicodeDecodeError:
-            pass  # text in another encoding goes like anything else
+            pass  # text in another encoding is sent in base64
     return {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
 
 
 def _inferred(result: Any) -> Response:
-    """A result without a status is the body itself."""
+    """Return the response for a result without a status: the result is the body."""
     text = result if isinstance(result, str) else json.dumps(result)
     return Response(200, [("content-type", "application/json")], text.encode())
 
@@ -161,7 +161,7 @@ def _result_headers(result: dict[str, Any]) -> Headers:
     headers += [(name, str(value)) for name, values in many.items() for value in values]
     headers += [("set-cookie", str(cookie)) for cookie in cookies]
     if bad := next((h for h in headers if not _HEADER.fullmatch(f"{h[0]}: {h[1]}")), None):
-        raise ResultError(f"no header may have this name or value: {bad!r}")
+        raise ResultError(f"this header has an invalid name or value: {bad!r}")
     return [(name, value) for name, value in headers if name.lower() not in _OWN_HEADERS]
 
 
@@ -176,4 +176,4 @@ def _result_body(result: dict[str, Any]) -> bytes:
     try:
         return base64.b64decode(body, validate=True)
     except binascii.Error as error:
-        raise ResultError(f"its body is said to be base64 and is not: {error}") from None
+        raise ResultError(f"its body is marked as base64 but is not: {error}") from None

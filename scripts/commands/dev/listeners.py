@@ -11,10 +11,10 @@ class PortError(Exception):
 
 
 def listen(port: int) -> list[socket.socket]:
-    """Return sockets that listen on a port of this machine, by IPv4 and, where it has it, by IPv6.
+    """Return sockets that listen on a port of this machine, by IPv4 and, where available, IPv6.
 
-    Browsers look for localhost under both, and on the other one would meet whoever has that. Port
-    0 stands for one the system chooses. Raises PortError.
+    Browsers try localhost on both, so another program must not own the port on either. Port 0 lets
+    the system choose. Raises PortError.
     """
     sockets: list[socket.socket] = []
     try:
@@ -43,7 +43,7 @@ def _listen(family: socket.AddressFamily, address: str, port: int) -> socket.soc
 
 
 def _answers(family: socket.AddressFamily, address: str, port: int) -> bool:
-    """Whether somebody listens: macOS lets us share a port with who listens on every address."""
+    """Whether a program listens: macOS lets two share a port if one listens on every address."""
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             return probe.connect_ex((address, port)) == 0
@@ -53,6 +53,6 @@ def _answers(family: socket.AddressFamily, address: str, port: int) -> bool:
 
 def _taken(port: int) -> PortError:
     return PortError(
-        f"Port {port} is taken by another program. Stop that one, or choose another port: "
+        f"Port {port} is used by another program. Stop that program, or choose another port: "
         f"scripts/dev --port {port + 1}"
     )

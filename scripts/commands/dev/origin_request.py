@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from scripts.commands.dev.policies import Headers
 
-MAX_BODY = 10 * 1024 * 1024  # bytes: what an HTTP API takes at the most
+MAX_BODY = 10 * 1024 * 1024  # bytes: an HTTP API's limit
 
 
 @dataclass(frozen=True)
 class OriginRequest:
-    """What a behaviour's policies have left of a viewer's request; path and query are untouched."""
+    """What the policies forward of a viewer's request; path and query are unchanged."""
 
     method: str
     path: str
@@ -17,10 +17,10 @@ class OriginRequest:
     headers: Headers
     body: bytes
     viewer_address: str
-    patience: float  # seconds the origin may be silent
+    read_timeout: float  # seconds the origin may be silent
     upgrades: bool = False  # to a websocket
 
     @property
     def target(self) -> str:
-        """The path and the query as they stand in the first line of a request."""
+        """The path and the query, as in the first line of a request."""
         return f"{self.path}?{self.query}" if self.query else self.path

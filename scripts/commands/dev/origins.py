@@ -1,4 +1,4 @@
-"""The two origins as they are on one machine: what stands behind each id in the template."""
+"""The origins on one machine: what each origin id of the template stands for."""
 
 import json
 from collections.abc import Callable
@@ -18,9 +18,9 @@ from scripts.commands.dev.scheduler import Routed
 
 
 class Origin(Protocol):
-    """Whatever can answer a request that the edge sends on."""
+    """Something that can answer a request from the edge."""
 
-    sockets: bool  # whether it can hold a websocket
+    sockets: bool  # whether it accepts websockets
 
     async def answer(self, viewer: web.BaseRequest, request: OriginRequest) -> web.StreamResponse:
         """Return the answer, or raise RefusedError."""
@@ -37,17 +37,17 @@ class FunctionOrigin:
         function: Function,
         routed: Callable[[OriginRequest], Routed | None] = lambda request: None,
     ) -> None:
-        """Know the function, and what finds another one that a request belongs to."""
+        """`routed` returns the function that has its own route for a request, if there is one."""
         self._function = function
         self._routed = routed
 
     async def answer(self, viewer: web.BaseRequest, request: OriginRequest) -> web.StreamResponse:
-        """Return what the handler makes of the request as an event."""
+        """Return the function's response to the request."""
         if any(name.lower() == "host" for name, _ in request.headers):
             raise RefusedError(
                 403,
-                "An HTTP API answers to its own host name only, and this behaviour forwards the "
-                "viewer's. The policy AllViewerExceptHostHeader does not.",
+                "This behaviour forwards the viewer's Host header, but an HTTP API answers only to "
+                "its own host name. Use the policy AllViewerExceptHostHeader.",
             )
         function, event = self._function, http_api.event(request)
         if routed := self._routed(request):
@@ -68,7 +68,7 @@ class FunctionOrigin:
 
 
 class HostOrigin:
-    """The socket host, while it is there."""
+    """The socket host."""
 
     sockets = True
 
@@ -77,7 +77,7 @@ class HostOrigin:
         self._proxy = proxy
 
     async def answer(self, viewer: web.BaseRequest, request: OriginRequest) -> web.StreamResponse:
-        """Return the host's answer, or pass bytes both ways once it has agreed to a websocket."""
+        """Return the host's response; if it accepts a websocket, pass bytes both ways."""
         if self._host.address is None:
             raise RefusedError(502, self._host.why_away)
         return await self._proxy.answer(viewer, request, self._host.address)
@@ -93,12 +93,12 @@ class PagesOrigin:
         self._proxy = proxy
 
     async def answer(self, viewer: web.BaseRequest, request: OriginRequest) -> web.StreamResponse:
-        """Return the answer of whoever is there; raise RefusedError if it is a function's error."""
-        return await self._proxy.answer(viewer, request, self._url, look=_look_for_error)
+        """Return the server's response; raise RefusedError if it is a function's error."""
+        return await self._proxy.answer(viewer, request, self._url, inspect=_raise_error)
 
 
-async def _look_for_error(answer: ClientResponse) -> bytes:
-    """Find what Lambda says of a function that has failed, which `sam local` answers with a 200."""
+async def _raise_error(answer: ClientResponse) -> bytes:
+    """Raise RefusedError for a function's error, which `sam local` sends with status 200."""
     if answer.status != 200 or answer.content_type != "application/json":
         return b""
     body = await answer.content.read()
@@ -118,7 +118,7 @@ async def _look_for_error(answer: ClientResponse) -> bytes:
 
 _NOT_BUILT = (
     "The function cannot be imported in its container. Run scripts/sam build, then scripts/sam "
-    "local without -t: the folder functions/ by itself is not what Lambda is given."
+    "local without -t: the folder functions/ does not contain the packages."
 )
 
 

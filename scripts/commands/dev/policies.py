@@ -1,4 +1,4 @@
-"""CloudFront's managed policies: which parts of a request they let through to an origin.
+"""CloudFront's managed policies: which parts of a request they forward to an origin.
 
 Ids and contents are from the CloudFront developer guide, "Use managed cache policies" and "Use
 managed origin request policies". Policies for other AWS products are left out.
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 Headers = list[tuple[str, str]]
 
-# CloudFront sends these along whatever the policies say: they describe the body, which it sends.
+# CloudFront always forwards these, because it forwards the body that they describe.
 _BODY_HEADERS = frozenset({"content-encoding", "content-language", "content-type"})
 
-# Between two neighbours only. CloudFront also keeps Expect to itself.
+# These concern one connection only. CloudFront does not forward Expect either.
 _HOP_BY_HOP = frozenset(
     {"connection", "expect", "keep-alive", "proxy-authenticate", "proxy-authorization"}
     | {"proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
@@ -20,10 +20,10 @@ _HOP_BY_HOP = frozenset(
 
 @dataclass(frozen=True)
 class Policy:
-    """What one policy, or several together, let through; header names are in small letters."""
+    """What one policy, or several combined, forward; header names are in lower case."""
 
     headers: frozenset[str] = frozenset()
-    all_headers: bool = False  # but Host, which is named in `headers` where it is let through
+    all_headers: bool = False  # except Host, which is in `headers` if it is forwarded
     cookies: bool = False
     query: bool = False
 
@@ -44,7 +44,7 @@ class Policy:
 
     def _keeps(self, name: str) -> bool:
         if name in ("content-length", "x-forwarded-for"):
-            return False  # the edge writes its own
+            return False  # the edge sets its own
         if name == "cookie":
             return self.cookies
         if name == "host":
@@ -53,7 +53,7 @@ class Policy:
 
 
 def end_to_end(headers: Headers) -> Headers:
-    """Return the headers that are not about the one connection they came over."""
+    """Return the headers without those that concern a single connection."""
     named = {
         token.strip().lower()
         for name, value in headers

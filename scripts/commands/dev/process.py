@@ -1,4 +1,4 @@
-"""A process of the development server's own: it has a name, it is listened to, it never stays."""
+"""A child process of scripts/dev: its output is shown, and it never outlives its parent."""
 
 import asyncio
 import os
@@ -12,21 +12,21 @@ from typing import Self
 from scripts import ROOT
 from scripts.terminal import relay
 
-TAIL = 40  # last lines kept, to show why a process has ended: a traceback fits
+TAIL = 40  # last lines kept, to show why a process has ended; enough for a traceback
 MAX_LINE = 64 * 1024  # bytes; a longer line reaches the terminal in pieces
-UNENDED_SECONDS = 0.05  # after which the start of a line is shown: the rest may never come
+PARTIAL_LINE_SECONDS = 0.05  # after which a line without its end is shown, such as a prompt
 
 
-_ENVIRON = {  # unless this environment knows better
+_ENVIRON = {  # defaults, for variables that are not set
     "PYTHONUNBUFFERED": "1",
     "PYTHONBREAKPOINT": "scripts.commands.dev.child.no_debugger",
 }
 
 
 class Process:
-    """A Python module running in a process group of its own, out of reach of the terminal's Ctrl-C.
+    """A Python module in a process group of its own, which the terminal's Ctrl-C does not reach.
 
-    What it writes is shown line by line as it comes, and the last lines are kept in `tail`.
+    Its output is shown line by line, and the last lines are kept in `tail`.
     """
 
     def __init__(
@@ -48,14 +48,14 @@ class Process:
     ) -> Self:
         """Start `python -m` with a module and its arguments, in the root of the repository.
 
-        Raises OSError if that cannot be done.
+        Raises OSError if it cannot be started.
         """
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "scripts.commands.dev.child", *module),
             cwd=ROOT,
             env={**_ENVIRON, **os.environ, **environ},
-            stdin=asyncio.subprocess.PIPE,  # its end tells the child that nobody is left here
+            stdin=asyncio.subprocess.PIPE,  # closes when this process ends, and so tells the child
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
@@ -64,19 +64,19 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its process id, and that of its group."""
+        """The id of the process and of its group."""
         return self._process.pid
 
     async def wait(self) -> int:
-        """Return the exit status, negative for a signal, when it has ended and said all."""
+        """Return the exit status, negative for a signal, when its output has ended."""
         status = await self._process.wait()
-        # What it started itself may hold its output open for ever.
+        # Its own children could keep the output open.
         self._signal(signal.SIGKILL)
         await asyncio.shield(self._listening)
         return status
 
     async def stop(self, grace: float) -> None:
-        """Ask the process to end, and make it end after `grace` seconds."""
+        """Ask the process to end, and kill it after `grace` seconds."""
         self._signal(signal.SIGTERM)
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
@@ -85,17 +85,17 @@ class Process:
         await self.wait()
 
     def kill(self) -> None:
-        """End the process at once; `wait` tells when it is gone."""
+        """Kill the process; `wait` returns when it has ended."""
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError, PermissionError):  # gone; macOS says it the second way
+        with suppress(ProcessLookupError, PermissionError):  # it has ended; macOS raises the second
             os.killpg(self._process.pid, number)
 
     async def _listen(self) -> None:
         assert self._process.stdout is not None
         async for line in _lines(self._process.stdout):
-            # The runtime client ends lines as CloudWatch wants them and indents with hard spaces.
+            # The runtime client ends lines with \r and indents with no-break spaces for CloudWatch.
             text = line.replace("\xa0", " ").replace("\r", "\n")
             for part in text.splitlines() or [""]:
                 self.tail.append(part)
@@ -104,12 +104,12 @@ class Process:
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
-    """Yield what is written line by line; what waits for the end of its line, after a moment."""
+    """Yield the output line by line, and an unfinished line after PARTIAL_LINE_SECONDS."""
     unended = b""
-    shown = False  # whether what stands before has been, and the end of its line is still to come
+    shown = False  # whether the start of the current line has already been yielded
     while True:
         try:
-            async with asyncio.timeout(UNENDED_SECONDS if unended else None):
+            async with asyncio.timeout(PARTIAL_LINE_SECONDS if unended else None):
                 data = await stream.read(MAX_LINE)
         except TimeoutError:
             yield unended.decode(errors="replace")
@@ -128,7 +128,7 @@ async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
 
 
 def ended(status: int) -> str:
-    """Say how a process has ended, for use after "it": `ended with status 1`."""
+    """Return how a process has ended, such as `ended with status 1`."""
     if status < 0:
         return f"was killed by {signal.Signals(-status).name}"
     return f"ended with status {status}"

@@ -1,4 +1,4 @@
-"""Sends requests on to an origin that speaks HTTP: the socket host, or `sam local start-api`."""
+"""Forwards requests to an origin that speaks HTTP: the socket host, or `sam local start-api`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -22,23 +22,24 @@ from scripts.commands.dev.policies import end_to_end
 from scripts.commands.dev.refusal import RefusedError
 from scripts.commands.dev.tunnel import Own, tunnel
 
-# Less than any origin keeps an idle connection, so that none closes one just as it is used again:
-# then nobody could tell a request that was lost from one whose answer was.
+# Shorter than any origin keeps an idle connection. Otherwise an origin could close one just as it
+# is used again, and it would be unclear whether the request had arrived.
 KEEP_ALIVE_SECONDS = 15.0
 
 CONNECT_SECONDS = 5.0
 
-# Looks at an answer before it is passed on; returns what it has read of it, or raises RefusedError.
-Look = Callable[[ClientResponse], Awaitable[bytes]]
+# Inspects a response before it is passed on; returns what it has read of the body, or raises
+# RefusedError.
+Inspect = Callable[[ClientResponse], Awaitable[bytes]]
 
 
-async def no_look(answer: ClientResponse) -> bytes:
-    """Pass an answer on as it comes."""
+async def accept(answer: ClientResponse) -> bytes:
+    """Pass a response on without reading it."""
     return b""
 
 
 class Proxy:
-    """Connections to origins, as many as there are requests, kept for the next ones."""
+    """A pool of connections to origins, without a limit on their number."""
 
     def __init__(self) -> None:
         self._session = ClientSession(
@@ -47,8 +48,8 @@ class Proxy:
             auto_decompress=False,
             skip_auto_headers=["User-Agent", "Accept", "Accept-Encoding", "Content-Type"],
         )
-        # aiohttp sends a GET a second time when its connection breaks. But a poll takes what it
-        # gets out of the queue: the second would hide that the first one's messages are lost.
+        # aiohttp repeats a GET when its connection breaks. But a poll removes messages from the
+        # host's queue, and a repeated one would hide that those of the first are lost.
         self._session._retry_connection = False
         self._tunnels: set[asyncio.Task[web.StreamResponse]] = set()
 
@@ -67,17 +68,17 @@ class Proxy:
         request: OriginRequest,
         origin: str,
         own: Own = (),
-        look: Look = no_look,
+        inspect: Inspect = accept,
     ) -> web.StreamResponse:
-        """Return the origin's answer, sent as it comes, with headers of our `own` added.
+        """Return the origin's response, streamed to the viewer, with our `own` headers added.
 
         Raises RefusedError if there is none.
         """
-        exchange = self._exchange(viewer, request, origin, own, look)
+        exchange = self._exchange(viewer, request, origin, own, inspect)
         if not request.upgrades:
             return await exchange
-        # What a viewer sent before it went has to reach the host. So its going, which cancels what
-        # answers it, does not cancel this; a websocket ends by itself.
+        # What a viewer sent before it disconnected must reach the host. The disconnect cancels this
+        # coroutine, so the exchange is a task of its own; a websocket ends by itself.
         task = asyncio.create_task(exchange)
         self._tunnels.add(task)
         task.add_done_callback(self._ended)
@@ -87,19 +88,24 @@ class Proxy:
         self._tunnels.discard(tunnel)
         if tunnel.cancelled():
             return
-        # Asked for here, in case the viewer is gone and nobody else asks.
+        # Retrieved here, because nobody else does so if the viewer has disconnected.
         error = tunnel.exception()
         if error and not isinstance(error, RefusedError | ConnectionError):
             background.tell("Passing a websocket on", error)
 
     async def status(self, url: str) -> int:
-        """Return the status of the answer to a GET; raise ClientError or TimeoutError."""
+        """Return the status of the response to a GET; raise ClientError or TimeoutError."""
         timeout = ClientTimeout(total=CONNECT_SECONDS)
         async with self._session.get(url, timeout=timeout) as answer:
             return answer.status
 
     async def _exchange(
-        self, viewer: web.BaseRequest, request: OriginRequest, origin: str, own: Own, look: Look
+        self,
+        viewer: web.BaseRequest,
+        request: OriginRequest,
+        origin: str,
+        own: Own,
+        inspect: Inspect,
     ) -> web.StreamResponse:
         try:
             async with self._session.request(
@@ -108,17 +114,17 @@ class Proxy:
                 headers=CIMultiDict(request.headers),
                 data=request.body,
                 allow_redirects=False,
-                timeout=ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=request.patience),
+                timeout=ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=request.read_timeout),
             ) as answer:
                 if answer.status == 101:
                     return await tunnel(viewer, answer, own)
-                return await _stream(viewer, answer, own, await look(answer))
+                return await _stream(viewer, answer, own, await inspect(answer))
         except TimeoutError:
             raise RefusedError(
-                504, f"The origin {origin} was silent for {request.patience:g} s."
+                504, f"The origin {origin} was silent for {request.read_timeout:g} s."
             ) from None
         except ClientError as error:
-            raise RefusedError(502, f"The origin {origin} has not answered: {error}.") from None
+            raise RefusedError(502, f"The origin {origin} did not answer: {error}.") from None
 
 
 async def _stream(
@@ -136,7 +142,7 @@ async def _stream(
         async for chunk in answer.content.iter_any():
             await response.write(chunk)
     except (ClientError, ConnectionError):
-        # Cut off here too, or the viewer would take half an answer for a whole one.
+        # Break this connection too, or the viewer would take half a response for a whole one.
         if viewer.transport:
             viewer.transport.abort()
     return response

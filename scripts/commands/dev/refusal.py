@@ -1,14 +1,14 @@
-"""What the edge answers when no origin does: a page for a browser, plain text for anything else."""
+"""The edge's own error responses: a page for a browser, plain text for other clients."""
 
 import html
 
 from aiohttp import web
 
-_STATE = "Sidepath-Function"  # the header by which the page below learns that a save has helped
+_STATE = "Sidepath-Function"  # tells the page below whether the function still fails
 
 
 class RefusedError(Exception):
-    """The edge answers in place of an origin; `detail` may be a traceback."""
+    """The edge responds instead of an origin; `detail` may be a traceback."""
 
     def __init__(
         self, status: int, sentence: str, detail: str = "", *, close: bool = False
@@ -18,10 +18,10 @@ class RefusedError(Exception):
         self.sentence = sentence
         self.detail = detail
         self.close = close  # the connection cannot be used for anything else
-        self.until_saved = False  # every request is answered like this until something is saved
+        self.until_saved = False  # every request gets this response until a file is saved
 
     def response(self, accept: str) -> web.Response:
-        """Return the answer in a form that fits the request's Accept header."""
+        """Return the response in a form that fits the request's Accept header."""
         if "text/html" in accept:
             response = web.Response(text=self._page(), content_type="text/html")
         else:
@@ -58,12 +58,12 @@ _PAGE = """<!doctype html>
 </style>
 <h1>{sentence}</h1>
 {detail}
-<p>Answered {status} by the local edge, scripts/dev.</p>
+<p>Status {status}, from the local edge of scripts/dev.</p>
 {script}
 </html>
 """
 
-_RELOAD = f"""<p role="status">This page loads again by itself after the next save.</p>
+_RELOAD = f"""<p role="status">This page reloads by itself after the next save.</p>
 <script>
   setInterval(async () => {{
     const answer = await fetch(location.href, {{ method: "HEAD" }}).catch(() => null);

@@ -1,4 +1,4 @@
-"""One run of one function, for `scripts/dev --run NAME`."""
+"""Runs one function once, for `scripts/dev --run NAME`."""
 
 import json
 import os
@@ -15,11 +15,11 @@ from scripts.commands.dev.functions import Functions
 from scripts.commands.dev.invocation import FunctionError
 from scripts.terminal import say
 
-_RELAY = "relay"  # the file of a site that runs: where its functions emit
+_RELAY = "relay"  # file with the address where a running site takes its functions' emits
 
 
 class RunError(Exception):
-    """The function was not run, or has failed; the text says why."""
+    """The function was not run, or failed; the text says why."""
 
 
 async def run_now(
@@ -32,25 +32,23 @@ async def run_now(
 ) -> None:
     """Run a function once and print its result as JSON, or raise RunError.
 
-    `file` holds the event; without one it is such as the function usually gets.
+    `file` holds the event; without one, the function gets an example of its usual event.
     """
     known = {functions.edge.name: functions.edge, **functions.others}
     if name not in known:
         why = next(
             (problem for problem in functions.problems if problem.startswith(f"{name} ")), ""
         )
-        raise RunError(why or f"There is no function {name} to run, only {', '.join(known)}.")
+        raise RunError(why or f"There is no function {name}. The template has {', '.join(known)}.")
     settings, is_edge = known[name], name == functions.edge.name
     given = _read(file) if file else event.usual(settings, is_edge=is_edge)
     if missing := [each for each in settings.unknown(environ) if each not in os.environ]:
-        say(
-            f"{', '.join(missing)} has no value here: put one into the environment, if it needs it."
-        )
+        say(f"No value here for {', '.join(missing)}: set it in the environment if it is needed.")
     function = make_function(settings, environ=environ, plain=plain, is_edge=is_edge)
     try:
         print(json.dumps(await function.invoke(given), indent=2), flush=True)
     except FunctionError as error:
-        raise RunError(f"{name} has failed: {error.sentence}") from None
+        raise RunError(f"{name} failed: {error.sentence}") from None
     finally:
         await function.stop()
 
@@ -66,7 +64,7 @@ def _read(file: Path) -> Any:
 
 @contextmanager
 def relaying(data: Path, address: str) -> Iterator[None]:
-    """Let functions that are run by hand reach the sockets of a site that runs."""
+    """Let functions that are run by hand reach the sockets of this site."""
     file = data / _RELAY
     with suppress(OSError):
         data.mkdir(parents=True, exist_ok=True)
@@ -80,7 +78,7 @@ def relaying(data: Path, address: str) -> Iterator[None]:
 
 
 def relay_address(data: Path) -> str:
-    """Return where a site that runs on this data takes what functions emit; empty if none does."""
+    """Return where a running site with this data takes emits; empty if none is running."""
     try:
         address = (data / _RELAY).read_text()
         parts = urlsplit(address)

@@ -1,7 +1,7 @@
-"""The function's process: imports the handler, then runs what the Runtime API hands out.
+"""The function's process: imports the handler, then runs it for the Runtime API's invocations.
 
-`python -m scripts.commands.dev.runtime HANDLER` leaves the running to AWS's own client where that
-is installed (it has wheels for Linux only); `--plain` runs the few lines below instead.
+`python -m scripts.commands.dev.runtime HANDLER` uses AWS's own client if that is installed (it has
+wheels for Linux only); with `--plain`, it uses the loop below.
 """
 
 import importlib
@@ -21,10 +21,10 @@ _VERSION = "/2018-06-01/runtime"
 
 
 def main(handler: str, *options: str) -> None:
-    """Import a handler, named module.name, and serve it until the development server goes away."""
+    """Import a handler, named module.name, and run it until scripts/dev ends."""
     api = RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"])
     try:
-        # Here and not in AWS's client, which tells only the last line of an ImportError.
+        # Not in AWS's client, which reports only the last line of an ImportError.
         function = _import(handler)
     except (Exception, SystemExit) as error:
         traceback.print_exc()
@@ -38,24 +38,24 @@ def main(handler: str, *options: str) -> None:
 
 
 class RuntimeApi:
-    """The client's side of the Runtime API."""
+    """A client of the Runtime API."""
 
     def __init__(self, address: str) -> None:
         self._connection = HTTPConnection(address)
 
     def call(self, method: str, path: str, body: str = "") -> tuple[HTTPResponse, bytes]:
-        """Return the answer to one call, and its body."""
+        """Return the response to one call, and its body."""
         self._connection.request(method, _VERSION + path, body)
         response = self._connection.getresponse()
         return response, response.read()
 
     def serve(self, handler: Handler) -> None:
-        """Run the handler for one invocation after the other."""
+        """Run the handler for one invocation after another."""
         while True:
             try:
                 response, event = self.call("GET", "/invocation/next")
             except OSError:
-                return  # the development server has gone
+                return  # scripts/dev has ended
             id_ = response.headers["Lambda-Runtime-Aws-Request-Id"]
             try:
                 result = json.dumps(handler(json.loads(event), Context(response)))
@@ -66,7 +66,7 @@ class RuntimeApi:
 
 
 class Context:
-    """What a handler may ask about the invocation it runs for."""
+    """The context argument of a handler."""
 
     def __init__(self, response: HTTPResponse) -> None:
         self.aws_request_id = response.headers["Lambda-Runtime-Aws-Request-Id"]

@@ -1,6 +1,7 @@
-"""The Runtime API: where the function's process comes for invocations, and brings the results.
+"""The Runtime API, where the function's process gets invocations and posts their results.
 
-Only what a runtime needs of it; "Using the Lambda runtime API" in the Lambda developer guide.
+Only the calls that a runtime needs: see "Using the Lambda runtime API" in the Lambda developer
+guide.
 """
 
 import socket
@@ -14,23 +15,23 @@ from aiohttp import web
 from scripts.commands.dev.invocation import Invocation
 
 _VERSION = "/2018-06-01/runtime"
-_MAX_RESULT = 64 * 1024 * 1024  # bytes read in order to say how much too large a result is
+_MAX_RESULT = 64 * 1024 * 1024  # bytes; above Lambda's limit, so that the error can give the size
 
 
 class Runtime(Protocol):
-    """What a process may ask and tell."""
+    """What the Runtime API needs of an environment."""
 
     async def next(self) -> Invocation:
-        """Return the next invocation to run, as soon as there is one."""
+        """Wait for the next invocation, and return it."""
 
     def respond(self, id_: str, payload: bytes) -> None:
-        """Take the handler's result for an invocation; raise KeyError if that is not under way."""
+        """Take the handler's result for an invocation; raise KeyError if it is not running."""
 
     def report(self, id_: str, payload: bytes) -> None:
-        """Take the error that an invocation has ended with; raise KeyError likewise."""
+        """Take the error of an invocation; raise KeyError if it is not running."""
 
     def report_init(self, payload: bytes) -> None:
-        """Take the error that keeps the handler from being imported."""
+        """Take the error of importing the handler."""
 
 
 @asynccontextmanager
@@ -45,7 +46,7 @@ async def serving(environment: Runtime, listener: socket.socket) -> AsyncIterato
             web.post(f"{_VERSION}/init/error", _take_init(environment)),
         ]
     )
-    # A process that has gone must not go on taking invocations.
+    # A process that has ended must not get any more invocations.
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.SockSite(runner, listener).start()

@@ -1,8 +1,9 @@
 """What scripts/dev shares with `sam local`, so that pages and sockets have one store and one bus.
 
-`python -m scripts.commands.dev.sam_local` prints the function's settings there, in JSON as `sam
-local start-api --env-vars` takes it. The function runs in a container, which knows this machine by
-a name. On a port of it, scripts/dev passes on what the function says to sockets, and to AWS.
+`python -m scripts.commands.dev.sam_local` prints the function's settings as JSON, for `sam local
+start-api --env-vars`. The function runs in a container, which reaches this machine by a host name.
+On a fixed port, scripts/dev forwards the function's emits to the host, and its other requests to
+the stand-in for AWS.
 """
 
 import contextlib
@@ -25,15 +26,15 @@ from scripts.commands.dev.template import load
 PORT = 3002
 MACHINE = "host.docker.internal"
 
-DATA = "/tmp"  # the one folder that a function can write to
+DATA = "/tmp"  # the only folder that a function can write to
 
-# The networks of containers: by these, and not by localhost, a container on Linux reaches us.
+# The networks through which containers on Linux reach this machine; localhost is their own.
 _BRIDGES = ("docker0", "podman0", "cni-podman0")
 _GET_ADDRESS = 0x8915  # SIOCGIFADDR
 
 
 def settings(template: str) -> dict[str, str]:
-    """Return the function's settings, where the text of a template has the names of its tables."""
+    """Return the function's settings, with the table names in the text of a template."""
     here = f"http://{MACHINE}:{PORT}"
     return (
         development(declared, DATA)
@@ -48,7 +49,7 @@ def settings(template: str) -> dict[str, str]:
 
 
 def host_environ(template: str, aws: str) -> dict[str, str]:
-    """Return the settings that the host has in common with the function, and where AWS is."""
+    """Return the settings that the host shares with the function, and those for AWS."""
     shared = {name: value for name, value in settings(template).items() if name != "BUS"}
     return shared | KEYS | {"AWS_ENDPOINT_URL": aws, "AWS_DEFAULT_REGION": REGION}
 
@@ -59,17 +60,17 @@ def listen() -> list[socket.socket]:
         listeners = [socket.create_server(("127.0.0.1", PORT))]
     except OSError as error:
         raise PortError(
-            f"Port {PORT}, where the function in its container finds this machine, cannot be used: "
-            f"{error.strerror}. End whatever uses it, such as another scripts/dev --pages."
+            f"Port {PORT}, which the function's container connects to, cannot be used: "
+            f"{error.strerror}. Stop the program that uses it, such as another scripts/dev --pages."
         ) from None
     for address in bridges():
-        with contextlib.suppress(OSError):  # there may be no need of it
+        with contextlib.suppress(OSError):  # it may not be needed
             listeners.append(socket.create_server((address, PORT)))
     return listeners
 
 
 def bridges() -> list[str]:
-    """Return this machine's addresses in the networks of its containers; none but on Linux."""
+    """Return this machine's addresses in its containers' networks; none except on Linux."""
     if not sys.platform.startswith("linux"):
         return []
     import fcntl
@@ -85,7 +86,7 @@ def bridges() -> list[str]:
 
 
 def _stores(template: str) -> dict[str, str]:
-    """Return the declared settings that name a table in the template, as sam would fill them in."""
+    """Return the declared settings that refer to a table, with the references resolved."""
     variables = load(template)["Resources"]["Pages"]["Properties"]["Environment"]["Variables"]
     names = tables(template).keys()
     found = {s.name: _filled_in(variables.get(s.name), names) for s in declared}
@@ -93,7 +94,7 @@ def _stores(template: str) -> dict[str, str]:
 
 
 def _filled_in(value: Any, names: Any) -> str:
-    """Return a value with the names of tables in the place of references; empty without any."""
+    """Return a value with its references to tables resolved; empty if it has none."""
     match value:
         case {"Ref": str(name)} if name in names:
             return name

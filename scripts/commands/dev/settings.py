@@ -9,19 +9,19 @@ from functions.model.settings import settings as declared
 from scripts.commands.dev.env_file import read_env_file
 from socket_host.origin import parse_origins
 
-# Enough for one machine, whose limit on open files may be low: hundreds may connect at once, for
-# those who have not joined have a tenth of them.
+# Few enough for a low limit on open files. A tenth of these may be clients that have not joined
+# yet, so hundreds can connect at once.
 CONNECTIONS = 4_000
 
 
 class OriginError(Exception):
-    """PUBLIC_ORIGIN in this environment names no site; the text says what it must be."""
+    """PUBLIC_ORIGIN in this environment is invalid; the text says what it must be."""
 
 
 def make_environ(data: Path, port: int, env_file: Path | None = None) -> dict[str, str]:
-    """Return the settings of both halves, for a site on a port; raise OriginError, EnvFileError.
+    """Return the settings of both halves for a site on a port; raise OriginError or EnvFileError.
 
-    Those in the file replace what yours are in development.
+    Settings in the file replace the development values of your settings.
     """
     own = read_env_file(env_file, declared) if env_file else {}
     return {**development(declared, data), **own} | {
@@ -34,12 +34,12 @@ def make_environ(data: Path, port: int, env_file: Path | None = None) -> dict[st
 
 
 def _origins(port: int) -> list[str]:
-    """Return what browsers call this machine's own site."""
+    """Return the origins under which browsers on this machine reach the site."""
     return [f"http://{name}:{port}" for name in ("localhost", "127.0.0.1", "[::1]")]
 
 
 def _further_origins() -> tuple[str, ...]:
-    """Return those that the environment adds: of a tunnel, or a port that is forwarded."""
+    """Return the origins in PUBLIC_ORIGIN, such as a tunnel's or a forwarded port's."""
     text = os.environ.get("PUBLIC_ORIGIN", "").strip()
     try:
         return parse_origins(text) if text else ()

@@ -9,15 +9,15 @@ from scripts.commands.dev.process import Process
 
 _START_SECONDS = 60.0
 
-_STANDING = re.compile(r"Standing in for AWS on (http://\S+)")
+_READY = re.compile(r"Standing in for AWS on (http://\S+)")
 
 
 class StandInError(Exception):
-    """Nothing stands in for AWS; the text says why."""
+    """The stand-in for AWS did not start; the text says why."""
 
 
 class StandIn:
-    """What keeps the template's tables, for as long as scripts/dev runs."""
+    """A server with the template's tables, which are lost when scripts/dev ends."""
 
     def __init__(self, process: Process, url: str) -> None:
         self._process = process
@@ -25,15 +25,15 @@ class StandIn:
 
     @classmethod
     async def start(cls, template: Path) -> Self:
-        """Return it once it answers; raise StandInError if it does not."""
+        """Return it once it is ready; raise StandInError if it does not start."""
         answering: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
-        def hear(line: str) -> None:
-            if (found := _STANDING.fullmatch(line)) and not answering.done():
+        def on_line(line: str) -> None:
+            if (found := _READY.fullmatch(line)) and not answering.done():
                 answering.set_result(found[1])
 
         module = ["scripts.commands.dev.aws", str(template)]
-        process = await Process.spawn("aws", module, {}, hear)
+        process = await Process.spawn("aws", module, {}, on_line)
         ending = asyncio.create_task(process.wait())
         either: list[asyncio.Future[Any]] = [answering, ending]
         await asyncio.wait(either, timeout=_START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -45,6 +45,6 @@ class StandIn:
         return cls(process, answering.result())
 
     async def stop(self) -> None:
-        """End it, with all that it keeps."""
+        """End the process; its data is lost."""
         self._process.kill()
         await self._process.wait()

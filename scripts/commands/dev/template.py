@@ -1,4 +1,4 @@
-"""What the local edge needs to know out of `infra/template.yaml`."""
+"""What the local edge reads from `infra/template.yaml`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ FUNCTION = "function"
 SOCKET_HOST = "socket-host"
 ORIGINS = (FUNCTION, SOCKET_HOST)  # ids of the origins that exist on one machine
 
-_READ_METHODS = frozenset({"GET", "HEAD"})  # what CloudFront allows where none are listed
+_READ_METHODS = frozenset({"GET", "HEAD"})  # CloudFront's default
 
 _DISTRIBUTION = "AWS::CloudFront::Distribution"
 _TARGET_GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
@@ -25,16 +25,16 @@ _TARGET_GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
 
 @dataclass(frozen=True)
 class Template:
-    """The behaviours in the order they are tried, and what is needed of what they lead to."""
+    """The behaviours, in the order they are tried, and the settings of their origins."""
 
     behaviours: tuple[Behaviour, ...]
     read_timeouts: Mapping[str, float]  # by origin id: seconds an origin may be silent
     functions: Functions
-    stickiness: float  # seconds the load balancer keeps a client with its host; 0 for not at all
+    stickiness: float  # seconds the load balancer keeps a client on its host; 0 if it does not
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Return what a template file says; raise TemplateError if that cannot be enforced."""
+        """Read a template file; raise TemplateError if the edge cannot enforce it."""
         try:
             return cls.parse(path.read_text(encoding="utf-8"))
         except OSError as error:
@@ -46,12 +46,12 @@ class Template:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return what the text of a template says, or raise TemplateError."""
+        """Read the text of a template; raise TemplateError."""
         return cls.of(load(text))
 
     @classmethod
     def of(cls, document: Any) -> Self:
-        """Return what a template says, as `load` returns it, or raise TemplateError."""
+        """Read a template that `load` has parsed; raise TemplateError."""
         resources = section(document, "Resources", "the template")
         config = section(_only(resources, _DISTRIBUTION), "DistributionConfig", "the distribution")
         origins = _origins(config)
@@ -64,14 +64,14 @@ class Template:
 
     @property
     def function(self) -> FunctionSettings:
-        """The function that the edge leads to."""
+        """The edge's function."""
         return self.functions.edge
 
 
 def load(text: str) -> Any:
     """Return the YAML of a template with its short tags in their long form, `{"Ref": ...}`.
 
-    Raises TemplateError, naming the line, for text that is no YAML.
+    Raises TemplateError, naming the line, if the text is not YAML.
     """
     try:
         return yaml.load(text, _Loader)  # derived from the safe loader
@@ -79,7 +79,7 @@ def load(text: str) -> Any:
         raise TemplateError(f"this is not YAML: {' '.join(str(error).split())}.") from None
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # either will do
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # either works
     """Reads CloudFormation's short tags."""
 
 
@@ -101,7 +101,7 @@ def _only(resources: Mapping[str, Any], kind: str) -> dict[str, Any]:
     """Return the properties of the one resource of a kind."""
     found = [r for r in resources.values() if isinstance(r, dict) and r.get("Type") == kind]
     if len(found) != 1:
-        raise TemplateError(f"the local edge needs exactly one {kind}, and there are {len(found)}.")
+        raise TemplateError(f"the local edge needs exactly one {kind}, but there are {len(found)}.")
     return section(found[0], "Properties", f"the {kind}")
 
 

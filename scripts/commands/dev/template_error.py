@@ -1,15 +1,15 @@
-"""How values are taken out of a template, and what is said where they are not there."""
+"""Reads values from a template, with errors that name what is missing or wrong."""
 
 from math import isfinite
 from typing import Any
 
 
 class TemplateError(Exception):
-    """The template cannot be used; the text says what is wrong in it and what may stand there."""
+    """The template cannot be used; the text says what is wrong and what is allowed."""
 
 
 def section(holder: Any, key: str, whose: str) -> dict[str, Any]:
-    """Return what stands under a key, if it is a mapping, or raise TemplateError."""
+    """Return the mapping under a key, or raise TemplateError."""
     found = holder.get(key) if isinstance(holder, dict) else None
     if not isinstance(found, dict):
         raise TemplateError(f"{whose} has no {key}.")

@@ -1,8 +1,8 @@
-"""A websocket through the edge: once the host has agreed to one, bytes in both directions.
+"""A websocket through the edge: once the host has accepted it, bytes in both directions.
 
-Nothing is taken apart, so whatever the two ends agree on holds: subprotocol, compression, pings,
-close codes. This is the one place that knows how aiohttp hands over a connection; its own websocket
-classes use the same door, `set_parser`.
+Frames are not parsed, so anything the two ends agree on works: subprotocols, compression, pings,
+close codes. Only this module depends on how aiohttp hands over a connection: by `set_parser`, which
+its own websocket classes use too.
 """
 
 import asyncio
@@ -17,15 +17,15 @@ from multidict import CIMultiDict
 from scripts.commands.dev import background
 
 BUFFER = 64 * 1024  # bytes read ahead in each direction while the other side is slow
-Own = Iterable[tuple[str, str]]  # headers that we add to the host's
+Own = Iterable[tuple[str, str]]  # headers that the edge adds to the host's
 
-STUCK_SECONDS = 60.0  # a side that takes nothing for so long is taken for gone
+WRITE_TIMEOUT = 60.0  # seconds; a side that reads nothing for so long is disconnected
 
 
 async def tunnel(
     request: web.BaseRequest, agreed: ClientResponse, own: Own = ()
 ) -> web.StreamResponse:
-    """Pass the host's 101 on, with our own headers, then bytes both ways, until a side closes."""
+    """Pass on the host's 101 with our own headers, then bytes both ways until a side closes."""
     connection = agreed.connection
     assert connection is not None
     assert connection.transport is not None
@@ -36,7 +36,7 @@ async def tunnel(
     await response.prepare(request)
     loop = asyncio.get_running_loop()
     viewer, host = _Bytes(request.protocol), _Bytes(connection.protocol)
-    request.protocol.set_parser(viewer)  # type: ignore[arg-type]  # typed for one class only
+    request.protocol.set_parser(viewer)  # type: ignore[arg-type]  # aiohttp types it for its own class
     connection.protocol.read_timeout = None  # a websocket may be silent
     connection.protocol.set_parser(host, host.reader)
     to_host = asyncio.StreamWriter(connection.transport, connection.protocol, None, loop)
@@ -51,10 +51,10 @@ async def tunnel(
 
 
 class _Bytes:
-    """What aiohttp calls a parser, for bytes that are to stay as they are."""
+    """A parser, in aiohttp's sense, that leaves the bytes as they are."""
 
     def __init__(self, protocol: BaseProtocol) -> None:
-        # Stops reading from the connection when BUFFER is full, until it has been read from.
+        # Pauses reading from the connection while BUFFER is full.
         self.reader = StreamReader(protocol, BUFFER // 2, loop=asyncio.get_running_loop())
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
@@ -68,12 +68,12 @@ class _Bytes:
 async def _pump(source: _Bytes, write: Callable[[bytes], Awaitable[None]]) -> None:
     with suppress(ClientError, ConnectionError, TimeoutError):
         while data := await source.reader.readany():
-            async with asyncio.timeout(STUCK_SECONDS):
+            async with asyncio.timeout(WRITE_TIMEOUT):
                 await write(data)
 
 
 async def _first(*coroutines: Coroutine[Any, Any, None]) -> None:
-    """Run all until one is done."""
+    """Run all until one is done, then cancel the others."""
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

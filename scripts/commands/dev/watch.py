@@ -1,8 +1,8 @@
-"""What has been saved, and which part of the product it belongs to.
+"""Notices saved files, and which part of the site each belongs to.
 
-The system reports changes, and misses some: in a folder that is deleted and made again, on the disk
-of another machine, beyond its limit of watches. So a report is only a reason to look: what counts
-is how the files compare with what was there before, and they are compared once a second anyway.
+The system's reports of changes are incomplete: it misses those in a folder that is deleted and made
+again, on a network drive, and beyond its limit on watches. So a report only triggers a comparison
+of the files with their former state, which also takes place once a second.
 """
 
 import asyncio
@@ -25,30 +25,30 @@ _LOOK_SECONDS = 1.0
 _TEMPLATE_FILE = Path("infra/template.yaml")
 _FOLDERS = ("functions", "socket_host")
 
-# Where a front end's sources are not: in the root, and in any folder.
+# Folders without sources of a front end: those of the root, and those with this name anywhere.
 _OURS = frozenset({"docs", "infra", "scripts", "socket_host", "tests"})
 _OUTPUT = frozenset({"build", "coverage", "dist", "node_modules", "out", "static"})
 
-_Stamp = tuple[int, ...]  # what of a file changes when it is saved
+_Stamp = tuple[int, ...]  # changes whenever a file is saved
 
 
 class Watch:
-    """Compares a repository's sources, and the databases in a folder, with what it saw last."""
+    """Compares a repository's sources, and a folder's databases, with their former state."""
 
     def __init__(self, root: Path, data: Path) -> None:
         self._root = root
         self._data = data
-        self._contents: dict[Path, bytes] = {}  # hashes of what a front end is made of
+        self._contents: dict[Path, bytes] = {}  # hashes of a front end's sources
         self._sources = self._look()
         self._databases = self._look_at_data()
 
     async def saves(self) -> AsyncIterator[dict[str, str]]:
-        """Yield what has to be reloaded after each save, with the name of a file that says why.
+        """Yield the parts to reload after each save, each with the name of a file that was saved.
 
-        Databases count as `DATA` when they are deleted or replaced: whoever has one open writes to
-        a file that nobody will read.
+        A database that is deleted or replaced counts as `DATA`: a process that has it open would
+        go on writing to a file that no other process sees.
         """
-        async for _ in self._hints():
+        async for _ in self._triggers():
             reloads = {**await asyncio.to_thread(self._saved), **self._lost()}
             if reloads:
                 yield reloads
@@ -68,7 +68,7 @@ class Watch:
         return parts
 
     def _is_front_end(self, path: Path) -> bool:
-        """Whether a build would come out differently: it may write beside what it reads."""
+        """Whether it is a source whose content has changed; a build may rewrite one unchanged."""
         top, *_ = path.parts
         if top in _OURS or path.suffix == ".py" or _OUTPUT & {*path.parts}:
             return False
@@ -85,7 +85,7 @@ class Watch:
         lost = [path for path in former if former[path] != self._databases.get(path)]
         return {DATA: str(lost[0])} if lost else {}
 
-    async def _hints(self) -> AsyncIterator[None]:
+    async def _triggers(self) -> AsyncIterator[None]:
         """Yield when the system reports a change, and every second."""
         told = False
         while True:
@@ -93,15 +93,17 @@ class Watch:
                 async with aclosing(self._reports()) as reports:
                     async for _ in reports:
                         yield
-            except (OSError, RuntimeError) as error:  # the system's limit on watches, for one
+            except (OSError, RuntimeError) as error:  # such as the system's limit on watches
                 if not told:
-                    say(f"The system does not report saves ({error}): each is noticed in a second.")
+                    say(
+                        f"The system does not report saves ({error}): it takes a second to see one."
+                    )
                 told = True
             await asyncio.sleep(_LOOK_SECONDS)
             yield
 
     async def _reports(self) -> AsyncGenerator[None, None]:
-        """Yield like that, until one of the folders is another than it was."""
+        """Yield likewise, until one of the watched folders is replaced."""
         from watchfiles import awatch
 
         watched = [folder for folder in self._folders() if folder.is_dir()]
@@ -119,7 +121,7 @@ class Watch:
         return [self._root / name for name in names + self._front_end_folders()]
 
     def _front_end_folders(self) -> list[str]:
-        """Return the folders of the root that may hold what a front end is made of."""
+        """Return the folders in the root that may hold a front end's sources."""
         if not frontend.has_script(frontend.BUILD, self._root):
             return []
         known = {*_FOLDERS, *_OURS, *_OUTPUT}
@@ -128,7 +130,7 @@ class Watch:
         return sorted(name for name in names if name not in known and _is_source(name))
 
     def _look(self) -> dict[Path, _Stamp]:
-        """Return the sources there are, by their paths in the repository."""
+        """Return the state of each source, by its path in the repository."""
         top = [self._root / _TEMPLATE_FILE, self._root / "package.json"]
         files = [*self._files(*_FOLDERS), *top]
         if frontend.has_script(frontend.BUILD, self._root):
@@ -144,29 +146,29 @@ class Watch:
                 yield from (Path(folder, file) for file in files if _is_source(file))
 
     def _look_at_data(self) -> dict[Path, _Stamp]:
-        """Return the databases there are; saving into one does not change what stands for it."""
+        """Return the identity of each database, which writing to it does not change."""
         files = [self._data, *self._data.glob("*.sqlite3")]
         return {file: stamp[:2] for file in files if (stamp := _stamp(file))}
 
 
 def _stamp(file: Path) -> _Stamp:
-    """Return what tells two states of a file apart; empty if there is none."""
+    """Return a value that differs between two states of a file; empty if it does not exist."""
     try:
         found = file.stat()
     except OSError:
         return ()
-    # The last tells of a save that leaves a file as long and, by its time, as old as it was.
+    # The last reveals a save that changes neither the size nor the modification time.
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _is_source(name: str) -> bool:
-    """Whether somebody wrote it: not Python, a database or an editor that keeps a copy."""
+    """Whether a name is not that of a cache, a database or an editor's backup."""
     made = name == "__pycache__" or name.startswith(".") or ".sqlite3" in name
     return not (made or name.endswith(("~", ".swp", ".tmp", ".new")))
 
 
 def _forget_compiled(path: Path) -> None:
-    """Delete what Python has kept of a module: it would not notice a second save in one second."""
+    """Delete a module's bytecode: Python does not notice two saves within one second."""
     if path.suffix == ".py":
         with suppress(OSError):
             Path(cache_from_source(path)).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Checks a running site from outside, here or deployed, as a browser and a plain client see it.
+"""Checks a running site, local or deployed, from outside, as a browser and a plain client see it.
 
 Exit status: 0 if nothing failed, 1 if something did, 2 if the site could not be reached.
 """
@@ -75,35 +75,39 @@ def _options() -> argparse.Namespace:
         action="append",
         choices=names,
         default=[],
-        help="leave a check out, such as one that the site means to fail; may be repeated",
+        help="skip a check, such as one that your site fails on purpose; may be repeated",
     )
     parser.add_argument(
         "--namespace",
         type=_namespace,
         default="/",
         metavar="PATH",
-        help="the namespace that clients connect to, where yours has no /",
+        help="namespace that clients connect to (default /)",
     )
     parser.add_argument(
-        "--event", metavar="NAME", help="an event of yours that others hear when one sends it"
+        "--event",
+        metavar="NAME",
+        help="event of yours that other clients receive when one sends it",
     )
     parser.add_argument(
-        "--value", type=_json, metavar="JSON", help="what is sent with it; null if not given"
+        "--value", type=_json, metavar="JSON", help="the event's argument (default null)"
     )
-    parser.add_argument("--heard", metavar="NAME", help="by what name they hear it; by the same")
+    parser.add_argument(
+        "--heard", metavar="NAME", help="event that they receive (default the same)"
+    )
     parser.add_argument(
         "--page",
         type=_page,
         default="/",
         metavar="PATH",
-        help="the page to examine in place of /, such as one that needs no login",
+        help="page to examine (default /), such as one that needs no login",
     )
     parser.add_argument(
         "--session",
         default="",
         metavar="COOKIE",
-        help="come with this session, where pages ask for a login: the value of the site's own "
-        "cookie, or NAME=VALUE of another",
+        help="session to send, if pages ask for a login: the value of the site's own cookie, or "
+        "NAME=VALUE for another cookie",
     )
     return parser.parse_args()
 
@@ -118,12 +122,12 @@ def _json(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no JSON; a text is '\"text\"'") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not JSON; a string is '\"text\"'") from None
 
 
 def _namespace(text: str) -> str:
     if not text.startswith("/") or "," in text or not text.isprintable():
-        raise argparse.ArgumentTypeError(f"{text!r} is no namespace, such as /chat")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a namespace such as /chat")
     return text
 
 
@@ -133,7 +137,7 @@ def _page(text: str) -> str:
         or text.startswith("//")
         or not (text.isascii() and text.isprintable())
     ):
-        raise argparse.ArgumentTypeError(f"{text!r} is no path such as /about")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a path such as /about")
     return text.partition("#")[0].replace(" ", "%20")
 
 

@@ -27,26 +27,28 @@ def _compare(plain: Answer, packed: Answer) -> str:
     encoding = packed.headers.get("Content-Encoding", "")
     if plain.headers.get("Content-Encoding"):
         raise Failure(
-            f"{plain.path} came compressed to a client that had not offered to read it so.",
-            why="Such a client sees noise, and a cache may mix the two forms up.",
-            do="The answer has to depend on Accept-Encoding, and to say Vary: Accept-Encoding.",
+            f"{plain.path} was sent compressed to a client that does not accept compression.",
+            why="Such a client cannot read it, and a cache may confuse the two forms.",
+            do="The response must depend on Accept-Encoding, and have Vary: Accept-Encoding.",
         )
     if not encoding or len(packed.body) >= len(plain.body):
         raise Failure(
-            f"{plain.path} came with {len(packed.body):,} bytes to a browser that offers gzip and "
-            f"br, with {len(plain.body):,} to a client that offers nothing.",
-            why="On a slow line the first page takes several times as long.",
+            f"{plain.path} has {len(packed.body):,} bytes for a browser that accepts gzip and br, "
+            f"and {len(plain.body):,} for a client that accepts neither.",
+            why="On a slow connection the first page takes several times as long.",
             do="See GZipMiddleware in functions/app.py, and Compress: true and a CachePolicyId "
             "that forwards Accept-Encoding (CachingOptimized) in infra/template.yaml.",
         )
     if encoding == "gzip" and not _unpacks(packed.body):
         raise Failure(
-            f"{plain.path} says it is gzip, and is not or is cut short.",
-            why="Browsers refuse it.",
-            do="Something on the way changes bodies: see infra/template.yaml for functions at the "
+            f"{plain.path} is marked as gzip, but is not or is truncated.",
+            why="Browsers cannot show it.",
+            do="Something in between changes bodies: see infra/template.yaml for functions at the "
             "edge, and GZipMiddleware in functions/app.py.",
         )
-    return f"{plain.path} is {len(packed.body):,} bytes by {encoding}, {len(plain.body):,} without."
+    return (
+        f"{plain.path} is {len(packed.body):,} bytes with {encoding}, {len(plain.body):,} without."
+    )
 
 
 def _unpacks(body: bytes) -> bool:

@@ -44,9 +44,9 @@ class Client:
         except (socketio.exceptions.SocketIOError, TimeoutError):
             raise Failure(
                 f"The event {event} got no ack within {self._patience:g} s.",
-                why="What visitors do is lost, or they wait without knowing.",
-                do="See the host's log. If this is an event of yours, see the method that answers "
-                "it in socket_host/events.",
+                why="What visitors do may be lost, and they do not know whether it arrived.",
+                do="See the host's log. If this is an event of yours, see its handler in "
+                "socket_host/events.",
             ) from None
 
 
@@ -70,8 +70,8 @@ async def connected(site: Site, *transports: str) -> AsyncIterator[Client]:
         except socketio.exceptions.ConnectionError as error:
             raise Failure(
                 f"A client could not connect by {' and '.join(transports)}: {error}.",
-                why="Visitors whose network leaves them only this stay outside.",
-                do="See the host's log, and what the edge does to the requests of /socket.io/.",
+                why="Visitors whose network allows nothing else cannot connect.",
+                do="See the host's log, and what the edge does with requests for /socket.io/.",
             ) from None
         finally:
             with suppress(TimeoutError):
@@ -99,14 +99,15 @@ async def _converse(site: Site, *transports: str) -> str:
     async with connected(site, *transports) as client:
         if client.sio.transport() != transports[-1]:
             raise Failure(
-                "A client that began by polling stays there: the upgrade was not carried through.",
-                why="Every client does without its websocket: slower, and many times the requests.",
-                do="The websocket has to reach the host that has the polling session: see "
+                "A client that started with polling did not upgrade to a websocket.",
+                why="No client gets a websocket: events are slower, and there are many more "
+                "requests.",
+                do="The websocket must reach the host with the polling session: see the check of "
                 "stickiness, and the host's log.",
             )
         took = round((monotonic() - begun) * 1000)
         await client.say(_unheard_of(), None)
-    return f"Connected in {took} ms; the host answers what a client says."
+    return f"Connected in {took} ms; the host acks events."
 
 
 async def others_hear(site: Site) -> str:
@@ -114,8 +115,8 @@ async def others_hear(site: Site) -> str:
     speech = site.speech
     if speech is None:
         raise Skip(
-            "Name an event of yours that others hear: --event NAME, with --value JSON if it needs "
-            "one, and --heard NAME if they hear it by another name."
+            "Name an event of yours that others receive: --event NAME, with --value JSON for its "
+            "argument, and --heard NAME if they receive it under another name."
         )
     async with AsyncExitStack() as stack:
         speaker, *others = [
@@ -129,13 +130,13 @@ async def others_hear(site: Site) -> str:
             task.cancel()
     if deaf:
         raise Failure(
-            f"Of {LISTENERS} clients {len(deaf)} did not hear {speech.heard}.",
-            why="People who should see each other do not.",
+            f"{len(deaf)} of {LISTENERS} clients did not receive {speech.heard}.",
+            why="Visitors do not see what others do.",
             do="If there are several hosts, the bus between them does not work: see the hosts' "
-            f"/health and log. With one host, see what answers {speech.event} in "
+            f"/health and log. With one host, see the handler of {speech.event} in "
             "socket_host/events.",
         )
-    return f"All {LISTENERS} others heard what one said."
+    return f"All {LISTENERS} other clients received the event."
 
 
 def _patience(site: Site) -> float:
@@ -151,6 +152,6 @@ def _check_accepted(event: str, ack: Any) -> None:
     if isinstance(ack, dict) and "error" in ack:
         raise Failure(
             f"The event {event} was refused: {str(ack['error'])[:200]}",
-            why="Nobody can hear what is refused.",
-            do="Give --event and --value what a client of yours would send.",
+            why="Nobody receives an event that is refused.",
+            do="Use for --event and --value what a client of yours would send.",
         )

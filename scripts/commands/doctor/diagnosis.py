@@ -11,40 +11,40 @@ BEHAVIOURS = {"/socket.io/": "/socket.io/*", "/socket.io": "/socket.io"}
 ALL_METHODS = "[GET, HEAD, OPTIONS, PUT, PATCH, POST, DELETE]"
 
 _WHO_FORBIDS = (
-    "a firewall's rule (AWS WAF: the web ACL's sampled requests), a restriction of countries or "
-    "addresses, or a proxy in the network that this runs in"
+    "a firewall's rule (AWS WAF: the web ACL's sampled requests), a restriction on countries or "
+    "addresses, or a proxy in your own network"
 )
 
-_NOBODY = "Pages work, but nobody can connect to anything live."
+_NOBODY = "Pages work, but nobody can connect."
 
 
 def turned_away(answer: Answer) -> Failure | None:
-    """Return what is wrong if something in front of the site answered in its place, else None."""
+    """Return what is wrong if something in front of the site responded instead, else None."""
     return _turned_away(answer.status, answer.said, firewall=answer.is_firewall)
 
 
 def _turned_away(status: int, said: str, *, firewall: bool) -> Failure | None:
     if status == 401:
         return Failure(
-            f"{said}: a password or a login is asked for.",
-            why="Whoever has none sees nothing of the site, and neither does this examination.",
-            do="Give the cookie that a login sets by --session, or a page that needs none by "
-            "--page; or take the password away while the site is examined.",
+            f"{said}: a password or a login is required.",
+            why="Visitors without one see nothing of the site, and neither do these checks.",
+            do="Pass the cookie that a login sets with --session, or a page without a login with "
+            "--page; or remove the password during the check.",
         )
     if status == 429:
         return Failure(
             f"{said}: too many requests came from here.",
-            why="If visitors meet this too, the limit is lower than what they need.",
-            do="Wait some minutes and run this again. The limit is one of a firewall (the rate "
-            "rule of a web ACL), of Lambda (concurrent runs), or of the host (MAX_PER_ADDRESS, and "
-            "PROXIES, without which all visitors have one address).",
+            why="If this happens to visitors too, the limit is too low.",
+            do="Wait some minutes and run this again. The limit is a firewall's (the rate rule of "
+            "a web ACL), Lambda's (concurrent invocations), or the host's (MAX_PER_ADDRESS; if "
+            "PROXIES is wrong, all visitors seem to have one address).",
         )
     if firewall:
         return Failure(
-            f"{said}: a firewall does not let this request through.",
-            why="It may turn visitors away too.",
-            do="See the sampled requests of the web ACL in AWS WAF for the rule that matched, and "
-            "except the path from it; or run this from a network that the rules let in.",
+            f"{said}: a firewall blocks this request.",
+            why="It may block visitors too.",
+            do="See the web ACL's sampled requests in AWS WAF for the rule that matched, and "
+            "exclude the path from it; or run this from a network that the rules allow.",
         )
     return None
 
@@ -54,22 +54,22 @@ def led_away(answer: Answer) -> Failure | None:
     location = answer.location
     if answer.asks_for_login:
         return Failure(
-            f"{answer.said}: it leads to a login, {location!r}.",
-            why="Whoever has not signed in sees nothing else, and neither does this examination.",
-            do="Give the cookie that the login sets by --session, or a page that needs none by "
-            "--page. The socket path needs no login in front: the host asks for the session.",
+            f"{answer.said}: it redirects to a login, {location!r}.",
+            why="Visitors who are not signed in see nothing else, and neither do these checks.",
+            do="Pass the cookie that the login sets with --session, or a page without a login with "
+            "--page. The socket path needs no login in front of it: the host requires a session.",
         )
     if location.startswith("https://") and URL(location).host == answer.host and not answer.secure:
         return Failure(
-            f"{answer.said}: the site speaks https only.",
-            why="What is examined here is the way there, not the site.",
-            do=f"Examine https://{answer.host} in place of this address.",
+            f"{answer.said}: the site uses https only.",
+            why="This checks the redirect, not the site.",
+            do=f"Examine https://{answer.host} instead of this address.",
         )
     if location and (host := URL(location).host) and host != answer.host:
         return Failure(
-            f"{answer.said}: it leads to another site, {location!r}.",
-            why="What is examined here is the way there, not the site.",
-            do=f"If the site is at {host}, examine that address in place of this one.",
+            f"{answer.said}: it redirects to another site, {location!r}.",
+            why="This checks the redirect, not the site.",
+            do=f"If the site is at {host}, examine that address instead of this one.",
         )
     return None
 
@@ -91,7 +91,7 @@ def not_the_host(answer: Answer) -> Failure:
         case 421 | 301 | 302 | 303 | 307 | 308:
             return _at_the_function(answer, behaviour)
     return Failure(
-        f"{answer.said}, which is not how a socket host answers.",
+        f"{answer.said}, which is not a socket host's response.",
         why=_NOBODY,
         do=f"See where the behaviour {behaviour} in infra/template.yaml leads: its TargetOriginId "
         "must be socket-host.",
@@ -101,16 +101,16 @@ def not_the_host(answer: Answer) -> Failure:
 def page_forbidden(answer: Answer) -> Failure:
     """Return what is wrong if a page got a 403 from an unknown source."""
     return Failure(
-        f"{answer.said}: the site, or somebody in front of it, forbids it.",
-        why="Visitors see an error in place of the site.",
-        do="If the site asks for a session, give one by --session, or a page that needs none by "
-        f"--page. Else look for {_WHO_FORBIDS}.",
+        f"{answer.said}: the site, or something in front of it, forbids it.",
+        why="Visitors see an error instead of the site.",
+        do="If the site requires a session, pass one with --session, or a page that needs none "
+        f"with --page. Otherwise look for {_WHO_FORBIDS}.",
     )
 
 
 def _forbidden(said: str) -> Failure:
     return Failure(
-        f"{said}: somebody in front of the host forbids it.",
+        f"{said}: something in front of the host forbids it.",
         why=_NOBODY,
         do=f"Look for {_WHO_FORBIDS}.",
     )
@@ -120,24 +120,24 @@ def _host_down(answer: Answer) -> Failure:
     return Failure(
         f"{answer.said}: the edge got no answer from the socket host.",
         why=_NOBODY,
-        do="See why the host does not run: the terminal of scripts/dev; deployed, the service's "
-        "events and log in ECS, and whether the load balancer's target group calls it healthy.",
+        do="Find out why the host does not run: see the terminal of scripts/dev or, if deployed, "
+        "the service's events and log in ECS, and its health in the load balancer's target group.",
     )
 
 
 def _no_host_free(answer: Answer) -> Failure:
     return Failure(
-        f"{answer.said}: no socket host takes new connections.",
+        f"{answer.said}: no socket host accepts new connections.",
         why=_NOBODY,
-        do="Each may be full (MAX_CONNECTIONS), just going away, or called unhealthy by the load "
-        "balancer: see the hosts' log and the target group.",
+        do="Each host may be full (MAX_CONNECTIONS), draining, or unhealthy for the load balancer: "
+        "see the hosts' log and the target group.",
     )
 
 
 def _query_lost(answer: Answer, behaviour: str) -> Failure:
     return Failure(
-        f"{answer.said}: the host does not see the query that the request had.",
-        why=f"{_NOBODY} What is lost with the query, as cookies, is lost for sessions too.",
+        f"{answer.said}: the host does not get the request's query.",
+        why=f"{_NOBODY} Cookies, and so sessions, may be lost likewise.",
         do=f"The behaviour {behaviour} in infra/template.yaml must forward queries, cookies and "
         "all headers to the host: its OriginRequestPolicyId is AllViewer "
         "(216adef6-5c7f-47e4-b989-5492eafa07d3).",
@@ -146,16 +146,16 @@ def _query_lost(answer: Answer, behaviour: str) -> Failure:
 
 def _at_the_function(answer: Answer, behaviour: str) -> Failure:
     return Failure(
-        f"{answer.said}: the function answered in place of the socket host.",
+        f"{answer.said}: the function answered instead of the socket host.",
         why=f"{_NOBODY} A function ends after each request and cannot hold a socket.",
-        do=f"infra/template.yaml lacks the behaviour {behaviour}, or another one that matches "
-        "comes first: CacheBehaviors needs it with TargetOriginId: socket-host.",
+        do=f"infra/template.yaml lacks the behaviour {behaviour}, or has another one before it "
+        "that matches too: CacheBehaviors needs it with TargetOriginId: socket-host.",
     )
 
 
 def websocket_refused(status: int) -> Failure:
     """Return what is wrong if polling works and a websocket is refused with a status."""
-    how = f"{status} in place of 101"
+    how = f"{status} instead of 101"
     said = f"A websocket at /socket.io/ was answered {how}"
     if failure := _turned_away(status, said, firewall=False):
         return failure
@@ -166,8 +166,8 @@ def not_a_websocket(how: str) -> Failure:
     """Return what is wrong if polling works and a websocket is refused."""
     return Failure(
         f"A websocket at /socket.io/ was answered {how}.",
-        why="Every client stays with long polling: slower, and several times the requests.",
+        why="All clients use long polling: it is slower, with several times as many requests.",
         do="The upgrade needs the Sec-WebSocket headers: the behaviour /socket.io/* in "
-        "infra/template.yaml has the OriginRequestPolicyId AllViewer. A proxy between here and "
-        "the site may refuse websockets too: try another network.",
+        "infra/template.yaml must have the OriginRequestPolicyId AllViewer. A proxy between you "
+        "and the site may refuse websockets too: try another network.",
     )

@@ -106,7 +106,7 @@ async def websocket(
     try:
         async with site.websocket(WEBSOCKET, headers) as connection:
             if not (await _receive(connection)).startswith("0{"):
-                raise not_a_websocket("by something that opens no session")
+                raise not_a_websocket("by a server that opens no session")
             yield connection
     except WSServerHandshakeError as error:
         raise websocket_refused(error.status) from None
@@ -115,7 +115,7 @@ async def websocket(
 async def _receive(connection: ClientWebSocketResponse) -> str:
     message = await connection.receive()
     if message.type is not WSMsgType.TEXT:
-        raise not_a_websocket("and closed again without a word")
+        raise not_a_websocket("and closed without a message")
     return str(message.data)
 
 

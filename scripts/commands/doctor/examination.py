@@ -43,10 +43,10 @@ async def examine(
 
     async def find(check: Check) -> Finding:
         if check.name in left_out:
-            return _finding(check, SKIPPED, "It was left out by --skip.")
+            return _finding(check, SKIPPED, "Skipped by --skip.")
         for name in check.needs:
             if name in tasks and (await tasks[name]).outcome == FAILED:
-                return _finding(check, SKIPPED, f"It builds on {name}, which failed.")
+                return _finding(check, SKIPPED, f"It depends on {name}, which failed.")
         async with turns:
             return await _run(check, site)
 
@@ -74,21 +74,21 @@ def _finding(check: Check, outcome: str, *sentences: str) -> Finding:
 
 
 def _broken_off(error: Exception, site: Site) -> Failure:
-    do = "Run this again. If it stays, look at the log of the half that serves this path."
+    do = "Run this again. If it persists, see the log of the half that serves this path."
     if isinstance(error, TimeoutError):
         return Failure(
             f"It took longer than {site.patience:g} s.",
-            why="A visitor waits as long, and then sees an error.",
+            why="Visitors wait as long, and then see an error.",
             do=do,
         )
     if isinstance(error, ClientError | OSError):
         return Failure(
             f"The connection broke: {error or type(error).__name__}.",
-            why="A visitor's browser breaks off here too.",
+            why="A visitor's browser would fail here too.",
             do=do,
         )
     return Failure(
-        f"The site's answer was more than this check could take: {type(error).__name__}: {error}.",
-        why="Whether the rest of the promise holds is not known.",
-        do="If the site is all right, this check is not: see scripts/commands/doctor.",
+        f"This check cannot process the site's response: {type(error).__name__}: {error}.",
+        why="The rest of this check was not done.",
+        do="If the site works, the check is wrong: see scripts/commands/doctor.",
     )

@@ -14,9 +14,9 @@ from scripts.commands.doctor.policy import Policy
 from scripts.commands.doctor.site import Site, nowhere
 
 _DO = (
-    "functions/web/headers.py sets it on whatever the function answers: see that create_app in "
-    "functions/app.py has it outermost, and that no ResponseHeadersPolicyId in "
-    "infra/template.yaml takes it away."
+    "functions/web/headers.py sets it on every response: check that it is the outermost middleware "
+    "in create_app in functions/app.py, and that no ResponseHeadersPolicyId in infra/template.yaml "
+    "removes it."
 )
 
 _INLINE = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
@@ -34,7 +34,7 @@ async def content_security_policy(site: Site) -> str:
             _check_scripts(site, answer, policy)
             _check_sandbox(answer, policy)
             _check_socket(site, answer, policy)
-    return "Pages run the site's own scripts only, reach their socket, and nobody may frame them."
+    return "Pages run only the site's own scripts, can reach the socket, and cannot be framed."
 
 
 def _check_socket(site: Site, answer: Answer, policy: Policy) -> None:
@@ -48,9 +48,9 @@ def _check_socket(site: Site, answer: Answer, policy: Policy) -> None:
         raise Failure(
             f"{answer.path} may not connect to {page.host} by {' and '.join(closed)}: "
             f"connect-src {' '.join(policy.sources('connect-src') or ())}.",
-            why="Browsers refuse before anything is sent: pages look right, nothing is live.",
-            do="connect-src needs 'self', in each policy of the page, the second header and a "
-            "meta element too: browsers obey all. (https: does not cover wss:.) See "
+            why="Browsers block the connection: pages look right, but nothing is live.",
+            do="connect-src needs 'self' in every policy of the page, including those in a second "
+            "header or a meta element. (https: does not cover wss:.) See "
             "functions/web/headers.py, and ResponseHeadersPolicyId in infra/template.yaml.",
         )
 
@@ -62,9 +62,9 @@ def _check_sandbox(answer: Answer, policy: Policy) -> None:
     lacks = {"allow-scripts", "allow-same-origin"} - {*policy.directives.get("sandbox", ())}
     if "sandbox" in policy.directives and lacks:
         raise Failure(
-            f"{answer.path} is in a sandbox without {' and '.join(sorted(lacks))}.",
-            why="Browsers run no script there, or none that comes with the session.",
-            do="Take sandbox out of the Content-Security-Policy, or add what it lacks.",
+            f"{answer.path} has a sandbox without {' and '.join(sorted(lacks))}.",
+            why="Browsers run no scripts on it, or send no session with their requests.",
+            do="Remove sandbox from the Content-Security-Policy, or add what it lacks.",
         )
 
 
@@ -73,7 +73,8 @@ def _policies(answer: Answer) -> list[Policy]:
     if not policies:
         raise Failure(
             f"{answer.path} has no Content-Security-Policy.",
-            why="A script that somebody manages to put into a page runs, and acts as its visitor.",
+            why="A script that an attacker injects into a page would run, with the visitor's "
+            "rights.",
             do=_DO,
         )
     return policies
@@ -84,14 +85,14 @@ def _check_tight(answer: Answer, policies: Sequence[Policy]) -> None:
     if loose:
         raise Failure(
             f"{answer.path} lets scripts run from {', '.join(sorted(loose))}.",
-            why="A script that somebody manages to put into a page acts as its visitor.",
+            why="A script that an attacker injects into a page may run, with the visitor's rights.",
             do=_DO,
         )
     framed = not any("frame-ancestors" in policy.directives for policy in policies)
     if framed and "X-Frame-Options" not in answer.headers:
         raise Failure(
             f"{answer.path} may be framed by any site.",
-            why="Another site can lay the page under its own and have visitors click in it.",
+            why="Another site can show the page inside its own, and trick visitors into clicking.",
             do=_DO,
         )
 
@@ -107,10 +108,11 @@ def _check_inline(answer: Answer, policy: Policy) -> None:
         if not policy.trusts("script-src-elem", (f"'sha256-{digest}'", "'nonce-")):
             raise Failure(
                 f"{answer.path} has an inline script that its own policy forbids.",
-                why="Browsers do not run it; without the import map no module finds another.",
-                do="The policy and the page are of different versions, or another policy was put "
-                "over it: see import_map_hash in functions/web/assets.py. A script of yours has to "
-                "be a file in functions/pages/static.",
+                why="Browsers do not run it; without the import map, modules do not find each "
+                "other.",
+                do="The policy and the page have different versions, or another policy was added: "
+                "see import_map_hash in functions/web/assets.py. Put your own scripts in files in "
+                "functions/pages/static.",
             )
 
 
@@ -120,14 +122,14 @@ def _check_scripts(site: Site, answer: Answer, policy: Policy) -> None:
     if policy.trusts("script-src-elem", ("'nonce-", "'strict-dynamic'", "'sha")) and not (
         policy.trusts("script-src-elem", ("'self'",))
     ):
-        return  # what else they allow is not visible from here
+        return  # a nonce or a hash allows scripts that cannot be checked from outside
     for source in _SCRIPT.findall(answer.text):
         url = page.join(URL(source))
         if url.host == page.host and not policy.allows("script-src-elem", url, page):
             raise Failure(
                 f"{answer.path} has the script {source}, which its own policy forbids.",
-                why="Browsers do not run it: nothing on the page is live.",
-                do="script-src needs 'self' in each policy that the page has.",
+                why="Browsers do not run it, so nothing on the page is live.",
+                do="script-src needs 'self' in every policy of the page.",
             )
 
 
@@ -137,22 +139,22 @@ async def nosniff(site: Site) -> str:
     for answer in (site.front, *files):
         if answer.headers.get("X-Content-Type-Options", "").lower() != "nosniff":
             raise Failure(
-                f"{answer.path} does not say X-Content-Type-Options: nosniff.",
-                why="Browsers guess, and may run what a visitor wrote as a script.",
+                f"{answer.path} does not have X-Content-Type-Options: nosniff.",
+                why="Browsers guess its type, and may run a visitor's text as a script.",
                 do=_DO,
             )
-    return "Pages and files say nosniff."
+    return "Pages and files have nosniff."
 
 
 async def hsts(site: Site) -> str:
     """Browsers are told to use https from now on (Strict-Transport-Security)."""
     if not site.address.secure:
-        raise Skip("Browsers heed Strict-Transport-Security over https only.")
+        raise Skip("Browsers ignore Strict-Transport-Security over plain http.")
     age = re.search(r"max-age=(\d+)", site.front.headers.get("Strict-Transport-Security", ""))
     if not age or int(age[1]) == 0:
         raise Failure(
             "/ has no Strict-Transport-Security.",
-            why="Each visit that begins with http:// can be caught on the way and kept there.",
+            why="A visit that starts with http:// can be intercepted before it reaches https.",
             do=_DO,
         )
-    return f"Browsers come by https for {int(age[1]) // 86400} days from each visit."
+    return f"Browsers use https for {int(age[1]) // 86400} days after each visit."

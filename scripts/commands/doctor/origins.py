@@ -19,8 +19,8 @@ async def own(site: Site) -> str:
     if answer.status == 403:
         raise Failure(
             f"The host refuses this site's own pages, whose origin is {origin}: {answer.said}.",
-            why="Browsers send that origin with every websocket and POST: nobody can connect, "
-            "though a client that sends none can.",
+            why="Browsers send that origin with every websocket and POST, so nobody can connect; "
+            "only clients that send no origin can.",
             do=f"The host's PUBLIC_ORIGIN must name {origin} (several are separated by commas): "
             "see the socket host's environment in infra/template.yaml. scripts/dev allows "
             "http://localhost and http://127.0.0.1 with its own port.",
@@ -39,19 +39,19 @@ async def foreign(site: Site) -> str:
         raise Failure(
             f"A page of {FOREIGN} may connect.",
             why="Any site that a visitor has open can read and write here in the visitor's name.",
-            do="The host must see the Origin header, so the behaviour /socket.io/* in "
-            "infra/template.yaml has the OriginRequestPolicyId AllViewer; and its PUBLIC_ORIGIN "
-            "must name this site alone.",
+            do="The host must get the Origin header, so the behaviour /socket.io/* in "
+            "infra/template.yaml must have the OriginRequestPolicyId AllViewer; and the host's "
+            "PUBLIC_ORIGIN must name only this site.",
         )
-    return f"Pages of {FOREIGN} may not connect ({answer.status}), and read nothing."
+    return f"Pages of {FOREIGN} may not connect ({answer.status}), and cannot read the response."
 
 
 def _check_unreadable(answer: Answer) -> None:
     allowed = answer.headers.get("Access-Control-Allow-Origin", "")
     if allowed in ("*", FOREIGN):
         raise Failure(
-            f"{answer.path} says Access-Control-Allow-Origin: {allowed}.",
-            why="Every other site may read what is answered here.",
+            f"{answer.path} has Access-Control-Allow-Origin: {allowed}.",
+            why="Every other site may read this response.",
             do="Nothing here needs that header: look for it in socket_host/app.py, "
             "functions/web/headers.py, and a ResponseHeadersPolicyId in infra/template.yaml.",
         )

@@ -8,8 +8,7 @@ from scripts.commands.doctor.finding import Failure, Skip
 from scripts.commands.doctor.site import Address, Site, nowhere
 
 _LOG = (
-    "Look at the function's log: the terminal of scripts/dev, or the log group of Pages in "
-    "CloudWatch."
+    "See the function's log: the terminal of scripts/dev, or the log group of Pages in CloudWatch."
 )
 
 
@@ -21,20 +20,20 @@ async def page(site: Site) -> str:
     if answer.status == 403:
         raise page_forbidden(answer)
     if answer.status >= 500:
-        raise Failure(f"{answer.said}.", why="Visitors see an error in place of the site.", do=_LOG)
+        raise Failure(f"{answer.said}.", why="Visitors see an error instead of the site.", do=_LOG)
     if location := answer.location:
         raise Failure(
-            f"GET {answer.path} answered {answer.status} and leads to {location!r}.",
-            why="This is where visitors begin.",
-            do="If that is where the site begins, examine that page: --page PATH.",
+            f"GET {answer.path} answered {answer.status} and redirects to {location!r}.",
+            why="This is the first page that visitors see.",
+            do="If the site's first page is there, examine that page: --page PATH.",
         )
     if answer.status != 200 or not answer.is_page:
-        kind = answer.headers.get("Content-Type", "of no type")
+        kind = answer.headers.get("Content-Type", "without a type")
         raise Failure(
-            f"GET {answer.path} answered {answer.status}, {kind}, in place of 200 and a page.",
-            why="This is where visitors begin.",
-            do=f"See the route {answer.path} in functions/pages/__init__.py, and that the default "
-            "behaviour in infra/template.yaml leads to the function.",
+            f"GET {answer.path} answered {answer.status}, {kind}, instead of 200 and a page.",
+            why="This is the first page that visitors see.",
+            do=f"See the route {answer.path} in functions/pages/__init__.py, and check that the "
+            "default behaviour in infra/template.yaml leads to the function.",
         )
     return f"{answer.path} is a page of {len(answer.body):,} bytes."
 
@@ -43,54 +42,54 @@ async def not_found(site: Site) -> str:
     """A page that does not exist gets a 404 with a page of the site's own."""
     answer = await site.visit(nowhere())
     if answer.asks_for_login:
-        raise Skip("Pages that do not exist ask for a login too. Give one by --session.")
+        raise Skip("Pages that do not exist ask for a login too. Pass a session with --session.")
     if answer.status != 404:
         raise Failure(
             f"{answer.said}; no such page exists.",
             why="Search engines and clients take an error for a page, or a missing page for a "
             "broken site.",
-            do="See functions/pages/__init__.py for a route that takes everything, and "
+            do="See functions/pages/__init__.py for a route that matches everything, and "
             "infra/template.yaml for CustomErrorResponses.",
         )
     if not answer.is_page:
         raise Failure(
             f"{answer.path} answered 404 without a page.",
-            why="Whoever mistypes an address is left without a way back.",
+            why="A visitor who mistypes an address gets no link back to the site.",
             do="See error_response in functions/web/errors.py.",
         )
-    return "A page that does not exist is a 404 with a way back."
+    return "A page that does not exist gets a 404 with a page of the site."
 
 
 async def session_cookie(site: Site) -> str:
     """The session's cookie is HttpOnly, SameSite=Lax, for every path, and Secure over https."""
     cookie = site.front.session
     if cookie is None and site.has_session:
-        raise Skip("A session was given by --session, so the page issues none.")
+        raise Skip("--session was given, so the page issues no session.")
     if cookie is None:
         raise Failure(
             f"{site.page} sets no cookie {COOKIE}.",
-            why="The socket host trusts that cookie and nothing else: nobody can connect.",
-            do="functions/web/visitor.py issues it. If it does, something on the way drops it or "
-            "answers from a cache: see the default behaviour in infra/template.yaml.",
+            why="The socket host accepts only that cookie, so nobody can connect.",
+            do="functions/web/visitor.py issues it. If it does, something in between drops it or "
+            "responds from a cache: see the default behaviour in infra/template.yaml.",
         )
     if lacks := _lacking(cookie, site.address.secure):
         raise Failure(
             f"The cookie {cookie.key} is not {' and not '.join(lacks)}.",
-            why="A session that scripts can read, that other sites can send along or that travels "
-            "in the clear can be stolen; with a narrower Path it misses the socket.",
+            why="A session can be stolen or misused if scripts can read it, other sites can send "
+            "it, or it travels over plain http; with a narrower Path it does not reach the socket.",
             do="See write_cookie in functions/contract/cookie.py; for Secure the function needs "
             "STAGE=production.",
         )
     if why := _dropped(cookie, site.address):
         raise Failure(
             f"The cookie {cookie.key} {why}, so browsers do not keep it.",
-            why="The socket host trusts that cookie and nothing else: nobody can connect.",
-            do="See write_cookie in functions/contract/cookie.py, and what on the way rewrites "
-            "Set-Cookie: a proxy, or a function at the edge.",
+            why="The socket host accepts only that cookie, so nobody can connect.",
+            do="See write_cookie in functions/contract/cookie.py, and what may rewrite Set-Cookie "
+            "in between: a proxy, or a function at the edge.",
         )
     if cookie["secure"] and not site.address.secure:
         raise Failure(
-            f"The cookie {cookie.key} is Secure, and this address is plain http.",
+            f"The cookie {cookie.key} is Secure, but this address is plain http.",
             why="Browsers do not send it back over http, so nobody can connect.",
             do="Use the https address, or set STAGE=development for the function.",
         )
@@ -112,16 +111,16 @@ def _dropped(cookie: Morsel[str], address: Address) -> str:
     """Return why browsers drop a cookie; empty if they do not."""
     domain = cookie["domain"].lower().removeprefix(".")
     if cookie.key.startswith("__Host-") and (domain or not cookie["secure"]):
-        return "is named __Host-, and has a Domain or is not Secure"
+        return "has a name with __Host-, but has a Domain or is not Secure"
     if cookie.key.startswith("__Secure-") and not cookie["secure"]:
-        return "is named __Secure-, and is not Secure"
+        return "has a name with __Secure-, but is not Secure"
     within = address.host.endswith(f".{domain}") and not _is_number(address.host)
     if domain and domain != address.host and not within:
-        return f"has the Domain {domain}, which is another than {address.host}"
+        return f"has the Domain {domain}, which does not include {address.host}"
     if domain and domain != address.host and ("." not in domain or domain in _PUBLIC_SUFFIXES):
-        return f"has the Domain {domain}, under which anybody may have a site"
+        return f"has the Domain {domain}, which is a public suffix"
     if cookie["max-age"].strip().startswith("-") or cookie["max-age"].strip() == "0":
-        return "has a Max-Age that is over"
+        return "has already expired by its Max-Age"
     if len(cookie.key) + len(cookie.value) > _LONGEST_COOKIE:
         return f"is longer than {_LONGEST_COOKIE:,} bytes"
     return ""
@@ -140,16 +139,16 @@ _PUBLIC_SUFFIXES = frozenset({"cloudfront.net", "co.uk", "com.au", "github.io", 
 async def session_kept(site: Site) -> str:
     """A visitor who comes back with the session cookie keeps the session."""
     if site.has_session:
-        raise Skip("A session was given by --session.")
+        raise Skip("--session was given.")
     cookie = {"Cookie": f"{site.cookie_name}={site.token}"}
     answer = await site.ask(site.page, headers=cookie)
     if answer.session:
         raise Failure(
-            f"{site.page} gave another session to a visitor who came with one.",
-            why="With every page a visitor becomes somebody else, under another name.",
+            f"{site.page} issued a new session to a visitor who already had one.",
+            why="On every page a visitor becomes somebody else, with another name.",
             do="Cookies do not reach the function: the default behaviour in infra/template.yaml "
-            "needs the OriginRequestPolicyId AllViewerExceptHostHeader. Or the function runs with "
-            "several different SESSION_SECRETs.",
+            "needs the OriginRequestPolicyId AllViewerExceptHostHeader. Or the function's "
+            "instances have different SESSION_SECRETs.",
         )
     return "A visitor who comes back keeps the session."
 
@@ -160,17 +159,18 @@ async def pages_not_cached(site: Site) -> str:
     for answer in (site.front, *([] if missing.asks_for_login else [missing])):
         if "no-store" not in answer.headers.get("Cache-Control", ""):
             raise Failure(
-                f"{answer.path} says Cache-Control: "
+                f"{answer.path} has Cache-Control: "
                 f"{answer.headers.get('Cache-Control', '(nothing)')}, not no-store.",
-                why="A page holds its visitor's name and session: out of a cache, others get them.",
-                do="Answer with Site.page, which says no-store: see functions/web/site.py.",
+                why="A page has its visitor's name and session, which others would get from a "
+                "cache.",
+                do="Respond with Site.page, which sets no-store: see functions/web/site.py.",
             )
     cookie, other = site.front.session, (await site.visit(site.page)).session
     if cookie and other and cookie.value == other.value:
         raise Failure(
             "Two visitors on their first visit got the same session.",
-            why="A cache answers in place of the function: everybody is one and the same person.",
+            why="A cache responds instead of the function, so all visitors share one identity.",
             do="The default behaviour in infra/template.yaml needs the CachePolicyId "
             "CachingDisabled.",
         )
-    return "Pages say no-store, and two first visits get two sessions."
+    return "Pages have no-store, and two first visits get two sessions."

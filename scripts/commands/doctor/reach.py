@@ -24,7 +24,7 @@ async def reach(site: Site) -> None:
     try:
         site.front = await site.visit_once(site.page)
     except TimeoutError:
-        why = f"there was no answer within {site.patience:g} s. Is a firewall between?"
+        why = f"there was no answer within {site.patience:g} s. Is there a firewall in between?"
     except (ClientError, OSError) as error:
         why = _why(error, site)
     else:
@@ -40,7 +40,7 @@ def _check_https(site: Site) -> None:
         return
     if (url := URL(location)).host == site.address.host:
         raise UnreachableError(
-            f"{site.address.origin} speaks https only, and leads there: examine {url.origin()}."
+            f"{site.address.origin} redirects to https: examine {url.origin()} instead."
         )
 
 
@@ -48,23 +48,23 @@ def _why(error: Exception, site: Site) -> str:
     match error:
         case ClientConnectorDNSError():
             return (
-                f"the name {site.address.host} is not known. Check its spelling; "
-                "a name that is only just made takes some minutes."
+                f"the name {site.address.host} cannot be resolved. Check its spelling; "
+                "a new name takes some minutes."
             )
         case ClientConnectorCertificateError():
-            return f"its certificate is not to be trusted: {_reason(error.certificate_error)}."
+            return f"its certificate is not trusted: {_reason(error.certificate_error)}."
         case ClientSSLError():
             return (
                 f"it does not speak TLS as expected: {_reason(error)}. "
-                "Is it an address that begins with http://?"
+                "Does the address start with http://?"
             )
         case ClientResponseError():
-            return "what answers there does not speak HTTP. Is it an https:// address?"
+            return "the server there does not speak HTTP. Does the address start with https://?"
         case OSError(errno=errno.ECONNREFUSED):
-            return "the connection was refused: nothing listens there. Is the site running?"
+            return "the connection was refused. Is the site running?"
         case OSError() if error.errno:
             return f"{_reason(error)}."
-    return "the connection was closed without an answer. Is it an https:// address?"
+    return "the connection was closed without an answer. Does the address start with https://?"
 
 
 def _reason(error: Exception) -> str:

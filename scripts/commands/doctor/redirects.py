@@ -58,7 +58,7 @@ async def trailing_slash(site: Site) -> str:
     for page in pages:
         answer = await site.visit(f"{_misspelled(page)}?{QUERY}")
         _check_redirect(answer, f"{page}?{QUERY}")
-    return f"{_misspelled(pages[0])} is a 308 to {pages[0]}; the query stays byte for byte."
+    return f"{_misspelled(pages[0])} is a 308 to {pages[0]}, with the same query."
 
 
 def _check_redirect(answer: Answer, expected: str) -> None:
@@ -67,34 +67,34 @@ def _check_redirect(answer: Answer, expected: str) -> None:
     see = "See functions/web/redirects.py"
     if answer.status not in REDIRECTS:
         raise Failure(
-            f"{answer.path} answered {answer.status} in place of a 308.",
-            why="A page has two addresses, and relative links on one of them lead nowhere.",
-            do=f"{see}, and that functions/app.py has it around the routes.",
+            f"{answer.path} answered {answer.status} instead of 308.",
+            why="A page has two addresses, and relative links are broken on one of them.",
+            do=f"{see}, and check that functions/app.py wraps the routes in it.",
         )
     if answer.status != 308:
         raise Failure(
             f"{answer.path} answered {answer.status}, not 308.",
-            why="With 301, 302 and 303 browsers make a POST a GET; with 307 they ask every time.",
-            do=f"{see} for the status.",
+            why="With 301, 302 and 303 browsers turn a POST into a GET; 307 is never cached.",
+            do=f"{see}, which sets the status.",
         )
     if not _stays(location):
         raise Failure(
-            f"{answer.path} is sent to {location!r}, which is more than a path.",
-            why="Behind the edge the function knows its own host name only: visitors land there.",
+            f"{answer.path} redirects to {location!r}, which is more than a path.",
+            why="The function knows only its own host name, so visitors would leave the edge.",
             do=f"{see}, and local_redirects.py beside it.",
         )
     if location != expected:
         raise Failure(
-            f"{answer.target} is sent to {location}, not to {expected}.",
-            why="Whoever follows a link loses what its query said, or lands on another page.",
-            do=f"{see}, and that the default behaviour forwards the query: its "
-            "OriginRequestPolicyId is AllViewerExceptHostHeader.",
+            f"{answer.target} redirects to {location}, not to {expected}.",
+            why="Visitors who follow a link lose its query, or get another page.",
+            do=f"{see}, and check that the default behaviour forwards the query: its "
+            "OriginRequestPolicyId must be AllViewerExceptHostHeader.",
         )
 
 
 def _skip_login(answer: Answer) -> None:
     if answer.asks_for_login:
-        raise Skip(f"{answer.path} asks for a login. Give one by --session.")
+        raise Skip(f"{answer.path} asks for a login. Pass a session with --session.")
 
 
 async def at_most_one(site: Site) -> str:
@@ -105,7 +105,7 @@ async def at_most_one(site: Site) -> str:
     ]
     for target in asked:
         await _follow(site, target)
-    return f"{len(asked)} spellings of addresses took one redirect at most, and no circle."
+    return f"None of {len(asked)} spellings of addresses is redirected more than once."
 
 
 async def _follow(site: Site, target: str) -> None:
@@ -119,18 +119,18 @@ async def _follow(site: Site, target: str) -> None:
     way = " to ".join(steps)
     if len(set(steps)) < len(steps):
         raise Failure(
-            f"A redirect goes round in a circle: {way}.",
-            why="Browsers give up with an error: nobody sees this page.",
-            do="One rule adds the slash that another takes away. functions/web/redirects.py takes "
-            "it away, but for what is in keep_slash of functions/pages/__init__.py: look for the "
-            "other one there or at the edge.",
+            f"There is a redirect loop: {way}.",
+            why="Browsers show an error, so nobody sees this page.",
+            do="One rule adds the slash that another removes. functions/web/redirects.py removes "
+            "it, except for prefixes in keep_slash of functions/pages/__init__.py: look for the "
+            "other rule there or at the edge.",
         )
     # A page may itself redirect elsewhere; what counts is how often its own address is corrected.
     if sum(_bare(step) == _bare(target) for step in steps) > 2:
         raise Failure(
             f"{target} takes {len(steps) - 1} redirects: {way}.",
-            why="Each costs a visitor a round trip, on a slow line half a second.",
-            do="functions/web/redirects.py settles a path at once: look for a second rule in "
+            why="Each redirect costs a round trip, on a slow connection half a second.",
+            do="functions/web/redirects.py needs only one redirect: look for a second rule in "
             "functions/pages/__init__.py or at the edge.",
         )
 
@@ -146,14 +146,14 @@ async def post_kept(site: Site) -> str:
     if answer.status in (403, 405):
         raise Failure(
             f"{answer.said}.",
-            why="No form of any page can be sent.",
+            why="No form can be submitted.",
             do="List POST in AllowedMethods of the DefaultCacheBehavior in infra/template.yaml.",
         )
     if answer.status not in (307, 308):
         raise Failure(
             f"POST {answer.path} answered {answer.status}, not 308.",
-            why="A form sent to this address arrives without what was typed into it.",
-            do="See functions/web/redirects.py for the status.",
+            why="A form that is submitted to this address loses its fields.",
+            do="See functions/web/redirects.py, which sets the status.",
         )
     return "A POST stays a POST: 308."
 
@@ -165,12 +165,12 @@ async def stay_here(site: Site) -> str:
         location = answer.headers.get("Location", "")
         if location and not _stays(location):
             raise Failure(
-                f"{trap.format(_FOREIGN)} is sent to {location!r}.",
-                why="A link that begins with your address leads to somebody else's page: bait.",
-                do="See without_trailing_slashes in functions/web/redirects.py: leading slashes "
-                "and backslashes have to collapse.",
+                f"{trap.format(_FOREIGN)} redirects to {location!r}.",
+                why="A link that starts with your address leads to another site, as phishers want.",
+                do="See without_trailing_slashes in functions/web/redirects.py: it must collapse "
+                "leading slashes and backslashes.",
             )
-    return f"None of {len(_TRAPS)} paths made to lead to another site does."
+    return f"None of {len(_TRAPS)} malicious paths redirects to another site."
 
 
 def _stays(location: str) -> bool:
@@ -184,18 +184,18 @@ async def http_to_https(site: Site) -> str:
     """Plain http is redirected to https, for pages and for sockets."""
     plain = site.address.plain
     if plain is None:
-        raise Skip("Only an https address without a port of its own has a plain door beside it.")
+        raise Skip("Only an https address without a port has plain http beside it.")
     for path in ("/", "/socket.io/"):
         try:
             answer = await site.ask_once(path, origin=plain)
         except (ClientError, OSError):
-            return "Nobody answers plain http."
+            return "Nothing answers on plain http."
         location = answer.headers.get("Location", "")
         if answer.status not in REDIRECTS or not location.startswith(f"{site.address.origin}/"):
             raise Failure(
-                f"{plain}{path} answered {answer.status} and did not lead to https.",
-                why="Whoever is on the same network can read along and take the session.",
+                f"{plain}{path} answered {answer.status} and did not redirect to https.",
+                why="Others on the same network can read the traffic and steal the session.",
                 do="ViewerProtocolPolicy: redirect-to-https on every behaviour in "
                 "infra/template.yaml.",
             )
-    return "Plain http leads to https."
+    return "Plain http redirects to https."

@@ -9,33 +9,33 @@ async def accepted(site: Site) -> str:
     """A page's session cookie opens the socket, as browsers send it."""
     refusal = await knock(site, cookie=site.token)
     if refusal is None:
-        return "The page's cookie reaches the host, which lets its session in."
+        return "The page's cookie reaches the host, which accepts its session."
     if not refusal.code:
         raise Failure(
-            f'The host lets nobody into the namespace {site.namespace}: "{refusal.message}"',
-            why="Pages work, but nobody can connect, if this is where they connect to.",
-            do="If you have none of this name, name one of yours: --namespace /PATH. "
+            f'The host accepts nobody in the namespace {site.namespace}: "{refusal.message}"',
+            why="Pages work, but nobody can connect to this namespace.",
+            do="If you have no namespace with this name, name one of yours: --namespace /PATH. "
             "See namespaces in socket_host/events.",
         )
     if refusal.code != "session":
         raise Failure(
-            f'The host lets nobody in: "{refusal.message}"',
+            f'The host accepts nobody: "{refusal.message}"',
             why="Pages work, but nobody can connect.",
-            do="See the host's log; if it is full, MAX_CONNECTIONS and the number of hosts.",
+            do="See the host's log; if it is full, see MAX_CONNECTIONS and the number of hosts.",
         )
     if await knock(site, auth=site.token) is None:
         raise Failure(
-            "The page's cookie does not reach the host: the same session is let in when it comes "
-            "in the connection's auth.",
-            why="Browsers have nothing but the cookie: they are all refused and reload for ever.",
+            "The page's cookie does not reach the host: the same session is accepted in the "
+            "connection's auth.",
+            why="Browsers have only the cookie: they are all refused, and reload again and again.",
             do="The behaviours /socket.io and /socket.io/* in infra/template.yaml must forward "
             "cookies to the host: their OriginRequestPolicyId is AllViewer.",
         )
     raise Failure(
-        f'The host does not believe the page\'s session: "{refusal.message}"',
-        why="Every visitor is refused and reloads for ever.",
-        do="Function and host have different SESSION_SECRETs: in infra/template.yaml both must "
-        "take the one secret. Or their clocks differ.",
+        f'The host does not accept the page\'s session: "{refusal.message}"',
+        why="Every visitor is refused, and their pages reload again and again.",
+        do="The function and the host have different SESSION_SECRETs, and must have the same one "
+        "in infra/template.yaml; or their clocks differ.",
     )
 
 
@@ -50,7 +50,7 @@ async def refused(site: Site) -> str:
     for how, refusal in attempts.items():
         _check_refused(how, refusal)
     refusal = attempts["without a session"]
-    return f'Nobody gets in without a session: "{refusal.message if refusal else ""}"'
+    return f'Clients without a session are refused: "{refusal.message if refusal else ""}"'
 
 
 def _forged(token: str) -> str:
@@ -62,14 +62,14 @@ def _forged(token: str) -> str:
 def _check_refused(how: str, refusal: Refusal | None) -> None:
     if refusal is None:
         raise Failure(
-            f"A client {how} was let in.",
-            why="Anybody can speak in anybody's name.",
+            f"A client {how} was accepted.",
+            why="Anybody can impersonate any visitor.",
             do="See admit in socket_host/namespace.py: was it overridden in "
             "socket_host/events? And is SESSION_SECRET a secret?",
         )
     if not refusal.message or refusal.code != "session":
         raise Failure(
-            f"A client {how} was refused without being told that it is for the session: "
+            f"A client {how} was refused, but not because of the session: "
             f"{refusal.message!r}, code {refusal.code!r}.",
             why="The page does not know that it should reload to get a session.",
             do="See admit in socket_host/namespace.py.",

@@ -47,8 +47,8 @@ class Address:
             raise ValueError(f"{text!r} is not an address such as https://example.com.")
         if url.path not in ("", "/") or url.raw_query_string or url.raw_fragment or url.raw_user:
             raise ValueError(
-                f"The address of a site ends after its host and port: {url.origin()}. A page of it "
-                "is named by --page."
+                f"The address of a site ends after its host and port: {url.origin()}. Use --page "
+                "for a page."
             )
         origin = str(url.origin())
         has_plain = url.scheme == "https" and url.is_default_port()

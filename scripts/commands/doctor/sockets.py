@@ -25,7 +25,7 @@ async def _opens(site: Site, path: str) -> str:
     if same:
         raise Failure(
             f"{path} gave two clients the same session.",
-            why="A cache answers in place of the host: clients throw each other out.",
+            why="A cache responds instead of the host, and clients disconnect each other.",
             do=f"The behaviour {BEHAVIOURS[path]} in infra/template.yaml needs the CachePolicyId "
             "CachingDisabled.",
         )
@@ -37,7 +37,7 @@ async def post(site: Site) -> str:
     for path in BEHAVIOURS:
         async with engine.polling(site, path) as session:
             _check_post(await session.post(engine.PONG))
-    return "A POST reaches the host."
+    return "POST requests reach the host."
 
 
 def _check_post(answer: Answer) -> None:
@@ -45,8 +45,8 @@ def _check_post(answer: Answer) -> None:
         behaviour = BEHAVIOURS[answer.path]
         raise Failure(
             f"{answer.said}: it did not get past the edge.",
-            why="Long polling sends by POST, and every client begins with long polling: none can "
-            "say anything.",
+            why="Long polling sends by POST, and most clients start with it, so they cannot send "
+            "anything.",
             do=f"List POST in AllowedMethods of the behaviour {behaviour} in infra/template.yaml: "
             f"{ALL_METHODS}.",
         )
@@ -69,20 +69,20 @@ async def websocket_elsewhere(site: Site) -> str:
                 pass
         except TimeoutError:
             raise Failure(
-                f"A websocket asked for at {path} got no answer.",
-                why="Such connections pile up until nobody else gets one.",
-                do="A proxy passes upgrades to something that cannot answer them: only "
-                "/socket.io and /socket.io/* may lead to the socket host.",
+                f"A websocket request for {path} got no response.",
+                why="Such connections accumulate until no new one is possible.",
+                do="A proxy forwards upgrades to a server that does not respond: only /socket.io "
+                "and /socket.io/* may lead to the socket host.",
             ) from None
         except ClientError:
             continue
         raise Failure(
             f"A websocket opened at {path}.",
-            why="It leads to something that was not meant to be on the internet.",
+            why="It reaches a server that is not meant to be public.",
             do="See which behaviour in infra/template.yaml matches it: only /socket.io and "
             "/socket.io/* may lead to the socket host.",
         )
-    return "A websocket anywhere else is refused at once."
+    return "Websockets at other paths are refused at once."
 
 
 async def health_hidden(site: Site) -> str:
@@ -91,8 +91,8 @@ async def health_hidden(site: Site) -> str:
     if answer.status in (200, 503) and not answer.is_page and '"connections"' in answer.text:
         raise Failure(
             f"{answer.said}.",
-            why="Everybody can read how many are connected, and when a host goes away.",
-            do="No behaviour in infra/template.yaml should lead /health to socket-host: the load "
-            "balancer asks the host directly. If a monitor of yours asks here, --skip health.",
+            why="Anybody can see how many clients are connected, and when a host stops.",
+            do="No behaviour in infra/template.yaml should lead from /health to socket-host: the "
+            "load balancer asks the host directly. If your own monitoring uses it, --skip health.",
         )
-    return f"/health answers {answer.status}, and says nothing of the host."
+    return f"/health answers {answer.status}, without the host's state."

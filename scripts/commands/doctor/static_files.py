@@ -29,7 +29,7 @@ def referred(site: Site) -> list[str]:
 
 
 def _none() -> NoReturn:
-    raise Skip("The front page names no static file with a hash in its name.")
+    raise Skip("The front page refers to no static file with a hash in its name.")
 
 
 async def kept(site: Site) -> str:
@@ -38,23 +38,23 @@ async def kept(site: Site) -> str:
     for file in files:
         _check_there(file)
         _check_kept(file)
-    return f"All {len(files)} files the page names are there, immutable."
+    return f"All {len(files)} files on the page exist and are immutable."
 
 
 def _check_there(file: Answer) -> None:
     if file.status != 200:
         raise Failure(
-            f"{file.said}; the page names it.",
-            why="The page stays without its script or style: nothing happens, or it looks broken.",
-            do="Deploy again, so that page and files are of one version; the behaviour /static/* "
-            "in infra/template.yaml must lead to the function.",
+            f"{file.said}; the page refers to it.",
+            why="The page lacks a script or a style: it does not work, or looks broken.",
+            do="Deploy again, so that the page and the files have the same version; the behaviour "
+            "/static/* in infra/template.yaml must lead to the function.",
         )
     kind = file.headers.get("Content-Type", "")
     expected = next((t for end, t in _TYPES.items() if file.path.endswith(end)), "")
     if expected not in kind:
         raise Failure(
-            f"{file.path} is of the type {kind or '(none)'}.",
-            why="Browsers run no module and apply no style of another type than theirs.",
+            f"{file.path} has the type {kind or '(none)'}.",
+            why="Browsers ignore modules and styles with a wrong type.",
             do="See _TYPES in functions/web/assets.py.",
         )
 
@@ -64,9 +64,9 @@ def _check_kept(file: Answer) -> None:
     age = re.search(r"max-age=(\d+)", said)
     if "immutable" not in said or not age or int(age[1]) < _A_MONTH:
         raise Failure(
-            f"{file.path} says Cache-Control: {said or '(nothing)'}, not immutable for a year.",
-            why="Its name changes with its content, yet browsers ask for it again at every visit: "
-            "pages are slower, and the function is called for nothing.",
+            f"{file.path} has Cache-Control: {said or '(nothing)'}, not immutable for a year.",
+            why="Its name changes with its content, yet browsers request it at every visit: pages "
+            "are slower, and the function runs for nothing.",
             do="See _FOR_EVER in functions/web/assets.py, and the behaviour /static/* in "
             "infra/template.yaml for a policy that rewrites headers.",
         )
@@ -80,8 +80,8 @@ async def without_cookies(site: Site) -> str:
         if "Set-Cookie" in file.headers:
             raise Failure(
                 f"{path} sets a cookie.",
-                why="A cache hands it to everybody: visitors get each other's session.",
-                do="Static files must not pass through Visitors: see create_app in "
+                why="A cache sends it to everybody, so visitors get each other's session.",
+                do="Static files must not be wrapped in Visitors: see create_app in "
                 "functions/app.py.",
             )
-    return "Static files set no cookie, whatever cookie comes."
+    return "Static files set no cookies."

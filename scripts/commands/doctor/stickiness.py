@@ -15,10 +15,11 @@ async def sticky(site: Site) -> str:
     astray = sum([await _astray(site) for _ in range(SESSIONS)])
     if astray:
         raise Failure(
-            f"{astray} of {SESSIONS * REQUESTS} requests came to a host that does not know their "
-            "session: there are several hosts, and a client meets now one, now another.",
-            why="Long polling and the upgrade to a websocket need one host for all requests of a "
-            "client: here clients lose their connection again and again, or never get one.",
+            f"{astray} of {SESSIONS * REQUESTS} requests reached a host that does not have their "
+            "session: there are several hosts, and a client's requests reach different ones.",
+            why="Long polling and the upgrade to a websocket need the same host for all requests "
+            "of a client; otherwise clients lose their connection again and again, or never get "
+            "one.",
             do="Turn on stickiness by cookie in the load balancer's target group in "
             "infra/template.yaml (stickiness.enabled: true), and let the behaviours /socket.io and "
             "/socket.io/* forward cookies: their OriginRequestPolicyId is AllViewer.",

@@ -1,1 +1,1 @@
-"""What scripts/pin is made of: lists of packages, npm's locks, the base image."""
+"""The parts of scripts/pin: lists of packages, npm's lock files, the base image."""

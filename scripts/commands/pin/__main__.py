@@ -1,6 +1,6 @@
-"""Writes what pyproject.toml and package.json ask for, and all that needs, into lists with hashes.
+"""Pins the packages of pyproject.toml and package.json, and their dependencies, with hashes.
 
-Versions stay as they are, as long as they suit; --upgrade renews them. Commit what has changed.
+Versions that still meet the requirements are kept; --upgrade renews them. Commit the changes.
 """
 
 import argparse
@@ -17,38 +17,38 @@ STALE, UNREACHABLE = 1, 2  # exit statuses of --check
 
 
 def _pin(packages: list[str] | None) -> None:
-    """Write the lists; renew the packages named, all if none is, or none at all if that is None."""
+    """Write the lists; upgrade the packages named, all if the list is empty, none if it is None."""
     if packages is None:
         upgrade = []
     else:
         upgrade = [f"--upgrade-package={name}" for name in packages] or ["--upgrade"]
     found = lists.resolve(ROOT, upgrade)
-    for line in lists.changes(ROOT, found) or ["Every version stays as it is."]:
+    for line in lists.changes(ROOT, found) or ["No version has changed."]:
         say(line)
     lists.write(ROOT, found)
     npm.lock(ROOT, upgrade == ["--upgrade"])
 
 
 def _check() -> int:
-    """Return 0 if the lists hold what pyproject.toml asks for, else another exit status."""
+    """Return the exit status: 0 if the lists match pyproject.toml."""
     try:
         changes = lists.changes(ROOT, lists.resolve(ROOT))
     except RegistryError:
-        say("No registry can be asked, so the lists were not compared with pyproject.toml.")
+        say("No registry can be reached, so the lists were not compared with pyproject.toml.")
         return UNREACHABLE
     for line in changes:
         say(line)
     if changes:
-        say("The lists are not what pyproject.toml asks for. Run scripts/pin and commit.")
+        say("The lists do not match pyproject.toml. Run scripts/pin, and commit the changes.")
     return STALE if changes else 0
 
 
 def _base() -> None:
-    """Renew the digest of the base image."""
+    """Update the digest of the base image."""
     before = Base.read(ROOT)
     after = before.renewed()
     after.write(ROOT)
-    say(f"The image begins with {after}{', as before' if after == before else ''}.")
+    say(f"The base image is {after}{', as before' if after == before else ''}.")
 
 
 def _options() -> argparse.Namespace:
@@ -58,15 +58,17 @@ def _options() -> argparse.Namespace:
         "--upgrade",
         nargs="*",
         metavar="PACKAGE",
-        help="to the newest versions that go together and are a week old; of all, or of some",
+        help="upgrade to the newest compatible versions that are a week old; all packages, or some",
     )
-    what.add_argument("--check", action="store_true", help="write nothing; fail if it would change")
-    what.add_argument("--base", action="store_true", help="only renew the base image's digest")
+    what.add_argument(
+        "--check", action="store_true", help="write nothing; fail if a list would change"
+    )
+    what.add_argument("--base", action="store_true", help="update only the base image's digest")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Do what the command line asks; exit with 1 and a sentence if that fails."""
+    """Run the command line; exit with 1 and a sentence if that fails."""
     options = _options()
     try:
         if options.check:
@@ -76,9 +78,11 @@ def main() -> None:
         else:
             _pin(options.upgrade)
     except RegistryError:
-        sys.exit("No registry can be asked; uv has said why. Nothing is changed.")
+        sys.exit("No registry can be reached; see uv's message above. Nothing was changed.")
     except ListsError:
-        sys.exit("No versions go together; uv has said why. Correct pyproject.toml.")
+        sys.exit(
+            "No compatible versions were found; see uv's message above. Correct pyproject.toml."
+        )
     except (BaseError, NpmError) as error:
         sys.exit(str(error))
 

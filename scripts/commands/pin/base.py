@@ -1,4 +1,4 @@
-"""The image that the host's image begins with: its tag and, once known, its digest."""
+"""The base image of the host's image: its tag and, if it is known, its digest."""
 
 import re
 import shutil
@@ -11,7 +11,7 @@ _DOCKERFILE = "socket_host/Dockerfile"
 _DIGEST = r"sha256:[0-9a-f]{64}"
 _LINE = re.compile(rf"^ARG BASE=([^\s@]+)(?:@({_DIGEST}))?$", re.MULTILINE)
 
-# Programs that ask a container registry what a tag stands for, for all processors.
+# Programs that look up a tag's digest in a registry, for all processors.
 _PROGRAMS = (
     ("docker", "buildx", "imagetools", "inspect", "--format", "{{.Manifest.Digest}}", "{tag}"),
     ("skopeo", "inspect", "--format", "{{.Digest}}", "docker://{tag}"),
@@ -26,7 +26,7 @@ class BaseError(Exception):
 
 @dataclass(frozen=True)
 class Base:
-    """An image, by its tag and, if it is known, by what that stood for when it was looked up."""
+    """An image's tag and, if it has been looked up, its digest."""
 
     tag: str
     digest: str | None = None
@@ -42,12 +42,12 @@ class Base:
         return cls(*found.groups())
 
     def write(self, root: Path) -> None:
-        """Put the base into the Dockerfile."""
+        """Write the base to the Dockerfile."""
         file = root / _DOCKERFILE
         file.write_text(_LINE.sub(f"ARG BASE={self}", file.read_text()))
 
     def renewed(self) -> "Base":
-        """Return the base with the digest that its tag stands for now. Raises BaseError."""
+        """Return the base with the current digest of its tag. Raises BaseError."""
         reasons = []
         for program in _PROGRAMS:
             if not shutil.which(program[0]):
@@ -56,20 +56,20 @@ class Base:
             answer = _ask(command)
             if re.fullmatch(_DIGEST, answer):
                 return replace(self, digest=answer)
-            reasons.append(f"{program[0]}: {answer or 'it does not say why'}")
+            reasons.append(f"{program[0]}: {answer or 'no reason given'}")
         why = f" ({'; '.join(reasons)})" if reasons else ""
         raise BaseError(
-            f"What {self.tag} stands for cannot be looked up{why}. It takes skopeo, which goes "
-            "with any engine, or Docker with buildx, and a network that reaches the registry."
+            f"The digest of {self.tag} cannot be looked up{why}. That needs skopeo, which works "
+            "with any engine, or Docker with buildx, and access to the registry."
         )
 
 
 def _ask(command: list[str]) -> str:
-    """Return the first line of what a program says."""
+    """Return the first line of a program's output."""
     try:
         asked = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE)
     except subprocess.TimeoutExpired:
-        return f"it has not answered within {_PATIENCE} s"
+        return f"no answer within {_PATIENCE} s"
     except OSError as error:
         return str(error.strerror)
     said = (asked.stderr if asked.returncode else asked.stdout).strip()

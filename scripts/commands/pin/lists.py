@@ -1,7 +1,7 @@
-"""The lists of packages: what the groups of pyproject.toml ask for, and all that those need.
+"""The lists of packages: the groups of pyproject.toml, with all dependencies.
 
-Each version stands there with the hashes of its files, so that nothing else can be installed. The
-lists hold for every Python, system and processor that we support, and name no registry.
+Each version has the hashes of its files, so that no other file can be installed. The lists are
+valid for every Python, system and processor that we support, and name no registry.
 """
 
 import os
@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 from scripts.packages import SYSTEM_CERTIFICATES
 
-# Groups of pyproject.toml, by their lists. A package has one version in all of these,
+# Groups of pyproject.toml, by list. A package has the same version in all of these,
 TOGETHER = {
     "requirements.txt": "app",
     "functions/requirements.txt": "function",
@@ -23,31 +23,31 @@ TOGETHER = {
     "scripts/requirements.txt": "dev",
     "tests/requirements.txt": "tests",
 }
-# and these are tools, each in an environment of its own.
+# but these tools each have an environment of their own.
 ALONE = {f"scripts/tools/{name}.txt": name for name in ("uv", "sam", "checkov", "pip-audit")}
 
-# For which a release is left alone: one that turns out to be hostile is mostly gone by then.
-# UV_EXCLUDE_NEWER says otherwise.
+# Newer releases are not used, because malicious ones are usually removed within days.
+# UV_EXCLUDE_NEWER overrides this.
 WAIT = timedelta(days=7)
 
 _OLDEST_PYTHON = "3.11"
 
-_UNREACHABLE = 2  # uv's exit status for what has nothing to do with the packages asked for
+_UNREACHABLE = 2  # uv's exit status for errors other than unsatisfiable requirements
 
 
 class ListsError(Exception):
-    """No versions were found that go together; uv has said why, on the terminal."""
+    """No compatible versions were found; uv has printed why."""
 
 
 class RegistryError(ListsError):
-    """The registry could not be asked."""
+    """The registry could not be reached."""
 
 
 def resolve(root: Path, upgrade: Sequence[str] = ()) -> dict[str, str]:
-    """Return every list, by its path, as it should be. Raises ListsError.
+    """Return the current text of every list, by path. Raises ListsError.
 
-    Versions stay as they are, where they still suit; but for the packages in `upgrade`, or all
-    if that is `--upgrade`.
+    Versions that still meet the requirements are kept, except those of the packages in `upgrade`;
+    `--upgrade` there stands for all packages.
     """
     with TemporaryDirectory() as folder:
         everything = Path(folder) / "together.txt"
@@ -66,15 +66,15 @@ def resolve(root: Path, upgrade: Sequence[str] = ()) -> dict[str, str]:
 
 
 def write(root: Path, lists: Mapping[str, str]) -> None:
-    """Write lists to where they belong."""
+    """Write lists to their files."""
     for path, text in lists.items():
         (root / path).write_text(text)
 
 
 def changes(root: Path, lists: Mapping[str, str]) -> list[str]:
-    """Return a line for each version that the files have otherwise, as `path: old -> new`.
+    """Return a line for each version that differs from the files, as `path: old -> new`.
 
-    Hashes are left out: a release can get more files at any time.
+    Hashes are not compared, because files can be added to a release at any time.
     """
     found = []
     for path, text in lists.items():
@@ -87,7 +87,7 @@ def changes(root: Path, lists: Mapping[str, str]) -> list[str]:
 
 
 def pins(text: str) -> dict[str, str]:
-    """Return the version of each package in a list, with the systems that it is for."""
+    """Return the version of each package in a list, with its environment marker."""
     found: dict[str, str] = {}
     for name, version in re.findall(r"^([\w.-]+)(?:\[.*?\])?==(.+?) *\\?$", text, re.MULTILINE):
         found[name] = f"{found[name]} or {version}" if name in found else version
@@ -100,13 +100,13 @@ def _read(root: Path, path: str) -> str:
 
 
 def _compile(root: Path, output: Path, groups: Iterable[str], words: Sequence[str]) -> None:
-    """Have uv write a list of what groups need; what stands in the file is kept where it can."""
+    """Have uv write a list for groups, keeping the versions in the file where possible."""
     command = [
         *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-config"),
         *(f"--group={group}" for group in groups),
         *("--universal", "--python-version", _OLDEST_PYTHON, "--generate-hashes"),
         *("--fork-strategy", "fewest"),
-        "--no-strip-extras",  # or pip takes them for something else, without a hash
+        "--no-strip-extras",  # otherwise pip treats them as other packages, without a hash
         *("--no-annotate", "--custom-compile-command", "scripts/pin"),
         *("--exclude-newer", os.environ.get("UV_EXCLUDE_NEWER", f"{WAIT.days} days")),
         *("--output-file", str(output), *words),

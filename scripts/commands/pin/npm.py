@@ -1,4 +1,4 @@
-"""npm's lock files: they have an integrity for every package, and name no registry."""
+"""npm's lock files: they have a hash for every package, and name no registry."""
 
 import datetime
 import subprocess
@@ -16,11 +16,11 @@ _OPTIONS = (
 
 
 class NpmError(Exception):
-    """npm is missing or has failed; it has said why, on the terminal."""
+    """npm is missing or failed, and has printed why."""
 
 
 def lock(root: Path, upgrade: bool) -> None:
-    """Write the lock files anew: as package.json asks or, to upgrade, as new as that allows.
+    """Write the lock files for package.json; `upgrade` takes the newest versions it allows.
 
     Raises NpmError.
     """
@@ -34,4 +34,4 @@ def lock(root: Path, upgrade: bool) -> None:
         except FileNotFoundError:
             status = 1
         if status:
-            raise NpmError(f"`{' '.join(command[:2])}` has failed in {folder}.")
+            raise NpmError(f"`{' '.join(command[:2])}` failed in {folder}.")

@@ -1,1 +1,1 @@
-"""What scripts/upgrade is made of."""
+"""The parts of scripts/upgrade."""

@@ -1,6 +1,6 @@
-"""Merges a later Sidepath into this project: `git merge`, but what is yours stays as it is.
+"""Merges a later version of Sidepath into this project, as `git merge` would, but keeps your files.
 
-That is your four folders and the marked parts of the template, whatever upstream has done to its
+Those are your four folders and the marked parts of the template, whatever has changed in upstream's
 sample.
 """
 
@@ -14,24 +14,24 @@ from scripts.yours import GitError, uncommitted
 
 
 def main() -> None:
-    """Merge what the argument names; exit with 1 and the reason if that is left to do."""
+    """Merge the commit named by the argument; exit with 1 and the reason if that fails."""
     parser = argparse.ArgumentParser(prog="scripts/upgrade", description=__doc__)
     parser.add_argument(
-        "ref", nargs="?", default="upstream/main", metavar="COMMIT", help="%(default)s if not given"
+        "ref", nargs="?", default="upstream/main", metavar="COMMIT", help="default %(default)s"
     )
     ref = parser.parse_args().ref
     try:
         if changed := uncommitted(ROOT):
             sys.exit(
-                "Commit these first, or take them back:\n" + "\n".join(f"  {p}" for p in changed)
+                "Commit or revert these changes first:\n" + "\n".join(f"  {p}" for p in changed)
             )
         merge(ROOT, ref)
     except GitError as error:
         sys.exit(
-            f"git says:\n{error}\nWhat conflicts is not yours by its place: mend it as after any "
-            "git merge, and commit; or git merge --abort."
+            f"git merge failed:\n{error}\nConflicts are in files outside of your folders: resolve "
+            "and commit them as after any merge, or run git merge --abort."
         )
-    say("Merged. CHANGELOG.md says what you must do; scripts/pin and scripts/test come next.")
+    say("Merged. See CHANGELOG.md for what you must change, then run scripts/pin and scripts/test.")
 
 
 if __name__ == "__main__":

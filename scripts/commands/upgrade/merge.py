@@ -1,7 +1,7 @@
-"""Merges a later Sidepath into a project, as git does, but for what is yours: that stays as it is.
+"""Merges a later version of Sidepath into a project, but keeps the files that are yours.
 
-Upstream's commit has the sample where yours is, and a change of the sample would conflict with your
-having none. So what is merged is a commit on top of it that has yours instead.
+Upstream's commit has the sample in your folders, and changes to it would conflict with your files.
+So this merges a commit on top of upstream's that has your files instead.
 """
 
 import os
@@ -12,18 +12,18 @@ from scripts.yours import FOLDERS, TEMPLATE, git, parts, with_parts
 
 
 def merge(project: Path, ref: str) -> None:
-    """Merge a commit of upstream's; raise GitError where that conflicts or cannot begin."""
+    """Merge a commit of upstream's; raise GitError if there are conflicts or it cannot start."""
     theirs = git(project, "rev-parse", "--verify", f"{ref}^{{commit}}").strip()
     made = git(
         project,
         *("commit-tree", _tree(project, theirs), "-p", theirs),
-        *("-m", f"{ref}, with what is ours in place of its sample"),
+        *("-m", f"{ref}, with our files instead of its sample"),
     ).strip()
     git(project, "merge", "--no-ff", "-m", f"Merge {ref}", made)
 
 
 def _tree(project: Path, theirs: str) -> str:
-    """Return a tree with all that is upstream's in a commit, and all that is yours in HEAD."""
+    """Return a tree with upstream's files of a commit, and your files of HEAD."""
     with tempfile.TemporaryDirectory() as folder:
         environ = {**os.environ, "GIT_INDEX_FILE": str(Path(folder) / "index")}
 

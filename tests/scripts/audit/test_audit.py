@@ -126,7 +126,7 @@ def test_advisories_are_listed(
     assert python.endswith(": CVE-2000-0001. It is fixed in 99.0.0.")
     (client, *_) = [line for line in lines if "socket.io-client" in line]
     assert client.startswith("package-lock.json: socket.io-client <99: GHSA-xxxx-test-0002.")
-    assert "What to do stands in docs/packages.md." in lines[-1]
+    assert "See docs/packages.md for what to do." in lines[-1]
     assert "Not checked" not in lines[-1]
 
 
@@ -142,7 +142,7 @@ def test_accepted_advisories_do_no_harm(
     file.write_text(text)
     lines, well = audit()
     assert well
-    assert lines == ["0 advisories concern what is pinned, and 2 that are accepted."]
+    assert lines == ["0 advisories on pinned packages, and 2 that are accepted."]
 
 
 def test_what_was_not_checked_is_said(
@@ -152,7 +152,7 @@ def test_what_was_not_checked_is_said(
     monkeypatch.setenv("npm_config_registry", databases)
     lines, well = audit()
     assert not well
-    unchecked = lines[-1].partition("Not checked, for no database was reached: ")[2]
+    unchecked = lines[-1].partition("Not checked, because no database was reached: ")[2]
     assert unchecked == "requirements.txt, functions/requirements.txt; scripts/tools/uv.txt."
 
 

@@ -39,7 +39,10 @@ def test_next_is_started_until_its_first_page(standalone: Callable[[str], Path])
     [
         ("process.exit(1)", "did not start"),
         (_SERVER.replace("STATUS", "500"), "answered 500"),
-        (_SERVER.replace("response.", "request.socket.destroy() && response."), "broke off"),
+        (
+            _SERVER.replace("response.", "request.socket.destroy() && response."),
+            "closed the connection",
+        ),
     ],
 )
 def test_next_without_a_page_is_no_start(
@@ -55,5 +58,5 @@ def test_next_that_cannot_be_built_says_why(
 ) -> None:
     """Without npm, Next.js is left out, with a sentence that says what is missing."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(NodeError, match="no npm here"):
+    with pytest.raises(NodeError, match="npm is missing"):
         nextjs.build(tmp_path)

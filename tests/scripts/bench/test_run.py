@@ -75,4 +75,4 @@ def test_an_unknown_server_is_refused() -> None:
     command = [sys.executable, "-m", "scripts.commands.bench", "--servers", "node,fats"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "there is no 'fats'; there are node, stock, fast" in done.stderr
+    assert "'fats' is not one of node, stock, fast" in done.stderr

@@ -44,8 +44,8 @@ def test_says_what_goes(project: Project) -> None:
     files = len(list((project.root / "functions/pages").rglob("*.*")))
     _, said = project.blank(typed="no\n")
     for folder in FOLDERS:
-        assert f"  {folder}/, with " in said
-    assert f"functions/pages/, with {files} files" in said
+        assert f"  {folder}/ (" in said
+    assert f"functions/pages/ ({files} files)" in said
     lines = sum(len(p.splitlines()) for p in parts((project.root / TEMPLATE).read_text()).values())
     assert f"  {lines} lines of infra/template.yaml" in said
 
@@ -67,7 +67,7 @@ def test_what_is_in_no_commit_is_not_removed(file: str, project: Project) -> Non
     before = project.git("status", "--porcelain")
     status, said = project.blank("--yes")
     assert status == 1
-    assert "in no commit" in said
+    assert "not committed" in said
     assert f"  {file}\n" in said
     assert project.git("status", "--porcelain") == before
 
@@ -86,7 +86,7 @@ def test_without_git(tmp_path: Path) -> None:
     before = project.yours()
     status, said = project.blank("--yes")
     assert status == 1
-    assert "has to be in a commit" in said
+    assert "Only committed files" in said
     assert "Traceback" not in said
     assert project.yours() == before
 

@@ -273,5 +273,5 @@ def test_unknown_commit(team: Team) -> None:
     """What git does not know is said in its words."""
     status, said = team.upgrade("upstream/nowhere")
     assert status == 1
-    assert "git says" in said
+    assert "git merge failed" in said
     assert "Traceback" not in said

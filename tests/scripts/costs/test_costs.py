@@ -97,7 +97,7 @@ def test_parts_add_up(sums: Sums) -> None:
 def test_template_decides(tmp_path: Path, sums: Sums) -> None:
     """What is added to the template is paid for: an alarm, a dashboard, memory."""
     text = TEMPLATE.read_text()
-    alarm = text[text.index("  PagesFail:") : text.index("  # Lambda turns pages away.")]
+    alarm = text[text.index("  PagesFail:") : text.index("  # Lambda rejects requests for pages.")]
     more = text.replace(alarm, alarm + alarm.replace("PagesFail", "PagesFailToo"))
     changed = tmp_path / "template.yaml"
     changed.write_text(more.replace('Memory: "512"', 'Memory: "1024"'))

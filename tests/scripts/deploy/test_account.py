@@ -40,7 +40,7 @@ EXPIRED = ClientError({"Error": {"Message": "The token has expired", "Code": "Ex
     ("error", "words"),
     [
         (EXPIRED, "AWS refuses the credentials: The token has expired. Log in again"),
-        (EndpointConnectionError(endpoint_url="https://sts"), "cannot be asked who you are"),
+        (EndpointConnectionError(endpoint_url="https://sts"), "could not be checked"),
     ],
 )
 def test_credentials_that_do_not_work(error: Exception, words: str) -> None:

@@ -19,7 +19,9 @@ NOWHERE = "http://127.0.0.1:1"  # nothing listens there
 def test_zip_without_set_up(tmp_path: Path) -> None:
     """Without the socket client there is no zip, but a sentence."""
     target = Target.read(ROOT / "infra/template.yaml")
-    with pytest.raises(BundleError, match=r"socket.io.esm.min.js is missing.* Run scripts/setup"):
+    with pytest.raises(
+        BundleError, match=r"socket.io.esm.min.js, which pages load, is missing. Run scripts/setup"
+    ):
         bundle.bundle(tmp_path / "zip", target, root=tmp_path)
 
 

@@ -31,11 +31,11 @@ class ACM:
         (ACM("ISSUED", "example.com", "*.example.com"), None),
         (
             ACM("PENDING_VALIDATION", "chat.example.com"),
-            "is PENDING_VALIDATION, and has to be ISSUED",
+            "is PENDING_VALIDATION, but must be ISSUED",
         ),
         (ACM("EXPIRED", "chat.example.com"), "is EXPIRED"),
-        (ACM("ISSUED", "example.com"), "is for example.com, and not for chat.example.com"),
-        (ACM("ISSUED", "*.chat.example.com"), "and not for chat.example.com"),
+        (ACM("ISSUED", "example.com"), "is for example.com, not for chat.example.com"),
+        (ACM("ISSUED", "*.chat.example.com"), ", not for chat.example.com"),
     ],
 )
 def test_certificate(acm: ACM, why: str | None) -> None:

@@ -289,7 +289,7 @@ def test_image_is_built_and_pushed(life: Life) -> None:
 def test_unchanged_image_is_not_pushed_again(life: Life) -> None:
     """What is in the repository already is neither built nor pushed."""
     assert life.kept.calls == []
-    assert "nothing in it has changed" in life.kept.said
+    assert "The image is up to date" in life.kept.said
 
 
 def test_host_runs_the_pushed_image(life: Life) -> None:
@@ -376,13 +376,13 @@ def test_destroying_leaves_nothing(life: Life) -> None:
 def test_keeping_data_alone_is_a_change(life: Life) -> None:
     """With --keep-data and nothing else the stack says what it will keep."""
     assert life.kept.status == 0, life.kept.said
-    assert re.search(r"When the stack is destroyed, this is kept: .*\bKeepsakes\b", life.kept.said)
+    assert re.search(r"If the stack is deleted, these are kept: .*\bKeepsakes\b", life.kept.said)
     assert "No changes to deploy" not in life.kept.said
 
 
 def test_data_that_is_kept_is_named(life: Life) -> None:
     """What was to be kept survives, and destroying names it."""
-    said = re.findall(r"Kept, as --keep-data said: (\w+), (.+?)\.", life.destroyed.said)
+    said = re.findall(r"Kept because of --keep-data: (\w+), (.+?)\.", life.destroyed.said)
     assert "Keepsakes" in dict(said)
     assert sorted(dict(said).values()) == sorted(life.after["tables"])
 

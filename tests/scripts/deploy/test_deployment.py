@@ -59,7 +59,7 @@ def test_all_that_is_missing(
     assert "~/.aws/credentials" in credentials
     assert "--region eu-west-1" in region
     assert "Install Docker" in engine
-    assert "scripts/sam says why" in sam
+    assert "run scripts/sam to see why" in sam
     assert "Run scripts/setup" in setup
 
 
@@ -166,7 +166,7 @@ def test_roles_that_may_not_be_made(
     refused = ClientError({"Error": {"Code": "AccessDenied", "Message": "No."}}, "ListRoles")
     monkeypatch.setattr(service_roles, "make", Mock(side_effect=refused))
     Deployment("sidepath", {}, account, Engine("docker"), "arm64")._make_roles()
-    assert "They are left to AWS: No." in capsys.readouterr().err
+    assert "Leaving them to AWS: No." in capsys.readouterr().err
 
 
 def test_build_that_fails(
@@ -178,8 +178,8 @@ def test_build_that_fails(
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     with pytest.raises(StepError) as error:
         Deployment("sidepath", {}, account, Engine.find(), "arm64").run()
-    assert str(error.value).startswith("Building the image for linux/arm64 has failed.")
-    assert "docker build has ended with status 1" in str(error.value)
+    assert str(error.value).startswith("Building the image for linux/arm64 failed.")
+    assert "docker build ended with status 1" in str(error.value)
     assert "exec format error" in str(error.value)
     assert "docker run --privileged --rm tonistiigi/binfmt" in str(error.value)
 
@@ -190,14 +190,14 @@ def test_base_without_a_digest(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Where nobody can tell what the base's tag stands for, the image is built on the tag."""
+    """If the base's digest cannot be looked up, the image is built on its tag."""
     (tmp_path / "socket_host").mkdir()
     (tmp_path / "socket_host/Dockerfile").write_text("ARG BASE=python:3\nFROM ${BASE}\n")
     monkeypatch.setattr(deploying, "ROOT", tmp_path)
     assert str(deploying._base()) == "python:3"
     said = capsys.readouterr().err
-    assert "What python:3 stands for cannot be looked up" in said
-    assert "built on the tag" in said
+    assert "The digest of python:3 cannot be looked up" in said
+    assert "built on whatever that tag" in said
 
 
 def test_base_with_a_digest(nothing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

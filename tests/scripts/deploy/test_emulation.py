@@ -32,7 +32,7 @@ def test_engine_without_emulation(name: str, nothing: Path, registered: Path) ->
     why = emulation.unable(name, "linux/arm64")
     assert why
     assert why.startswith(f"{name} runs on linux/amd64 and cannot build for linux/arm64")
-    assert emulation.taught(name) in why
+    assert emulation.remedy(name) in why
     assert "--architecture x86_64" in why
 
 

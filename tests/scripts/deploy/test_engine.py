@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.commands.deploy.emulation import taught
+from scripts.commands.deploy.emulation import remedy
 from scripts.commands.deploy.engine import ENGINES, Engine, NoEngineError
 from scripts.commands.pin.base import Base
 from tests.scripts.deploy.engine import calls, install
@@ -16,7 +16,7 @@ def test_engine_that_does_not_run(nothing: Path) -> None:
     program = nothing / "podman"
     program.write_text("#!/bin/sh\necho Cannot connect to Podman. >&2\nexit 125\n")
     program.chmod(0o755)
-    with pytest.raises(NoEngineError, match=r"podman .* does not run: Cannot connect to Podman\."):
+    with pytest.raises(NoEngineError, match=r"podman .* does not work: Cannot connect to Podman\."):
         Engine.find()
 
 
@@ -37,5 +37,5 @@ def test_engine_that_is_there_builds(program: str, nothing: Path, tmp_path: Path
 def test_advice_names_the_engine_that_is_there(program: str) -> None:
     """How to build for another processor is said of the engine that is there, and of no other."""
     others = {name for name in ENGINES if name != program}
-    assert not [name for name in others if name in taught(program)]
-    assert program in taught(program) or program == "podman"
+    assert not [name for name in others if name in remedy(program)]
+    assert program in remedy(program) or program == "podman"

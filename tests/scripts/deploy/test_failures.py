@@ -30,8 +30,8 @@ TAKEN = "One or more of the CNAMEs you provided are already associated with a di
     [
         (UNVERIFIED, "AWS Support"),
         (IN_USE, "What cannot be changed"),
-        (BROKEN, "former ones run on"),
-        (TAKEN, "Another distribution"),
+        (BROKEN, "previous ones still run"),
+        (TAKEN, "Another CloudFront distribution"),
     ],
 )
 def test_failures_with_advice(reason: str, words: str) -> None:
@@ -39,7 +39,7 @@ def test_failures_with_advice(reason: str, words: str) -> None:
     failure = known(reason)
     assert failure
     assert words in str(failure.advice)
-    assert not failure.passes
+    assert not failure.transient
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_failures_that_pass(reason: str) -> None:
     """What is known to work at the second try is tried twice."""
     failure = known(reason)
     assert failure
-    assert failure.passes
+    assert failure.transient
 
 
 def test_failures_that_are_not_known() -> None:

@@ -47,15 +47,15 @@ def test_data_that_is_kept(parameter: str, policy: str, kept: set[str]) -> None:
 @pytest.mark.parametrize(
     ("parameter", "policy", "words"),
     [
-        ("Retain", "Delete", "the stack would delete One, and was told to keep it"),
-        ("Delete", "Retain", "the stack would keep One, and was told to delete it"),
+        ("Retain", "Delete", "the stack would delete One, but was asked to keep it"),
+        ("Delete", "Retain", "the stack would keep One, but was asked to delete it"),
     ],
 )
 def test_data_that_is_not_what_was_asked_for(parameter: str, policy: str, words: str) -> None:
     """A parameter that has had no effect is not believed."""
     with pytest.raises(StackError, match=words) as error:
         check_data(Stack(Formation(parameter, policy), "chat"))
-    assert "Nothing is deleted before" in str(error.value.advice)
+    assert "Nothing has been deleted" in str(error.value.advice)
 
 
 def test_parameters_that_were_not_taken() -> None:

@@ -16,17 +16,17 @@ ARN = "arn:aws:acm:us-east-1:123456789012:certificate/1-2-3"
 @pytest.mark.parametrize(
     ("name", "value", "why"),
     [
-        ("MinHosts", "0", "--min-hosts 0 is refused: it has to be a number from 1 to 40."),
-        ("MaxHosts", "41", "--max-hosts 41 is refused: it has to be a number from 1 to 40."),
+        ("MinHosts", "0", "--min-hosts 0 is refused: it must be a number from 1 to 40."),
+        ("MaxHosts", "41", "--max-hosts 41 is refused: it must be a number from 1 to 40."),
         ("MaxHosts", "-1", "--max-hosts -1 is refused"),
-        ("MaxHosts", "many", "--max-hosts many is refused: it has to be a number."),
+        ("MaxHosts", "many", "--max-hosts many is refused: it must be a number."),
         ("MaxHosts", "nan", "--max-hosts nan is refused"),
-        ("MaxHosts", "9" * 5000, "is refused: it has to be a number"),
-        ("Architecture", "sparc", "--architecture sparc is refused: it has to be arm64 or x86_64."),
-        ("Domain", "example", "--domain example is refused: it has to be a domain name in small"),
+        ("MaxHosts", "9" * 5000, "is refused: it must be a number"),
+        ("Architecture", "sparc", "--architecture sparc is refused: it must be arm64 or x86_64."),
+        ("Domain", "example", "--domain example is refused: it must be a domain name in lower"),
         ("Domain", "https://chat.example.com", "without https://"),
         ("Domain", "chat.example.com/", "a domain name"),
-        ("Domain", "Chat.example.com", "small letters"),
+        ("Domain", "Chat.example.com", "lower case"),
         ("Domain", "chat..example.com", "a domain name"),
         ("Domain", "-chat.example.com", "a domain name"),
         ("Domain", "chat_1.example.com", "a domain name"),
@@ -34,9 +34,9 @@ ARN = "arn:aws:acm:us-east-1:123456789012:certificate/1-2-3"
         ("Domain", "chat.example.com.", "a domain name"),
         ("Domain", "127.0.0.1", "a domain name"),
         ("Domain", "chat.example.com\n", "a domain name"),
-        ("Domain", "a." * 130 + "com", "it may have 253 characters"),
+        ("Domain", "a." * 130 + "com", "it may have up to 253 characters"),
         ("Domain", "a" * 64 + ".com", "a domain name"),
-        ("Certificate", ARN.replace("us-east-1", "eu-west-1"), "in us-east-1, where CloudFront"),
+        ("Certificate", ARN.replace("us-east-1", "eu-west-1"), "in us-east-1, as CloudFront"),
         ("Certificate", "1-2-3", "the ARN of a certificate"),
         ("WebAcl", "arn:aws:wafv2:eu-west-1:123456789012:global/webacl/a/1", "in us-east-1"),
         ("WebAcl", "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/a/1", "for CloudFront"),
@@ -75,8 +75,8 @@ def test_parameters_of_your_own() -> None:
     assert parameters.refusals(own, {"Colour": "red", "Size": "-7"}) == []
     assert parameters.refusals(own, {"Shape": "round", "Colour": "7", "Size": "XL"}) == [
         "infra/template.yaml has no parameter Shape.",
-        "--colour 7 is refused: it has to be like [a-z]+.",
-        "--size XL is refused: it has to be a number.",
+        "--colour 7 is refused: it must be like [a-z]+.",
+        "--size XL is refused: it must be a number.",
     ]
 
 
@@ -123,5 +123,5 @@ def test_parameter_of_yours() -> None:
 @pytest.mark.parametrize("text", ["Colour", "=red", "My-Colour=red", ""])
 def test_parameter_that_is_none(text: str) -> None:
     """Another text is refused with how it is written."""
-    with pytest.raises(argparse.ArgumentTypeError, match="has to be NAME=VALUE"):
+    with pytest.raises(argparse.ArgumentTypeError, match="must be NAME=VALUE"):
         arguments.parameter(text)

@@ -71,7 +71,7 @@ def test_operation_under_way_is_waited_for(capsys: pytest.CaptureFixture[str]) -
     formation = Formation("UPDATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE")
     Stack(formation, "chat").settle()
     assert formation.deleted == 0
-    assert "waiting until that has ended" in capsys.readouterr().err
+    assert "waiting for that to end" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("status", ["REVIEW_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"])
@@ -95,7 +95,7 @@ def test_stack_that_never_came_to_be(capsys: pytest.CaptureFixture[str]) -> None
     formation = Formation("ROLLBACK_COMPLETE", "ROLLBACK_COMPLETE", "DELETE_COMPLETE")
     Stack(formation, "chat").settle()
     assert formation.deleted == 1
-    assert "deleting it, to begin anew" in capsys.readouterr().err
+    assert "deleting it, to create it again" in capsys.readouterr().err
 
 
 def test_deletion_that_fails() -> None:

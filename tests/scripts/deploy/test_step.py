@@ -14,7 +14,7 @@ def test_step_in_awss_own_words() -> None:
     with pytest.raises(StepError) as error, step("Looking", "Look again."):
         raise EXPIRED
     assert str(error.value).splitlines() == [
-        "Looking has failed.",
+        "Looking failed.",
         "  Why: Get: The token has expired (Expired)",
         "  What to do: Look again.",
     ]
@@ -22,7 +22,7 @@ def test_step_in_awss_own_words() -> None:
 
 def test_program_that_is_missing() -> None:
     """A program that is not there, or that fails, is named."""
-    with pytest.raises(CommandError, match="no-such-program does not run"):
+    with pytest.raises(CommandError, match="no-such-program cannot be run"):
         run(["no-such-program"])
-    with pytest.raises(CommandError, match=r"^false now has ended with status 1"):
+    with pytest.raises(CommandError, match=r"^false now ended with status 1"):
         run(["false", "now"])

@@ -21,7 +21,7 @@ def test_nothing_goes_without_its_name(
     Repository(account.client("ecr"), "sidepath").make()
     monkeypatch.setattr("sys.stdin", io.StringIO(typed))
     monkeypatch.setattr("sys.argv", ["scripts/destroy", "--region", REGION])
-    with pytest.raises(SystemExit, match="Nothing is deleted"):
+    with pytest.raises(SystemExit, match="Nothing was deleted"):
         destroying.main()
     assert account.client("ecr").describe_repositories()["repositories"]
 
@@ -41,6 +41,6 @@ def test_data_that_would_be_lost_stops_it(account: Account) -> None:
         TemplateBody=json.dumps(template),
         Parameters=[{"ParameterKey": "DataOnDelete", "ParameterValue": "Retain"}],
     )
-    with pytest.raises(StepError, match="would delete Data, and was told to keep it"):
+    with pytest.raises(StepError, match="would delete Data, but was asked to keep it"):
         destroy(account, "sidepath")
     assert len(cloudformation.describe_stacks(StackName="sidepath")["Stacks"]) == 1

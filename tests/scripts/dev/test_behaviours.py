@@ -127,7 +127,7 @@ HOST_POLICY = "216adef6-5c7f-47e4-b989-5492eafa07d3"
         ("PathPattern: /socket.io/*", "Pattern: /socket.io/*", "needs a PathPattern"),
         ("AllowedMethods: [GET, HEAD]", "AllowedMethods: GET", "must be a list of methods"),
         ("OriginReadTimeout: 60", "OriginReadTimeout: soon", "must be a number here, not 'soon'"),
-        ("Handler: functions.app.handler", "Handler: handler", "must be written module.name"),
+        ("Handler: functions.app.handler", "Handler: handler", "must have the form module.name"),
         ("AWS::CloudFront::Distribution", "AWS::CloudFront::Function", "there are 0"),
         ("DefaultCacheBehavior:", "OtherCacheBehavior:", "has no DefaultCacheBehavior"),
         ("Resources:", "Resources: [", "this is not YAML"),

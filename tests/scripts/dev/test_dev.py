@@ -156,7 +156,7 @@ async def test_broken_page(dev: Dev) -> None:
     assert "<h1>ValueError: &lt;b&gt;oh no&lt;/b&gt;</h1>" in page
     assert PAGES in page
     assert "<b>" not in page
-    assert "loads again by itself" in page
+    assert "reloads by itself" in page
     await dev.says("ValueError: <b>oh no</b>")
     assert (await dev.get(POLL))[0] == 200
     dev.save(PAGES, f"raise ValueError('<b>oh no</b>')\n\n\n{old}", old)
@@ -279,7 +279,7 @@ async def test_port_taken(tmp_path: Path, family: socket.AddressFamily, address:
         async with starting(small_project(tmp_path), "--port", str(port)) as dev:
             async with asyncio.timeout(PATIENCE):
                 assert await dev.process.wait() == 1
-            await dev.says(f"Port {port} is taken by another program.")
+            await dev.says(f"Port {port} is used by another program.")
             assert len(dev.said) == 1
 
 

@@ -136,7 +136,7 @@ async def test_what_the_host_sees() -> None:
             "user-agent": "Browser",
             "x-forwarded-for": "192.0.2.4,127.0.0.1",
         }
-        assert request.patience == 60
+        assert request.read_timeout == 60
 
 
 async def test_what_pages_see() -> None:

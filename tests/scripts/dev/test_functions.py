@@ -96,7 +96,7 @@ Resources:"""
     ("old", "new", "problem"),
     [
         ("cron(0 3 * * ? *)", "cron(0 3 * * *)", "Nightly: cron(0 3 * * *) has 5 fields"),
-        ("rate(5 minutes)", "!Ref Often", "Nightly: the schedule Often is not written out"),
+        ("rate(5 minutes)", "!Ref Often", "Nightly: the schedule Often is not a literal"),
         ("'{\"clean\": true}'", "clean", "Nightly: the Input of the schedule Night is not JSON"),
         ("Timeout: 300", "Timeout: !Ref Long", "Nightly is left out: the function Nightly's Tim"),
         ("python3.13\n      Timeout", "nodejs24.x\n      Timeout", "Nightly is left out: the fun"),
@@ -137,8 +137,8 @@ def test_implicit_api() -> None:
 
 def test_no_edge() -> None:
     """Of two functions, one has to answer the API of the edge's origin, and one only."""
-    with pytest.raises(TemplateError, match=r"exactly one function .* there are 0"):
+    with pytest.raises(TemplateError, match=r"exactly one function .* There are 0"):
         functions(NIGHTLY, ("            ApiId: !Ref PagesApi", "            ApiId: !Ref OtherApi"))
     both = ("Type: SQS\n", "Type: HttpApi\n"), ("Queue: !GetAtt Mails.Arn", "ApiId: !Ref PagesApi")
-    with pytest.raises(TemplateError, match=r"exactly one function .* there are 2"):
+    with pytest.raises(TemplateError, match=r"exactly one function .* There are 2"):
         functions(NIGHTLY, *both)

@@ -1,6 +1,7 @@
 """What scripts/dev is told: by arguments, and by the environment."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -33,7 +34,7 @@ def refused(*options: str, environ: Mapping[str, str] | None = None) -> str:
 def test_port(port: str) -> None:
     """What is no port is refused in a few lines."""
     said = refused(f"--port={port}")
-    assert "is no number from 0 to 65535" in said
+    assert "is not a number from 0 to 65535" in said
     assert len(said) < 2_000 + len(port)
 
 
@@ -42,7 +43,7 @@ def test_port(port: str) -> None:
     [
         (["--hosts", "10"], "argument --hosts"),
         (["--event", "x.json"], "--event needs --run NAME"),
-        (["--run", "Nobody"], "There is no function Nobody to run, only Pages"),
+        (["--run", "Nobody"], "There is no function Nobody. The template has Pages"),
         (["--data", "pyproject.toml"], f"--data {ROOT}/pyproject.toml is a file"),
         (["--run", "Pages", "--event", "none.json"], f"--event {ROOT}/none.json cannot be read"),
     ],
@@ -67,7 +68,8 @@ def test_command_says_where_it_was_called(tmp_path: Path) -> None:
     """scripts/dev hands on where it was typed, though it runs in the root, whatever CDPATH is."""
     (tmp_path / "scripts").mkdir()
     (tmp_path / ".venv/bin").mkdir(parents=True)
-    (tmp_path / "scripts/dev").write_bytes((ROOT / "scripts/dev").read_bytes())
+    for script in ("dev", "help.sh"):
+        shutil.copy(ROOT / "scripts" / script, tmp_path / "scripts" / script)
     (tmp_path / "scripts/setup").write_text("#!/bin/sh\n")
     (tmp_path / ".venv/bin/python").write_text('#!/bin/sh\necho "$CALLED_FROM $PWD $*"\n')
     (tmp_path / "elsewhere/scripts").mkdir(parents=True)

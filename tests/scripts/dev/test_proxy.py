@@ -186,7 +186,7 @@ async def test_nobody_listens() -> None:
             closed.close()
         answer = await edge.get("/socket.io/")
         assert status(answer) == 502
-        assert "has not answered" in answer
+        assert "did not answer" in answer
 
 
 async def test_viewer_leaves_a_poll() -> None:

@@ -76,16 +76,16 @@ async def test_event_of_ones_own(
 async def test_missing_variables(functions: Functions, capsys: pytest.CaptureFixture[str]) -> None:
     """A variable that only the cloud can fill in is named."""
     await run_now(functions, "Other", None, {}, plain=True)
-    assert "TABLE has no value here" in capsys.readouterr().err
+    assert "No value here for TABLE" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
-        ("Others", None, "There is no function Others to run, only Pages, Nightly, Mailer, Other."),
+        ("Others", None, "no function Others. The template has Pages, Nightly, Mailer, Other."),
         ("Broken", None, "Broken is left out: it is."),
         ("Other", "{", "is not JSON"),
-        ("Other", '"fail"', "Other has failed: LookupError: no such thing"),
+        ("Other", '"fail"', "Other failed: LookupError: no such thing"),
     ],
 )
 async def test_refused(

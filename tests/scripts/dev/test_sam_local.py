@@ -132,7 +132,8 @@ def test_event_is_an_event() -> None:
 def project(tmp_path: Path) -> Path:
     """A project that has been built, with no sam in it."""
     (tmp_path / "scripts").mkdir()
-    shutil.copy(ROOT / "scripts/sam", tmp_path / "scripts/sam")
+    for script in ("sam", "help.sh"):
+        shutil.copy(ROOT / "scripts" / script, tmp_path / "scripts" / script)
     (tmp_path / ".aws-sam/build").mkdir(parents=True)
     (tmp_path / ".aws-sam/build/template.yaml").touch()
     return tmp_path
@@ -155,7 +156,7 @@ def test_sam_local_without_a_build(project: Path) -> None:
 def test_sam_local_with_another_template(project: Path, words: str) -> None:
     """The template that was not built is refused, however it is named."""
     said = start_api(project, "--port", "1", *words.split())
-    assert f"leave {words.split()[0]} away" in said
+    assert f"leave out {words.split()[0]}" in said
     assert "leave" not in start_api(project, "--port", "1")
 
 
@@ -231,7 +232,7 @@ def test_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sam_local, "PORT", port)
     listeners = sam_local.listen()
     assert listeners[0].getsockname() == ("127.0.0.1", port)
-    with pytest.raises(PortError, match=rf"Port {port}, where the function in its container"):
+    with pytest.raises(PortError, match=rf"Port {port}, which the function's container"):
         sam_local.listen()
     for listener in listeners:
         listener.close()

@@ -49,7 +49,7 @@ async def test_no_query(tmp_path: Path) -> None:
     async with site(tmp_path, template=template) as edge:
         findings = await examined(edge.url)
     assert findings.failed == {"socket"}
-    assert "the host does not see the query" in findings.words("socket")
+    assert "the host does not get the request" in findings.words("socket")
     assert "must forward queries, cookies" in findings.words("socket")
 
 

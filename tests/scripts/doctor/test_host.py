@@ -145,7 +145,7 @@ async def test_events_unanswered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         findings = await examined(edge.url, TALK, patience=4, speech=speech)
     assert findings.failed == {"by-polling", "by-websocket", "by-upgrade", "others-hear"}
     assert "got no ack" in findings.words("by-polling")
-    assert "Of 4 clients 4 did not hear nod" in findings.words("others-hear")
+    assert "4 of 4 clients did not receive nod" in findings.words("others-hear")
 
 
 async def test_events_that_nobody_named(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ async def test_no_socket_host(text: str) -> None:
         return web.Response(text=text)
 
     async with answering(handler) as visited:
-        with pytest.raises(Failure, match="not how a socket host answers"):
+        with pytest.raises(Failure, match="not a socket host's response"):
             await sockets.with_slash(visited)
 
 
@@ -202,7 +202,9 @@ async def test_host_full() -> None:
         return web.Response(status=503, text="This host is full.")
 
     async with answering(handler) as visited:
-        with pytest.raises(Failure, match=r'503: "This host is full\.": no socket host takes new'):
+        with pytest.raises(
+            Failure, match=r'503: "This host is full\.": no socket host accepts new'
+        ):
             await sockets.with_slash(visited)
 
 
@@ -216,7 +218,7 @@ async def test_websocket_that_hangs_up() -> None:
         return websocket
 
     async with answering(handler) as visited:
-        with pytest.raises(Failure, match="closed again without a word"):
+        with pytest.raises(Failure, match="closed without a message"):
             await sockets.websocket(visited)
         with pytest.raises(Failure, match="A websocket opened at /"):
             await sockets.websocket_elsewhere(visited)
@@ -230,5 +232,5 @@ async def test_websocket_left_hanging() -> None:
         return web.Response()
 
     async with answering(handler, patience=0.2) as visited:
-        with pytest.raises(Failure, match="got no answer"):
+        with pytest.raises(Failure, match="got no response"):
             await sockets.websocket_elsewhere(visited)

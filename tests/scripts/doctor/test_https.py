@@ -50,9 +50,9 @@ async def test_plain_door() -> None:
 
     async with answering(handler) as visited:
         visited.address = Address("https://a.test", visited.address.origin)
-        assert await redirects.http_to_https(visited) == "Plain http leads to https."
+        assert await redirects.http_to_https(visited) == "Plain http redirects to https."
         visited.address = Address("https://a.test", f"http://127.0.0.1:{unused_port()}")
-        assert await redirects.http_to_https(visited) == "Nobody answers plain http."
+        assert await redirects.http_to_https(visited) == "Nothing answers on plain http."
 
 
 async def test_secure_cookie_over_http(tmp_path: Path) -> None:

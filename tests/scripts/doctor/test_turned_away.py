@@ -49,20 +49,20 @@ def refusal(status: int, text: str = "", **headers: str) -> Answers:
     return lambda: web.Response(status=status, text=text, headers=headers)
 
 
-BLAMED = ("TargetOriginId", "lacks the behaviour", "AllowedMethods", "function answered in place")
+BLAMED = ("TargetOriginId", "lacks the behaviour", "AllowedMethods", "function answered instead")
 
 GUARDS = [
     (
         refusal(401, "Who are you?", **{"WWW-Authenticate": "Basic"}),
-        "a password or a login is asked",
+        "a password or a login is required",
     ),
-    (refusal(403, WAF), "a firewall does not let this request through"),
-    (refusal(403, "{}", **{"x-amzn-waf-action": "block"}), "a firewall does not let this request"),
+    (refusal(403, WAF), "a firewall blocks this request"),
+    (refusal(403, "{}", **{"x-amzn-waf-action": "block"}), "a firewall blocks this request"),
     (refusal(403, "Forbidden"), "forbids it"),
     (refusal(429, "Slow down."), "too many requests came from here"),
-    (refusal(302, Location="/login?next=%2F"), "it leads to a login, '/login?next=%2F'"),
-    (refusal(303, Location="https://idp.example/authorize?x"), "it leads to a login"),
-    (refusal(301, Location="https://www.site.example/socket.io/"), "it leads to another site"),
+    (refusal(302, Location="/login?next=%2F"), "it redirects to a login, '/login?next=%2F'"),
+    (refusal(303, Location="https://idp.example/authorize?x"), "it redirects to a login"),
+    (refusal(301, Location="https://www.site.example/socket.io/"), "it redirects to another site"),
 ]
 
 
@@ -94,7 +94,7 @@ async def test_before_the_websocket(tmp_path: Path, answer: Answers, sentence: s
         findings = await examined(edge.url, SOCKETS)
     assert findings.failed == {"websocket"}
     words = findings.words("websocket")
-    assert "in place of 101" in words
+    assert "instead of 101" in words
     assert "Sec-WebSocket headers" not in words
 
 
@@ -132,7 +132,7 @@ async def test_http_of_an_https_site() -> None:
     async with answering(handler) as visited:
         with pytest.raises(UnreachableError) as raised:
             await reach(visited)
-    assert "speaks https only, and leads there: examine https://127.0.0.1." in str(raised.value)
+    assert "redirects to https: examine https://127.0.0.1 instead." in str(raised.value)
 
 
 async def test_sockets_of_an_https_site(tmp_path: Path) -> None:
@@ -140,8 +140,8 @@ async def test_sockets_of_an_https_site(tmp_path: Path) -> None:
     async with site(tmp_path) as edge:
         guard(edge, SOCKET_HOST, refusal(301, Location="https://127.0.0.1/socket.io/"))
         findings = await examined(edge.url, SOCKETS)
-    assert "speaks https only" in findings.words("socket")
-    assert "Examine https://127.0.0.1 in place" in findings.words("socket")
+    assert "uses https only" in findings.words("socket")
+    assert "Examine https://127.0.0.1 instead" in findings.words("socket")
     assert not any(words in findings.words("socket") for words in BLAMED)
 
 
@@ -209,7 +209,7 @@ async def test_no_page(page: str) -> None:
     """What is no path of the site is refused before anything is asked."""
     status, _, complaint = await doctor("--page", page, "http://localhost:1")
     assert status == 2
-    assert "is no path such as /about" in complaint
+    assert "is not a path such as /about" in complaint
 
 
 async def test_limit_in_the_middle(tmp_path: Path) -> None:

@@ -243,8 +243,8 @@ def test_base_is_pinned(dockerfile: Path, tmp_path: Path) -> None:
     [
         ("echo no such image >&2; exit 1", "docker: no such image"),
         ("echo something else", "docker: something else"),
-        ("exit 1", "docker: it does not say why"),
-        ("exec sleep 60", "docker: it has not answered within 1 s"),
+        ("exit 1", "docker: no reason given"),
+        ("exec sleep 60", "docker: no answer within 1 s"),
     ],
 )
 def test_base_that_cannot_be_looked_up(
@@ -256,7 +256,7 @@ def test_base_that_cannot_be_looked_up(
     file = tmp_path / "bin/docker"
     file.write_text(f"#!/bin/sh\nPATH=/bin:/usr/bin\n{program}\n")
     file.chmod(0o755)
-    with pytest.raises(BaseError, match=rf"looked up \({reason}\)\. It takes skopeo"):
+    with pytest.raises(BaseError, match=rf"looked up \({reason}\)\. That needs skopeo"):
         Base.read(tmp_path).renewed()
 
 
@@ -288,6 +288,6 @@ def test_pin_says_what_is_wrong(project: Path) -> None:
         pytest.skip(said)
     assert (pinned.returncode, said) == (
         1,
-        "No versions go together; uv has said why. Correct pyproject.toml.",
+        "No compatible versions were found; see uv's message above. Correct pyproject.toml.",
     )
     assert [(project / path).read_text() for path in TOGETHER] == before

@@ -1,6 +1,6 @@
-/* The limit: a server that does nothing but move prebuilt frames between sockets. It speaks just
-   enough WebSocket and Socket.IO for the load generator, to well-behaved clients only: it cannot
-   read a frame that TCP cut in two, route, check or refuse anything. No server can be cheaper. */
+/* The lower bound: a server that only moves prebuilt frames between sockets. It speaks just enough
+   WebSocket and Socket.IO for the load generator, and only with well-behaved clients: it cannot
+   read a frame that TCP has split, route, check or refuse anything. */
 #define _GNU_SOURCE
 #include "text.h"
 
@@ -89,7 +89,7 @@ static void acknowledge(int fd, const char *packet, size_t length)
 {
     char answer[FRAME];
     size_t digits = strspn(packet + 2, "0123456789");
-    const char *text = packet + 2 + digits + 8; /* behind ["echo", */
+    const char *text = packet + 2 + digits + 8; /* after ["echo", */
     int size = snprintf(answer, sizeof answer, "43%.*s[%.*s", (int)digits, packet + 2,
                         (int)(length - (size_t)(text - packet)), text);
     push_packet(fd, answer, (size_t)size);

@@ -21,7 +21,7 @@ static int epoll;
 
 /* ---- lines: TCP to the server ------------------------------------------------------------ */
 
-/* One loopback address has 28,000 ports for clients, and those of closed ones rest for a minute. */
+/* One loopback address has 28,000 client ports, and a closed one is unavailable for a minute. */
 static struct sockaddr_in next_source(void)
 {
     static uint32_t turn;
@@ -43,7 +43,7 @@ static void line_open(struct line *line, enum line_kind kind, struct client *cli
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (bind(fd, (struct sockaddr *)&source, sizeof source))
         give_up("bind");
-    /* On loopback the kernel answers for the listener, at once: no need to wait for it. */
+    /* On loopback the kernel accepts at once, so there is no need to wait. */
     if (connect(fd, (struct sockaddr *)&server, sizeof server))
         give_up("connect");
     fcntl(fd, F_SETFL, O_NONBLOCK);
@@ -61,8 +61,8 @@ static void line_close(struct line *line)
     text_free(&line->reply);
 }
 
-/* What a client says fits into an empty socket buffer. A server that lets it fill up shows as
-   messages that never arrive. */
+/* A client's messages fit into an empty socket buffer. If a server lets it fill up, messages are
+   counted as lost. */
 static void line_send(struct line *line, const char *data, size_t length)
 {
     ssize_t sent = send(line->fd, data, length, MSG_NOSIGNAL);
@@ -101,7 +101,7 @@ static void request_websocket(struct client *client)
     char query[128] = "websocket", rest[512];
     if (client->sid[0])
         snprintf(query, sizeof query, "websocket&sid=%s", client->sid);
-    /* The key may be the same for all: nobody checks that it is random. */
+    /* The key may be the same for all clients, because no server checks that it is random. */
     snprintf(rest, sizeof rest,
              "Connection: Upgrade\r\nPragma: no-cache\r\nCache-Control: no-cache\r\n"
              "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -165,7 +165,7 @@ static void leave_ready(struct client *client)
     ready[client->position]->position = client->position;
 }
 
-/* Freed only after the turn: events of its other lines may still be in this turn's list. */
+/* Freed only after the turn, because its list may still have events of the client's other lines. */
 enum { EVENTS = 512 }; /* of a turn */
 static struct client *gone[EVENTS];
 static size_t gone_count;
@@ -212,7 +212,7 @@ void client_open(enum mode mode)
 
 void client_close(struct client *client)
 {
-    static const char going_away[] = "\x03\xe9"; /* 1001: what a closed tab says */
+    static const char going_away[] = "\x03\xe9"; /* 1001, as when a tab is closed */
     char frame[HEADER + 2];
     leave_ready(client);
     client->stage = CLOSING;
@@ -312,7 +312,7 @@ static void start_session(struct client *client, const char *open)
     request_websocket(client);
 }
 
-/* A poll brings one or more packets. None of them is an event: nobody speaks yet. */
+/* A poll returns one or more packets. None of them is an event, because no client sends any yet. */
 static void take_poll(struct client *client, char *body)
 {
     client->polling = false;
@@ -351,7 +351,7 @@ static bool take_http(struct line *line, const char *data, size_t length)
         return true;
     if (strncmp(reply.data, "HTTP/1.1 200", 12))
         return false;
-    line->reply = (struct text){0}; /* the next reply begins while this one is read */
+    line->reply = (struct text){0}; /* the next reply may begin while this one is read */
     if (line->kind == POLL) {
         take_poll(line->client, body);
     } else {

@@ -1,5 +1,5 @@
-/* A browser with a Socket.IO client, as far as a server can tell: it connects by websocket, or by
-   long polling followed by an upgrade, answers pings, counts what it is told, and leaves. */
+/* A Socket.IO client in a browser, as a server sees it: it connects by websocket, or by long polling
+   followed by an upgrade, answers pings, counts what it receives, and disconnects. */
 #ifndef CLIENT_H
 #define CLIENT_H
 
@@ -10,9 +10,9 @@
 enum mode { BY_WEBSOCKET, BY_UPGRADE };
 
 enum stage {
-    OPENING, /* until the server has accepted the namespace, and the upgrade where there is one */
+    OPENING, /* until the server has accepted the namespace, and the upgrade if there is one */
     READY,
-    CLOSING, /* said goodbye, the server has not closed yet */
+    CLOSING, /* has sent a close frame, and the server has not closed yet */
     GONE,
 };
 
@@ -36,12 +36,12 @@ struct client {
     bool probed;     /* the server has answered the probe of the upgrade */
     bool polling;    /* a poll is waiting for its answer */
     char sid[64];    /* of the Engine.IO session, while it polls */
-    unsigned heard;  /* the number of what it heard last, for whoever counts that */
+    unsigned heard;  /* the number of the last message it received, if that is counted */
     struct line socket, poll, post;
     struct websocket websocket;
 };
 
-/* The same for all clients; set before the first connects, and the port again between two. */
+/* The same for all clients, and set before the first connects; the port may change later. */
 struct target {
     uint16_t port;
     bool offer_deflate; /* as browsers do */
@@ -56,7 +56,7 @@ extern struct client **ready; /* the clients in stage READY, in no particular or
 extern size_t ready_count;
 extern size_t opening_count, closing_count;
 extern size_t failed_count;  /* clients that could not connect */
-extern size_t dropped_count; /* clients the server let go of, unasked, once they were ready */
+extern size_t dropped_count; /* ready clients that the server disconnected */
 
 /* Called with every Socket.IO event (`42…`) and ack (`43…`) a client receives. */
 typedef void packet_handler(struct client *client, const char *packet, size_t length);
@@ -68,8 +68,8 @@ void client_close(struct client *client);
 /* Sends one Engine.IO packet over the websocket. */
 void client_send(struct client *client, const char *packet, size_t length);
 
-/* Handles what has arrived; waits for something at most so many milliseconds. Returns true if
-   the command pipe has something to say. */
+/* Handles what has arrived, after waiting for at most this many milliseconds. Returns true if
+   there is a command on stdin. */
 bool clients_turn(int milliseconds);
 void clients_start(int command_pipe);
 

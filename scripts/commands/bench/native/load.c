@@ -1,17 +1,18 @@
-/* The load generator: many clients in one process, told what to do by lines on stdin, answering
-   each with one line of JSON on stdout. Commands:
+/* The load generator: many clients in one process. It reads commands from stdin, one a line, and
+   answers each with one line of JSON on stdout. Commands:
 
-     open COUNT AT_ONCE websocket|upgrade   connect clients, so many at once
-     close COUNT AT_ONCE                    let random clients go
-     broadcast SECONDS say|burst|crowd N    have everybody told, round after round; in a round
-                                            one client speaks, or one asks for N broadcasts, or
-                                            N clients speak
+     open COUNT AT_ONCE websocket|upgrade   connect clients, AT_ONCE at the same time
+     close COUNT AT_ONCE                    disconnect random clients
+     broadcast SECONDS say|burst|crowd N    send broadcasts to all clients, round after round; in a
+                                            round one client sends one, or asks for N, or N
+                                            clients send one each
      events SECONDS N                       every client sends N events, and another for each ack
-     paced SECONDS RATE                     so many events a second in all, whatever the acks do
-     port NUMBER                            clients opened from now on go there
-     speakers COUNT                         of all clients only the first so many ever speak
-     told SECONDS RATE                      the first client speaks so many times a second, and
-                                            those that never speak take the time
+     paced SECONDS RATE                     send RATE events a second in all, without waiting for
+                                            acks
+     port NUMBER                            connect further clients to this port
+     speakers COUNT                         only the first COUNT clients send events
+     told SECONDS RATE                      the first client sends RATE broadcasts a second, and
+                                            the clients that never send measure the latency
      wait SECONDS                           only answer pings
 
    Start: load PORT DEFLATE(0|1) SPIN(0|1) SILENCE_SECONDS ORIGIN [COOKIE_FILE] */
@@ -26,13 +27,13 @@
 #include <time.h>
 #include <unistd.h>
 
-/* What a chat message weighs; its first eight characters are the number of the round. */
+/* As long as a typical chat message; its first eight characters are the number of the round. */
 static const char PAYLOAD[] = "%08u it takes about this many words to say something";
 
-static double silence; /* seconds without a sign of life after which we stop waiting */
+static double silence; /* seconds without any message after which we stop waiting */
 
-/* Whether to keep asking instead of sleeping while there is something to wait for. A sleeping
-   load generator makes the server pay for waking it up, as no client on another machine would. */
+/* Whether to poll instead of sleeping while waiting. Waking up a sleeping load generator would cost
+   the server CPU time, unlike a client on another machine. */
 static bool spin;
 
 static double now(clockid_t clock)
@@ -121,9 +122,9 @@ static void close_clients(size_t count, size_t at_once)
 
 static unsigned round_number;
 static size_t delivered, strays;
-static size_t speakers; /* zero: all speak */
+static size_t speakers; /* zero: all clients */
 
-/* Returns the number of the round in which somebody said this, or 0. */
+/* Returns the number of the round in which this was sent, or 0. */
 static unsigned number_of(const char *packet, size_t length)
 {
     static const char expected[] = "42[\"said\",\"";
@@ -139,7 +140,7 @@ static void count_delivery(struct client *client, const char *packet, size_t len
     if (number_of(packet, length) == round_number)
         delivered++;
     else
-        strays++; /* late, doubled, or something nobody said */
+        strays++; /* late, duplicated, or never sent */
 }
 
 static void speak(struct client *client, unsigned times)
@@ -151,7 +152,7 @@ static void speak(struct client *client, unsigned times)
     client_send(client, packet, (size_t)length);
 }
 
-/* Everybody takes a turn at speaking, as the rate limit of a real host would have it. */
+/* Clients take turns, so that none exceeds the rate limit of a guarded host. */
 static struct client *next_speaker(void)
 {
     static size_t turn;
@@ -175,7 +176,7 @@ static void broadcast(double seconds, const char *form, unsigned times)
         if (!reach(&delivered, goal))
             lost += goal - delivered;
         if (delivered > goal) {
-            strays += delivered - goal; /* doubled, and arrived before we looked */
+            strays += delivered - goal; /* duplicated, and arrived before the goal was noticed */
             delivered = goal;
         }
     }
@@ -187,8 +188,8 @@ static void broadcast(double seconds, const char *form, unsigned times)
 
 static size_t asked, acked;
 static double repeat_until; /* zero: do not repeat */
-static double *sent_at;     /* of the event with this ack id, until its ack arrives: then the */
-static size_t sent_count;   /* seconds it took */
+static double *sent_at;     /* by ack id: when the event was sent; the seconds it took, once acked */
+static size_t sent_count;
 
 static void send_event(struct client *client, size_t id)
 {
@@ -257,7 +258,7 @@ static void paced(double seconds, double rate)
             sent_at[sent_count] = due;
             send_event(next_speaker(), sent_count++);
         }
-        clients_turn(0); /* never sleeps: an event must not be late because we were */
+        clients_turn(0); /* never sleeps, so that no event is late because of the load generator */
     }
     bool complete = reach(&acked, total);
     if (complete)
@@ -272,14 +273,14 @@ static void paced(double seconds, double rate)
 
 /* ---- broadcasts at a fixed rate ---------------------------------------------------------- */
 
-static double *due;  /* when each round was to be said */
-static double *took; /* until each of its deliveries */
+static double *due;  /* when each round was due */
+static double *took; /* latency of each delivery */
 static size_t took_count;
 
 static void take_told(struct client *client, const char *packet, size_t length)
 {
     if (number_of(packet, length) != client->heard + 1) {
-        strays++; /* doubled, out of order, or behind one that was lost */
+        strays++; /* duplicated, out of order, or after one that was lost */
         return;
     }
     client->heard++;
@@ -318,7 +319,7 @@ static void told(double seconds, double rate)
           percentile(took, took_count, .99));
     free(due);
     free(took);
-    on_packet = count_delivery; /* what comes too late has nowhere to be noted */
+    on_packet = count_delivery; /* later deliveries have no place in `took` */
 }
 
 /* ---- commands ---------------------------------------------------------------------------- */
@@ -413,7 +414,7 @@ int main(int count, char **arguments)
         read_cookies(arguments[6]);
     on_packet = ignore;
     clients_start(STDIN_FILENO);
-    /* The driver sends the next line only after the answer to the last: stdio hides none. */
+    /* The driver sends a line only after the reply to the last, so stdio buffers none. */
     for (;;) {
         if (!clients_turn(1000))
             continue;

@@ -13,7 +13,7 @@ void text_append(struct text *text, const char *data, size_t length);
 void text_drop_front(struct text *text, size_t length);
 void text_free(struct text *text);
 
-/* Ends the program with a sentence: a load generator that limps measures nothing. */
+/* Ends the program with a message, because its results would be wrong. */
 _Noreturn void give_up(const char *what);
 
 #endif

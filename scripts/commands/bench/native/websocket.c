@@ -12,7 +12,7 @@ struct frame {
     size_t length, size; /* of the payload; of the whole frame */
 };
 
-/* A fast generator (xorshift): masks have to differ, not to resist guessing. */
+/* A fast generator (xorshift): masks must differ, but need not be secure. */
 static uint32_t random_mask(void)
 {
     static uint64_t state = 0x9e3779b97f4a7c15;
@@ -86,7 +86,7 @@ static void start_inflater(struct websocket *socket)
 static bool inflate_message(struct websocket *socket, message_handler *handler, void *owner)
 {
     static char plain[1 << 20];
-    text_append(&socket->message, "\0\0\xff\xff", 4); /* what the sender left out, RFC 7692 7.2.2 */
+    text_append(&socket->message, "\0\0\xff\xff", 4); /* the bytes that the sender omits, RFC 7692 7.2.2 */
     if (!socket->inflater)
         start_inflater(socket);
     z_stream *stream = socket->inflater;

@@ -1,6 +1,6 @@
 export default {
   output: "standalone",
-  // Else Next.js takes the folder of the outermost package-lock.json, this project's.
+  // The default is the folder of the outermost package-lock.json, which is this project's.
   outputFileTracingRoot: import.meta.dirname,
   turbopack: { root: import.meta.dirname },
 };

@@ -1,4 +1,4 @@
-// Rendered for each request, as the function renders its pages, and smaller than any of those.
+// Rendered for each request, like the function's pages, and smaller than any of them.
 export const dynamic = "force-dynamic";
 
 export default function Page() {
