@@ -15,6 +15,7 @@ from socketio.exceptions import (  # type: ignore[import-untyped]  # as above
     ConnectionRefusedError as Refused,
 )
 
+from socket_host.transport.emitting import EmittingServer
 from socket_host.transport.hooks import Hooks, check_registration
 from socket_host.transport.limits import Limits
 from socket_host.transport.native.client import Client
@@ -48,7 +49,7 @@ _FAILED = "The server could not accept the connection. Try again later."
 _LetIn = Callable[[str, Environ, Any], Coroutine[Any, Any, None] | None]
 
 
-class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no types
+class ConnectingServer(EmittingServer):
     """The part of the server that answers CONNECT, and knows who was here before."""
 
     def __init__(self, limits: Limits | None, recovery: Recovery | None, **options: Any) -> None:
@@ -289,7 +290,8 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
     def message(self, kind: str, namespace: str, ack: int | None, data: Any) -> Message:
         """Encode a Socket.IO packet.
 
-        Raises TypeError or ValueError if `data` is no JSON, or if clients would hang up on it.
+        Raises ValueError if `data` is not JSON, or if clients would hang up on it, and what another
+        serializer raises.
         """
         if self._foreign:
             packet = self.packet_class(int(kind), data=data, namespace=namespace, id=ack)

@@ -51,16 +51,16 @@ def not_json(kind: str, data: Any, why: object) -> ValueError:
 def encode_binary(kind: str, prefix: str, data: Any) -> Message:
     """Encode an event or ack with attachments; `prefix` stands before its JSON.
 
-    Raises TypeError if something else in it is no JSON, and ValueError for a number that JSON
-    lacks, for too many attachments, and for a dictionary that clients take for the place of one.
+    Raises ValueError if something else in it is not JSON, for too many attachments, and for a
+    dictionary that clients take for the place of one.
     """
     attachments: list[bytes] = []
     try:
         text = encode(_without_bytes(data, attachments))
-    except (ValueError, RecursionError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise not_json(kind, data, error) from None
     if kind not in _BINARY:
-        raise TypeError("Only events and acks can have bytes in them.")
+        raise not_json(kind, data, "only events and acks can have bytes in them")
     if len(attachments) > MOST_ATTACHMENTS:
         raise not_json(kind, data, f"clients take {MOST_ATTACHMENTS} attachments at the most")
     packet = f"{MESSAGE}{_BINARY[kind]}{len(attachments)}-{prefix}{text}"

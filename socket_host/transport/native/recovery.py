@@ -30,7 +30,7 @@ LONGEST_OFFSET = 64  # characters; ours have some 30
 
 # Recoveries in a row after which nothing of what was missed had arrived. What is sent again may be
 # just what ends the connection.
-MAX_ATTEMPTS = 2
+MAX_ATTEMPTS = 1
 
 # For which other hosts are asked about a client; the host it was at knows it for as long as it
 # stays. A pid cannot be renewed: that it is the same tells the client that it is recovered.

@@ -1,5 +1,6 @@
 """The client manager: python-socketio's rooms, and what it costs to send to them."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import socketio  # type: ignore[import-untyped]  # python-socketio ships no types
@@ -36,6 +37,11 @@ class CountedRooms(socketio.AsyncManager):  # type: ignore[misc]  # python-socke
             reached = self._count(namespace, to or room)
             handler.count_sent(to or room, reached, size + _DELIVERY, 0.0)
         await super().emit(event, data, namespace, room, skip_sid, callback, to, **kwargs)
+
+    def get_participants(self, namespace: str, room: Any) -> Iterator[tuple[str, str]]:
+        """Yield the sids in a room, or in several, each with its Engine.IO sid."""
+        if room != []:  # for which python-socketio raises IndexError
+            yield from super().get_participants(namespace, room)
 
     def _count(self, namespace: str, room: Any) -> int:
         """Return how many are in a room, or in several."""

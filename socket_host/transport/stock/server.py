@@ -14,6 +14,7 @@ from engineio.exceptions import SocketIsClosedError  # type: ignore[import-untyp
 from socket_host.address import Addresses
 from socket_host.admission import Check
 from socket_host.log_limit import LIMIT
+from socket_host.transport.emitting import EmittingServer
 from socket_host.transport.hooks import Hooks, check_registration
 from socket_host.transport.limits import UNJOINED, Limits
 from socket_host.transport.native.refusal import NO_JSONP
@@ -33,7 +34,7 @@ logger.setLevel(logging.ERROR)  # below that python-socketio logs all that clien
 logger.addFilter(LIMIT)
 
 
-class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio ships no types
+class Server(EmittingServer):
     """A server that asks before it takes a request, and limits what a client may send."""
 
     def __init__(

@@ -11,9 +11,10 @@ import pytest
 from functions.contract.bus import MAX_BYTES, BusMessageError
 from socket_host.bus import open_bus, shared
 from socket_host.bus.redis import RedisBus
+from socket_host.namespace import Namespace
 from tests.kit import buses
 from tests.kit.buses import Host, Line, Redis, until
-from tests.kit.hosts import PATIENCE
+from tests.kit.hosts import PATIENCE, serving
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +205,22 @@ async def test_what_the_bus_never_takes_is_refused(pair: Pair) -> None:
     await pair.one.sio.emit("end")
     await here.receive("end")
     assert here.inbox.unread("news") == []
+
+
+async def test_what_the_bus_never_takes_is_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An event that is emitted later, and too large for the bus, is told of in a sentence."""
+    async with (
+        buses.redis(tmp_path) as redis,
+        serving(tmp_path, Namespace, bus=redis.setting) as host,
+    ):
+        namespace = host.namespaces[0]
+        most = host.bus.LARGEST
+        namespace.emit_soon("news", "x" * most)
+        namespace.emit_latest("latest", "x" * most, room=None)
+        await until(lambda: caplog.text.count(f"the bus takes {most}") == 2)
+        assert "Traceback" not in caplog.text
 
 
 async def test_what_no_client_takes_is_refused(pair: Pair) -> None:

@@ -277,3 +277,16 @@ async def test_close_by_websocket(http: Http) -> None:
         await socket.receive()
         await socket.send("1")
         assert await socket.closed() == 1000
+
+
+async def test_engine_alone(hasty: Http) -> None:
+    """The engine without Socket.IO, which the official suite is run against, pings too."""
+    hasty.base = hasty.base.replace("socket.io", "engine.io")
+    async with hasty.websocket() as socket:
+        await socket.receive()
+        await socket.send("4hello")
+        assert await socket.receive() == "4hello"
+        assert await socket.receive() == "2"
+        await socket.send("3")
+        assert await socket.receive() == "2"
+        assert await socket.closed() is not None
