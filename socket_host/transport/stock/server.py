@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, NoReturn
 from urllib.parse import parse_qs
 
+import engineio  # type: ignore[import-untyped]  # as below
 import socketio  # type: ignore[import-untyped]  # python-socketio ships no types
 from aiohttp import web
 from engineio.exceptions import SocketIsClosedError  # type: ignore[import-untyped]  # as above
@@ -34,6 +35,17 @@ logger.setLevel(logging.ERROR)  # below that python-socketio logs all that clien
 logger.addFilter(LIMIT)
 
 
+class _EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio ships no types
+    """python-engineio's server, which answers the POST that it ends a session with."""
+
+    async def disconnect(self, sid: str | None = None) -> None:
+        """End a session, or all, without waiting for clients that poll to read everything."""
+        if sid is None:
+            await super().disconnect()
+        elif socket := self.sockets.get(sid):
+            await socket.close(wait=False, reason=self.reason.SERVER_DISCONNECT)
+
+
 class Server(EmittingServer):
     """A server that asks before it takes a request, and limits what a client may send."""
 
@@ -59,6 +71,9 @@ class Server(EmittingServer):
         self._room: dict[str, int] = {}  # bytes that attachments may still have
         self.websockets: dict[str, WebSocket] = {}
         self.eio._async = {**self.eio._async, "websocket": partial(WebSocket, self)}
+
+    def _engineio_server_class(self) -> type[_EngineServer]:
+        return _EngineServer
 
     def register_namespace(self, namespace_handler: Any) -> None:
         """Register a namespace object; raises StartError if another has that namespace."""
@@ -153,6 +168,8 @@ class Server(EmittingServer):
         if rejection:
             return web.Response(status=rejection.status, text=rejection.text)
         sid = query.get("sid", [""])[0]
+        if self._has_ended(sid):
+            return web.Response(status=400, text="This session has ended.\n")
         if request.method == "POST" and (request.content_length or 0) > self._most(sid):
             self._note("invalid requests", "a POST too large")
             await self._abort(sid)
@@ -163,6 +180,11 @@ class Server(EmittingServer):
             self._note("invalid packets", "not an Engine.IO packet")
             return web.Response(status=400, text="That is not an Engine.IO packet.\n")
         return response
+
+    def _has_ended(self, sid: str) -> bool:
+        """Tell if a session has ended that python-engineio still has."""
+        socket = self.eio.sockets.get(sid)
+        return socket is not None and bool(socket.closed)
 
     def _address(self, request: web.Request) -> bytes:
         # Not `request.remote`: that may be overridden by what a client says of itself.

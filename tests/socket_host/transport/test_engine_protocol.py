@@ -149,7 +149,7 @@ async def test_polling_payload_is_utf8(http: Http) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ["abc", "", "2", "0", "5", "7", "4" + SEPARATOR, "b***", b"4\xff", "2probe"]
+    "body", ["abc", "", "2", "0", "7", "4" + SEPARATOR, "b***", b"4\xff", "2probe"]
 )
 async def test_invalid_payload_closes_a_polling_session(http: Http, body: str | bytes) -> None:
     """A payload that is not made of packets is answered with 400, and ends the session."""
@@ -175,7 +175,7 @@ async def test_websocket_carries_text_and_binary(http: Http) -> None:
         assert await socket.receive() == b"\1\2\3"
 
 
-@pytest.mark.parametrize("packet", ["abc", "", "0", "2", "5", "7", "2probe", "3x"])
+@pytest.mark.parametrize("packet", ["abc", "", "0", "2", "7", "2probe", "3x"])
 async def test_invalid_packet_closes_a_websocket(http: Http, packet: str) -> None:
     """A packet that no client may send ends the session."""
     async with http.websocket() as socket:
