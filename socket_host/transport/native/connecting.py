@@ -16,7 +16,7 @@ from socketio.exceptions import (  # type: ignore[import-untyped]  # as above
 )
 
 from socket_host.transport.emitting import EmittingServer
-from socket_host.transport.hooks import Hooks, check_registration
+from socket_host.transport.hooks import FAILURES, Hooks, check_registration
 from socket_host.transport.limits import Limits
 from socket_host.transport.native.client import Client
 from socket_host.transport.native.encoding import (
@@ -38,7 +38,6 @@ from socket_host.transport.native.recovery import (
 from socket_host.transport.native.replay import Replays
 from socket_host.transport.native.rooms import Member
 from socket_host.transport.native.socket_packet import CONNECT, CONNECT_ERROR, PLAIN
-from socket_host.transport.native.tasks import FAILURES
 
 _UNKNOWN = "Invalid namespace"  # the words of the specification
 _LET_GO_SECONDS = 5.0  # for a client's handlers to end, before another connection has its state

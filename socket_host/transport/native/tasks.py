@@ -7,10 +7,6 @@ from typing import Any
 
 _log = logging.getLogger(__name__)
 
-# A handler that awaits what was cancelled ends by that; what is to follow it has to follow all the
-# same. Nobody cancels the tasks it is in, but an event loop that ends.
-FAILURES = (Exception, asyncio.CancelledError)
-
 
 class Tasks:
     """Runs tasks, and waits for them when the host stops."""

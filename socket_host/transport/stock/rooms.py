@@ -43,6 +43,19 @@ class CountedRooms(socketio.AsyncManager):  # type: ignore[misc]  # python-socke
         if room != []:  # for which python-socketio raises IndexError
             yield from super().get_participants(namespace, room)
 
+    def basic_enter_room(
+        self, sid: str, namespace: str, room: Any, eio_sid: str | None = None
+    ) -> None:
+        """Put a client into a room; raise ValueError if it is not in the namespace."""
+        if eio_sid is None and self.eio_sid_from_sid(sid, namespace) is None:
+            raise ValueError("sid is not connected to requested namespace")
+        super().basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
+
+    async def trigger_callback(self, sid: str, id: int, data: list[Any]) -> None:  # noqa: A002 - theirs
+        """Call what waits for an ack; 0 is where python-socketio counts the others."""
+        if id:
+            await super().trigger_callback(sid, id, data)
+
     def _count(self, namespace: str, room: Any) -> int:
         """Return how many are in a room, or in several."""
         names = room if isinstance(room, (list, tuple)) else [room]
