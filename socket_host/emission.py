@@ -1,5 +1,6 @@
 """Emissions: what a namespace sends, how often, and who pays for it."""
 
+import logging
 from typing import Any, NamedTuple
 
 from socket_host.bus import Bus
@@ -11,6 +12,8 @@ from socket_host.transport.bus_manager import check_event
 from socket_host.transport.snapshot import snapshot
 from socket_host.typed_namespace import Room, Rooms, Sids, TypedNamespace
 from socket_host.visitors import BURST, PAYER, Visitors
+
+_log = logging.getLogger(__name__)
 
 _SMALL = 1_024  # bytes of an answer that the event itself has paid for
 
@@ -53,7 +56,8 @@ class EmittingNamespace(TypedNamespace):
     ) -> None:
         """Emit an event without waiting: after the ack of the one under way, in order of calls.
 
-        Later changes to `data` are not sent. Raises ValueError if it is not JSON.
+        Later changes to `data` are not sent. Raises ValueError if it is not JSON. An event that is
+        too large for the bus is logged and not sent.
         """
         check_event(event)
         self._emit_in_task(
@@ -74,7 +78,8 @@ class EmittingNamespace(TypedNamespace):
 
         The first one is sent at once. Those that follow are joined into one several times a second,
         and less often if the room is busy. Each `key` has a last value of its own. Later changes
-        to `data` are not sent. Raises ValueError if it is not JSON.
+        to `data` are not sent. Raises ValueError if it is not JSON. An event that is too large for
+        the bus is logged and not sent.
         """
         check_event(event)
         data = snapshot(event, data)
@@ -147,8 +152,16 @@ class EmittingNamespace(TypedNamespace):
         self, event: str, data: object, room: Rooms, skip_sid: Sids, ignore_queue: bool
     ) -> None:
         self.server.start_background_task(
-            self.emit, event, data, room=room, skip_sid=skip_sid, ignore_queue=ignore_queue
+            self._emit_or_log, event, data, room, skip_sid, ignore_queue
         )
+
+    async def _emit_or_log(
+        self, event: str, data: object, room: Rooms, skip_sid: Sids, ignore_queue: bool
+    ) -> None:
+        try:
+            await self.emit(event, data, None, room, skip_sid, ignore_queue=ignore_queue)
+        except ValueError as error:
+            _log.error("An event was not sent. %s", error)
 
     def _wait(self, emission: "_Emission") -> float:
         """Return the seconds for which an event of `emit_latest` has to wait.

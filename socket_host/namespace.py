@@ -25,7 +25,7 @@ from socket_host.event_error import EventError
 from socket_host.handlers import Handler, event, find_handlers, large_answer
 from socket_host.lifespan import LifespanNamespace, every
 from socket_host.settings import Settings
-from socket_host.transport.hooks import Hooks
+from socket_host.transport.hooks import FAILURES, Hooks
 from socket_host.visitors import PAYER, Client, Member
 
 __all__ = ["Namespace", "event", "every", "large_answer", "subscribe"]
@@ -156,9 +156,7 @@ class Namespace(LifespanNamespace, Hooks):
         try:
             await asyncio.wait_for(self._settled.wait(), _SETTLE_SECONDS)
         except TimeoutError:
-            _log.error(
-                "The host stops, with %d events still unanswered.", self._in_progress
-            )
+            _log.error("The host stops, with %d events still unanswered.", self._in_progress)
 
     def is_here(self, sid: str) -> bool:
         """Tell if a client is still there to be answered."""
@@ -261,7 +259,7 @@ class Namespace(LifespanNamespace, Hooks):
             welcome = True
         except Refused:
             raise
-        except Exception:
+        except FAILURES:
             _log.exception("on_connect failed.")
             raise self._failed() from None
         finally:
@@ -273,7 +271,7 @@ class Namespace(LifespanNamespace, Hooks):
         PAYER.set(None)
         try:
             await self.on_recover(sid)
-        except Exception:
+        except FAILURES:
             _log.exception("on_recover failed.")
         finally:
             member.greeting = None
@@ -284,7 +282,7 @@ class Namespace(LifespanNamespace, Hooks):
             if member.greeting and member.greeting is not asyncio.current_task():
                 await member.greeting
             await self.on_disconnect(sid, reason)
-        except Exception:
+        except FAILURES:
             _log.exception("on_disconnect failed.")
         finally:
             self._forget(sid, member)
@@ -332,7 +330,7 @@ class Namespace(LifespanNamespace, Hooks):
             return await answer if hasattr(answer, "__await__") else answer
         except EventError as error:
             return self._no(error)
-        except Exception:
+        except FAILURES:
             _log.exception("The handler of %.100r failed.", event)
             return self._no(_FAILED)
         finally:

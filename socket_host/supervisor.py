@@ -51,13 +51,16 @@ class Supervisor:
         return "waiting" if name in self._waiting else "running"
 
     async def _run(self, work: Work, name: str) -> None:
-        loop = asyncio.get_running_loop()
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
         pause = FIRST_PAUSE
         while True:
             begun = loop.time()
             try:
                 await work()
-            except Exception:
+            except (Exception, asyncio.CancelledError):
+                if task.cancelling():  # by `stop`; else it awaited something that was cancelled
+                    raise
                 self._deaths[name] += 1
                 if loop.time() - begun > _HEALTHY_SECONDS:
                     pause = FIRST_PAUSE

@@ -5,7 +5,7 @@ The data is JSON, or the arguments of an event, which may contain bytes.
 
 import dataclasses
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -44,21 +44,22 @@ def parse(model: type[T], data: object, *, binary: bool = False) -> T:
     """Return data from JSON, or if `binary` from an event, as an instance of a model.
 
     A model is a dataclass of strings, numbers, booleans, None, Literal, lists, dicts with string
-    keys, and other such dataclasses; with `binary` also of bytes. Its `__post_init__` may raise
+    keys, and other such models; with `binary` also of bytes. Its `__post_init__` may raise
     ValueError. A field may have a union type such as `str | None`, with at most one object type and
     one list type. Fields that the model does not have are ignored. Anything with pydantic's
     `model_validate` is a model too.
 
     Raises PayloadError, and TypeError for a model with other types.
     """
-    validate: Callable[[object], T] | None = getattr(model, "model_validate", None)
-    if validate is not None:
-        return _validated(validate, data)
+    value: T
+    if _is_pydantic(model):
+        value = _validated(model, data)
+        return value
     if not binary:
         check_type(model)
     problems: list[Problem] = []
     try:
-        value: T = _read(model, data, "", problems)
+        value = _read(model, data, "", problems)
     except RecursionError:
         raise PayloadError([Problem("", "is nested too deeply")]) from None
     if problems:
@@ -76,7 +77,7 @@ def _check_type(kind: Any, binary: bool, seen: set[Any]) -> None:
     inner: tuple[Any, ...] = get_args(kind)
     if kind is bytes and not binary:
         raise TypeError(f"{kind!r} cannot be part of a JSON payload: only events can have bytes")
-    if kind in _WHOLE or origin is Literal or hasattr(kind, "model_validate") or kind in seen:
+    if kind in _WHOLE or origin is Literal or _is_pydantic(kind) or kind in seen:
         return
     if dataclasses.is_dataclass(kind):
         seen.add(kind)
@@ -85,11 +86,27 @@ def _check_type(kind: Any, binary: bool, seen: set[Any]) -> None:
         raise TypeError(f"{kind!r} is not supported as the type of a payload")
     for one in inner:
         _check_type(one, binary, seen)
+    if origin is dict and inner[0] is not str:
+        raise TypeError(f"{kind!r} is no type of a payload: the keys of an object are str")
+    if origin in (Union, types.UnionType):
+        _check_union(inner)
 
 
-def _validated(validate: Callable[[object], T], data: object) -> T:
+def _check_union(kinds: tuple[Any, ...]) -> None:
+    # Trying one after another would take exponential time in the depth of the data.
+    for name, data in (("an object", {}), ("a list", [])):
+        if sum(_fits(kind, data) for kind in kinds) > 1:
+            raise TypeError(f"of {' | '.join(map(str, kinds))} several are {name}")
+
+
+def _is_pydantic(kind: Any) -> bool:
+    return hasattr(kind, "model_validate")
+
+
+def _validated(model: Any, data: object) -> Any:
+    """Return data as an instance of a pydantic model; raise PayloadError."""
     try:
-        return validate(data)
+        return model.model_validate(data)
     except ValueError as error:
         found: list[Any] = getattr(error, "errors", list)()[:MOST_PROBLEMS]
         problems = [
@@ -112,6 +129,8 @@ def _read(kind: Any, data: Any, at: str, problems: list[Problem]) -> Any:
         return _read_union(arguments, data, at, problems)
     if not _fits(kind, data):
         _note(problems, at, f"must be {_described(kind)}")
+    elif _is_pydantic(kind):
+        return _read_pydantic(kind, data, at, problems)
     elif dataclasses.is_dataclass(kind):
         return _read_fields(kind, data, at, problems)
     elif origin is list:
@@ -123,6 +142,15 @@ def _read(kind: Any, data: Any, at: str, problems: list[Problem]) -> Any:
     elif kind is float:
         return _read_number(data, at, problems)
     return data
+
+
+def _read_pydantic(kind: Any, data: Any, at: str, problems: list[Problem]) -> Any:
+    try:
+        return _validated(kind, data)
+    except PayloadError as error:
+        for field, detail in error.problems:
+            _note(problems, _join(at, field) if field else at, detail)
+    return None
 
 
 def _read_number(data: float, at: str, problems: list[Problem]) -> float:
@@ -150,9 +178,6 @@ def _read_fields(kind: Any, data: dict[str, Any], at: str, problems: list[Proble
 
 def _read_union(kinds: tuple[Any, ...], data: Any, at: str, problems: list[Problem]) -> Any:
     fitting = [kind for kind in kinds if _fits(kind, data)]
-    if len(fitting) > 1 and isinstance(data, dict | list):
-        # Trying one after another would take exponential time in the depth of the data.
-        raise TypeError(f"{' | '.join(map(str, kinds))} has several types of object or of list")
     if fitting:
         return _read(fitting[0], data, at, problems)
     _note(problems, at, f"must be {' or '.join(map(_described, kinds))}")
@@ -187,9 +212,11 @@ def _fits(kind: Any, data: Any) -> bool:
         return type(data) in (int, float)
     if kind in _PLAIN:
         return type(data) is kind
+    if getattr(kind, "__pydantic_root_model__", False):
+        return True
     if list in (kind, get_origin(kind)):
         return isinstance(data, list)
-    if dict in (kind, get_origin(kind)) or dataclasses.is_dataclass(kind):
+    if dict in (kind, get_origin(kind)) or dataclasses.is_dataclass(kind) or _is_pydantic(kind):
         return isinstance(data, dict)
     raise TypeError(f"{kind!r} is not supported as the type of a payload")
 

@@ -177,11 +177,13 @@ def is_binary(data: list[Any]) -> bool:
 
 
 def _is_answer_to_emit(message: Mapping[str, Any]) -> bool:
+    args = message.get("args")
     return (
         message.get("host_id") is not None
         and is_room(message.get("sid"))
         and is_number(message.get("id"))
-        and type(message.get("args")) is list
+        and type(args) is list
+        and (not message.get("binary") or is_binary(args))
     )
 
 

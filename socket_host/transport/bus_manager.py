@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
@@ -12,10 +14,16 @@ from socketio.async_pubsub_manager import (  # type: ignore[import-untyped]  # a
 )
 from socketio.packet import Packet  # type: ignore[import-untyped]  # as above
 
-from functions.contract.bus import RESERVED_EVENTS
+from functions.contract.bus import RESERVED_EVENTS, BusMessageError
 from socket_host.bus import Bus
 from socket_host.bus.schema import is_binary
 from socket_host.transport.limits import MOST_ATTACHMENTS
+from socket_host.transport.native.encoding import not_json
+from socket_host.transport.native.socket_packet import EVENT
+
+_log = logging.getLogger(__name__)
+
+_MOST_UNANSWERED = 10_000  # callbacks that wait for clients of other hosts
 
 
 def check_event(event: object) -> None:
@@ -24,6 +32,12 @@ def check_event(event: object) -> None:
         raise ValueError(f"The name of an event must be a string, not {event!r:.100}.")
     if event in RESERVED_EVENTS:
         raise ValueError(f"The event {event!r} is reserved by Socket.IO and cannot be emitted.")
+
+
+def _check_room(room: object) -> None:
+    """Raise ValueError for None, which stands for all clients: they cannot enter or leave that."""
+    if room is None:
+        raise ValueError("A room needs a name, which cannot be None.")
 
 
 class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio ships no types
@@ -40,6 +54,7 @@ class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio s
         super().__init__()
         self.bus = bus or Bus()
         self.host_id = self.bus.host_id
+        self._unanswered: deque[tuple[Any, int]] = deque()  # the oldest first
         self._methods: dict[Any, Callable[[Any], Awaitable[None]]] = {
             "emit": self._handle_emit,
             "callback": self._handle_callback,
@@ -69,33 +84,88 @@ class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio s
         emit = self.emit_here
         if self.bus.is_shared:
             check_event(event)
-            emit = super().emit
+            emit = self._emit_to_all
         return emit(event, data, namespace or "/", room, skip_sid, callback, to, **kwargs)
+
+    async def _emit_to_all(self, event: str, *arguments: Any, **options: Any) -> None:
+        try:
+            await super().emit(event, *arguments, **options)
+        except RecursionError as error:
+            raise not_json(EVENT, [event], error) from None
 
     async def enter_room(
         self, sid: str, namespace: str, room: Any, eio_sid: str | None = None
     ) -> None:
         """Put a client of any host into a room.
 
-        Raises ValueError, where there is only this host, if the client is not connected.
+        Raises ValueError if the room is None and, where there is only this host, if the client is
+        not connected.
         """
+        _check_room(room)
         if self.bus.is_shared:
             await super().enter_room(sid, namespace, room, eio_sid=eio_sid)
         else:
             self.basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
 
     async def leave_room(self, sid: str, namespace: str, room: Any) -> None:
-        """Take a client of any host out of a room."""
+        """Take a client of any host out of a room; raises ValueError if the room is None."""
+        _check_room(room)
         if self.bus.is_shared:
             await super().leave_room(sid, namespace, room)
         else:
             self.basic_leave_room(sid, namespace, room)
+
+    async def close_room(self, room: Any, namespace: str) -> None:
+        """Take all clients, of all hosts, out of a room; raises ValueError for None."""
+        _check_room(room)
+        await super().close_room(room, namespace)
 
     async def apply(self, message: Mapping[str, Any]) -> None:
         """Apply a message from the manager of another host."""
         method = self._methods.get(message["method"])  # None for a method of a later version
         if method is not None:
             await method(message)
+
+    def _generate_ack_id(self, sid: Any, callback: Any) -> int:
+        number: int = super()._generate_ack_id(sid, callback)
+        # Of other hosts' clients nobody says when they leave without an answer.
+        if self.bus.is_shared and not self._is_here(sid):
+            self._unanswered.append((sid, number))
+            if len(self._unanswered) > _MOST_UNANSWERED:
+                self._forget(*self._unanswered.popleft())
+        return number
+
+    def _is_here(self, sid: Any) -> bool:
+        return any(self.is_connected(sid, namespace) for namespace in self.get_namespaces())
+
+    def _forget(self, sid: Any, number: int) -> None:
+        """Forget a callback, if it still waits for its answer."""
+        callbacks = self.callbacks.get(sid, {})
+        callbacks.pop(number, None)
+        if len(callbacks) == 1:  # what counts them
+            del self.callbacks[sid]
+
+    async def _return_callback(
+        self, host_id: str | None, sid: str, namespace: str, callback_id: int, *values: Any
+    ) -> None:
+        """Pass on what a client answered to the host that asked."""
+        if host_id == self.host_id:
+            await self.trigger_callback(sid, callback_id, values)
+            return
+        about = {"host_id": host_id, "sid": sid, "namespace": namespace, "id": callback_id}
+        try:
+            self.bus.publish({"method": "callback", **about, **_packed("args", list(values))})
+        except BusMessageError as error:
+            _log.error("The answer of a client was not passed on. %s", error)
+
+    async def _handle_callback(self, message: Mapping[str, Any]) -> None:
+        if message.get("host_id") != self.host_id:
+            return
+        values = _unpacked("args", message)
+        try:
+            await self.trigger_callback(message["sid"], message["id"], values)
+        except Exception:
+            _log.exception("A callback failed.")
 
     async def _publish(self, data: Mapping[str, Any]) -> None:
         if data["method"] != "emit":  # `_handle_emit` has published those
@@ -136,10 +206,23 @@ def _check_binary(message: Mapping[str, Any]) -> None:
 
 def _data(message: Mapping[str, Any]) -> Any:
     """Return a message's data in the form that `emit` takes."""
-    data = message["data"]
-    if message.get("binary"):
-        attachments = [base64.b64decode(text) for text in data[1:]]
-        data = Packet.reconstruct_binary(data[0], attachments)
+    data = _unpacked("data", message)
     if not isinstance(data, list):
         return data
     return data[0] if len(data) == 1 else tuple(data)
+
+
+def _packed(key: str, values: list[Any]) -> dict[str, Any]:
+    """Return the part of a message that carries values, with bytes as python-socketio does it."""
+    if not Packet.data_is_binary(values):
+        return {key: values}
+    rest, attachments = Packet.deconstruct_binary(values)
+    return {key: [rest, *(base64.b64encode(one).decode() for one in attachments)], "binary": True}
+
+
+def _unpacked(key: str, message: Mapping[str, Any]) -> Any:
+    """Return the values that a message carries."""
+    values = message[key]
+    if not message.get("binary"):
+        return values
+    return Packet.reconstruct_binary(values[0], [base64.b64decode(text) for text in values[1:]])

@@ -1,10 +1,15 @@
 """The hooks that a transport calls on a namespace."""
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from functions.contract.setting import StartError
+
+# A handler that awaits what was cancelled ends by that; what is to follow it has to follow all the
+# same. Nobody cancels the tasks it is in, but an event loop that ends.
+FAILURES = (Exception, asyncio.CancelledError)
 
 
 class Hooks(ABC):

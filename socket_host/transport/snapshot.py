@@ -31,10 +31,7 @@ def snapshot(event: str, data: Any) -> Any:
 
 
 def _binary(event: str, data: Any) -> Any:
-    try:
-        encode_binary(EVENT, "", [event, *arguments_of(data)])
-    except TypeError as error:
-        raise not_json(EVENT, [event], error) from None
+    encode_binary(EVENT, "", [event, *arguments_of(data)])
     return _copy(data)
 
 

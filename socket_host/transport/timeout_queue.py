@@ -76,12 +76,14 @@ class TimeoutQueue(Generic[T]):
     def _fire(self) -> None:
         loop = asyncio.get_running_loop()
         self._timer = None
-        while self._due:
-            item, due = next(iter(self._due.items()))
-            if due > loop.time():
-                break
-            del self._due[item]
-            self.due = due
-            self._expire(item)
-        if self._due and self._timer is None:
-            self._wait(loop)
+        try:
+            while self._due:
+                item, due = next(iter(self._due.items()))
+                if due > loop.time():
+                    break
+                del self._due[item]
+                self.due = due
+                self._expire(item)
+        finally:  # whatever one item raises, the others expire
+            if self._due and self._timer is None:
+                self._wait(loop)

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field, make_dataclass
 from typing import Any, Literal
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from functions.contract.payload import MOST_PROBLEMS, PayloadError, parse
+from functions.contract.payload import MOST_PROBLEMS, PayloadError, check_type, parse
 from functions.web.json_body import MAX_BYTES, read_json
 from tests.functions.answering import Ask, site
 
@@ -183,6 +183,49 @@ def test_pydantic() -> None:
     with pytest.raises(PayloadError) as raised:
         parse(Vote, {"count": "many"})
     assert [found.field for found in raised.value.problems] == ["choice", "count"]
+
+
+class Pair(RootModel[list[int]]):
+    """A list, by pydantic, without a name for it."""
+
+
+@dataclass
+class Ballot:
+    """A dataclass with pydantic's models in it."""
+
+    first: Vote
+    others: list[Vote]
+    by_name: dict[str, Vote]
+    last: Vote | None = None
+    pair: Pair | None = None
+
+
+def test_pydantic_within() -> None:
+    """Pydantic's models are read wherever a dataclass has them; what is wrong has its full name."""
+    check_type(Ballot)
+    tea = {"choice": "tea"}
+    found = parse(
+        Ballot, {"first": tea, "others": [tea], "by_name": {"a": tea}, "last": tea, "pair": [1, 2]}
+    )
+    vote = Vote(choice="tea")
+    assert found == Ballot(vote, [vote], {"a": vote}, vote, Pair([1, 2]))
+    with pytest.raises(PayloadError) as raised:
+        parse(Ballot, {"first": 7, "others": [{}], "by_name": {"a": {"choice": 1}}, "pair": ["x"]})
+    assert [found.field for found in raised.value.problems] == [
+        "first",
+        "others.0.choice",
+        "by_name.a.choice",
+        "pair.0",
+    ]
+
+
+@pytest.mark.parametrize(
+    "kind", [Line | Order, Vote | Line, list[Pair | list[str]], dict[int, str]]
+)
+def test_what_parse_cannot_read_is_found_before(kind: Any) -> None:
+    """What no data could be read as is a mistake that the check at the start finds."""
+    with pytest.raises(TypeError):
+        check_type(make_dataclass("Wrong", [("field", kind)]))
 
 
 # ---- In a request ----

@@ -63,6 +63,10 @@ class Mirror:
     def received(self, client: Client, data: str | bytes) -> None:
         client.send(Message.of("4" + data if isinstance(data, str) else data))
 
+    def expired(self, client: Client) -> bool:
+        """Let nobody's session expire."""
+        return False
+
     async def closed(self, client: Client, reason: str) -> None:
         """Miss nobody."""
 

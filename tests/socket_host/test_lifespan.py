@@ -36,6 +36,7 @@ class Clock(Namespace):
         self.ticks = 0
         self.runs = 0
         self.fails = asyncio.Event()
+        self.error: BaseException = RuntimeError("no such price")
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -50,7 +51,7 @@ class Clock(Namespace):
         try:
             await self.fails.wait()
             self.fails.clear()
-            raise RuntimeError("no such price")
+            raise self.error
         finally:
             self.life.append("watch ends")
 
@@ -86,13 +87,18 @@ async def test_every(transport: str, tmp_path: Path) -> None:
     assert host.namespaces[0].tasks() == {}
 
 
+@pytest.mark.parametrize("error", [RuntimeError("no such price"), asyncio.CancelledError()])
 async def test_task_that_dies(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    error: BaseException,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A task that dies is logged by its name, shows in /health, and begins again."""
     monkeypatch.setattr(supervisor, "FIRST_PAUSE", 0.2)
     async with serving(tmp_path, Clock, Silent) as host:
         clock: Any = host.namespaces[0]
+        clock.error = error
         running = {"status": "running", "deaths": 0}
         await until(lambda: clock.runs == 1)
         found = await health(host)

@@ -48,6 +48,9 @@ class App(Namespace):
     async def on_break(self, sid: str) -> None:
         raise RuntimeError("a bug")
 
+    async def on_cancelled(self, sid: str) -> None:
+        raise asyncio.CancelledError  # as what awaits a task that somebody has cancelled does
+
     async def on_wait(self, sid: str) -> str:
         await self.gate.wait()
         self.answered = True
@@ -69,17 +72,18 @@ async def test_method_answers_its_event(transport: str, tmp_path: Path) -> None:
         assert host.namespaces[0].refused["mood"] == 1
 
 
+@pytest.mark.parametrize("event", ["break", "cancelled"])
 async def test_bug_in_a_handler(
-    transport: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    event: str, transport: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A handler that fails is logged once, with its traceback; its client is told, and stays."""
     async with serving(tmp_path, App, transport=transport) as host, clients() as people:
         ann = await people.connect(url(host), token("Ann"))
-        answer = await ann.call("break")
+        answer = await ann.call(event)
         assert "a bug" not in answer["error"]
         assert await ann.call("add-up", 1) == 1
     (record,) = [r for r in caplog.records if r.exc_info]
-    assert "'break'" in record.getMessage()
+    assert repr(event) in record.getMessage()
 
 
 async def test_client_names_its_events_as_it_likes(transport: str, tmp_path: Path) -> None:

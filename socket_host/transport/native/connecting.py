@@ -15,7 +15,8 @@ from socketio.exceptions import (  # type: ignore[import-untyped]  # as above
     ConnectionRefusedError as Refused,
 )
 
-from socket_host.transport.hooks import Hooks, check_registration
+from socket_host.transport.emitting import EmittingServer
+from socket_host.transport.hooks import FAILURES, Hooks, check_registration
 from socket_host.transport.limits import Limits
 from socket_host.transport.native.client import Client
 from socket_host.transport.native.encoding import (
@@ -37,7 +38,6 @@ from socket_host.transport.native.recovery import (
 from socket_host.transport.native.replay import Replays
 from socket_host.transport.native.rooms import Member
 from socket_host.transport.native.socket_packet import CONNECT, CONNECT_ERROR, PLAIN
-from socket_host.transport.native.tasks import FAILURES
 
 _UNKNOWN = "Invalid namespace"  # required by the specification
 _CLOSE_SECONDS = 5.0  # for a session's handlers to end before another connection resumes it
@@ -47,7 +47,7 @@ _FAILED = "The server could not accept the connection. Try again later."
 _LetIn = Callable[[str, Environ, Any], Coroutine[Any, Any, None] | None]  # `Hooks.let_in`
 
 
-class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no types
+class ConnectingServer(EmittingServer):
     """The part of the Socket.IO server that answers CONNECT packets and resumes sessions."""
 
     def __init__(self, limits: Limits | None, recovery: Recovery | None, **options: Any) -> None:
@@ -293,8 +293,8 @@ class ConnectingServer(socketio.AsyncServer):  # type: ignore[misc]  # ships no 
     def message(self, kind: str, namespace: str, ack: int | None, data: Any) -> Message:
         """Encode a Socket.IO packet.
 
-        Raises TypeError or ValueError if `data` is not JSON, or if clients would close the
-        connection on it.
+        Raises ValueError if `data` is not JSON or if clients would close the connection on it, and
+        whatever another serializer raises.
         """
         if self._custom_packets:
             packet = self.packet_class(int(kind), data=data, namespace=namespace, id=ack)

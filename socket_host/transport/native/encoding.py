@@ -50,16 +50,16 @@ def not_json(kind: str, data: Any, why: object) -> ValueError:
 def encode_binary(kind: str, prefix: str, data: Any) -> Message:
     """Encode an event or ack with attachments; `prefix` comes before its JSON.
 
-    Raises TypeError if anything but bytes in it is not JSON. Raises ValueError for a number that
-    JSON lacks, too many attachments, or a dictionary that looks like an attachment's placeholder.
+    Raises ValueError if anything but bytes in it is not JSON, for too many attachments, and for a
+    dictionary that looks like an attachment's placeholder.
     """
     attachments: list[bytes] = []
     try:
         text = encode(_without_bytes(data, attachments))
-    except (ValueError, RecursionError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise not_json(kind, data, error) from None
     if kind not in _BINARY:
-        raise TypeError("Only events and acks can contain bytes.")
+        raise not_json(kind, data, "only events and acks can contain bytes")
     if len(attachments) > MOST_ATTACHMENTS:
         raise not_json(kind, data, f"clients accept at most {MOST_ATTACHMENTS} attachments")
     packet = f"{MESSAGE}{_BINARY[kind]}{len(attachments)}-{prefix}{text}"

@@ -28,6 +28,7 @@ from socket_host.transport.native.packet_types import (
     OPEN,
     PING,
     PONG,
+    UPGRADE,
 )
 from socket_host.transport.native.reasons import (
     CLIENT_DISCONNECT,
@@ -112,15 +113,16 @@ class Engine:
         parameters = head.parameters()
         if "j" in parameters:
             raise no_jsonp()
-        if refusal := self.listener.refusal(head, environ, "sid" not in parameters):
+        sid = parameters.get("sid")  # empty for a new session, as some clients send it
+        if refusal := self.listener.refusal(head, environ, not sid):
             raise refusal
         transport = parameters.get("transport")
         if not self._offers(transport):
             raise unknown_transport()
         if head.upgrades != (transport == "websocket"):
             raise bad_request()
-        if "sid" in parameters:
-            return self._existing(parameters["sid"], head)
+        if sid:
+            return self._existing(sid, head)
         if head.method != "GET":
             raise bad_method()
         if parameters.get("EIO") != "4":
@@ -228,7 +230,7 @@ class Engine:
                 self.invalid_packet(client, str(error))
             else:
                 self.message(client, data)
-        elif packet != NOOP:
+        elif packet not in (NOOP, UPGRADE):
             self.invalid_packet(client, "not an Engine.IO packet")
 
     def evict(self, client: Client) -> None:

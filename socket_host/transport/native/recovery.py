@@ -30,7 +30,7 @@ LONGEST_OFFSET = 64  # characters; more than those issued here have
 
 # Attempts in a row to resume a session without any missed event arriving. One of these events may
 # be what ends the connection.
-MAX_ATTEMPTS = 2
+MAX_ATTEMPTS = 1
 
 # How long after a pid was issued other hosts are asked about its session. A pid cannot be renewed,
 # because an unchanged one tells the client that its session was recovered.

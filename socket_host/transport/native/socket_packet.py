@@ -93,8 +93,7 @@ def _check(packet: Packet) -> None:
     elif packet.kind == ACK:
         fine = isinstance(data, list) and packet.ack is not None
     else:
-        # The data of a CONNECT may be anything; the connect handler checks it.
-        fine = data is None or packet.kind == CONNECT
+        fine = data is None or (packet.kind == CONNECT and isinstance(data, dict))
     if not fine:
         raise PacketError("payload does not fit the packet's type")
 

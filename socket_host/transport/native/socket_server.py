@@ -16,6 +16,7 @@ from typing import Any
 import socketio  # type: ignore[import-untyped]  # python-socketio ships no types
 
 from functions.contract.bus import RESERVED_EVENTS
+from socket_host.transport.hooks import FAILURES
 from socket_host.transport.limits import PACKETS_A_TURN, Limits
 from socket_host.transport.native.acceptor import Acceptor
 from socket_host.transport.native.client import Client
@@ -40,7 +41,6 @@ from socket_host.transport.native.socket_packet import (
     parse,
     plain_event,
 )
-from socket_host.transport.native.tasks import FAILURES
 from socket_host.transport.versions import check_versions
 
 _CONNECT_PACKETS = 15  # charged for a CONNECT in addition to itself, for what it costs
@@ -300,7 +300,7 @@ class SocketServer(ConnectingServer):
                 if len(message.frames) > _SMALL_ANSWER:
                     message = self._large_answer(namespace, ack, message, arguments[0])
                 member.send(message)
-        except Exception:
+        except FAILURES:
             self.logger.exception("The handler of %.100r failed.", arguments[0])
         finally:
             self._running.pop(id(arguments), None)

@@ -7,10 +7,6 @@ from typing import Any
 
 _log = logging.getLogger(__name__)
 
-# A handler that awaits something cancelled raises CancelledError, and what follows the handler must
-# still be done. Only a closing event loop cancels the tasks themselves.
-FAILURES = (Exception, asyncio.CancelledError)
-
 
 class Tasks:
     """Runs tasks, and waits for them when the host stops."""

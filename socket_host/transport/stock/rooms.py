@@ -1,5 +1,6 @@
 """The client manager: python-socketio's, with a count of what events cost."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import socketio  # type: ignore[import-untyped]  # python-socketio ships no types
@@ -35,6 +36,24 @@ class CountedRooms(socketio.AsyncManager):  # type: ignore[misc]  # python-socke
             reached = self._count(namespace, to or room)
             handler.count_sent(to or room, reached, size + _DELIVERY, 0.0)
         await super().emit(event, data, namespace, room, skip_sid, callback, to, **kwargs)
+
+    def get_participants(self, namespace: str, room: Any) -> Iterator[tuple[str, str]]:
+        """Yield the sids in a room, or in several, each with its Engine.IO sid."""
+        if room != []:  # for which python-socketio raises IndexError
+            yield from super().get_participants(namespace, room)
+
+    def basic_enter_room(
+        self, sid: str, namespace: str, room: Any, eio_sid: str | None = None
+    ) -> None:
+        """Put a client into a room; raise ValueError if it is not in the namespace."""
+        if eio_sid is None and self.eio_sid_from_sid(sid, namespace) is None:
+            raise ValueError("sid is not connected to requested namespace")
+        super().basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
+
+    async def trigger_callback(self, sid: str, id: int, data: list[Any]) -> None:  # noqa: A002 - theirs
+        """Call what waits for an ack; 0 is where python-socketio counts the others."""
+        if id:
+            await super().trigger_callback(sid, id, data)
 
     def _count(self, namespace: str, room: Any) -> int:
         """Return how many clients are in a room, or in several."""

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, NoReturn
 from urllib.parse import parse_qs
 
+import engineio  # type: ignore[import-untyped]  # as below
 import socketio  # type: ignore[import-untyped]  # python-socketio ships no types
 from aiohttp import web
 from engineio.exceptions import SocketIsClosedError  # type: ignore[import-untyped]  # as above
@@ -14,6 +15,7 @@ from engineio.exceptions import SocketIsClosedError  # type: ignore[import-untyp
 from socket_host.address import Addresses
 from socket_host.admission import Check
 from socket_host.log_limit import LIMIT
+from socket_host.transport.emitting import EmittingServer
 from socket_host.transport.hooks import Hooks, check_registration
 from socket_host.transport.limits import UNJOINED, Limits
 from socket_host.transport.native.refusal import NO_JSONP
@@ -32,7 +34,18 @@ logger.setLevel(logging.ERROR)  # below that, python-socketio logs everything cl
 logger.addFilter(LIMIT)
 
 
-class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio ships no types
+class _EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio ships no types
+    """python-engineio's server, which also answers the POST that ends its session."""
+
+    async def disconnect(self, sid: str | None = None) -> None:
+        """End a session, or all of them, without waiting for polling clients to read everything."""
+        if sid is None:
+            await super().disconnect()
+        elif socket := self.sockets.get(sid):
+            await socket.close(wait=False, reason=self.reason.SERVER_DISCONNECT)
+
+
+class Server(EmittingServer):
     """python-socketio's server, with a check of every request and limits on its clients.
 
     `note` is called with the cause and the detail when a client is closed.
@@ -60,6 +73,9 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
         self._room: dict[str, int] = {}  # bytes that attachments may still have, by Engine.IO sid
         self.websockets: dict[str, WebSocket] = {}
         self.eio._async = {**self.eio._async, "websocket": partial(WebSocket, self)}
+
+    def _engineio_server_class(self) -> type[_EngineServer]:
+        return _EngineServer
 
     def register_namespace(self, namespace_handler: Any) -> None:
         """Register a namespace object; raise StartError if its namespace is taken."""
@@ -154,6 +170,8 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
         if rejection:
             return web.Response(status=rejection.status, text=rejection.text)
         sid = query.get("sid", [""])[0]
+        if self._has_ended(sid):
+            return web.Response(status=400, text="This session has ended.\n")
         if request.method == "POST" and (request.content_length or 0) > self._most(sid):
             self._note("invalid requests", "a POST was too large")
             await self._abort(sid)
@@ -164,6 +182,11 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
             self._note("invalid packets", "not an Engine.IO packet")
             return web.Response(status=400, text="That is not an Engine.IO packet.\n")
         return response
+
+    def _has_ended(self, sid: str) -> bool:
+        """Tell if a session has ended that python-engineio still has."""
+        socket = self.eio.sockets.get(sid)
+        return socket is not None and bool(socket.closed)
 
     def _address(self, request: web.Request) -> bytes:
         # Not `request.remote`, which a header of the client's may override.

@@ -11,9 +11,11 @@ import pytest
 from functions.contract.bus import MAX_BYTES, BusMessageError
 from socket_host.bus import open_bus, shared
 from socket_host.bus.redis import RedisBus
+from socket_host.namespace import Namespace
+from socket_host.transport import bus_manager
 from tests.kit import buses
 from tests.kit.buses import Host, Line, Redis, until
-from tests.kit.hosts import PATIENCE
+from tests.kit.hosts import PATIENCE, serving
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +92,57 @@ async def test_ack_comes_back_from_another_host(pair: Pair) -> None:
     client.sio.on("question", lambda *values: ("answer", *values))
     answer = await pair.one.sio.call("question", ("a", 1), to=pair.other.sids[-1], timeout=PATIENCE)
     assert answer == ("answer", "a", 1)
+
+
+async def test_answer_with_bytes_from_another_host(pair: Pair) -> None:
+    """Bytes in an answer come back too."""
+    client = await pair.other.client()
+    client.sio.on("question", lambda *_: (b"\x01", {"deep": [b"\x02"]}))
+    answer = await pair.one.sio.call("question", to=pair.other.sids[-1], timeout=PATIENCE)
+    assert answer == (b"\x01", {"deep": [b"\x02"]})
+
+
+async def test_callback_that_fails(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
+    """A callback that fails is logged as that, and is not held against the bus."""
+    client, sid = await pair.other.client(), pair.other.sids[-1]
+    client.sio.on("question", lambda *_: "answer")
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("a bug")
+
+    await pair.one.sio.emit("question", to=sid, callback=fail)
+    await until(lambda: "A callback failed." in caplog.text)
+    assert await pair.one.sio.call("question", to=sid, timeout=PATIENCE) == "answer"
+    assert pair.one.bus.health()["status"] == "ok"
+
+
+async def test_answer_that_the_bus_never_takes(
+    pair: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An answer that is too large for the bus is told of, and those after it come."""
+    client, sid = await pair.other.client(), pair.other.sids[-1]
+    most = pair.other.bus.LARGEST = 10_000
+    sizes = iter([most, 1])
+    client.sio.on("question", lambda *_: "x" * next(sizes))
+    await pair.one.sio.emit("question", to=sid, callback=print)
+    await until(lambda: f"the bus takes {most}" in caplog.text)
+    assert await pair.one.sio.call("question", to=sid, timeout=PATIENCE) == "x"
+    assert "Traceback" not in caplog.text
+
+
+async def test_callbacks_that_nobody_answers_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of those that wait for clients of other hosts, who may have left, the last are kept."""
+    monkeypatch.setattr(bus_manager, "_MOST_UNANSWERED", 10)
+    async with buses.redis(tmp_path) as redis, buses.host(redis.setting) as host:
+        client = await host.client()
+        client.sio.on("question", lambda *_: "answer")
+        for number in range(100):
+            await host.sio.emit("question", to=f"sid {number // 2}", callback=print)
+        callbacks = host.sio.manager.callbacks
+        assert list(callbacks) == [f"sid {number}" for number in range(45, 50)]
+        assert await host.sio.call("question", to=host.sids[0], timeout=PATIENCE) == "answer"
 
 
 async def test_disconnect_from_another_host(pair: Pair) -> None:
@@ -201,9 +254,29 @@ async def test_what_the_bus_never_takes_is_refused(pair: Pair) -> None:
     for data, words in ((float("nan"), "JSON"), ({1}, "JSON"), ("x" * most, str(most))):
         with pytest.raises(BusMessageError, match=words):
             await pair.one.sio.emit("news", data)
+    itself: list[Any] = []
+    itself.append(itself)
+    with pytest.raises(ValueError, match="contains itself"):
+        await pair.one.sio.emit("news", itself)
     await pair.one.sio.emit("end")
     await here.receive("end")
     assert here.inbox.unread("news") == []
+
+
+async def test_what_the_bus_never_takes_is_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An event that is emitted later, and too large for the bus, is told of in a sentence."""
+    async with (
+        buses.redis(tmp_path) as redis,
+        serving(tmp_path, Namespace, bus=redis.setting) as host,
+    ):
+        namespace = host.namespaces[0]
+        most = host.bus.LARGEST
+        namespace.emit_soon("news", "x" * most)
+        namespace.emit_latest("latest", "x" * most, room=None)
+        await until(lambda: caplog.text.count(f"the bus takes {most}") == 2)
+        assert "Traceback" not in caplog.text
 
 
 async def test_what_no_client_takes_is_refused(pair: Pair) -> None:

@@ -149,7 +149,7 @@ async def test_polling_payload_is_utf8(http: Http) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ["abc", "", "2", "0", "5", "7", "4" + SEPARATOR, "b***", b"4\xff", "2probe"]
+    "body", ["abc", "", "2", "0", "7", "4" + SEPARATOR, "b***", b"4\xff", "2probe"]
 )
 async def test_invalid_payload_closes_a_polling_session(http: Http, body: str | bytes) -> None:
     """A payload that is not made of packets is answered with 400, and ends the session."""
@@ -175,7 +175,7 @@ async def test_websocket_carries_text_and_binary(http: Http) -> None:
         assert await socket.receive() == b"\1\2\3"
 
 
-@pytest.mark.parametrize("packet", ["abc", "", "0", "2", "5", "7", "2probe", "3x"])
+@pytest.mark.parametrize("packet", ["abc", "", "0", "2", "7", "2probe", "3x"])
 async def test_invalid_packet_closes_a_websocket(http: Http, packet: str) -> None:
     """A packet that no client may send ends the session."""
     async with http.websocket() as socket:
@@ -277,3 +277,16 @@ async def test_close_by_websocket(http: Http) -> None:
         await socket.receive()
         await socket.send("1")
         assert await socket.closed() == 1000
+
+
+async def test_engine_alone(hasty: Http) -> None:
+    """The engine without Socket.IO, which the official suite is run against, pings too."""
+    hasty.base = hasty.base.replace("socket.io", "engine.io")
+    async with hasty.websocket() as socket:
+        await socket.receive()
+        await socket.send("4hello")
+        assert await socket.receive() == "4hello"
+        assert await socket.receive() == "2"
+        await socket.send("3")
+        assert await socket.receive() == "2"
+        assert await socket.closed() is not None

@@ -29,6 +29,9 @@ UNSENDABLE = {
     "NaN beside bytes": [b"x", math.nan],
     "set": {1, 2},
     "set beside bytes": [b"x", {1}],
+    "bytes for a key": {b"x": 1},
+    "an object": object(),
+    "an object deep beside bytes": {"a": [b"x", {"b": object()}]},
     "more digits than Python writes": 10**5_000,
     "placeholder beside bytes": [b"x", PLACE],
     "more attachments than the official parser takes": [b"x"] * 11,
@@ -76,7 +79,7 @@ class Doors(Namespace):
             emission = emit(*arguments, **options)
             if emission is not None:
                 await emission
-        except (TypeError, ValueError) as error:
+        except ValueError as error:
             return str(error)
         return "emitted"
 
@@ -109,7 +112,7 @@ async def test_emit_is_refused(there: Any) -> None:
         for door in ("emit", "to_itself", "send", "call"):
             said = await client.call(door)
             assert "JSON" in said or "attachments" in said, (what, door)
-        with pytest.raises((TypeError, ValueError)):
+        with pytest.raises(ValueError, match=r"JSON|attachments"):
             await host.sio.emit("said", doors.value)
     assert await client.call("echo", "still here") == "still here"
     assert client.inbox.unread("said") == ["still here"]

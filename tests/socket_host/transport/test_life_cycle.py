@@ -30,6 +30,8 @@ class Hooked(Namespace):
                 await self.disconnect(sid)
             case "error":
                 raise RuntimeError("Oh no.")
+            case "cancelled":
+                raise asyncio.CancelledError
         return None
 
     async def on_recover(self, sid: str) -> None:
@@ -43,7 +45,7 @@ class Hooked(Namespace):
 
 
 @on_each_transport
-@pytest.mark.parametrize("how", ["false", "disconnect", "disconnect later", "error"])
+@pytest.mark.parametrize("how", ["false", "disconnect", "disconnect later", "error", "cancelled"])
 async def test_who_is_refused_was_never_in(tmp_path: Path, transport: str, how: str) -> None:
     """A client that `on_connect` refuses, or lets go, leaves nothing behind."""
     async with serving(tmp_path, Hooked, transport=transport) as host:

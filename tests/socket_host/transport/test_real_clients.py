@@ -199,6 +199,7 @@ async def test_version_three_is_refused_in_words(http: Http) -> None:
         "transport=websocket&EIO=4&",  # Swift
         "EIO=4&transport=websocket&t=P1x2&own=a%20b&own=c",
         "&&EIO=4&&transport=websocket",
+        "EIO=4&transport=websocket&sid=",
         "&".join(f"own{number}=x" for number in range(200)) + "&EIO=4&transport=websocket",
     ],
 )
@@ -220,6 +221,17 @@ async def test_upgrade_without_a_probe(host: SocketHost, http: Http) -> None:
         assert await socket.receive() == "431[1]"
         assert await get == (200, "6")
         assert (await poller.get())[0] == 400
+
+
+async def test_upgrade_that_is_none(http: Http) -> None:
+    """Whoever says that it upgrades, and has nothing to upgrade, is served all the same."""
+    async with http.joined() as socket:
+        await socket.send("5", '421["echo",1]')
+        assert await socket.receive() == "431[1]"
+    poller = await http.open()
+    await poller.join()
+    assert await poller.post("5", '421["echo",1]') == (200, "ok")
+    assert await poller.get() == (200, "431[1]")
 
 
 async def test_all_at_once_without_waiting(http: Http) -> None:

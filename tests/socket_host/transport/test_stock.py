@@ -8,7 +8,7 @@ from socket_host.namespace import Namespace
 from tests.fuzz.network import Connection, Network
 from tests.kit.clients import raw_client
 from tests.kit.hosts import limited, serving, token, url
-from tests.kit.protocol_client import handshake
+from tests.kit.protocol_client import handshake, http_client
 
 
 async def test_too_many_attachments(tmp_path: Path) -> None:
@@ -32,6 +32,30 @@ async def test_malformed_packets(tmp_path: Path, caplog: pytest.LogCaptureFixtur
                 await ann.websocket.send_str(packet)
         assert await ann.ask('["busy",true]') == {}
     assert len([r for r in caplog.records if r.name == "socket_host.transport.stock.server"]) <= 10
+
+
+async def test_session_that_a_packet_ends(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A POST that ends its session is answered at once, and those after it are refused."""
+    async with serving(tmp_path, transport="stock") as host, http_client(host.port) as http:
+        for packet in ("6", "0", "2"):
+            poller = await http.open()
+            for _ in range(2):
+                assert (await poller.post(packet))[0] == 400
+            assert (await poller.get())[0] == 400
+        poller = await http.open()
+        assert (await poller.post("1"))[0] == 200
+        assert (await poller.post("40"))[0] == 400
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("payload", ['["x"]', '"x"', "true"])
+async def test_connect_without_an_object(tmp_path: Path, payload: str) -> None:
+    """A CONNECT that brings something else than an object is dropped."""
+    async with serving(tmp_path, transport="stock") as host, raw_client(url(host), None) as ann:
+        await ann.websocket.send_str("40" + payload)
+        await ann.websocket.send_str(f'40{{"session":"{token()}"}}')
+        assert "sid" in await ann.receive("40")
+        assert not host.namespaces[0].refused
 
 
 async def test_silent_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
