@@ -55,9 +55,7 @@ class Subscription:
             try:
                 await self._method(*self._handler.read([body]))
             except EventError as error:
-                _log.error(
-                    "An announcement of %r has the wrong type: %s", self._subject, error
-                )
+                _log.error("An announcement of %r has the wrong type: %s", self._subject, error)
             except Exception:
                 _log.exception("The subscriber to %r failed.", self._subject)
 
@@ -65,9 +63,7 @@ class Subscription:
         try:
             self._waiting.put_nowait(body)
         except asyncio.QueueFull:
-            _log.error(
-                "Too many announcements of %r wait, so some are dropped.", self._subject
-            )
+            _log.error("Too many announcements of %r wait, so some are dropped.", self._subject)
 
 
 def subscriptions(namespace: object, bus: Bus) -> Iterator[tuple[str, Subscription]]:

@@ -156,9 +156,7 @@ class Namespace(LifespanNamespace, Hooks):
         try:
             await asyncio.wait_for(self._settled.wait(), _SETTLE_SECONDS)
         except TimeoutError:
-            _log.error(
-                "The host stops, with %d events still unanswered.", self._in_progress
-            )
+            _log.error("The host stops, with %d events still unanswered.", self._in_progress)
 
     def is_here(self, sid: str) -> bool:
         """Tell if a client is still there to be answered."""

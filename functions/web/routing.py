@@ -71,9 +71,7 @@ def _asking(claim: str | None, middleware: Sequence[Middleware]) -> Sequence[Mid
     if claim is None:
         return middleware
     if not claim.strip():
-        raise ValueError(
-            "a claim must be a name, or a name and a value such as 'role=editor'"
-        )
+        raise ValueError("a claim must be a name, or a name and a value such as 'role=editor'")
     return [Middleware(ClaimRequired, claim=claim), *middleware]
 
 
