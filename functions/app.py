@@ -89,7 +89,7 @@ def _keep_slash(pages: Pages) -> tuple[str, ...]:
     try:
         return checked_prefixes(getattr(pages, "keep_slash", ()))
     except ValueError as error:
-        raise StartError(f"keep_slash in functions/pages/__init__.py: {error}.") from None
+        raise StartError(f"keep_slash in functions/pages/__init__.py {error}.") from None
 
 
 def _router(site: Site, *routes: BaseRoute, start: Callable[[Starlette], None]) -> Starlette:

@@ -146,15 +146,15 @@ def test_refused_claim_is_a_page_or_a_problem(ask: Ask) -> None:
 @pytest.mark.parametrize("claim", ["", " "])
 def test_claim_has_a_name(claim: str) -> None:
     """A route that asks for nothing by mistake is an error where it is written."""
-    with pytest.raises(ValueError, match="claim is a name"):
+    with pytest.raises(ValueError, match="claim must be a name"):
         Route("/", me, claim=claim)
 
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"id": ""}, "id is a text"),
-        ({"id": "a\nb"}, "id is a text"),
+        ({"id": ""}, "id must be a printable string"),
+        ({"id": "a\nb"}, "id must be a printable string"),
         ({"name": "A" * 1_000}, "shorten its name or claims"),
         ({"claims": {"a": object()}}, "JSON"),
     ],

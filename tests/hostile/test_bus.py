@@ -130,7 +130,7 @@ async def test_hosts_that_fall_silent_together(redis: Redis, tmp_path: Path) -> 
         await evil.publish(*(announcement("peers", word, f"ghost{n}") for n in range(500)))
         assert (await evil.settled(host))["bus"]["peers"] == 500
         await when(host, lambda bus: not bus["peers"])
-        assert len([line for line in host.log() if "lost" in line]) == 1
+        assert len([line for line in host.log() if "Lost" in line]) == 1
 
 
 async def test_report_without_end(redis: Redis, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_origins_are_written_as_browsers_do(text: str, origins: tuple[str, ...])
     [
         ("SESSION_SECRET", "", "32 characters or more"),
         ("SESSION_SECRET", "short", "32 characters or more"),
-        ("SESSION_SECRET", SAMPLE_SECRET, "only STAGE=development accepts"),
+        ("SESSION_SECRET", SAMPLE_SECRET, "only with STAGE=development"),
         ("STAGE", "test", "production or development"),
         ("PUBLIC_ORIGIN", "", "as in https://example.com"),
         ("PUBLIC_ORIGIN", "*", "not '*'"),
@@ -103,7 +103,7 @@ def test_origins_are_written_as_browsers_do(text: str, origins: tuple[str, ...])
         ("BUS", "kafka://x", "local, sns:TOPIC_ARN, redis://"),
         ("BUS", "sns:topic", "the ARN of a FIFO topic"),
         ("FUNCTION_QUEUE", "https://sqs.example/1/q.fifo", "is for a BUS of Redis or Valkey"),
-        ("METRIC_NAMESPACE", "AWS/Mine", "does not begin with AWS/, not 'AWS/Mine'"),
+        ("METRIC_NAMESPACE", "AWS/Mine", "not beginning with AWS/, not 'AWS/Mine'"),
         ("METRIC_NAMESPACE", "caf\N{LATIN SMALL LETTER E WITH ACUTE}", "a CloudWatch namespace"),
         ("PORT", "http", "a whole number from 0 to 65,535, not 'http'"),
         ("PORT", "65536", "from 0 to 65,535"),
