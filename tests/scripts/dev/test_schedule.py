@@ -1,4 +1,4 @@
-"""Schedules as EventBridge keeps them."""
+"""Schedules, as in EventBridge."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +10,7 @@ BEGUN = datetime(2026, 1, 1, tzinfo=UTC)  # a Thursday
 
 
 def first(expression: str, count: int, timezone: str = "UTC") -> list[str]:
-    """The first minutes of a schedule in 2026; found day by day where it is of whole days."""
+    """The first minutes of a schedule in 2026, or its first days."""
     schedule = parse(expression, timezone)
     found = []
     minute = BEGUN
@@ -44,12 +44,12 @@ def first(expression: str, count: int, timezone: str = "UTC") -> list[str]:
     ],
 )
 def test_minutes(expression: str, minutes: list[str]) -> None:
-    """Each kind of expression means the minutes that AWS's guide says it does."""
+    """Each kind of expression includes the minutes that AWS's guide says."""
     assert first(expression, len(minutes)) == minutes
 
 
 def test_timezone() -> None:
-    """A schedule in a time zone moves with its summer time."""
+    """A schedule in a time zone follows daylight saving time."""
     (winter,) = first("cron(30 2 1 1 ? *)", 1, "Europe/Vienna")
     (summer,) = first("cron(30 2 1 7 ? *)", 1, "Europe/Vienna")
     assert (winter, summer) == ("01-01 01:30", "07-01 00:30")
@@ -75,14 +75,14 @@ def test_timezone() -> None:
         ("at(2026-02-30T00:00:00)", "is no time: day is out of range"),
     ],
 )
-def test_no_schedule(expression: str, sentence: str) -> None:
-    """What is no schedule is refused with a sentence that says what one looks like."""
+def test_malformed_schedule(expression: str, sentence: str) -> None:
+    """A malformed schedule is refused with an example."""
     with pytest.raises(ScheduleError, match=sentence):
         parse(expression)
 
 
 @pytest.mark.parametrize("name", ["Vienna", "", "/etc/passwd", "../x"])
-def test_no_timezone(name: str) -> None:
-    """A time zone that nobody knows is named."""
+def test_unknown_timezone(name: str) -> None:
+    """An unknown time zone is named."""
     with pytest.raises(ScheduleError, match="is no time zone"):
         parse("cron(0 3 * * ? *)", name)
