@@ -171,7 +171,7 @@ async def test_for_real(
     def told() -> bool:
         nonlocal said
         said += capsys.readouterr().err
-        return "Nightly has failed: LookupError: in the night" in said
+        return "Nightly failed: LookupError: in the night" in said
 
     await eventually(told)
     assert '{"event": "well", "own": null}' in out.read_text()
