@@ -126,7 +126,7 @@ def test_reading_without_javascript(visit: Visit, room: str) -> None:
     reader = visit(f"/rooms/{room}", java_script_enabled=False)
     expect(reader.locator("#messages li p")).to_have_text(["for everybody"])
     # Chromium parses noscript as if scripts ran, when they are switched off for a test only.
-    assert "reload to see what is new" in (reader.locator("noscript").text_content() or "")
+    assert "reload it to see new messages" in (reader.locator("noscript").text_content() or "")
 
 
 def test_host_killed(visit: Visit, room: str, site: Development) -> None:

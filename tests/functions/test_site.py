@@ -80,7 +80,7 @@ def test_failing_page(
     answer = invoke(http_api("/", accept="text/html"))
     assert answer["statusCode"] == 500
     assert ("secret detail" in answer["body"]) is development
-    assert ("nothing you wrote is lost" in answer["body"]) is not development
+    assert ("This is not your fault" in answer["body"]) is not development
     assert "secret detail" in caplog.text
     assert "content-security-policy" in answer["headers"]
 

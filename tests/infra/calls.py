@@ -1,4 +1,4 @@
-"""What code calls of AWS, as the permissions that it needs."""
+"""The permissions that code needs for its calls of AWS."""
 
 import ast
 from functools import cache
@@ -6,21 +6,25 @@ from pathlib import Path
 
 import boto3
 
-CLIENTS = {"_dynamodb": "dynamodb", "_sns": "sns", "_sqs": "sqs"}  # the names the code gives them
+CLIENTS = {
+    "_dynamodb": "dynamodb",
+    "_sns": "sns",
+    "_sqs": "sqs",
+}  # the code's names for the clients
 
 
-# What IAM calls an operation, where that is not the operation's own name.
+# IAM's names of operations, if they differ.
 PERMISSIONS = {
-    "dynamodb:TransactWriteItems": {"dynamodb:PutItem"},  # the code puts, and nothing else
+    "dynamodb:TransactWriteItems": {"dynamodb:PutItem"},  # the code only puts
     "sns:PublishBatch": {"sns:Publish"},
-    "sqs:CreateQueue": {"sqs:CreateQueue", "sqs:TagQueue"},  # the code makes it with tags
+    "sqs:CreateQueue": {"sqs:CreateQueue", "sqs:TagQueue"},  # the code creates it with tags
     "sqs:DeleteMessageBatch": {"sqs:DeleteMessage"},
 }
 
 
 @cache
 def operations(service: str) -> dict[str, str]:
-    """A boto3 client's methods, and the operations of AWS they call."""
+    """A boto3 client's methods, and the AWS operations they call."""
     mapping: dict[str, str] = boto3.client(
         service, region_name="us-east-1"
     ).meta.method_to_api_mapping
@@ -28,7 +32,7 @@ def operations(service: str) -> dict[str, str]:
 
 
 def called(tree: ast.AST) -> set[str]:
-    """The permissions that code needs for the operations of AWS it names."""
+    """The permissions that code needs for the AWS operations in it."""
     found = set()
     for node in ast.walk(tree):
         match node:

@@ -1,4 +1,4 @@
-"""A template with its parameters filled in: what CloudFormation compares with what is there."""
+"""A template with its parameters resolved, as CloudFormation compares it with a stack."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ NOTHING = {"Ref": "AWS::NoValue"}
 
 
 class Resolver:
-    """A template, and values for its parameters; those that are not given have their defaults."""
+    """A template, and values for its parameters; others have their defaults."""
 
     def __init__(self, template: Json, given: Mapping[str, str]) -> None:
         self._conditions = template.get("Conditions", {})
@@ -19,7 +19,7 @@ class Resolver:
         self._values = {name: str(value) for name, value in (defaults | {**given}).items()}
 
     def filled(self, value: Any) -> Any:
-        """A piece of the template, with values for parameters and what conditions decide."""
+        """A piece of the template, with parameters and conditions resolved."""
         match value:
             case {"Ref": str(name)} if name in self._values:
                 return self._values[name]
@@ -55,7 +55,7 @@ class Resolver:
 
 
 def resources(template: Json, given: Mapping[str, str]) -> dict[str, Json]:
-    """The resources by name, with what counts as a change of one: its type and its properties."""
+    """The resources by name, with the parts whose change counts: type and properties."""
     resolver = Resolver(template, given)
     return {
         name: {

@@ -1,4 +1,4 @@
-"""What the template's roles may do."""
+"""The permissions of the template's roles."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The stack in moto, as far as moto goes."""
+"""The stack in moto, as far as moto supports it."""
 
 import ast
 import io
@@ -20,7 +20,7 @@ from tests.infra.templates import Json, translate
 IMAGE = f"123456789012.dkr.ecr.us-east-1.amazonaws.com/team/sidepath@sha256:{'0' * 64}"
 
 
-# moto makes nothing of these, or stumbles over them.
+# moto does not create these, or fails on them.
 NOT_IN_MOTO = {
     "AWS::ApiGatewayV2::Api",
     "AWS::ApiGatewayV2::Stage",
@@ -38,12 +38,12 @@ NOT_IN_MOTO = {
 }
 
 
-# What moto looks at more closely than at a made-up name.
+# Resources that moto needs, because it checks references to them.
 ZONES = {"Zone1": "us-east-1a", "Zone2": "us-east-1b"}
 
 
 def without(value: Any, names: set[str]) -> Any:
-    """A piece of a template in which references to some resources are made-up names."""
+    """A piece of a template in which references to some resources are invented names."""
     match value:
         case {"Ref": str(name)} if name in names:
             return f"{name}.test".lower()
@@ -66,7 +66,7 @@ def without(value: Any, names: set[str]) -> Any:
 
 @dataclass
 class Stack:
-    """What moto made of the template."""
+    """The stack as moto has created it."""
 
     ids: dict[str, str]
     outputs: dict[str, str]
@@ -77,13 +77,13 @@ class Stack:
         for name in iam.list_role_policies(RoleName=self.ids[role])["PolicyNames"]:
             policy = iam.get_role_policy(RoleName=self.ids[role], PolicyName=name)
             document = policy["PolicyDocument"]
-            # moto keeps what CloudFormation gives it in a role in Python's words.
+            # moto stores a role's policy as Python's repr.
             read = ast.literal_eval(document) if isinstance(document, str) else document
             found += read["Statement"]
         return found
 
     def resources(self, role: str, action: str) -> list[str]:
-        """What a role may do an action to."""
+        """The resources on which a role allows an action."""
         return [
             resource
             for statement in self.statements(role)
@@ -94,7 +94,7 @@ class Stack:
 
 @contextmanager
 def stack(*, yours: bool = False) -> Iterator[Stack]:
-    """The stack, with what is yours in it or without."""
+    """The stack, with or without your parts."""
     template = translate(yours=yours)
     names = {n for n, r in template["Resources"].items() if r["Type"] in NOT_IN_MOTO}
     kept = {n: r for n, r in template["Resources"].items() if n not in names}
@@ -113,7 +113,7 @@ def stack(*, yours: bool = False) -> Iterator[Stack]:
         assert described["StackStatus"] == "CREATE_COMPLETE"
         made = cloudformation.describe_stack_resources(StackName="a-stack")["StackResources"]
         yield Stack(
-            # moto lists what a condition leaves out as a resource without a name.
+            # moto lists a resource that a condition omits, without a name.
             {n: r.get("PhysicalResourceId", "") for r in made if (n := r.get("LogicalResourceId"))},
             {o["OutputKey"]: o["OutputValue"] for o in described["Outputs"]},
         )

@@ -1,6 +1,6 @@
 """infra/template.yaml for tests: as it is written, and as CloudFormation sees it.
 
-What is yours in it is left out, unless a test asks for it: a team may write there what it likes.
+Your parts are left out unless a test asks for them, because a team may write anything there.
 """
 
 import copy
@@ -25,7 +25,7 @@ Json = dict[str, Any]
 
 
 class _NoPolicies(ManagedPolicyLoader):  # type: ignore[misc]  # the translator ships no types
-    """The template names no managed policies, so none need be fetched from AWS."""
+    """The template uses no managed policies, so none are fetched from AWS."""
 
     def load(self) -> dict[str, str]:
         return {}
@@ -49,18 +49,18 @@ def _translated(yours: bool) -> Json:
     source = load(written(yours=yours))
     for resource in source["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
-            # The translator takes code that has been packaged already.
+            # The translator needs code that is already packaged.
             resource["Properties"]["CodeUri"] = "s3://bucket/key"
     return transformed(source)
 
 
 def translate(*, yours: bool = False) -> Json:
-    """The template after the SAM transform; each call returns one of its own."""
+    """The template after the SAM transform; each call returns a new copy."""
     return copy.deepcopy(_translated(yours))
 
 
 def properties(template: Json, name: str) -> Json:
-    """The properties of the resource of a name."""
+    """The properties of a resource by name."""
     found: Json = template["Resources"][name]["Properties"]
     return found
 
@@ -90,7 +90,7 @@ def references(value: Any) -> Iterator[str]:
 
 
 def with_architecture(text: str, name: str) -> str:
-    """A template's text with another processor by default."""
+    """A template's text with another default processor."""
     changed, times = re.subn(
         r"(\n  Architecture:\n(?:    .*\n)*?    Default: )\w+", rf"\g<1>{name}", text
     )
@@ -99,7 +99,7 @@ def with_architecture(text: str, name: str) -> str:
 
 
 def container(template: Json) -> Json:
-    """The one container of the host's task."""
+    """The only container of the host's task."""
     (found,) = properties(template, "HostTask")["ContainerDefinitions"]
     assert isinstance(found, dict)
     return found

@@ -1,4 +1,4 @@
-"""The bus between hosts: SNS and SQS, or Valkey by one parameter."""
+"""The bus between hosts: SNS and SQS or, with a parameter, Valkey."""
 
 import json
 
@@ -10,13 +10,13 @@ ON_VALKEY = "OnValkey"
 
 
 def conditional(template: Json) -> set[str]:
-    """The resources that are there with Valkey only."""
+    """The resources that exist only with Valkey."""
     resources = template["Resources"].items()
     return {name for name, resource in resources if resource.get("Condition") == ON_VALKEY}
 
 
 def chosen(value: object, on_valkey: bool) -> object:
-    """A piece of the template as it is with one bus or the other."""
+    """A piece of the template with one bus or the other."""
     match value:
         case {"Fn::If": [str(name), yes, no]} if name == ON_VALKEY:
             return chosen(yes if on_valkey else no, on_valkey)
@@ -28,14 +28,14 @@ def chosen(value: object, on_valkey: bool) -> object:
 
 
 def settings(template: Json, on_valkey: bool) -> dict[str, object]:
-    """The environment of a host."""
+    """A host's environment."""
     found = chosen(container(template), on_valkey)
     assert isinstance(found, dict)
     return {each["Name"]: each["Value"] for each in found["Environment"]}
 
 
 def test_default_has_no_server(template: Json) -> None:
-    """Without a word the bus is SNS, and nothing refers to what is there with Valkey only."""
+    """By default the bus is SNS, and nothing refers to resources for Valkey."""
     parameter = template["Parameters"]["BusKind"]
     assert (parameter["Default"], parameter["AllowedValues"]) == ("sns", ["sns", "valkey"])
     assert template["Conditions"][ON_VALKEY] == {"Fn::Equals": [{"Ref": "BusKind"}, "valkey"]}
@@ -55,7 +55,7 @@ def test_default_has_no_server(template: Json) -> None:
 
 
 def test_hosts_use_valkey_by_tls_and_with_a_password(template: Json) -> None:
-    """The server takes TLS only, and the password that hosts get from the same secret."""
+    """The server requires TLS, and the password that hosts get from the same secret."""
     server = properties(template, "BusServer")
     assert server["Engine"] == "valkey"
     assert server["TransitEncryptionEnabled"] is True
@@ -70,7 +70,7 @@ def test_hosts_use_valkey_by_tls_and_with_a_password(template: Json) -> None:
     assert Address.parse(text) == Address("host", 6379, True, "default", None)
     assert {"Ref": "BusSecret"} in [s["ValueFrom"] for s in container_secrets(template)]
     start = json.dumps(properties(template, "HostStartRole"))
-    assert "BusSecret" in start  # or the host would not get it
+    assert "BusSecret" in start  # otherwise the host would not get it
 
 
 def container_secrets(template: Json) -> list[Json]:
@@ -81,7 +81,7 @@ def container_secrets(template: Json) -> list[Json]:
 
 
 def test_server_survives_a_zone(template: Json) -> None:
-    """Another node, in another zone, takes over."""
+    """There is a replica in another zone for failover."""
     server = properties(template, "BusServer")
     assert server["NumCacheClusters"] == 2
     assert server["AutomaticFailoverEnabled"] is server["MultiAZEnabled"] is True
@@ -93,7 +93,7 @@ def test_server_survives_a_zone(template: Json) -> None:
 
 
 def test_server_has_no_way_out_or_in(template: Json) -> None:
-    """The server is in subnets without a way out, and only the hosts may connect to it."""
+    """The server has no internet access, and only hosts may connect to it."""
     routed = of_kind(template, "AWS::EC2::SubnetRouteTableAssociation").values()
     private = properties(template, "BusSubnets")["SubnetIds"]
     assert not [r for r in routed if r["SubnetId"] in private]
@@ -104,18 +104,18 @@ def test_server_has_no_way_out_or_in(template: Json) -> None:
     assert way["GroupId"] == {"Ref": "HostGroup"}
     assert way["DestinationSecurityGroupId"] == {"Ref": "BusGroup"}
     ports = {way_in["FromPort"], way_in["ToPort"], way["FromPort"], way["ToPort"]}
-    assert ports == {6379}  # ElastiCache's, where nobody says another one
+    assert ports == {6379}  # ElastiCache's default
     assert "Port" not in properties(template, "BusServer")
 
 
 def test_functions_emit_to_the_topic_either_way(template: Json) -> None:
-    """A function's bus is the topic, whatever the hosts' is; with Valkey one queue takes that."""
+    """Functions always use the topic; with Valkey, it feeds one queue."""
     variables = properties(template, "Pages")["Environment"]["Variables"]
     assert variables["BUS"] == {"Fn::Sub": "sns:${Bus}"}
     subscription = properties(template, "FunctionSubscription")
     assert subscription["TopicArn"] == {"Ref": "Bus"}
     assert subscription["Endpoint"] == {"Fn::GetAtt": ["FunctionQueue", "Arn"]}
-    assert subscription["RawMessageDelivery"] is True  # as hosts subscribe their own
+    assert subscription["RawMessageDelivery"] is True  # like the hosts' own queues
     assert settings(template, on_valkey=True)["FUNCTION_QUEUE"] == {"Ref": "FunctionQueue"}
     (allowed,) = properties(template, "FunctionQueuePolicy")["PolicyDocument"]["Statement"]
     assert allowed["Principal"] == {"Service": "sns.amazonaws.com"}
@@ -123,7 +123,7 @@ def test_functions_emit_to_the_topic_either_way(template: Json) -> None:
 
 
 def test_function_queue_is_as_a_hosts_own(template: Json) -> None:
-    """The queue keeps the order of each sender, and gives back soon what a host does not delete."""
+    """The queue keeps each sender's order, and soon returns messages that were not deleted."""
     queue = properties(template, "FunctionQueue")
     alike = ("FifoQueue", "DeduplicationScope", "FifoThroughputLimit", "VisibilityTimeout")
     assert [str(queue[name]).lower() for name in alike] == [
@@ -132,6 +132,6 @@ def test_function_queue_is_as_a_hosts_own(template: Json) -> None:
 
 
 def test_hosts_of_before_a_change_may_go_on(template: Json) -> None:
-    """What hosts may do does not depend on the bus: while it is changed both kinds run."""
+    """Hosts' permissions do not depend on the bus, because a change runs both kinds."""
     for role in ("HostRole", "PagesRole"):
         assert ON_VALKEY not in json.dumps(properties(template, role))

@@ -1,4 +1,4 @@
-"""docs/deployer-policy.json: what CloudFormation does for who deploys, kind by kind."""
+"""docs/deployer-policy.json allows what CloudFormation does for the deployer."""
 
 import re
 
@@ -8,7 +8,8 @@ from scripts.commands.deploy.service_roles import SERVICES, VALKEY
 from tests.infra.templates import Json
 from tests.scripts.deploy.policy import POLICY, allowed, statements
 
-# What CloudFormation's schemas list for properties that this template has not got, and why.
+# Calls that CloudFormation's schemas list for properties that this template lacks, with the
+# reasons.
 NOT_NEEDED = {
     "codedeploy:*": "deployments in blue and green",
     "cognito-idp:*": "a listener that signs people in",
@@ -28,7 +29,7 @@ NOT_NEEDED = {
 
 
 def needed(template: Json) -> set[str]:
-    """What CloudFormation says that it calls to make, read, change and delete the resources."""
+    """The calls with which CloudFormation creates, reads, updates and deletes the resources."""
     found: set[str] = set()
     for kind in {resource["Type"] for resource in template["Resources"].values()}:
         if kind.startswith("Custom::"):
@@ -40,7 +41,7 @@ def needed(template: Json) -> set[str]:
 
 
 def test_policy_allows_what_cloudformation_does(template: Json) -> None:
-    """Whatever CloudFormation does for the template's kinds of resources is allowed."""
+    """All calls for the template's kinds of resources are allowed."""
     wanted = needed(template)
     assert len(wanted) > 100
     patterns = [{"Action": pattern} for pattern in NOT_NEEDED]
@@ -50,12 +51,12 @@ def test_policy_allows_what_cloudformation_does(template: Json) -> None:
 
 
 def test_custom_resource_can_be_called() -> None:
-    """CloudFormation calls the stack's own function for its custom resource."""
+    """CloudFormation may call the stack's own function for its custom resource."""
     assert allowed("lambda:InvokeFunction", statements())
 
 
-def test_policy_can_be_made() -> None:
-    """IAM takes it as a managed policy, by its size; nothing is allowed without a bound."""
+def test_policy_can_be_created() -> None:
+    """It is small enough for a managed policy, and each permission is limited."""
     text = POLICY.read_text()
     assert len(re.sub(r"\s", "", text)) <= 6144
     for statement in statements():
@@ -68,7 +69,7 @@ def test_policy_can_be_made() -> None:
 
 
 def test_roles_of_services_are_allowed() -> None:
-    """The roles that scripts/deploy makes are the ones that may be made."""
+    """It allows the service-linked roles that scripts/deploy creates, and no others."""
     (statement,) = [found for found in statements() if found["Sid"] == "RolesOfServices"]
     allowed = statement["Condition"]["StringEquals"]["iam:AWSServiceName"]
     assert {*SERVICES, *VALKEY} <= set(allowed)

@@ -1,4 +1,4 @@
-"""What linters miss in infra/template.yaml: names, ports and times that must agree."""
+"""What linters do not check in infra/template.yaml: names, ports and times that must agree."""
 
 import graphlib
 
@@ -7,8 +7,8 @@ from socket_host.transport.http import IDLE_SECONDS
 from tests.infra.templates import Json, attributes, container, of_kind, properties, references
 
 
-def test_no_circles(template: Json) -> None:
-    """Resources can be made one after another, though the host has to know the edge's name."""
+def test_no_circular_references(template: Json) -> None:
+    """Resources have no circular references, though the host gets the edge's name."""
     resources = template["Resources"]
     graph = {}
     for name, resource in resources.items():
@@ -21,17 +21,17 @@ def test_no_circles(template: Json) -> None:
 
 
 def test_service_finds_its_container(template: Json) -> None:
-    """The service sends to a container, and a port of it, that the task has."""
+    """The service uses a container and a port that the task has."""
     (target,) = properties(template, "HostService")["LoadBalancers"]
     (port,) = container(template)["PortMappings"]
     assert target["ContainerName"] == container(template)["Name"]
     assert target["ContainerPort"] == port["ContainerPort"]
     assert target["TargetGroupArn"] == {"Ref": "Hosts"}
-    assert properties(template, "Hosts")["TargetType"] == "ip"  # as Fargate needs it
+    assert properties(template, "Hosts")["TargetType"] == "ip"  # as Fargate requires
 
 
 def test_one_port_all_the_way(template: Json) -> None:
-    """Load balancer, security groups and host mean the same port."""
+    """Load balancer, security groups and host use the same port."""
     environ = {e["Name"]: e["Value"] for e in container(template)["Environment"]}
     (heard,) = properties(template, "HostGroup")["SecurityGroupIngress"]
     (said,) = properties(template, "BalancerGroup")["SecurityGroupEgress"]
@@ -44,7 +44,7 @@ def test_one_port_all_the_way(template: Json) -> None:
 
 
 def test_edge_reaches_the_balancer(template: Json) -> None:
-    """The edge's private origin is the load balancer, by its name and by its ARN."""
+    """The edge's VPC origin is the load balancer, by name and by ARN."""
     config = properties(template, "Edge")["DistributionConfig"]
     (origin,) = [o for o in config["Origins"] if "VpcOriginConfig" in o]
     assert origin["DomainName"] == {"Fn::GetAtt": ["Balancer", "DNSName"]}
@@ -54,7 +54,7 @@ def test_edge_reaches_the_balancer(template: Json) -> None:
 
 
 def test_api_calls_the_alias(template: Json) -> None:
-    """Pages come from the published alias, which alone starts from a snapshot."""
+    """The API calls the published alias, which starts from a snapshot."""
     (alias,) = of_kind(template, "AWS::Lambda::Alias")
     assert alias in set(references(properties(template, "PagesApi")["Body"]))
     (permission,) = of_kind(template, "AWS::Lambda::Permission").values()
@@ -63,10 +63,10 @@ def test_api_calls_the_alias(template: Json) -> None:
 
 
 def test_times_fit(template: Json) -> None:
-    """A silent socket is pinged before it is cut, and a drain ends before anybody ends it.
+    """A silent socket is pinged before its timeout, and a drain ends before SIGKILL.
 
-    The load balancer lets go of an unused connection before the host does, or it could send a
-    request over one that is just being closed.
+    The load balancer closes an idle connection before the host does. Otherwise it could send a
+    request on one that is just being closed.
     """
     environ = {e["Name"]: e["Value"] for e in container(template)["Environment"]}
     silent = Settings.ping_interval + Settings.ping_timeout
@@ -81,7 +81,7 @@ def test_times_fit(template: Json) -> None:
 
 
 def test_client_addresses(template: Json) -> None:
-    """The host believes the proxies that are there, and the load balancer says whom it has seen."""
+    """The host trusts the existing proxies, and the load balancer adds its client's address."""
     environ = {e["Name"]: e["Value"] for e in container(template)["Environment"]}
     assert environ["PROXIES"] == "2"  # the edge and the load balancer
     balancer = attributes(template, "Balancer", "LoadBalancer")
@@ -89,7 +89,7 @@ def test_client_addresses(template: Json) -> None:
 
 
 def test_hosts_are_replaced_new_before_old(template: Json) -> None:
-    """A deployment keeps as many hosts as there were, and goes back if new ones do not get well."""
+    """A deployment keeps all hosts running, and rolls back if new ones are unhealthy."""
     deployment = properties(template, "HostService")["DeploymentConfiguration"]
     assert deployment["MinimumHealthyPercent"] == 100
     assert deployment["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}

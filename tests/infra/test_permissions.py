@@ -1,4 +1,4 @@
-"""Who may do what: networks and roles allow what the code does, and nothing else."""
+"""Networks and roles allow what the code does, and nothing else."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from tests.infra.templates import (
 
 
 def test_only_cloudfront_comes_in(template: Json) -> None:
-    """No address may connect to the load balancer or a host: only CloudFront, and then the next."""
+    """Only CloudFront may connect to the load balancer, and only that to a host."""
     assert properties(template, "Balancer")["Scheme"] == "internal"
     assert not of_kind(template, "AWS::EC2::SecurityGroupIngress")
     groups = of_kind(template, "AWS::EC2::SecurityGroup")
@@ -43,14 +43,14 @@ def test_only_cloudfront_comes_in(template: Json) -> None:
 
 
 def test_balancer_has_no_way_out(template: Json) -> None:
-    """The load balancer's subnets are in no route table but the network's own."""
+    """The load balancer's subnets have no routes to the internet."""
     routed = of_kind(template, "AWS::EC2::SubnetRouteTableAssociation").values()
     private = properties(template, "Balancer")["Subnets"]
     assert not [r for r in routed if r["SubnetId"] in private]
 
 
 def test_host_is_confined(template: Json) -> None:
-    """A host runs as nobody, cannot write its file system, and gets the secret unseen."""
+    """A host is unprivileged, has a read-only root, and gets the secret from Secrets Manager."""
     host = container(template)
     assert host["User"] == "10001:10001"
     assert host["ReadonlyRootFilesystem"] is True
@@ -64,7 +64,7 @@ def test_host_is_confined(template: Json) -> None:
 
 
 def test_roles_are_written_here(template: Json) -> None:
-    """What a role may do stands in the template: no policy of AWS's own, no action by wildcard."""
+    """Roles have only the template's own policies, without wildcard actions."""
     roles = of_kind(template, "AWS::IAM::Role")
     assert set(roles) == {"PagesRole", "HostRole", "HostStartRole", "FindRegionDetailsRole"}
     for name, role in roles.items():
@@ -73,7 +73,7 @@ def test_roles_are_written_here(template: Json) -> None:
 
 
 def test_wildcards_have_reasons(template: Json) -> None:
-    """Where a role may touch more than one named thing, the line says why."""
+    """A line that allows more than one named resource says why."""
     lines = SOURCE.read_text().splitlines()
     texts = set()
     for role in of_kind(template, "AWS::IAM::Role"):
@@ -82,7 +82,7 @@ def test_wildcards_have_reasons(template: Json) -> None:
             texts |= {text for text in re.findall(r'"([^"]*)"', resources) if "*" in text}
     assert len(texts) == 3
     for text in texts:
-        # The lone star stands in quotes, a longer text does not.
+        # A single star is in quotes, a longer text is not.
         found = [line for line in lines if ('"*"' if text == "*" else text) in line]
         assert found, text
         assert all(re.search(r"# .{15}", line) for line in found), text
@@ -110,7 +110,7 @@ def test_function_may_do_what_it_does(template: Json) -> None:
 
 
 def test_no_other_service_is_called() -> None:
-    """The code has clients of these services only, or the two tests above would miss some."""
+    """The code uses clients of only these services, which the tests above rely on."""
     for file in [*ours("functions"), *ours("socket_host")]:
         made = re.findall(r'\.(?:client|resource)\(\s*"(\w+)"', file.read_text())
         assert set(made) <= set(CLIENTS.values()), file

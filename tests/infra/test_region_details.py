@@ -1,4 +1,4 @@
-"""The one function that lives in the template."""
+"""The function whose code is in the template."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ LIST = "com.amazonaws.global.cloudfront.origin-facing"
 
 
 class EC2:
-    """A region with a prefix list, and zones of these ids by their letters."""
+    """A region with a prefix list, and zones with these ids, by letter."""
 
     def __init__(self, zones: dict[str, str], lists: tuple[str, ...] = ("pl-1",)) -> None:
         self._zones = zones
@@ -31,14 +31,14 @@ class EC2:
 def answer(
     template: Json, event: Json, monkeypatch: pytest.MonkeyPatch, ec2: EC2 | None = None
 ) -> tuple[str, Json, str, str]:
-    """What the function tells CloudFormation: status, data, its id, and the reason if it failed."""
+    """The function's response to CloudFormation: status, data, id, and the reason of a failure."""
     told = []
 
     def send(event: Json, context: None, status: str, data: Json, id_: str, **rest: str) -> None:
         told.append((status, data, id_, rest.get("reason", "")))
 
     stand_in = types.ModuleType("cfnresponse")
-    stand_in.send = send  # type: ignore[attr-defined]  # a module made here
+    stand_in.send = send  # type: ignore[attr-defined]  # a module created by the test
     monkeypatch.setitem(sys.modules, "cfnresponse", stand_in)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     if ec2:
@@ -55,7 +55,7 @@ CREATE = {"RequestType": "Create"}
 
 
 def test_details_are_found(template: Json, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The answer has the id that this region has for CloudFront's addresses, and two zones."""
+    """The response has the id of the region's CloudFront prefix list, and two zones."""
     with mock_aws():
         ec2 = boto3.client("ec2", region_name="us-east-1")
         lists = ec2.describe_managed_prefix_lists()["PrefixLists"]
@@ -72,7 +72,7 @@ def test_details_are_found(template: Json, monkeypatch: pytest.MonkeyPatch) -> N
 def test_zones_without_vpc_origins(
     without: str, template: Json, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A zone that has no VPC origins, or no Fargate for arm64, is passed over."""
+    """A zone without VPC origins, or without Fargate for arm64, is skipped."""
     region = without.partition("-")[0]
     ec2 = EC2({"a": without, "b": f"{region}-az9", "c": f"{region}-az1"})
     _, data, _, _ = answer(template, CREATE, monkeypatch, ec2)
@@ -80,13 +80,13 @@ def test_zones_without_vpc_origins(
 
 
 def test_zones_stay(template: Json, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An update answers what the creation answered, wherever the zones would be looked for now."""
+    """An update returns the zones of the creation, whatever a new search would find."""
     _, first, id_, _ = answer(template, CREATE, monkeypatch, EC2({"a": "x-az1", "b": "x-az2"}))
     properties(template, "RegionDetails")["ZonesWithout"] = ["x-az1"]
     update = {"RequestType": "Update", "PhysicalResourceId": id_}
     now = EC2({"c": "x-az3", "d": "x-az4"})
     assert answer(template, update, monkeypatch, now) == ("SUCCESS", first, id_, "")
-    assert json.dumps(first)  # CloudFormation gets it as JSON
+    assert json.dumps(first)  # CloudFormation gets JSON
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_zones_stay(template: Json, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_region_that_will_not_do(
     ec2: EC2, reason: str, template: Json, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """CloudFormation is told why, and what to do; deleting the resource needs nothing."""
+    """An unsuitable region fails with advice; deleting the resource needs nothing."""
     status, data, id_, why = answer(template, CREATE, monkeypatch, ec2)
     assert (status, data) == ("FAILED", {})
     assert why.startswith(reason)
@@ -109,7 +109,7 @@ def test_region_that_will_not_do(
 
 
 def test_every_subnet_is_in_a_zone_that_was_found(template: Json) -> None:
-    """No zone is taken by its index, for the first one of an account can be any."""
+    """No zone is selected by index, because an account's first zone may be any."""
     assert "Fn::GetAZs" not in json.dumps(template)
     subnets = [r for r in template["Resources"].values() if r["Type"] == "AWS::EC2::Subnet"]
     found = [subnet["Properties"]["AvailabilityZone"] for subnet in subnets]

@@ -1,4 +1,4 @@
-"""A rehearsal: the stack in moto, as far as moto goes, and the real code that uses it."""
+"""A rehearsal: the stack in moto, as far as moto supports it, and the real code that uses it."""
 
 import fnmatch
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def stack() -> Iterator[Stack]:
 
 
 def test_bus_in_the_stack(stack: Stack) -> None:
-    """A host makes its queue for the stack's topic, under a name that its role allows."""
+    """A host creates its queue for the stack's topic, under a name that its role allows."""
     topic = Topic.parse(f"sns:{stack.outputs['BusTopic']}")
     queue = HostQueue(topic, boto3.client("sns"), boto3.client("sqs"))
     queue.open()
@@ -34,13 +34,13 @@ def test_bus_in_the_stack(stack: Stack) -> None:
 
 
 def test_image_in_the_stack(stack: Stack) -> None:
-    """ECS may fetch the image from its repository, whose name is taken out of the image's."""
+    """ECS may pull the image from its repository, whose name is in the image's."""
     (repository,) = stack.resources("HostStartRole", "ecr:BatchGetImage")
     assert repository == "arn:aws:ecr:us-east-1:123456789012:repository/team/sidepath"
 
 
 def test_host_settings_in_the_stack(stack: Stack) -> None:
-    """The task's environment, and the secret beside it, are settings that a host accepts."""
+    """A host accepts the task's environment and secret as settings."""
     ecs = boto3.client("ecs")
     task = ecs.describe_task_definition(taskDefinition=stack.ids["HostTask"])["taskDefinition"]
     (host,) = task["containerDefinitions"]

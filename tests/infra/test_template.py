@@ -1,4 +1,4 @@
-"""infra/template.yaml says what CloudFront, API Gateway and Lambda accept, and nothing dangling."""
+"""infra/template.yaml is valid for CloudFront, API Gateway and Lambda; its references resolve."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def translated() -> dict[str, Any]:
 
 
 def resource(template: dict[str, Any], kind: str) -> dict[str, Any]:
-    """The properties of the one resource of a kind."""
+    """The properties of the only resource of a kind."""
     (found,) = of_kind(template, kind).values()
     return found
 
@@ -64,7 +64,7 @@ def behaviours(template: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def run(*command: str) -> str:
-    # Linters are nothing to trace for coverage, which doubles what they take.
+    # Linters run without coverage, which would make them slower.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environ)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -72,28 +72,28 @@ def run(*command: str) -> str:
 
 
 def test_sam_validate() -> None:
-    """SAM finds the template by samconfig.toml, and cfn-lint, by SAM, nothing wrong in it."""
+    """SAM finds the template by samconfig.toml, and cfn-lint finds nothing wrong in it."""
     said = run("scripts/sam", "validate", "--lint", "--region", "us-east-1")
     assert "is a valid SAM Template" in said
 
 
 def test_lint_translated(tmp_path: Path) -> None:
-    """cfn-lint has nothing to say of the template as CloudFormation sees it."""
+    """cfn-lint finds nothing wrong in the transformed template."""
     file = tmp_path / "translated.json"
     file.write_text(json.dumps(translate(yours=True)))
     run(CFN_LINT, str(file))
 
 
 def test_security() -> None:
-    """checkov has nothing to say of the template but what infra/checkov.yaml puts aside."""
+    """checkov finds nothing except what infra/checkov.yaml skips."""
     said = run("scripts/checkov", "--config-file", "infra/checkov.yaml", "--output", "json")
     summary = json.loads(said)["summary"]
     assert summary["passed"] > 50
     assert (summary["failed"], summary["skipped"], summary["parsing_errors"]) == (0, 0, 0)
 
 
-def test_what_security_puts_aside_has_reasons() -> None:
-    """Each check that is skipped says what it is of, and why; in the template none is."""
+def test_skipped_checks_have_reasons() -> None:
+    """Each skipped check has a reason; the template itself skips none."""
     lines = (ROOT / "infra/checkov.yaml").read_text().splitlines()
     skipped = [line for line in lines if "CKV" in line]
     assert skipped
@@ -102,7 +102,7 @@ def test_what_security_puts_aside_has_reasons() -> None:
 
 
 def test_behaviours_in_order(translated: dict[str, Any]) -> None:
-    """The path rewrite: both spellings of the socket path first, static files, then all pages."""
+    """The behaviours: both spellings of the socket path, static files, then all pages."""
     assert [(b["PathPattern"], b["TargetOriginId"]) for b in behaviours(translated)] == [
         ("/socket.io", "socket-host"),
         ("/socket.io/*", "socket-host"),
@@ -112,14 +112,14 @@ def test_behaviours_in_order(translated: dict[str, Any]) -> None:
 
 
 def test_origins_exist(translated: dict[str, Any]) -> None:
-    """Every behaviour leads to an origin that the distribution has, and no origin is idle."""
+    """Every behaviour leads to an existing origin, and no origin is unused."""
     origins = [origin["Id"] for origin in distribution(translated)["Origins"]]
     assert {b["TargetOriginId"] for b in behaviours(translated)} == set(origins)
     assert len(origins) == len(set(origins))
 
 
 def test_methods_and_policies(translated: dict[str, Any]) -> None:
-    """Sockets and pages get all methods uncached, cookies and query; static files are cached."""
+    """Sockets and pages get all methods, cookies and queries, uncached; static files are cached."""
     socket, sockets, static, pages = behaviours(translated)
     for behaviour in (socket, sockets):
         assert set(behaviour["AllowedMethods"]) == EVERY_METHOD
@@ -135,7 +135,7 @@ def test_methods_and_policies(translated: dict[str, Any]) -> None:
 
 
 def test_policy_ids_have_their_names() -> None:
-    """The name written beside a policy's id, here and in the local edge's table, is the same."""
+    """Policy ids have the same names in the template and in the local edge."""
     table = (ROOT / "scripts/commands/dev/policies.py").read_text()
     known = {id_: name for name, id_ in re.findall(r'# (\S+)\n    "([0-9a-f-]{36})"', table)}
     assert known.keys() == CACHE_POLICIES.keys() | ORIGIN_REQUEST_POLICIES.keys()
@@ -145,7 +145,7 @@ def test_policy_ids_have_their_names() -> None:
 
 
 def test_https_only(translated: dict[str, Any]) -> None:
-    """Viewers are redirected to https, and nothing else is spoken outside of the network."""
+    """Viewers are redirected to https, and the connections outside of the network use it."""
     for behaviour in behaviours(translated):
         assert behaviour["ViewerProtocolPolicy"] == "redirect-to-https"
     private, public = distribution(translated)["Origins"]
@@ -154,7 +154,7 @@ def test_https_only(translated: dict[str, Any]) -> None:
 
 
 def test_web_acl_is_an_option(translated: dict[str, Any]) -> None:
-    """The edge has a web ACL if one is given, from the one region where CloudFront's are."""
+    """The edge has a web ACL if one is given, from CloudFront's region."""
     parameter = translated["Parameters"]["WebAcl"]
     assert parameter["Default"] == ""
     allowed = re.compile(parameter["AllowedPattern"])
@@ -168,8 +168,8 @@ def test_web_acl_is_an_option(translated: dict[str, Any]) -> None:
 
 
 @mock_aws
-def test_web_acl_can_be_made() -> None:
-    """infra/web-acl.json is what AWS WAF takes, and limits the requests of one address."""
+def test_web_acl_is_valid() -> None:
+    """infra/web-acl.json is valid for AWS WAF, and limits requests by address."""
     asked = json.loads((ROOT / "infra/web-acl.json").read_text())
     waf = boto3.client("wafv2", region_name="us-east-1")
     made = waf.create_web_acl(**asked)["Summary"]
@@ -183,12 +183,12 @@ def test_web_acl_can_be_made() -> None:
 
 
 def test_long_polls_fit() -> None:
-    """The edge waits for the host longer than the host's pings are apart, 25 seconds."""
+    """The edge waits for the host longer than the 25 seconds between pings."""
     assert Template.read(SOURCE).read_timeouts["socket-host"] >= 60
 
 
 def test_function_fits_the_api(translated: dict[str, Any]) -> None:
-    """One route takes everything to the function, which ends before the API stops waiting."""
+    """One route leads everything to the function, whose timeout is below the API's."""
     api = resource(translated, "AWS::ApiGatewayV2::Api")
     assert list(api["Body"]["paths"]) == ["$default"]
     integration = api["Body"]["paths"]["$default"]["x-amazon-apigateway-any-method"]
@@ -200,7 +200,7 @@ def test_function_fits_the_api(translated: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_one_processor(name: str, translated: dict[str, Any]) -> None:
-    """Functions and task run on the one processor that the template names, once."""
+    """Functions and the task have the same processor, which is set once."""
     resolver = Resolver(translated, {"Architecture": name})
     functions = of_kind(translated, "AWS::Lambda::Function").values()
     assert functions
@@ -211,7 +211,7 @@ def test_one_processor(name: str, translated: dict[str, Any]) -> None:
 
 
 def test_function_settings(translated: dict[str, Any]) -> None:
-    """The function gets every setting it asks for, and a secret that is not the sample."""
+    """The function gets all its settings, and a secret other than the sample."""
     variables = properties(translated, "Pages")["Environment"]["Variables"]
     assert variables.pop("AWS_ENDPOINT_URL") == {"Ref": "AWS::NoValue"}  # for sam local
     assert set(variables) == {"STAGE", "SESSION_SECRET", "BUS"}
@@ -227,7 +227,7 @@ def test_function_settings(translated: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("half", ["function", "host"])
 def test_declared_settings_are_given(half: Half) -> None:
-    """What your settings declare, and have no default for, the template gives to each half."""
+    """The template sets your declared settings without defaults, in both halves."""
     template = translate(yours=True)
     variables = properties(template, "Pages")["Environment"]["Variables"]
     names = {
@@ -244,9 +244,9 @@ def test_declared_settings_are_given(half: Half) -> None:
 
 
 def test_changed_secret_reaches_both_halves(translated: dict[str, Any]) -> None:
-    """Another version of the secret makes a new version of the function, and starts hosts anew."""
+    """A new version of the secret publishes the function again, and restarts the hosts."""
     changed = ["SecretChanged", {"Ref": "SecretVersion"}, {"Ref": "AWS::NoValue"}]
-    # CloudFormation replaces a version whose description changes: it cannot change one.
+    # CloudFormation replaces a version whose description changes.
     version = resource(translated, "AWS::Lambda::Version")
     assert version["Description"] == {"Fn::If": changed}
     (container,) = properties(translated, "HostTask")["ContainerDefinitions"]
@@ -255,7 +255,7 @@ def test_changed_secret_reaches_both_halves(translated: dict[str, Any]) -> None:
 
 
 def test_function_is_told_the_domain(translated: dict[str, Any]) -> None:
-    """Where there is a domain, the edge says its name to the function, whose Host is the API's."""
+    """With a domain, the edge sends its name to the function, whose Host is the API's."""
     config = properties(translated, "Edge")["DistributionConfig"]
     (origin,) = [each for each in config["Origins"] if each["Id"] == "function"]
     header = {"HeaderName": "X-Forwarded-Host", "HeaderValue": {"Ref": "Domain"}}
@@ -264,7 +264,7 @@ def test_function_is_told_the_domain(translated: dict[str, Any]) -> None:
 
 
 def test_handler_is_in_the_package() -> None:
-    """The handler has the name it has here, and the zip is made by the folder's Makefile."""
+    """The handler has the same name as here, and the folder's Makefile builds the zip."""
     pages = load(SOURCE.read_text())["Resources"]["Pages"]
     assert pages["Metadata"] == {"BuildMethod": "makefile", "WorkingDirectory": ".."}
     assert pages["Properties"]["CodeUri"] == "../functions"
@@ -275,7 +275,7 @@ def test_handler_is_in_the_package() -> None:
 
 @pytest.mark.parametrize("yours", [False, True])
 def test_references_resolve(yours: bool) -> None:
-    """Whatever is referred to is there, and ours refers to nothing of yours."""
+    """All references resolve, and the framework's do not refer to your resources."""
     translated = translate(yours=yours)
     known = {*translated["Resources"], *translated.get("Parameters", {})}
     unknown = {name for name in references(translated) if "::" not in name} - known

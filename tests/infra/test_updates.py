@@ -1,4 +1,4 @@
-"""What becomes of a stack when its template or its parameters change, rehearsed without sam."""
+"""How changes of the template or its parameters affect a stack, rehearsed without sam."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ NEXT_IMAGE = IMAGE.replace("0" * 64, "1" * 64)
 FAILED = "UPDATE_ROLLBACK_COMPLETE"
 NUMBERS = count()
 
-# Other values for parameters that are any text, and what each needs beside it.
+# Other values for parameters that are texts, and the parameters that each needs.
 _CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/1-2-3"
 _DOMAIN = {"Domain": "chat.example.com", "Certificate": _CERTIFICATE}
 OTHERS = {
@@ -32,14 +32,14 @@ OTHERS = {
 
 
 def source() -> Json:
-    """The template as sam uploads it."""
+    """The template as uploaded by sam."""
     template: Json = load(written())
     template["Resources"]["Pages"]["Properties"]["CodeUri"] = "s3://bucket/key"
     return template
 
 
 def others() -> dict[str, dict[str, str]]:
-    """For each parameter of the template, what to give that it be another than by default."""
+    """A value other than the default for each parameter."""
     found = {}
     for name, declared in source()["Parameters"].items():
         match declared:
@@ -62,7 +62,7 @@ def cloud() -> Iterator[Cloud]:
 
 
 def change(cloud: Cloud, kind: str = "UPDATE", template: Json | None = None, **given: str) -> str:
-    """Change the stack as `sam deploy` does; the status it has then, or why there is no change."""
+    """Change the stack as `sam deploy` does; return its status, or why there is no change."""
     template = template or source()
     names = [name for name in template["Parameters"] if kind == "UPDATE" or name in given]
     parameters: list[dict[str, Any]] = [
@@ -88,17 +88,17 @@ def change(cloud: Cloud, kind: str = "UPDATE", template: Json | None = None, **g
 
 
 def image(cloud: Cloud) -> str:
-    """The image of the hosts that run."""
+    """The image of the running hosts."""
     (container,) = cloud.resource(NAME, "HostTask").properties["ContainerDefinitions"]
     found: str = container["Image"]
     return found
 
 
-# ---- How many hosts run ----
+# ---- The number of hosts ----
 
 
 def test_first_deployment_ends_with_min_hosts(cloud: Cloud) -> None:
-    """As many hosts run as always shall, though ECS begins with one."""
+    """The smallest number of hosts runs, though ECS starts with one."""
     assert cloud.hosts[NAME] == 2
 
 
@@ -111,18 +111,18 @@ def test_deployment_keeps_the_scale(cloud: Cloud) -> None:
 
 
 def test_bounds_of_the_scale_take_effect(cloud: Cloud) -> None:
-    """More hosts that always run, or fewer that may, are started or stopped at once."""
+    """A higher minimum or a lower maximum takes effect at once."""
     assert change(cloud, MinHosts="4") == "UPDATE_COMPLETE"
     assert cloud.hosts[NAME] == 4
     assert change(cloud, MinHosts="1", MaxHosts="3") == "UPDATE_COMPLETE"
     assert cloud.hosts[NAME] == 3
 
 
-# ---- What is a change, and which CloudFront refuses ----
+# ---- What counts as a change, and what CloudFront refuses ----
 
 
 def with_data() -> Json:
-    """The template with a table that the parameter decides about, and one that always stays."""
+    """The template with a table that DataOnDelete applies to, and one that is always kept."""
     template = source()
     properties_ = {
         "AttributeDefinitions": [{"AttributeName": "key", "AttributeType": "S"}],
@@ -136,7 +136,7 @@ def with_data() -> Json:
 
 
 def test_policy_alone_is_no_change() -> None:
-    """The rehearsal knows what CloudFormation does not see: a change of a deletion policy."""
+    """Like CloudFormation, the rehearsal ignores a change of only a deletion policy."""
     template = with_data()
     del properties(template, "Alarms")["Tags"]
     with cloud_inside() as cloud:
@@ -146,12 +146,12 @@ def test_policy_alone_is_no_change() -> None:
 
 @pytest.mark.parametrize("name", others())
 def test_parameter_alone(name: str, cloud: Cloud) -> None:
-    """Each parameter alone changes a resource, and none of them the VPC origin in use."""
+    """Each parameter alone changes a resource, and none changes the VPC origin."""
     assert change(cloud, **others()[name]) == "UPDATE_COMPLETE"
 
 
 def test_data_is_kept_from_now_on(cloud: Cloud) -> None:
-    """Keeping data, given alone, changes what CloudFormation would do with each table; so back."""
+    """Keeping data, as the only change, affects each table; so does undoing it."""
     template = with_data()
     assert change(cloud, template=template) == "UPDATE_COMPLETE"
     stack = Stack(cloud.client("cloudformation"), NAME)
@@ -163,16 +163,16 @@ def test_data_is_kept_from_now_on(cloud: Cloud) -> None:
 
 
 def test_vpc_origin_is_refused_any_change(cloud: Cloud) -> None:
-    """The rehearsal knows what CloudFront refuses: a tag is enough."""
+    """Like CloudFront, the rehearsal refuses any change of the VPC origin, even of a tag."""
     tagged = source()
     properties(tagged, "BalancerOrigin")["Tags"] = [{"Key": "team", "Value": "a"}]
     assert change(cloud, template=tagged) == FAILED
 
 
 def test_nothing_replaces_the_balancer(template: Json) -> None:
-    """What the VPC origin stands on, down to its zones, depends on no parameter.
+    """The VPC origin's dependencies, down to the zones, depend on no parameter.
 
-    Where a property means another resource when it changes, as CloudFormation's schemas have it.
+    CloudFormation's schemas say which properties replace a resource when they change.
     """
     waiting, seen = ["BalancerOrigin"], set()
     while waiting:
@@ -187,30 +187,30 @@ def test_nothing_replaces_the_balancer(template: Json) -> None:
 
 
 def unchangeable(template: Json, name: str) -> Json:
-    """The properties that a resource has for life."""
+    """The properties whose change would replace a resource."""
     resource = template["Resources"][name]
     if resource["Type"] in ("AWS::CloudFront::VpcOrigin", "Custom::RegionDetails"):
         found: Json = resource["Properties"]
         return found
     schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", resource["Type"]).schema
     names = {path.split("/")[2] for path in schema.get("createOnlyProperties", ())}
-    # A load balancer takes other subnets, but a zone must not come or go while it is an origin.
+    # A load balancer can get other subnets, but no other zones while it is a VPC origin.
     names |= {"Subnets"} if name == "Balancer" else set()
     return {k: v for k, v in resource.get("Properties", {}).items() if k in names}
 
 
 def references_of_parameters(template: Json, value: Any) -> set[str]:
-    """The parameters, and conditions on them, that decide a piece of a template."""
+    """The parameters, and conditions on them, in a piece of a template."""
     return {name for name in references(value) if name in template["Parameters"]} | (
         {"Fn::If"} if "Fn::If" in json.dumps(value) else set()
     )
 
 
-# ---- Going back ----
+# ---- Rollback ----
 
 
-def test_hosts_that_do_not_get_well(cloud: Cloud) -> None:
-    """Hosts that fail their health check leave the former ones running, and all else as it was."""
+def test_unhealthy_hosts(cloud: Cloud) -> None:
+    """If new hosts fail their health check, the previous ones stay, with everything else."""
     cloud.sick = True
     assert change(cloud, Image=NEXT_IMAGE, MaxHosts="8") == FAILED
     assert image(cloud) == IMAGE
@@ -219,21 +219,21 @@ def test_hosts_that_do_not_get_well(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("alarm", ["HostsFail", "HostUnhealthy"])
-def test_hosts_that_get_well_and_fail(alarm: str, cloud: Cloud) -> None:
-    """An alarm of the hosts brings the former ones back."""
+def test_hosts_that_fail_later(alarm: str, cloud: Cloud) -> None:
+    """An alarm about the new hosts causes a rollback."""
     cloud.ringing = {alarm}
     assert change(cloud, Image=NEXT_IMAGE) == FAILED
     assert image(cloud) == IMAGE
 
 
 def test_polls_cut_by_a_deployment_are_no_reason(cloud: Cloud) -> None:
-    """What the load balancer answers when a host leaves brings nothing back."""
+    """Errors of the load balancer when a host stops cause no rollback."""
     cloud.ringing = {"BalancerFails"}
     assert change(cloud, Image=NEXT_IMAGE) == "UPDATE_COMPLETE"
 
 
-def test_alarms_that_bring_back_are_of_hosts(template: Json) -> None:
-    """What hosts answer, and whether they are well, not what the load balancer makes of them."""
+def test_alarms_that_cause_a_rollback(template: Json) -> None:
+    """They are about hosts' responses and health, not about the load balancer."""
     alarms = properties(template, "HostService")["DeploymentConfiguration"]["Alarms"]
     metrics = [properties(template, alarm["Ref"])["MetricName"] for alarm in alarms["AlarmNames"]]
     assert metrics == ["HTTPCode_Target_5XX_Count", "UnHealthyHostCount"]

@@ -1,4 +1,4 @@
-"""What watches over the stack: alarms, dashboard, logs."""
+"""Alarms, dashboard and logs."""
 
 import json
 import re
@@ -11,7 +11,7 @@ STACK_NAME = {"Ref": "AWS::StackName"}
 
 
 def test_alarms_reach_somebody(template: Json) -> None:
-    """Each alarm tells the topic, and stands on the dashboard."""
+    """Each alarm notifies the topic, and is on the dashboard."""
     alarms = of_kind(template, "AWS::CloudWatch::Alarm")
     assert alarms
     assert all(alarm["AlarmActions"] == [{"Ref": "Alarms"}] for alarm in alarms.values())
@@ -19,20 +19,20 @@ def test_alarms_reach_somebody(template: Json) -> None:
 
 
 def dashboard(template: Json) -> list[Json]:
-    """The dashboard's widgets, with the names of what is to be filled in."""
+    """The dashboard's widgets, with its references replaced."""
     text, _ = properties(template, "Dashboard")["DashboardBody"]["Fn::Sub"]
     widgets: list[Json] = json.loads(re.sub(r"\${([\w.:]+)}", r"\1", text))["widgets"]
     return widgets
 
 
 def test_dashboard_is_json(template: Json) -> None:
-    """CloudWatch can read the dashboard once its names are filled in."""
+    """The dashboard is valid JSON once its references are resolved."""
     titles = [widget["properties"]["title"] for widget in dashboard(template)]
     assert titles[:2] == ["Alarms", "Sockets"]
 
 
 def test_hosts_are_counted_by_their_clients(template: Json) -> None:
-    """Autoscaling and the dashboard look at the metric that a host writes by its settings."""
+    """Autoscaling and the dashboard use the metric that a host writes."""
     environ = {e["Name"]: e["Value"] for e in container(template)["Environment"]}
     assert environ["METRIC_NAMESPACE"] == STACK_NAME
     written = json.loads(embedded_metric(parse_namespace("a-stack"), 7, 0.0))
@@ -49,22 +49,22 @@ def test_hosts_are_counted_by_their_clients(template: Json) -> None:
     assert asked["MetricName"] == measured["Name"]
     assert asked["Unit"] == measured["Unit"]
     assert asked["Dimensions"] == [{"Name": dimension, "Value": written[dimension]}]
-    assert asked["Statistic"] == "Average"  # a value of each host a minute: the clients of a host
+    assert asked["Statistic"] == "Average"  # of one value per host and minute: the clients per host
     shown = [w for w in dashboard(template) if w["properties"]["title"] == "Sockets"]
     (first, *_) = shown[0]["properties"]["metrics"]
     assert first[:4] == ["AWS::StackName", measured["Name"], dimension, written[dimension]]
-    assert first[4]["stat"] == "Sum"  # of all hosts
+    assert first[4]["stat"] == "Sum"  # the clients of all hosts
     assert first[4]["period"] == 60
 
 
 def test_scaling_needs_no_count_of_the_balancers(template: Json) -> None:
-    """No scaling depends on what is missing while it is zero: then nothing would scale in."""
+    """No scaling uses a metric that is missing at zero, which would prevent scaling in."""
     for policy in of_kind(template, "AWS::ApplicationAutoScaling::ScalingPolicy").values():
         assert "AWS/ApplicationELB" not in json.dumps(policy)
 
 
 def test_dropped_publishes_are_found(template: Json) -> None:
-    """The words that are counted in the hosts' log are words that a host says."""
+    """The metric filter matches messages that hosts log."""
     said = "".join(file.read_text() for file in (ROOT / "socket_host/bus").glob("*.py"))
     pattern = properties(template, "DroppedPublishes")["FilterPattern"]
     phrases = re.findall(r'\?"([^"]+)"', pattern)
@@ -73,7 +73,7 @@ def test_dropped_publishes_are_found(template: Json) -> None:
 
 
 def test_logs_end(template: Json) -> None:
-    """Whatever logs does so to a group of the stack, which forgets after a while."""
+    """Every log goes to a group of the stack with a retention period."""
     groups = of_kind(template, "AWS::Logs::LogGroup")
     assert all(group["RetentionInDays"] for group in groups.values())
     used = {f["LoggingConfig"]["LogGroup"]["Ref"] for f in of_kind(template, FUNCTION).values()}

@@ -1,1 +1,1 @@
-"""What tests are written with: hosts, clients, buses and AWS's stand-in."""
+"""Tools for tests: hosts, clients, buses and a stand-in for AWS."""

@@ -1,4 +1,4 @@
-"""AWS for tests: a server that answers as it does, where boto3 finds it."""
+"""AWS for tests: a server that stands in for it, at the address that boto3 uses."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from tests.kit.hosts import ROOT
 
 @contextmanager
 def aws() -> Iterator[None]:
-    """A server that speaks AWS, empty, for any process that has these settings."""
+    """A stand-in for AWS, empty, for any process with these settings."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     command = [sys.executable, "-m", "tests.kit.aws_server"]
     with (
@@ -36,14 +36,14 @@ def aws() -> Iterator[None]:
 
 
 def aws_environ() -> dict[str, str]:
-    """The settings by which a process finds what `aws` plays; none outside of it."""
+    """The environment variables for a running stand-in of `aws`; empty if there is none."""
     if "AWS_ENDPOINT_URL" not in os.environ:
         return {}
     return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
 
 
 def make_table(resource: str) -> str:
-    """Make the table that a resource of infra/template.yaml is; return its name."""
+    """Create the table of a resource in infra/template.yaml; return its name."""
     template = yaml.load((ROOT / "infra/template.yaml").read_text(), _Loader)
     properties = template["Resources"][resource]["Properties"]
     wanted = ("KeySchema", "AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes")
@@ -55,7 +55,7 @@ def make_table(resource: str) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short forms, such as !Ref, as nothing: keys of tables have none."""
+    """Ignores CloudFormation's short tags, such as !Ref, which tables' keys do not need."""
 
 
 _Loader.add_multi_constructor("!", lambda loader, suffix, node: None)

@@ -1,7 +1,7 @@
 """moto's server, for `python -m tests.kit.aws_server`: prints its port, and ends with its stdin.
 
-A process of its own, or moto's Python would be traced for coverage, which doubles what it takes,
-and would hold up the event loop of the tests.
+It is a separate process, so that coverage does not slow it down, and it does not block the tests'
+event loop.
 """
 
 import sys
@@ -18,14 +18,14 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 
 class Quiet(WSGIRequestHandler):
-    """Answers requests without a line in the log for each."""
+    """Answers requests without logging each of them."""
 
     def log_request(self, *_: object) -> None:
         pass
 
 
 def main() -> None:
-    """Serve until nobody is left at the other end of stdin."""
+    """Serve until stdin is closed."""
     amend()
     app = DomainDispatcherApplication(create_backend_app)
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
@@ -35,13 +35,13 @@ def main() -> None:
 
 
 def amend() -> None:
-    """Take out of moto what would make tests slow, or fail now and then."""
-    # Worked out anew for every request, and several times for every message that waits.
+    """Change parts of moto that would make tests slow or unreliable."""
+    # moto computes these for every request, and several times for every waiting message.
     modules = list(backends.list_of_moto_modules())
     backends.list_of_moto_modules = lambda: modules
     models.camelcase_to_underscores = cache(models.camelcase_to_underscores)
     models.unix_time_millis = lambda *_: time.time() * 1_000
-    # Without the lock a message that arrives meanwhile is lost.
+    # Without the lock, a message that arrives at the same time is lost.
     delete = models.Queue.delete_message
 
     def delete_message(self: models.Queue, receipt_handle: str) -> None:
@@ -49,7 +49,7 @@ def amend() -> None:
             delete(self, receipt_handle)
 
     models.Queue.delete_message = delete_message
-    # A condition is looked at, and what it is for is written, with other threads in between.
+    # moto checks a condition and writes without a lock, so threads can interfere.
     answer, one_at_a_time = DynamoHandler.call_action, Lock()
 
     def call_action(self: DynamoHandler) -> Any:

@@ -6,15 +6,15 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, expect, sync_playwright
 
-PATIENCE = 30_000  # ms: a deadline that only a failure meets, also on a busy machine
+PATIENCE = 30_000  # ms: a deadline that even a busy machine meets
 
-# Chromium runs as root in a container here, and looks for nothing outside.
+# Options for running as root in a container, without access to the internet.
 ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
 
 
 @contextmanager
 def chromium(*arguments: str) -> Iterator[Browser]:
-    """Chromium, closed at the end. What is expected of a page may take its time."""
+    """Chromium, closed at the end, with long timeouts for slow machines."""
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(

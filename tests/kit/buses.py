@@ -1,4 +1,4 @@
-"""Buses for tests: a real Redis, a server that speaks SNS and SQS, and hosts on them."""
+"""Buses for tests: a real Redis, a stand-in for SNS and SQS, and hosts on them."""
 
 import asyncio
 import contextlib
@@ -32,15 +32,15 @@ TRANSPORTS: dict[str, tuple[type, type]] = {
 
 
 async def until(condition: Callable[[], Any]) -> Any:
-    """What a condition returns, once that is true."""
+    """Wait until a condition is true, and return its value."""
     async with asyncio.timeout(PATIENCE):
-        while not (value := condition()):  # noqa: ASYNC110 - whatever it is, it cannot tell us
+        while not (value := condition()):  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.005)
     return value
 
 
 class Redis:
-    """A real redis-server of this test's own, which can be stopped and started again."""
+    """A real redis-server for one test, which can be stopped and restarted."""
 
     def __init__(self, folder: Path, options: Sequence[str] = ()) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -84,7 +84,7 @@ async def redis(folder: Path, *options: str) -> AsyncIterator[Redis]:
 def aws() -> Iterator[None]:
     """AWS for hosts' queues."""
     with server_of_aws(), pytest.MonkeyPatch.context() as patch:
-        # moto goes on with a request whose connection was cut, and gives it messages.
+        # moto continues a request whose connection was closed, and gives it messages.
         patch.setattr(sqs, "POLL_SECONDS", 1)
         patch.setitem(queue._ATTRIBUTES, "VisibilityTimeout", "1")
         yield
@@ -99,7 +99,7 @@ def topic() -> str:
 
 
 class Line:
-    """What leads to AWS and can be cut: a port that passes everything on to the server's."""
+    """A port that forwards to AWS's stand-in, and can be cut."""
 
     def __init__(self, port: int) -> None:
         self._to = port
@@ -112,7 +112,7 @@ class Line:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        # asyncio loses a connection, its socket open, that is accepted while its server closes.
+        # asyncio leaks a connection that is accepted while its server closes.
         for listening in self._server.sockets:
             asyncio.get_running_loop().remove_reader(listening.fileno())
         await asyncio.sleep(0.01)
@@ -121,7 +121,7 @@ class Line:
             for here in self._here:
                 here.transport.abort()
             self._here.clear()
-            # moto ends what it has begun, and would give messages that come later to nobody.
+            # moto finishes requests after a disconnect, and would lose the messages it gives them.
             await asyncio.gather(*self._passing)
 
     async def end(self) -> None:
@@ -155,7 +155,7 @@ class Line:
 
 @asynccontextmanager
 async def line() -> AsyncIterator[Line]:
-    """A line to AWS, which those that come to life within it use."""
+    """A line to AWS, which hosts created within it use."""
     direct = os.environ["AWS_ENDPOINT_URL"]
     cut = Line(int(direct.rpartition(":")[2]))
     await cut.start()
@@ -187,7 +187,7 @@ class Host:
         self.sids.append(sid)
 
     async def client(self) -> PythonClient:
-        """A client that is connected to this host; its sid is the last of `sids`."""
+        """A client that is connected to this host; its sid is the last one in `sids`."""
         client = await PythonClient().connect(self.url)
         self._clients.append(client)
         await client.receive("connect")
@@ -210,5 +210,5 @@ class Host:
 def host(
     setting: str, transport: str = "fast", **options: str
 ) -> AbstractAsyncContextManager[Host]:
-    """A host on the bus of a setting, which has options such as a password beside it."""
+    """A host on the bus of a setting, with options such as a password."""
     return Host(open_bus(setting, **options), transport).serving()

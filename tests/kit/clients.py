@@ -16,7 +16,7 @@ import socketio
 from functions.contract.session import COOKIE
 from tests.kit.hosts import PATIENCE
 
-# How a client connects, as socket.io-client's option `transports`.
+# Ways to connect, as values of socket.io-client's option `transports`.
 WAYS = {
     "polling": ["polling"],
     "websocket": ["websocket"],
@@ -25,27 +25,27 @@ WAYS = {
 
 
 class Client(Protocol):
-    """A connected client, whatever it is made of."""
+    """A connected client of any kind."""
 
     async def call(self, event: str, *values: Any) -> Any:
         """Send an event; return the first value of its ack."""
 
     async def emit(self, event: str, *values: Any) -> None:
-        """Send an event that asks for no ack."""
+        """Send an event without an ack."""
 
     async def receive(self, event: str) -> Any:
-        """Return the first value of the next such event, waiting for it if need be."""
+        """Return the first value of the next such event, waiting for it if necessary."""
 
     async def transport(self) -> str:
         """The name of the transport in use."""
 
 
 class Inbox:
-    """What a client heard and nobody has asked about yet, by event."""
+    """The events that a client has received and no test has read, by name."""
 
     def __init__(self) -> None:
         self._queues: defaultdict[str, asyncio.Queue[Any]] = defaultdict(asyncio.Queue)
-        self.order: list[str] = []  # names of all events, in the order they came
+        self.order: list[str] = []  # names of all events, in order of arrival
 
     def put(self, event: str, values: Any) -> None:
         self.order.append(event)
@@ -59,7 +59,7 @@ class Inbox:
             raise AssertionError(f"heard no {event!r}, only {self.order}") from None
 
     def unread(self, event: str) -> list[Any]:
-        """What came of an event and was not asked about."""
+        """The received events of a name that were not read."""
         queue = self._queues[event]
         return [queue.get_nowait() for _ in range(queue.qsize())]
 
@@ -71,7 +71,7 @@ class PythonClient:
         self.namespace = namespace
         self.inbox = Inbox()
         self.receive = self.inbox.receive
-        # Ours to close: the client's own stays open after a connection that failed.
+        # A session of ours, because the client's own stays open after a failed connection.
         self._http = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
         self.sio = socketio.AsyncClient(http_session=self._http, **options)
         self.sio.on("*", self._take, namespace)
@@ -86,7 +86,7 @@ class PythonClient:
         self, url: str, *, way: str = "websocket", token: str | None = None, **options: Any
     ) -> Self:
         if token is not None:
-            # A function, because the client takes the cookie out of what it gives to a websocket,
+            # A function, because the client removes the cookie from a websocket's headers,
             # and would reconnect without.
             options["headers"] = lambda: {"Cookie": f"{COOKIE}={token}"}
         options = {"namespaces": [self.namespace]} | options
@@ -112,7 +112,7 @@ class PythonClient:
 
 
 class JavaScriptClient:
-    """One of the official clients that a Node process runs for us."""
+    """An official client, which runs in a Node process."""
 
     def __init__(self, node: "Node", number: int) -> None:
         self._node = node
@@ -140,22 +140,22 @@ class JavaScriptClient:
         await self._node.ask(self._number, "close")
 
     async def drop(self) -> None:
-        """Lose the connection, as when the network goes away; the client comes back by itself."""
+        """Lose the connection, as in a network failure; the client reconnects by itself."""
         await self.script("socket.io.engine.close()")
         await self.receive("disconnect")
 
     async def back(self) -> bool:
-        """Wait until the client is connected again; return whether it was recovered."""
+        """Wait until the client has reconnected; return whether it was recovered."""
         await self.receive("connect")
         return bool(await self.script("return !!socket.recovered"))
 
     async def script(self, code: str) -> Any:
-        """Run JavaScript that knows the client as `socket`; return what it returns."""
+        """Run JavaScript with the client as `socket`; return its result."""
         return await self._node.ask(self._number, "script", code)
 
 
 class Node:
-    """A Node process that runs client.mjs: lines of JSON in, lines of JSON out."""
+    """A Node process that runs client.mjs, with lines of JSON in both directions."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -191,7 +191,7 @@ class Node:
 
 @asynccontextmanager
 async def node() -> AsyncIterator[Node]:
-    """A Node process for official clients, ended with all of them."""
+    """A Node process for official clients, stopped with all of them."""
     process = await asyncio.create_subprocess_exec(
         "node",
         str(Path(__file__).parent / "js" / "client.mjs"),
@@ -205,13 +205,13 @@ async def node() -> AsyncIterator[Node]:
         yield running
     finally:
         assert process.stdin
-        process.stdin.close()  # which ends it
+        process.stdin.close()  # ends it
         await process.wait()
         await listening
 
 
 class Clients:
-    """Clients of one kind that connect in one way, all closed at the end."""
+    """Clients of one kind that connect in one way, and are closed at the end."""
 
     def __init__(self, kind: str, way: str, stack: AsyncExitStack) -> None:
         self.kind = kind
@@ -222,7 +222,7 @@ class Clients:
     async def connect(
         self, url: str, token: str | None, *, namespace: str = "/", **options: Any
     ) -> Any:
-        """Return a client that is connected and, if it upgrades, has done so."""
+        """Return a client that is connected and, if that is its way, upgraded."""
         client = await self.begin(url, token, namespace=namespace, **options)
         await client.receive("connect")
         if self._way == "upgrade":
@@ -232,7 +232,7 @@ class Clients:
     async def begin(
         self, url: str, token: str | None, *, namespace: str = "/", **options: Any
     ) -> Any:
-        """Return a client that is on its way."""
+        """Return a client that is connecting."""
         if self.kind == "python":
             client = PythonClient(namespace=namespace, **options.pop("client", {}))
             self._stack.push_async_callback(client.close)
@@ -240,18 +240,18 @@ class Clients:
         if self._node is None:
             self._node = await self._stack.enter_async_context(node())
         script = self._node.client()
-        address = url.rstrip("/") + namespace  # as io() takes it
+        address = url.rstrip("/") + namespace  # the form that io() accepts
         return await script.connect(address, way=self._way, token=token, **options)
 
     async def _upgraded(self, client: Client) -> None:
         async with asyncio.timeout(PATIENCE):
-            while await client.transport() != "websocket":  # noqa: ASYNC110 - it is asked, not told
+            while await client.transport() != "websocket":  # noqa: ASYNC110 - there is no event for it
                 await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
 async def clients(kind: str = "python", way: str = "websocket") -> AsyncIterator[Clients]:
-    """What connects clients of a kind, `python` or `javascript`, in one of the WAYS."""
+    """Connects clients of a kind, `python` or `javascript`, in one of the WAYS."""
     async with AsyncExitStack() as stack:
         yield Clients(kind, way, stack)
 
@@ -264,14 +264,14 @@ class RawClient:
         self._numbers = itertools.count()
 
     async def receive(self, prefix: str) -> str:
-        """Return the rest of the next packet that begins with this, skipping others."""
+        """Return the rest of the next packet that starts with this, skipping others."""
         async with asyncio.timeout(PATIENCE):
             while not (packet := await self.websocket.receive_str()).startswith(prefix):
                 pass
         return packet.removeprefix(prefix)
 
     async def ask(self, data: str) -> Any:
-        """Send an event, written as JSON, that asks for an ack; return what that says."""
+        """Send an event, as JSON, with an ack; return the ack."""
         number = next(self._numbers)
         await self.websocket.send_str(f"42{number}{data}")
         return json.loads(await self.receive(f"43{number}"))[0]
@@ -285,7 +285,7 @@ class RawClient:
 
 @asynccontextmanager
 async def raw_client(url: str, token: str | None) -> AsyncIterator[RawClient]:
-    """A client by hand; without a token it has not sent its CONNECT yet."""
+    """A client whose packets the test writes; without a token it has not sent CONNECT."""
     async with (
         aiohttp.ClientSession() as http,
         http.ws_connect(f"{url}/socket.io/?EIO=4&transport=websocket") as websocket,

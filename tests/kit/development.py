@@ -1,4 +1,4 @@
-"""`scripts/dev` for tests: the whole product in processes of its own, on a port of its own."""
+"""`scripts/dev` for tests: the whole site in its own processes, on its own port."""
 
 import os
 import signal
@@ -11,11 +11,11 @@ from pathlib import Path
 
 from scripts import ROOT
 
-PATIENCE = 30  # seconds: a deadline that only a failure meets, also on a busy machine
+PATIENCE = 30  # seconds: a deadline that even a busy machine meets
 
 
 class Development:
-    """A running site; its host can be killed, as kill -9 and a lack of memory do."""
+    """A running site, whose host can be killed."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -31,13 +31,13 @@ class Development:
         return [int(pid) for pid in found.stdout.split()]
 
     def kill_host(self) -> None:
-        """Kill the socket host, which then starts again."""
+        """Kill the socket host, which is then restarted."""
         (host,) = self.hosts()
         os.kill(host, signal.SIGKILL)
 
     @contextmanager
     def host_held_down(self) -> Iterator[None]:
-        """Kill every socket host that starts, for as long as this lasts."""
+        """Kill every socket host that starts, until the end of the block."""
         over = threading.Event()
 
         def kill() -> None:
@@ -56,9 +56,9 @@ class Development:
 
 @contextmanager
 def start_development(data: Path) -> Iterator[Development]:
-    """Serve everything, with its messages in a folder, and end it without a process left."""
+    """Serve everything, with data in a folder; stop all processes at the end."""
     command = [sys.executable, "-m", "scripts.commands.dev", "--port", "0", "--data", str(data)]
-    command += ["--env", os.devnull]  # real keys are nothing for tests
+    command += ["--env", os.devnull]  # tests must not use real keys
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         yield Development(process)

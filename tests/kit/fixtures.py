@@ -1,4 +1,4 @@
-"""The fixtures for tests of your own: docs/testing.md shows each of them in use."""
+"""The fixtures for your own tests: docs/testing.md shows each of them in use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-# All else is imported where it is needed, for every test loads this module.
+# Other modules are imported where they are needed, because every test loads this one.
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def pages() -> Visitor:
-    """A visitor who asks your pages, without any socket."""
+    """A visitor who requests your pages, without a socket."""
     from tests.kit.pages import Visitor
 
     return Visitor()
@@ -42,7 +42,7 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
 async def hosts(tmp_path: Path) -> AsyncIterator[StartHosts]:
     """Starts hosts with your namespaces that share a bus and data: `one, two = await hosts(2)`.
 
-    They find AWS where `tests.kit.aws` plays it.
+    Their AWS is the stand-in of `tests.kit.aws`.
     """
     from tests.kit.aws import aws_environ
     from tests.kit.buses import redis
@@ -69,7 +69,7 @@ async def hosts(tmp_path: Path) -> AsyncIterator[StartHosts]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
-    """Your whole product under scripts/dev, at `site.url`; shared by the tests of a module."""
+    """Your whole site under scripts/dev, at `site.url`; shared by the tests of a module."""
     from tests.kit.development import start_development
 
     with start_development(tmp_path_factory.mktemp("data")) as development:

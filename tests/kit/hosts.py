@@ -1,7 +1,7 @@
-"""Hosts for tests: one in this process, one in a process of its own, and tokens to enter by.
+"""Hosts for tests: in this process or in one of their own; and session tokens.
 
-They have the namespaces and settings of the small app, unless they are told others; hosts with
-yours are in `tests.kit.yours`.
+By default they have the namespaces and settings of the small app; hosts with yours are in
+`tests.kit.yours`.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent.parent.parent
 SECRET = "a-secret-for-tests-that-is-long-enough"
 ORIGIN = "https://sidepath.test"
 
-PATIENCE = 20  # seconds: a deadline that only a failure meets, also on a busy machine
+PATIENCE = 20  # seconds: a deadline that even a busy machine meets
 
 
 on_each_transport = pytest.mark.parametrize("transport", sorted(TRANSPORTS))
@@ -39,12 +39,12 @@ on_each_transport = pytest.mark.parametrize("transport", sorted(TRANSPORTS))
 def token(
     name: str = "Visitor", *, secret: str = SECRET, claims: Mapping[str, Any] | None = None
 ) -> str:
-    """A session token of a visitor, whose id is their name in small letters."""
+    """A session token of a visitor, whose id is the name in lower case."""
     return Sessions(secret).issue(Session(name.lower(), name, claims=claims or {}))
 
 
 def own_texts(folder: Path, declared: Sequence[Setting] = declared) -> dict[str, str]:
-    """Declared settings as scripts/dev makes them, with their data in a folder."""
+    """Declared settings as scripts/dev sets them, with their data in a folder."""
     return development(declared, folder)
 
 
@@ -56,7 +56,7 @@ def own(folder: Path, declared: Sequence[Setting] = declared) -> dict[str, Any]:
 
 
 def settings(folder: Path, **changes: Any) -> Settings:
-    """A host's settings, whose data is in a folder of the test."""
+    """A host's settings, with its data in the test's folder."""
     defaults: dict[str, Any] = {
         "session_secret": SECRET,
         "origins": (ORIGIN,),
@@ -69,7 +69,7 @@ def settings(folder: Path, **changes: Any) -> Settings:
 
 
 def limited(monkeypatch: pytest.MonkeyPatch, **limits: float) -> None:
-    """Have hosts of either transport made with other limits of a connection."""
+    """Make hosts of either transport with other limits on connections."""
     for module in (native_transport, stock_transport):
         monkeypatch.setattr(
             module, "limits_of", lambda settings: replace(limits_of(settings), **limits)
@@ -77,7 +77,7 @@ def limited(monkeypatch: pytest.MonkeyPatch, **limits: float) -> None:
 
 
 def url(host: SocketHost) -> str:
-    """Where a running host is."""
+    """The address of a running host."""
     return f"http://127.0.0.1:{host.port}"
 
 
@@ -95,14 +95,14 @@ async def serving(
 
 
 class HostProcess:
-    """A host's process, with an environment made of settings only."""
+    """A host's process, whose environment has only its settings."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
         self.url = ""
 
     async def ready(self, patience: float = PATIENCE) -> None:
-        """Wait for the line that says where it listens."""
+        """Wait for the line with its address."""
         assert self.process.stdout
         async with asyncio.timeout(patience):
             line = (await self.process.stdout.readline()).decode()
@@ -110,7 +110,7 @@ class HostProcess:
         self.url = line.split()[-1]
 
     async def ended(self) -> tuple[int, str]:
-        """Wait for the end; return the exit status and what stood on stderr."""
+        """Wait for the end; return the exit status and stderr."""
         async with asyncio.timeout(PATIENCE):
             _, stderr = await self.process.communicate()
         assert self.process.returncode is not None
@@ -118,15 +118,15 @@ class HostProcess:
 
 
 def environ(folder: Path, **changes: str) -> dict[str, str]:
-    """The settings of a host's process; an empty one is as good as none."""
+    """The settings of a host's process; an empty one counts as not set."""
     defaults = {
         "SESSION_SECRET": SECRET,
         "PUBLIC_ORIGIN": ORIGIN,
         "PORT": "0",
         "DRAIN_SECONDS": "0",
         "LEASES": f"sqlite:{folder}/leases.sqlite3",
-        "MAX_CONNECTIONS": "500",  # more could exceed what the system allows, and be warned of
-        "MAX_PER_ADDRESS": "0",  # all clients of a test have the same
+        "MAX_CONNECTIONS": "500",  # more could exceed the system's limit, and cause a warning
+        "MAX_PER_ADDRESS": "0",  # all clients of a test have the same address
     }
     return defaults | own_texts(folder) | changes
 
@@ -135,8 +135,8 @@ def environ(folder: Path, **changes: str) -> dict[str, str]:
 async def host_process(
     settings: Mapping[str, str], module: str = "tests.small_app"
 ) -> AsyncIterator[HostProcess]:
-    """A host's process, killed at the end if it still runs; call `ready` or `ended`."""
-    # What coverage needs to measure a subprocess stands in the environment too.
+    """A host's process, killed at the end if it is still running; call `ready` or `ended`."""
+    # Coverage of a subprocess needs its environment variables.
     coverage = {name: value for name, value in os.environ.items() if name.startswith("COV")}
     process = await asyncio.create_subprocess_exec(
         sys.executable,

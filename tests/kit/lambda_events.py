@@ -1,4 +1,4 @@
-"""Events as AWS's front doors to a function write them: one builder each, from one request.
+"""Lambda events for a request, as each of AWS's services in front of a function sends them.
 
 Shapes: API Gateway developer guide ("Working with AWS Lambda proxy integrations for HTTP APIs",
 "Lambda proxy integrations" for REST), load balancer user guide ("Lambda functions as targets"),
@@ -18,7 +18,7 @@ Event = dict[str, Any]
 
 
 def http_api(path: str, query: str = "", *, method: str = "GET", **headers: str) -> Event:
-    """HTTP API, payload 2.0: the path comes decoded, the query as it was sent."""
+    """HTTP API, payload 2.0: the path is decoded, the query unchanged."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     cookies = names.pop("cookie", "").split("; ")
     event: Event = {
@@ -46,7 +46,7 @@ def http_api(path: str, query: str = "", *, method: str = "GET", **headers: str)
 
 
 def function_url(path: str, query: str = "", *, method: str = "GET", **headers: str) -> Event:
-    """A function URL sends the HTTP API's form from a host of its own; the path stays encoded."""
+    """A function URL sends HTTP API events with its own host; the path stays encoded."""
     event = http_api(path, query, method=method, **headers)
     event["rawPath"] = event["requestContext"]["http"]["path"] = path
     host = "abc123.lambda-url.eu-west-1.on.aws"
@@ -55,7 +55,7 @@ def function_url(path: str, query: str = "", *, method: str = "GET", **headers: 
 
 
 def rest_api(path: str, query: str = "", *, method: str = "GET", **headers: str) -> Event:
-    """REST API, payload 1.0: queries come taken apart and decoded."""
+    """REST API, payload 1.0: queries are parsed and decoded."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     queries = parse_qs(query, keep_blank_values=True)
     return {
@@ -74,7 +74,7 @@ def rest_api(path: str, query: str = "", *, method: str = "GET", **headers: str)
 
 
 def load_balancer(path: str, query: str = "", *, method: str = "GET", **headers: str) -> Event:
-    """A load balancer takes queries apart but leaves them encoded, as it leaves the path."""
+    """A load balancer parses queries but leaves them and the path encoded."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     pairs = [pair.partition("=") for pair in query.split("&") if pair]
     return {
@@ -95,7 +95,7 @@ def load_balancer(path: str, query: str = "", *, method: str = "GET", **headers:
 
 @contextmanager
 def function_loop() -> Iterator[None]:
-    """Have the event loop that the function was imported with, as in Lambda's own thread."""
+    """Set the event loop that the function was imported with, as in Lambda's own thread."""
     try:
         former = asyncio.get_event_loop()
     except RuntimeError:  # an async test may have left none

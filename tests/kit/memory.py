@@ -1,4 +1,4 @@
-"""What a piece of code keeps in memory."""
+"""Limits on the memory that a piece of code keeps."""
 
 import contextlib
 import tracemalloc
@@ -9,7 +9,7 @@ MB = 1_000_000
 
 @contextlib.contextmanager
 def memory(limit: int) -> Iterator[None]:
-    """Fail if what is inside keeps more bytes than a limit."""
+    """Fail if the block keeps more bytes than a limit."""
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()

@@ -1,4 +1,4 @@
-"""A visitor of your pages: calls the function as Lambda does, and keeps its cookie."""
+"""A visitor of your pages, who calls the function as Lambda does, and keeps its cookie."""
 
 import asyncio
 import base64
@@ -13,29 +13,29 @@ from tests.kit.lambda_events import Event, http_api
 
 @dataclass(frozen=True)
 class Answer:
-    """What a page answered; header names are in small letters."""
+    """A page's response; header names are in lower case."""
 
     status: int
     headers: dict[str, str]
     text: str
 
     def json(self) -> Any:
-        """The answer's JSON."""
+        """The parsed JSON of the response."""
         return json.loads(self.text)
 
 
 class Visitor:
-    """Asks for pages. Redirects are not followed; the session's cookie is sent along."""
+    """Requests pages, with the session's cookie; redirects are not followed."""
 
     def __init__(self) -> None:
         self._cookies: dict[str, str] = {}
 
     def get(self, path: str, **headers: str) -> Answer:
-        """Ask for a page; its query may stand in the path, and `_` in a header's name is `-`."""
+        """Request a page; the path may have a query, and `_` in a header's name means `-`."""
         return self._answer("GET", path, None, headers)
 
     def post(self, path: str, fields: dict[str, str], **headers: str) -> Answer:
-        """Send a form, as a page of the site's own does."""
+        """Send a form, like a page of the site."""
         headers = {
             "content_type": "application/x-www-form-urlencoded",
             "sec_fetch_site": "same-origin",
@@ -43,7 +43,7 @@ class Visitor:
         return self._answer("POST", path, urlencode(fields), headers)
 
     def post_json(self, path: str, data: Any, **headers: str) -> Answer:
-        """Send JSON, as a script of the site's own does."""
+        """Send JSON, like a script of the site."""
         headers = {"content_type": "application/json", "sec_fetch_site": "same-origin"} | headers
         return self._answer("POST", path, json.dumps(data), headers)
 
@@ -72,13 +72,13 @@ def _call(event: Event) -> dict[str, Any]:
         asyncio.get_running_loop()
     except RuntimeError:
         return _handle(event)
-    # The handler runs a loop of its own, which an async test cannot have beside its own.
+    # In a thread, because the handler runs its own loop, and an async test has one already.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(_handle, event).result()
 
 
 def _handle(event: Event) -> dict[str, Any]:
-    from functions.app import handler, loop  # not with the fixtures, which every test loads
+    from functions.app import handler, loop  # not at the top, because every test loads the fixtures
 
     asyncio.set_event_loop(loop)  # an async test may have left none
     answer: dict[str, Any] = handler(event, None)

@@ -12,7 +12,7 @@ from tests.kit.hosts import PATIENCE, HostProcess, token
 
 
 class Host:
-    """A running host. Everybody who connects to it is disconnected at the end of the test."""
+    """A running host; all its clients are disconnected at the end of the test."""
 
     def __init__(self, url: str, stack: AsyncExitStack, process: HostProcess | None = None) -> None:
         self.url = url
@@ -50,9 +50,9 @@ class Host:
         return client
 
     async def knows(self, others: int) -> None:
-        """Wait until the host's bus is well, and brings the host what so many others say."""
+        """Wait until the host's bus is healthy and connects it with this many other hosts."""
         async with asyncio.timeout(PATIENCE), ClientSession() as http:
-            while (bus := await self._bus(http))["status"] != "ok" or bus["peers"] != others:  # noqa: ASYNC110 - it is asked
+            while (bus := await self._bus(http))["status"] != "ok" or bus["peers"] != others:  # noqa: ASYNC110 - there is no event for it
                 await asyncio.sleep(0.05)
 
     async def _bus(self, http: ClientSession) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class Host:
             return bus
 
     async def kill(self) -> None:
-        """Kill the host's process, as a lack of memory does."""
+        """Kill the host's process, as in a lack of memory."""
         assert self._process, "only what the fixture `hosts` has made can be killed"
         self._process.process.kill()
         await self._process.process.wait()
@@ -75,7 +75,7 @@ class Host:
 
 
 class StartHosts(Protocol):
-    """What the fixture `hosts` is."""
+    """The type of the fixture `hosts`."""
 
     async def __call__(self, count: int, **settings: str) -> list[Host]:
-        """Start hosts on one bus, with other settings than usual if some are given."""
+        """Start hosts on one bus, with changed settings if any are given."""

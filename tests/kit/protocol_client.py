@@ -1,4 +1,4 @@
-"""Raw clients for protocol tests: they send what the test says, right or wrong."""
+"""Raw clients for protocol tests: they send exactly what the test says, valid or not."""
 
 import asyncio
 import base64
@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import aiohttp
 
-PATIENCE = 10  # seconds: a deadline that only a failure meets, also on a busy machine
+PATIENCE = 10  # seconds: a deadline that even a busy machine meets
 SEPARATOR = "\x1e"
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 
@@ -25,7 +25,7 @@ class Http:
     async def ask(
         self, method: str = "GET", body: str | bytes | None = None, **query: Any
     ) -> tuple[int, str]:
-        """Make a request; return its status and its text."""
+        """Send a request; return the response's status and text."""
         headers = query.pop("headers", None)
         request = self.session.request(method, self.base, params=query, data=body, headers=headers)
         async with asyncio.timeout(PATIENCE), request as response:
@@ -48,7 +48,7 @@ class Http:
 
     @asynccontextmanager
     async def joined(self, connect: str = "40") -> AsyncIterator["Socket"]:
-        """Open a websocket that has joined a namespace."""
+        """Open a websocket that has connected to a namespace."""
         async with self.websocket() as socket:
             await socket.receive()
             await socket.send(connect)
@@ -58,7 +58,7 @@ class Http:
 
 
 class Poller:
-    """A session by polling."""
+    """A polling session."""
 
     def __init__(self, http: Http, sid: str) -> None:
         self.http = http
@@ -74,7 +74,7 @@ class Poller:
     async def join(self) -> None:
         assert await self.post("40") == (200, "ok")
         heard: list[str] = []
-        while len(heard) < 2:  # the answer and `auth`
+        while len(heard) < 2:  # the response to CONNECT, and `auth`
             heard += (await self.get())[1].split(SEPARATOR)
 
 
@@ -89,19 +89,19 @@ class Socket:
             await (self.ws.send_str if isinstance(packet, str) else self.ws.send_bytes)(packet)
 
     async def receive(self) -> Any:
-        """Return the next packet, or None when the socket was closed."""
+        """Return the next packet, or None if the socket is closed."""
         async with asyncio.timeout(PATIENCE):
             message = await self.ws.receive()
         return message.data if message.type.name in ("TEXT", "BINARY") else None
 
     async def hear_message(self) -> Any:
-        """Return the next packet that is not a ping."""
+        """Return the next packet other than a ping."""
         while (packet := await self.receive()) == "2":
             await self.send("3")
         return packet
 
     async def closed(self) -> int | None:
-        """Wait for the end; return the close code."""
+        """Wait for the close; return its code."""
         while await self.receive() is not None:
             pass
         return self.ws.close_code
@@ -146,7 +146,7 @@ class Raw:
             return (await self.reader.readuntil(b"\r\n\r\n")).decode()
 
     async def frame(self) -> tuple[int, bytes]:
-        """Read one frame of the server."""
+        """Read one frame from the server."""
         async with asyncio.timeout(PATIENCE):
             first, second = await self.reader.readexactly(2)
             assert not second & 0x80, "servers do not mask"
@@ -157,7 +157,7 @@ class Raw:
             return first & 0x0F, await self.reader.readexactly(size)
 
     async def rest(self) -> bytes:
-        """Read until the server hangs up; a reset is an end too."""
+        """Read until the server closes or resets the connection."""
         async with asyncio.timeout(PATIENCE):
             try:
                 return await self.reader.read()
@@ -172,7 +172,7 @@ class Raw:
                 return int.from_bytes(payload[:2], "big")
 
     async def upgrade(self, query: str = "EIO=4&transport=websocket") -> Self:
-        """Make the handshake, and read the open packet."""
+        """Do the handshake, and read the open packet."""
         self.send(handshake(query))
         assert "101" in await self.head()
         assert (await self.frame())[1].startswith(b"0{")
@@ -180,7 +180,7 @@ class Raw:
 
 
 def handshake(query: str = "EIO=4&transport=websocket", **changes: str | None) -> bytes:
-    """A websocket handshake with some headers changed, or left out as None."""
+    """A websocket handshake with some headers changed, or omitted if None."""
     headers = {
         "Host": "sidepath.test",
         "Connection": "Upgrade",

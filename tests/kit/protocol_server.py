@@ -1,8 +1,8 @@
-"""The server that protocol test suites are run against.
+"""The server for protocol test suites.
 
-`python -m tests.kit.protocol_server --port N`: two namespaces, `/` and `/custom`, that emit `auth`
-with what the client sent at connect, and answer a handful of events with what came in. At
-`/engine.io`, below Socket.IO, the fast transport's engine sends every message back.
+`python -m tests.kit.protocol_server --port N` has two namespaces, `/` and `/custom`, which emit
+`auth` with the client's auth at connect, and echo some events. At `/engine.io`, without Socket.IO,
+the native transport's engine echoes every message.
 """
 
 import argparse
@@ -26,14 +26,14 @@ _APART = 0.01  # seconds
 
 
 class Echoes(Namespace):
-    """Sends back what it is sent."""
+    """Echoes events."""
 
     async def on_connect(self, sid: str, environ: Any, auth: Any) -> None:
         self.server.start_background_task(self.say_auth, sid, auth)
 
     async def say_auth(self, sid: str, auth: Any) -> None:
-        # The official suites listen for one message at a time: they would lose this one, if it
-        # came in the same segment as the answer to CONNECT.
+        # The official suites wait for one message at a time, and would miss this one in the same
+        # segment as the response to CONNECT.
         await asyncio.sleep(_APART)
         await self.emit("auth", auth or {}, to=sid)
 
@@ -51,10 +51,10 @@ class Echoes(Namespace):
 
 
 class Mirror:
-    """Sends every message of an Engine.IO client back to it."""
+    """Echoes every message of an Engine.IO client."""
 
     def refusal(self, head: Head, environ: Environ, opens: bool) -> None:
-        """Let everybody in."""
+        """Accept everybody."""
 
     def opened(self, client: Client) -> None:
         """Expect no CONNECT."""
@@ -68,11 +68,11 @@ class Mirror:
         return False
 
     async def closed(self, client: Client, reason: str) -> None:
-        """Miss nobody."""
+        """Do nothing."""
 
 
 def mirror(settings: Settings) -> EngineServer:
-    """The engine alone, with the settings of a host."""
+    """The engine alone, with a host's settings."""
     server = EngineServer(
         async_mode="aiohttp",
         ping_interval=settings.ping_interval,
@@ -85,7 +85,7 @@ def mirror(settings: Settings) -> EngineServer:
 
 
 def make(**changes: Any) -> SocketHost:
-    """A host without session, origin or rate checks, which is not started yet."""
+    """A host without session, origin or rate checks, which is not started."""
     defaults: dict[str, Any] = {
         "session_secret": None,
         "origins": None,
@@ -95,7 +95,7 @@ def make(**changes: Any) -> SocketHost:
         "event_burst": 10**9,
         "max_per_address": 0,
         "drain_seconds": 0,
-        "recovery_seconds": 0,  # events are to be what was emitted, without an offset
+        "recovery_seconds": 0,  # so that events have no offset
         "transport": "fast",
     }
     settings = Settings(**defaults | changes)

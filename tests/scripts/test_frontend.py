@@ -1,4 +1,4 @@
-"""The front end's build, where package.json has one."""
+"""The front end's build, if package.json has one."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ def write_package(root: Path, **scripts: str) -> None:
 
 
 def test_scripts(tmp_path: Path) -> None:
-    """A package.json that is not there, or no JSON, or of another form, has no scripts."""
+    """A package.json that is missing, malformed, or of another form has no scripts."""
     assert not frontend.has_script("build", tmp_path)
     for text in ("", "{", "[]", "{}", '{"scripts": []}', '{"scripts": {"build": 1}}'):
         (tmp_path / "package.json").write_text(text)
@@ -24,7 +24,7 @@ def test_scripts(tmp_path: Path) -> None:
 
 
 def test_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a script nothing is run; one that fails, and npm that is missing, are told."""
+    """Without a script nothing runs; a failing script, and a missing npm, are reported."""
     frontend.run("build", tmp_path)
     write_package(tmp_path, build="echo built >built", bad="exit 3")
     frontend.run("build", tmp_path)

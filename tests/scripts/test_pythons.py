@@ -1,4 +1,4 @@
-"""`scripts/pythons`, with stand-ins for Pythons that write down how they are called."""
+"""`scripts/pythons`, with stand-ins for Pythons that record how they are called."""
 
 import shutil
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 from scripts import ROOT
 
-# What a Python does here: its version is in its name, or for .venv's in the file `own`.
+# A stand-in for a Python, with its version in its name or, for .venv's, in the file `own`.
 PYTHON = """#!/bin/sh
 case "$*" in
   *ensurepip*) [ "$PYENV_VERSION" = "${0##*python}" ];;
@@ -24,7 +24,7 @@ TOOLS = ("bash", "cat", "cmp", "cp", "dirname", "env", "mkdir", "sh")
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project set up with Python 3.11, on a machine that has 3.12 and 3.13 too."""
+    """A project that is set up with Python 3.11, on a machine with 3.12 and 3.13 too."""
     for name in LISTS:
         (tmp_path / name).mkdir(exist_ok=True)
         (tmp_path / name / "requirements.txt").write_text(name)
@@ -45,7 +45,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def run(project: Path, *words: str) -> tuple[int, str, list[str]]:
-    """The status, what was said, and what the Pythons were asked to do."""
+    """The exit status, the output, and the Pythons' calls."""
     done = subprocess.run(
         ["scripts/pythons", *words],
         cwd=project,
@@ -60,7 +60,7 @@ def run(project: Path, *words: str) -> tuple[int, str, list[str]]:
 
 
 def test_every_other_python(project: Path) -> None:
-    """Each Python but .venv's own is found by its name, and runs the tests in its environment."""
+    """Each Python except .venv's own runs the tests in its own environment."""
     status, said, calls = run(project)
     assert status == 0, said
     assert calls == [
@@ -77,7 +77,7 @@ def test_every_other_python(project: Path) -> None:
 
 
 def test_environments_are_kept(project: Path) -> None:
-    """An environment is made anew only where a list has changed; arguments go to pytest."""
+    """An environment is recreated only if a list has changed; arguments go to pytest."""
     run(project)
     calls = run(project, "tests/functions")[2]
     assert [call.split()[0] for call in calls] == ["pytest", "pytest"]
@@ -87,7 +87,7 @@ def test_environments_are_kept(project: Path) -> None:
 
 
 def test_tests_that_fail(project: Path) -> None:
-    """The first Python under which tests fail ends it."""
+    """It stops at the first Python with failing tests."""
     (project / "broken").touch()
     status, _, calls = run(project)
     assert status == 1

@@ -1,4 +1,4 @@
-"""`scripts/setup`, with stand-ins for Python, pip and npm that write down how they are called."""
+"""`scripts/setup`, with stand-ins for Python, pip and npm that record how they are called."""
 
 import fcntl
 import os
@@ -26,7 +26,7 @@ echo "npm $*" >>calls
 mkdir -p node_modules/socket.io-client/dist
 echo client >node_modules/socket.io-client/dist/socket.io.esm.min.js
 """
-NOBODY = "#!/bin/sh\necho 1000\n"  # what `id -u` says to who may not install packages
+NOBODY = "#!/bin/sh\necho 1000\n"  # the output of `id -u` for a user who may not install packages
 
 TOOLS = ("bash", "cat", "cmp", "cp", "dirname", "env", "mkdir", "mv", "rm", "sh")
 
@@ -69,14 +69,14 @@ class Project:
         )
 
     def run(self, *options: str) -> tuple[int, str]:
-        """The status that set-up ends with, and what it says."""
+        """The exit status and the output of setup."""
         process = self.start(*options)
         said = process.communicate(timeout=20)[1]
         return process.returncode, said
 
     @property
     def calls(self) -> list[str]:
-        """How pip and npm have been called so far."""
+        """The calls of pip and npm so far."""
         path = self.root / "calls"
         return path.read_text().splitlines() if path.exists() else []
 
@@ -87,7 +87,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def test_first_time(project: Project) -> None:
-    """The first set-up makes an environment, installs both halves, and takes the client."""
+    """The first run creates an environment, and installs both halves and the client."""
     assert project.run()[0] == 0
     uv, packages, npm, build = project.calls
     assert "--require-hashes --requirement scripts/tools/uv.txt" in uv
@@ -100,7 +100,7 @@ def test_first_time(project: Project) -> None:
 
 
 def test_without_uv(project: Project) -> None:
-    """Where uv cannot be installed, packages are all the same."""
+    """Without uv, packages are still installed."""
     (project.root / "no-uv").touch()
     assert project.run()[0] == 0
     _, packages, _, _ = project.calls
@@ -108,7 +108,7 @@ def test_without_uv(project: Project) -> None:
 
 
 def test_nothing_changed(project: Project) -> None:
-    """Where nothing has changed, nothing is done and nothing said."""
+    """If nothing has changed, nothing is done or printed."""
     project.run()
     calls = project.calls
     assert project.run() == (0, "")
@@ -123,7 +123,7 @@ def test_nothing_changed(project: Project) -> None:
     ],
 )
 def test_something_changed(project: Project, file: str) -> None:
-    """A changed requirement is installed at the next start."""
+    """A changed requirement is installed in the next run."""
     project.run()
     (project.root / file).write_text("changed")
     calls = len(project.calls)
@@ -132,8 +132,8 @@ def test_something_changed(project: Project, file: str) -> None:
 
 
 @pytest.mark.parametrize("file", [".venv/bin/python", "functions/web/static/socket.io.esm.min.js"])
-def test_something_lost(project: Project, file: str) -> None:
-    """What set-up has made comes back when it was deleted."""
+def test_something_deleted(project: Project, file: str) -> None:
+    """What setup has created is restored after it was deleted."""
     project.run()
     (project.root / file).unlink()
     assert project.run()[0] == 0
@@ -141,7 +141,7 @@ def test_something_lost(project: Project, file: str) -> None:
 
 
 def test_tests(project: Project) -> None:
-    """--tests adds what the tests need, once, and leaves nothing for scripts/dev to do."""
+    """--tests adds the tests' packages, once, and includes everything for scripts/dev."""
     assert project.run("--tests")[0] == 0
     assert "tests/requirements.txt" in project.calls[-1]
     calls = project.calls
@@ -150,7 +150,7 @@ def test_tests(project: Project) -> None:
 
 
 def test_failed_halfway(project: Project) -> None:
-    """A set-up that failed is not taken for done: the next one does it again."""
+    """A failed run is not taken for complete: the next one repeats it."""
     (project.root / "broken").touch()
     assert project.run()[0] == 1
     (project.root / "broken").unlink()
@@ -160,7 +160,7 @@ def test_failed_halfway(project: Project) -> None:
 
 
 def test_many_at_once(project: Project) -> None:
-    """Of several set-ups at once, one does the work and the others wait for it."""
+    """Of several runs at once, one does the work and the others wait for it."""
     several = [project.start() for _ in range(6)]
     for process in several:
         process.communicate(timeout=20)
@@ -168,8 +168,8 @@ def test_many_at_once(project: Project) -> None:
     assert len(project.calls) == 4
 
 
-def test_lock_of_a_killed_set_up(project: Project) -> None:
-    """A set-up says that it waits for another, and goes on when that one is killed."""
+def test_lock_of_a_killed_run(project: Project) -> None:
+    """A run says that it waits for another, and continues when that is killed."""
     (project.root / ".sidepath").mkdir()
     with (project.root / ".sidepath/setup.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -184,8 +184,8 @@ def test_lock_of_a_killed_set_up(project: Project) -> None:
     assert waiting.returncode == 0
 
 
-def test_many_wait_for_a_killed_set_up(project: Project) -> None:
-    """Of several that wait for one that is killed, one does the work; the others wait for it."""
+def test_many_wait_for_a_killed_run(project: Project) -> None:
+    """When the run that several wait for is killed, one of them does the work."""
     (project.root / ".sidepath").mkdir()
     with (project.root / ".sidepath/setup.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -208,7 +208,7 @@ needs_rights = pytest.mark.skipif(os.getuid() == 0, reason="root may do everythi
 
 @needs_rights
 def test_lock_of_another_user(project: Project) -> None:
-    """A lock that may be read and not written is waited for, too."""
+    """A lock that is readable but not writable is waited for too."""
     (project.root / ".sidepath").mkdir()
     file = project.root / ".sidepath/setup.lock"
     file.touch()
@@ -224,7 +224,7 @@ def test_lock_of_another_user(project: Project) -> None:
 
 @pytest.mark.parametrize("folder", ["setup.lock", "setup.lock/of somebody"])
 def test_lock_of_an_earlier_version(project: Project, folder: str) -> None:
-    """A lock that is a folder, as it once was, is in nobody's way."""
+    """A lock that is a folder, from an earlier version, is no obstacle."""
     (project.root / ".sidepath" / folder).mkdir(parents=True)
     assert project.run()[0] == 0
 
@@ -244,8 +244,8 @@ def dead_link(project: Project) -> None:
 @pytest.mark.parametrize(
     "prevent", [no_folder, dead_link, pytest.param(unwritable_folder, marks=needs_rights)]
 )
-def test_lock_that_cannot_be_had(project: Project, prevent: Callable[[Project], None]) -> None:
-    """Where there can be no lock, set-up ends with a sentence at once and does nothing."""
+def test_lock_that_cannot_be_created(project: Project, prevent: Callable[[Project], None]) -> None:
+    """If there can be no lock, setup ends at once with a message."""
     prevent(project)
     status, said = project.run()
     assert status == 1
@@ -267,7 +267,7 @@ exec(code)
 
 
 def test_file_system_without_locks(project: Project) -> None:
-    """Where a file system has no locks, that is said too."""
+    """A file system without locks is reported too."""
     called = f'exec {sys.executable} "$@"'
     assert called in PYTHON
     project.tool("python3", PYTHON.replace(called, f'exec {sys.executable} no_locks.py "$@"'))
@@ -278,7 +278,7 @@ def test_file_system_without_locks(project: Project) -> None:
 
 
 def test_npm_fails(project: Project) -> None:
-    """What npm says when it gets nothing is shown, and what to look at."""
+    """npm's error message is shown, with what to check."""
     project.tool("npm", NPM.replace("mkdir", "echo npm error ENOTFOUND >&2; exit 1; mkdir"))
     status, said = project.run()
     assert status == 1
@@ -288,7 +288,7 @@ def test_npm_fails(project: Project) -> None:
 
 
 def test_build_fails(project: Project) -> None:
-    """A set-up whose front end is not built is not done: the next one tries again."""
+    """If the front end's build fails, the next run tries again."""
     (project.root / "unbuilt").touch()
     assert project.run()[0] == 1
     (project.root / "unbuilt").unlink()
@@ -300,7 +300,7 @@ def test_build_fails(project: Project) -> None:
     [("python3", "Python 3.11 or later is missing. Install it:"), ("npm", "npm is missing")],
 )
 def test_missing_tool(project: Project, tool: str, sentence: str) -> None:
-    """What is missing and may not be installed is named in one sentence, with how to get it."""
+    """A missing tool that may not be installed is named, with how to install it."""
     (project.root / "bin" / tool).unlink()
     status, said = project.run()
     assert status == 1
@@ -310,14 +310,14 @@ def test_missing_tool(project: Project, tool: str, sentence: str) -> None:
 
 
 def test_old_python(project: Project) -> None:
-    """A Python that is too old is as good as none."""
+    """A Python that is too old is ignored."""
     project.tool("python3", "#!/bin/sh\nexit 1\n")
     assert "Python 3.11 or later is missing" in project.run()[1]
     assert not (project.root / ".venv").exists()
 
 
 def test_shims_come_last(project: Project) -> None:
-    """A Python that pyenv compiled, without optimisation, is taken only where there is no other."""
+    """pyenv's shims, which lack optimisation, are used only if there is no other Python."""
     shims = project.root / "shims"
     shims.mkdir()
     (shims / "python3").write_text("#!/bin/sh\necho shim >>calls\n" + PYTHON)

@@ -1,4 +1,4 @@
-"""TLS in front of an edge, as CloudFront has it: with a certificate that nobody else has signed."""
+"""TLS in front of an edge, as with CloudFront, with a self-signed certificate."""
 
 import asyncio
 import socket
@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 async def https(
     folder: Path, edge_port: int, listener: socket.socket | None = None
 ) -> AsyncIterator[tuple[int, ssl.SSLContext]]:
-    """TLS in front of an edge: the port, and what a client needs to believe its certificate."""
+    """TLS in front of an edge: its port, and a client's context that trusts the certificate."""
     certificate = folder / "edge.pem"
     if not certificate.exists():
         write_certificate(certificate)
@@ -39,7 +39,7 @@ async def https(
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):  # a client that has seen enough
+    with suppress(OSError):  # the client has disconnected
         while data := await reader.read(65_536):
             writer.write(data)
             await writer.drain()
@@ -47,7 +47,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def write_certificate(file: Path) -> None:
-    """Write a certificate for localhost, and its key, that nobody else has signed."""
+    """Write a self-signed certificate for localhost, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)

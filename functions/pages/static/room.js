@@ -1,21 +1,21 @@
-// A room, live: what the server rendered goes on from where it stood.
+// A live room, which continues from what the server has rendered.
 
 import { io } from "./socket.io.esm.min.js";
 import { Timeline } from "./timeline.js";
 
 const ANSWER = 10_000; // ms to wait for an ack before trying again
-const PAUSE = 2_000; // ms between tries of what the host could not do just now
-const RENDERED = 50; // messages on the page as the server renders it, at most
-const TYPING = 3_000; // ms a "typing" lasts without another
+const PAUSE = 2_000; // ms before repeating what the host could not do
+const RENDERED = 50; // largest number of messages that the server renders
+const TYPING = 3_000; // ms for which a "typing" is shown
 
 const $ = (id) => document.getElementById(id);
 const { room, last, me: id, name } = $("room").dataset;
-let me = { id, name }; // until the host says otherwise: another tab may have got another session
+let me = { id, name }; // the host may say otherwise, because another tab may have set another session
 const timeline = new Timeline($("messages"), { room, last: Number(last), me });
 
-// Websocket first: one request instead of five. Where it cannot pass, polling (see connect_error).
+// Websocket first, which takes one request instead of five; polling if it fails (see connect_error).
 const socket = io({ transports: ["websocket", "polling"], timeout: 8_000 });
-let joined = false; // live events before that are the lobby's
+let joined = false; // earlier events are the lobby's
 let wasJoined = false; // before the connection dropped
 
 // ---- Connection ----
@@ -45,7 +45,7 @@ async function enter() {
   try {
     await (socket.recovered && wasJoined ? goOn() : join());
   } catch {
-    // No answer: if the connection is gone, the next one joins; if the host is slow, ask again.
+    // No ack. After a drop, the next connection joins; if the host is slow, try again.
     if (socket.connected) socket.disconnect().connect();
   }
 }
@@ -55,18 +55,18 @@ socket.on("disconnect", (reason) => {
   joined = false;
   $("who").hidden = true;
   showStatus("waiting", "Reconnecting…");
-  if (!socket.active) comeBack(); // the host said goodbye: the client would stay away
+  if (!socket.active) comeBack(); // disconnected by the host, so the client would not reconnect
 });
 
 socket.on("connect_error", (error) => {
   showStatus("waiting", navigator.onLine ? "Reconnecting…" : "Offline");
   if (socket.active) {
-    socket.io.opts.transports.reverse(); // the network's no: perhaps only to this transport
-    if (error.description === 403) notify(error.context.responseText); // of this page's address
+    socket.io.opts.transports.reverse(); // the network may block only this transport
+    if (error.description === 403) notify(error.context.responseText); // this page's origin is refused
   } else if (error.data?.code === "session") {
     renewSession(error.message);
   } else {
-    notify(error.message); // the host's own no: it is full, say
+    notify(error.message); // refused by the host, for example because it is full
     comeBack();
   }
 });
@@ -75,17 +75,17 @@ function comeBack() {
   setTimeout(() => socket.connect(), 5_000 + Math.random() * 5_000);
 }
 
-// A page visit renews the session's cookie. Once: if that does not help, reloading again will not.
+// Reloading renews the session's cookie. Only once: if that does not help, a second time will not.
 function renewSession(words) {
   if (sessionStorage.getItem("renewed")) return notify(words);
   sessionStorage.setItem("renewed", "yes");
   location.reload();
 }
 
-// The host knows us still, and sends by itself what we missed.
+// The session was recovered, and the host sends the missed events by itself.
 function goOn() {
   joined = true;
-  catchUp().catch(() => {}); // a hole may have been open when the connection dropped
+  catchUp().catch(() => {}); // messages may have been missing when the connection dropped
   if (noteUnsent) sayNote();
   return send();
 }
@@ -109,12 +109,12 @@ async function join() {
   await send();
 }
 
-// ---- Who I am ----
+// ---- The visitor ----
 
-// Two tabs that were opened at once each got a session, and the browser keeps one: whoever hears of
-// another identity connects anew, with the cookie as it is by now.
+// Two tabs opened at the same time each get a session, and the browser keeps one. A tab that learns of
+// another identity reconnects, with the current cookie.
 const tabs = globalThis.BroadcastChannel && new BroadcastChannel("sidepath identity");
-const heeded = new Set(); // once for each: two that never agree must not go on for ever
+const heeded = new Set(); // once for each identity, so that two tabs cannot reconnect forever
 
 tabs?.addEventListener("message", ({ data }) => {
   if (!joined || data === me.id || heeded.has(data)) return;
@@ -128,7 +128,7 @@ function introduce(you) {
   me = you;
   $("message").placeholder = `Message as ${you.name}`;
   timeline.iAm(you);
-  // Who wrote what the server rendered, the page does not say.
+  // The page does not contain the authors of the messages that the server rendered.
   ask("history", { after: Math.max(0, Number(last) - RENDERED) })
     .then((answer) => answer.messages?.forEach((message) => timeline.attribute(message)))
     .catch(() => {});
@@ -162,7 +162,7 @@ function heal() {
 
 socket.on("message", takeIn);
 
-// A host is gone that may have stored a message and told nobody.
+// A killed host may have stored a message without sending it.
 socket.on("last", (news) => {
   if (news.room !== room) return;
   timeline.hear(news.seq);
@@ -172,9 +172,9 @@ socket.on("last", (news) => {
 let catchingUp;
 let askAgain;
 
-// Asks for what is missing after the last message in order.
+// Requests the messages after the last one in order.
 function catchUp() {
-  askAgain = true; // what is being answered may be older than what I heard of just now
+  askAgain = true; // the pending response may lack the newest messages
   catchingUp ??= (async () => {
     for (let more = joined; more; ) {
       askAgain = false;
@@ -189,8 +189,8 @@ function catchUp() {
 
 let sending = false;
 
-// Sends what is unsent, one after the other: what cannot be sent now is not overtaken by what was
-// written later. The id makes a second try of a stored message harmless.
+// Sends unsent messages one after another, so that they stay in order. Because of its id, a stored
+// message can be sent again without harm.
 async function send() {
   if (sending) return;
   sending = true;
@@ -204,7 +204,7 @@ async function send() {
   if (joined && timeline.unsent.size) setTimeout(send, PAUSE);
 }
 
-// Returns false if the message has to be sent again.
+// Returns false if the message must be sent again.
 async function sendOne(entry) {
   timeline.state(entry, "Sending…");
   try {
@@ -253,7 +253,7 @@ function fit() {
 // ---- Typing ----
 
 const typists = new Map(); // id → { name, timer }
-let said = 0; // when I last said that I type; 0 if I do not
+let said = 0; // when "typing" was last sent; 0 if nothing is being typed
 
 function sayTyping(typing) {
   const now = Date.now();
@@ -282,10 +282,10 @@ socket.on("typing", (typist) => joined && showTyping(typist));
 
 // ---- Shared note ----
 
-let noteUnsent = false; // until the host has it as it stands
+let noteUnsent = false; // whether the host lacks the current text
 let sayingNote = false;
 
-// Sends the note as it stands, one at a time: what is typed meanwhile goes with the next.
+// Sends the current note, one at a time; changes in the meantime are sent next.
 async function sayNote() {
   noteUnsent = true;
   if (sayingNote) return;
@@ -294,7 +294,7 @@ async function sayNote() {
   sayingNote = false;
 }
 
-// Returns false if the note has to be sent again.
+// Returns false if the note must be sent again.
 async function sayNoteOnce() {
   const text = $("note").value;
   try {
@@ -311,11 +311,11 @@ async function sayNoteOnce() {
 function showNote(text) {
   const { selectionStart, selectionEnd } = $("note");
   $("note").value = text;
-  $("note").setSelectionRange(selectionStart, selectionEnd); // where I was, not at the end
+  $("note").setSelectionRange(selectionStart, selectionEnd); // keeps the cursor's position
 }
 
 $("note").addEventListener("input", sayNote);
-// What others wrote before the host has mine, mine replaces.
+// Until the host has this text, others' changes are ignored, because it will replace them.
 socket.on("update-input", (text) => joined && !noteUnsent && showNote(text));
 
 // ---- Who is here ----

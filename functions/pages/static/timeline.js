@@ -1,6 +1,6 @@
 // The room's messages in the page: in order, each once, unsent ones last.
 
-const KEPT = 500; // messages the page shows at most; older ones are a reload away
+const KEPT = 500; // largest number of messages shown; a reload shows the latest
 
 const times = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const dates = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
@@ -12,26 +12,26 @@ export class Timeline {
     this.list = list;
     this.me = me;
     this.last = last;
-    this.heardOf = last; // the highest sequence number that there is, as far as I know
-    this.early = new Map(); // what came after a hole, by sequence number
+    this.heardOf = last; // the highest known sequence number
+    this.early = new Map(); // messages after a gap, by sequence number
     this.unsent = new Map(); // id → { id, text, item }, in the order they were written
-    // Kept for the tab, so that a reload (a new session, say) loses nothing unsent.
+    // Stored for the tab, so that a reload loses no unsent messages.
     this.key = `unsent ${room}`;
     for (const time of list.querySelectorAll("time")) showTime(time);
     for (const { id, text } of JSON.parse(sessionStorage.getItem(this.key) ?? "[]")) {
-      // It may have been stored while nobody was left to hear so.
+      // It may have been stored, although the ack did not arrive.
       if (!list.querySelector(`[data-id="${CSS.escape(id)}"]`)) this.write(text, id);
     }
     this.#keep();
     this.#scroll();
   }
 
-  /** Whether nothing is missing, as far as I know. */
+  /** Whether no known message is missing. */
   get whole() {
     return this.last >= this.heardOf;
   }
 
-  /** Shows as mine what somebody else than the page took me for has written. */
+  /** Marks a changed visitor's own messages. */
   iAm(me) {
     this.me = me;
     for (const { item } of this.unsent.values()) item.querySelector(".name").textContent = me.name;
@@ -40,19 +40,19 @@ export class Timeline {
     }
   }
 
-  /** Notes who wrote a message that is shown already. */
+  /** Stores the author of a message that is already shown. */
   attribute({ id, author }) {
     const item = this.list.querySelector(`[data-seq][data-id="${CSS.escape(id)}"]`);
     if (item) item.dataset.author = author;
     item?.classList.toggle("mine", author === this.me.id);
   }
 
-  /** Notes that there is a message with this number. */
+  /** Records that a message with this number exists. */
   hear(seq) {
     this.heardOf = Math.max(this.heardOf, seq);
   }
 
-  /** Takes in a stored message. */
+  /** Adds a stored message. */
   add(message) {
     const written = this.unsent.get(message.id);
     if (written) this.drop(written);
@@ -64,7 +64,7 @@ export class Timeline {
     }
   }
 
-  /** Shows a message of mine that is not stored yet, and returns it. */
+  /** Shows an own message that is not stored yet, and returns it. */
   write(text, id = newId()) {
     const entry = { id, text, item: render({ id, text, name: this.me.name }) };
     entry.item.classList.add("mine");
@@ -76,13 +76,13 @@ export class Timeline {
     return entry;
   }
 
-  /** Says on an unsent message how it stands. */
+  /** Shows the state of an unsent message. */
   state(entry, words) {
     entry.item.classList.add("unsent");
     entry.item.querySelector("time").textContent = words;
   }
 
-  /** Forgets an unsent message: it is stored now, or was refused for good. */
+  /** Removes an unsent message that is now stored, or was finally refused. */
   drop(entry) {
     this.unsent.delete(entry.id);
     entry.item.remove();
@@ -105,7 +105,7 @@ export class Timeline {
     sessionStorage.setItem(this.key, JSON.stringify(entries));
   }
 
-  // A reader who scrolled up to older messages stays there.
+  // Does not scroll if the reader has scrolled up.
   #nearEnd() {
     return this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 80;
   }
@@ -135,7 +135,7 @@ function part(tag, className, text) {
   return element;
 }
 
-/** Writes a time in the reader's own zone and manner. */
+/** Formats a time in the reader's time zone and locale. */
 function showTime(time) {
   const at = new Date(time.dateTime);
   const today = at.toDateString() === new Date().toDateString();
@@ -143,7 +143,7 @@ function showTime(time) {
   time.title = dates.format(at);
 }
 
-// crypto.randomUUID exists only on secure origins; a laptop's address on the local network is none.
+// crypto.randomUUID exists only on secure origins, which a local network address is not.
 function newId() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -38,7 +38,7 @@ def _comparison(figures: Figures) -> str:
                 "goal",
             ),
             *rows,
-            _line("messages lost, doubled or out of turn", lost),
+            _line("messages lost, duplicated or out of order", lost),
         ]
     )
 
@@ -125,7 +125,7 @@ _FUNCTION: tuple[tuple[str, str, str, float | None], ...] = (
     ("function-cold-ratio", "· the function / Next.js", "", 0.5),
     ("function-warm", "your front page, warm, time to the response", "ms", None),
     ("function-warm-cpu", "· CPU of that", "ms", 1.0),
-    ("function-plain", "a warm page of words, time to the response", "ms", None),
+    ("function-plain", "a warm plain page, time to the response", "ms", None),
     ("function-plain-cpu", "· CPU of that", "ms", 1.0),
     ("function-zip", "zip", "bytes", None),
 )
@@ -154,7 +154,7 @@ def _notes(report: Report) -> str:
         "permessage-deflate, and send uncompressed.",
         *_quiet(report.foreign),
         *(f"Left out: {each}" for each in report.left_out),
-        *(["The run was interrupted: the rest was not measured."] if report.interrupted else []),
+        *(["The run was interrupted, so the rest was not measured."] if report.interrupted else []),
     ]
     return "\n".join(lines)
 
@@ -163,8 +163,8 @@ def _pairs(versions: dict[str, str]) -> list[str]:
     if not versions:
         return []
     return [
-        f"Of each kind two hosts on one Redis {versions['server']}; all three share the server's "
-        "core. A client of one host speaks, those of the other listen. What Redis uses is not "
+        f"Two hosts of each kind on one Redis {versions['server']}; all three share the server's "
+        "core. A client of one host emits, and those of the other receive. Redis's own use is not "
         f"counted. Node has @socket.io/redis-adapter {versions['adapter']} and redis "
         f"{versions['client']}."
     ]
@@ -180,8 +180,8 @@ def _next(report: Report) -> list[str]:
     line = f"Next.js {report.versions['next']}: a page of one line, rendered for each request."
     if milliseconds > _SLOWEST_NEXT:
         line += (
-            f" It took {milliseconds / _SLOWEST_NEXT:.2f} times as long to start as where the "
-            "goal of 1 ms a page was set, at most: this machine is that much slower just now."
+            f" It took {milliseconds / _SLOWEST_NEXT:.2f} times as long to start as its slowest "
+            "start where the goal of 1 ms a page was set, so this machine is slower."
         )
     return [line]
 
@@ -190,5 +190,7 @@ def _quiet(foreign: list[float]) -> list[str]:
     if not foreign:
         return []
     median, worst = statistics.median(foreign), max(foreign)
-    line = f"Others used {median:.0%} of the server's core, {worst:.0%} at worst."
-    return [line + (" Too much: repeat this on a quiet machine." if median > _QUIET else "")]
+    line = f"Other processes used {median:.0%} of the server's core, {worst:.0%} at most."
+    return [
+        line + (" That is too much: repeat this on a quiet machine." if median > _QUIET else "")
+    ]

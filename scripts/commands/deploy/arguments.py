@@ -12,9 +12,13 @@ def parser(program: str, description: str | None) -> argparse.ArgumentParser:
     """Return a parser with the options that identify the stack."""
     made = argparse.ArgumentParser(prog=program, description=description)
     made.add_argument(
-        "--stack", type=_stack, default="sidepath", metavar="NAME", help="%(default)s"
+        "--stack",
+        type=_stack,
+        default="sidepath",
+        metavar="NAME",
+        help="name of the stack (default %(default)s)",
     )
-    made.add_argument("--region", metavar="NAME", help="such as eu-west-1")
+    made.add_argument("--region", metavar="NAME", help="AWS region, such as eu-west-1")
     made.add_argument("--profile", metavar="NAME", help="profile in ~/.aws to use")
     return made
 

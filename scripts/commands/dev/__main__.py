@@ -76,7 +76,11 @@ def _parser() -> argparse.ArgumentParser:
         "share a stand-in for AWS, whose data is lost when this command ends",
     )
     parser.add_argument(
-        "--data", type=_path, default=ROOT / ".sidepath", metavar="DIR", help="folder for data"
+        "--data",
+        type=_path,
+        default=ROOT / ".sidepath",
+        metavar="DIR",
+        help="folder for data (default .sidepath)",
     )
     parser.add_argument(
         "--env",

@@ -7,7 +7,7 @@ from functions.contract.setting import Setting
 
 
 class EnvFileError(Exception):
-    """The file cannot be read; the text says where, and what is to stand there."""
+    """The file cannot be read; the text says where, and what is expected."""
 
 
 def read_env_file(file: Path, declared: Sequence[Setting]) -> dict[str, str]:

@@ -175,5 +175,5 @@ def _reported(payload: bytes, *, broken: bool = False) -> FunctionError:
         if detail and sentence not in detail:  # AWS's client leaves the last line out
             detail = f"{detail.rstrip()}\n{sentence}"
     except (ValueError, TypeError, KeyError):
-        sentence, detail = "The function has failed.", payload.decode(errors="replace")
+        sentence, detail = "The function failed.", payload.decode(errors="replace")
     return FunctionError(500, sentence, detail, broken=broken)

@@ -60,20 +60,20 @@ class Host:
     async def _keep(self) -> None:
         while True:
             self._saved.clear()
-            begun = time.monotonic()
+            started = time.monotonic()
             try:
                 await self._run()
             except OSError as error:
-                await self._fail(f"{self._called} cannot be started: {error}.", begun)
+                await self._fail(f"{self._called} cannot be started: {error}.", started)
             except Exception as error:
                 background.tell(f"Running {self._name}", error)
-                await self._fail(f"{self._called} cannot be run: {error!r}.", begun)
+                await self._fail(f"{self._called} cannot be run: {error!r}.", started)
 
     async def _run(self) -> None:
         """Start a process, and wait until it is time to start the next."""
         process = await Process.spawn(self._name, [self._module], self._environ, self._hear)
         self.pid = process.pid
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             status = await self._until_end_or_save(process)
         finally:
@@ -85,7 +85,7 @@ class Host:
         self._settled.set()
         if listened or status < 0:
             self._away(f"{self._called} {ended(status)} and is being started again.")
-            await self._rest(begun)
+            await self._rest(started)
         else:
             # The same code would fail in the same way.
             self._away(f"{self._called} {ended(status)} before it listened.", process.tail)
@@ -103,16 +103,16 @@ class Host:
             ending.cancel()
             saving.cancel()
 
-    async def _fail(self, sentence: str, begun: float) -> None:
-        """Print, once, why there is no process, and wait before the next try."""
+    async def _fail(self, sentence: str, started: float) -> None:
+        """Print, once, why there is no process, and wait before the next attempt."""
         self._settled.set()
         if sentence != self.why_away:
             self._away(sentence)
-        await self._rest(begun)
+        await self._rest(started)
 
-    async def _rest(self, begun: float) -> None:
+    async def _rest(self, started: float) -> None:
         """Wait for a pause, or for a save; the pause grows while the host ends too soon."""
-        soon = time.monotonic() - begun < SOON
+        soon = time.monotonic() - started < SOON
         self._pause = min(self._pause * 2 or 0.25, MAX_PAUSE) if soon else 0.0
         with suppress(TimeoutError):
             async with asyncio.timeout(self._pause):

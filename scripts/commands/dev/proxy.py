@@ -128,7 +128,7 @@ class Proxy:
 
 
 async def _stream(
-    viewer: web.BaseRequest, answer: ClientResponse, own: Own, begun: bytes
+    viewer: web.BaseRequest, answer: ClientResponse, own: Own, prefix: bytes
 ) -> web.StreamResponse:
     response = web.StreamResponse(
         status=answer.status,
@@ -137,8 +137,8 @@ async def _stream(
     )
     await response.prepare(viewer)
     try:
-        if begun:
-            await response.write(begun)
+        if prefix:
+            await response.write(prefix)
         async for chunk in answer.content.iter_any():
             await response.write(chunk)
     except (ClientError, ConnectionError):

@@ -20,7 +20,7 @@ class ScheduleError(ValueError):
 class Schedule(Protocol):
     """Minutes of time."""
 
-    def includes(self, minute: datetime, begun: datetime) -> bool:
+    def includes(self, minute: datetime, started: datetime) -> bool:
         """Whether a minute is one of those of a schedule that began at another; both in UTC."""
 
 
@@ -29,7 +29,7 @@ def parse(expression: str, timezone: str = "UTC") -> Schedule:
     found = re.fullmatch(r"(rate|cron|at)\((.*)\)", expression.strip())
     if not found:
         raise ScheduleError(
-            f"{expression!r} is no schedule. One is rate(5 minutes), cron(0 3 * * ? *) or "
+            f"{expression!r} is not a schedule such as rate(5 minutes), cron(0 3 * * ? *) or "
             "at(2030-01-31T03:00:00)"
         )
     kind, text = found.groups()
@@ -38,7 +38,7 @@ def parse(expression: str, timezone: str = "UTC") -> Schedule:
     try:
         zone = ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError):
-        raise ScheduleError(f"{timezone!r} is no time zone such as Europe/Vienna") from None
+        raise ScheduleError(f"{timezone!r} is not a time zone such as Europe/Vienna") from None
     return Cron.parse(text, zone) if kind == "cron" else At.parse(text, zone)
 
 
@@ -54,14 +54,14 @@ class Rate:
         found = re.fullmatch(r"([1-9]\d{0,5}) (minute|hour|day)(s?)", text.strip())
         if not found or (found[1] == "1") == bool(found[3]):
             raise ScheduleError(
-                f"rate({text}) is no rate. One is rate(1 minute), rate(5 minutes), rate(12 hours) "
-                "or rate(1 day)"
+                f"rate({text}) is not a rate such as rate(1 minute), rate(5 minutes), rate(12 "
+                "hours) or rate(1 day)"
             )
         return cls(int(found[1]) * {"minute": 1, "hour": 60, "day": 24 * 60}[found[2]])
 
-    def includes(self, minute: datetime, begun: datetime) -> bool:
+    def includes(self, minute: datetime, started: datetime) -> bool:
         """Whether a minute is one of those of a schedule that began at another; both in UTC."""
-        passed = (minute - begun) // timedelta(minutes=1)
+        passed = (minute - started) // timedelta(minutes=1)
         return passed > 0 and passed % self.minutes == 0
 
 
@@ -75,14 +75,14 @@ class At:
     def parse(cls, text: str, zone: ZoneInfo) -> Self:
         """Return the time of a text such as `2030-01-31T03:00:00`, or raise ScheduleError."""
         if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", text.strip()):
-            raise ScheduleError(f"at({text}) is no time such as at(2030-01-31T03:00:00)")
+            raise ScheduleError(f"at({text}) is not a time such as at(2030-01-31T03:00:00)")
         try:
             moment = datetime.fromisoformat(text.strip())
         except ValueError as error:
-            raise ScheduleError(f"at({text}) is no time: {error}") from None
+            raise ScheduleError(f"at({text}) is not a time: {error}") from None
         return cls(moment.replace(second=0, tzinfo=zone).astimezone(UTC))
 
-    def includes(self, minute: datetime, begun: datetime) -> bool:
+    def includes(self, minute: datetime, started: datetime) -> bool:
         """Whether a minute is one of those of a schedule that began at another; both in UTC."""
         return minute == self.minute
 
@@ -136,7 +136,7 @@ class Cron:
         fields = {name: _values(name, word, text) for name, word in named.items()}
         return cls(fields, day if special else "", weekday if weekly else "", zone)
 
-    def includes(self, minute: datetime, begun: datetime) -> bool:
+    def includes(self, minute: datetime, started: datetime) -> bool:
         """Whether a minute is one of those of a schedule that began at another; both in UTC."""
         local = minute.astimezone(self.zone)
         values = {
@@ -163,7 +163,7 @@ def _part(name: str, part: str, text: str) -> range:
     allowed = _FIELDS[name]
     span, slash, step = part.partition("/")
     if slash and not re.fullmatch(r"[1-9]\d{0,3}", step):
-        raise ScheduleError(f"cron({text}): {part!r} is no {name}")
+        raise ScheduleError(f"cron({text}): {part!r} is not a {name}")
     if span in ("*", "?"):
         first, last = allowed[0], allowed[-1]
     elif "-" in span:
@@ -172,7 +172,7 @@ def _part(name: str, part: str, text: str) -> range:
         first = _number(name, span, text)
         last = allowed[-1] if slash else first
     if first > last:
-        raise ScheduleError(f"cron({text}): {part!r} is no {name}")
+        raise ScheduleError(f"cron({text}): {part!r} is not a {name}")
     return range(first, last + 1, int(step or 1))
 
 
@@ -181,7 +181,7 @@ def _number(name: str, word: str, text: str) -> int:
     if number not in _FIELDS[name]:
         allowed = _FIELDS[name]
         raise ScheduleError(
-            f"cron({text}): {word!r} is no {name}, which goes from {allowed[0]} to {allowed[-1]}"
+            f"cron({text}): {word!r} is not a {name}, which goes from {allowed[0]} to {allowed[-1]}"
         )
     return number
 

@@ -80,13 +80,13 @@ class Scheduler:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Start the functions that are due at each minute; skip minutes while the machine slept."""
-        begun = minute = _floor(clock())
+        started = minute = _floor(clock())
         while True:
             await sleep((minute + _MINUTE - clock()).total_seconds())
             if (now := _floor(clock())) <= minute:
                 continue  # woken too soon
             minute = now
-            for name, timer in self._due(minute, begun):
+            for name, timer in self._due(minute, started):
                 say(f"{timer.name} is due: {name} runs.")
                 run = background.begin(f"Running {name}", self._call(name, timer, minute))
                 self._runs.add(run)
@@ -99,21 +99,21 @@ class Scheduler:
         await asyncio.gather(*self._runs, return_exceptions=True)
         await asyncio.gather(*(function.stop() for function in self._made.values()))
 
-    def _due(self, minute: datetime, begun: datetime) -> Iterator[tuple[str, Timer]]:
+    def _due(self, minute: datetime, started: datetime) -> Iterator[tuple[str, Timer]]:
         edge = self._functions.edge
         called: Mapping[str, FunctionSettings] = self._functions.others
         if self._edge:
             called = {**called, edge.name: edge}
         for name, settings in called.items():
             for timer in settings.timers:
-                if timer.schedule.includes(minute, begun):
+                if timer.schedule.includes(minute, started):
                     yield name, timer
 
     async def _call(self, name: str, timer: Timer, minute: datetime) -> None:
         try:
             await self.function(name).invoke(event.of_schedule(timer, minute))
         except FunctionError as error:
-            say(f"{name} has failed: {error.sentence}")  # its own output has the traceback
+            say(f"{name} failed: {error.sentence}")  # its own output has the traceback
 
 
 def _floor(moment: datetime) -> datetime:

@@ -39,7 +39,7 @@ def main() -> int:
 
 
 async def _examine(options: argparse.Namespace) -> Report:
-    begun = time.monotonic()
+    started = time.monotonic()
     async with Site(
         options.address,
         page=options.page,
@@ -49,7 +49,7 @@ async def _examine(options: argparse.Namespace) -> Report:
     ) as site:
         await reach(site)
         findings = await examine(site, CHECKS, options.skip)
-    return Report(site.address.origin, findings, time.monotonic() - begun)
+    return Report(site.address.origin, findings, time.monotonic() - started)
 
 
 def _for_this_terminal(report: Report) -> str:

@@ -95,7 +95,7 @@ async def by_upgrade(site: Site) -> str:
 
 
 async def _converse(site: Site, *transports: str) -> str:
-    begun = monotonic()
+    started = monotonic()
     async with connected(site, *transports) as client:
         if client.sio.transport() != transports[-1]:
             raise Failure(
@@ -105,7 +105,7 @@ async def _converse(site: Site, *transports: str) -> str:
                 do="The websocket must reach the host with the polling session: see the check of "
                 "stickiness, and the host's log.",
             )
-        took = round((monotonic() - begun) * 1000)
+        took = round((monotonic() - started) * 1000)
         await client.say(_unheard_of(), None)
     return f"Connected in {took} ms; the host acks events."
 

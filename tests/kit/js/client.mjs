@@ -1,4 +1,4 @@
-// Official socket.io-client instances, told what to do by lines of JSON and telling what they hear.
+// Official socket.io-client instances, which get commands and report events as lines of JSON.
 
 import { createInterface } from "node:readline";
 import { io } from "socket.io-client";

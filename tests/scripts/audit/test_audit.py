@@ -1,4 +1,4 @@
-"""`scripts/audit`, with pip-audit and npm as they are, and advisory databases of the tests' own."""
+"""`scripts/audit` with the real pip-audit and npm, and the tests' own advisory databases."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from scripts.commands.audit.findings import audit
 from scripts.commands.pin import npm
 from scripts.commands.pin.lists import ALONE, TOGETHER
 
-NOWHERE = "http://127.0.0.1:1"  # nothing listens there
+NOWHERE = "http://127.0.0.1:1"  # no server listens here
 
 LISTS = [["requirements.txt", "functions/requirements.txt"], ["scripts/tools/uv.txt"]]
 
@@ -47,7 +47,7 @@ CLIENT = {
 
 
 class Databases(BaseHTTPRequestHandler):
-    """OSV's and npm's, which know one thing each against packages of some names."""
+    """OSV's and npm's, each with one advisory for packages with certain names."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -59,7 +59,7 @@ class Databases(BaseHTTPRequestHandler):
         self.answer(answer)
 
     def do_GET(self) -> None:
-        """npm asks which versions there are."""
+        """npm's request for the versions."""
         name, versions = self.path[1:], ("4.8.4", "99.0.0")
         known = {version: {"name": name, "version": version} for version in versions}
         self.answer({"name": name, "versions": known, "dist-tags": {"latest": versions[-1]}})
@@ -87,13 +87,13 @@ def databases() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def pip_audit() -> Path:
-    subprocess.run([ROOT / "scripts/pip-audit"], check=True)  # it may be being installed still
+    subprocess.run([ROOT / "scripts/pip-audit"], check=True)  # waits if it is still being installed
     return ROOT / ".venv-pip-audit"
 
 
 @pytest.fixture
 def project(tmp_path: Path, pip_audit: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the locks, from where no database can be reached that a test does not name."""
+    """A copy of the locks, from which only the databases of a test can be reached."""
     for path in ("pyproject.toml", *TOGETHER, *ALONE):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / path, tmp_path / path)
@@ -103,7 +103,7 @@ def project(tmp_path: Path, pip_audit: Path, monkeypatch: pytest.MonkeyPatch) ->
             shutil.copy(ROOT / folder / name, tmp_path / folder / name)
     (tmp_path / ".venv-pip-audit").symlink_to(pip_audit)
     monkeypatch.setattr(findings, "ROOT", tmp_path)
-    # Some of them: each takes a program of its own.
+    # Only some, because each needs a program run.
     monkeypatch.setattr(findings, "_LISTS", LISTS)
     monkeypatch.setattr(findings, "FOLDERS", ["."])
     monkeypatch.setenv("https_proxy", NOWHERE)
@@ -116,7 +116,7 @@ def project(tmp_path: Path, pip_audit: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_advisories_are_listed(
     project: Path, databases: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is known against a pinned package is said, with its lock and where it is mended."""
+    """An advisory on a pinned package is listed, with its lock and the fixed version."""
     monkeypatch.setenv("PIP_AUDIT_OSV_URL", databases)
     monkeypatch.setenv("npm_config_registry", databases)
     lines, well = audit()
@@ -130,10 +130,10 @@ def test_advisories_are_listed(
     assert "Not checked" not in lines[-1]
 
 
-def test_accepted_advisories_do_no_harm(
+def test_accepted_advisories(
     project: Path, databases: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What pyproject.toml accepts, by any of its names, is counted and not a failure."""
+    """An advisory accepted in pyproject.toml, by any name, is counted but is no failure."""
     monkeypatch.setenv("PIP_AUDIT_OSV_URL", databases)
     monkeypatch.setenv("npm_config_registry", databases)
     file = project / "pyproject.toml"
@@ -145,10 +145,10 @@ def test_accepted_advisories_do_no_harm(
     assert lines == ["0 advisories on pinned packages, and 2 that are accepted."]
 
 
-def test_what_was_not_checked_is_said(
+def test_unchecked_locks_are_listed(
     project: Path, databases: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where only one database can be reached, it is said which locks were not checked."""
+    """If only one database can be reached, the unchecked locks are listed."""
     monkeypatch.setenv("npm_config_registry", databases)
     lines, well = audit()
     assert not well
@@ -157,7 +157,7 @@ def test_what_was_not_checked_is_said(
 
 
 def test_every_lock_is_audited() -> None:
-    """All lists that are installed, and all locks of npm, are compared."""
+    """All lists that are installed, and all of npm's locks, are compared."""
     assert {path for lists in findings._LISTS for path in lists} == {*TOGETHER, *ALONE}
     tracked = subprocess.run(
         ["git", "ls-files", "*requirements*.txt", "scripts/tools/*", "*package-lock.json"],
@@ -170,5 +170,5 @@ def test_every_lock_is_audited() -> None:
 
 
 def test_nothing_can_be_checked(project: Path) -> None:
-    """Where no database can be reached, that is said, and is no failure."""
+    """If no database can be reached, that is reported, and is no failure."""
     assert audit() == (["No advisory database could be reached; nothing was checked."], True)

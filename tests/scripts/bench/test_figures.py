@@ -1,4 +1,4 @@
-"""Figures: medians of what was measured, ratios to Node's, and targets."""
+"""Figures: medians of the measured values, ratios to Node's, and targets."""
 
 import pytest
 
@@ -8,13 +8,13 @@ from scripts.commands.bench.table import number
 
 
 def test_a_figure_is_the_median_of_its_rounds(figures: Figures) -> None:
-    """One disturbed round does not move a figure."""
+    """One disturbed round does not change a figure."""
     assert figures.median("broadcast-1000", "node") == 12
     assert figures.median("broadcast-1000", "stock") is None
 
 
 def test_a_ratio_is_of_medians_to_nodes(figures: Figures) -> None:
-    """A ratio compares with Node's median of the same measure, or of the one it names."""
+    """A ratio compares with Node's median of the same measure, or of its reference."""
     assert figures.ratio("broadcast-1000", "fast") == 5 / 12
     assert figures.ratio("memory-churned", "fast", "memory") == 5 / 12
     assert figures.ratio("handshake", "fast") is None
@@ -45,6 +45,6 @@ def test_a_measure_knows_its_target(name: str, target: float | None) -> None:
 @pytest.mark.parametrize(
     ("value", "text"), [(0.123, "0.12"), (9.876, "9.88"), (12.34, "12.3"), (1234.5, "1,234")]
 )
-def test_a_figure_shows_what_it_means(value: float, text: str) -> None:
-    """Figures are written with about three digits."""
+def test_a_figure_has_three_digits(value: float, text: str) -> None:
+    """Figures have about three significant digits."""
     assert number(value) == text

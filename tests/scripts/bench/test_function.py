@@ -1,4 +1,4 @@
-"""The function is measured, and what it imports."""
+"""The function and its imports are measured."""
 
 import dataclasses
 from pathlib import Path
@@ -8,7 +8,7 @@ from tests.scripts.bench.tiny_plan import TINY
 
 
 def test_the_function_is_measured_rendering_its_page(folder: Path) -> None:
-    """The runtime client is started until its first page, and renders more of them, warm."""
+    """The runtime client starts, and renders a first page and warm ones."""
     plan = dataclasses.replace(TINY, starts=1, pages=2)
     values = function.measure(plan, folder, spin=True, other=lambda: 0.5)
     assert set(values) == {
@@ -26,7 +26,7 @@ def test_the_function_is_measured_rendering_its_page(folder: Path) -> None:
 
 
 def test_imports_are_summed_by_package() -> None:
-    """A package's import time is its modules' own, without what those import in turn."""
+    """A package's import time is that of its own modules, without other packages."""
     report = """import time: self [us] | cumulative | imported package
 import time:       100 |        100 |   json.decoder
 import time:       250 |       2350 | json

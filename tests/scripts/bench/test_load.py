@@ -1,4 +1,4 @@
-"""The load generator misses nothing."""
+"""The load generator counts every message."""
 
 import asyncio
 import zlib
@@ -20,7 +20,7 @@ async def joined(writer: Writer, messages: list[bytes]) -> None:
 
 
 async def split(writer: Writer, messages: list[bytes]) -> None:
-    """Send every byte as a segment of its own."""
+    """Send every byte in a segment of its own."""
     for byte in b"".join(map(frame, messages)):
         writer.write(bytes([byte]))
         await asyncio.sleep(0)
@@ -34,7 +34,7 @@ async def fragmented(writer: Writer, messages: list[bytes]) -> None:
 
 
 async def compressed(writer: Writer, messages: list[bytes]) -> None:
-    """Send each message compressed, by itself."""
+    """Send each message compressed on its own."""
     for message in messages:
         deflate = zlib.compressobj(wbits=-15)
         data = deflate.compress(message) + deflate.flush(zlib.Z_SYNC_FLUSH)
@@ -57,7 +57,7 @@ async def none(writer: Writer, messages: list[bytes]) -> None:
 
 @asynccontextmanager
 async def load(tell: Tell, folder: Path) -> AsyncIterator[Callable[[str], Awaitable[Any]]]:
-    """Run a load generator against a tiny server, and return what commands it."""
+    """Run a load generator against a tiny server, and return what sends its commands."""
     server = await asyncio.start_server(TinyServer(tell).serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     generator = Load.start(SERVERS["node"], port, folder, Conditions(spin=False, silence=0.2))
@@ -71,7 +71,7 @@ async def load(tell: Tell, folder: Path) -> AsyncIterator[Callable[[str], Awaita
 
 @pytest.mark.parametrize("tell", [joined, split, fragmented, compressed])
 async def test_the_load_generator_counts_every_message(tell: Tell, folder: Path) -> None:
-    """Every message counts once, however it was fragmented, compressed, joined or cut."""
+    """Every message counts once, however it was fragmented, compressed, joined or split."""
     async with load(tell, folder) as command:
         await command("open 4 2 websocket")
         reply = await command("broadcast 0.02 burst 3")
@@ -82,7 +82,7 @@ async def test_the_load_generator_counts_every_message(tell: Tell, folder: Path)
 
 
 async def test_the_load_generator_notices_a_doubled_message(folder: Path) -> None:
-    """A message that arrives twice is counted as a stray."""
+    """A message that arrives twice counts as a stray."""
     async with load(doubled, folder) as command:
         await command("open 4 4 websocket")
         reply = await command("broadcast 0.02 say 1")
@@ -92,7 +92,7 @@ async def test_the_load_generator_notices_a_doubled_message(folder: Path) -> Non
 
 
 async def test_the_load_generator_notices_a_lost_message(folder: Path) -> None:
-    """A message that never arrives ends the measurement and is counted as lost."""
+    """A message that never arrives ends the measurement and counts as lost."""
     async with load(first_only, folder) as command:
         await command("open 4 4 websocket")
         reply = await command("broadcast 5 burst 3")
@@ -106,7 +106,7 @@ async def test_the_load_generator_notices_a_lost_message(folder: Path) -> None:
 async def test_every_message_at_a_fixed_rate_is_followed(
     tell: Tell, lost: int, strays: int, folder: Path
 ) -> None:
-    """Two messages to four clients have a latency each, and one lost or doubled is noticed."""
+    """Each delivery has a latency; lost and duplicated ones are noticed."""
     async with load(tell, folder) as command:
         await command("open 4 4 websocket")
         await command("speakers 1")
@@ -118,7 +118,7 @@ async def test_every_message_at_a_fixed_rate_is_followed(
 
 
 async def test_a_refused_client_is_not_overlooked(folder: Path) -> None:
-    """A measurement ends with a sentence when the server does not let all clients in."""
+    """A measurement ends with a message if the server refuses a client."""
 
     async def refuse(reader: asyncio.StreamReader, writer: Writer) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -1,4 +1,4 @@
-"""What the machine says of a server."""
+"""What the machine reports about a server."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from scripts.commands.bench.machine import cpu_seconds
 
 @pytest.fixture
 def child() -> Iterator[subprocess.Popen[bytes]]:
-    """Run a process whose own child uses a twentieth of a second, and both then wait."""
+    """Run a process whose child uses a twentieth of a second of CPU; then both wait."""
     burn = "import time\nwhile time.process_time() < 0.05: pass\nprint(flush=True)\ninput()"
     parent = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {burn!r}])"
     process = subprocess.Popen(
@@ -22,7 +22,7 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_the_cpu_of_a_server_includes_its_children(child: subprocess.Popen[bytes]) -> None:
-    """What a server leaves to a child of its own counts as the server's."""
+    """The CPU time of a server's children counts as the server's."""
     assert child.stdout
     child.stdout.readline()
     assert cpu_seconds(child.pid) >= 0.05

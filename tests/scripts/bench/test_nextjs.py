@@ -1,4 +1,4 @@
-"""Next.js is started beside the function."""
+"""Next.js is started for comparison with the function."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from scripts.commands.bench.node import NodeError
 
 @pytest.fixture
 def standalone(tmp_path: Path) -> Callable[[str], Path]:
-    """Makes a folder with a server as Next.js leaves one."""
+    """Makes a folder with a server like that of Next.js."""
 
     def make(code: str) -> Path:
         (tmp_path / "server.js").write_text(code)
@@ -28,7 +28,7 @@ require("node:http").createServer(page).listen(process.env.PORT, process.env.HOS
 
 
 def test_next_is_started_until_its_first_page(standalone: Callable[[str], Path]) -> None:
-    """A start counts from the spawning of the server until its page has come."""
+    """A start is measured from spawning the server to its first page."""
     began = time.perf_counter()
     seconds = nextjs.first_page(standalone(_SERVER.replace("STATUS", "200")))
     assert 0 < seconds < time.perf_counter() - began
@@ -48,7 +48,7 @@ def test_next_is_started_until_its_first_page(standalone: Callable[[str], Path])
 def test_next_without_a_page_is_no_start(
     standalone: Callable[[str], Path], code: str, sentence: str
 ) -> None:
-    """A server that ends at once, or fails, is told of and not measured."""
+    """A server that ends at once, or fails, is reported and not measured."""
     with pytest.raises(NodeError, match=sentence):
         nextjs.first_page(standalone(code))
 
@@ -56,7 +56,7 @@ def test_next_without_a_page_is_no_start(
 def test_next_that_cannot_be_built_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without npm, Next.js is left out, with a sentence that says what is missing."""
+    """Without npm, Next.js is skipped, with a message that says what is missing."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NodeError, match="npm is missing"):
         nextjs.build(tmp_path)

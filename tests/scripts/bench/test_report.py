@@ -14,7 +14,7 @@ from scripts.commands.bench.table import TIMES, render
 
 @pytest.fixture
 def report(figures: Figures) -> Report:
-    """What a run would have found out."""
+    """A run's results."""
     versions = dict.fromkeys(("socket.io", "node", "python-socketio", "aiohttp"), "1.2.3")
     return Report(
         figures=figures,
@@ -32,7 +32,7 @@ def report(figures: Figures) -> Report:
 
 
 def test_the_table_shows_ratios_targets_and_doubts(report: Report) -> None:
-    """The table shows each figure beside its ratio and target, and what casts doubt on it."""
+    """The table shows figures with ratios and targets, and notes on their reliability."""
     text = render(report)
     row = next(line for line in text.splitlines() if line.startswith("broadcast to 1,000"))
     assert row.split()[-6:] == ["12.0", "5.00", f"{TIMES}0.42", "≤", "0.65", "met"]
@@ -43,8 +43,8 @@ def test_the_table_shows_ratios_targets_and_doubts(report: Report) -> None:
     assert "repeat this on a quiet machine" in text
 
 
-def test_the_table_tells_of_a_slow_machine(report: Report) -> None:
-    """Where Next.js takes longer to start than it should, a page may too."""
+def test_the_table_has_a_note_on_a_slow_machine(report: Report) -> None:
+    """If Next.js starts slowly, the table says that pages are slower too."""
     report.versions["next"] = "16"
     for milliseconds, told in ((1_400.0, True), (600.0, False)):
         report.function["other-cold"] = milliseconds
@@ -52,13 +52,13 @@ def test_the_table_tells_of_a_slow_machine(report: Report) -> None:
 
 
 def test_a_report_survives_its_file(report: Report, tmp_path: Path) -> None:
-    """What was written to JSON is read back whole."""
+    """A report is the same after it was written and read."""
     report.write(tmp_path / "figures.json")
     assert render(Report.read(tmp_path / "figures.json")) == render(report)
 
 
 def test_the_chart_is_an_image_with_words(report: Report) -> None:
-    """The chart is well-formed SVG, has a bar for each figure and says what it shows."""
+    """The chart is well-formed SVG with a bar for each figure, and a description."""
     image = ElementTree.fromstring(chart.render(report))
     bars = image.findall(".//{http://www.w3.org/2000/svg}rect")
     assert [bar.get("class") for bar in bars] == ["fast", "node"] * 3

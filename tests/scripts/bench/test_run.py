@@ -1,4 +1,4 @@
-"""A run: every measure is taken, nothing is lost, and what cannot be measured is told of."""
+"""A run: every measure is taken, nothing is lost, and failures are reported."""
 
 import dataclasses
 import subprocess
@@ -18,7 +18,7 @@ from tests.scripts.bench.tiny_plan import TINY
 
 @pytest.fixture(scope="session")
 def tiny_run(folder: Path) -> Run:
-    """Measure everything, with a handful of clients, on the servers that need no npm."""
+    """Measure everything with a few clients, on the servers that need no npm."""
     servers = tuple(SERVERS[name] for name in ("stock", "bare"))
     run = Run(TINY, Choice(("",), servers), Conditions(spin=False, silence=5), folder)
     run.measure()
@@ -26,7 +26,7 @@ def tiny_run(folder: Path) -> Run:
 
 
 def test_every_measure_is_taken_and_nothing_is_lost(tiny_run: Run) -> None:
-    """A run takes each measure on each server that can be measured so, and counts all messages."""
+    """A run takes each measure on each server that supports it, and counts all messages."""
     assert tiny_run.left_out == {}
     everywhere = {"broadcast-3", "broadcast-5", "burst-5", "crowd-5", "event", "pipelined"}
     everywhere |= {"paced", "paced-p50", "paced-p99", "handshake", "disconnect-10"}
@@ -37,7 +37,7 @@ def test_every_measure_is_taken_and_nothing_is_lost(tiny_run: Run) -> None:
     assert tiny_run.figures.lost("stock") == tiny_run.figures.lost("bare") == 0
 
 
-def test_what_two_hosts_say_is_measured_on_both(folder: Path) -> None:
+def test_two_hosts_are_measured(folder: Path) -> None:
     """A pair of hosts on a real Redis yields every value of its visit, and loses nothing."""
     servers = (SERVERS["fast"],)
     run = Run(
@@ -51,15 +51,15 @@ def test_what_two_hosts_say_is_measured_on_both(folder: Path) -> None:
     assert run.figures.lost("fast") == 0
 
 
-def test_a_missing_redis_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without redis-server the bus is not measured, and a sentence says what to install."""
+def test_a_missing_redis_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without redis-server the bus is not measured, and a message says what to install."""
     monkeypatch.setenv("PATH", "")
     with pytest.raises(redis.RedisError, match="apt-get install redis-server"):
         redis.version()
 
 
 def test_a_server_that_does_not_start_is_left_out(folder: Path) -> None:
-    """A server that fails is named with what it said, and does not stop the others."""
+    """A server that fails is reported with its output, and the others are measured."""
     broken = dataclasses.replace(
         SERVERS["node"], program=(sys.executable, "-c", "raise SystemExit('no such luck')")
     )
@@ -71,7 +71,7 @@ def test_a_server_that_does_not_start_is_left_out(folder: Path) -> None:
 
 
 def test_an_unknown_server_is_refused() -> None:
-    """A misspelt server ends in a sentence that names those there are."""
+    """A misspelt server causes a message with the known ones."""
     command = [sys.executable, "-m", "scripts.commands.bench", "--servers", "node,fats"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2

@@ -1,4 +1,4 @@
-"""A plan that measures everything with a handful of clients."""
+"""A plan that measures everything with a few clients."""
 
 import dataclasses
 

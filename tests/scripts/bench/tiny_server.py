@@ -1,4 +1,4 @@
-"""As much of a Socket.IO server as the load generator needs."""
+"""The part of a Socket.IO server that the load generator needs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 Writer = asyncio.StreamWriter
 
 
-Tell = Callable[[Writer, list[bytes]], Awaitable[None]]  # writes messages to one client
+Tell = Callable[[Writer, list[bytes]], Awaitable[None]]  # sends messages to one client
 
 
 def frame(payload: bytes, first: int = 0x81) -> bytes:
@@ -15,7 +15,7 @@ def frame(payload: bytes, first: int = 0x81) -> bytes:
 
 
 class TinyServer:
-    """As much of a Socket.IO server as the load generator needs, telling in its own way."""
+    """The part of a Socket.IO server that the load generator needs, with its own way of sending."""
 
     def __init__(self, tell: Tell) -> None:
         self.tell = tell
@@ -23,7 +23,7 @@ class TinyServer:
         self.errors: list[BaseException] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: Writer) -> None:
-        """Talk to one client until it goes."""
+        """Talk to one client until it disconnects."""
         try:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Extensions: ")
@@ -35,7 +35,7 @@ class TinyServer:
             writer.close()
 
     async def answer(self, writer: Writer, message: bytes) -> None:
-        """Let a client in, or tell everybody what it says: three things at once for a burst."""
+        """Accept a client, or send its message to everybody: three at once for a burst."""
         if message == b"40":
             self.writers.append(writer)
             writer.write(frame(b'40{"sid":"b"}'))
@@ -47,7 +47,7 @@ class TinyServer:
 
 
 async def read(reader: asyncio.StreamReader) -> bytes | None:
-    """Return what a client says next, or None when it says goodbye."""
+    """Return a client's next message, or None when it disconnects."""
     first, second = await reader.readexactly(2)
     mask = await reader.readexactly(4)
     payload = await reader.readexactly(second & 0x7F)

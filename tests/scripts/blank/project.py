@@ -1,4 +1,4 @@
-"""A project under git, whose sample may be taken out."""
+"""A project under git whose sample can be removed."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 from scripts import ROOT
 from scripts.yours import FOLDERS, TEMPLATE
 
-# git as nobody's machine is set up, with a name to commit under.
+# git without any user's configuration, but with a name for commits.
 _GIT = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_SYSTEM": os.devnull,
@@ -21,7 +21,7 @@ _GIT = {
 
 
 class Project:
-    """A copy of the parts that scripts/blank reads, or of others, in a folder of the test's own."""
+    """A copy of the parts that scripts/blank reads, or of others, in the test's own folder."""
 
     def __init__(self, root: Path, *parts: str) -> None:
         self.root = root
@@ -34,7 +34,7 @@ class Project:
                 shutil.copy(ROOT / part, root / part)
 
     def git(self, *words: str) -> str:
-        """Run git, which has to succeed; return what it prints."""
+        """Run git, which must succeed; return its output."""
         done = subprocess.run(
             ["git", *words], cwd=self.root, env=_environ(), capture_output=True, text=True
         )
@@ -47,16 +47,16 @@ class Project:
         self.git("commit", "--quiet", "--allow-empty", "--message", message)
 
     def begin(self) -> None:
-        """Have it under git, all of it committed."""
+        """Create a repository with everything committed."""
         self.git("init", "--quiet", "--initial-branch=main")
         self.commit("As it is")
 
     def blank(self, *options: str, typed: str = "") -> tuple[int, str]:
-        """Run scripts/blank; return its exit status and what it said."""
+        """Run scripts/blank; return its exit status and output."""
         return self._run("blank", *options, typed=typed)
 
     def upgrade(self, *options: str) -> tuple[int, str]:
-        """Run scripts/upgrade; return its exit status and what it said."""
+        """Run scripts/upgrade; return its exit status and output."""
         return self._run("upgrade", *options)
 
     def _run(self, command: str, *options: str, typed: str = "") -> tuple[int, str]:
@@ -71,7 +71,7 @@ class Project:
         return done.returncode, done.stderr
 
     def yours(self) -> set[str]:
-        """The files that are yours, by their paths."""
+        """The files that are yours, by path."""
         found = [file for folder in FOLDERS for file in (self.root / folder).rglob("*")]
         return {str(file.relative_to(self.root)) for file in found if file.is_file()}
 

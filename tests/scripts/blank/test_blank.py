@@ -1,4 +1,4 @@
-"""scripts/blank says what it removes, asks, loses nothing, and leaves the blank app."""
+"""scripts/blank lists what it removes, asks, loses nothing, and leaves the blank app."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tests.scripts.blank.project import Project
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A project with something of yours, all of it committed."""
+    """A project with files of yours, all committed."""
     project = Project(tmp_path)
     (tmp_path / "functions/pages/mine.html").write_text("<p>Mine</p>\n")
     template = tmp_path / TEMPLATE
@@ -30,7 +30,7 @@ def app() -> set[str]:
 
 @pytest.mark.parametrize("options", [(), ("--yes",)])
 def test_blank_app_is_left(options: tuple[str, ...], project: Project) -> None:
-    """Once it was confirmed, nothing else is in your folders, and nothing between the marks."""
+    """After confirmation, your folders and parts of the template have only the blank app."""
     status, said = project.blank(*options, typed="yes\n")
     assert status == 0, said
     assert project.yours() == app()
@@ -39,8 +39,8 @@ def test_blank_app_is_left(options: tuple[str, ...], project: Project) -> None:
     assert parts(template).keys() == parts(SOURCE.read_text()).keys()
 
 
-def test_says_what_goes(project: Project) -> None:
-    """Each folder, with how many files, and the lines of the template are said before."""
+def test_lists_what_is_removed(project: Project) -> None:
+    """Each folder with its number of files, and the template's lines, are listed first."""
     files = len(list((project.root / "functions/pages").rglob("*.*")))
     _, said = project.blank(typed="no\n")
     for folder in FOLDERS:
@@ -51,8 +51,8 @@ def test_says_what_goes(project: Project) -> None:
 
 
 @pytest.mark.parametrize("typed", ["", "no\n", "\n", "yesterday\n"])
-def test_nothing_goes_unless_confirmed(typed: str, project: Project) -> None:
-    """Whoever does not say yes keeps everything."""
+def test_nothing_is_removed_unless_confirmed(typed: str, project: Project) -> None:
+    """Any answer but yes removes nothing."""
     status, said = project.blank(typed=typed)
     assert status == 1
     assert said.endswith("Nothing was removed.\n")
@@ -60,8 +60,8 @@ def test_nothing_goes_unless_confirmed(typed: str, project: Project) -> None:
 
 
 @pytest.mark.parametrize("file", ["functions/pages/mine.html", "tests/app/test_new.py", TEMPLATE])
-def test_what_is_in_no_commit_is_not_removed(file: str, project: Project) -> None:
-    """A change, or a new file, that git could not bring back stops it, and is named."""
+def test_uncommitted_files_are_not_removed(file: str, project: Project) -> None:
+    """An uncommitted change or file, which git could not restore, stops it."""
     with (project.root / file).open("a") as changed:
         changed.write("# Not committed.\n")
     before = project.git("status", "--porcelain")
@@ -72,8 +72,8 @@ def test_what_is_in_no_commit_is_not_removed(file: str, project: Project) -> Non
     assert project.git("status", "--porcelain") == before
 
 
-def test_other_changes_are_no_matter(project: Project) -> None:
-    """What is changed elsewhere stays as it is."""
+def test_other_changes_are_kept(project: Project) -> None:
+    """Changes elsewhere are allowed and kept."""
     readme = project.root / "README.md"
     readme.write_text("Ours.\n")
     assert project.blank("--yes")[0] == 0
@@ -81,7 +81,7 @@ def test_other_changes_are_no_matter(project: Project) -> None:
 
 
 def test_without_git(tmp_path: Path) -> None:
-    """Where there is no git, nothing is removed, and a sentence says why."""
+    """Without git, nothing is removed, and a message says why."""
     project = Project(tmp_path)
     before = project.yours()
     status, said = project.blank("--yes")
@@ -92,7 +92,7 @@ def test_without_git(tmp_path: Path) -> None:
 
 
 def test_again(project: Project) -> None:
-    """A project that is blank stays as it is."""
+    """A blank project does not change."""
     assert project.blank("--yes")[0] == 0
     project.commit("Without the sample")
     assert project.blank("--yes")[0] == 0

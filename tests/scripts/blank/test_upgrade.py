@@ -1,4 +1,4 @@
-"""A team's repository, and a later state of ours: scripts/upgrade, and git alone, merge them."""
+"""A team's repository and a later version of ours, merged by scripts/upgrade and by git alone."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ PARTS = (
     *("pyproject.toml", "requirements.txt", "README.md", "CHANGELOG.md"),
 )
 
-# What a team writes, each file in a folder of its own.
+# A team's files, each in one of its folders.
 TEAM = {
     "functions/pages/bids.py": '''
 from starlette.requests import Request
@@ -98,7 +98,7 @@ TABLE = """\
       AttributeDefinitions: [{ AttributeName: id, AttributeType: S }]
       KeySchema: [{ AttributeName: id, KeyType: HASH }]"""
 
-# What a team adds to its part of the template, by the part's name.
+# A team's additions to its parts of the template, by name.
 DECLARED = {
     "parameters": "  Closing: { Type: String, Default: noon }",
     "settings of pages": "          BIDS: !Sub dynamodb:${BidsTable}",
@@ -108,7 +108,7 @@ DECLARED = {
     "outputs": "  BidsTable: { Value: !Ref BidsTable }",
 }
 
-# And what it changes: a piece of a file, and what that becomes.
+# A team's changes: a piece of a file, and its replacement.
 CHANGED = [
     ("functions/pages/__init__.py", "routes = [\n", 'routes = [\n    Route("/bids", bids),\n'),
     ("functions/pages/__init__.py", "from functions.web", f"{IMPORT}\nfrom functions.web"),
@@ -123,7 +123,7 @@ class Upstream(Project):
     """Our repository."""
 
     def release(self) -> None:
-        """Change what is ours, next to a team's lines too."""
+        """Change the framework, next to a team's lines too."""
         lines = (self.root / TEMPLATE).read_text().splitlines()
         for number, line in reversed(list(enumerate(lines))):
             indent = line.partition("#")[0]
@@ -142,7 +142,7 @@ class Upstream(Project):
         self.commit("A later state")
 
     def change_sample(self) -> None:
-        """Change, add and remove what a team has no use for."""
+        """Change, add and remove files of the sample."""
         (self.root / "functions/pages/news.py").write_text("# New in the sample.\n")
         pages = sorted((self.root / "functions/pages").glob("*.py"))
         for file in pages:
@@ -154,21 +154,21 @@ class Upstream(Project):
         self.commit("The sample is another")
 
     def replace(self, path: str, old: str, new: str) -> None:
-        """Replace a piece of a file; it has to be there."""
+        """Replace a piece of a file; it must exist."""
         file = self.root / path
         assert old in file.read_text(), path
         file.write_text(file.read_text().replace(old, new, 1))
 
 
 class Team(Upstream):
-    """A team's repository, which began as a clone of ours."""
+    """A team's repository, which started as a clone of ours."""
 
     def __init__(self, upstream: Upstream, root: Path) -> None:
         self.root = root
         upstream.git("clone", "--quiet", "--origin", "upstream", str(upstream.root), str(root))
 
     def build(self) -> None:
-        """Take the sample out, and write an app."""
+        """Remove the sample, and write an app."""
         status, said = self.blank("--yes")
         assert status == 0, said
         self.commit("Without the sample")
@@ -182,7 +182,7 @@ class Team(Upstream):
         self.commit("Bids")
 
     def test(self) -> None:
-        """Run the team's tests, and those that read what is theirs."""
+        """Run the team's tests, and those that read its files."""
         (self.root / "functions/web/static/socket.io.esm.min.js").touch()
         done = subprocess.run(
             [
@@ -212,7 +212,7 @@ def team(upstream: Upstream, tmp_path: Path) -> Team:
 
 
 def later(team: Team) -> None:
-    """A team has our later state, and still all of its own."""
+    """A team that has merged our later version, and has kept its own files."""
     assert (team.root / "socket_host/app.py").read_text().endswith("# Later.\n")
     template = (team.root / TEMPLATE).read_text()
     assert template.count("# A line of ours.") == template.count("Written anew.") == 6
@@ -225,7 +225,7 @@ def later(team: Team) -> None:
 
 
 def test_git_merges(team: Team, upstream: Upstream) -> None:
-    """What is ours may change next to a team's lines: git merges it, and the team's tests pass."""
+    """Framework changes next to a team's lines merge by git, and the team's tests pass."""
     upstream.release()
     team.git("fetch", "--quiet", "upstream")
     team.git("merge", "--quiet", "--message", "Upgrade", "upstream/main")
@@ -234,7 +234,7 @@ def test_git_merges(team: Team, upstream: Upstream) -> None:
 
 
 def test_upgrade_after_upgrade(team: Team, upstream: Upstream) -> None:
-    """The sample may change too, again and again: none of it comes to a team."""
+    """The sample may change too, repeatedly: a team gets none of that."""
     upstream.release()
     for _ in range(2):
         upstream.change_sample()
@@ -249,7 +249,7 @@ def test_upgrade_after_upgrade(team: Team, upstream: Upstream) -> None:
 
 
 def test_conflict_in_ours_is_left_to_git(team: Team, upstream: Upstream) -> None:
-    """Who has changed ours is told what conflicts, and that it is git's to go on with."""
+    """A team that has changed the framework is told to resolve conflicts with git."""
     team.replace("README.md", "# Sidepath", "# Bids")
     team.commit("README")
     upstream.release()
@@ -262,7 +262,7 @@ def test_conflict_in_ours_is_left_to_git(team: Team, upstream: Upstream) -> None
 
 
 def test_uncommitted_changes_come_first(team: Team) -> None:
-    """Nothing is merged into what is in no commit."""
+    """Uncommitted changes must be committed first."""
     (team.root / "functions/pages/new.py").touch()
     status, said = team.upgrade()
     assert status == 1
@@ -270,7 +270,7 @@ def test_uncommitted_changes_come_first(team: Team) -> None:
 
 
 def test_unknown_commit(team: Team) -> None:
-    """What git does not know is said in its words."""
+    """An unknown commit is reported with git's message."""
     status, said = team.upgrade("upstream/nowhere")
     assert status == 1
     assert "git merge failed" in said

@@ -1,4 +1,4 @@
-"""What it costs: each sum comes from one table of prices, and documents say what is computed."""
+"""Costs are computed from one table of prices, and the documents agree with them."""
 
 import re
 from dataclasses import replace
@@ -21,13 +21,13 @@ def sums() -> Sums:
 
 
 def test_documents_agree(sums: Sums) -> None:
-    """docs/costs.md and the README have the sums that the prices make: else run scripts/costs."""
+    """docs/costs.md and the README have the current costs; otherwise run scripts/costs."""
     for path, text in written(ROOT, sums).items():
         assert (ROOT / path).read_text() == text, f"run scripts/costs: {path} has other sums"
 
 
 def test_readme_without_a_place(sums: Sums, tmp_path: Path) -> None:
-    """A README that has lost the place of its table is told of."""
+    """A README without a place for its table is reported."""
     (tmp_path / README).write_text("# Ours\n")
     with pytest.raises(NoBlockError, match="scripts/costs writes this"):
         written(tmp_path, sums)
@@ -35,7 +35,7 @@ def test_readme_without_a_place(sums: Sums, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("price", prices.read().values(), ids=lambda price: price.name)
 def test_prices_have_sources(price: prices.Price) -> None:
-    """Each price has a unit, a page to look it up on, and a date, or is marked as unchecked."""
+    """Each price has a unit, a source, and a date, or is marked as unchecked."""
     assert price.price > 0
     assert price.unit
     assert price.source.startswith("https://")
@@ -43,40 +43,40 @@ def test_prices_have_sources(price: prices.Price) -> None:
 
 
 def test_prices_from_memory_are_marked(sums: Sums) -> None:
-    """A price that nobody could check has its mark wherever a sum is made of it."""
+    """A price that was not checked is marked wherever it is used."""
     page = written(ROOT, sums)["docs/costs.md"]
     checked = {
         name: replace(price, checked=price.checked or "2026-01")
         for name, price in sums.prices.items()
     }
-    # What is explained of the mark stays.
+    # The explanation of the mark stays.
     assert written(ROOT, replace(sums, prices=checked))["docs/costs.md"].count("†") == 1
     unchecked = [price for price in sums.prices.values() if not price.checked]
     assert page.count("† from memory") == len(unchecked)
 
 
 def test_sums_by_hand(sums: Sums) -> None:
-    """Sums are what they are on paper."""
+    """Costs agree with a calculation by hand."""
     assert sums.host() == pytest.approx(730 * (0.25 * 0.03238 + 0.5 * 0.00356))
     assert sums.balancer(3_000) == pytest.approx(730 * (0.0225 + 0.008))
     assert sums.hosts(0) == sums.hosts(10_000) == 2
     assert sums.hosts(10_001) == 3
-    # Ten emits a second on twenty hosts, of which SQS takes nearly all.
+    # Ten emits a second on twenty hosts, nearly all of it for SQS.
     messages = 10 * 2.628  # millions a month
     sqs = messages * 20 * 2 * 0.50
     assert sqs == pytest.approx(525.6)
     emits = sums.sns(20, 10) - sums.sns(20)
     assert emits == pytest.approx(sqs + messages * 0.30 + messages * 20 * 0.01)
-    assert sqs > sums.without_bus(100_000)  # as is said
-    # One heartbeat in two seconds of each, which each hears.
+    assert sqs > sums.without_bus(100_000)  # as the page says
+    # One heartbeat of each host every two seconds, which all receive.
     assert sums.sns_heartbeats(2) == pytest.approx(2 / 2 * 2.628 * (0.30 + 2 * 1.01))
-    # What a function says is heard by one host, which passes it on.
+    # One host receives a function's emit, and passes it on.
     assert sums.valkey_function_emit() == pytest.approx(2.628 * 1.31)
 
 
 @pytest.mark.parametrize("hosts", [1, 2, 3])
 def test_break_even(hosts: int, sums: Sums) -> None:
-    """Where both cost the same, they do; with four hosts Valkey is cheaper from the start."""
+    """At the break-even both cost the same; with four hosts Valkey is always cheaper."""
     emits = sums.break_even(hosts)
     assert emits > 0
     assert sums.sns(hosts, emits) == pytest.approx(sums.valkey(hosts))
@@ -85,7 +85,7 @@ def test_break_even(hosts: int, sums: Sums) -> None:
 
 
 def test_parts_add_up(sums: Sums) -> None:
-    """Each sum of the page's table is that of the rows above it, but for what rounding takes."""
+    """Each total in the page's table is the sum of its rows, except for rounding."""
     section = (ROOT / PAGE).read_text().partition("## A site")[2].partition("\n## ")[0]
     rows = [re.findall(r"([\d,]+\.\d)\*{0,2} (?=\|)", row) for row in section.splitlines()]
     amounts = [[float(a.replace(",", "")) for a in row] for row in rows if len(row) == 3]
@@ -95,7 +95,7 @@ def test_parts_add_up(sums: Sums) -> None:
 
 
 def test_template_decides(tmp_path: Path, sums: Sums) -> None:
-    """What is added to the template is paid for: an alarm, a dashboard, memory."""
+    """Additions to the template cost money: an alarm, a dashboard, memory."""
     text = TEMPLATE.read_text()
     alarm = text[text.index("  PagesFail:") : text.index("  # Lambda rejects requests for pages.")]
     more = text.replace(alarm, alarm + alarm.replace("PagesFail", "PagesFailToo"))
@@ -106,7 +106,7 @@ def test_template_decides(tmp_path: Path, sums: Sums) -> None:
     assert other.host() - sums.host() == pytest.approx(730 * 0.5 * 0.00356)
 
 
-# Whatever else says what something costs; scripts/costs writes the page.
+# Other files with costs; scripts/costs writes docs/costs.md.
 ELSEWHERE = [ROOT / README, *(ROOT / "docs").glob("*.md"), *(ROOT / "infra").iterdir()]
 
 
@@ -114,7 +114,7 @@ ELSEWHERE = [ROOT / README, *(ROOT / "docs").glob("*.md"), *(ROOT / "infra").ite
     "file", [f for f in ELSEWHERE if f.name != "costs.md"], ids=lambda f: f.name
 )
 def test_amounts_elsewhere_are_known(file: Path, sums: Sums) -> None:
-    """Each amount of dollars in the documents and the template is a price, or a sum of prices."""
+    """Each amount in the documents and the template is a price or a computed cost."""
     known = [price.price for price in sums.prices.values()]
     known += [sums.host(), sums.address(), sums.balancer(0), sums.capacity(), sums.snapshot()]
     known += [sums.nat_gateway(), sums.endpoints(6), sums.web_acl(), sums.stored()]

@@ -1,4 +1,4 @@
-"""A machine that has nothing."""
+"""A machine without tools and credentials."""
 
 import os
 from pathlib import Path
@@ -8,10 +8,10 @@ import pytest
 
 @pytest.fixture
 def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine with no credentials, no region, and an empty folder for a PATH."""
+    """A machine with no credentials, no region, and an empty folder as PATH."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # or it is waited for
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # otherwise boto3 waits for it
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     folder = tmp_path / "bin"

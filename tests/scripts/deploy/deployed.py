@@ -1,7 +1,7 @@
-"""What a rehearsal has deployed, running: the uploaded zip, a host, and the edge before them.
+"""What a rehearsal has deployed, running: the uploaded zip, a host, and the edge in front of them.
 
-Everything is taken from the cloud as CloudFormation would hand it over: behaviours, the zip's
-contents, both halves' environments. Only what one machine has not got is put in its place.
+Everything comes from the cloud, as CloudFormation would provide it: behaviours, the zip's contents,
+both halves' environments. Only what a single machine lacks is replaced.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ from tests.scripts.tls import https
 
 PATIENCE = 120  # seconds: a deadline that only a failure meets, beside a deployment at work
 
-# What Lambda's Python can import beside the standard library: the runtime client, and boto3.
+# What Lambda's Python has in addition to the standard library: the runtime client, and boto3.
 IN_LAMBDA = (
     *("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py"),
     *("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six", "urllib3"),
@@ -44,7 +44,7 @@ IN_LAMBDA = (
 
 
 class Lambda:
-    """The uploaded zip under AWS's runtime client, with nothing else of this project beside it."""
+    """The uploaded zip under AWS's runtime client, without any other files of this project."""
 
     def __init__(self) -> None:
         self._invocations: asyncio.Queue[Invocation] = asyncio.Queue()
@@ -74,12 +74,12 @@ class Lambda:
 
 
 def bare_python() -> str:
-    """The Python that .venv is made of, which has none of its packages."""
+    """The Python of .venv, without its packages."""
     return str(getattr(sys, "_base_executable", sys.executable))
 
 
 def lambda_packages(folder: Path) -> Path:
-    """A folder with what Lambda's Python brings along, and nothing else of .venv."""
+    """A folder with the packages of Lambda's Python, and no others."""
     folder.mkdir()
     for name in IN_LAMBDA:
         found = importlib.util.find_spec(name)
@@ -92,7 +92,7 @@ def lambda_packages(folder: Path) -> Path:
 
 
 class Host:
-    """The one host behind the load balancer."""
+    """The only host behind the load balancer."""
 
     sockets = True
 
@@ -105,19 +105,19 @@ class Host:
 
 
 def behaviours(cloud: Cloud, stack: str) -> Template:
-    """What the deployed edge does, by its resolved properties."""
+    """The deployed edge's behaviours, from its resolved properties."""
     kinds = {"Edge": "AWS::CloudFront::Distribution", "Pages": "AWS::Serverless::Function"}
     resources = {
         name: {"Type": kind, "Properties": cloud.resource(stack, name).properties}
         for name, kind in kinds.items()
     }
-    # moto makes a target group of its own, of which it does not tell the properties.
+    # moto creates a target group of its own, but does not show its properties.
     resources["Hosts"] = load(SOURCE.read_text())["Resources"]["Hosts"]
     return Template.parse(json.dumps({"Resources": resources}))
 
 
 def function_environ(cloud: Cloud, stack: str) -> dict[str, str]:
-    """The function's settings, with the secret in the place of its reference."""
+    """The function's settings, with the reference to the secret resolved."""
     variables = cloud.resource(stack, "Pages").properties["Environment"]["Variables"]
     secret = cloud.resource(stack, "SessionSecret").physical_resource_id
     reference = f"{{{{resolve:secretsmanager:{secret}}}}}"
@@ -125,10 +125,10 @@ def function_environ(cloud: Cloud, stack: str) -> dict[str, str]:
 
 
 def host_environ(cloud: Cloud, stack: str) -> dict[str, str]:
-    """A host's settings as the task has them, but for an address and limits of this machine."""
+    """A host's settings as in the task, except the address and limits of this machine."""
     (container,) = cloud.resource(stack, "HostTask").properties["ContainerDefinitions"]
     here = {"BIND": "127.0.0.1", "PORT": "0", "MAX_CONNECTIONS": "500"}
-    # moto keeps in a list what is no value.
+    # moto leaves AWS::NoValue in lists.
     secrets = {secret["Name"]: SECRET for secret in container["Secrets"] if secret}
     return {e["Name"]: e["Value"] for e in container["Environment"]} | secrets | here
 
@@ -137,7 +137,7 @@ def host_environ(cloud: Cloud, stack: str) -> dict[str, str]:
 async def site(
     cloud: Cloud, stack: str, folder: Path, listener: socket.socket
 ) -> AsyncIterator[None]:
-    """All that a stack of a cloud describes, over https on a listening socket."""
+    """The whole stack of a cloud, over https on a listening socket."""
     code = folder / "task"
     cloud.zipped(stack).extractall(code)
     packages = str(lambda_packages(folder / "lambda"))
@@ -160,7 +160,7 @@ async def site(
 
 
 def copy_project(folder: Path) -> Path:
-    """A copy that a test may change and deploy, with the environments of the original."""
+    """A copy that a test may change and deploy, with the original's environments."""
     project.copy_project(folder)
     for name in (
         ".dockerignore",
@@ -170,7 +170,7 @@ def copy_project(folder: Path) -> Path:
         "requirements.txt",
     ):
         shutil.copy(ROOT / name, folder / name)
-    subprocess.run(["scripts/sam"], cwd=ROOT, check=True)  # it may be being installed still
+    subprocess.run(["scripts/sam"], cwd=ROOT, check=True)  # waits if it is still being installed
     for name in (".venv", ".venv-sam"):
         (folder / name).symlink_to(ROOT / name)
     return folder

@@ -4,7 +4,7 @@ from scripts import ROOT
 
 
 def instructions(name: str) -> list[str]:
-    """What follows each instruction of a name in the Dockerfile."""
+    """The arguments of each instruction with this name in the Dockerfile."""
     text = (ROOT / "socket_host/Dockerfile").read_text().replace("\\\n", " ")
     lines = [line.partition(" ") for line in text.splitlines() if not line.startswith("#")]
     return [rest.strip() for instruction, _, rest in lines if instruction == name]

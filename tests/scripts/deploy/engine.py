@@ -1,7 +1,7 @@
-"""A stand-in for a container engine: it takes Docker's words, and registers what it should push.
+"""A stand-in for a container engine: it has Docker's options, and registers pushed images.
 
-It keeps in its own folder `calls`, each a line of JSON, and `built`, the last image's name. A file
-`broken` there names a command that fails. Any tag stands for the DIGEST, in the registry it knows.
+Its folder has the files `calls`, with a line of JSON for each, and `built`, with the last image's
+name. A file `broken` there names a command that fails. Any tag refers to DIGEST in the registry.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ DIGEST = f"sha256:{'5' * 64}"
 
 
 def install(folder: Path) -> Path:
-    """Make a folder with nothing in it but `docker`, which is this file."""
+    """Make a folder that contains only `docker`, which is this file."""
     folder.mkdir()
     program = folder / "docker"
     program.write_text(f"#!{sys.executable}\n{Path(__file__).read_text()}")
@@ -25,7 +25,7 @@ def install(folder: Path) -> Path:
 
 
 def main(command: str, *words: str) -> None:
-    """Do what a command says, as far as anybody outside can tell."""
+    """Run a command, as far as other programs can tell."""
     broken = HERE / "broken"
     if broken.exists() and broken.read_text() == command:
         sys.exit(f"{command}: exec format error")
@@ -43,7 +43,7 @@ def main(command: str, *words: str) -> None:
 
 
 def calls(folder: Path) -> list[list[str]]:
-    """What the engine in a folder was asked to do since the last time, each with what was typed."""
+    """The engine's calls since the last time, each with its standard input."""
     file = folder / "calls"
     if not file.exists():
         return []
@@ -61,7 +61,7 @@ def _push(reference: str) -> None:
         "schemaVersion": 2,
         "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
         "config": {"digest": f"sha256:{content}", "size": 1},
-        "layers": [{"digest": f"sha256:{content}", "size": 1}],  # by which moto names an image
+        "layers": [{"digest": f"sha256:{content}", "size": 1}],  # moto identifies an image by this
     }
     region = registry.split(".")[3]
     boto3.client("ecr", region_name=region).put_image(

@@ -1,4 +1,4 @@
-"""docs/deployer-policy.json for tests: what it allows."""
+"""docs/deployer-policy.json for tests: the calls that it allows."""
 
 import json
 from fnmatch import fnmatchcase
@@ -8,7 +8,7 @@ from scripts import ROOT
 
 POLICY = ROOT / "docs/deployer-policy.json"
 
-# What IAM calls an operation, where that is not the operation's own name.
+# IAM's names of operations, if they differ.
 PERMISSIONS = {
     "s3:DeleteObject": ("s3:DeleteObject", "s3:DeleteObjectVersion"),
     "s3:GetObject": ("s3:GetObject", "s3:GetObjectVersion"),
@@ -25,7 +25,7 @@ def statements() -> list[dict[str, Any]]:
 
 
 def allowed(call: str, among: list[dict[str, Any]]) -> bool:
-    """Whether statements allow a call, to some resource at least."""
+    """Whether statements allow a call for at least one resource."""
     patterns = [
         pattern
         for statement in among
@@ -33,7 +33,7 @@ def allowed(call: str, among: list[dict[str, Any]]) -> bool:
             [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
         )
     ]
-    # IAM does not care for capitals.
+    # IAM ignores case.
     return all(
         any(fnmatchcase(permission.lower(), pattern.lower()) for pattern in patterns)
         for permission in PERMISSIONS.get(call, (call,))

@@ -1,10 +1,10 @@
-"""A cloud for rehearsals: moto's server, where stock moto would be green and have made nothing.
+"""A cloud for rehearsals: moto's server, with the parts that moto does not create.
 
-moto knows no transforms, so SAM's is put in front; it leaves out what it cannot make, and much of
-what it can, so nearly all resources are only kept, with their properties resolved, for a test to
-read. What CloudFormation and ECS are known to refuse or undo is done here as they do it: a change
-that changes no resource, a VPC origin in use, hosts that do not get well or ring an alarm. Who
-deploys has a key of its own, and every call with it is written down.
+moto has no transforms, so SAM's is applied first. It does not create many kinds of resources, so
+most are only recorded, with their properties resolved, for tests to read. Failures and rollbacks of
+CloudFormation and ECS are imitated: a change that changes no resource, a VPC origin in use, hosts
+that do not become healthy or cause an alarm. The deployer has a key of its own, and all calls with
+it are recorded.
 """
 
 import copy
@@ -32,14 +32,14 @@ from moto.server import ThreadedMotoServer
 from tests.infra import resolving
 from tests.infra.templates import Json, transformed
 
-# What is really made, by moto: the programs in a rehearsal use it. All else is kept.
+# Created by moto, because programs in a rehearsal use them. All others are only recorded.
 MADE = {"AWS::DynamoDB::Table", "AWS::SNS::Topic", "AWS::S3::Bucket"}
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
-DEPLOYER = "deployer"  # the key that is watched
+DEPLOYER = "deployer"  # the key whose calls are recorded
 
-# In CloudFormation's and ECS's own words.
+# CloudFormation's and ECS's own messages.
 EMPTY = "The submitted information didn't contain changes. Submit different information."
 IN_USE = (
     "Invalid request provided: AWS::CloudFront::VpcOrigin: The specified VPC origin is currently "
@@ -50,9 +50,9 @@ ALARMED = "Error occurred during operation 'A CloudWatch alarm was in ALARM stat
 
 
 class Kept(CloudFormationModel):
-    """A resource that is only kept: its properties, and made-up attributes."""
+    """A resource that is only recorded: its properties, and invented attributes."""
 
-    attributes: ClassVar[dict[str, str]] = {}  # by Type.Name, where a test needs a certain one
+    attributes: ClassVar[dict[str, str]] = {}  # by Type.Name, if a test needs a certain value
 
     def __init__(self, name: str, kind: str, properties: Json) -> None:
         self.physical_resource_id = name
@@ -97,7 +97,7 @@ class Kept(CloudFormationModel):
 
 
 class Cloud:
-    """What stands in the cloud, for a test to look at."""
+    """The contents of the cloud, for tests."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -106,24 +106,24 @@ class Cloud:
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
         }
-        self.failing: dict[str, str] = {}  # resources that cannot be made, and why
-        self.sick = False  # hosts that are started do not get well
-        self.ringing: set[str] = set()  # alarms that ring once new hosts run
-        self.hosts: dict[str, int] = {}  # how many run, by stack
-        self.calls: set[str] = set()  # of who deploys, such as s3:PutObject
-        self.made = threading.Event()  # a stack has all of its resources
+        self.failing: dict[str, str] = {}  # resources whose creation fails, and why
+        self.sick = False  # new hosts do not become healthy
+        self.ringing: set[str] = set()  # alarms that go off once new hosts run
+        self.hosts: dict[str, int] = {}  # number of running hosts, by stack
+        self.calls: set[str] = set()  # of the deployer, such as s3:PutObject
+        self.made = threading.Event()  # set when a stack has all of its resources
 
     def client(self, service: str) -> Any:
         return boto3.client(service, region_name=REGION)
 
     def stack(self, name: str) -> models.Stack:
-        """moto's stack of a name."""
+        """moto's stack with a name."""
         found = models.cloudformation_backends[ACCOUNT][REGION].stacks.values()
         (stack,) = [stack for stack in found if stack.name == name]
         return stack
 
     def resource(self, stack: str, name: str) -> Any:
-        """What moto, or a keeper of ours, has made of a resource."""
+        """The resource as moto, or one of our stand-ins, has created it."""
         return self.stack(stack).resource_map[name]
 
     def outputs(self, stack: str) -> dict[str, str]:
@@ -131,7 +131,7 @@ class Cloud:
         return {o["OutputKey"]: o["OutputValue"] for o in found["Outputs"]}
 
     def stock(self) -> dict[str, list[str]]:
-        """All there is in the account, by kind and name."""
+        """Everything in the account, by kind and name."""
         s3 = self.client("s3")
         buckets = [b["Name"] for b in s3.list_buckets()["Buckets"]]
         objects = [s3.list_object_versions(Bucket=b).get("Versions", []) for b in buckets]
@@ -148,7 +148,7 @@ class Cloud:
         }
 
     def zipped(self, stack: str) -> zipfile.ZipFile:
-        """The function's zip, as it was uploaded."""
+        """The function's zip, as uploaded."""
         code = self.resource(stack, "Pages").properties["Code"]
         found = self.client("s3").get_object(Bucket=code["S3Bucket"], Key=code["S3Key"])
         return zipfile.ZipFile(io.BytesIO(found["Body"].read()))
@@ -165,12 +165,12 @@ def cloud_inside() -> Iterator[Cloud]:
 
 @contextmanager
 def cloud() -> Iterator[Cloud]:
-    """A cloud that listens, for this process and those that get its `environ`."""
+    """A listening cloud, for this process and those that get its `environ`."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     logging.getLogger("moto").setLevel(logging.ERROR)
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
-    # By this name: with a number for an address, names of buckets have no place.
+    # A host name, because bucket names cannot be added to a numeric address.
     made = Cloud(f"http://localhost:{server.get_host_and_port()[1]}")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in made.environ.items():
@@ -226,7 +226,7 @@ def _amend_moto(patch: pytest.MonkeyPatch, cloud: Cloud) -> None:
 
 
 def _refuse_if_empty(change: models.ChangeSet) -> None:
-    """Fail a change set that changes no resource, whatever becomes of policies."""
+    """Fail a change set that changes no resource, even if it changes policies."""
     if change.change_set_type == "UPDATE" and _before(change) == _after(change):
         change.status, change.execution_status = "FAILED", "UNAVAILABLE"
         change.status_reason = EMPTY
@@ -242,7 +242,7 @@ def _after(change: models.ChangeSet) -> dict[str, Json]:
 
 
 def _processed(stack: models.Stack) -> str:
-    """The template as CloudFormation acts by it: policies that a parameter decides are decided."""
+    """The processed template, in which policies from a parameter are resolved."""
     template = models.Stack.parse_template(stack.template)
     resolver = resolving.Resolver(template, stack.parameters)
     for resource in template["Resources"].values():
@@ -251,7 +251,7 @@ def _processed(stack: models.Stack) -> str:
 
 
 def _execute(change: models.ChangeSet, cloud: Cloud) -> None:
-    """Do what a change set says, or go back because a resource fails; moto's own cannot fail."""
+    """Execute a change set, or roll back if a resource fails, which moto cannot do."""
     stack, kind = change.stack, change.change_set_type
     stack._add_stack_event(f"{kind}_IN_PROGRESS", resource_status_reason="User Initiated")
     if failing := _failing(change, cloud):
@@ -272,7 +272,7 @@ def _execute(change: models.ChangeSet, cloud: Cloud) -> None:
 
 
 def _update(made: parsing.ResourceMap, template: Json, parameters: dict[str, str]) -> None:
-    """Update what moto has made; what it cannot update, such as a table, it would forget."""
+    """Update moto's resources, but keep those that it cannot update, such as tables."""
     before = dict(made._parsed_resources)
     made.update(template, parameters)
     for name, resource in before.items():
@@ -281,7 +281,7 @@ def _update(made: parsing.ResourceMap, template: Json, parameters: dict[str, str
 
 
 def _failing(change: models.ChangeSet, cloud: Cloud) -> dict[str, str]:
-    """The resources that fail when a change is made, and why."""
+    """The resources that fail in a change, and why."""
     after = _after(change)
     found = {name: why for name, why in cloud.failing.items() if name in after}
     if change.change_set_type == "CREATE":
@@ -296,12 +296,12 @@ def _failing(change: models.ChangeSet, cloud: Cloud) -> dict[str, str]:
 
 
 def _touched(before: dict[str, Json], after: dict[str, Json]) -> bool:
-    """Whether a change is one of the service's too."""
+    """Whether a change includes the service."""
     return any(before.get(name) != after.get(name) for name in ("HostService", "HostTask"))
 
 
 def _rolled_back(service: Json, cloud: Cloud) -> dict[str, str]:
-    """Why ECS goes back to the former hosts, if it does."""
+    """Why ECS rolls back to the previous hosts, if it does."""
     configuration = service["DeploymentConfiguration"]
     both = {"Enable": True, "Rollback": True}
     if cloud.sick and configuration.get("DeploymentCircuitBreaker") == both:
@@ -314,7 +314,7 @@ def _rolled_back(service: Json, cloud: Cloud) -> dict[str, str]:
 
 
 def _scale(change: models.ChangeSet, cloud: Cloud) -> None:
-    """Run as many hosts as ECS and autoscaling do after a change of the service and its bounds."""
+    """Run as many hosts as ECS and autoscaling would after a change."""
     after = _after(change)
     if not {"HostService", "HostCount"} <= after.keys():
         return
@@ -334,7 +334,7 @@ def _add_event(stack: models.Stack, name: str, status: str, reason: str) -> None
 
 
 def _deleting(delete: Callable[[models.Stack], None]) -> Callable[[models.Stack], None]:
-    """Have a stack's deletion honour policies that a parameter decides."""
+    """Make a stack's deletion follow policies from a parameter."""
 
     def deleting(stack: models.Stack) -> None:
         for resource in stack.resource_map._resource_json_map.values():

@@ -1,4 +1,4 @@
-"""Credentials: missing, unknown, refused."""
+"""Credentials that are missing, unknown or refused."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ from tests.scripts.deploy.rehearsal import REGION
 
 
 def test_unknown_profile(nothing: Path) -> None:
-    """A profile that is not there is named."""
+    """A profile that does not exist is named."""
     with pytest.raises(NoProfileError, match="no profile work"):
         Account.find("work", REGION)
 
 
 class Refusing:
-    """A session with credentials that AWS does not take."""
+    """A session whose credentials AWS refuses."""
 
     region_name = REGION
 
@@ -44,6 +44,6 @@ EXPIRED = ClientError({"Error": {"Message": "The token has expired", "Code": "Ex
     ],
 )
 def test_credentials_that_do_not_work(error: Exception, words: str) -> None:
-    """Credentials that AWS refuses, or that it cannot be asked about, are said with its words."""
+    """Refused credentials, or a failure to check them, are reported with AWS's message."""
     (sentence,) = Account(Refusing(error), None).missing()
     assert words in sentence

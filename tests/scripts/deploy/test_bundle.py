@@ -1,4 +1,4 @@
-"""The function's zip: packages for its own Python and processor, or a sentence."""
+"""The function's zip: packages for its own Python and processor, or an error message."""
 
 import re
 import subprocess
@@ -13,11 +13,11 @@ from scripts.commands.deploy.architecture import KNOWN
 from scripts.commands.deploy.bundle import BundleError, Target
 from tests.infra.templates import SOURCE, with_architecture
 
-NOWHERE = "http://127.0.0.1:1"  # nothing listens there
+NOWHERE = "http://127.0.0.1:1"  # no server listens here
 
 
-def test_zip_without_set_up(tmp_path: Path) -> None:
-    """Without the socket client there is no zip, but a sentence."""
+def test_zip_without_setup(tmp_path: Path) -> None:
+    """Without the socket client there is an error message instead of a zip."""
     target = Target.read(ROOT / "infra/template.yaml")
     with pytest.raises(
         BundleError, match=r"socket.io.esm.min.js, which pages load, is missing. Run scripts/setup"
@@ -25,7 +25,7 @@ def test_zip_without_set_up(tmp_path: Path) -> None:
         bundle.bundle(tmp_path / "zip", target, root=tmp_path)
 
 
-def test_makefile_without_set_up(tmp_path: Path) -> None:
+def test_makefile_without_setup(tmp_path: Path) -> None:
     """Without .venv, make says what to run."""
     done = subprocess.run(
         ["make", "--makefile", ROOT / "functions/Makefile", "build-Pages"],
@@ -39,7 +39,7 @@ def test_makefile_without_set_up(tmp_path: Path) -> None:
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
-    """A project with next to nothing in it that goes into a zip."""
+    """A project with very few files for a zip."""
     (tmp_path / "functions/web/static").mkdir(parents=True)
     (tmp_path / bundle.CLIENT).touch()
     (tmp_path / "requirements.txt").touch()
@@ -48,7 +48,7 @@ def sources(tmp_path: Path) -> Path:
 
 
 def entry(package: str, file: str) -> str:
-    """What a list of ours has of a package."""
+    """A package's entry in one of our lists."""
     found = re.search(rf"^{package}==.*\n(?: .*\n)+", (ROOT / file).read_text(), re.MULTILINE)
     assert found
     return found[0]
@@ -77,7 +77,7 @@ def test_packages_for_another_machine(
     sources: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Packages come for the Python and the processor asked for, by pip where uv gets none."""
+    """Packages are for the requested Python and processor, by pip if uv fails."""
     hinder(monkeypatch)
     pin = entry("markupsafe", "functions/requirements.txt")
     (sources / "functions/requirements.txt").write_text(pin)
@@ -87,7 +87,7 @@ def test_packages_for_another_machine(
 
 
 def test_package_without_a_wheel(sources: Path) -> None:
-    """A package that cannot be had for the function's processor is said in one sentence."""
+    """A package without a wheel for the function's processor causes one message."""
     pin = entry("pywin32", "tests/requirements.txt").replace("; sys_platform == 'win32' ", "")
     (sources / "functions/requirements.txt").write_text(pin)
     with pytest.raises(BundleError, match=r"not installed for Python 3.13 on aarch64; .* wheel"):
@@ -96,7 +96,7 @@ def test_package_without_a_wheel(sources: Path) -> None:
 
 @pytest.mark.parametrize(("runtime", "chosen"), [("nodejs24.x", None), ("python3.13", "riscv")])
 def test_target_that_cannot_be_built_for(runtime: str, chosen: str | None, tmp_path: Path) -> None:
-    """A runtime or processor that wheels are not known for is refused with what is known."""
+    """An unsupported runtime or processor is refused, with the supported ones."""
     template = tmp_path / "template.yaml"
     template.write_text(SOURCE.read_text().replace("python3.13", runtime))
     with pytest.raises(BundleError, match="arm64 or x86_64"):
@@ -105,7 +105,7 @@ def test_target_that_cannot_be_built_for(runtime: str, chosen: str | None, tmp_p
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_target_is_what_is_chosen(name: str, tmp_path: Path) -> None:
-    """The zip is for the template's processor by default, or for the one that is chosen."""
+    """The zip is for the template's processor, or for the chosen one."""
     template = tmp_path / "template.yaml"
     template.write_text(with_architecture(SOURCE.read_text(), name))
     assert Target.read(template) == Target("3.13", KNOWN[name].wheels)

@@ -1,4 +1,4 @@
-"""A stack's bus is changed to Valkey and back, rehearsed: hosts by the settings that it gives them.
+"""A stack's bus is changed to Valkey and back, rehearsed with hosts that have its settings.
 
 The Valkey is a real Redis with TLS and a password; topic and queues are moto's.
 """
@@ -26,7 +26,7 @@ PATIENCE = 60  # seconds: a deadline that only a failure meets, also on a busy m
 
 STACK = "sidepath"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/sidepath@sha256:{'0' * 64}"
-# As sam uploads it.
+# As uploaded by sam.
 TEMPLATE = SOURCE.read_text().replace("CodeUri: ../functions", "CodeUri: s3://bucket/key")
 
 SERVER = "AWS::ElastiCache::ReplicationGroup.PrimaryEndPoint"
@@ -42,13 +42,13 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
 
 
 def _forget(cloud: Cloud) -> None:
-    """Empty the cloud: moto keeps what it has for as long as the process lives."""
+    """Empty the cloud, because moto keeps its contents while the process lives."""
     urllib.request.urlopen(f"{cloud.url}/moto-api/reset", data=b"").close()
 
 
 @pytest.fixture
 async def valkey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Path]:
-    """The server that the stack's address leads to; the file that a host believes it by."""
+    """The server at the stack's address, and the file with its certificate authority."""
     certificate = tmp_path / "valkey.pem"
     write_certificate(certificate)
     redis = buses.Redis(tmp_path, ["--requirepass", SECRET])
@@ -64,7 +64,7 @@ async def valkey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 
 
 def change(cloud: Cloud, kind: str, bus: str) -> None:
-    """Make the stack, or change it to another bus, as scripts/deploy's change sets do."""
+    """Create the stack, or change its bus, with the same change sets as scripts/deploy."""
     formation = cloud.client("cloudformation")
     parameters = {"Image": IMAGE, "BusKind": bus}
     name = f"{kind.lower()}-{bus}"
@@ -81,7 +81,7 @@ def change(cloud: Cloud, kind: str, bus: str) -> None:
 
 
 def _decide(cloud: Cloud) -> None:
-    """Have what a condition decides be as it now is: moto sees no change there."""
+    """Re-evaluate conditions, because moto does not notice their changes."""
     resources = cloud.stack(STACK).resource_map
     decided = [
         name
@@ -91,7 +91,7 @@ def _decide(cloud: Cloud) -> None:
     for name in decided:
         resources._parsed_resources.pop(name, None)
     for name in decided:
-        assert resources[name] or True  # made when it is asked for
+        assert resources[name] or True  # created when it is requested
     if resources["FunctionSubscription"]:
         _subscribe(cloud)
 
@@ -108,7 +108,7 @@ def _subscribe(cloud: Cloud) -> None:
 
 @asynccontextmanager
 async def host(cloud: Cloud, certificate: Path) -> AsyncIterator[tuple[str, Client]]:
-    """A host by the stack's settings, that is well, and a client of it."""
+    """A healthy host with the stack's settings, and a client of it."""
     environ = host_environ(cloud, STACK) | cloud.environ | {"SSL_CERT_FILE": str(certificate)}
     async with host_process(environ, "socket_host") as process, clients() as made:
         await process.ready(PATIENCE)
@@ -125,7 +125,7 @@ async def healthy(url: str) -> None:
 
 
 async def subscribed(cloud: Cloud, count: int) -> None:
-    """Wait until so many hosts have had a queue of their own fed by the topic."""
+    """Wait until this many hosts have subscribed their own queues to the topic."""
     topic = cloud.outputs(STACK)["BusTopic"]
     sns = cloud.client("sns")
     queues: list[str] = []
@@ -142,7 +142,7 @@ async def emit(cloud: Cloud, number: int) -> None:
 
 
 async def test_bus_is_changed_and_changed_back(made: Cloud, valkey: Path) -> None:
-    """While hosts are replaced, functions are heard by clients of both kinds, once and in order."""
+    """While hosts are replaced, functions' emits reach all clients, once and in order."""
     change(made, "CREATE", "sns")
     async with AsyncExitStack() as before:
         _, old = await before.enter_async_context(host(made, valkey))
@@ -158,13 +158,13 @@ async def test_bus_is_changed_and_changed_back(made: Cloud, valkey: Path) -> Non
             assert await one.receive("numbers") == await other.receive("numbers") == 3
             change(made, "UPDATE", "sns")
             async with host(made, valkey) as (_, new):
-                await subscribed(made, 2)  # with that of the host that was killed
+                await subscribed(made, 2)  # including that of the killed host
                 await emit(made, 4)
                 assert await one.receive("numbers") == await new.receive("numbers") == 4
 
 
-async def test_hosts_hear_each_other_by_valkey(made: Cloud, valkey: Path) -> None:
-    """Hosts with the stack's address and password are on one bus, by TLS, without any queue."""
+async def test_hosts_reach_each_other_by_valkey(made: Cloud, valkey: Path) -> None:
+    """Hosts with the stack's address and password share a bus, by TLS, without queues."""
     change(made, "CREATE", "valkey")
     assert host_environ(made, STACK)["BUS"].startswith("valkeys://localhost:")
     async with (

@@ -1,4 +1,4 @@
-"""Certificates and web ACLs that CloudFront would refuse at the end of a deployment."""
+"""Certificates and web ACLs that CloudFront would refuse only at the end of a deployment."""
 
 import json
 from typing import Any
@@ -39,13 +39,13 @@ class ACM:
     ],
 )
 def test_certificate(acm: ACM, why: str | None) -> None:
-    """A certificate has to be issued, and for the domain, by a wildcard of one level too."""
+    """A certificate must be issued, and for the domain, or a wildcard one level above."""
     sentence = certificate.unfit(acm, ARN, "chat.example.com")
     assert sentence is None if why is None else why in str(sentence)
 
 
-def test_what_is_not_there(account: Account) -> None:
-    """A certificate or web ACL that the account has not got is said in AWS's words."""
+def test_missing_resources(account: Account) -> None:
+    """A certificate or web ACL that does not exist is reported in AWS's words."""
     acm, waf = (account.client(name, certificate.REGION) for name in ("acm", "wafv2"))
     why = certificate.unfit(acm, ARN, "chat.example.com")
     assert "cannot be read" in str(why)
@@ -54,15 +54,15 @@ def test_what_is_not_there(account: Account) -> None:
     assert "WAFNonexistentItemException" in str(web_acl.unfit(waf, acl))
 
 
-def test_web_acl_that_is_there(account: Account) -> None:
-    """One made of infra/web-acl.json will do."""
+def test_existing_web_acl(account: Account) -> None:
+    """A web ACL from infra/web-acl.json is accepted."""
     waf = account.client("wafv2", certificate.REGION)
     made = waf.create_web_acl(**json.loads((ROOT / "infra/web-acl.json").read_text()))
     assert web_acl.unfit(waf, made["Summary"]["ARN"]) is None
 
 
-def test_who_may_not_look() -> None:
-    """A deployer without the right to look is not kept from deploying."""
+def test_deployer_without_permission() -> None:
+    """A deployer without permission to look it up can still deploy."""
     refused = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "No."}}, "Get")
     aws = Mock(
         **{f"{name}.side_effect": refused for name in ("describe_certificate", "get_web_acl")}

@@ -1,6 +1,6 @@
-"""With a container engine: the image runs as the cloud runs it, and the function under sam local.
+"""With a container engine: the image runs as in the cloud, and the function under sam local.
 
-Where no engine runs, or none can get images, these are skipped, and the summary says why.
+Without a working engine, or access to images, these are skipped, and the summary says why.
 """
 
 import asyncio
@@ -30,9 +30,9 @@ from tests.scripts.dev.project import running
 
 pytestmark = pytest.mark.together("sam")
 
-PATIENCE = 300  # seconds: an image may have to be fetched first
+PATIENCE = 300  # seconds: an image may have to be downloaded first
 
-# Who runs it, and what comes of writing beside the code and to the root.
+# Prints the user, and the results of writing beside the code and to the root.
 TRIES = """
 import os
 print(os.getuid())
@@ -49,7 +49,7 @@ MACHINE = PROCESSOR.get(platform.machine(), platform.machine())
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    """An engine that runs, and can get the image that ours begins with."""
+    """A running engine that can get the base image."""
     try:
         found = Engine.find()
     except NoEngineError as error:
@@ -73,7 +73,7 @@ def image(engine: Engine) -> Iterator[str]:
 
 
 async def ask(address: str) -> tuple[int, str]:
-    """The first answer that comes from an address."""
+    """The first response from an address."""
     async with aiohttp.ClientSession() as http, asyncio.timeout(PATIENCE):
         while True:
             try:
@@ -85,9 +85,9 @@ async def ask(address: str) -> tuple[int, str]:
 
 @pytest.fixture
 def container(engine: Engine, image: str) -> Iterator[str]:
-    """A container as the task runs it, with a root that cannot be written and no capabilities.
+    """A container as in the task, with a read-only root and no capabilities.
 
-    Nobody is its user by the image's own word.
+    The image itself sets the unprivileged user.
     """
     settings = {
         "SESSION_SECRET": SECRET,
@@ -106,7 +106,7 @@ def container(engine: Engine, image: str) -> Iterator[str]:
 
 @pytest.fixture
 async def host(engine: Engine, container: str) -> str:
-    """The address of the host in the container, once it is well."""
+    """The address of the host in the container, once it is healthy."""
     mapped = await output(engine, "port", container, "3200/tcp")
     address = f"http://{mapped.splitlines()[0]}"
     assert (await ask(f"{address}/health"))[0] == 200
@@ -114,7 +114,7 @@ async def host(engine: Engine, container: str) -> str:
 
 
 async def output(engine: Engine, *words: str) -> str:
-    """What a command of the engine prints, which has to succeed."""
+    """The output of an engine's command, which must succeed."""
     process = await asyncio.create_subprocess_exec(
         engine.program, *words, stdout=asyncio.subprocess.PIPE
     )
@@ -124,23 +124,25 @@ async def output(engine: Engine, *words: str) -> str:
 
 
 async def test_image_runs(engine: Engine, container: str, host: str) -> None:
-    """The image, confined as in the cloud, has its own health check pass, and carries sockets."""
+    """Confined as in the cloud, the image passes its health check, and sockets work."""
     (check,) = instructions("HEALTHCHECK")
     await output(engine, "exec", container, *json.loads(check.partition("CMD ")[2]))
     async with clients() as made:
         client = await made.connect(host, token("Ada"))
-        assert "error" in await client.call("an-event-that-nobody-has")  # but an answer
+        assert "error" in await client.call(
+            "an-event-that-nobody-has"
+        )  # a response, though an error
 
 
 async def test_image_is_confined(engine: Engine, container: str, host: str) -> None:
-    """The host is nobody, and nothing that is in the image can be written."""
+    """The host is an unprivileged user, and cannot write to the image."""
     user, *refused = (await output(engine, "exec", container, "python", "-c", TRIES)).splitlines()
     assert user == "10001"
     assert refused == ["Read-only file system"] * 2
 
 
-async def test_image_says_what_it_is_made_of(engine: Engine, container: str, host: str) -> None:
-    """The SBOM in the image lists what is installed there, and its label what it stands on."""
+async def test_sbom_of_the_image(engine: Engine, container: str, host: str) -> None:
+    """The SBOM in the image lists what is installed, and its label names the base."""
     bill = json.loads(await output(engine, "exec", container, "cat", "/app/sbom.json"))
     listed = {component["name"]: component["version"] for component in bill["components"]}
     printed = await output(engine, "exec", container, "pip", "list", "--format", "json")
@@ -151,15 +153,15 @@ async def test_image_says_what_it_is_made_of(engine: Engine, container: str, hos
     assert await output(engine, "inspect", "-f", label, container) == str(Base.read(ROOT))
 
 
-async def test_image_ends(engine: Engine, container: str, host: str) -> None:
-    """The host in the container ends by itself when it is told to."""
+async def test_container_stops(engine: Engine, container: str, host: str) -> None:
+    """The host in the container stops when it is asked to."""
     await output(engine, "stop", "--time", "30", container)
     assert await output(engine, "inspect", "-f", "{{.State.ExitCode}}", container) == "0"
 
 
 @pytest.fixture
 async def docker_api(engine: Engine, tmp_path: Path) -> AsyncIterator[dict[str, str]]:
-    """The environment by which sam finds the engine: it knows Docker's API, not Podman itself."""
+    """Environment variables with which sam finds the engine, through Docker's API."""
     if engine.program != "podman":
         yield {}
         return
@@ -168,7 +170,7 @@ async def docker_api(engine: Engine, tmp_path: Path) -> AsyncIterator[dict[str, 
     process = await asyncio.create_subprocess_exec(*command)
     try:
         async with asyncio.timeout(PATIENCE):
-            while not api.exists():  # noqa: ASYNC110 - nothing tells of it
+            while not api.exists():  # noqa: ASYNC110 - there is no event for it
                 await asyncio.sleep(0.05)
         yield {"DOCKER_HOST": f"unix://{api}"}
     finally:
@@ -177,7 +179,7 @@ async def docker_api(engine: Engine, tmp_path: Path) -> AsyncIterator[dict[str, 
 
 
 def named(engine: Engine) -> list[str]:
-    """How containers get to know this machine, where samconfig.toml has too new a way for it."""
+    """Define this machine's name in containers, where samconfig.toml's way is too new."""
     if engine.program != "podman":
         return []
     gateway = "{{range .Subnets}}{{.Gateway}}{{end}}"
@@ -205,7 +207,7 @@ async def start_api(
 
 @pytest.fixture
 def project(engine: Engine, tmp_path: Path) -> Path:
-    """A copy of the project whose function is built for this machine's processor."""
+    """A copy of the project with a function built for this machine's processor."""
     project = copy_project(tmp_path / "project")
     sam_local.move(project)
     template = project / "infra/template.yaml"
@@ -218,15 +220,15 @@ def project(engine: Engine, tmp_path: Path) -> Path:
 async def test_sam_local(
     engine: Engine, project: Path, docker_api: dict[str, str], unused_tcp_port: int
 ) -> None:
-    """scripts/dev takes pages from sam local, which runs the built function in Lambda's image.
+    """scripts/dev gets pages from sam local, which runs the built function in Lambda's image.
 
-    The first of them reads the store that the host has too.
+    The first page reads the host's data.
     """
     async with (
         start_api(project, unused_tcp_port, docker_api, named(engine)) as pages,
         running(project, "--pages", pages) as dev,
     ):
-        await ask(pages)  # it may take a while to be there
+        await ask(pages)  # it may take a while to start
         status, page = await ask(f"{dev.url}/")
     assert status == 200
     assert "<!doctype html>" in page.lower()

@@ -1,8 +1,8 @@
-"""The life of a stack, rehearsed: `scripts/deploy`, plain sam, `scripts/destroy`, as they are.
+"""The life of a stack, rehearsed: `scripts/deploy`, plain sam, and `scripts/destroy`.
 
-sam builds and deploys for real, against moto's server. What has been uploaded then runs, and doctor
-looks at it over https. Only the container engine is a stand-in, and most of CloudFormation. It all
-happens once; each test looks at one thing of it.
+sam really builds and deploys, against moto's server. The uploaded code runs, and doctor examines it
+over https. Only the container engine and most of CloudFormation are stand-ins. All this happens
+once; each test checks one part of it.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ STACK = "sidepath"
 PROCESSOR = architecture.KNOWN[architecture.default(load(written()))]
 REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
 DEPLOY = ("scripts/deploy", "--region", REGION)
-# What the function's requirements.txt brings, by the names that are imported.
+# The packages in the function's requirements.txt, by import name.
 REQUIRED = {
     *("anyio", "idna", "itsdangerous", "jinja2", "mangum", "markupsafe", "starlette"),
     *("typing_extensions.py", "sbom.json"),
@@ -51,14 +51,14 @@ REQUIRED = {
 
 CHANGED = "functions/pages/__init__.py"
 
-# What somebody types who only knows the image: Enter to all else that sam asks.
+# The image, and Enter for sam's other questions.
 IMAGE = f"{REGISTRY}/sidepath/sidepath:by-hand"
 ANSWERS = "\n" * 2 + IMAGE + "\n" * 20
 
 
 @dataclass
 class Run:
-    """A program that has ended: what it printed, said besides, and had the engine do."""
+    """A finished program: its output, and its calls of the engine."""
 
     printed: str
     said: str
@@ -68,10 +68,10 @@ class Run:
 
 @dataclass
 class Stage:
-    """What a stack was made of at one time of its life."""
+    """The contents of a stack at one time of its life."""
 
     resources: dict[str, Any]  # their properties
-    zipped: dict[str, int]  # checksums, by file
+    zipped: dict[str, int]  # checksum by file
 
     @classmethod
     def of(cls, cloud: Cloud) -> Self:
@@ -81,12 +81,12 @@ class Stage:
 
 
 def authorities() -> bytes:
-    """The certificates that this machine believes, by which packages are fetched."""
+    """The certificate authorities that this machine trusts, for package downloads."""
     file = ssl.get_default_verify_paths().cafile
     return Path(file).read_bytes() if file else b""
 
 
-# What somebody might add to their part of the template.
+# A table as a user might add it to the template.
 TABLE = """
   # A table of the test's own, which stays if data is to be kept.
   Keepsakes:
@@ -101,7 +101,7 @@ TABLE = """
 
 
 def declare_table(template: Path) -> None:
-    """Add the table to what a template has already."""
+    """Add the table to a template."""
     text = template.read_text()
     own = parts(text)
     template.write_text(with_parts(text, own | {"resources": own["resources"] + TABLE}))
@@ -121,7 +121,7 @@ class Place:
         self.trusted.write_bytes(self.certificate.read_bytes() + authorities())
 
     def files(self) -> dict[str, bytes]:
-        """What is in the project, but for what programs keep there for themselves."""
+        """The project's files, except those that programs write for themselves."""
         found = {file.relative_to(self.project): file for file in self.project.rglob("*")}
         return {
             str(name): file.read_bytes()
@@ -130,7 +130,7 @@ class Place:
         }
 
     async def run(self, *command: str, typed: str = "") -> Run:
-        """Run a script of the project's."""
+        """Run one of the project's scripts."""
         path = f"{self.engine}{os.pathsep}{os.environ['PATH']}"
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -147,7 +147,7 @@ class Place:
             async with asyncio.timeout(PATIENCE):
                 printed, said = await process.communicate(typed.encode())
         finally:
-            with suppress(ProcessLookupError):  # what it has started must not stay either
+            with suppress(ProcessLookupError):  # kill its children too
                 os.killpg(process.pid, signal.SIGKILL)
         assert process.returncode is not None
         return Run(printed.decode(), said.decode(), process.returncode, calls(self.engine))
@@ -155,7 +155,7 @@ class Place:
 
 @dataclass
 class Life:
-    """What happened, in this order, and what there was in between."""
+    """What happened, in this order, with the states in between."""
 
     place: Place
     deployed: Run
@@ -166,15 +166,15 @@ class Life:
     failed: Run
     changed: Run
     second: Stage
-    hosts: int  # that run then
+    hosts: int  # number of running hosts
     before: dict[str, list[str]]
     destroyed: Run
     after: dict[str, list[str]]
     guided: Run
     third: Stage
-    edited: dict[str, bytes]  # files that are not as they were before
-    roles: set[str]  # the services of AWS that can act in the account
-    called: set[str]  # by all of this
+    edited: dict[str, bytes]  # files that have changed
+    roles: set[str]  # services with a service-linked role
+    called: set[str]  # all calls
 
 
 async def live(place: Place, cloud: Cloud) -> Life:
@@ -184,7 +184,7 @@ async def live(place: Place, cloud: Cloud) -> Life:
     deployed, page, kept = await deploy(place, cloud)
     first = Stage.of(cloud)
     image = Image.read(place.project, PROCESSOR.name)
-    cloud.hosts[STACK] = 3  # as autoscaling does
+    cloud.hosts[STACK] = 3  # as set by autoscaling
     for name in (CHANGED, "socket_host/events/__init__.py"):
         file = place.project / name
         file.write_text(file.read_text() + "\n# A change.\n")
@@ -198,7 +198,7 @@ async def live(place: Place, cloud: Cloud) -> Life:
     before = cloud.stock()
     destroyed = await place.run("scripts/destroy", "--region", REGION, typed=f"{STACK}\n")
     after = cloud.stock()
-    destroy(Account.find(None, REGION), STACK)  # what is gone already is no failure
+    destroy(Account.find(None, REGION), STACK)  # a second time is no error
     files = place.files()
     guided = await place.run("scripts/sam", "deploy", "--guided", typed=ANSWERS)
     assert guided.status == 0, guided.said
@@ -212,9 +212,9 @@ async def live(place: Place, cloud: Cloud) -> Life:
 
 
 async def deploy(place: Place, cloud: Cloud) -> tuple[Run, str, Run]:
-    """Deploy, with what was deployed behind the address from when it is there; fetch a page.
+    """Deploy, serve the result at its address as soon as it exists, and fetch a page.
 
-    And deploy again, to keep the data and nothing else.
+    Then deploy again, only to keep the data.
     """
     listener = socket.create_server(("127.0.0.1", 0))
     domain = f"localhost:{listener.getsockname()[1]}"
@@ -223,19 +223,19 @@ async def deploy(place: Place, cloud: Cloud) -> tuple[Run, str, Run]:
     making = asyncio.create_task(asyncio.to_thread(cloud.made.wait, PATIENCE))
     await asyncio.wait([deploying, making], return_when=asyncio.FIRST_COMPLETED)
     if deploying.done():
-        cloud.made.set()  # or the thread would wait on
+        cloud.made.set()  # lets the thread end
         pytest.fail(deploying.result().said)
     async with site(cloud, STACK, place.folder, listener), ClientSession() as session:
         run = await deploying
         trust = ssl.create_default_context(cafile=str(place.certificate))
         async with session.get(run.printed.strip(), ssl=trust) as answer:
             page = await answer.text()
-        # An empty one takes a domain back, where there is one.
+        # An empty value removes an existing domain.
         return run, page, await place.run(*DEPLOY, "--keep-data", "--domain=", "--certificate=")
 
 
 def leave_things(cloud: Cloud) -> None:
-    """What a killed host leaves, and what another stack has in the bucket that sam shares."""
+    """Things that a killed host leaves, and another stack's files in sam's bucket."""
     topic = cloud.outputs(STACK)["BusTopic"].rpartition(":")[2].removesuffix(".fifo")
     fifo = {"FifoQueue": "true"}
     cloud.client("sqs").create_queue(QueueName=f"{topic}-host-1.fifo", Attributes=fifo)
@@ -254,13 +254,13 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
 
 
 def test_address_is_printed(life: Life) -> None:
-    """Deploying prints the address, and nothing else where a program would read it."""
+    """Deploying prints only the address on stdout."""
     assert life.deployed.status == 0, life.deployed.said
     assert re.fullmatch(r"https://localhost:\d+\n", life.deployed.printed)
 
 
 def test_failure_in_awss_own_words(life: Life) -> None:
-    """A failed deployment names the step, the resource that failed first, why, and what to do."""
+    """A failed deployment names the step, the first resource that failed, why, and what to do."""
     assert life.failed.status == 1, life.failed.said
     assert life.failed.printed == ""
     step, why, advice = life.failed.said.splitlines()[-3:]
@@ -269,8 +269,8 @@ def test_failure_in_awss_own_words(life: Life) -> None:
     assert "docs/deploy.md" in advice
 
 
-def test_doctor_is_content(life: Life) -> None:
-    """Doctor examines what was deployed, over https, and finds nothing wrong."""
+def test_doctor_finds_nothing_wrong(life: Life) -> None:
+    """Doctor examines the deployed site over https, and all checks pass."""
     assert re.search(r"checks in .* ok, 0 FAILED", life.deployed.said), life.deployed.said
 
 
@@ -287,13 +287,13 @@ def test_image_is_built_and_pushed(life: Life) -> None:
 
 
 def test_unchanged_image_is_not_pushed_again(life: Life) -> None:
-    """What is in the repository already is neither built nor pushed."""
+    """An image that is in the repository is neither built nor pushed."""
     assert life.kept.calls == []
     assert "The image is up to date" in life.kept.said
 
 
 def test_host_runs_the_pushed_image(life: Life) -> None:
-    """The task names the image by the digest that the registry gave it."""
+    """The task refers to the image by the registry's digest."""
     (container,) = life.first.resources["HostTask"]["ContainerDefinitions"]
     name, _, digest = container["Image"].partition("@")
     assert name == f"{REGISTRY}/sidepath/sidepath"
@@ -301,7 +301,7 @@ def test_host_runs_the_pushed_image(life: Life) -> None:
 
 
 def test_arguments_become_parameters(life: Life) -> None:
-    """What was said on the command line decides the stack's parameters; the rest are defaults."""
+    """Arguments set the stack's parameters; the others have their defaults."""
     assert life.first.resources["HostCount"]["MinCapacity"] == 2
     assert life.first.resources["HostCount"]["MaxCapacity"] == 4
 
@@ -310,13 +310,13 @@ def test_arguments_become_parameters(life: Life) -> None:
 
 
 def test_zip_serves_a_page(life: Life) -> None:
-    """The uploaded zip, under AWS's runtime client and beside nothing of the project, has pages."""
+    """The uploaded zip serves pages under AWS's runtime client, without the project."""
     assert "<!doctype html>" in life.page.lower()
     assert "socket.io.esm.min" in life.page
 
 
 def test_zip_holds_what_pages_need(life: Life) -> None:
-    """The zip holds the package and the socket client, no bytecode, and not what Lambda has."""
+    """The zip has the packages and the socket client, but no bytecode or boto3."""
     names = life.first.zipped
     assert {"functions/app.py", "functions/web/static/socket.io.esm.min.js"} <= names.keys()
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
@@ -325,7 +325,7 @@ def test_zip_holds_what_pages_need(life: Life) -> None:
 
 
 def test_zip_is_for_the_templates_processor(life: Life) -> None:
-    """What is compiled in the zip is for the template's Python and processor, not for ours."""
+    """Compiled modules in the zip are for the template's Python and processor."""
     compiled = [name for name in life.first.zipped if name.endswith(".so")]
     assert compiled
     end = f".cpython-313-{PROCESSOR.wheels}-linux-gnu.so"
@@ -336,19 +336,19 @@ def test_zip_is_for_the_templates_processor(life: Life) -> None:
 
 
 def test_plain_sam_changes_the_stack(life: Life) -> None:
-    """`sam deploy` takes what it needs from samconfig.toml, and keeps the other parameters."""
+    """`sam deploy` uses samconfig.toml, and keeps the other parameters."""
     assert life.changed.status == 0, life.changed.said
     assert life.second.resources["HostCount"]["MinCapacity"] == 1
 
 
-def test_former_hosts_run_on(life: Life) -> None:
-    """Hosts that did not get well have changed nothing: neither the task nor how many run."""
+def test_rollback(life: Life) -> None:
+    """Hosts that did not become healthy change neither the task nor the number of hosts."""
     assert life.second.resources["HostTask"] == life.first.resources["HostTask"]
     assert life.hosts == 3
 
 
 def test_change_is_published(life: Life) -> None:
-    """A changed page is in the new zip, alone, and becomes a version that the API then calls."""
+    """A changed page is in the new zip, alone, and in a new version that the API calls."""
     changed = dict(life.second.zipped.items() - life.first.zipped.items())
     assert list(changed) == [CHANGED]
     versions = [
@@ -363,7 +363,7 @@ def test_change_is_published(life: Life) -> None:
 
 
 def test_destroying_leaves_nothing(life: Life) -> None:
-    """Stack, images, zips and queues are gone; sam's bucket stays for the other stack."""
+    """Stack, images, zips and queues are deleted; sam's bucket stays for the other stack."""
     assert life.destroyed.status == 0, life.destroyed.said
     assert life.before["stacks"] == ["aws-sam-cli-managed-default", STACK]
     assert life.after["stacks"] == ["aws-sam-cli-managed-default"]
@@ -374,29 +374,29 @@ def test_destroying_leaves_nothing(life: Life) -> None:
 
 
 def test_keeping_data_alone_is_a_change(life: Life) -> None:
-    """With --keep-data and nothing else the stack says what it will keep."""
+    """With only --keep-data, the deployment lists what will be kept."""
     assert life.kept.status == 0, life.kept.said
     assert re.search(r"If the stack is deleted, these are kept: .*\bKeepsakes\b", life.kept.said)
     assert "No changes to deploy" not in life.kept.said
 
 
 def test_data_that_is_kept_is_named(life: Life) -> None:
-    """What was to be kept survives, and destroying names it."""
+    """Data to keep still exist, and destroying lists them."""
     said = re.findall(r"Kept because of --keep-data: (\w+), (.+?)\.", life.destroyed.said)
     assert "Keepsakes" in dict(said)
     assert sorted(dict(said).values()) == sorted(life.after["tables"])
 
 
-# ---- Whose rights ----
+# ---- Permissions ----
 
 
 def test_services_have_their_roles(life: Life) -> None:
-    """The roles that a new account has not got are made before they are needed."""
+    """Service-linked roles that a new account lacks are created first."""
     assert set(SERVICES) <= life.roles
 
 
 def test_policy_allows_every_call(life: Life) -> None:
-    """docs/deployer-policy.json allows what deploying, by hand too, and destroying call."""
+    """docs/deployer-policy.json allows all calls of deploying and destroying."""
     assert {"cloudformation:ExecuteChangeSet", "s3:PutObject"} <= life.called
     direct = [statement for statement in statements() if "aws:CalledVia" not in str(statement)]
     assert not {call for call in life.called if not allowed(call, direct)}
@@ -406,14 +406,14 @@ def test_policy_allows_every_call(life: Life) -> None:
 
 
 def test_guided_by_enter(life: Life) -> None:
-    """`sam deploy --guided` makes the stack for who gives the image and else presses Enter."""
+    """`sam deploy --guided` creates the stack from the image and Enter to all other questions."""
     assert life.guided.status == 0, life.guided.said
     (container,) = life.third.resources["HostTask"]["ContainerDefinitions"]
     assert container["Image"] == IMAGE
 
 
 def test_guided_saves_answers_only(life: Life) -> None:
-    """What sam was told is kept in samconfig.toml, beside what was there; all else is as it was."""
+    """samconfig.toml gets the answers, and its other contents stay."""
     assert list(life.edited) == ["samconfig.toml"]
     saved = life.edited["samconfig.toml"].decode()
     assert f'Image=\\"{IMAGE}\\"' in saved

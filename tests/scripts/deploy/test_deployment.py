@@ -1,4 +1,4 @@
-"""A deployment's steps, one by one, and what they say when they fail."""
+"""The steps of a deployment, and their messages when they fail."""
 
 import argparse
 import json
@@ -24,7 +24,7 @@ from tests.scripts.deploy.rehearsal import REGION
 
 @pytest.fixture
 def stacked(account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
-    """An account with a stack that has parameters of its own, and all else that is needed."""
+    """An account with a stack that has its own parameters, and all tools."""
     folder = install(tmp_path / "engine")
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr(sam, "present", lambda: True)
@@ -50,7 +50,7 @@ def options(**changes: Any) -> argparse.Namespace:
 def test_all_that_is_missing(
     nothing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever is missing is said at once, each with how to get it."""
+    """Everything that is missing is listed at once, each with what to do."""
     monkeypatch.setattr(deploying, "ROOT", tmp_path)
     with pytest.raises(UnfitError) as error:
         Deployment.begin(options())
@@ -84,7 +84,7 @@ DOMAIN = ("chat.example.com", "arn:aws:acm:us-east-1:123456789012:certificate/1-
 def test_what_would_fail_late(
     given: dict[str, Any], why: str, stacked: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What AWS would refuse after ten minutes, beside what the stack has, is refused at once."""
+    """Parameters that AWS would refuse only after ten minutes are refused at once."""
     with pytest.raises(UnfitError) as error:
         Deployment.begin(options(region=REGION, **given))
     (sentence,) = str(error.value).splitlines()
@@ -92,7 +92,7 @@ def test_what_would_fail_late(
 
 
 def test_what_the_stack_has_stays(stacked: Account) -> None:
-    """Parameters that are not given are not passed on, and the stack has its processor still."""
+    """Parameters that are not given are not passed on, so the stack keeps its processor."""
     begun = Deployment.begin(options(region=REGION, max_hosts=3))
     assert begun.parameters == {"MaxHosts": "3"}
     assert begun.architecture == "x86_64"
@@ -102,7 +102,7 @@ def test_what_the_stack_has_stays(stacked: Account) -> None:
 def test_engine_that_cannot_build(
     there: bool, stacked: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An engine that cannot build for the processor is said at the start, if it would have to."""
+    """An engine that cannot build for the processor is reported first, if it has to build."""
     monkeypatch.setattr(emulation, "unable", lambda *_: "docker cannot.")
     if there:
         monkeypatch.setattr(Repository, "digest", lambda *_: "sha256:1")
@@ -113,7 +113,7 @@ def test_engine_that_cannot_build(
 
 
 class Outcomes:
-    """`sam deploy`, which fails with each of these reasons in turn and then works."""
+    """`sam deploy`, which fails for each of these reasons in turn, and then succeeds."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *reasons: str) -> None:
         self.tries = 0
@@ -147,7 +147,7 @@ def test_second_try(
     stacked: Account,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What is known to pass is tried once more, and nothing else is."""
+    """Only a transient failure is retried, and only once."""
     outcomes = Outcomes(monkeypatch, *reasons)
     monkeypatch.setattr(outcome, "check_data", lambda stack: {})
     deployment = Deployment("sidepath", {"MinHosts": "3"}, stacked, Engine("docker"), "arm64")
@@ -159,10 +159,10 @@ def test_second_try(
     assert outcomes.tries == tries
 
 
-def test_roles_that_may_not_be_made(
+def test_roles_without_permission(
     account: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Who may not make roles of services goes on without, and is told."""
+    """A deployer who may not create service-linked roles is told, and can go on."""
     refused = ClientError({"Error": {"Code": "AccessDenied", "Message": "No."}}, "ListRoles")
     monkeypatch.setattr(service_roles, "make", Mock(side_effect=refused))
     Deployment("sidepath", {}, account, Engine("docker"), "arm64")._make_roles()
@@ -172,7 +172,7 @@ def test_roles_that_may_not_be_made(
 def test_build_that_fails(
     account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where an image cannot be built, the step says so, and how to build for another processor."""
+    """A failed build is reported, with how to build for another processor."""
     folder = install(tmp_path / "bin")
     (folder / "broken").write_text("build")
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
@@ -201,7 +201,7 @@ def test_base_without_a_digest(
 
 
 def test_base_with_a_digest(nothing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the Dockerfile has a digest, nobody is asked for another."""
+    """If the Dockerfile has a digest, none is looked up."""
     base = f"python:3@sha256:{'a' * 64}"
     (tmp_path / "socket_host").mkdir()
     (tmp_path / "socket_host/Dockerfile").write_text(f"ARG BASE={base}\nFROM ${{BASE}}\n")
@@ -210,7 +210,7 @@ def test_base_with_a_digest(nothing: Path, tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_arguments_become_parameters() -> None:
-    """What is said becomes a parameter, and what is not said stays as it was."""
+    """Arguments become parameters, and the other parameters keep their values."""
     assert deploying._parameters(options()) == {}
     given = options(
         architecture="x86_64",
@@ -237,15 +237,15 @@ def test_arguments_become_parameters() -> None:
 
 
 def test_site_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An address that is not reached is tried again, and in the end said to be deployed."""
+    """An unreachable address is retried, and finally reported as deployed."""
     monkeypatch.setattr(deploying, "_NAME_TRIES", 2)
     monkeypatch.setattr(deploying, "_NAME_PAUSE", 0)
     with pytest.raises(StackError, match="https://localhost:1 is deployed, but scripts/doctor"):
         deploying._examine("https://localhost:1")
 
 
-def test_doctor_is_told_where_to_look(stacked: Account) -> None:
-    """The page and the session that were given are what doctor comes with."""
+def test_arguments_of_doctor(stacked: Account) -> None:
+    """Doctor gets the page and the session that were given."""
     given = options(page="/about", session="session=a=b", namespace="/hall", region=REGION)
     visit = ("--page=/about", "--session=session=a=b", "--namespace=/hall")
     assert Deployment.begin(given).visit == visit

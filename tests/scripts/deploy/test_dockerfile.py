@@ -1,6 +1,6 @@
-"""The image: what socket_host/Dockerfile puts into it is enough for a host, and nothing else.
+"""The image has what a host needs, and nothing else, according to socket_host/Dockerfile.
 
-No container engine is needed: the instructions are read, and followed as far as that goes here.
+No container engine is needed: the instructions are parsed, and imitated as far as possible.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from tests.scripts.deploy.dockerfile import instructions
 
 
 def ignored(path: Path) -> bool:
-    """Whether .dockerignore keeps a path from the builder: the last pattern that fits decides."""
+    """Whether .dockerignore excludes a path; the last matching pattern decides."""
     answer = False
     for line in (ROOT / ".dockerignore").read_text().splitlines():
         pattern = line.lstrip("!")
@@ -38,7 +38,7 @@ def ignored(path: Path) -> bool:
 
 
 def copied(source: str, target: str) -> Iterator[tuple[Path, Path]]:
-    """Each file that a COPY takes, and where in the image it goes; both relative."""
+    """The files of each COPY, and their places in the image; both relative."""
     start = ROOT / source
     for path in [start] if start.is_file() else start.rglob("*"):
         if path.is_file() and not ignored(path.relative_to(ROOT)):
@@ -55,7 +55,7 @@ def python(words: str) -> list[str]:
 
 @dataclass
 class Image:
-    """A folder with what the image would hold."""
+    """A folder with the image's contents."""
 
     folder: Path
 
@@ -63,20 +63,20 @@ class Image:
         return {str(path.relative_to(self.folder)) for path in self.folder.rglob("*")}
 
     def environ(self, **changes: str) -> dict[str, str]:
-        """What the image and the task definition would set, but for the names of AWS."""
+        """The environment of the image and the task definition, without AWS's names."""
         words = [word for line in instructions("ENV") for word in line.split()]
         return dict(word.split("=", 1) for word in words) | {
             "SESSION_SECRET": SECRET,
             "PUBLIC_ORIGIN": ORIGIN,
             "AWS_DEFAULT_REGION": "eu-west-1",
-            "MAX_CONNECTIONS": "500",  # more could exceed what the system allows
+            "MAX_CONNECTIONS": "500",  # more could exceed the system's limit
             "PORT": "0",
             **changes,
         }
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-        """The image's command, unable to write to any file, and the line it prints first."""
+        """The image's command, unable to write to any file, and its first line of output."""
         (command,) = instructions("CMD")
         process = await asyncio.create_subprocess_exec(
             *python(command),
@@ -115,7 +115,10 @@ def image(tmp_path: Path) -> Image:
         for source, target in copied(*line.split()):
             (tmp_path / target).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, tmp_path / target)
-    for folder in ("functions/model", "socket_host/events"):  # yours might want to write
+    for folder in (
+        "functions/model",
+        "socket_host/events",
+    ):  # folders that your code might write to
         shutil.rmtree(tmp_path / folder)
         shutil.copytree(APP / folder, tmp_path / folder)
     for line in instructions("RUN"):
@@ -125,7 +128,7 @@ def image(tmp_path: Path) -> Image:
 
 
 async def test_host_runs_from_the_image(image: Image) -> None:
-    """With what is copied, and a file system it cannot write to, a host starts, is well, ends."""
+    """With the copied files and a read-only file system, a host starts and stops."""
     before = image.files()
     async with image.running() as (process, line):
         assert line.startswith("Socket host listening on http://0.0.0.0:")
@@ -138,12 +141,12 @@ async def test_host_runs_from_the_image(image: Image) -> None:
 
 
 async def test_health_check_can_fail(image: Image) -> None:
-    """Where no host answers, the image's health check fails."""
+    """Without a host, the image's health check fails."""
     assert not await image.healthy("1")
 
 
 def test_only_the_host_is_inside(image: Image) -> None:
-    """The image holds the host and what both halves carry: no pages, no tests, no old bytecode."""
+    """The image has the host and the shared code: no pages, no tests, no old bytecode."""
     files = image.files()
     assert {name.split("/")[0] for name in files} == {
         "functions",
@@ -156,7 +159,7 @@ def test_only_the_host_is_inside(image: Image) -> None:
 
 
 def test_builder_is_sent_little() -> None:
-    """What the image does not take is not sent to the builder, secrets least of all."""
+    """Files that the image does not need, and secrets, are not sent to the builder."""
     for name in (
         ".git/config",
         ".sidepath/data.sqlite3",
@@ -170,21 +173,21 @@ def test_builder_is_sent_little() -> None:
 
 
 def test_runs_as_nobody() -> None:
-    """The host's user is a number, not root's, and the same as in the task definition."""
+    """The host's user is a number other than root's, the same as in the task definition."""
     (user,) = instructions("USER")
     assert user == "10001:10001"
     assert f'User: "{user}"' in (ROOT / "infra/template.yaml").read_text()
 
 
 def test_any_builder_will_do() -> None:
-    """Nothing is asked for that Docker's builder of before BuildKit does not know."""
+    """The Dockerfile needs no BuildKit."""
     text = (ROOT / "socket_host/Dockerfile").read_text()
     assert not re.search(r"^(RUN|COPY|ADD) +(--|.*<<)", text, re.MULTILINE)
-    assert "# syntax" not in text  # which an engine fetches before anything else
+    assert "# syntax" not in text  # an engine would download that first
 
 
 def test_code_comes_after_packages() -> None:
-    """A change of code leaves the layer with the packages as it is."""
+    """A change in the code does not invalidate the layer with the packages."""
     text = (ROOT / "socket_host/Dockerfile").read_text()
     assert text.index("COPY socket_host/requirements.txt") < text.index("RUN pip install")
     assert text.index("RUN pip install") < text.index("COPY functions/contract")

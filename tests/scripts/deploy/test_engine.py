@@ -12,7 +12,7 @@ from tests.scripts.deploy.engine import calls, install
 
 
 def test_engine_that_does_not_run(nothing: Path) -> None:
-    """An engine that is installed but silent is named, with its own words."""
+    """An engine that is installed but does not work is named, with its message."""
     program = nothing / "podman"
     program.write_text("#!/bin/sh\necho Cannot connect to Podman. >&2\nexit 125\n")
     program.chmod(0o755)
@@ -21,21 +21,21 @@ def test_engine_that_does_not_run(nothing: Path) -> None:
 
 
 @pytest.mark.parametrize("program", ENGINES)
-def test_engine_that_is_there_builds(program: str, nothing: Path, tmp_path: Path) -> None:
-    """Whichever engine is there builds."""
+def test_installed_engine_builds(program: str, nothing: Path, tmp_path: Path) -> None:
+    """The engine that is installed builds the image."""
     shutil.copy(install(tmp_path / "stand-in") / "docker", nothing / program)
     engine = Engine.find()
     engine.build("sidepath:1", "linux/arm64", Base("python:3"))
     (build,) = calls(nothing)
     options = dict(zip(build[1:-2:2], build[2:-2:2], strict=True))
     assert options["--platform"] == "linux/arm64"
-    # Else Podman leaves out the health check, and warns of it.
+    # Podman's default format has no health check.
     assert options.get("--format") == ("docker" if program == "podman" else None)
 
 
 @pytest.mark.parametrize("program", ENGINES)
-def test_advice_names_the_engine_that_is_there(program: str) -> None:
-    """How to build for another processor is said of the engine that is there, and of no other."""
+def test_advice_names_the_engine(program: str) -> None:
+    """Advice on other processors is about the installed engine only."""
     others = {name for name in ENGINES if name != program}
     assert not [name for name in others if name in remedy(program)]
     assert program in remedy(program) or program == "podman"

@@ -1,10 +1,10 @@
-"""Failures that are known: told with what to do, or tried twice."""
+"""Known failures: reported with advice, or retried."""
 
 import pytest
 
 from scripts.commands.deploy.failures import known
 
-# As AWS words them, in issues of its repositories.
+# AWS's messages, from issues in its repositories.
 SERVICE_ROLE = (
     'Resource handler returned message: "Invalid request provided: CreateCluster Invalid Request: '
     "Unable to assume the service linked role. Please verify that the ECS service linked role "
@@ -35,7 +35,7 @@ TAKEN = "One or more of the CNAMEs you provided are already associated with a di
     ],
 )
 def test_failures_with_advice(reason: str, words: str) -> None:
-    """What only somebody else can mend is not tried again, but said with what to do."""
+    """What the user must fix is not retried, but reported with what to do."""
     failure = known(reason)
     assert failure
     assert words in str(failure.advice)
@@ -51,13 +51,13 @@ def test_failures_with_advice(reason: str, words: str) -> None:
         "resource sg-1 has a dependent object",
     ],
 )
-def test_failures_that_pass(reason: str) -> None:
-    """What is known to work at the second try is tried twice."""
+def test_transient_failures(reason: str) -> None:
+    """Transient failures are retried."""
     failure = known(reason)
     assert failure
     assert failure.transient
 
 
-def test_failures_that_are_not_known() -> None:
-    """Of all else only AWS's own words are told."""
+def test_unknown_failures() -> None:
+    """Other failures are reported in AWS's words."""
     assert known("Service did not stabilize.") is None

@@ -1,4 +1,4 @@
-"""The image's name: it follows from what goes into it."""
+"""The image's tag follows from its contents."""
 
 import shutil
 from pathlib import Path
@@ -11,7 +11,7 @@ from scripts.commands.deploy.image import Image
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """What an image is made of, to be changed."""
+    """The sources of an image, to be changed."""
     for name in ("functions/contract", "functions/model", "socket_host", "infra"):
         shutil.copytree(ROOT / name, tmp_path / name)
     for name in (".dockerignore", "requirements.txt", "scripts/commands/deploy/sbom.py"):
@@ -32,8 +32,8 @@ def tree(tmp_path: Path) -> Path:
         ("functions/pages/__init__.py", True),
     ],
 )
-def test_image_is_known_by_its_content(tree: Path, file: str, same: bool) -> None:
-    """The image's tag changes with what goes into it, and with nothing else."""
+def test_tag_depends_on_the_content(tree: Path, file: str, same: bool) -> None:
+    """The tag changes with the image's files, and with nothing else."""
     before = Image.read(tree, "arm64")
     (tree / file).parent.mkdir(exist_ok=True)
     with (tree / file).open("a") as changed:

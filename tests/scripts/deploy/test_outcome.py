@@ -1,4 +1,4 @@
-"""A stack that is not what it was told to be is noticed."""
+"""A stack that is not as requested is noticed."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from scripts.commands.deploy.step import StackError
 
 
 class Formation:
-    """CloudFormation with a stack of two tables, of which the parameter decides about one."""
+    """CloudFormation with a stack of two tables, one of which the parameter applies to."""
 
     def __init__(self, parameter: str, policy: str) -> None:
         self._parameter = parameter
@@ -39,7 +39,7 @@ class Formation:
     [("Retain", "Retain", {"One", "Two"}), ("Delete", "Delete", {"Two"})],
 )
 def test_data_that_is_kept(parameter: str, policy: str, kept: set[str]) -> None:
-    """What outlives a stack is what CloudFormation's own form of the template says."""
+    """The processed template determines what outlives a stack."""
     found = check_data(Stack(Formation(parameter, policy), "chat"))
     assert found == {name: f"{name.lower()}-{['One', 'Two'].index(name) + 1}" for name in kept}
 
@@ -52,14 +52,14 @@ def test_data_that_is_kept(parameter: str, policy: str, kept: set[str]) -> None:
     ],
 )
 def test_data_that_is_not_what_was_asked_for(parameter: str, policy: str, words: str) -> None:
-    """A parameter that has had no effect is not believed."""
+    """A parameter without effect is an error."""
     with pytest.raises(StackError, match=words) as error:
         check_data(Stack(Formation(parameter, policy), "chat"))
     assert "Nothing has been deleted" in str(error.value.advice)
 
 
 def test_parameters_that_were_not_taken() -> None:
-    """A deployment that changed nothing, though it was to, is none."""
+    """A deployment without the requested change is an error."""
     stack = Stack(Formation("Delete", "Delete"), "chat")
     check_parameters(stack, {"DataOnDelete": "Delete"})
     with pytest.raises(StackError, match="still has DataOnDelete=Delete"):

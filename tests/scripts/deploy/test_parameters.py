@@ -1,4 +1,4 @@
-"""Parameters that AWS would refuse late are refused at the start, each with a sentence."""
+"""Parameters that AWS would refuse late are refused at the start, each with a message."""
 
 import argparse
 import re
@@ -43,7 +43,7 @@ ARN = "arn:aws:acm:us-east-1:123456789012:certificate/1-2-3"
     ],
 )
 def test_values_that_are_refused(name: str, value: str, why: str) -> None:
-    """What the template forbids is said by the option, the value and what would do."""
+    """A message names the option, the value and what is allowed."""
     (sentence,) = parameters.refusals(DECLARED, {name: value})
     assert sentence.startswith(f"{parameters.option(name)} ")
     assert why in sentence
@@ -64,13 +64,13 @@ def test_values_that_are_refused(name: str, value: str, why: str) -> None:
         ("DataOnDelete", "Retain"),
     ],
 )
-def test_values_that_are_taken(name: str, value: str) -> None:
-    """What AWS takes is not refused, nor is what takes an option back."""
+def test_valid_values(name: str, value: str) -> None:
+    """Valid values are accepted, and empty ones, which reset an option."""
     assert parameters.refusals(DECLARED, {name: value}) == []
 
 
 def test_parameters_of_your_own() -> None:
-    """One that the template has not got is named; of others only what is declared is checked."""
+    """An unknown parameter is named; others are checked by their declarations."""
     own = {"Colour": {"Type": "String", "AllowedPattern": "[a-z]+"}, "Size": {"Type": "Number"}}
     assert parameters.refusals(own, {"Colour": "red", "Size": "-7"}) == []
     assert parameters.refusals(own, {"Shape": "round", "Colour": "7", "Size": "XL"}) == [
@@ -90,14 +90,14 @@ def test_parameters_of_your_own() -> None:
         ({"Certificate": ARN}, "--certificate needs --domain"),
     ],
 )
-def test_values_that_do_not_go_together(given: dict[str, str], why: str) -> None:
-    """What only services of AWS would compare is compared, with what the stack has already."""
+def test_conflicting_values(given: dict[str, str], why: str) -> None:
+    """Conflicts that only AWS's services would notice are reported."""
     (sentence,) = parameters.conflicts(parameters.defaults(DECLARED) | given)
     assert sentence.startswith(why)
 
 
-def test_values_that_go_together() -> None:
-    """The template's own values are no conflict, nor are bounds that meet."""
+def test_values_without_conflict() -> None:
+    """The template's defaults do not conflict, nor do equal limits."""
     values = parameters.defaults(DECLARED)
     assert not [*parameters.conflicts(values)]
     assert not [*parameters.conflicts(values | {"MinHosts": "4", "MaxHosts": "4"})]
@@ -106,7 +106,7 @@ def test_values_that_go_together() -> None:
 
 
 def test_every_parameter_has_bounds() -> None:
-    """A number has its least and its most; a text its list, or a pattern that is explained."""
+    """A number has limits; a text has a list, or a pattern with an explanation."""
     for name, declared in DECLARED.items():
         if declared["Type"] == "Number":
             assert declared["MinValue"] <= declared["Default"] <= declared["MaxValue"], name
@@ -116,12 +116,12 @@ def test_every_parameter_has_bounds() -> None:
 
 
 def test_parameter_of_yours() -> None:
-    """A parameter of your own is a name and a value; the value may hold anything."""
+    """A parameter of your own is NAME=VALUE, with any value."""
     assert arguments.parameter("Colour=red=blue") == ("Colour", "red=blue")
 
 
 @pytest.mark.parametrize("text", ["Colour", "=red", "My-Colour=red", ""])
-def test_parameter_that_is_none(text: str) -> None:
-    """Another text is refused with how it is written."""
+def test_malformed_parameter(text: str) -> None:
+    """Other texts are refused, with an example."""
     with pytest.raises(argparse.ArgumentTypeError, match="must be NAME=VALUE"):
         arguments.parameter(text)

@@ -7,7 +7,7 @@ from scripts.commands.deploy.repository import Repository
 
 
 def test_repository(account: Account) -> None:
-    """The repository keeps tags as they are, scans images, forgets old ones; made and gone once."""
+    """The repository has immutable tags, scans images, and expires old ones."""
     ecr = account.client("ecr")
     repository = Repository(ecr, "chat")
     assert repository.make() == repository.make()

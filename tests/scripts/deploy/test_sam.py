@@ -1,4 +1,4 @@
-"""What sam is told."""
+"""The arguments of sam."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,8 @@ import pytest
 from scripts.commands.deploy import sam
 
 
-def test_values_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """sam ends a value at a blank and takes no empty one, unless it is quoted."""
+def test_values_are_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values with spaces, and empty ones, are quoted for sam."""
     told: list[str] = []
 
     def run(command: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""The SBOMs: what a half says that it is made of is what is installed, with the locks' hashes."""
+"""The SBOMs list what is installed in each half, with the hashes of the locks."""
 
 import json
 import re
@@ -24,13 +24,13 @@ CLIENT = json.loads((ROOT / "package-lock.json").read_text())["packages"]
 
 
 def valid(text: str) -> dict[str, Any]:
-    """The components of an SBOM by their purl; it has to be what CycloneDX's schema says."""
+    """The components of an SBOM by purl; it must follow CycloneDX's schema."""
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     return {component["purl"]: component for component in json.loads(text)["components"]}
 
 
 def installed(folder: Path) -> set[str]:
-    """The purls of the Python packages that lie in a folder."""
+    """The purls of the Python packages in a folder."""
     return {
         f"pkg:pypi/{re.sub('[-_.]+', '-', found.name).lower()}@{found.version}"
         for found in distributions(path=[str(folder)])
@@ -44,25 +44,25 @@ def hashes(component: dict[str, Any]) -> set[str]:
 
 @pytest.fixture(scope="module")
 def zipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the function's zip holds."""
+    """The contents of the function's zip."""
     folder = tmp_path_factory.mktemp("zip")
     bundle(folder, Target.read(ROOT / "infra/template.yaml"))
     return folder
 
 
-def test_zip_says_what_it_is_made_of(zipped: Path) -> None:
-    """The zip's SBOM lists the packages in it, and what the browser loads, and nothing else."""
+def test_sbom_of_the_zip(zipped: Path) -> None:
+    """The zip's SBOM lists its packages and the browser's, and nothing else."""
     components = valid((zipped / "sbom.json").read_text())
     client = {purl for purl in components if purl.startswith("pkg:npm/")}
     assert components.keys() - client == installed(zipped)
     assert (
         f"pkg:npm/socket.io-client@{CLIENT['node_modules/socket.io-client']['version']}" in client
     )
-    assert not [purl for purl in client if "axe-core" in purl]  # which is for tests
+    assert not [purl for purl in client if "axe-core" in purl]  # only for tests
 
 
 def test_hashes_are_those_of_the_list(zipped: Path) -> None:
-    """Each package has the hashes that its list has, and npm's have the lock's integrity."""
+    """Packages have the hashes of their list, or the integrity of npm's lock."""
     components = valid((zipped / "sbom.json").read_text())
     text = (ROOT / "functions/requirements.txt").read_text()
     python = [component for purl, component in components.items() if "pkg:pypi" in purl]
@@ -73,14 +73,14 @@ def test_hashes_are_those_of_the_list(zipped: Path) -> None:
     )
 
 
-def test_sbom_is_the_same_of_the_same(zipped: Path, tmp_path: Path) -> None:
-    """It has no time and no chance in it, so that a function that is the same stays the same."""
+def test_sbom_is_deterministic(zipped: Path, tmp_path: Path) -> None:
+    """The same components always give the same SBOM."""
     bundle(tmp_path, Target.read(ROOT / "infra/template.yaml"))
     assert (tmp_path / "sbom.json").read_bytes() == (zipped / "sbom.json").read_bytes()
 
 
-def test_image_says_what_it_is_made_of(tmp_path: Path) -> None:
-    """What the Dockerfile runs lists the image's packages, from files that the builder is sent."""
+def test_sbom_of_the_image(tmp_path: Path) -> None:
+    """The Dockerfile's command lists the image's packages, from the builder's files."""
     (install,) = [line for line in instructions("RUN") if line.startswith("pip install")]
     lists = re.findall(r"--requirement (\S+)", install)
     assert lists == ["requirements.txt", "socket_host/requirements.txt"]
@@ -119,7 +119,7 @@ def test_image_says_what_it_is_made_of(tmp_path: Path) -> None:
 
 
 def test_package_of_no_list_is_listed(tmp_path: Path) -> None:
-    """What is installed but in no list, as pip in the image, is listed all the same."""
+    """An installed package that is in no list, such as pip, is listed."""
     (tmp_path / "pip-26.dist-info").mkdir()
     (tmp_path / "pip-26.dist-info/METADATA").write_text("Name: pip\nVersion: 26\n")
     command = [sys.executable, str(SBOM), "host", str(tmp_path)]

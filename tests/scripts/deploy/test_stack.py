@@ -1,4 +1,4 @@
-"""A stack in every state that CloudFormation may have left it in."""
+"""A stack in every state that CloudFormation may leave it in."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ from scripts.commands.deploy.step import StackError
 
 
 class Formation:
-    """CloudFormation with one stack, which is in one status after the other."""
+    """CloudFormation with one stack, which goes through these statuses."""
 
     def __init__(self, *statuses: str, events: list[dict[str, str]] | None = None) -> None:
         self._statuses = list(statuses)
@@ -53,7 +53,7 @@ def event(name: str, status: str, reason: str = "") -> dict[str, str]:
 
 
 def test_first_failure_is_the_reason() -> None:
-    """Of several failures in the last operation the first counts, not what it made others do."""
+    """Of several failures in the last operation, the first one is reported."""
     events = [
         event("Late", "CREATE_FAILED", "Too late"),
         event("Edge", "CREATE_FAILED", "Resource creation cancelled"),
@@ -63,11 +63,11 @@ def test_first_failure_is_the_reason() -> None:
     ]
     stack = Stack(Formation("ROLLBACK_COMPLETE", events=events), "chat")
     assert stack.failure() == "Hosts (AWS::A::Kind): No such image"
-    assert stack.failure(stack.last_event()) is None  # nothing has happened since
+    assert stack.failure(stack.last_event()) is None  # there are no later events
 
 
 def test_operation_under_way_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
-    """A deployment that another one has begun is waited for, and not begun twice."""
+    """An operation in progress is waited for, and not started again."""
     formation = Formation("UPDATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE")
     Stack(formation, "chat").settle()
     assert formation.deleted == 0
@@ -76,22 +76,22 @@ def test_operation_under_way_is_waited_for(capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.parametrize("status", ["REVIEW_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"])
 def test_stack_that_can_be_changed(status: str) -> None:
-    """A stack that only waits for a change, or went back from one, is left alone."""
+    """A stack that is complete, or was rolled back, is left alone."""
     formation = Formation(status)
     Stack(formation, "chat").settle()
     assert formation.deleted == 0
 
 
-def test_stack_that_could_not_go_back() -> None:
-    """A stack that is stuck says why, and how to free it, before anything is uploaded for it."""
+def test_stack_whose_rollback_failed() -> None:
+    """A stuck stack is reported before anything is uploaded, with how to free it."""
     events = [event("Edge", "UPDATE_FAILED", "In use")]
     with pytest.raises(StackError, match=r"UPDATE_ROLLBACK_FAILED: Edge .*: In use") as error:
         Stack(Formation("UPDATE_ROLLBACK_FAILED", events=events), "chat").settle()
     assert "Continue update rollback" in str(error.value.advice)
 
 
-def test_stack_that_never_came_to_be(capsys: pytest.CaptureFixture[str]) -> None:
-    """What a failed first deployment has left is deleted, for nothing else can be done with it."""
+def test_stack_whose_creation_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    """A stack whose creation failed is deleted, because it cannot be updated."""
     formation = Formation("ROLLBACK_COMPLETE", "ROLLBACK_COMPLETE", "DELETE_COMPLETE")
     Stack(formation, "chat").settle()
     assert formation.deleted == 1
@@ -99,7 +99,7 @@ def test_stack_that_never_came_to_be(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_deletion_that_fails() -> None:
-    """A stack that cannot be deleted says which resource stays, and why."""
+    """If a stack cannot be deleted, the remaining resource and the reason are shown."""
     events = [event("Rooms", "DELETE_FAILED", "In use")]
     formation = Formation("CREATE_COMPLETE", "DELETE_IN_PROGRESS", "DELETE_FAILED", events=events)
     with pytest.raises(StackError, match=r"Rooms \(AWS::A::Kind\): In use"):
@@ -111,8 +111,8 @@ DEPENDENT = [
 ]
 
 
-def test_deletion_that_passes_at_the_second_try(capsys: pytest.CaptureFixture[str]) -> None:
-    """What another service of AWS lets go of a little later is deleted then."""
+def test_transient_failure_of_a_deletion(capsys: pytest.CaptureFixture[str]) -> None:
+    """A deletion that fails temporarily is tried again."""
     statuses = ("CREATE_COMPLETE", "DELETE_FAILED", "DELETE_COMPLETE")
     formation = Formation(*statuses, events=DEPENDENT)
     assert Stack(formation, "chat").delete()
@@ -129,7 +129,7 @@ def test_deletion_that_fails_twice() -> None:
 
 
 def test_no_stack() -> None:
-    """Where there is no stack there is nothing to read, to wait for or to delete."""
+    """Without a stack there is nothing to read, to wait for or to delete."""
     none = Stack(Formation(), "chat")
     none.settle()
     assert (none.outputs(), none.parameters()) == ({}, {})

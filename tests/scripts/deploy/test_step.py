@@ -1,4 +1,4 @@
-"""Steps say in whose words they have failed, and what to do."""
+"""Failed steps say why, and what to do."""
 
 import pytest
 from botocore.exceptions import ClientError
@@ -10,7 +10,7 @@ EXPIRED = ClientError({"Error": {"Message": "The token has expired", "Code": "Ex
 
 
 def test_step_in_awss_own_words() -> None:
-    """A step that AWS refuses says its name, the operation, AWS's words, and what to do."""
+    """A step that AWS refuses reports the operation, AWS's message, and what to do."""
     with pytest.raises(StepError) as error, step("Looking", "Look again."):
         raise EXPIRED
     assert str(error.value).splitlines() == [
@@ -21,7 +21,7 @@ def test_step_in_awss_own_words() -> None:
 
 
 def test_program_that_is_missing() -> None:
-    """A program that is not there, or that fails, is named."""
+    """A program that is missing, or that fails, is named."""
     with pytest.raises(CommandError, match="no-such-program cannot be run"):
         run(["no-such-program"])
     with pytest.raises(CommandError, match=r"^false now ended with status 1"):

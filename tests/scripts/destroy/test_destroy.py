@@ -14,10 +14,10 @@ from tests.scripts.deploy.rehearsal import REGION
 
 
 @pytest.mark.parametrize("typed", ["", "sidepat\n", "yes\n"])
-def test_nothing_goes_without_its_name(
+def test_other_answers_delete_nothing(
     typed: str, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where something else than the stack's name is typed, nothing is deleted."""
+    """If anything but the stack's name is typed, nothing is deleted."""
     Repository(account.client("ecr"), "sidepath").make()
     monkeypatch.setattr("sys.stdin", io.StringIO(typed))
     monkeypatch.setattr("sys.argv", ["scripts/destroy", "--region", REGION])
@@ -27,9 +27,9 @@ def test_nothing_goes_without_its_name(
 
 
 def test_data_that_would_be_lost_stops_it(account: Account) -> None:
-    """A stack that was told to keep its data, and would not, stays as it is."""
+    """A stack that would delete data it should keep is not deleted."""
     cloudformation = account.client("cloudformation")
-    # moto takes no parameter for a policy, as CloudFormation would without the transform.
+    # moto does not support a parameter as a policy, like CloudFormation without the transform.
     template = {
         "Parameters": {"DataOnDelete": {"Type": "String"}},
         "Resources": {

@@ -1,4 +1,4 @@
-"""Edges for tests, in this process: with the real template or a changed one, and any origins."""
+"""Edges for tests, in this process, with the real template or a changed one, and any origins."""
 
 import asyncio
 import re
@@ -21,17 +21,17 @@ from scripts.commands.dev.template import FUNCTION, SOCKET_HOST, Template
 
 TEMPLATE = (ROOT / "infra/template.yaml").read_text()
 
-PATIENCE = 20  # seconds: a deadline that only a failure meets, also on a busy machine
+PATIENCE = 20  # seconds: a deadline that even a busy machine meets
 
 
 @cache
 def real_template() -> Template:
-    """The project's template, which nobody can change."""
+    """The project's template; read-only, because tests share it."""
     return Template.parse(TEMPLATE)
 
 
 def changed(*replacements: tuple[str, str]) -> Template:
-    """The project's template with pieces of its text replaced; each has to be there."""
+    """The project's template with pieces of its text replaced; each piece must exist."""
     text = TEMPLATE
     for old, new in replacements:
         assert old in text, f"the template no longer says {old!r}"
@@ -40,7 +40,7 @@ def changed(*replacements: tuple[str, str]) -> Template:
 
 
 class Recorder:
-    """An origin that keeps the requests it gets and answers each with its own name."""
+    """An origin that records its requests and answers each with its own name."""
 
     def __init__(self, name: str, *, sockets: bool = False) -> None:
         self.name = name
@@ -53,12 +53,12 @@ class Recorder:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers of the last request, by their names in small letters."""
+        """The headers of the last request, by lower-case name."""
         return {name.lower(): value for name, value in self.requests[-1].headers}
 
 
 class RunningEdge:
-    """An edge that listens, with what a test wants to know of it."""
+    """A listening edge, with its address and origins."""
 
     def __init__(self, edge: Edge, port: int, origins: Mapping[str, Origin]) -> None:
         self.edge = edge
@@ -67,7 +67,7 @@ class RunningEdge:
         self.origins = origins
 
     async def ask(self, request: str | bytes, *, until: bytes = b"") -> str:
-        """Send bytes as they are, and return all that comes back until the edge closes."""
+        """Send raw bytes, and return everything received until the edge closes."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(request.encode("latin-1") if isinstance(request, str) else request)
         async with asyncio.timeout(PATIENCE):
@@ -76,7 +76,7 @@ class RunningEdge:
         return answer.decode("latin-1")
 
     async def get(self, target: str, *headers: str, method: str = "GET", body: str = "") -> str:
-        """Ask for a target, written as it is, and return the whole answer."""
+        """Request a target exactly as written, and return the whole response."""
         lines = [f"{method} {target} HTTP/1.1", "Host: viewer.test", "Connection: close", *headers]
         if body:
             lines.append(f"Content-Length: {len(body)}")
@@ -87,7 +87,7 @@ class RunningEdge:
 async def running(
     template: Template | None = None, origins: Mapping[str, Origin] | None = None
 ) -> AsyncIterator[RunningEdge]:
-    """An edge on a port of its own; without origins, two that record."""
+    """An edge on its own port; by default with two origins that record requests."""
     origins = origins or {FUNCTION: Recorder("pages"), SOCKET_HOST: Recorder("host", sockets=True)}
     edge = Edge(template or real_template(), origins)
     listeners = listen(0)
@@ -96,7 +96,7 @@ async def running(
 
 
 def status(answer: str) -> int:
-    """The status of an answer as `ask` returns it."""
+    """The status of a response as `ask` returns it."""
     found = re.match(r"HTTP/1\.1 (\d+) ", answer)
     assert found, answer[:200]
     return int(found[1])
@@ -112,18 +112,18 @@ def upgrade(target: str) -> str:
 
 
 def reset(connection: socket.socket) -> None:
-    """Close a connection so that the other side gets a reset in place of an orderly end."""
+    """Close a connection with a reset instead of an orderly end."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 
 
 def open_files() -> int:
-    """How many files, connections among them, this process has open."""
+    """How many open files, including connections, this process has."""
     return len(list(Path("/dev/fd").iterdir()))
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
     """Wait until something holds."""
     async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - what is waited for knows nothing of events
+        while not condition():  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""`scripts/dev` for tests: the real thing, from a copy of the project that a test may change."""
+"""`scripts/dev` for tests: the real program, in a copy of the project that tests may change."""
 
 import asyncio
 import json
@@ -26,20 +26,20 @@ PARTS = ("functions", "socket_host", "scripts", "infra")
 
 
 def copy_project(folder: Path) -> Path:
-    """A copy of what scripts/dev runs, in a folder of the test's own: no other save reaches it."""
+    """A copy of what scripts/dev runs, in the test's own folder."""
     for part in PARTS:
         shutil.copytree(ROOT / part, folder / part)
     return folder
 
 
 def small_project(folder: Path) -> Path:
-    """A copy with the small app in place of what is yours."""
+    """A copy with the small app instead of the files that are yours."""
     install(copy_project(folder))
     return folder
 
 
 class Dev:
-    """A running development server, what it says, and what it answers."""
+    """A running development server, its output, and its responses."""
 
     def __init__(self, root: Path, process: asyncio.subprocess.Process) -> None:
         self.root = root
@@ -51,7 +51,7 @@ class Dev:
         self._listening = asyncio.create_task(self._listen())
 
     async def ready(self) -> None:
-        """Wait for the first line on stdout, which has to be the address."""
+        """Wait for the first line on stdout, which must be the address."""
         assert self.process.stdout
         async with asyncio.timeout(PATIENCE):
             line = (await self.process.stdout.readline()).decode()
@@ -60,7 +60,7 @@ class Dev:
         self.url = found[1]
 
     async def says(self, words: str, after: int = 0) -> None:
-        """Wait until words stand on the terminal, below the first `after` lines."""
+        """Wait until a text is on the terminal, after the first `after` lines."""
 
         def said() -> bool:
             return any(words in line for line in self.said[after:])
@@ -69,13 +69,13 @@ class Dev:
             await self._new.wait_for(said)
 
     async def get(self, path: str, **headers: str) -> tuple[int, str]:
-        """Status and text of an answer; redirects are not followed."""
+        """Status and text of a response; redirects are not followed."""
         async with ClientSession(headers=headers) as session:
             answer = await session.get(self.url + path, allow_redirects=False)
             return answer.status, await answer.text()
 
     async def becomes(self, path: str, status: int, words: str = "") -> str:
-        """Ask again and again until an answer has a status and holds words; return its text."""
+        """Request repeatedly until a response has a status and contains a text; return its text."""
         answer: tuple[int, str] = (0, "")
         try:
             async with asyncio.timeout(PATIENCE):
@@ -86,7 +86,7 @@ class Dev:
         return answer[1]
 
     def save(self, file: str, old: str, new: str) -> None:
-        """Replace a piece of one of the project's files; it has to be there."""
+        """Replace a piece of text in one of the project's files; it must exist."""
         path = self.root / file
         text = path.read_text()
         assert old in text, f"{file} no longer says {old!r}"
@@ -94,7 +94,7 @@ class Dev:
         path.write_text(text.replace(old, new))
 
     async def restore(self) -> None:
-        """Take all saves back, and wait until both halves run as if there had been none."""
+        """Undo all saves, and wait until both halves run the original files."""
         for file, text in self._originals.items():
             if (self.root / file).read_text() != text:
                 await self._take_back(file, text)
@@ -117,14 +117,14 @@ class Dev:
         return descendants(self.process.pid)
 
     def pid(self, words: str) -> int:
-        """The child whose command holds words."""
+        """The child whose command contains a text."""
         found = self._children()
         pids = [pid for pid, command in found.items() if words in command]
         assert len(pids) == 1, (found, self.said)
         return pids[0]
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal, and return the status that it ends with."""
+        """Send a signal, and return the exit status."""
         self.process.send_signal(number)
         async with asyncio.timeout(PATIENCE):
             status = await self.process.wait()
@@ -141,7 +141,7 @@ class Dev:
 
 @asynccontextmanager
 async def starting(root: Path, *options: str) -> AsyncIterator[Dev]:
-    """A development server that is not waited for; it is ended with the block."""
+    """A development server that may not be ready yet; it is stopped at the end."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "scripts.commands.dev"),
         *("--port", "0", "--data", str(root / "data"), *options),
@@ -160,19 +160,19 @@ async def starting(root: Path, *options: str) -> AsyncIterator[Dev]:
 
 @asynccontextmanager
 async def running(root: Path, *options: str) -> AsyncIterator[Dev]:
-    """A development server that is ready; it is ended with the block."""
+    """A development server that is ready; it is stopped at the end."""
     async with starting(root, *options) as dev:
         await dev.ready()
         yield dev
 
 
-# Settings that conftest.py makes for the halves in this process; and people let Python compile.
+# Variables that conftest.py sets for this process only.
 _DOORS = {"STAGE", "SESSION_SECRET", "PYTHONDONTWRITEBYTECODE"}
 _DOORS |= own_texts(ROOT).keys() | own_texts(ROOT, yours).keys()
 
 
 def descendants(pid: int) -> dict[int, str]:
-    """The processes that a process has started, and those that they have, with their commands."""
+    """The children of a process, and their children, with their commands."""
     found: dict[int, str] = {}
     for child, parent, command in _processes():
         if parent == pid:
@@ -181,12 +181,12 @@ def descendants(pid: int) -> dict[int, str]:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process is there, and does not only wait to be asked how it ended."""
+    """Whether a process exists, and is not a zombie."""
     return any(found == pid for found, _, _ in _processes())
 
 
 def _processes() -> Iterator[tuple[int, int, str]]:
-    """Yield the id, the parent and the command of each process that has not ended."""
+    """Yield the id, the parent and the command of each running process."""
     table = subprocess.run(
         ["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,command="],
         capture_output=True,
@@ -200,7 +200,7 @@ def _processes() -> Iterator[tuple[int, int, str]]:
 
 
 class Poller:
-    """A visitor that can only poll, as some networks leave it; keeps the messages it gets."""
+    """A client that can only poll, because of its network; it keeps the messages it receives."""
 
     def __init__(self, http: ClientSession, url: str, token: str) -> None:
         self.messages: list[str] = []
@@ -220,7 +220,7 @@ class Poller:
         await self._post("42" + json.dumps(["message", {"id": uuid.uuid4().hex, "text": text}]))
 
     async def listen(self, count: int) -> None:
-        """Poll until so many messages have come."""
+        """Poll until this many messages have arrived."""
         while len(self.messages) < count:
             for packet in await self._poll():
                 assert not packet.startswith(("1", "41", "44")), packet

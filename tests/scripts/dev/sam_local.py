@@ -1,4 +1,4 @@
-"""`sam local` for tests without an engine: the function itself, with the settings it has there."""
+"""`sam local` for tests without a container engine: the function, with its settings there."""
 
 import random
 import re
@@ -17,7 +17,7 @@ from tests.scripts.dev.edges import running as running_edge
 
 
 def unlikely_port() -> int:
-    """A port that nobody has, and that the system gives to nobody by itself a little later."""
+    """A free port that the system will not assign to others soon."""
     while True:
         port = random.randrange(20_000, 30_000)
         with socket.socket() as probe:
@@ -26,7 +26,7 @@ def unlikely_port() -> int:
 
 
 def move(project: Path) -> int:
-    """Have a copy of the project be found by containers on another port; return that."""
+    """Change the port at which containers find a copy of the project; return the new one."""
     port = unlikely_port()
     file = project / "scripts/commands/dev/sam_local.py"
     text, count = re.subn(r"^PORT = \d+$", f"PORT = {port}", file.read_text(), flags=re.MULTILINE)
@@ -37,7 +37,7 @@ def move(project: Path) -> int:
 
 @asynccontextmanager
 async def pages(port: int) -> AsyncIterator[str]:
-    """The address of the function, which finds this machine on a port, as localhost."""
+    """The address of the function, which reaches this machine on a port, as localhost."""
     elsewhere = f"{sam_local.MACHINE}:{sam_local.PORT}"
     environ = {
         name: value.replace(elsewhere, f"127.0.0.1:{port}")

@@ -1,4 +1,4 @@
-"""A stand-in for the socket host, behind a real edge: it answers everything with one handler."""
+"""A stand-in for the socket host, behind a real edge, which answers everything with one handler."""
 
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -34,7 +34,9 @@ async def host(handler: Handler) -> AsyncIterator[tuple[RunningEdge, SimpleNames
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     listener = socket.create_server(("127.0.0.1", 0))
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # a host can be slow to read
+    listener.setsockopt(
+        socket.SOL_SOCKET, socket.SO_RCVBUF, 4096
+    )  # so that a host can be slow to read
     await web.SockSite(runner, listener).start()
     port = listener.getsockname()[1]
     kept = SimpleNamespace(address=f"http://127.0.0.1:{port}", why_away="It rests.")

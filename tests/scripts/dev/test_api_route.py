@@ -35,7 +35,7 @@ ROUTES = [
     ],
 )
 def test_choice(request_line: str, key: str | None, variables: dict[str, str] | None) -> None:
-    """The most specific route is taken; what none is for is left to the edge's function."""
+    """The most specific route wins; requests without a route go to the edge's function."""
     method, path = request_line.split(" ")
     route = choose(ROUTES, method, path)
     assert (route and route.key) == key

@@ -1,4 +1,4 @@
-"""What goes wrong where nobody waits for it is told."""
+"""Failures in background tasks are reported."""
 
 import asyncio
 
@@ -7,8 +7,8 @@ import pytest
 from scripts.commands.dev import background
 
 
-async def test_failure_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    """A task that fails shows what it was meant to do, and its traceback to the last line."""
+async def test_failure_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    """A task that fails prints its purpose and its whole traceback."""
 
     async def fail() -> None:
         raise LookupError("no such thing")
@@ -20,8 +20,8 @@ async def test_failure_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert said.endswith("LookupError: no such thing\n")
 
 
-async def test_end_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
-    """A task that ends, or is cancelled, says nothing."""
+async def test_end_is_not_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    """A task that ends, or is cancelled, prints nothing."""
     for task in (background.begin("Resting", asyncio.sleep(time)) for time in (0, 1000)):
         await asyncio.sleep(0)
         task.cancel()
@@ -29,10 +29,10 @@ async def test_end_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == ""
 
 
-async def test_work_goes_on(
+async def test_endless_work_is_restarted(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Work without an end is begun again after each failure."""
+    """Endless work is restarted after each failure."""
     monkeypatch.setattr(background, "PAUSE", 0)
     begun = 0
     third = asyncio.Event()

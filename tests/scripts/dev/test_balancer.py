@@ -1,4 +1,4 @@
-"""The load balancer's stand-in: who gets which host, and for how long."""
+"""The load balancer's stand-in: which client gets which host, and for how long."""
 
 import asyncio
 import re
@@ -21,14 +21,14 @@ POLL = "/socket.io/?EIO=4&transport=polling"
 
 
 class FakeHost:
-    """A host that says its name, and can drain or be away."""
+    """A host that answers with its name, and can drain or be down."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.address: str | None = None
         self.why_away = f"{name} is away."
         self.draining = False
-        self.forwarded: str | None = None  # what the last request said of who has sent it
+        self.forwarded: str | None = None  # X-Forwarded-For of the last request
 
     async def answer(self, request: web.BaseRequest) -> web.Response:
         self.forwarded = request.headers.get("X-Forwarded-For")
@@ -51,7 +51,7 @@ class Site:
         self.balancer = balancer
 
     async def get(self, cookie: str | None = None) -> tuple[str, str | None]:
-        """Which host answers, and the cookie it sets."""
+        """The host that answers, and the cookie it sets."""
         headers = [f"Cookie: {cookie}"] if cookie else []
         answer = await self.edge.get(POLL, *headers)
         found = re.search(r"^Set-Cookie: (AWSALB=[^;]+)", answer, re.MULTILINE | re.IGNORECASE)
@@ -70,28 +70,28 @@ async def site() -> AsyncIterator[Site]:
         yield Site(edge, hosts, balancer)
 
 
-async def test_newcomers_are_spread(site: Site) -> None:
-    """Clients that bring no cookie, or one that means nothing, go to the hosts in turn."""
+async def test_new_clients_are_distributed(site: Site) -> None:
+    """Clients without a cookie, or with an invalid one, go to the hosts in turn."""
     cookies = [None, "a=b", "AWSALB=x", "AWSALB=9", "AWSALB", None]
     assert [(await site.get(cookie))[0] for cookie in cookies] == list("abcabc")
 
 
 async def test_client_addresses(site: Site) -> None:
-    """A host is told whom the edge has seen, and then the edge, as the real ones tell it."""
+    """X-Forwarded-For has the edge's client and then the edge, as in the cloud."""
     await site.edge.get(POLL, "X-Forwarded-For: 192.0.2.4")
     assert site.hosts[0].forwarded == "192.0.2.4,127.0.0.1, 127.0.0.1"
 
 
 async def test_client_stays(site: Site) -> None:
-    """A client that brings the cookie it was given meets the same host again and again."""
+    """A client that sends its cookie reaches the same host every time."""
     await site.get()
     name, cookie = await site.get()
     for _ in range(4):
         assert await site.get(f"other=1; {cookie}; another=2") == (name, cookie)
 
 
-async def test_client_moves_when_its_host_is_away(site: Site) -> None:
-    """It is given another host, stays there, and does not go back when the first returns."""
+async def test_client_moves_when_its_host_is_down(site: Site) -> None:
+    """It gets another host, and stays there when the first one returns."""
     _, cookie = await site.get()
     address, site.hosts[0].address = site.hosts[0].address, None
     name, moved = await site.get(cookie)
@@ -100,8 +100,8 @@ async def test_client_moves_when_its_host_is_away(site: Site) -> None:
     assert await site.get(moved) == (name, moved)
 
 
-async def test_draining_host_gets_nobody(site: Site) -> None:
-    """After one 503, or a health check that fails, a host is left alone until it is well again."""
+async def test_draining_host_gets_no_clients(site: Site) -> None:
+    """After one 503, or a failed health check, a host is avoided until it is healthy again."""
     site.hosts[0].draining = True
     assert [(await site.get())[0] for _ in range(5)].count("a") == 1
     site.hosts[0].draining = False
@@ -109,7 +109,7 @@ async def test_draining_host_gets_nobody(site: Site) -> None:
     await _until_met(site, lambda names: "a" in names)
     site.hosts[1].draining = True
     await _until_met(site, lambda names: "b" not in names)
-    site.hosts[2].address = "http://127.0.0.1:1"  # where nobody listens
+    site.hosts[2].address = "http://127.0.0.1:1"  # no server listens here
     await _until_met(site, lambda names: names == ["a"] * 3)
     watching.cancel()
 
@@ -121,7 +121,7 @@ async def _until_met(site: Site, enough: Callable[[list[str]], bool]) -> None:
 
 
 async def test_no_host(site: Site) -> None:
-    """With no host up, the answer is 502 and why each is away; with all draining, it is theirs."""
+    """With all hosts down the response is a 502 with the reasons; with all draining, theirs."""
     for host in site.hosts:
         host.draining = True
     assert {status(await site.edge.get(POLL)) for _ in range(6)} == {503}
@@ -132,8 +132,8 @@ async def test_no_host(site: Site) -> None:
     assert "a is away.\nb is away.\nc is away." in answer
 
 
-async def test_stickiness_is_the_templates(site: Site) -> None:
-    """Without stickiness in the template a client meets now one host, now another: as it would."""
+async def test_template_without_stickiness(site: Site) -> None:
+    """Without stickiness in the template, a client's requests reach different hosts."""
     assert "Max-Age=86400;" in await site.edge.get(POLL)
     enabled = '{ Key: stickiness.enabled, Value: "true" }'
     site.edge.edge.template = changed((enabled, enabled.replace("true", "false")))
@@ -141,7 +141,7 @@ async def test_stickiness_is_the_templates(site: Site) -> None:
 
 
 def test_malformed_stickiness() -> None:
-    """What cannot be enforced is refused in words."""
+    """A malformed stickiness attribute is refused with a message."""
     with pytest.raises(TemplateError, match="duration_seconds must be a number here"):
         changed(('Value: "86400"', "Value: !Ref Stage"))
     with pytest.raises(TemplateError, match="TargetGroupAttributes must be a list"):
@@ -149,7 +149,7 @@ def test_malformed_stickiness() -> None:
 
 
 async def test_function_reaches_any_host(site: Site) -> None:
-    """What a function says goes to a host that is up."""
+    """A function's emits go to a host that is up."""
     site.hosts[0].address = site.hosts[1].address = None
     async with RawTestServer(Relay(site.balancer).answer) as server, ClientSession() as http:
         answer = await http.post(server.make_url("/bus"), data=b"{}")

@@ -1,4 +1,4 @@
-"""Behaviours and policies: where a path leads, and what of a request goes along."""
+"""Behaviours and policies: where a path leads, and which parts of a request are forwarded."""
 
 import pytest
 
@@ -40,12 +40,12 @@ def behaviour(pattern: str, origin: str = "function") -> Behaviour:
     ],
 )
 def test_patterns(pattern: str, path: str, matches: bool) -> None:
-    """A pattern covers the whole path, case matters, `*` is any letters and `?` any one."""
+    """A pattern matches the whole path, case-sensitively; `*` is any text, `?` one character."""
     assert behaviour(pattern).matches(path) == matches
 
 
 def test_first_match() -> None:
-    """Of several behaviours that match, the first in the template's order is taken."""
+    """If several behaviours match, the first one in the template is used."""
     listed = [behaviour("/a/*", "first"), behaviour("/a/b", "second"), behaviour("*", "last")]
     assert choose(listed, "/a/b").origin == "first"
     assert choose(listed, "/b").origin == "last"
@@ -55,13 +55,13 @@ def test_first_match() -> None:
     "path", ["/socket.io/", "//socket.io/", "/%73ocket%2Eio/", "/x/../socket.io/", "/./socket.io/"]
 )
 def test_paths_are_compared_normalized(path: str) -> None:
-    """CloudFront compares what a path means, not how it is spelled."""
+    """CloudFront matches the normalized path, not its spelling."""
     assert choose(changed().behaviours, path).pattern == "/socket.io/*"
 
 
 @pytest.mark.parametrize("path", ["/socket.io%2F", "/%2Fsocket.io/", "/socket.io/../", "/x", "/"])
 def test_other_paths_stay_other(path: str) -> None:
-    """Normalizing decodes nothing that separates, so no other path becomes the socket path."""
+    """Normalizing decodes no separators, so no other path becomes the socket path."""
     assert choose(changed().behaviours, path).pattern == "*"
 
 
@@ -96,7 +96,7 @@ VIEWER = [
     ],
 )
 def test_forwarded_headers(policy: Policy, forwarded: set[str]) -> None:
-    """An origin sees the headers that its behaviour's policies let through, and none of the hop."""
+    """An origin gets the headers that the policies forward, and no hop-by-hop headers."""
     headers = policy.forwarded(VIEWER)
     assert {name.lower() for name, _ in headers} - {"user-agent"} == forwarded - {"user-agent"}
     agent = "Browser" if "user-agent" in forwarded else "Amazon CloudFront"
@@ -104,7 +104,7 @@ def test_forwarded_headers(policy: Policy, forwarded: set[str]) -> None:
 
 
 def test_policies_add_up() -> None:
-    """What either of a behaviour's two policies lets through reaches the origin."""
+    """What either of a behaviour's two policies forwards reaches the origin."""
     assert (OPTIMIZED | ALL_VIEWER).query
     assert (OPTIMIZED | ALL_VIEWER).cookies
     assert not OPTIMIZED.query
@@ -135,13 +135,13 @@ HOST_POLICY = "216adef6-5c7f-47e4-b989-5492eafa07d3"
     ],
 )
 def test_unusable_template(old: str, new: str, sentence: str) -> None:
-    """A template that cannot be enforced is refused with a sentence that says what is wrong."""
+    """A template that cannot be enforced is refused with a message that says why."""
     with pytest.raises(TemplateError, match=sentence):
         changed((old, new))
 
 
-def test_origin_that_is_not_here() -> None:
-    """A behaviour that leads to an origin which exists in the cloud only is refused by name."""
+def test_origin_of_the_cloud() -> None:
+    """A behaviour with an origin that exists only in the cloud is refused by name."""
     bucket = (ORIGIN, f"          - Id: bucket\n{ORIGIN}")
     static = "PathPattern: /static/*\n            TargetOriginId: "
     with pytest.raises(TemplateError, match=r"leads to 'bucket', which does not exist on one"):
@@ -149,7 +149,7 @@ def test_origin_that_is_not_here() -> None:
 
 
 def test_short_tags() -> None:
-    """CloudFormation's short tags are read in their long form, and any other YAML as it is."""
+    """CloudFormation's short tags get their long form; other YAML is unchanged."""
     assert load("a: !Ref B\nb: !GetAtt C.D.E\nc: !Sub [x, {y: 1}]\nd: !If [e, {f: g}, 1]") == {
         "a": {"Ref": "B"},
         "b": {"Fn::GetAtt": ["C", "D.E"]},
@@ -159,7 +159,7 @@ def test_short_tags() -> None:
 
 
 def test_unlisted_methods() -> None:
-    """Where a template lists no methods, CloudFront allows GET and HEAD only, and so do we."""
+    """If a template lists no methods, only GET and HEAD are allowed, as in CloudFront."""
     methods = "AllowedMethods: [GET, HEAD, OPTIONS, PUT, PATCH, POST, DELETE]"
     assert methods in TEMPLATE
     behaviours = Template.parse(TEMPLATE.replace(methods, "SmoothStreaming: false")).behaviours

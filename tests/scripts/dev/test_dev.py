@@ -1,4 +1,4 @@
-"""`scripts/dev`, run as people run it: both halves behind one address, and every save is felt."""
+"""`scripts/dev` as a whole: both halves at one address, and saves take effect."""
 
 import asyncio
 import os
@@ -43,28 +43,28 @@ EVENT = """
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Dev]:
-    """A development server in a copy of the project: what takes longest is its start."""
+    """A shared development server in a copy of the project, because it starts slowly."""
     async with running(small_project(tmp_path_factory.mktemp("project"))) as server:
         yield server
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def dev(server: Dev) -> AsyncIterator[Dev]:
-    """A development server for a test that saves files, or kills a half; all is undone after."""
+    """The shared server, for tests that save files or kill a half; changes are undone later."""
     yield server
     await server.restore()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def own(tmp_path: Path) -> AsyncIterator[Dev]:
-    """A development server for a test that ends it, or leaves it with many clients."""
+    """A server for a test that stops it, or that opens many connections."""
     async with running(small_project(tmp_path)) as dev:
         yield dev
 
 
 @asynccontextmanager
 async def visitor(dev: Dev) -> AsyncIterator[PythonClient]:
-    """A visitor's client, connected by websocket; it comes back as fast as it can."""
+    """A client that is connected by websocket, and reconnects as fast as possible."""
     client = PythonClient(reconnection_delay=0.05, reconnection_delay_max=0.1)
     try:
         await client.connect(dev.url, token=token("Ann", secret=SAMPLE_SECRET))
@@ -74,8 +74,8 @@ async def visitor(dev: Dev) -> AsyncIterator[PythonClient]:
         await client.close()
 
 
-async def test_first_look(dev: Dev) -> None:
-    """After the address is printed: the page, both spellings of the socket path, a redirect."""
+async def test_first_requests(dev: Dev) -> None:
+    """Once the address is printed, the page, both socket paths and a redirect work."""
     assert "hello</h1>" in (await dev.get("/"))[1]
     assert (await dev.get(POLL))[1].startswith('0{"sid":')
     assert (await dev.get(POLL.replace("io/?", "io?")))[1].startswith('0{"sid":')
@@ -87,7 +87,7 @@ LOOPBACKS = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
 
 
 def taken(family: socket.AddressFamily, address: str) -> socket.socket:
-    """A port that somebody else has."""
+    """A port that another program uses."""
     try:
         return socket.create_server((address, 0), family=family)
     except OSError:
@@ -96,7 +96,7 @@ def taken(family: socket.AddressFamily, address: str) -> socket.socket:
 
 @pytest.mark.parametrize(("family", "address"), LOOPBACKS)
 async def test_addresses_of_localhost(dev: Dev, family: socket.AddressFamily, address: str) -> None:
-    """Browsers find it, whether they take localhost for IPv4 or for IPv6."""
+    """Browsers reach it, whether they resolve localhost to IPv4 or to IPv6."""
     taken(family, address).close()
     port = int(dev.url.rpartition(":")[2])
     _, writer = await asyncio.open_connection(address, port)
@@ -104,7 +104,7 @@ async def test_addresses_of_localhost(dev: Dev, family: socket.AddressFamily, ad
 
 
 async def test_page_added(dev: Dev) -> None:
-    """A page and its route work at the next save, with nothing started anew by hand."""
+    """A new page and its route work from the next save on, without a manual restart."""
     assert (await dev.get("/hello"))[0] == 404
     page = (
         "from starlette.responses import Response\n\n\n"
@@ -119,13 +119,13 @@ async def test_page_added(dev: Dev) -> None:
 
 
 async def test_template_file_saved(dev: Dev) -> None:
-    """A saved HTML template is shown by the next request."""
+    """The next request shows a saved HTML template."""
     dev.save("functions/pages/templates/served.html", "Who served this page?", "Who was it?")
     await dev.becomes("/about", 200, "Who was it?")
 
 
 async def test_two_saves_in_a_second(dev: Dev) -> None:
-    """A save is felt even if it leaves a file as long and, by its time, as old as it was."""
+    """A save takes effect even if it changes neither the size nor the time of a file."""
     pages = dev.root / "functions/pages/__init__.py"
     old = pages.stat()
     for name in ("aaaa", "bbbb"):
@@ -136,7 +136,7 @@ async def test_two_saves_in_a_second(dev: Dev) -> None:
 
 
 async def test_event_added(dev: Dev) -> None:
-    """An event handler works at the next save, and clients come back by themselves to use it."""
+    """An event handler works from the next save on; clients reconnect by themselves."""
     async with visitor(dev) as client:
         assert "error" in await client.call("shout", "loud")
         dev.save(PLAZA, "\n    async def on_message(", EVENT)
@@ -146,7 +146,7 @@ async def test_event_added(dev: Dev) -> None:
 
 
 async def test_broken_page(dev: Dev) -> None:
-    """A broken save shows its error, escaped, in browser and terminal; the next save recovers."""
+    """A broken save shows its escaped error in browser and terminal; the next save recovers."""
     old = "async def hello("
     dev.save(PAGES, old, f"raise ValueError('<b>oh no</b>')\n\n\n{old}")
     text = await dev.becomes("/", 500)
@@ -164,7 +164,7 @@ async def test_broken_page(dev: Dev) -> None:
 
 
 async def test_broken_host(dev: Dev) -> None:
-    """A broken save of the host's code is a 502 that says so, and pages go on; a save recovers."""
+    """A broken save of the host's code causes a 502; pages still work, and a save recovers."""
     dev.save(PLAZA, "class Plaza(", "oops\n\n\nclass Plaza(")
     text = await dev.becomes(POLL, 502, "before it listened")
     assert "NameError: name 'oops' is not defined" in text
@@ -174,8 +174,8 @@ async def test_broken_host(dev: Dev) -> None:
     await dev.becomes(POLL, 200)
 
 
-async def test_form_is_heard_live(dev: Dev) -> None:
-    """A message from the form, which the function takes, is heard by sockets, a restart or not."""
+async def test_form_reaches_sockets(dev: Dev) -> None:
+    """A message from the form reaches sockets through the function, before and after a restart."""
     for number in range(2):
         async with visitor(dev) as client, ClientSession() as browser:
             await (await browser.get(dev.url)).text()
@@ -190,7 +190,7 @@ async def test_form_is_heard_live(dev: Dev) -> None:
 
 
 async def test_contract_saved(dev: Dev) -> None:
-    """What both halves import reloads both."""
+    """A save of the code that both halves import reloads both."""
     function, host = dev.pid("scripts.commands.dev.runtime"), dev.pid("socket_host")
     dev.save("functions/contract/session.py", "MIN_SECRET_LENGTH = 32", "MIN_SECRET_LENGTH = 33")
     await dev.says("the function starts again")
@@ -201,10 +201,10 @@ async def test_contract_saved(dev: Dev) -> None:
 
 
 async def test_behaviours_saved(dev: Dev) -> None:
-    """A behaviour that is saved holds from then on; a broken template leaves the last good one."""
+    """A saved behaviour takes effect; with a broken template, the last good one stays."""
     template = "infra/template.yaml"
     dev.save(template, "PathPattern: /socket.io/*", "PathPattern: /live/*")
-    await dev.becomes(POLL, 421)  # the function says that sockets do not live there
+    await dev.becomes(POLL, 421)  # the function refuses the socket path
     dev.save(template, "Resources:", "Resources: [")
     await dev.says("this is not YAML")
     assert (await dev.get(POLL))[0] == 421
@@ -214,14 +214,14 @@ async def test_behaviours_saved(dev: Dev) -> None:
 
 
 async def test_function_settings_saved(dev: Dev) -> None:
-    """The function gets the memory and the time that the template gives it, after a save too."""
+    """The function gets its memory and timeout from the template, after a save too."""
     assert "1024 MB" in (await dev.get("/about"))[1]
     dev.save("infra/template.yaml", "MemorySize: 1024", "MemorySize: 2048")
     await dev.becomes("/about", 200, "2048 MB")
 
 
 async def test_host_killed(dev: Dev) -> None:
-    """While the host is away sockets are answered 502 at once and pages go on; then it is back."""
+    """While the host is down, sockets get a 502 at once and pages work; then it is restarted."""
     before = dev.pid("socket_host")
     os.kill(before, signal.SIGKILL)
     text = await dev.becomes(POLL, 502, "was killed by SIGKILL and is being started again.")
@@ -232,17 +232,17 @@ async def test_host_killed(dev: Dev) -> None:
 
 
 async def test_function_killed(dev: Dev) -> None:
-    """A function that was killed comes back by itself, when it is asked for next."""
+    """A killed function is restarted by the next request."""
     before = dev.pid("scripts.commands.dev.runtime")
     os.kill(before, signal.SIGKILL)
     await eventually(lambda: not alive(before))
-    # A request that the dying process had just been given may still answer 502, as in the cloud.
+    # A request that the killed process had just received may get a 502, as in the cloud.
     await dev.becomes("/", 200)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_signals(own: Dev, number: signal.Signals) -> None:
-    """Ctrl-C, SIGTERM or a closed terminal end it with 0, no process left and nothing to read."""
+    """Ctrl-C, SIGTERM and a closed terminal end it and its children, with status 0."""
     children = descendants(own.process.pid)
     assert len(children) == 2
     async with visitor(own):
@@ -253,7 +253,7 @@ async def test_signals(own: Dev, number: signal.Signals) -> None:
 
 @pytest.mark.parametrize("file", ["functions/app.py", "socket_host/__main__.py"])
 async def test_signal_while_a_half_hangs(tmp_path: Path, file: str) -> None:
-    """A half that never becomes ready is no reason to stay."""
+    """It stops even if a half never becomes ready."""
     root = small_project(tmp_path)
     (root / file).write_text("import time\ntime.sleep(1000)\n")
     async with starting(root) as dev:
@@ -265,7 +265,7 @@ async def test_signal_while_a_half_hangs(tmp_path: Path, file: str) -> None:
 
 
 async def test_killed_itself(own: Dev) -> None:
-    """Even when it is killed, so that it cannot end its children, they do not stay."""
+    """If it is killed, its children end too."""
     children = descendants(own.process.pid)
     await own.end(signal.SIGKILL)
     await eventually(lambda: not any(map(alive, children)))
@@ -273,7 +273,7 @@ async def test_killed_itself(own: Dev) -> None:
 
 @pytest.mark.parametrize(("family", "address"), LOOPBACKS)
 async def test_port_taken(tmp_path: Path, family: socket.AddressFamily, address: str) -> None:
-    """A port that somebody has, under IPv4 or IPv6, is one sentence and status 1."""
+    """A port in use, on IPv4 or IPv6, causes one message and status 1."""
     with taken(family, address) as other:
         port = other.getsockname()[1]
         async with starting(small_project(tmp_path), "--port", str(port)) as dev:
@@ -284,7 +284,7 @@ async def test_port_taken(tmp_path: Path, family: socket.AddressFamily, address:
 
 
 async def test_broken_template_at_start(tmp_path: Path) -> None:
-    """A template that cannot be enforced stops the start with a sentence."""
+    """A template that cannot be enforced stops the start with a message."""
     root = small_project(tmp_path)
     template = root / "infra/template.yaml"
     template.write_text(template.read_text().replace("- Id: socket-host", "- Id: sockets"))
@@ -296,7 +296,7 @@ async def test_broken_template_at_start(tmp_path: Path) -> None:
 
 
 async def test_pages_from_elsewhere(tmp_path: Path) -> None:
-    """With --pages, pages come from another server, sockets as always, and no function is run."""
+    """With --pages, another server has the pages; sockets work, and no function runs."""
 
     async def page(request: web.BaseRequest) -> web.Response:
         return web.Response(text=f"{request.method} {request.path_qs} from elsewhere")
@@ -321,13 +321,13 @@ async def test_pages_from_elsewhere(tmp_path: Path) -> None:
 
 
 async def test_plain_runtime(tmp_path: Path) -> None:
-    """Where AWS's runtime client cannot be installed, the few lines in its place do."""
+    """The simple runtime replaces AWS's client where that cannot be installed."""
     async with running(small_project(tmp_path), "--plain-runtime") as dev:
         assert "Invocation" in (await dev.get("/about"))[1]
 
 
 async def test_many_polling_clients(own: Dev) -> None:
-    """Three hundred clients that only poll are all connected, and each gets every message once."""
+    """300 clients that only poll connect, and each receives every message once."""
     texts = [f"message {number}" for number in range(4)]
     tokens = [token(f"Visitor {number}", secret=SAMPLE_SECRET) for number in range(300)]
     async with ClientSession(connector=TCPConnector(limit=0)) as http:

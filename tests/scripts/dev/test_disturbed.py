@@ -1,4 +1,4 @@
-"""scripts/dev, run as people run it, while its files and folders come and go."""
+"""scripts/dev as a whole, while its files and folders are changed and removed."""
 
 import asyncio
 import json
@@ -79,7 +79,7 @@ FUNCTION = """
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def dev(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Dev]:
-    """A site with pages of our own."""
+    """A site with pages for these tests."""
     root = copy_project(tmp_path_factory.mktemp("project"))
     (root / "functions/pages/__init__.py").write_text(PAGES)
     (root / "functions/pages/counter.py").write_text(HANDLER)
@@ -88,14 +88,14 @@ async def dev(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Dev]:
 
 
 async def said(dev: Dev, words: str, act: Callable[[], object]) -> None:
-    """Do something, and wait until the terminal says words about it."""
+    """Do something, and wait until the terminal has a text about it."""
     told = len(dev.said)
     act()
     await dev.says(words, after=told)
 
 
 async def test_reference_in_the_template(dev: Dev) -> None:
-    """A template that cannot be enforced is told, and every later save is noticed as before."""
+    """A template that cannot be enforced is reported, and later saves still take effect."""
     text = (dev.root / TEMPLATE).read_text()
     broken = text.replace("TargetOriginId: function", "TargetOriginId: !Ref X", 1)
     await said(dev, "leads to {'Ref': 'X'}", lambda: (dev.root / TEMPLATE).write_text(broken))
@@ -108,7 +108,7 @@ async def test_reference_in_the_template(dev: Dev) -> None:
 
 
 async def test_second_function(dev: Dev) -> None:
-    """A function that is added to the template disturbs no page, and can be run at any time.
+    """A function added to the template does not disturb pages, and can be run at any time.
 
     If it has a route of the API for itself, it answers there.
     """
@@ -133,26 +133,26 @@ async def test_second_function(dev: Dev) -> None:
 
 
 async def test_last_line_of_a_traceback(dev: Dev) -> None:
-    """Of a page that raises, the terminal shows the traceback to its last line at once."""
+    """The whole traceback of a page that raises appears on the terminal at once."""
     told = len(dev.said)
     assert (await dev.get("/fail"))[0] == 500
     await dev.says("LookupError: the last line", after=told)
 
 
-async def test_page_that_asks_its_own_site(dev: Dev) -> None:
-    """A page may call another of its own site, as it may in the cloud."""
+async def test_page_that_requests_its_own_site(dev: Dev) -> None:
+    """A page may request another page of its own site, as in the cloud."""
     assert (await dev.get(f"/itself?site={dev.url}/"))[1] == "it said hello"
 
 
 async def test_breakpoint(dev: Dev) -> None:
-    """A page that stops for a debugger goes on, and the terminal says why."""
+    """A page with a breakpoint continues, and the terminal says why."""
     told = len(dev.said)
     assert (await dev.get("/halt"))[1] == "went on"
     await dev.says("is passed over", after=told)
 
 
-async def test_folder_made_again(dev: Dev) -> None:
-    """functions/ may be deleted and made again: every save in it is felt afterwards."""
+async def test_recreated_folder(dev: Dev) -> None:
+    """functions/ may be deleted and recreated; later saves in it take effect."""
     folder, away = dev.root / "functions", dev.root / "away"
     await said(dev, "the function starts again", lambda: folder.rename(away))
     await said(dev, "the function starts again", lambda: shutil.copytree(away, folder))
@@ -165,7 +165,7 @@ async def test_folder_made_again(dev: Dev) -> None:
 
 
 async def test_data_removed(dev: Dev) -> None:
-    """When the data are removed both halves start again, so both write to the same new data."""
+    """If the data are removed, both halves restart with the same new data."""
     host = dev.pid("socket_host")
     await said(dev, "both halves start again", lambda: shutil.rmtree(dev.root / "data"))
     async with asyncio.timeout(PATIENCE):
@@ -176,7 +176,7 @@ async def test_data_removed(dev: Dev) -> None:
 
 
 async def test_addresses(dev: Dev) -> None:
-    """By each name of this machine a page may open its socket; by another it is told no."""
+    """A page may connect under each name of this machine; other origins are refused."""
     port = dev.url.rpartition(":")[2]
     async with ClientSession() as http:
         for name in ("localhost", "127.0.0.1", "[::1]"):

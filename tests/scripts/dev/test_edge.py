@@ -1,4 +1,4 @@
-"""The local edge does what the template says, and what CloudFront does: with recording origins."""
+"""The local edge does what the template says, as CloudFront would, with recording origins."""
 
 import asyncio
 import socket
@@ -58,14 +58,14 @@ def pages(edge: RunningEdge) -> Recorder:
     ],
 )
 async def test_paths(target: str, origin: str) -> None:
-    """Both spellings of the socket path, and nothing else, lead to the socket host."""
+    """Both spellings of the socket path, and no other paths, lead to the socket host."""
     async with running() as edge:
         assert (await edge.get(target)).endswith(origin)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE"])
 async def test_methods(method: str) -> None:
-    """Pages and sockets get every method, static files are only read."""
+    """Pages and sockets accept every method, static files only GET and HEAD."""
     async with running() as edge:
         assert status(await edge.get("/socket.io/", method=method)) == 200
         assert status(await edge.get("/", method=method)) == 200
@@ -74,7 +74,7 @@ async def test_methods(method: str) -> None:
 
 
 async def test_template_without_post() -> None:
-    """A template that forgets POST breaks long polling here too, and a sentence says where."""
+    """A template without POST breaks long polling here too, and a message says where."""
     async with running(changed((POSTING, "AllowedMethods: [GET, HEAD]"))) as edge:
         answer = await edge.get("/socket.io/", method="POST", body="40")
         assert status(answer) == 403
@@ -83,7 +83,7 @@ async def test_template_without_post() -> None:
 
 
 async def test_template_with_another_pattern() -> None:
-    """A pattern that is changed in the template leads elsewhere here."""
+    """A changed pattern takes effect here."""
     async with running(changed(("PathPattern: /socket.io/*", "PathPattern: /live/*"))) as edge:
         assert (await edge.get("/socket.io/")).endswith("pages")
         assert (await edge.get("/socket.io")).endswith("host")
@@ -91,14 +91,14 @@ async def test_template_with_another_pattern() -> None:
 
 
 async def test_template_in_another_order() -> None:
-    """A broad pattern that comes first takes what a later one was meant for."""
+    """A broad pattern that comes first matches what was meant for a later one."""
     broad = changed(("PathPattern: /socket.io\n", "PathPattern: /*\n"))
     async with running(broad) as edge:
         assert (await edge.get("/static/x.js")).endswith("host")
 
 
 async def test_template_replaced_while_running() -> None:
-    """A saved template holds from the next request on."""
+    """A new template takes effect from the next request on."""
     async with running() as edge:
         assert (await edge.get("/live/")).endswith("pages")
         edge.edge.template = changed(("PathPattern: /socket.io/*", "PathPattern: /live/*"))
@@ -106,7 +106,7 @@ async def test_template_replaced_while_running() -> None:
 
 
 async def test_template_that_forwards_host_to_the_function() -> None:
-    """An HTTP API refuses a name that is not its own: so a policy that sends one fails here too."""
+    """A policy that forwards Host fails, because an HTTP API accepts only its own name."""
 
     class Unused:
         async def invoke(self, event: object) -> object:
@@ -124,7 +124,7 @@ VIEWER = ("Cookie: a=1", "X-Own: 1", "User-Agent: Browser", "X-Forwarded-For: 19
 
 
 async def test_what_the_host_sees() -> None:
-    """The host gets everything of the viewer's request, its Host too, and the viewer's address."""
+    """The host gets the whole request, including Host, and the viewer's address."""
     async with running() as edge:
         await edge.get("/socket.io/?EIO=4", *VIEWER)
         request = host(edge).requests[0]
@@ -140,7 +140,7 @@ async def test_what_the_host_sees() -> None:
 
 
 async def test_what_pages_see() -> None:
-    """The function gets everything but the viewer's Host, which the API would not answer to."""
+    """The function gets everything except the viewer's Host."""
     async with running() as edge:
         await edge.get("/?a=1", *VIEWER)
         assert pages(edge).requests[0].query == "a=1"
@@ -148,7 +148,7 @@ async def test_what_pages_see() -> None:
 
 
 async def test_what_static_files_see() -> None:
-    """A cached file is asked for without cookies, query or anything else it may not depend on."""
+    """A request for a cached file has no cookies, query or other varying parts."""
     async with running() as edge:
         await edge.get("/static/x.js?a=1", *VIEWER, "Accept-Encoding: br")
         assert pages(edge).requests[0].query == ""
@@ -160,7 +160,7 @@ async def test_what_static_files_see() -> None:
 
 
 async def test_template_without_cookies() -> None:
-    """A policy that forwards neither cookies nor query breaks sessions and polling here too."""
+    """A policy without cookies and query breaks sessions and polling here too."""
     async with running(changed((ALL_VIEWER, CORS_ONLY))) as edge:
         await edge.get("/socket.io/?EIO=4", *VIEWER, "Origin: https://a.test")
         assert host(edge).requests[0].query == ""
@@ -173,8 +173,8 @@ async def test_template_without_cookies() -> None:
     st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="#?")),
 )
 @settings(max_examples=50, deadline=None)
-def test_target_arrives_as_it_is(query: str, path: str) -> None:
-    """Path and query reach the origin byte for byte, however strange."""
+def test_target_is_unchanged(query: str, path: str) -> None:
+    """Path and query reach the origin byte for byte."""
 
     async def ask() -> None:
         async with running() as edge:
@@ -190,21 +190,21 @@ def test_target_arrives_as_it_is(query: str, path: str) -> None:
     [("http://elsewhere.test/a?b", "/a"), ("HTTP://a//b", "//b"), ("//a", "//a"), ("/a#b", "/a")],
 )
 async def test_unusual_targets(target: str, path: str) -> None:
-    """A target as proxies are sent it, and whatever else, names a path of this site."""
+    """A target in absolute form, or any other, refers to a path of this site."""
     async with running() as edge:
         assert status(await edge.get(target)) == 200
         assert pages(edge).requests[0].path == path
 
 
-async def test_target_that_is_no_path() -> None:
-    """A request that is about no path, or not written in ASCII, is refused."""
+async def test_target_that_is_not_a_path() -> None:
+    """A target that is not a path, or not ASCII, is refused."""
     async with running() as edge:
         assert status(await edge.get("*", method="OPTIONS")) == 400
         assert " 400 " in await edge.get("/\xe9")
 
 
 async def test_get_with_a_body() -> None:
-    """CloudFront answers a GET with a body 403, and so does the edge."""
+    """A GET with a body gets a 403, as from CloudFront."""
     async with running() as edge:
         assert status(await edge.get("/", body="a")) == 403
         assert status(await edge.get("/", method="POST", body="a")) == 200
@@ -212,7 +212,7 @@ async def test_get_with_a_body() -> None:
 
 
 async def test_body_too_large() -> None:
-    """A body that an HTTP API would not take is refused, announced or not, and not read on."""
+    """A body above the HTTP API's limit is refused, announced or not, and not read further."""
     async with running() as edge:
         announced = f"Content-Length: {MAX_BODY + 1}"
         assert status(await edge.get("/", announced, method="POST")) == 413
@@ -223,8 +223,8 @@ async def test_body_too_large() -> None:
         assert pages(edge).requests == []
 
 
-async def test_body_that_is_none() -> None:
-    """A body that is not what its head announces is refused with a sentence."""
+async def test_malformed_body() -> None:
+    """A body that does not match its headers is refused with a message."""
     async with running() as edge:
         head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
         answer = await edge.ask(f"{head}1\r\na\r\nnonsense\r\n")
@@ -234,21 +234,21 @@ async def test_body_that_is_none() -> None:
 
 
 async def test_expect_continue() -> None:
-    """Who asks before sending a body is told to go on."""
+    """A client that sends Expect: 100-continue is told to continue."""
     async with running() as edge:
         answer = await edge.get("/", "Expect: 100-continue", method="POST", body="a")
         assert answer.startswith("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
 
 
-async def test_compressed_body_is_passed_as_it_is() -> None:
-    """A body is not unpacked on the way."""
+async def test_compressed_body_is_unchanged() -> None:
+    """A request's body is not decompressed."""
     async with running() as edge:
         await edge.get("/", "Content-Encoding: gzip", method="POST", body="not even gzip")
         assert pages(edge).requests[0].body == b"not even gzip"
 
 
 async def test_refusals_for_browsers() -> None:
-    """A browser gets a page with everything escaped, anything else plain text."""
+    """A browser gets a page with everything escaped, other clients plain text."""
     async with running() as edge:
         page = await edge.get("/static/x", "Accept: text/html,*/*", method="POST")
         assert "Content-Type: text/html" in page
@@ -258,9 +258,9 @@ async def test_refusals_for_browsers() -> None:
 
 @pytest.mark.parametrize("target", ["/", "/socket.iox/", "/static/x.js", "/rooms/a"])
 async def test_upgrade_of_a_page(target: str) -> None:
-    """An upgrade to a path where no sockets are is answered at once, 404 and closed."""
+    """An upgrade on a path without sockets gets a 404 at once, and is closed."""
     async with running() as edge:
-        answer = await edge.ask(upgrade(target))  # which returns when the edge has closed
+        answer = await edge.ask(upgrade(target))  # returns when the edge has closed
         assert status(answer) == 404
         assert "Connection: close" in answer
         assert f"No websocket can be opened at {target}" in answer
@@ -268,7 +268,7 @@ async def test_upgrade_of_a_page(target: str) -> None:
 
 
 async def test_upgrades_reset_halfway() -> None:
-    """Upgrades to a wrong path whose client resets, early or late, leave nothing behind."""
+    """Upgrades to a wrong path whose client resets at any time leave nothing open."""
     request = upgrade("/page").encode()
     async with running() as edge:
         before = open_files()
@@ -281,7 +281,7 @@ async def test_upgrades_reset_halfway() -> None:
 
 
 async def test_other_upgrades_are_ignored() -> None:
-    """An offer of HTTP/2 is not a websocket: the page is served as if it were not there."""
+    """An offer of HTTP/2 is not a websocket; the page is served as usual."""
     async with running() as edge:
         answer = await edge.get("/", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c")
         assert status(answer) == 200

@@ -1,4 +1,4 @@
-"""A file outside of git gives settings of yours, and says where it is wrong."""
+"""A file outside of git has values for your settings, and errors name the line."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ DECLARED = [
 
 
 def test_lines(tmp_path: Path) -> None:
-    """Comments and blanks are nothing; quotes are taken off, and what is within them stays."""
+    """Comments and empty lines are skipped; quotes are removed, and their contents kept."""
     file = tmp_path / ".env"
     file.write_text("# Keys\n\n  KEY = a=b#c \nPLACE=' x \"y\" '\n")
     assert read_env_file(file, DECLARED) == {"KEY": "a=b#c", "PLACE": ' x "y" '}
@@ -24,7 +24,7 @@ def test_lines(tmp_path: Path) -> None:
 
 
 def test_replaces_development(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What stands there is taken; what does not is as in development. Ours cannot be set."""
+    """Its values replace those of development; the framework's settings are refused."""
     monkeypatch.setattr(settings, "declared", DECLARED)
     file = tmp_path / ".env"
     file.write_text("KEY=real\n")
@@ -43,7 +43,7 @@ def test_replaces_development(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_mistakes(text: str, why: str, tmp_path: Path) -> None:
-    """A line that is none, or for a setting that is none, is named; no value is repeated."""
+    """A malformed line or an unknown setting is named, without its value."""
     file = tmp_path / ".env"
     file.write_text(text)
     with pytest.raises(EnvFileError, match=why) as raised:
@@ -52,7 +52,7 @@ def test_mistakes(text: str, why: str, tmp_path: Path) -> None:
 
 
 def test_start_is_refused(tmp_path: Path) -> None:
-    """scripts/dev ends with the sentence."""
+    """scripts/dev ends with the message."""
     file = tmp_path / "keys"
     file.write_bytes(b"\xff")
     said = refused("--env", str(file), "--data", str(tmp_path))

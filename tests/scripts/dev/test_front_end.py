@@ -1,4 +1,4 @@
-"""A front end that has to be built: before the first page, and again after each save."""
+"""A front end with a build, which runs before the first page and after each save."""
 
 import asyncio
 import json
@@ -51,7 +51,7 @@ def write_package(root: Path, **scripts: str) -> None:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def dev(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Dev]:
-    """A site whose script is built by a program of a few lines."""
+    """A site whose script is built by a short program."""
     root = copy_project(tmp_path_factory.mktemp("project"))
     (root / "functions/pages/__init__.py").write_text(PAGES)
     (root / "functions/pages/static").mkdir(exist_ok=True)
@@ -64,14 +64,14 @@ async def dev(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Dev]:
 
 
 async def script(dev: Dev) -> str:
-    """What the page's script is now, by the name that the page has for it."""
+    """The page's current script, under the name that the page uses."""
     status, name = await dev.get("/")
     assert status == 200, name
     return (await dev.get(name))[1]
 
 
 async def becomes(dev: Dev, text: str) -> None:
-    """Wait until the page loads a script with a text."""
+    """Wait until the page's script contains a text."""
     content = ""
     async with asyncio.timeout(PATIENCE):
         while text not in content:
@@ -80,21 +80,21 @@ async def becomes(dev: Dev, text: str) -> None:
 
 
 async def test_built_at_the_start(dev: Dev) -> None:
-    """The first page finds what was built, under a name with a hash."""
+    """The first page has the built file, under a name with a hash."""
     assert re.fullmatch(r"/static/app\.[0-9a-f]{12}\.js", (await dev.get("/"))[1])
     assert await script(dev) == "// built\nfirst();\n"
 
 
 async def test_built_again(dev: Dev) -> None:
-    """A save of a source is built, and the page loads the new script by another name."""
+    """A saved source is built, and the page loads the new script under another name."""
     before = (await dev.get("/"))[1]
     (dev.root / "frontend/app.js").write_text("second();\n")
     await becomes(dev, "second();")
     assert (await dev.get("/"))[1] != before
 
 
-async def test_mistake(dev: Dev) -> None:
-    """A build that fails says why, and pages keep what was built before."""
+async def test_build_fails(dev: Dev) -> None:
+    """A failing build prints why, and pages keep the previous build."""
     told = len(dev.said)
     before = await script(dev)
     (dev.root / "frontend/app.js").write_text("mistake\n")
@@ -106,7 +106,7 @@ async def test_mistake(dev: Dev) -> None:
 
 
 async def test_watch(dev: Dev) -> None:
-    """A `watch` script is kept running, and `build` left alone."""
+    """A `watch` script is kept running instead of `build`."""
     watch = "node -e \"console.log('I watch'); setInterval(() => {}, 1000)\""
     told = len(dev.said)
     write_package(dev.root, build="node build.mjs", watch=watch)

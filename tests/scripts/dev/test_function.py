@@ -1,4 +1,4 @@
-"""The function's process: under AWS's runtime client and under our few lines, alike."""
+"""The function's process, under AWS's runtime client and under the simple runtime."""
 
 import asyncio
 import importlib.util
@@ -62,7 +62,7 @@ class Workshop:
             return await self.function.invoke(event)
 
     async def fails(self, **event: Any) -> FunctionError:
-        """Call where an error is expected, and return it."""
+        """Call the function, expecting an error, and return it."""
         with pytest.raises(FunctionError) as caught:
             await self.call(**event)
         return caught.value
@@ -70,7 +70,7 @@ class Workshop:
 
 @pytest.fixture(autouse=True)
 def one_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing here takes so long, on a busy machine either, that another environment is started."""
+    """Raise the limit after which another environment starts, for busy machines."""
     monkeypatch.setattr(function_module, "BUSY_SECONDS", 2 * PATIENCE)
 
 
@@ -94,7 +94,7 @@ def alive(pid: int) -> bool:
 
 
 async def test_results(workshop: Workshop) -> None:
-    """Each event gets its own result, all from one process, each call with an id of its own."""
+    """Each event gets its own result, from one process, and each call has its own id."""
     answers = await asyncio.gather(*(workshop.call(number=number) for number in range(20)))
     assert [answer["event"] for answer in answers] == [{"number": n} for n in range(20)]
     assert len({answer["pid"] for answer in answers}) == 1
@@ -102,7 +102,7 @@ async def test_results(workshop: Workshop) -> None:
 
 
 async def test_handler_raises(workshop: Workshop) -> None:
-    """A handler's exception is told with its traceback, and the process goes on."""
+    """A handler's exception is reported with its traceback, and the process continues."""
     pid = (await workshop.call())["pid"]
     error = await workshop.fails(**{"raise": "<no such thing>"})
     assert error.status == 500
@@ -112,8 +112,8 @@ async def test_handler_raises(workshop: Workshop) -> None:
     assert (await workshop.call())["pid"] == pid
 
 
-async def test_result_that_is_no_json(workshop: Workshop) -> None:
-    """A result that JSON has no form for is an error of the handler's, not the end of it."""
+async def test_result_that_is_not_json(workshop: Workshop) -> None:
+    """A result that JSON cannot hold is an error, and the process continues."""
     error = await workshop.fails(unspeakable=1)
     assert error.status == 500
     assert "JSON serializable" in error.sentence
@@ -121,7 +121,7 @@ async def test_result_that_is_no_json(workshop: Workshop) -> None:
 
 
 async def test_crash_while_answering(workshop: Workshop) -> None:
-    """A process that ends while it answers is a 502; whoever waits behind it is answered anew."""
+    """A process that ends during a request causes a 502; queued requests are still served."""
     crash = asyncio.create_task(workshop.fails(exit=3))
     await asyncio.sleep(0)
     waiting = asyncio.create_task(workshop.call())
@@ -132,7 +132,7 @@ async def test_crash_while_answering(workshop: Workshop) -> None:
 
 
 async def test_killed_while_idle(workshop: Workshop) -> None:
-    """A process that was killed from outside is replaced when it is needed."""
+    """A killed process is replaced when it is needed."""
     pid = (await workshop.call())["pid"]
     os.kill(pid, signal.SIGKILL)
     await eventually(lambda: not alive(pid))
@@ -142,7 +142,7 @@ async def test_killed_while_idle(workshop: Workshop) -> None:
 async def test_handler_that_calls_its_own_site(
     workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While one event keeps an environment, others get another, so an answer may need an answer."""
+    """While one event blocks an environment, others get another one."""
     monkeypatch.setattr(function_module, "BUSY_SECONDS", 0.05)
     release = tmp_path / "release"
     calling = asyncio.create_task(workshop.call(wait_for=str(release)))
@@ -155,7 +155,7 @@ async def test_handler_that_calls_its_own_site(
 async def test_environments_have_a_limit(
     workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Events that all wait for each other start no more environments than a machine can bear."""
+    """Events that wait for each other start only a limited number of environments."""
     monkeypatch.setattr(function_module, "BUSY_SECONDS", 0.01)
     monkeypatch.setattr(function_module, "MAX_ENVIRONMENTS", 2)
     releases = [tmp_path / str(number) for number in range(3)]
@@ -171,7 +171,7 @@ async def test_environments_have_a_limit(
 
 
 async def test_no_python(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While no process can be started, events are answered with why; afterwards as always."""
+    """While no process can be started, events get the reason; afterwards everything works."""
     await workshop.call()
     with monkeypatch.context() as patched:
         patched.setattr(sys, "executable", str(workshop.folder / "no-python"))
@@ -186,7 +186,7 @@ async def test_no_python(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_timeout(tmp_path: Path) -> None:
-    """A handler that takes longer than its Timeout is stopped, a 504, and the next one runs."""
+    """A handler that exceeds its Timeout is stopped with a 504, and the next one runs."""
     workshop = Workshop(tmp_path, plain=False, timeout=0.5)
     workshop.function.start()
     pid = (await workshop.call())["pid"]
@@ -207,7 +207,7 @@ async def test_timeout(tmp_path: Path) -> None:
     ],
 )
 async def test_broken_code(workshop: Workshop, code: str, sentence: str) -> None:
-    """Code that cannot be imported answers every request with its traceback until it is saved."""
+    """Code that cannot be imported answers every request with its traceback until a save."""
     await workshop.call()
     workshop.save(code)
     workshop.function.start()
@@ -224,7 +224,7 @@ async def test_broken_code(workshop: Workshop, code: str, sentence: str) -> None
 
 
 async def test_end_before_ready(workshop: Workshop) -> None:
-    """A process that ends without a word before it is ready is told with what it wrote last."""
+    """A process that ends before it is ready is reported with its last output."""
     workshop.save("import os\nprint('so far')\nos._exit(4)")
     workshop.function.start()
     error = await workshop.fails()
@@ -234,7 +234,7 @@ async def test_end_before_ready(workshop: Workshop) -> None:
 
 
 async def test_never_ready(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Code that does not finish importing is given up, and tried again by the next request."""
+    """An import that does not finish is given up, and retried by the next request."""
     monkeypatch.setattr(environment, "INIT_SECONDS", 0.3)
     workshop.save("while True: pass")
     workshop.function.start()
@@ -247,7 +247,7 @@ async def test_never_ready(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_save_loses_no_request(workshop: Workshop, tmp_path: Path) -> None:
-    """At a save, the request under way ends in the old code; all that wait are for the new."""
+    """At a save, the running request ends in the old code; queued ones get the new code."""
     release = tmp_path / "release"
     under_way = asyncio.create_task(workshop.call(wait_for=str(release)))
     await eventually(lambda: Path(f"{release}.begun").exists())
@@ -262,7 +262,7 @@ async def test_save_loses_no_request(workshop: Workshop, tmp_path: Path) -> None
 
 
 async def test_save_while_idle(workshop: Workshop) -> None:
-    """A request that comes in the moment of a save is answered, and by the new code."""
+    """A request at the moment of a save is answered by the new code."""
     await workshop.function.settled()
     await asyncio.sleep(0)  # now the old code waits for a request
     workshop.save("def handler(event, context):\n    return 'new'")
@@ -271,7 +271,7 @@ async def test_save_while_idle(workshop: Workshop) -> None:
 
 
 async def test_renewed_while_events_wait(workshop: Workshop, tmp_path: Path) -> None:
-    """What waits when a function is renewed is for the new code; without that none is started."""
+    """Queued events get the new code; without any, no process is started."""
     release = tmp_path / "release"
     under_way = asyncio.create_task(workshop.call(wait_for=str(release)))
     await eventually(lambda: Path(f"{release}.begun").exists())
@@ -288,7 +288,7 @@ async def test_renewed_while_events_wait(workshop: Workshop, tmp_path: Path) -> 
 
 
 async def test_many_saves(workshop: Workshop) -> None:
-    """Saves in a row leave one process, and requests in between are answered."""
+    """Several saves leave one process, and requests in between are answered."""
     calls = []
     for _ in range(5):
         workshop.function.start()
@@ -301,7 +301,7 @@ async def test_many_saves(workshop: Workshop) -> None:
 
 
 async def test_payload_limits(workshop: Workshop) -> None:
-    """An event or a result larger than Lambda passes on is refused with a sentence."""
+    """An event or result above Lambda's limit is refused with a message."""
     error = await workshop.fails(body="a" * MAX_PAYLOAD)
     assert (error.status, "as an event" in error.sentence) == (413, True)
     error = await workshop.fails(large=MAX_PAYLOAD)
@@ -310,7 +310,7 @@ async def test_payload_limits(workshop: Workshop) -> None:
 
 
 async def test_too_many_wait(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When as many requests wait as may, the next is refused."""
+    """When the queue is full, the next request is refused."""
     monkeypatch.setattr("scripts.commands.dev.function.MAX_WAITING", 3)
     waiting = [asyncio.create_task(workshop.call()) for _ in range(3)]
     await asyncio.sleep(0)
@@ -319,7 +319,7 @@ async def test_too_many_wait(workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 
 
 async def test_abandoned_request_is_not_run(workshop: Workshop, tmp_path: Path) -> None:
-    """A request whose viewer has gone before its turn does not reach the handler."""
+    """A queued request whose viewer has disconnected does not reach the handler."""
     release, abandoned = tmp_path / "release", tmp_path / "abandoned"
     first = asyncio.create_task(workshop.call(wait_for=str(release)))
     second = asyncio.create_task(workshop.call(wait_for=str(abandoned)))

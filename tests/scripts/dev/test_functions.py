@@ -1,4 +1,4 @@
-"""The template's functions: which one the edge leads to, and what of the others is kept here."""
+"""The template's functions: which one is the edge's, and what is run here of the others."""
 
 import pytest
 
@@ -42,7 +42,7 @@ NIGHTLY = """
 
 
 def functions(added: str, *replacements: tuple[str, str]) -> Functions:
-    """Those of the project's template, and more."""
+    """The functions of the project's template, and more."""
     assert TEMPLATE.count(BEGIN) == 1
     text = TEMPLATE.replace(BEGIN, f"{BEGIN}{added}\n")
     for old, new in replacements:
@@ -52,7 +52,7 @@ def functions(added: str, *replacements: tuple[str, str]) -> Functions:
 
 
 def test_edge() -> None:
-    """However many functions there are, the edge leads to the one that answers its whole API."""
+    """Among several functions, the edge's is the one that answers its whole API."""
     found = functions(NIGHTLY)
     assert found.edge == Template.parse(TEMPLATE).function
     assert found.edge.name == "Pages"
@@ -61,7 +61,7 @@ def test_edge() -> None:
 
 
 def test_settings() -> None:
-    """Each has its own handler, limits, timers and variables."""
+    """Each function has its own handler, limits, timers and variables."""
     nightly, mailer = functions(NIGHTLY).others.values()
     assert (nightly.handler, nightly.timeout, nightly.memory) == (
         "functions.pages.nightly.handler",
@@ -79,7 +79,7 @@ def test_settings() -> None:
 
 
 def test_shared_settings() -> None:
-    """What the template says of all functions holds where one says nothing itself."""
+    """The template's Globals apply to functions that do not override them."""
     shared = """
 Globals:
   Function: { Timeout: 7, MemorySize: 256, Environment: { Variables: { EVERYWHERE: yes it is } } }
@@ -104,7 +104,7 @@ Resources:"""
     ],
 )
 def test_problems(old: str, new: str, problem: str) -> None:
-    """What cannot be kept here is told in a sentence, and the rest of the template holds."""
+    """Unsupported parts are reported in a sentence, and the rest of the template works."""
     found = functions(NIGHTLY, (old, new))
     (told,) = found.problems
     assert told.startswith(problem)
@@ -112,7 +112,7 @@ def test_problems(old: str, new: str, problem: str) -> None:
 
 
 def test_routes() -> None:
-    """A function may have routes of the edge's API for itself; another API is not here."""
+    """A function may have its own routes of the edge's API; other APIs are ignored."""
     queue = "Type: SQS\n          Properties: { Queue: !GetAtt Mails.Arn }"
     route = (
         "Type: HttpApi\n          Properties: "
@@ -126,7 +126,7 @@ def test_routes() -> None:
 
 
 def test_implicit_api() -> None:
-    """The API that SAM makes for functions that name none may be the edge's, too."""
+    """The edge's API may be the one that SAM creates for functions that name none."""
     found = functions(
         NIGHTLY,
         ("            ApiId: !Ref PagesApi", "            TimeoutInMillis: 15000"),
@@ -136,7 +136,7 @@ def test_implicit_api() -> None:
 
 
 def test_no_edge() -> None:
-    """Of two functions, one has to answer the API of the edge's origin, and one only."""
+    """Exactly one function must answer the API of the edge's origin."""
     with pytest.raises(TemplateError, match=r"exactly one function .* There are 0"):
         functions(NIGHTLY, ("            ApiId: !Ref PagesApi", "            ApiId: !Ref OtherApi"))
     both = ("Type: SQS\n", "Type: HttpApi\n"), ("Queue: !GetAtt Mails.Arn", "ApiId: !Ref PagesApi")

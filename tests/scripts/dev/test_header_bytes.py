@@ -1,4 +1,4 @@
-"""Header bytes of any kind through the edge: to a function as JSON, to a host as they are."""
+"""Header bytes of any kind through the edge: to a function as JSON, to a host unchanged."""
 
 import json
 from typing import Any, cast
@@ -16,14 +16,14 @@ BYTES = {b"Jos\xe9": "Jos\ufffd", "José".encode(): "José", b"\xff\xfe": "\ufff
 
 
 class Answering:
-    """A function that keeps its events, as the JSON that it gets, and answers with a result."""
+    """A function that records its events as JSON, and answers with a result."""
 
     def __init__(self, result: Any) -> None:
         self.result = result
         self.events: list[Any] = []
 
     async def invoke(self, event: object) -> object:
-        # A lone half of a character has no UTF-8.
+        # A lone surrogate cannot be encoded in UTF-8.
         self.events.append(json.loads(json.dumps(event, ensure_ascii=False).encode()))
         return self.result
 
@@ -39,7 +39,7 @@ def request(target: str, *headers: bytes) -> bytes:
 
 @pytest.mark.parametrize(("sent", "expected"), BYTES.items())
 async def test_to_the_function(sent: bytes, expected: str) -> None:
-    """An event is JSON, so bytes that are no UTF-8 come as the sign that stands for such."""
+    """An event is JSON, so bytes that are not UTF-8 become replacement characters."""
     function = Answering({"statusCode": 200})
     async with running(origins=origins(function)) as edge:
         lines = (b"X-A: " + sent, b"Cookie: a=" + sent, b"User-Agent: " + sent)
@@ -50,8 +50,8 @@ async def test_to_the_function(sent: bytes, expected: str) -> None:
     assert event["requestContext"]["http"]["userAgent"] == expected
 
 
-async def test_what_the_api_writes_itself() -> None:
-    """A viewer cannot say by which scheme and port the API was asked."""
+async def test_headers_of_the_api() -> None:
+    """A viewer cannot set the scheme and port that the API reports."""
     function = Answering({"statusCode": 200})
     async with running(origins=origins(function)) as edge:
         lines = (b"X-Forwarded-Port: abc", b"X-Forwarded-Proto: javascript")
@@ -62,7 +62,7 @@ async def test_what_the_api_writes_itself() -> None:
 
 @pytest.mark.parametrize("value", ["José", "日本", "\x80", "a\tb"])
 async def test_from_the_function(value: str) -> None:
-    """What a page sets reaches the viewer."""
+    """A page's headers reach the viewer."""
     result = {"statusCode": 200, "headers": {"x-name": value}, "cookies": [f"a={value}"]}
     async with running(origins=origins(Answering(result))) as edge:
         answer = (await edge.ask(request("/"))).encode("latin-1").decode()
@@ -72,8 +72,8 @@ async def test_from_the_function(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["\ud800", "a\rb", "a\nb", "\0", "\x1b", "\x7f"], ids=range(6))
-async def test_what_no_header_can_hold(value: str) -> None:
-    """A result with it is no response, and the sentence says which header has it."""
+async def test_invalid_headers(value: str) -> None:
+    """A result with an invalid header is not a response, and the message names it."""
     result = {"statusCode": 200, "headers": {"x-name": value}}
     async with running(origins=origins(Answering(result))) as edge:
         answer = await edge.ask(request("/"))
@@ -83,7 +83,7 @@ async def test_what_no_header_can_hold(value: str) -> None:
 
 @pytest.mark.parametrize("sent", BYTES)
 async def test_to_the_host(sent: bytes) -> None:
-    """A host is asked all the same; aiohttp leaves out what is no UTF-8."""
+    """The host gets the request; aiohttp omits bytes that are not UTF-8."""
 
     async def echo(request: web.Request) -> web.Response:
         return web.Response(text=request.cookies["b"])

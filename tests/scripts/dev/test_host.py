@@ -1,4 +1,4 @@
-"""The socket host is kept running, whatever keeps its process from being started."""
+"""The socket host is kept running, even if its process cannot be started for a while."""
 
 import asyncio
 import errno
@@ -16,7 +16,7 @@ from tests.scripts.dev.edges import PATIENCE, eventually
 
 @pytest.fixture
 async def host(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Host]:
-    """A host that is not started, and rests for a moment only."""
+    """A host that is not started yet, with short pauses."""
     monkeypatch.setattr(host_module, "MAX_PAUSE", 0.01)
     host = Host({"STAGE": "development", "PUBLIC_ORIGIN": "http://localhost"})
     yield host
@@ -29,7 +29,7 @@ async def test_no_python(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """While .venv is away the host says why it is, once, and comes back with it."""
+    """While .venv is missing, the host reports why, once, and starts when it is back."""
     python = tmp_path / "python"
     monkeypatch.setattr(sys, "executable", str(python))
     host.start()
@@ -52,7 +52,7 @@ async def test_no_python(
 async def test_spawning_fails(
     host: Host, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """Whatever else keeps it from being started is said, and tried again."""
+    """Any other failure to start is reported and retried."""
     tries = 0
 
     async def fail(*arguments: object) -> Process:

@@ -1,4 +1,4 @@
-"""`scripts/dev --hosts 2`: several hosts behind one address, as in the cloud."""
+"""`scripts/dev --hosts 2`: several hosts at one address, as in the cloud."""
 
 import asyncio
 import os
@@ -39,7 +39,7 @@ def hosts(dev: Dev) -> set[int]:
 
 @pytest.mark.parametrize("bus", ["redis", "sns"])
 async def test_one_site(bus: str, tmp_path: Path) -> None:
-    """Clients on either host hear each other and what a function says, polling and upgraded."""
+    """Clients of both hosts receive each other's events and functions', polling and upgraded."""
     async with AsyncExitStack() as stack:
         if bus == "redis":
             setting = (await stack.enter_async_context(buses.redis(tmp_path))).setting
@@ -65,7 +65,7 @@ async def test_one_site(bus: str, tmp_path: Path) -> None:
         await (await browser.get(dev.url)).text()
         await browser.post(dev.url, data={"id": "m4", "text": "by hand"})
         for person in people:
-            # In the order of each host, not of all: pages put them in the order of their numbers.
+            # The order is that of each host; pages sort messages by their numbers.
             heard = {(await person.receive("message"))["id"] for _ in range(4)}
             assert heard == {"m1", "m2", "m3", "m4"}
 
@@ -74,9 +74,9 @@ keeps_cookies = {"withCredentials": True}
 
 
 async def test_restarts_are_rolling(dev: Dev) -> None:
-    """A save replaces one host after another: somebody answers newcomers all the time.
+    """A save restarts one host after another, so new clients are always accepted.
 
-    What cannot start replaces one host only; the next save that can replaces all.
+    Code that cannot start affects one host only; the next working save restarts all.
     """
     before = hosts(dev)
     assert len(before) == 2
@@ -90,19 +90,19 @@ async def test_restarts_are_rolling(dev: Dev) -> None:
             assert (await dev.get(POLL))[0] == 200
 
 
-async def test_killed_host_is_not_missed(dev: Dev) -> None:
-    """While a host is away the others take its clients, until it is back; all end together."""
+async def test_killed_host(dev: Dev) -> None:
+    """While a host is down, the others take its clients; all stop together."""
     one, _ = before = hosts(dev)
     os.kill(one, signal.SIGKILL)
     async with asyncio.timeout(PATIENCE):
         while len(now := hosts(dev) - {one}) < 2:
-            assert (await dev.get(POLL))[0] in (200, 502)  # 502: as it dies
+            assert (await dev.get(POLL))[0] in (200, 502)  # 502 at the moment it is killed
     assert await dev.end() == 0
     assert not any(map(alive, now | before))
 
 
 async def test_several_hosts_need_a_bus(tmp_path: Path) -> None:
-    """Without a bus several hosts would be strangers: one sentence and status 1."""
+    """Several hosts without a bus cause one message and status 1."""
     async with starting(small_project(tmp_path), "--hosts", "2") as dev:
         async with asyncio.timeout(PATIENCE):
             assert await dev.process.wait() == 1

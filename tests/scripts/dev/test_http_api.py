@@ -1,4 +1,4 @@
-"""The local HTTP API: events are what AWS would send, and results become what AWS would answer."""
+"""The local HTTP API: events and responses are those of AWS."""
 
 import base64
 from typing import Any
@@ -25,8 +25,8 @@ def event(
     ("target", "raw_path"),
     [("/", "/"), ("/a%20b", "/a b"), ("/a%2Fb/", "/a/b/"), ("/%C3%A9", "/é"), ("/100%25", "/100%")],
 )
-def test_path_arrives_decoded(target: str, raw_path: str) -> None:
-    """The API hands the path over decoded, in both places where an event has it."""
+def test_path_is_decoded(target: str, raw_path: str) -> None:
+    """An event has the decoded path, in both places."""
     described = event(target)
     assert described["rawPath"] == raw_path
     assert described["requestContext"]["http"]["path"] == raw_path
@@ -34,20 +34,20 @@ def test_path_arrives_decoded(target: str, raw_path: str) -> None:
 
 @given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="#")))
 @settings(deadline=None)
-def test_query_arrives_as_it_is(query: str) -> None:
-    """Whatever the query, the event has it byte for byte."""
+def test_query_is_unchanged(query: str) -> None:
+    """An event has the query byte for byte."""
     assert event(f"/?{query}")["rawQueryString"] == query
 
 
 def test_query_parameters() -> None:
-    """Parameters are decoded, repeated ones joined by commas; without a query there are none."""
+    """Parameters are decoded, and repeated ones joined; without a query there are none."""
     parameters = event("/?a=1&b=x%20y&a=2&c")["queryStringParameters"]
     assert parameters == {"a": "1,2", "b": "x y", "c": ""}
     assert "queryStringParameters" not in event("/")
 
 
 def test_headers() -> None:
-    """Header names are in small letters, repeated headers joined; the host is the API's own."""
+    """Header names are in lower case, repeated headers joined; the host is the API's own."""
     headers = event("/", ("X-A", "1"), ("x-a", "2"), ("Accept", "text/html"))["headers"]
     assert headers["x-a"] == "1,2"
     assert headers["accept"] == "text/html"
@@ -55,7 +55,7 @@ def test_headers() -> None:
 
 
 def test_cookies() -> None:
-    """Cookies are a list of their own and not among the headers; without any there is none."""
+    """Cookies are a separate list, not headers; without any, the list is absent."""
     described = event("/", ("Cookie", "a=1; b=2"), ("cookie", "c=3"))
     assert described["cookies"] == ["a=1", "b=2", "c=3"]
     assert "cookie" not in described["headers"]
@@ -75,7 +75,7 @@ def test_cookies() -> None:
     ],
 )
 def test_body(content_type: str, body: bytes, as_text: bool) -> None:
-    """A body of text is passed as text, any other in base64, and none not at all."""
+    """A text body is passed as text, any other in base64; an empty one is absent."""
     described = event("/", ("Content-Type", content_type), method="POST", body=body)
     assert described["isBase64Encoded"] is not as_text
     expected = body.decode() if as_text else base64.b64encode(body).decode()
@@ -84,7 +84,7 @@ def test_body(content_type: str, body: bytes, as_text: bool) -> None:
 
 
 def test_context() -> None:
-    """The request's context says who asks for what, and when."""
+    """The request's context has the client, the request and the time."""
     context = event("/a", ("User-Agent", "Browser"), method="PUT")["requestContext"]
     assert context["http"] == {
         "method": "PUT",
@@ -98,13 +98,13 @@ def test_context() -> None:
 
 
 def response(result: Any) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of what a result becomes."""
+    """Status, headers and body of the response for a result."""
     answer = http_api.response(result)
     return answer.status, dict(answer.headers), answer.body
 
 
 def test_full_result() -> None:
-    """Status, headers, cookies and a body in base64 become what they say."""
+    """Status, headers, cookies and a base64 body become a response."""
     answer = http_api.response(
         {
             "statusCode": "201",
@@ -131,12 +131,12 @@ def test_full_result() -> None:
     [("hello", b"hello"), ({"a": 1}, b'{"a": 1}'), ([1], b"[1]"), (None, b"null"), (3, b"3")],
 )
 def test_result_without_a_status(result: Any, body: bytes) -> None:
-    """A result without a status is the body itself, answered 200 as JSON."""
+    """A result without a status is the body, with status 200 and type JSON."""
     assert response(result) == (200, {"content-type": "application/json"}, body)
 
 
 def test_text_is_the_default_type() -> None:
-    """A response that names no content type is plain text, as from the API."""
+    """A response without a content type is plain text, as from the API."""
     assert response({"statusCode": 204})[1] == {"content-type": "text/plain;charset=UTF-8"}
 
 
@@ -157,6 +157,6 @@ def test_text_is_the_default_type() -> None:
     ],
 )
 def test_bad_result(result: Any, sentence: str) -> None:
-    """A result that is no response is refused with a sentence that says why."""
+    """A result that is not a response is refused with a message that says why."""
     with pytest.raises(ResultError, match=sentence):
         http_api.response(result)

@@ -1,4 +1,4 @@
-"""What scripts/dev is told: by arguments, and by the environment."""
+"""The options and environment variables of scripts/dev."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from tests.scripts.dev.edges import PATIENCE
 
 
 def refused(*options: str, environ: Mapping[str, str] | None = None) -> str:
-    """Start the command with options that keep it from starting; return what it says."""
+    """Start the command with invalid options; return its output."""
     done = subprocess.run(
         [sys.executable, "-m", "scripts.commands.dev", *options],
         cwd=ROOT,
@@ -32,7 +32,7 @@ def refused(*options: str, environ: Mapping[str, str] | None = None) -> str:
 
 @pytest.mark.parametrize("port", ["70000", "-1", "x", "1e3", "٣", "", "9" * 5_000])
 def test_port(port: str) -> None:
-    """What is no port is refused in a few lines."""
+    """An invalid port is refused in a few lines."""
     said = refused(f"--port={port}")
     assert "is not a number from 0 to 65535" in said
     assert len(said) < 2_000 + len(port)
@@ -49,7 +49,7 @@ def test_port(port: str) -> None:
     ],
 )
 def test_refused(options: list[str], sentence: str) -> None:
-    """Other options that make no sense are too."""
+    """So are other invalid options."""
     said = refused(*options)
     assert sentence in said
     assert "Traceback" not in said
@@ -57,7 +57,7 @@ def test_refused(options: list[str], sentence: str) -> None:
 
 @pytest.mark.parametrize("text", ["./x", "x", "../here/x"])
 def test_paths_are_the_callers(tmp_path: Path, text: str) -> None:
-    """A relative path means what it means where the command was typed, in whichever folder."""
+    """A relative path refers to the folder in which the command was typed."""
     (tmp_path / "here").mkdir()
     (tmp_path / "here/x").touch()
     said = refused("--data", text, environ={"CALLED_FROM": str(tmp_path / "here")})
@@ -65,7 +65,7 @@ def test_paths_are_the_callers(tmp_path: Path, text: str) -> None:
 
 
 def test_command_says_where_it_was_called(tmp_path: Path) -> None:
-    """scripts/dev hands on where it was typed, though it runs in the root, whatever CDPATH is."""
+    """scripts/dev passes on the caller's folder, whatever CDPATH is."""
     (tmp_path / "scripts").mkdir()
     (tmp_path / ".venv/bin").mkdir(parents=True)
     for script in ("dev", "help.sh"):
@@ -89,7 +89,7 @@ def test_command_says_where_it_was_called(tmp_path: Path) -> None:
 
 
 def test_names_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A browser on this machine may connect by whichever name it has for it."""
+    """A browser on this machine may connect under any of its names."""
     monkeypatch.delenv("PUBLIC_ORIGIN", raising=False)
     assert parse_origins(make_environ(tmp_path, 3000)["PUBLIC_ORIGIN"]) == (
         *("http://localhost:3000", "http://127.0.0.1:3000", "http://[::1]:3000"),
@@ -97,15 +97,15 @@ def test_names_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 
 def test_further_origins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """PUBLIC_ORIGIN adds those of a tunnel, or of a port that is forwarded; none is taken away."""
+    """PUBLIC_ORIGIN adds origins, such as a tunnel's or a forwarded port's."""
     monkeypatch.setenv("PUBLIC_ORIGIN", "https://abc.tunnel.example, http://localhost:8080")
     origins = parse_origins(make_environ(tmp_path, 3000)["PUBLIC_ORIGIN"])
     assert {"https://abc.tunnel.example", "http://localhost:8080", "http://[::1]:3000"} < {*origins}
 
 
 @pytest.mark.parametrize("text", ["*", "localhost:8080", "https://a.example/page"])
-def test_no_origin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
-    """A malformed one stops the start with a sentence that names it."""
+def test_malformed_origin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
+    """A malformed PUBLIC_ORIGIN stops the start with a message that names it."""
     monkeypatch.setenv("PUBLIC_ORIGIN", text)
     with pytest.raises(OriginError, match="PUBLIC_ORIGIN must be the site's address"):
         make_environ(tmp_path, 3000)

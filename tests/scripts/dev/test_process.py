@@ -1,4 +1,4 @@
-"""What a child writes is shown, and nothing it asks for is waited for."""
+"""A child's output is shown, and its reads from the terminal do not block."""
 
 import asyncio
 from pathlib import Path
@@ -16,14 +16,14 @@ async def run(code: str, folder: Path, **environ: str) -> Process:
 
 
 async def lines(code: str, folder: Path, **environ: str) -> list[str]:
-    """What a module writes before it ends by itself."""
+    """The output of a module that ends by itself."""
     process = await run(code, folder, **environ)
     async with asyncio.timeout(PATIENCE):
         await process.wait()
     return list(process.tail)
 
 
-async def test_unended_line(tmp_path: Path) -> None:
+async def test_unfinished_line(tmp_path: Path) -> None:
     """A line whose end does not come is shown nevertheless."""
     code = """
         import sys, time
@@ -36,8 +36,8 @@ async def test_unended_line(tmp_path: Path) -> None:
     await process.stop(0)
 
 
-async def test_end_that_comes_late(tmp_path: Path) -> None:
-    """The end of a line that was shown before it came makes no line of its own."""
+async def test_late_end_of_a_line(tmp_path: Path) -> None:
+    """The end of a line that was already shown is not shown as a line."""
     code = """
         import os, time
         os.write(1, b"one")
@@ -48,7 +48,7 @@ async def test_end_that_comes_late(tmp_path: Path) -> None:
 
 
 async def test_long_line(tmp_path: Path) -> None:
-    """A line without measure comes in pieces, all of it."""
+    """A line of any length is shown in pieces, completely."""
     written = await lines("print('a' * 1_000_000, end='')", tmp_path)
     assert sum(map(len, written)) == 1_000_000
 
@@ -62,19 +62,19 @@ async def test_long_line(tmp_path: Path) -> None:
         "import subprocess; print(subprocess.run(['cat'], capture_output=True).stdout)",
     ],
 )
-async def test_nobody_types(tmp_path: Path, code: str) -> None:
-    """Whoever reads from the terminal finds its end at once."""
+async def test_standard_input_is_empty(tmp_path: Path, code: str) -> None:
+    """A read from the terminal returns its end at once."""
     assert await lines(code, tmp_path)
 
 
 async def test_breakpoint(tmp_path: Path) -> None:
-    """`breakpoint()` says where it stands and why nothing stops there, and the program goes on."""
+    """`breakpoint()` prints its place and why nothing stops there, and the program continues."""
     told, went = await lines("breakpoint()\nprint('went on')", tmp_path)
     assert told.startswith(f"breakpoint() in {tmp_path}/child_code.py:1 is passed over")
     assert went == "went on"
 
 
-async def test_breakpoint_of_ones_own(tmp_path: Path) -> None:
-    """A debugger that somebody has chosen is left to them."""
+async def test_chosen_debugger(tmp_path: Path) -> None:
+    """A debugger that the developer has chosen is used."""
     assert await lines("breakpoint()", tmp_path, PYTHONBREAKPOINT="print") == [""]
     assert await lines("breakpoint()", tmp_path, PYTHONBREAKPOINT="0") == []

@@ -37,7 +37,7 @@ async def echo(request: web.Request) -> web.Response:
 
 
 async def test_request_and_answer_arrive_whole() -> None:
-    """Method, target, headers and body reach the host, its status, headers and body the viewer."""
+    """The host gets the whole request, and the viewer the whole response."""
     async with host(echo) as (edge, _):
         answer = await edge.get("/socket.io/?a=%2F&b=+", "X-Own: 1", method="POST", body="4hello")
         assert status(answer) == 200
@@ -51,16 +51,16 @@ async def test_request_and_answer_arrive_whole() -> None:
 
 
 @pytest.mark.parametrize("target", ["/socket.io/../x", "/socket.io/%2e%2E/", "/socket.io//a%20%2f"])
-async def test_target_is_not_tidied(target: str) -> None:
-    """The host gets the path as the viewer wrote it, whatever the edge compared it as."""
+async def test_target_is_not_normalized(target: str) -> None:
+    """The host gets the path as written, not as normalized for matching."""
     everything = changed(("PathPattern: /socket.io/*", "PathPattern: /*"))
     async with host(echo) as (edge, _):
         edge.edge.template = everything
         assert f"GET {target}?a\n" in await edge.get(f"{target}?a")
 
 
-async def test_compressed_answer_is_passed_as_it_is() -> None:
-    """An answer is not unpacked on the way."""
+async def test_compressed_answer_is_unchanged() -> None:
+    """A response is not decompressed."""
 
     async def handler(request: web.Request) -> web.Response:
         return web.Response(body=b"not even gzip", headers={"Content-Encoding": "gzip"})
@@ -72,7 +72,7 @@ async def test_compressed_answer_is_passed_as_it_is() -> None:
 
 
 async def test_status_without_a_body() -> None:
-    """HEAD and 304 answers stay without a body, and keep what they say about its length."""
+    """Responses to HEAD and 304 have no body, and keep their length headers."""
 
     async def handler(request: web.Request) -> web.Response:
         return web.Response(body=b"12345") if request.method == "HEAD" else web.Response(status=304)
@@ -82,8 +82,8 @@ async def test_status_without_a_body() -> None:
         assert (await edge.get("/socket.io/")).endswith("\r\n\r\n")
 
 
-async def test_answer_is_passed_on_as_it_comes() -> None:
-    """What the host has sent so far is with the viewer before the host has finished."""
+async def test_answer_is_streamed() -> None:
+    """The viewer gets the first part before the host has finished."""
     more = asyncio.Event()
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -102,7 +102,7 @@ async def test_answer_is_passed_on_as_it_comes() -> None:
 
 
 async def test_answer_cut_short() -> None:
-    """Half an answer is cut off for the viewer too, not made a whole one."""
+    """A truncated response is truncated for the viewer too."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -120,7 +120,7 @@ async def test_answer_cut_short() -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_nothing_is_sent_twice(method: str) -> None:
-    """A request whose connection breaks is answered 502, never sent again: it may have arrived."""
+    """A request whose connection breaks gets a 502 and is not repeated: it may have arrived."""
     requests = 0
 
     async def handler(request: web.Request) -> web.Response:
@@ -134,12 +134,12 @@ async def test_nothing_is_sent_twice(method: str) -> None:
 
     async with host(handler) as (edge, _):
         assert status(await edge.get("/socket.io/")) == 200
-        assert status(await edge.get("/socket.io/", method=method)) == 502  # over the same one
+        assert status(await edge.get("/socket.io/", method=method)) == 502  # on the same connection
         assert requests == 2
 
 
 async def test_connections_are_kept() -> None:
-    """Requests one after the other reach the host over one connection."""
+    """Successive requests reach the host over one connection."""
     ports = set()
 
     async def handler(request: web.Request) -> web.Response:
@@ -154,7 +154,7 @@ async def test_connections_are_kept() -> None:
 
 
 async def test_silent_host() -> None:
-    """A host that says nothing for as long as the template allows is given up with a 504."""
+    """A host that exceeds the template's timeout causes a 504."""
 
     async def handler(request: web.Request) -> web.Response:
         await asyncio.sleep(PATIENCE)
@@ -165,8 +165,8 @@ async def test_silent_host() -> None:
         assert status(await edge.get("/socket.io/")) == 504
 
 
-async def test_host_away() -> None:
-    """While there is no host, the answer is a 502 with the reason, for upgrades too."""
+async def test_host_down() -> None:
+    """Without a host, the response is a 502 with the reason, for upgrades too."""
     async with host(echo) as (edge, kept):
         kept.address = None
         answer = await edge.get("/socket.io/")
@@ -178,7 +178,7 @@ async def test_host_away() -> None:
 
 
 async def test_nobody_listens() -> None:
-    """A host that has just gone is a 502 at once, with a sentence."""
+    """A host that has just stopped causes a 502 at once, with a message."""
     async with host(echo) as (edge, kept):
         (listener, *others) = listen(0)
         kept.address = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -190,7 +190,7 @@ async def test_nobody_listens() -> None:
 
 
 async def test_viewer_leaves_a_poll() -> None:
-    """A poll that nobody waits for any more is not kept open at the host."""
+    """A poll whose viewer has disconnected is not kept open at the host."""
     here, gone = asyncio.Event(), asyncio.Event()
 
     async def handler(request: web.Request) -> web.Response:
@@ -210,7 +210,7 @@ async def test_viewer_leaves_a_poll() -> None:
 
 
 async def test_viewer_leaves_before_a_refusal(caplog: pytest.LogCaptureFixture) -> None:
-    """A viewer that left is refused nothing, and the developer is shown no traceback of it."""
+    """A viewer that disconnects before a refusal causes no traceback."""
     here, gone = asyncio.Event(), asyncio.Event()
 
     async def handler(request: web.Request) -> web.Response:
@@ -226,7 +226,7 @@ async def test_viewer_leaves_before_a_refusal(caplog: pytest.LogCaptureFixture) 
         client.sendall(UPGRADE)
         await here.wait()
         asking: list[Any] = [*proxy._tunnels]
-        # Whoever answers the viewer waits for what asks the host, but does not take it along.
+        # The viewer's handler waits for the exchange with the host, but does not cancel it.
         waiting = len(asking[0]._callbacks)
         reset(client)
         await eventually(lambda: len(asking[0]._callbacks) < waiting)
@@ -238,7 +238,7 @@ async def test_viewer_leaves_before_a_refusal(caplog: pytest.LogCaptureFixture) 
 
 
 async def test_pages_from_elsewhere() -> None:
-    """With --pages, pages come from that address, under its host name and not the viewer's."""
+    """With --pages, pages come from that address, under its host name."""
     async with host(echo) as (_, kept), Proxy() as proxy:
         origins = {"function": PagesOrigin(kept.address + "/", proxy), "socket-host": Recorder("")}
         async with running(origins=origins) as edge:

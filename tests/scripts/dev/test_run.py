@@ -1,4 +1,4 @@
-"""`scripts/dev --run NAME`: any function, now."""
+"""`scripts/dev --run NAME` runs any function now."""
 
 import json
 import socket
@@ -52,7 +52,7 @@ async def result(
 
 
 async def test_usual_events(functions: Functions, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without an event a function gets one such as usually calls it, and its result is printed."""
+    """Without an event, a function gets its usual one, and its result is printed."""
     nightly = await result(functions, "Nightly", capsys)
     assert nightly["event"]["detail-type"] == "Scheduled Event"
     assert (nightly["name"], nightly["own"]) == ("sidepath-Nightly", None)
@@ -64,10 +64,10 @@ async def test_usual_events(functions: Functions, capsys: pytest.CaptureFixture[
     assert pages["own"] == "the site's"
 
 
-async def test_event_of_ones_own(
+async def test_event_from_a_file(
     functions: Functions, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """--event takes the event out of a file."""
+    """--event reads the event from a file."""
     file = tmp_path / "event.json"
     file.write_text('{"a": ["é"]}')
     assert (await result(functions, "Other", capsys, file))["event"] == {"a": ["é"]}
@@ -91,7 +91,7 @@ async def test_missing_variables(functions: Functions, capsys: pytest.CaptureFix
 async def test_refused(
     functions: Functions, tmp_path: Path, name: str, text: str | None, sentence: str
 ) -> None:
-    """What cannot be run, and what fails, is told in one sentence."""
+    """What cannot run, and what fails, is reported in one sentence."""
     file = tmp_path / "event.json"
     if text:
         file.write_text(text)
@@ -100,13 +100,13 @@ async def test_refused(
 
 
 async def test_no_such_event(functions: Functions, tmp_path: Path) -> None:
-    """A file that is not there is named."""
+    """A missing file is named."""
     with pytest.raises(RunError, match="cannot be read: No such file"):
         await run_now(functions, "Other", tmp_path / "none", {}, plain=True)
 
 
 def test_relay(tmp_path: Path) -> None:
-    """A function that is run by hand finds a site on the same data, while that runs."""
+    """A function that is run by hand reaches a running site with the same data."""
     assert relay_address(tmp_path / "data") == ""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}/bus"
@@ -115,5 +115,5 @@ def test_relay(tmp_path: Path) -> None:
         assert relay_address(tmp_path / "data") == ""
         with suppress(LookupError), relaying(tmp_path / "data", address):
             listener.close()
-            assert relay_address(tmp_path / "data") == ""  # as of a site that was killed
+            assert relay_address(tmp_path / "data") == ""  # left by a killed site
             raise LookupError

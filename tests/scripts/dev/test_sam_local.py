@@ -1,4 +1,4 @@
-"""`sam local`, and `scripts/dev --pages` beside it: what is configured fits together."""
+"""The configuration of `sam local`, and of `scripts/dev --pages` beside it, fits together."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ INVOKE = CONFIG["local_invoke"]["parameters"]
 
 @pytest.fixture(scope="module")
 def settings() -> dict[str, str]:
-    """What scripts/sam gives the function in `sam local`."""
+    """The settings that scripts/sam gives the function in `sam local`."""
     command = [sys.executable, "-m", "scripts.commands.dev.sam_local"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     found: dict[str, str] = json.loads(done.stdout)["Pages"]
@@ -49,16 +49,16 @@ def settings() -> dict[str, str]:
 
 
 def test_sam_sets_what_the_template_has(settings: dict[str, str]) -> None:
-    """sam sets no variable that the template does not have, so each setting is there."""
+    """The template has every setting, because sam sets no other variables."""
     properties = load(TEXT)["Resources"]["Pages"]["Properties"]
     variables = properties["Environment"]["Variables"]
     assert settings.keys() <= variables.keys()
-    # In the cloud there is only AWS.
+    # In the cloud, AWS is the default.
     assert variables["AWS_ENDPOINT_URL"] == {"Ref": "AWS::NoValue"}
 
 
 def test_function_accepts_them(settings: dict[str, str]) -> None:
-    """The function starts by them, and says what it has to say to sockets on the same port."""
+    """The function starts with them, and emits to the same port."""
     read = Settings.from_environ(settings, declared)
     assert read.development
     open_emitter(read.bus, read.session_secret)
@@ -68,7 +68,7 @@ def test_function_accepts_them(settings: dict[str, str]) -> None:
 
 
 def test_host_has_the_same(settings: dict[str, str]) -> None:
-    """The host has all settings that the function has, but for its ways to AWS and the bus."""
+    """The host has the same settings, except those for AWS and the bus."""
     environ = sam_local.host_environ(TEXT, "http://127.0.0.1:1")
     different = {"BUS", "AWS_ENDPOINT_URL"}
     assert {name: environ[name] for name in settings.keys() - different} == {
@@ -89,7 +89,7 @@ def test_host_has_the_same(settings: dict[str, str]) -> None:
     ],
 )
 def test_tables_are_shared(value: Any, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A setting that names a table names it here too; any other is that of development."""
+    """A setting for a table has its name here; others are those of development."""
     setting = Setting("STORE", "where things are kept", development="on the laptop")
     monkeypatch.setattr(sam_local, "declared", [setting])
     resources = {
@@ -100,20 +100,20 @@ def test_tables_are_shared(value: Any, expected: str, monkeypatch: pytest.Monkey
 
 
 def test_containers_stay_warm_on_a_port_of_their_own() -> None:
-    """What a page writes to its disk is there at the next, and scripts/dev keeps its port."""
+    """What a page writes to disk persists, and scripts/dev keeps its port."""
     assert LOCAL["warm_containers"] == "LAZY"
     assert len({LOCAL["port"], sam_local.PORT, PORT}) == 3
 
 
 @pytest.mark.parametrize("parameters", [LOCAL, INVOKE])
 def test_every_way_to_run_it_has_the_settings(parameters: dict[str, str]) -> None:
-    """sam reads them for each of its commands by itself, in the region where the tables are."""
+    """Each of sam's commands reads the settings, in the region of the tables."""
     assert f">{parameters['env_vars']}" in (ROOT / "scripts/sam").read_text()
     assert parameters["region"] == REGION
 
 
-def test_event_is_an_event() -> None:
-    """The event to invoke with is one that the handler answers with a page."""
+def test_example_event() -> None:
+    """The handler answers the example event with a page."""
     event = json.loads((ROOT / INVOKE["event"]).read_text())
     code = (
         "import json, sys; from functions.app import handler; "
@@ -130,7 +130,7 @@ def test_event_is_an_event() -> None:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project that has been built, with no sam in it."""
+    """A project with a built function, without sam."""
     (tmp_path / "scripts").mkdir()
     for script in ("sam", "help.sh"):
         shutil.copy(ROOT / "scripts" / script, tmp_path / "scripts" / script)
@@ -147,14 +147,14 @@ def start_api(project: Path, *options: str) -> str:
 
 
 def test_sam_local_without_a_build(project: Path) -> None:
-    """What was not built is not started: every page would be Python's error, and a 200."""
+    """It refuses to start without a build, because pages would be errors with status 200."""
     (project / ".aws-sam/build/template.yaml").unlink()
     assert "run scripts/sam build first" in start_api(project)
 
 
 @pytest.mark.parametrize("words", ["-t x", "-tx", "--template x", "--template-file=x"])
 def test_sam_local_with_another_template(project: Path, words: str) -> None:
-    """The template that was not built is refused, however it is named."""
+    """Another template than the built one is refused, in any spelling."""
     said = start_api(project, "--port", "1", *words.split())
     assert f"leave out {words.split()[0]}" in said
     assert "leave" not in start_api(project, "--port", "1")
@@ -165,7 +165,7 @@ def test_sam_local_with_another_template(project: Path, words: str) -> None:
 
 @asynccontextmanager
 async def answering(text: str, kind: str) -> AsyncIterator[str]:
-    """A server that answers everything with a text, as sam local does with a 200."""
+    """A server that answers everything with a text and status 200, as sam local does."""
 
     async def answer(request: web.BaseRequest) -> web.Response:
         return web.Response(text=text, content_type=kind)
@@ -180,7 +180,7 @@ async def answering(text: str, kind: str) -> AsyncIterator[str]:
 
 
 async def page(text: str, kind: str = "application/json") -> str:
-    """What the edge answers where sam local answers with a text."""
+    """The edge's response if sam local answers with a text."""
     async with answering(text, kind) as url, Proxy() as proxy:
         origins = {FUNCTION: PagesOrigin(url, proxy), SOCKET_HOST: Recorder("sockets")}
         async with running(origins=origins) as edge:
@@ -188,7 +188,7 @@ async def page(text: str, kind: str = "application/json") -> str:
 
 
 async def test_function_that_was_not_built() -> None:
-    """A function that the container cannot import is a sentence that says what to run."""
+    """A function that cannot be imported causes a message that says what to run."""
     error = {
         "errorMessage": "Unable to import module 'functions.app': No module named 'functions'",
         "errorType": "Runtime.ImportModuleError",
@@ -202,7 +202,7 @@ async def test_function_that_was_not_built() -> None:
 
 
 async def test_function_that_fails() -> None:
-    """Any error of the function is a 502 with its own words and trace."""
+    """Any error of the function is a 502 with its message and traceback."""
     error = {"errorMessage": "oh no", "errorType": "ValueError", "stackTrace": ["  line 1\n"]}
     answer = await page(json.dumps(error))
     assert status(answer) == 502
@@ -219,15 +219,15 @@ async def test_function_that_fails() -> None:
         ("{", "application/json"),
     ],
 )
-async def test_answer_that_is_no_failure(text: str, kind: str) -> None:
-    """What only looks like it passes as it is."""
+async def test_answer_that_resembles_an_error(text: str, kind: str) -> None:
+    """A response that only resembles an error is unchanged."""
     answer = await page(text, kind)
     assert status(answer) == 200
     assert text in answer
 
 
 def test_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A port that somebody has is named, with what it is for."""
+    """A port in use is named, with its purpose."""
     port = unlikely_port()
     monkeypatch.setattr(sam_local, "PORT", port)
     listeners = sam_local.listen()
@@ -239,12 +239,12 @@ def test_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nobody_else_is_listened_to() -> None:
-    """Only this machine and its containers reach what stands in for AWS."""
+    """The stand-in for AWS is reachable only from this machine and its containers."""
     assert "0.0.0.0" not in sam_local.bridges()
 
 
 async def test_stand_in_has_the_templates_tables() -> None:
-    """The stand-in for AWS has each of the template's tables, by its name there."""
+    """The stand-in for AWS has the template's tables, under their names."""
     stand_in = await StandIn.start(TEMPLATE)
     try:
         dynamodb = boto3.client(
@@ -264,6 +264,6 @@ async def test_stand_in_has_the_templates_tables() -> None:
 
 
 async def test_stand_in_that_does_not_start(tmp_path: Path) -> None:
-    """A stand-in that ends says why."""
+    """If the stand-in ends, its output is shown."""
     with pytest.raises(StandInError, match=r"No such file .*template\.yaml"):
         await StandIn.start(tmp_path / "template.yaml")

@@ -1,4 +1,4 @@
-"""Schedules as EventBridge keeps them."""
+"""Schedules, as in EventBridge."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +10,7 @@ BEGUN = datetime(2026, 1, 1, tzinfo=UTC)  # a Thursday
 
 
 def first(expression: str, count: int, timezone: str = "UTC") -> list[str]:
-    """The first minutes of a schedule in 2026; found day by day where it is of whole days."""
+    """The first minutes of a schedule in 2026, or its first days."""
     schedule = parse(expression, timezone)
     found = []
     minute = BEGUN
@@ -44,12 +44,12 @@ def first(expression: str, count: int, timezone: str = "UTC") -> list[str]:
     ],
 )
 def test_minutes(expression: str, minutes: list[str]) -> None:
-    """Each kind of expression means the minutes that AWS's guide says it does."""
+    """Each kind of expression includes the minutes that AWS's guide says."""
     assert first(expression, len(minutes)) == minutes
 
 
 def test_timezone() -> None:
-    """A schedule in a time zone moves with its summer time."""
+    """A schedule in a time zone follows daylight saving time."""
     (winter,) = first("cron(30 2 1 1 ? *)", 1, "Europe/Vienna")
     (summer,) = first("cron(30 2 1 7 ? *)", 1, "Europe/Vienna")
     assert (winter, summer) == ("01-01 01:30", "07-01 00:30")
@@ -59,30 +59,30 @@ def test_timezone() -> None:
 @pytest.mark.parametrize(
     ("expression", "sentence"),
     [
-        ("every day", "is no schedule. One is rate"),
-        ("rate(1 minutes)", "is no rate. One is"),
-        ("rate(5 minute)", "is no rate. One is"),
-        ("rate(0 minutes)", "is no rate. One is"),
+        ("every day", "is not a schedule such as rate"),
+        ("rate(1 minutes)", "is not a rate such as"),
+        ("rate(5 minute)", "is not a rate such as"),
+        ("rate(0 minutes)", "is not a rate such as"),
         ("cron(0 3 * * *)", "has 5 fields; it needs six: minute, hour, day of the month"),
         ("cron(0 3 * * * *)", "must have [?] either as"),
         ("cron(0 3 ? * ? *)", "must have [?] either as"),
-        ("cron(60 3 * * ? *)", "'60' is no minute, which goes from 0 to 59"),
-        ("cron(0 3 ? * MAN *)", "'MAN' is no day of the week, which goes from 1 to 7"),
-        ("cron(9-5 3 * * ? *)", "'9-5' is no minute"),
-        ("cron(0/0 3 * * ? *)", "'0/0' is no minute"),
-        ("cron(, 3 * * ? *)", "'' is no minute"),
-        ("at(tomorrow)", "is no time such as"),
-        ("at(2026-02-30T00:00:00)", "is no time: day is out of range"),
+        ("cron(60 3 * * ? *)", "'60' is not a minute, which goes from 0 to 59"),
+        ("cron(0 3 ? * MAN *)", "'MAN' is not a day of the week, which goes from 1 to 7"),
+        ("cron(9-5 3 * * ? *)", "'9-5' is not a minute"),
+        ("cron(0/0 3 * * ? *)", "'0/0' is not a minute"),
+        ("cron(, 3 * * ? *)", "'' is not a minute"),
+        ("at(tomorrow)", "is not a time such as"),
+        ("at(2026-02-30T00:00:00)", "is not a time: day is out of range"),
     ],
 )
-def test_no_schedule(expression: str, sentence: str) -> None:
-    """What is no schedule is refused with a sentence that says what one looks like."""
+def test_malformed_schedule(expression: str, sentence: str) -> None:
+    """A malformed schedule is refused with an example."""
     with pytest.raises(ScheduleError, match=sentence):
         parse(expression)
 
 
 @pytest.mark.parametrize("name", ["Vienna", "", "/etc/passwd", "../x"])
-def test_no_timezone(name: str) -> None:
-    """A time zone that nobody knows is named."""
-    with pytest.raises(ScheduleError, match="is no time zone"):
+def test_unknown_timezone(name: str) -> None:
+    """An unknown time zone is named."""
+    with pytest.raises(ScheduleError, match="is not a time zone"):
         parse("cron(0 3 * * ? *)", name)

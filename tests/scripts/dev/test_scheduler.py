@@ -30,7 +30,7 @@ def handler(event, context):
 
 
 class Clock:
-    """A clock that goes on when somebody sleeps, until its end."""
+    """A clock that advances when somebody sleeps, until its end."""
 
     def __init__(self, end: datetime) -> None:
         self.now = BEGUN
@@ -50,7 +50,7 @@ class Clock:
 
 
 class Recorder(Function):
-    """A function that keeps its events."""
+    """A function that records its events."""
 
     def __init__(self, settings: FunctionSettings) -> None:
         super().__init__(settings, {})
@@ -75,7 +75,7 @@ NIGHTLY = settings("Nightly", Night="cron(0 3 * * ? *)", Often="rate(2 minutes)"
 
 @pytest.fixture
 def made() -> dict[str, Recorder]:
-    """The functions that were needed, by their names."""
+    """The functions that were created, by name."""
     return {}
 
 
@@ -92,7 +92,7 @@ def events(made: dict[str, Recorder]) -> list[Any]:
 
 
 async def test_times(scheduler: Scheduler, made: dict[str, Recorder]) -> None:
-    """Each full minute what is due then is run, once, with the event that EventBridge sends."""
+    """At each full minute, due functions run once, with EventBridge's event."""
     clock = Clock(datetime(2026, 1, 1, 3, 2, 30, tzinfo=UTC))
     await clock.run(scheduler)
     await eventually(lambda: len(events(made)) == 3)
@@ -108,13 +108,13 @@ async def test_times(scheduler: Scheduler, made: dict[str, Recorder]) -> None:
 
 
 async def test_none_before_its_time(scheduler: Scheduler, made: dict[str, Recorder]) -> None:
-    """A function that is not due is not made."""
+    """A function that is not due is not created."""
     await Clock(BEGUN + timedelta(minutes=1)).run(scheduler)
     assert made == {}
 
 
 async def test_slept_through(scheduler: Scheduler, made: dict[str, Recorder]) -> None:
-    """What was due while the machine slept is left out; what is due when it wakes is run."""
+    """Runs missed while the machine slept are skipped; those due at wake-up take place."""
     clock = Clock(BEGUN + timedelta(days=2))
     clock.sleep = partial(_sleep_long, clock)  # type: ignore[method-assign]
     await clock.run(scheduler)
@@ -129,7 +129,7 @@ async def _sleep_long(clock: Clock, seconds: float) -> None:
 
 
 async def test_saved(scheduler: Scheduler, made: dict[str, Recorder]) -> None:
-    """A save of the code or of the template has functions that ran before run anew, and others."""
+    """A save makes functions run the new code, and uses the new template's functions."""
     await Clock(datetime(2026, 1, 1, 3, 0, 30, tzinfo=UTC)).run(scheduler)
     await eventually(lambda: "Nightly" in made)
     scheduler.renew()
@@ -142,7 +142,7 @@ async def test_saved(scheduler: Scheduler, made: dict[str, Recorder]) -> None:
 
 @pytest.fixture
 async def real(tmp_path: Path) -> AsyncIterator[Scheduler]:
-    """A scheduler of a function that writes down how it is called, and fails once."""
+    """A scheduler with a function that records its calls, and fails once."""
     (tmp_path / "workpiece.py").write_text(HANDLER)
     timers = (
         Timer("Good", parse("at(2026-01-01T02:59:00)"), "well"),
@@ -162,7 +162,7 @@ async def real(tmp_path: Path) -> AsyncIterator[Scheduler]:
 async def test_for_real(
     real: Scheduler, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A function gets its own variables and no others; one that fails is told, and hurts nobody."""
+    """A function gets only its own variables; a failure is reported and affects no other."""
     await Clock(BEGUN + timedelta(minutes=1)).run(real)
     out = tmp_path / "out"
     await eventually(lambda: out.exists() and len(out.read_text().splitlines()) == 2)
@@ -171,7 +171,7 @@ async def test_for_real(
     def told() -> bool:
         nonlocal said
         said += capsys.readouterr().err
-        return "Nightly has failed: LookupError: in the night" in said
+        return "Nightly failed: LookupError: in the night" in said
 
     await eventually(told)
     assert '{"event": "well", "own": null}' in out.read_text()

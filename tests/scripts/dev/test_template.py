@@ -1,4 +1,4 @@
-"""Whatever stands in a template, it is read or refused with a sentence."""
+"""Any template is either read or refused with a message."""
 
 import copy
 from typing import Any
@@ -12,7 +12,7 @@ from tests.scripts.dev.test_functions import BEGIN, NIGHTLY
 
 ODD: list[Any] = [None, [], {}, {"Ref": "X"}, {"Fn::If": ["A", 1, 2]}, "x", -1, 1e400, [[]], [None]]
 
-# What scripts/dev reads of the template.
+# The parts of the template that scripts/dev reads.
 READ = ("Edge", "PagesApi", "Pages", "Hosts", "Nightly", "Mailer")
 
 Place = tuple[Any, ...]
@@ -25,7 +25,7 @@ def document() -> dict[str, Any]:
 
 
 def places(value: Any, path: Place = ()) -> list[Place]:
-    """Where in a document something stands that can be replaced."""
+    """The places in a document whose value can be replaced."""
     inner: list[tuple[Any, Any]] = []
     if isinstance(value, dict):
         inner = list(value.items())
@@ -45,7 +45,7 @@ def replaced(whole: dict[str, Any], place: Place, new: Any) -> dict[str, Any]:
 
 
 def test_anything_anywhere() -> None:
-    """Each value of the template may be any other: no error but TemplateError comes of it."""
+    """With any value replaced by any other, the only error is TemplateError."""
     whole = document()
     Template.of(whole)
     refused = []
@@ -65,6 +65,6 @@ def test_anything_anywhere() -> None:
     "text", ["", "a", "[]", "&a [*a]", "{[a]: b}", "\t", "!X", "a: b: c", "\0"]
 )
 def test_no_template(text: str) -> None:
-    """Text that is no template is refused likewise."""
+    """Text that is not a template is refused too."""
     with pytest.raises(TemplateError):
         Template.parse(text)

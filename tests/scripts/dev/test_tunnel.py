@@ -28,14 +28,14 @@ from tests.scripts.dev.stand_in import UPGRADE, Handler, host
 
 
 @pytest.fixture(autouse=True)
-def nothing_to_tell(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """However a websocket ends, that is no fault of ours."""
+def no_reported_faults(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """However a websocket ends, scripts/dev reports no fault of its own."""
     yield
     assert "This is a fault of scripts/dev" not in capsys.readouterr().err
 
 
 class Conversation:
-    """A websocket at the host that says everything back, or closes with the code it is told."""
+    """A websocket at the host that echoes everything, or closes with a requested code."""
 
     def __init__(self) -> None:
         self.heard: list[Any] = []
@@ -60,7 +60,7 @@ class Conversation:
 async def websocket(
     handler: Handler, **options: Any
 ) -> AsyncIterator[tuple[ClientWebSocketResponse, RunningEdge]]:
-    """A websocket of a viewer, open through an edge to a host with the given handler."""
+    """A viewer's websocket, open through an edge to a host with the given handler."""
     async with (
         host(handler) as (edge, _),
         ClientSession() as session,
@@ -70,7 +70,7 @@ async def websocket(
 
 
 async def test_websocket() -> None:
-    """Text and bytes, small and large, go through a websocket in both directions and in order."""
+    """Text and bytes, small and large, pass a websocket in both directions, in order."""
     async with websocket(Conversation().hold, max_msg_size=0) as (ws, _):
         large = bytes(range(256)) * 20_000
         for number in range(3):
@@ -82,7 +82,7 @@ async def test_websocket() -> None:
 
 
 async def test_websocket_agreements() -> None:
-    """Subprotocol and compression are what the two ends agree on."""
+    """The two ends agree on subprotocol and compression."""
     async with websocket(Conversation().hold, protocols=["other", "chat"], compress=15) as (ws, _):
         assert ws.protocol == "chat"
         assert ws.compress == 15
@@ -91,7 +91,7 @@ async def test_websocket_agreements() -> None:
 
 
 async def test_websocket_ping() -> None:
-    """A ping is answered by the other end, with what it carried."""
+    """A ping is answered by the other end, with its payload."""
     async with websocket(Conversation().hold, autoping=False) as (ws, _):
         await ws.ping(b"are you there")
         message = await ws.receive(PATIENCE)
@@ -99,7 +99,7 @@ async def test_websocket_ping() -> None:
 
 
 async def test_websocket_closed_by_the_host() -> None:
-    """The viewer learns the host's close code and reason."""
+    """The viewer gets the host's close code and reason."""
     async with websocket(Conversation().hold) as (ws, _):
         await ws.send_str("close 4001")
         message = await ws.receive(PATIENCE)
@@ -107,7 +107,7 @@ async def test_websocket_closed_by_the_host() -> None:
 
 
 async def test_websocket_closed_by_the_viewer() -> None:
-    """The host learns the viewer's close code."""
+    """The host gets the viewer's close code."""
     conversation = Conversation()
     async with websocket(conversation.hold) as (ws, _):
         await ws.close(code=4002)
@@ -115,7 +115,7 @@ async def test_websocket_closed_by_the_viewer() -> None:
 
 
 async def test_silent_websocket() -> None:
-    """A websocket may be silent for longer than an answer."""
+    """A websocket may be silent for longer than a response."""
     timeout = 0.1
 
     async def handler(request: web.Request) -> web.WebSocketResponse:
@@ -134,7 +134,7 @@ async def test_silent_websocket() -> None:
 
 
 async def test_websocket_refused() -> None:
-    """A host's refusal to upgrade comes back with its status and its words."""
+    """A host's refusal to upgrade is passed on with its status and body."""
 
     async def handler(request: web.Request) -> web.Response:
         return web.Response(status=403, text="Not from there.")
@@ -144,8 +144,8 @@ async def test_websocket_refused() -> None:
         assert status(answer) == 403
 
 
-async def test_last_words() -> None:
-    """What a viewer has sent before it went reaches the host to the last byte, however slowly."""
+async def test_data_before_a_close() -> None:
+    """Data that a viewer sent before it disconnected reach the host, however slowly."""
     frame = b"\x82\xfe" + (10_000).to_bytes(2) + bytes(4 + 10_000)
     heard = 0
 
@@ -155,7 +155,7 @@ async def test_last_words() -> None:
         await ws.prepare(request)
         async for _ in ws:
             heard += 1
-            await asyncio.sleep(0.001)  # so that the viewer has gone long before the end
+            await asyncio.sleep(0.001)  # so that the viewer disconnects long before the end
         return ws
 
     def send(count: int) -> None:
@@ -164,18 +164,18 @@ async def test_last_words() -> None:
             client.recv(4096)
             client.sendall(frame * count)
 
-    counts = range(600, 610)  # so that what is left at the end is sometimes much, sometimes little
+    counts = range(600, 610)  # so that different amounts are left at the end
     async with host(handler) as (edge, _):
         await asyncio.gather(*(asyncio.to_thread(send, count) for count in counts))
         await eventually(lambda: heard == sum(counts))
 
 
 async def test_websockets_reset() -> None:
-    """A viewer that goes with a reset, at any moment, leaves nothing open here or at the host."""
+    """A viewer that resets at any moment leaves nothing open here or at the host."""
     conversation = Conversation()
     frame = b"\x81\x82\0\0\0\0ok"
     async with host(conversation.hold) as (edge, _):
-        assert status(await edge.get("/socket.io/")) == 400  # no upgrade: opens what stays open
+        assert status(await edge.get("/socket.io/")) == 400  # opens the connections that are kept
         before = open_files()
         for cut in range(0, len(UPGRADE + frame) + 1, 2):
             client = socket.create_connection(("127.0.0.1", edge.port), PATIENCE)
@@ -187,7 +187,7 @@ async def test_websockets_reset() -> None:
 
 
 async def test_host_resets() -> None:
-    """A host that goes with a reset takes the viewer's websocket along at once."""
+    """If a host resets, the viewer's websocket closes at once."""
 
     async def handler(request: web.Request) -> web.WebSocketResponse:
         ws = web.WebSocketResponse()
@@ -202,8 +202,8 @@ async def test_host_resets() -> None:
 
 
 async def test_slow_viewer() -> None:
-    """A viewer that does not read holds the host up: the edge keeps only a little of what waits."""
-    pieces, piece = 600, b"a" * 64_000  # more than the systems in between keep in their buffers
+    """If a viewer does not read, the host has to wait; the edge buffers only a little."""
+    pieces, piece = 600, b"a" * 64_000  # more than the system's buffers can hold
     sent = 0
 
     async def handler(request: web.Request) -> web.WebSocketResponse:
@@ -233,7 +233,7 @@ async def test_slow_viewer() -> None:
 
 
 async def settled(number: Callable[[], int]) -> None:
-    """Wait until a number has stayed the same for half a second."""
+    """Wait until a number has not changed for half a second."""
     async with asyncio.timeout(PATIENCE):
         before = -1
         while before != number():
@@ -242,7 +242,7 @@ async def settled(number: Callable[[], int]) -> None:
 
 
 async def test_many_websockets() -> None:
-    """Three hundred websockets are open at once, and each hears what was said to it."""
+    """300 websockets are open at once, and each gets its own messages."""
     async with (
         host(Conversation().hold) as (edge, _),
         ClientSession(connector=TCPConnector(limit=0)) as session,

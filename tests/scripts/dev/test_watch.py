@@ -1,4 +1,4 @@
-"""What counts as a save, whatever becomes of the folders that are watched."""
+"""Which changes count as saves, even if watched folders are replaced."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ FILES = ("functions/app.py", "functions/model/rooms.py", "socket_host/app.py")
 
 
 class Project:
-    """A repository of a few files, and somebody who watches it."""
+    """A repository of a few files, and a watch on it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -34,7 +34,7 @@ class Project:
         path.write_text(text)
 
     async def expect(self, *parts: str, after: Callable[[], object] = lambda: None) -> None:
-        """Wait until all of these parts are to be reloaded, and check that no other is."""
+        """Wait until exactly these parts are to be reloaded."""
         after()
         seen: set[str] = set()
         async with asyncio.timeout(PATIENCE), aclosing(self.watch.saves()) as saves:
@@ -61,7 +61,7 @@ def project(tmp_path: Path) -> Project:
     ],
 )
 async def test_parts(project: Project, file: str, parts: set[str]) -> None:
-    """A save, even one from before anybody listened, belongs to a part, or to two."""
+    """A save, even one before the watch is read, belongs to one part or two."""
     await project.expect(*parts, after=lambda: project.write(file, "1"))
 
 
@@ -69,13 +69,13 @@ async def test_parts(project: Project, file: str, parts: set[str]) -> None:
     "file", ["functions/app.py~", "functions/.app.py.swp", "functions/__pycache__/app.pyc"]
 )
 async def test_copies_are_no_saves(project: Project, file: str) -> None:
-    """What an editor or Python keeps beside a file is not what somebody saved."""
+    """Files that editors and Python write beside a file are not saves."""
     project.write(file, "1")
     await project.expect(HOST, after=lambda: project.write("socket_host/app.py", "1"))
 
 
-async def test_folder_made_again(project: Project) -> None:
-    """A folder that is deleted is noticed, that it is made again, and every save in it after."""
+async def test_recreated_folder(project: Project) -> None:
+    """A deleted and recreated folder is noticed, and so are later saves in it."""
     away = project.root / "away"
     async with aclosing(project.watch.saves()) as saves:
 
@@ -94,7 +94,7 @@ async def test_folder_made_again(project: Project) -> None:
 async def test_system_reports_nothing(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """At the system's limit of watches saves are noticed all the same; that is said once."""
+    """At the system's limit on watches, saves are still noticed; a message says so once."""
 
     async def refuse(*paths: Path, **options: Any) -> AsyncIterator[set[Any]]:
         raise OSError("OS file watch limit reached")
@@ -108,7 +108,7 @@ async def test_system_reports_nothing(
 
 
 async def test_data_removed(project: Project) -> None:
-    """A database that is deleted, alone or with its folder, is told; one that is changed is not."""
+    """A deleted database, alone or with its folder, is reported; a changed one is not."""
     project.write(".sidepath/rooms.sqlite3", "changed")
     await project.expect(HOST, after=lambda: project.write("socket_host/app.py", "1"))
     await project.expect(DATA, after=(project.data / "rooms.sqlite3").unlink)
@@ -122,7 +122,7 @@ def build(project: Project) -> None:
 
 
 async def test_front_end(project: Project) -> None:
-    """Where there is a build, it is made of whatever somebody writes that is none of ours."""
+    """If there is a build, its sources are all files that are not the framework's."""
     await project.expect(FRONT_END, after=lambda: build(project))
     for file in ("frontend/app.jsx", "tailwind.config.js", "frontend/deep/er/style.css"):
         await project.expect(FRONT_END, after=lambda file=file: project.write(file, "1"))
@@ -131,7 +131,7 @@ async def test_front_end(project: Project) -> None:
 
 
 async def test_what_a_build_writes(project: Project) -> None:
-    """A build is not begun for what one has written: its output, or the same text once more."""
+    """A build's output, or a source written with the same text, starts no build."""
     build(project)
     project.write("frontend/app.js", "1")
     await project.expect(FRONT_END)
@@ -142,6 +142,6 @@ async def test_what_a_build_writes(project: Project) -> None:
 
 
 async def test_no_front_end(project: Project) -> None:
-    """Without a build script nobody looks for what one would be made of."""
+    """Without a build script, front-end sources are ignored."""
     project.write("frontend/app.js", "1")
     await project.expect(HOST, after=lambda: project.write("socket_host/app.py", "1"))

@@ -9,7 +9,7 @@ from tests.scripts.dev.edges import PATIENCE
 
 
 async def doctor(*arguments: str) -> tuple[int | None, str, str]:
-    """Run the command; return its exit status and what it said on stdout and stderr."""
+    """Run the command; return its exit status, stdout and stderr."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "scripts.commands.doctor", *arguments),
         cwd=ROOT,

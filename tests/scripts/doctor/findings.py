@@ -1,4 +1,4 @@
-"""What doctor finds at a site, in this process."""
+"""Doctor's findings at a site, in this process."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tests.scripts.dev.edges import PATIENCE
 
 
 class Findings:
-    """What was found."""
+    """The findings of an examination."""
 
     def __init__(self, findings: list[Finding]) -> None:
         self._findings = {finding.check: finding for finding in findings}
@@ -36,7 +36,7 @@ async def examined(
     speech: Speech | None = None,
     **visit: str,
 ) -> Findings:
-    """Examine a site, wholly or in parts; `visit` says which page, and with which session."""
+    """Run all checks on a site, or some; `visit` has the page and the session."""
     address = Address.parse(address) if isinstance(address, str) else address
     async with Site(address, tls=tls, patience=patience, speech=speech, **visit) as visited:
         await reach(visited)

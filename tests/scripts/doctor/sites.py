@@ -1,7 +1,6 @@
-"""Sites that are broken on purpose, for real.
+"""Sites with real faults.
 
-They stand in this process: the edge with a changed copy of the template, the real handler, real
-hosts.
+They run in this process: the edge with a changed template, the real handler, real hosts.
 """
 
 import asyncio
@@ -36,7 +35,7 @@ Change = Callable[[str, Result], Result]
 
 
 class Pages:
-    """The real handler, called with events in a thread of its own, as Lambda does in a process."""
+    """The real handler, called with events in a thread, as Lambda does in a process."""
 
     def __init__(self, change: Change) -> None:
         self._change = change
@@ -58,7 +57,7 @@ class Pages:
 
 
 class Hosts:
-    """Socket hosts that take turns, request by request: a load balancer without stickiness."""
+    """Socket hosts that take turns with each request: a load balancer without stickiness."""
 
     sockets = True
 
@@ -85,7 +84,7 @@ async def site(
     events: type[Namespace] | None = None,
     **settings: Any,
 ) -> AsyncIterator[RunningEdge]:
-    """A healthy site, but for what is given: pages, hosts and the edge in front of them."""
+    """A healthy site, except for the given pages, hosts or edge."""
     async with AsyncExitStack() as stack:
         pages = Pages(change)
         stack.callback(pages.close)
@@ -103,7 +102,7 @@ async def site(
 
 
 def behaving(pattern: str, **properties: Any) -> Template:
-    """A copy of the project's template in which one behaviour has other properties, or is new."""
+    """A copy of the project's template with one behaviour changed or added."""
     document, behaviours = _document()
     matching = [b for b in behaviours if b.get("PathPattern", "*") == pattern]
     if not matching:
@@ -115,7 +114,7 @@ def behaving(pattern: str, **properties: Any) -> Template:
 
 
 def without(*patterns: str) -> Template:
-    """A copy of the project's template that lacks behaviours."""
+    """A copy of the project's template without some behaviours."""
     document, behaviours = _document()
     _config(document)["CacheBehaviors"] = [
         b for b in behaviours[:-1] if b["PathPattern"] not in patterns
@@ -137,7 +136,7 @@ def _config(document: Any) -> dict[str, Any]:
 
 
 def drop(*names: str, below: str = "/") -> Change:
-    """The function as it would be without some headers."""
+    """The function, without some response headers."""
 
     def change(path: str, result: Result) -> Result:
         if path.startswith(below):
@@ -152,7 +151,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @asynccontextmanager
 async def answering(handler: Handler, *, patience: float = PATIENCE) -> AsyncIterator[Site]:
-    """A site where everything is answered by one handler."""
+    """A site on which one handler answers everything."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
     async with TestServer(app, host="127.0.0.1") as server:
@@ -162,6 +161,6 @@ async def answering(handler: Handler, *, patience: float = PATIENCE) -> AsyncIte
 
 
 def secure(path: str, result: Result) -> Result:
-    """The function outside development: its cookie is Secure."""
+    """The function outside development, with a Secure cookie."""
     result["cookies"] = [f"{cookie}; Secure" for cookie in result.get("cookies", [])]
     return result

@@ -1,4 +1,4 @@
-"""Doctor finds out what browsers would refuse, where a client that is none notices nothing."""
+"""Doctor finds what browsers would refuse, though other clients would not notice."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ Add = Callable[[Result], None]
 
 
 def header(*policies: str) -> Add:
-    """Further headers beside the site's own."""
+    """More headers in addition to the site's own."""
 
     def add(result: Result) -> None:
         own = result["headers"].pop("content-security-policy")
@@ -23,7 +23,7 @@ def header(*policies: str) -> Add:
 
 
 def instead(change: Callable[[str], str]) -> Add:
-    """Another policy in place of the site's own."""
+    """Another policy instead of the site's own."""
 
     def add(result: Result) -> None:
         own = result["headers"]["content-security-policy"]
@@ -58,8 +58,8 @@ def meta(policy: str) -> Add:
         (header("sandbox allow-scripts"), "has a sandbox without allow-same-origin"),
     ],
 )
-async def test_policy_that_keeps_the_socket_out(tmp_path: Path, add: Add, words: str) -> None:
-    """Any policy of a page that keeps its scripts or its socket out is found, and quoted."""
+async def test_policy_that_blocks_the_socket(tmp_path: Path, add: Add, words: str) -> None:
+    """A policy that blocks the page's scripts or its socket is found and quoted."""
 
     def change(path: str, result: Result) -> Result:
         add(result)
@@ -80,8 +80,8 @@ async def test_policy_that_keeps_the_socket_out(tmp_path: Path, add: Add, words:
         meta("object-src 'none'"),
     ],
 )
-async def test_policy_that_lets_it_in(tmp_path: Path, add: Add) -> None:
-    """Policies that leave both be are all right, however many there are."""
+async def test_policy_that_allows_the_socket(tmp_path: Path, add: Add) -> None:
+    """Any number of policies that allow both pass."""
 
     def change(path: str, result: Result) -> Result:
         add(result)
@@ -102,7 +102,7 @@ async def test_policy_that_lets_it_in(tmp_path: Path, add: Add) -> None:
     ],
 )
 async def test_cookie_that_is_dropped(tmp_path: Path, attribute: str, words: str) -> None:
-    """A session's cookie that browsers do not keep is found out."""
+    """A session cookie that browsers do not keep is found."""
 
     def change(path: str, result: Result) -> Result:
         cookies = result.get("cookies", [])

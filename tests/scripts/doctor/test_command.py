@@ -1,4 +1,4 @@
-"""The command: what it says of a healthy site, of a broken one, and of none."""
+"""The command's output for a healthy site, for a broken one, and for none."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ from tests.scripts.doctor.sites import (
 
 @pytest.mark.parametrize("transport", ["fast", "stock"])
 async def test_healthy(tmp_path: Path, transport: str) -> None:
-    """Of a healthy site all is ok but what only https can have; and nothing stays behind there."""
+    """On a healthy site all checks pass except those for https, and all clients disconnect."""
     async with site(tmp_path, transport=transport) as edge:
         findings = await examined(edge.url)
         await everybody_gone(edge)
@@ -38,7 +38,7 @@ async def test_healthy(tmp_path: Path, transport: str) -> None:
 
 
 async def everybody_gone(edge: RunningEdge) -> None:
-    """Wait until the host has no connection left."""
+    """Wait until the host has no connections left."""
     (address,) = cast(Hosts, edge.origins[SOCKET_HOST]).addresses
     async with asyncio.timeout(PATIENCE), aiohttp.ClientSession(address) as http:
         connections = -1
@@ -48,7 +48,7 @@ async def everybody_gone(edge: RunningEdge) -> None:
 
 
 async def test_scripts_dev(tmp_path: Path) -> None:
-    """The command passes scripts/dev: a table, and exit status 0."""
+    """A site under scripts/dev passes: a table, and exit status 0."""
     with start_development(tmp_path) as development:
         status, said, _ = await doctor(development.url)
     assert status == 0, said
@@ -58,7 +58,7 @@ async def test_scripts_dev(tmp_path: Path) -> None:
 
 
 async def test_json_of_a_broken_site(tmp_path: Path) -> None:
-    """With --json a program reads what failed; the exit status is 1."""
+    """With --json the failures are in the output, and the exit status is 1."""
     async with site(tmp_path, change=drop("x-content-type-options")) as edge:
         status, said, _ = await doctor("--json", edge.url)
     report = json.loads(said)
@@ -67,8 +67,8 @@ async def test_json_of_a_broken_site(tmp_path: Path) -> None:
     assert [c["check"] for c in report["checks"] if c["outcome"] == FAILED] == ["nosniff"]
 
 
-async def test_left_out(tmp_path: Path) -> None:
-    """What a site means to do otherwise is left out by --skip, and then nothing is wrong."""
+async def test_skipped_check(tmp_path: Path) -> None:
+    """A check that the site fails on purpose can be skipped with --skip."""
     async with site(tmp_path, template=behaving("/health")) as edge:
         assert (await examined(edge.url)).failed == {"health"}
         status, said, _ = await doctor("--skip", "health", edge.url)
@@ -77,7 +77,7 @@ async def test_left_out(tmp_path: Path) -> None:
 
 
 async def test_refused() -> None:
-    """Where nothing listens the command says so, and its exit status is 2."""
+    """If no server listens, the command says so, with exit status 2."""
     address = f"http://127.0.0.1:{unused_port()}"
     status, said, complaint = await doctor(address)
     assert (status, said) == (2, "")
@@ -87,7 +87,7 @@ async def test_refused() -> None:
 
 
 async def test_refused_as_json() -> None:
-    """With --json that sentence is there for a program too."""
+    """With --json the same message is in the output."""
     status, said, _ = await doctor("--json", f"http://127.0.0.1:{unused_port()}")
     assert status == 2
     assert "Is the site running" in json.loads(said)["unreachable"]

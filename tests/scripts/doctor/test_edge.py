@@ -1,4 +1,4 @@
-"""Doctor names what is wrong with an edge, and only that: the failed checks are the whole set."""
+"""Doctor reports faults of an edge: exactly the affected checks fail."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ NO_ENCODING = "b2884449-e4de-46a7-ac36-70bc7f1ddd6d"  # CachingOptimizedForUncom
 
 
 async def test_no_post(tmp_path: Path) -> None:
-    """A behaviour that lists no POST is named, with the list that should stand there."""
+    """A behaviour without POST is named, with the methods that it should list."""
     async with site(tmp_path, template=behaving("/socket.io/*", AllowedMethods=None)) as edge:
         findings = await examined(edge.url)
     assert findings.failed == {"post"}
@@ -30,7 +30,7 @@ async def test_no_post(tmp_path: Path) -> None:
 
 
 async def test_no_cookies(tmp_path: Path) -> None:
-    """A policy that forwards everything but cookies is told from secrets that differ."""
+    """A policy that does not forward cookies is distinguished from different secrets."""
     template = Template.parse(TEMPLATE)
     behaviours = tuple(
         replace(b, policy=replace(b.policy, cookies=False)) if b.origin == SOCKET_HOST else b
@@ -44,7 +44,7 @@ async def test_no_cookies(tmp_path: Path) -> None:
 
 
 async def test_no_query(tmp_path: Path) -> None:
-    """A policy that forwards neither queries nor cookies to the host is named as that."""
+    """A policy that forwards neither queries nor cookies to the host is recognized."""
     template = behaving("/socket.io/*", OriginRequestPolicyId=CORS_ONLY)
     async with site(tmp_path, template=template) as edge:
         findings = await examined(edge.url)
@@ -61,7 +61,7 @@ async def test_no_query(tmp_path: Path) -> None:
     ],
 )
 async def test_no_behaviour(tmp_path: Path, missing: tuple[str, ...], failed: set[str]) -> None:
-    """A socket path that the function answers means that a behaviour is missing: which one."""
+    """A socket path that the function answers lacks a behaviour, which is named."""
     async with site(tmp_path, template=without(*missing)) as edge:
         findings = await examined(edge.url)
     assert findings.failed == failed
@@ -71,7 +71,7 @@ async def test_no_behaviour(tmp_path: Path, missing: tuple[str, ...], failed: se
 
 
 async def test_pages_get_no_query(tmp_path: Path) -> None:
-    """Pages that get nothing of what visitors send are found out by what that does to them."""
+    """Pages that get no queries or cookies are found by the effects."""
     template = behaving("*", OriginRequestPolicyId=CORS_ONLY)
     async with site(tmp_path, template=template) as edge:
         findings = await examined(edge.url, PAGES, REDIRECTS)
@@ -81,14 +81,14 @@ async def test_pages_get_no_query(tmp_path: Path) -> None:
 
 
 async def test_files_not_compressed(tmp_path: Path) -> None:
-    """An edge that keeps Accept-Encoding to itself makes the first visit heavy."""
+    """An edge that does not forward Accept-Encoding is found by the size of a visit."""
     async with site(tmp_path, template=behaving("/static/*", CachePolicyId=NO_ENCODING)) as edge:
         findings = await examined(edge.url, PAGES, FILES)
     assert findings.failed == {"files-compressed"}
 
 
 async def test_no_forms(tmp_path: Path) -> None:
-    """A default behaviour that lists no POST is named."""
+    """A default behaviour without POST is named."""
     async with site(tmp_path, template=behaving("*", AllowedMethods=["GET", "HEAD"])) as edge:
         findings = await examined(edge.url)
     assert findings.failed == {"post-kept"}
@@ -96,7 +96,7 @@ async def test_no_forms(tmp_path: Path) -> None:
 
 
 async def test_no_websockets(tmp_path: Path) -> None:
-    """Where no websocket gets through, what can only poll is examined all the same."""
+    """If websockets do not work, polling is still checked."""
     async with site(tmp_path, websockets=False) as edge:
         findings = await examined(edge.url)
     assert findings.failed == {"websocket"}

@@ -1,4 +1,4 @@
-"""An examination: every check ends, and what builds on a failed one is skipped."""
+"""An examination: every check ends, and checks that depend on a failed one are skipped."""
 
 import asyncio
 
@@ -33,27 +33,27 @@ async def stumbling(site: Site) -> str:
 
 
 async def outcomes(*checks: Check, left_out: tuple[str, ...] = ()) -> list[str]:
-    """The outcomes of checks that ask nothing of the site."""
+    """The outcomes of checks that send no requests."""
     async with Site(Address.parse("http://a.test"), patience=0) as visited:
         return [finding.outcome for finding in await examine(visited, checks, left_out)]
 
 
 async def test_each_check_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A check that hangs or stumbles has failed, and the others go on."""
+    """A check that hangs or raises has failed, and the others continue."""
     monkeypatch.setattr(examination, "GRACE", 0.05)
     checks = [Check("", f.__name__, f) for f in (hanging, stumbling, seen)]
     assert await outcomes(*checks) == [FAILED, FAILED, OK]
 
 
 async def test_needs() -> None:
-    """What builds on a failed check is skipped; not what builds on one that was left out."""
+    """A check that depends on a failed one is skipped; one that depends on a skipped one is not."""
     checks = (Check("", "a", refused), Check("", "b", seen, ("a",)), Check("", "c", seen, ("b",)))
     assert await outcomes(*checks) == [FAILED, SKIPPED, OK]
     assert await outcomes(*checks, left_out=("a",)) == [SKIPPED, OK, OK]
 
 
 def test_checks() -> None:
-    """Every check has a name of its own, a promise in a sentence, and needs only earlier ones."""
+    """Each check has a unique name and a promise, and depends only on earlier checks."""
     earlier: set[str] = set()
     for check in CHECKS:
         assert check.name not in earlier

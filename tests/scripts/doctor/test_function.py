@@ -1,4 +1,4 @@
-"""Doctor names what is wrong with the function's answers, and only that."""
+"""Doctor reports faults of the function: exactly the affected checks fail."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ SETTINGS = Settings.from_environ(os.environ, declared)
 
 
 async def test_function_down(tmp_path: Path) -> None:
-    """Pages that fail are one failure, whose own words cannot steer the terminal, nor fill it."""
+    """Failing pages are one failure, and their text cannot control or flood the terminal."""
 
     def change(path: str, result: Result) -> Result:
         body = "\x1b[2J\n<b>bad</b> " + "x" * 10_000
@@ -33,7 +33,7 @@ async def test_function_down(tmp_path: Path) -> None:
 
 
 async def test_redirect_loop(tmp_path: Path) -> None:
-    """Two rules that undo each other's redirect are shown as the circle that they make."""
+    """Two rules that undo each other's redirect are shown as a loop."""
 
     def change(path: str, result: Result) -> Result:
         back = {"statusCode": 308, "headers": {"location": "/about/"}}
@@ -49,7 +49,7 @@ async def test_redirect_loop(tmp_path: Path) -> None:
 async def test_prefix_that_keeps_its_slash(
     keep: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A site is healthy whose pages keep their slash as it is declared, and else it is not."""
+    """Pages that keep their slash pass if that is declared, and fail otherwise."""
     monkeypatch.setattr(small.pages, "keep_slash", keep, raising=False)
     monkeypatch.setattr(small.handler, "app", create_app(SETTINGS, small.pages))
     async with site(tmp_path) as edge:
@@ -61,7 +61,7 @@ async def test_prefix_that_keeps_its_slash(
 
 
 async def test_redirect_to_the_functions_host(tmp_path: Path) -> None:
-    """A redirect with the API's own host name in it, as frameworks write them, is found out."""
+    """A redirect with the API's own host name, as frameworks send it, is found."""
 
     def change(path: str, result: Result) -> Result:
         if location := result["headers"].get("location"):
@@ -75,7 +75,7 @@ async def test_redirect_to_the_functions_host(tmp_path: Path) -> None:
 
 
 async def test_two_redirects(tmp_path: Path) -> None:
-    """A slash taken away one at a time is found out; a page that leads elsewhere is all right."""
+    """Slashes removed one at a time are found; a page that redirects elsewhere passes."""
 
     def change(path: str, result: Result) -> Result:
         if path == "/about":
@@ -92,7 +92,7 @@ async def test_two_redirects(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", [200, 302])
 async def test_trailing_slash_ignored(tmp_path: Path, status: int) -> None:
-    """No redirect, or one that makes a GET of a POST, is found out."""
+    """A missing redirect, or one that turns a POST into a GET, is found."""
 
     def change(path: str, result: Result) -> Result:
         return result | {"statusCode": status} if result["statusCode"] == 308 else result
@@ -102,8 +102,8 @@ async def test_trailing_slash_ignored(tmp_path: Path, status: int) -> None:
     assert findings.failed == {"trailing-slash", "post-kept"}
 
 
-async def test_missing_page_that_is_none(tmp_path: Path) -> None:
-    """An error page that says 200 is found out."""
+async def test_missing_page_with_status_200(tmp_path: Path) -> None:
+    """An error page with status 200 is found."""
 
     def change(path: str, result: Result) -> Result:
         return result | {"statusCode": 200} if result["statusCode"] == 404 else result
@@ -114,7 +114,7 @@ async def test_missing_page_that_is_none(tmp_path: Path) -> None:
 
 
 async def test_static_files_with_cookies(tmp_path: Path) -> None:
-    """A static file that sets a cookie, which a cache would hand to everybody, is found out."""
+    """A static file that sets a cookie, which caches would share, is found."""
 
     def change(path: str, result: Result) -> Result:
         return result | {"cookies": ["a=1"]} if path.startswith("/static/") else result
@@ -126,7 +126,7 @@ async def test_static_files_with_cookies(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("location", ["//evil.example", "/\\evil.example", "/\t/evil.example"])
 async def test_open_redirect(tmp_path: Path, location: str) -> None:
-    """A Location that a browser takes for another site is found out, however it is written."""
+    """A Location that browsers take for another site is found, in any spelling."""
 
     def change(path: str, result: Result) -> Result:
         if "evil.example" in path:
@@ -138,8 +138,8 @@ async def test_open_redirect(tmp_path: Path, location: str) -> None:
     assert findings.failed == {"stays-here"}
 
 
-async def test_static_files_not_kept(tmp_path: Path) -> None:
-    """Static files without cache headers are found out."""
+async def test_static_files_not_cached(tmp_path: Path) -> None:
+    """Static files without cache headers are found."""
     change = drop("cache-control", below="/static/")
     async with site(tmp_path, change=change) as edge:
         findings = await examined(edge.url)
@@ -148,7 +148,7 @@ async def test_static_files_not_kept(tmp_path: Path) -> None:
 
 
 async def test_no_security_headers(tmp_path: Path) -> None:
-    """Pages without security headers are found out, each with what it lets happen."""
+    """Pages without security headers are found, each with its risk."""
     change = drop("content-security-policy", "x-content-type-options")
     async with site(tmp_path, change=change) as edge:
         findings = await examined(edge.url)
@@ -166,7 +166,7 @@ async def test_no_security_headers(tmp_path: Path) -> None:
     ],
 )
 async def test_another_policy(tmp_path: Path, policy: str, words: str) -> None:
-    """A policy that forbids the page's own script, any that is too loose, is found out."""
+    """A policy that blocks the page's own script, or that is too loose, is found."""
 
     def change(path: str, result: Result) -> Result:
         result["headers"]["content-security-policy"] = policy
@@ -179,7 +179,7 @@ async def test_another_policy(tmp_path: Path, policy: str, words: str) -> None:
 
 
 async def test_pages_cached(tmp_path: Path) -> None:
-    """Pages out of a cache make everybody the same visitor, which is found out."""
+    """Pages from a cache, which give all visitors one session, are found."""
     cache: dict[str, Result] = {}
 
     def change(path: str, result: Result) -> Result:
@@ -192,7 +192,7 @@ async def test_pages_cached(tmp_path: Path) -> None:
 
 
 async def test_cookie_that_scripts_can_read(tmp_path: Path) -> None:
-    """A session cookie without one of its flags is found out, and the flag is named."""
+    """A session cookie without one of its flags is found, and the flag is named."""
 
     def change(path: str, result: Result) -> Result:
         cookies = result.get("cookies", [])

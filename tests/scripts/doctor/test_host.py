@@ -1,4 +1,4 @@
-"""Doctor names what is wrong with the socket hosts, and only that."""
+"""Doctor reports faults of the socket hosts: exactly the affected checks fail."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -29,7 +29,7 @@ from tests.scripts.doctor.sites import (
 
 
 async def test_host_down(tmp_path: Path) -> None:
-    """Without a host pages are ok, and one sentence says what does not run and where to look."""
+    """Without a host the pages pass, and one sentence says where to look."""
     async with site(tmp_path, hosts=0) as edge:
         findings = await examined(edge.url)
     assert findings.failed == {"socket", "socket-no-slash"}
@@ -38,13 +38,13 @@ async def test_host_down(tmp_path: Path) -> None:
 
 
 class Hall(Namespace):
-    """The only namespace of a site."""
+    """A site's only namespace."""
 
     namespace = "/hall"
 
 
 async def test_site_without_the_main_namespace(tmp_path: Path) -> None:
-    """Doctor connects where it is told, and says how to tell it."""
+    """Doctor connects to the given namespace, and says how to give one."""
     async with site(tmp_path, events=Hall) as edge:
         told = await examined(edge.url, WHO, TALK, namespace="/hall")
         assert told.failed == set()
@@ -54,7 +54,7 @@ async def test_site_without_the_main_namespace(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("origins", [("https://other.test",), ()], ids=["another", "unset"])
 async def test_another_public_origin(origins: tuple[str, ...], tmp_path: Path) -> None:
-    """A host that knows the site by another origin refuses its own pages: which setting it is."""
+    """A host with another PUBLIC_ORIGIN refuses its own pages; the setting is named."""
     async with site(tmp_path, origins=origins) as edge:
         findings = await examined(edge.url)
     assert findings.failed == {"own-origin"}
@@ -62,21 +62,21 @@ async def test_another_public_origin(origins: tuple[str, ...], tmp_path: Path) -
 
 
 async def test_no_origin_check(tmp_path: Path) -> None:
-    """A host that lets every site's pages in is found out."""
+    """A host that accepts pages of every site is found."""
     async with site(tmp_path, origins=None) as edge:
         findings = await examined(edge.url)
     assert findings.failed == {"foreign-origin"}
 
 
 async def test_no_session_check(tmp_path: Path) -> None:
-    """A host that lets in whoever has no session is found out."""
+    """A host that accepts clients without a session is found."""
     async with site(tmp_path, session_secret=None) as edge:
         findings = await examined(edge.url)
     assert findings.failed == {"no-session"}
 
 
 async def test_two_secrets(tmp_path: Path) -> None:
-    """A host with another secret than the function's is told from cookies that get lost."""
+    """A host with another secret than the function's is distinguished from lost cookies."""
     async with site(tmp_path, session_secret="another-secret-of-enough-characters") as edge:
         findings = await examined(edge.url)
     assert findings.failed == {"session"}
@@ -84,7 +84,7 @@ async def test_two_secrets(tmp_path: Path) -> None:
 
 
 async def test_not_sticky(tmp_path: Path) -> None:
-    """Two hosts that take turns are found out, and the load balancer's setting is named."""
+    """Two hosts that take turns are found, and the load balancer's setting is named."""
     async with site(tmp_path, hosts=2) as edge:
         findings = await examined(edge.url, PAGES, SOCKETS, WHO)
     assert findings.failed == {"sticky"}
@@ -92,7 +92,7 @@ async def test_not_sticky(tmp_path: Path) -> None:
 
 
 class StickyHosts(Hosts):
-    """A load balancer that gives clients a cookie, and sends whoever has it to the same host."""
+    """A load balancer that ties each client to a host by a cookie."""
 
     async def answer(self, viewer: web.BaseRequest, request: OriginRequest) -> web.Response:
         place = viewer.cookies.get("place") or str(next(self._turn) % len(self.addresses))
@@ -107,7 +107,7 @@ class StickyHosts(Hosts):
 
 
 async def test_sticky(tmp_path: Path) -> None:
-    """Two hosts behind a load balancer that keeps clients to theirs by a cookie are ok."""
+    """Two hosts behind a load balancer with a stickiness cookie pass."""
     async with (
         serving(tmp_path) as one,
         serving(tmp_path) as other,
@@ -123,7 +123,7 @@ async def test_sticky(tmp_path: Path) -> None:
 
 
 class Silent(Namespace):
-    """Events of which one tells nobody; and to the others there is no answer."""
+    """Events without an ack, or without an effect on other clients."""
 
     async def on_nod(self, sid: str, value: Any = None) -> Any:
         return {}
@@ -138,7 +138,7 @@ class Silent(Namespace):
 
 
 async def test_events_unanswered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An event without an ack, and one that others do not hear, are found out."""
+    """An event without an ack, or one that others do not receive, is found."""
     monkeypatch.setattr(namespace, "_SETTLE_SECONDS", 0.1)
     async with site(tmp_path, events=Silent) as edge:
         speech = Speech("nod", None, "nod")
@@ -148,8 +148,8 @@ async def test_events_unanswered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "4 of 4 clients did not receive nod" in findings.words("others-hear")
 
 
-async def test_events_that_nobody_named(tmp_path: Path) -> None:
-    """A site whose events doctor is not told of is healthy: an ack is an ack."""
+async def test_site_without_named_events(tmp_path: Path) -> None:
+    """A site passes without naming its events: an ack suffices."""
     async with site(tmp_path, events=Namespace) as edge:
         findings = await examined(edge.url)
     assert findings.failed == set()
@@ -165,15 +165,15 @@ async def test_events_that_nobody_named(tmp_path: Path) -> None:
     ],
     ids=["heard", "refused"],
 )
-async def test_event_that_was_named(speech: Speech, failed: set[str], tmp_path: Path) -> None:
-    """An event of the site's is sent as it was given, and has to be accepted and heard."""
+async def test_named_event(speech: Speech, failed: set[str], tmp_path: Path) -> None:
+    """A named event is sent with its value, and must be accepted and received by others."""
     async with site(tmp_path) as edge:
         findings = await examined(edge.url, TALK, speech=speech)
     assert findings.failed == failed
 
 
-async def test_session_out_of_a_cache() -> None:
-    """Two clients that get the same session have it from a cache, which is found out."""
+async def test_session_from_a_cache() -> None:
+    """Two clients with the same session are found: it comes from a cache."""
 
     async def handler(request: web.Request) -> web.Response:
         return web.Response(text='0{"sid":"always-the-same"}')
@@ -185,7 +185,7 @@ async def test_session_out_of_a_cache() -> None:
 
 @pytest.mark.parametrize("text", ["<h1>Welcome</h1>", "0{", '0{"sid":7', "0[]"])
 async def test_no_socket_host(text: str) -> None:
-    """Whatever else answers at the socket path is not taken for a socket host."""
+    """Other servers on the socket path are not taken for a socket host."""
 
     async def handler(request: web.Request) -> web.Response:
         return web.Response(text=text)
@@ -196,7 +196,7 @@ async def test_no_socket_host(text: str) -> None:
 
 
 async def test_host_full() -> None:
-    """A host that takes nobody any more is told from one that is not there."""
+    """A host that accepts no more clients is distinguished from one that is down."""
 
     async def handler(request: web.Request) -> web.Response:
         return web.Response(status=503, text="This host is full.")
@@ -208,8 +208,8 @@ async def test_host_full() -> None:
             await sockets.with_slash(visited)
 
 
-async def test_websocket_that_hangs_up() -> None:
-    """A websocket that is closed at once is no session."""
+async def test_websocket_that_closes() -> None:
+    """A websocket that is closed at once is not a session."""
 
     async def handler(request: web.Request) -> web.WebSocketResponse:
         websocket = web.WebSocketResponse()
@@ -225,7 +225,7 @@ async def test_websocket_that_hangs_up() -> None:
 
 
 async def test_websocket_left_hanging() -> None:
-    """An upgrade at a wrong path that nobody ever answers is found out."""
+    """An upgrade on a wrong path without a response is found."""
 
     async def handler(request: web.Request) -> web.Response:
         await asyncio.sleep(PATIENCE)

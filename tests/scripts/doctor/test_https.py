@@ -1,4 +1,4 @@
-"""Doctor looks at https, and at the plain door beside it."""
+"""Doctor checks https, and plain http beside it."""
 
 import socket
 from contextlib import AsyncExitStack
@@ -18,7 +18,7 @@ from tests.scripts.tls import https
 
 
 async def test_https(tmp_path: Path) -> None:
-    """Over https everything is ok, HSTS and the cookie's Secure among it."""
+    """Over https all checks pass, including HSTS and the Secure cookie."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     async with AsyncExitStack() as stack:
@@ -31,8 +31,8 @@ async def test_https(tmp_path: Path) -> None:
     assert {"hsts", "session-cookie"} <= findings.with_outcome(OK)
 
 
-async def test_https_that_gives_its_session_away(tmp_path: Path) -> None:
-    """A cookie that is not Secure, no HSTS, and a plain door that stays open, are found out."""
+async def test_insecure_https(tmp_path: Path) -> None:
+    """A cookie without Secure, no HSTS, and pages on plain http are found."""
     change = drop("strict-transport-security")
     async with site(tmp_path, change=change) as edge, https(tmp_path, edge.port) as (port, trust):
         address = replace(Address.parse(f"https://localhost:{port}"), plain=edge.url)
@@ -42,8 +42,8 @@ async def test_https_that_gives_its_session_away(tmp_path: Path) -> None:
     assert "redirect-to-https" in findings.words("https")
 
 
-async def test_plain_door() -> None:
-    """Plain http that leads to https is ok, as is none at all."""
+async def test_plain_http() -> None:
+    """Plain http may redirect to https, or not exist."""
 
     async def handler(request: web.Request) -> web.Response:
         return web.Response(status=301, headers={"Location": f"https://a.test{request.path}"})
@@ -56,7 +56,7 @@ async def test_plain_door() -> None:
 
 
 async def test_secure_cookie_over_http(tmp_path: Path) -> None:
-    """A Secure cookie at a plain address, which browsers do not send back, is found out."""
+    """A Secure cookie on plain http, which browsers do not send back, is found."""
     async with site(tmp_path, change=secure) as edge:
         findings = await examined(edge.url, PAGES)
     assert findings.failed == {"session-cookie"}

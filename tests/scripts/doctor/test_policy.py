@@ -1,4 +1,4 @@
-"""A Content-Security-Policy is read as browsers read it: what is here, Chromium does."""
+"""A Content-Security-Policy is interpreted as in Chromium."""
 
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -11,7 +11,7 @@ SITE = "https://site.example"
 
 
 def allowed(policy: str, *, site: str = SITE) -> set[str]:
-    """By which schemes a page may connect to its own socket."""
+    """The schemes with which a page may connect to its own socket."""
     page = URL(site)
     schemes = (page.scheme, {"https": "wss", "http": "ws"}[page.scheme])
     urls = [page.with_scheme(scheme) / "socket.io/" for scheme in schemes]
@@ -51,7 +51,7 @@ def allowed(policy: str, *, site: str = SITE) -> set[str]:
     ],
 )
 def test_socket(policy: str, schemes: set[str]) -> None:
-    """Which ways to the socket a policy leaves open."""
+    """Which connections to the socket a policy allows."""
     assert allowed(policy) == schemes
 
 
@@ -69,12 +69,12 @@ def test_socket(policy: str, schemes: set[str]) -> None:
     ],
 )
 def test_socket_by_http(policy: str, schemes: set[str]) -> None:
-    """The same of a site on one machine."""
+    """The same for a site on one machine."""
     assert allowed(policy, site="http://localhost:3000") == schemes
 
 
 def test_all_of_them() -> None:
-    """A page has the policies of each header, of each part of one, and of its meta elements."""
+    """A page has the policies of all headers, of their parts, and of its meta elements."""
     headers = CIMultiDict(
         [
             ("Content-Security-Policy", "img-src a, font-src b"),

@@ -1,4 +1,4 @@
-"""Where nothing can be examined, one sentence says why."""
+"""If a site cannot be examined, one sentence says why."""
 
 import asyncio
 import socket
@@ -13,7 +13,7 @@ from tests.scripts.tls import https
 
 
 async def unreachable(address: str, *, patience: float = PATIENCE) -> str:
-    """Return the sentence that says why nothing can be examined."""
+    """Return the sentence that says why a site cannot be examined."""
     async with Site(Address.parse(address), patience=patience) as visited:
         with pytest.raises(UnreachableError) as raised:
             await reach(visited)
@@ -21,21 +21,21 @@ async def unreachable(address: str, *, patience: float = PATIENCE) -> str:
 
 
 async def test_unknown_name() -> None:
-    """A name that nobody has is said to be one."""
+    """A host name that does not exist is reported."""
     assert "the name nobody.invalid cannot be resolved" in await unreachable(
         "http://nobody.invalid"
     )
 
 
 async def test_certificate_not_trusted(tmp_path: Path) -> None:
-    """A certificate that cannot be believed ends the examination, with the reason."""
+    """An untrusted certificate ends the examination, with the reason."""
     async with running() as edge, https(tmp_path, edge.port) as (port, _):
         said = await unreachable(f"https://localhost:{port}")
     assert "its certificate is not trusted: self-signed certificate" in said
 
 
 async def test_https_of_an_http_site() -> None:
-    """An https address where plain http is spoken is taken for a mistyped one."""
+    """An https address of a plain http server is taken for a typing mistake."""
     async with running() as edge:
         said = await unreachable(f"https://localhost:{edge.port}")
     assert "it does not speak TLS" in said
@@ -43,7 +43,7 @@ async def test_https_of_an_http_site() -> None:
 
 
 async def test_silence() -> None:
-    """Whoever takes the connection and says nothing is given up after a time."""
+    """A server that accepts the connection but does not respond is given up after a time."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"http://127.0.0.1:{server.getsockname()[1]}"
         assert "no answer within 0.1 s" in await unreachable(address, patience=0.1)
@@ -51,7 +51,7 @@ async def test_silence() -> None:
 
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH_9.2\r\n\r\n"])
 async def test_no_http(answer: bytes) -> None:
-    """Whoever speaks something else than HTTP, or hangs up, makes a sentence and no trace."""
+    """Another protocol, or a closed connection, causes a sentence and no traceback."""
 
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -66,7 +66,7 @@ async def test_no_http(answer: bytes) -> None:
 
 @pytest.mark.parametrize("text", ["localhost:3000", "ftp://a.test", "http://a.test/x", "http://"])
 def test_no_address(text: str) -> None:
-    """What is no site's address is refused with a sentence."""
+    """A text that is not a site's address is refused with a message."""
     with pytest.raises(ValueError, match="address"):
         Address.parse(text)
 
@@ -81,5 +81,5 @@ def test_no_address(text: str) -> None:
     ],
 )
 def test_address(text: str, origin: str, plain: str | None) -> None:
-    """An address is taken as browsers write its origin."""
+    """An address is normalized to the origin as browsers write it."""
     assert Address.parse(text) == Address(origin, plain)

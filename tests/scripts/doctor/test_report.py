@@ -1,4 +1,4 @@
-"""The report as a table: for grep, and on a terminal."""
+"""The report as a table, in a pipe and on a terminal."""
 
 from scripts.commands.doctor.finding import FAILED, OK, Finding
 from scripts.commands.doctor.report import Report
@@ -14,7 +14,7 @@ REPORT = Report(
 
 
 def test_plain_table() -> None:
-    """Where no terminal is, each sentence is one line, without colours, for grep."""
+    """In a pipe, each sentence is one line, without colours, for grep."""
     lines = REPORT.to_text().splitlines()
     assert "  ok       page                 All is well." in lines
     assert any(line.strip() == "What to do: Do this." for line in lines)

@@ -1,4 +1,4 @@
-"""Who answers in place of the site is named: a login, a firewall, a limit, https."""
+"""Responses from something in front of the site are recognized: a login, a firewall, https."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +26,7 @@ Answers = Callable[[], web.Response]
 
 
 class Guard:
-    """An origin that answers some requests itself, before another sees them."""
+    """An origin that answers some requests itself, and passes on the others."""
 
     def __init__(self, edge: RunningEdge, name: str, answer: Answers, *methods: str) -> None:
         self._origin = edge.origins[name]
@@ -41,7 +41,7 @@ class Guard:
 
 
 def guard(edge: RunningEdge, name: str, answer: Answers, *methods: str) -> None:
-    """Put somebody in front of one of a site's origins."""
+    """Put a guard in front of one of a site's origins."""
     edge.edge._origins = {**edge.origins, name: Guard(edge, name, answer, *methods)}
 
 
@@ -68,7 +68,7 @@ GUARDS = [
 
 @pytest.mark.parametrize(("answer", "sentence"), GUARDS)
 async def test_before_the_host(tmp_path: Path, answer: Answers, sentence: str) -> None:
-    """On the socket path such an answer is what it is, and no behaviour is blamed."""
+    """On the socket path such a response is recognized, and no behaviour is blamed."""
     async with site(tmp_path) as edge:
         guard(edge, SOCKET_HOST, answer)
         findings = await examined(edge.url, SOCKETS)
@@ -80,7 +80,7 @@ async def test_before_the_host(tmp_path: Path, answer: Answers, sentence: str) -
 
 @pytest.mark.parametrize(("answer", "sentence"), GUARDS[:5])
 async def test_before_the_websocket(tmp_path: Path, answer: Answers, sentence: str) -> None:
-    """So it is where only websockets are turned away."""
+    """So it is if only websockets are refused."""
     async with site(tmp_path) as edge:
         guard(edge, SOCKET_HOST, answer)
         host = edge.origins[SOCKET_HOST]
@@ -100,7 +100,7 @@ async def test_before_the_websocket(tmp_path: Path, answer: Answers, sentence: s
 
 @pytest.mark.parametrize(("answer", "sentence"), [GUARDS[1], GUARDS[4]])
 async def test_before_a_post(tmp_path: Path, answer: Answers, sentence: str) -> None:
-    """A firewall's rule for POST is told from a behaviour that does not list it."""
+    """A firewall's rule for POST is distinguished from a behaviour without POST."""
     async with site(tmp_path) as edge:
         guard(edge, SOCKET_HOST, answer, "POST")
         findings = await examined(edge.url, SOCKETS)
@@ -111,7 +111,7 @@ async def test_before_a_post(tmp_path: Path, answer: Answers, sentence: str) -> 
 
 @pytest.mark.parametrize(("answer", "sentence"), GUARDS)
 async def test_before_pages(tmp_path: Path, answer: Answers, sentence: str) -> None:
-    """In front of pages it is named too, what needs a page is left, and sockets are examined."""
+    """In front of pages it is recognized too, and sockets are still checked."""
     async with site(tmp_path) as edge:
         guard(edge, FUNCTION, answer)
         findings = await examined(edge.url)
@@ -123,7 +123,7 @@ async def test_before_pages(tmp_path: Path, answer: Answers, sentence: str) -> N
 
 
 async def test_http_of_an_https_site() -> None:
-    """An address that is only the way to https is named as that, with the one to examine."""
+    """An address that only redirects to https is reported, with the right address."""
 
     async def handler(request: web.Request) -> web.Response:
         host = request.host.partition(":")[0]
@@ -136,7 +136,7 @@ async def test_http_of_an_https_site() -> None:
 
 
 async def test_sockets_of_an_https_site(tmp_path: Path) -> None:
-    """Where only the socket path leads to https, that is what is said of it."""
+    """If only the socket path redirects to https, that is reported."""
     async with site(tmp_path) as edge:
         guard(edge, SOCKET_HOST, refusal(301, Location="https://127.0.0.1/socket.io/"))
         findings = await examined(edge.url, SOCKETS)
@@ -146,7 +146,7 @@ async def test_sockets_of_an_https_site(tmp_path: Path) -> None:
 
 
 def login(path: str, result: Result) -> Result:
-    """A site that asks for a login on its front page, and for whatever it does not know."""
+    """A site with a login on its front page, and on paths that it does not know."""
     if path == "/login":
         return result | {"statusCode": 200}
     if path in ("/", "/account") or result["statusCode"] == 404:
@@ -155,7 +155,7 @@ def login(path: str, result: Result) -> Result:
 
 
 async def test_page_without_login(tmp_path: Path) -> None:
-    """With --page another page stands for all: nothing is wrong with a login on the others."""
+    """With --page another page represents all, and logins on others are no failures."""
     async with site(tmp_path, change=login) as edge:
         assert (await examined(edge.url)).failed == {"page"}
         findings = await examined(edge.url, page="/about")
@@ -171,8 +171,8 @@ def session() -> str:
 
 
 @pytest.mark.parametrize("name", ["", f"{COOKIE}="])
-async def test_session_of_ones_own(tmp_path: Path, name: str) -> None:
-    """With --session pages are visited by who has signed in, and sockets opened likewise."""
+async def test_given_session(tmp_path: Path, name: str) -> None:
+    """With --session, pages and sockets are visited with that session."""
     asked: list[str] = []
 
     async with site(tmp_path) as edge:
@@ -198,22 +198,22 @@ async def test_session_of_ones_own(tmp_path: Path, name: str) -> None:
 
 
 async def test_session_that_is_refused(tmp_path: Path) -> None:
-    """A session that the login does not believe is a page that still leads to the login."""
+    """If the login refuses the session, the page still redirects to the login."""
     async with site(tmp_path, change=login) as edge:
         findings = await examined(edge.url, PAGES, session="forged")
     assert findings.failed == {"page"}
 
 
 @pytest.mark.parametrize("page", ["about", "//evil.example", "http://a.example/", "/é"])
-async def test_no_page(page: str) -> None:
-    """What is no path of the site is refused before anything is asked."""
+async def test_malformed_page(page: str) -> None:
+    """A malformed path is refused before any request."""
     status, _, complaint = await doctor("--page", page, "http://localhost:1")
     assert status == 2
     assert "is not a path such as /about" in complaint
 
 
 async def test_limit_in_the_middle(tmp_path: Path) -> None:
-    """Where a limit is reached while the site is examined, the checks that meet it say so."""
+    """If a rate limit is reached during the examination, the affected checks say so."""
     async with site(tmp_path) as edge:
         pages = edge.origins[FUNCTION]
         left = 3

@@ -1,4 +1,4 @@
-"""The lists of packages: what pyproject.toml asks for and all it needs, each with hashes."""
+"""The lists of packages: the requirements of pyproject.toml and their dependencies, with hashes."""
 
 import json
 import re
@@ -26,19 +26,19 @@ from tests.scripts.deploy.engine import DIGEST, install
 GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
 LOCKS = [ROOT / folder / "package-lock.json" for folder in npm.FOLDERS]
 
-# A requirement of a list: what it asks for, and its hashes.
+# An entry of a list: a requirement, and its hashes.
 ENTRY = re.compile(r"^(\S.*?) \\\n((?: +--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE)
 
 
 def entries(path: str, root: Path = ROOT) -> list[Requirement]:
-    """What a list has, which is nothing but comments and requirements with hashes."""
+    """The entries of a list, which has only comments and requirements with hashes."""
     text = re.sub(r"^ *#.*\n", "", (root / path).read_text(), flags=re.MULTILINE)
     assert not ENTRY.sub("", text)
     return [Requirement(found[1]) for found in ENTRY.finditer(text)]
 
 
 def here(requirement: Requirement, extras: set[str]) -> bool:
-    """Whether a requirement counts on this Python, with some extras of who requires it."""
+    """Whether a requirement applies to this Python, with some of the requiring package's extras."""
     marker = requirement.marker
     environments = [dict(default_environment()) | {"extra": extra} for extra in extras or {""}]
     return not marker or any(marker.evaluate(environment) for environment in environments)
@@ -46,7 +46,7 @@ def here(requirement: Requirement, extras: set[str]) -> bool:
 
 @pytest.mark.parametrize("path", [*TOGETHER, *ALONE])
 def test_all_have_a_version_and_hashes(path: str) -> None:
-    """Every package of every list has one version, and the hashes of its files."""
+    """Every package in every list has one version, and its files' hashes."""
     assert entries(path) or path == "requirements.txt"
     for entry in entries(path):
         assert re.fullmatch(r"==[^*,]+", str(entry.specifier)), entry
@@ -54,7 +54,7 @@ def test_all_have_a_version_and_hashes(path: str) -> None:
 
 @pytest.mark.parametrize(("path", "group"), (TOGETHER | ALONE).items())
 def test_list_has_what_its_group_asks_for(path: str, group: str) -> None:
-    """What a group of pyproject.toml asks for stands in its list, in a version that suits."""
+    """A list has the packages of its group, in versions that meet the requirements."""
     found = {entry.name: entry.specifier for entry in entries(path)}
     for asked in map(Requirement, GROUPS[group]):
         (pin,) = found[canonicalize_name(asked.name)]
@@ -63,7 +63,7 @@ def test_list_has_what_its_group_asks_for(path: str, group: str) -> None:
 
 @pytest.mark.parametrize(("path", "group"), TOGETHER.items())
 def test_list_has_what_its_packages_need(path: str, group: str) -> None:
-    """A list is complete: what its packages need, as they are installed here, is in it too."""
+    """A list is complete: it has the dependencies of the installed packages."""
     found = {entry.name: entry.extras for entry in entries(path) if here(entry, set())}
     waiting = [asked for asked in map(Requirement, GROUPS[group]) if here(asked, set())]
     seen = set()
@@ -77,7 +77,7 @@ def test_list_has_what_its_packages_need(path: str, group: str) -> None:
 
 
 def test_one_version_in_both_halves() -> None:
-    """A package that several lists have is the same in all of them; tools stand alone."""
+    """A package has the same version in several lists, except in those of tools."""
     versions: dict[str, str] = {}
     for path in TOGETHER:
         for entry in entries(path):
@@ -86,7 +86,7 @@ def test_one_version_in_both_halves() -> None:
 
 @pytest.mark.parametrize("lock", LOCKS, ids=str)
 def test_npm_has_an_integrity_for_everything(lock: Path) -> None:
-    """Every package that npm installs has an integrity in the lock."""
+    """Every package in npm's lock has a hash."""
     found = json.loads(lock.read_text())["packages"]
     del found[""]  # the project
     assert found
@@ -97,12 +97,12 @@ def test_npm_has_an_integrity_for_everything(lock: Path) -> None:
 
 @pytest.mark.parametrize("path", [*TOGETHER, *ALONE])
 def test_lists_name_no_registry(path: str) -> None:
-    """A list holds wherever packages come from: it names no address."""
+    """A list has no address of a registry, so it works with any."""
     assert "://" not in (ROOT / path).read_text()
 
 
 def test_lists_are_up_to_date() -> None:
-    """The lists are what `scripts/pin` would write, but for hashes of files that came later."""
+    """`scripts/pin` would not change the lists, except for hashes of new files."""
     checked = subprocess.run(["scripts/pin", "--check"], cwd=ROOT, capture_output=True, text=True)
     if checked.returncode == UNREACHABLE:
         pytest.skip(checked.stderr.strip().splitlines()[-1])
@@ -139,7 +139,7 @@ def forget(text: str) -> str:
 def test_only_files_with_the_hash_are_installed(
     change: Callable[[str], str], installed: bool, tmp_path: Path
 ) -> None:
-    """A package whose file has another hash than the list, or none there, is not installed."""
+    """A package whose file has a wrong hash, or none in the list, is not installed."""
     text = (ROOT / "functions/requirements.txt").read_text()
     (found,) = [entry[0] for entry in ENTRY.finditer(text) if entry[1].startswith("itsdangerous=")]
     (tmp_path / "list.txt").write_text(change(found))
@@ -151,7 +151,7 @@ def test_only_files_with_the_hash_are_installed(
     assert (folder / "itsdangerous").exists() == installed
 
 
-# ---- Packages of one's own ----
+# ---- A team's own packages ----
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def resolved(project: Path, *own: str) -> dict[str, str]:
-    """The lists of a project with packages of its own."""
+    """The lists of a project with its own packages."""
     file = project / "pyproject.toml"
     text = file.read_text()
     assert text.endswith("\napp = []\n")
@@ -176,7 +176,7 @@ def resolved(project: Path, *own: str) -> dict[str, str]:
 
 
 def test_own_packages_have_a_list_of_their_own(project: Path) -> None:
-    """A team's packages, and what they need, come into the team's list and change no other."""
+    """A team's packages and their dependencies go into the team's list only."""
     changes = lists.changes(project, found := resolved(project, "pydantic>=2"))
     assert all(change.startswith("requirements.txt: ") for change in changes)
     lists.write(project, found)
@@ -184,7 +184,7 @@ def test_own_packages_have_a_list_of_their_own(project: Path) -> None:
 
 
 def test_own_packages_go_with_ours(project: Path) -> None:
-    """Where a team's package asks for an older version of ours, it is that in all lists."""
+    """If a team's package needs an older version of one of ours, all lists have that."""
     found = resolved(project, "anyio<4.16")
     (version,) = {lists.pins(text)["anyio"] for text in found.values() if "\nanyio==" in text} - {
         lists.pins(found[path]).get("anyio") for path in ALONE
@@ -196,14 +196,14 @@ def test_own_packages_go_with_ours(project: Path) -> None:
 def test_own_packages_that_do_not_go_with_ours(
     project: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Where no versions go together, uv says which packages are at odds, and nothing is written."""
+    """If there are no compatible versions, uv names the conflict, and nothing is written."""
     with pytest.raises(ListsError):
         resolved(project, "python-socketio<5")
     assert "python-socketio" in capfd.readouterr().err
 
 
 def test_no_registry(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That no registry can be asked is told apart from packages that do not go together."""
+    """An unreachable registry is distinguished from incompatible packages."""
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:1")
     monkeypatch.setenv("UV_NO_CACHE", "1")
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
@@ -216,7 +216,7 @@ def test_no_registry(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def dockerfile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A project's Dockerfile, and nothing on the PATH but what a test puts there."""
+    """A project's Dockerfile, and a PATH with only what a test adds."""
     file = tmp_path / "socket_host/Dockerfile"
     file.parent.mkdir()
     shutil.copy(ROOT / "socket_host/Dockerfile", file)
@@ -225,7 +225,7 @@ def dockerfile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 
 
 def test_base_is_pinned(dockerfile: Path, tmp_path: Path) -> None:
-    """The digest that an engine finds is put behind the tag, and renewed from there."""
+    """The digest found by an engine is added after the tag, and replaced later."""
     install(tmp_path / "bin")
     before = dockerfile.read_text()
     for _ in range(2):
@@ -250,7 +250,7 @@ def test_base_is_pinned(dockerfile: Path, tmp_path: Path) -> None:
 def test_base_that_cannot_be_looked_up(
     program: str, reason: str, dockerfile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where no digest can be had, that is said with each program's own words."""
+    """If no digest can be looked up, each program's message is shown."""
     monkeypatch.setattr(base, "_PATIENCE", 1)
     (tmp_path / "bin").mkdir()
     file = tmp_path / "bin/docker"
@@ -261,7 +261,7 @@ def test_base_that_cannot_be_looked_up(
 
 
 def test_base_by_skopeo(dockerfile: Path, tmp_path: Path) -> None:
-    """Where there is no Docker, skopeo tells the digest."""
+    """Without Docker, skopeo finds the digest."""
     (tmp_path / "bin").mkdir()
     file = tmp_path / "bin/skopeo"
     file.write_text(
@@ -275,7 +275,7 @@ def test_base_by_skopeo(dockerfile: Path, tmp_path: Path) -> None:
 
 
 def test_pin_says_what_is_wrong(project: Path) -> None:
-    """Where no versions go together, scripts/pin ends with a sentence, and changes no list."""
+    """If there are no compatible versions, scripts/pin says so and changes no list."""
     shutil.copytree(ROOT / "scripts", project / "scripts", dirs_exist_ok=True)
     (project / ".venv").symlink_to(ROOT / ".venv")
     file = project / "pyproject.toml"
