@@ -227,6 +227,8 @@ class Namespace(LifespanNamespace, Hooks):
         except Exception:
             _log.exception("admit failed.")
             raise self._failed() from None
+        if not isinstance(auth, (dict, type(None))):  # handlers look names up in it
+            raise self._refused("auth", "What a client sends as `auth` must be an object.")
         member = self.visitors.join(self._connection(sid), session)
         self._clients[sid] = member
         if self.server.recovered(sid, self.namespace):

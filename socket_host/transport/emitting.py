@@ -7,6 +7,8 @@ from typing import Any
 
 import socketio  # type: ignore[import-untyped]  # python-socketio ships no types
 
+_COLLECTIONS = frozenset([tuple, set, frozenset])  # of names, for which python-socketio has a list
+
 
 class EmittingServer(socketio.AsyncServer):  # type: ignore[misc]  # as above
     """A server that takes any collection of recipients, and an empty one for nobody."""
@@ -27,13 +29,13 @@ class EmittingServer(socketio.AsyncServer):  # type: ignore[misc]  # as above
 
         Raises ValueError if the event cannot be sent.
         """
-        recipients = _listed(room if to is None else to)
+        if to is not None:
+            room = to
+        if type(room) in _COLLECTIONS:
+            room = list(room)
+        if type(skip_sid) in _COLLECTIONS:
+            skip_sid = list(skip_sid)
         emission: Coroutine[Any, Any, None] = super().emit(
-            event, data, None, recipients, _listed(skip_sid), namespace, callback, ignore_queue
+            event, data, None, room, skip_sid, namespace, callback, ignore_queue
         )
         return emission
-
-
-def _listed(names: Any) -> Any:
-    """Return a list of names for any other collection of them."""
-    return list(names) if isinstance(names, (tuple, set, frozenset)) else names

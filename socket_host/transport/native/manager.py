@@ -268,7 +268,7 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         return member.client.sid
 
     def basic_disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
-        """Remove a member, in time proportional to the number of its own rooms."""
+        """Remove a member and its session, in time proportional to the number of its own rooms."""
         member = self.member(sid, namespace)
         if member is None:
             return
@@ -282,6 +282,7 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         self.callbacks.pop(sid, None)
         client = member.client
         client.members.pop(namespace, None)
+        client.session.pop(namespace, None)
         if not any(other.stage is Stage.CONNECTED for other in client.members.values()):
             client.engine.left(client)
 

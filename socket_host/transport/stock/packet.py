@@ -14,13 +14,10 @@ class Packet(socketio.packet.Packet):  # type: ignore[misc]  # python-socketio s
     json = strict_json
 
     def decode(self, encoded_packet: str) -> int:
-        """Decode a packet; raise ValueError for what Node's server refuses too."""
+        """Read a packet; raise ValueError if it announces too many attachments."""
         attachments: int = super().decode(encoded_packet)
         if attachments > MOST_ATTACHMENTS:
             raise ValueError("too many attachments")
-        is_connect = self.packet_type == socketio.packet.CONNECT
-        if is_connect and not isinstance(self.data, (dict, type(None))):
-            raise ValueError("payload of a CONNECT that is no object")
         return attachments
 
     @classmethod

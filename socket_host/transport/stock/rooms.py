@@ -50,6 +50,13 @@ class CountedRooms(socketio.AsyncManager):  # type: ignore[misc]  # python-socke
             raise ValueError("sid is not connected to requested namespace")
         super().basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
 
+    def basic_disconnect(self, sid: str, namespace: str, **options: Any) -> None:
+        """Forget a client and its session in a namespace."""
+        socket = self.server.eio.sockets.get(self.eio_sid_from_sid(sid, namespace))
+        if socket is not None:
+            socket.session.pop(namespace, None)
+        super().basic_disconnect(sid, namespace, **options)
+
     async def trigger_callback(self, sid: str, id: int, data: list[Any]) -> None:  # noqa: A002 - theirs
         """Call what waits for an ack; 0 is where python-socketio counts the others."""
         if id:

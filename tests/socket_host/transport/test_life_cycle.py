@@ -20,7 +20,11 @@ class Hooked(Namespace):
     async def on_connect(self, sid: str, environ: Any, auth: Any) -> bool | None:
         self.called.append("connect")
         await self.enter_room(sid, "garden")
+        if auth.get("how") in ("keep", "keep and refuse"):
+            await self.save_session(sid, {"kept": True})
         match auth.get("how"):
+            case "keep and refuse":
+                return False
             case "false":
                 return False
             case "disconnect":
@@ -39,6 +43,9 @@ class Hooked(Namespace):
 
     async def on_disconnect(self, sid: str, reason: str) -> None:
         self.called.append("disconnect")
+
+    async def on_kept(self, sid: str) -> Any:
+        return await self.get_session(sid)
 
     async def on_echo(self, sid: str, value: Any) -> Any:
         return value
@@ -74,3 +81,44 @@ async def test_hooks_are_no_events(tmp_path: Path, transport: str) -> None:
             assert await ann.ask('["echo",1]') == 1
             assert hooked.called == ["connect"]
         await until(lambda: hooked.called == ["connect", "disconnect"])
+
+
+@on_each_transport
+async def test_session_ends_with_its_client(tmp_path: Path, transport: str) -> None:
+    """What was saved for a client is not there for the next one on the same connection."""
+    async with (
+        serving(tmp_path, Hooked, transport=transport) as host,
+        raw_client(url(host), None) as ann,
+    ):
+        host.namespaces[0].called = []  # type: ignore[attr-defined]
+        join = f'40{{"session":"{token()}","how":"%s"}}'
+        await ann.websocket.send_str(join % "keep and refuse")
+        await ann.receive("44")
+        await ann.websocket.send_str(join % "")
+        await ann.receive("40")
+        assert await ann.ask('["kept"]') == {}
+        await ann.websocket.send_str("41")
+        await ann.websocket.send_str(join % "keep")
+        await ann.receive("40")
+        assert await ann.ask('["kept"]') == {"kept": True}
+        await ann.websocket.send_str("41")
+        await ann.websocket.send_str(join % "")
+        await ann.receive("40")
+        assert await ann.ask('["kept"]') == {}
+
+
+@on_each_transport
+@pytest.mark.parametrize("payload", ['["x"]', '"x"', "true"])
+async def test_connect_without_an_object(tmp_path: Path, transport: str, payload: str) -> None:
+    """What comes with CONNECT is an object, as handlers may expect; nothing else gets to them."""
+    async with (
+        serving(tmp_path, Hooked, transport=transport, session_secret=None) as host,
+        raw_client(url(host), None) as ann,
+    ):
+        hooked: Any = host.namespaces[0]
+        hooked.called = []
+        await ann.websocket.send_str("40" + payload)
+        assert "must be an object" in await ann.receive("44")
+        assert hooked.called == []
+        await ann.websocket.send_str('40{"how":""}')
+        assert "sid" in await ann.receive("40")

@@ -63,15 +63,6 @@ async def test_connecting_twice_closes(http: Http) -> None:
         assert await socket.closed() == 1008
 
 
-@pytest.mark.parametrize("payload", ['["x"]', '"x"', "true", "1.5"])
-async def test_connect_without_an_object_closes(http: Http, payload: str) -> None:
-    """What comes with CONNECT is an object, as handlers may expect."""
-    async with http.websocket() as socket:
-        await socket.receive()
-        await socket.send("40" + payload)
-        assert await socket.closed() == 1008
-
-
 async def test_disconnect_leaves_the_session_open(http: Http) -> None:
     """A client may leave a namespace and go on in another."""
     async with http.joined() as socket:

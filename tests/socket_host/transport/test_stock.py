@@ -48,16 +48,6 @@ async def test_session_that_a_packet_ends(tmp_path: Path, caplog: pytest.LogCapt
     assert "Traceback" not in caplog.text
 
 
-@pytest.mark.parametrize("payload", ['["x"]', '"x"', "true"])
-async def test_connect_without_an_object(tmp_path: Path, payload: str) -> None:
-    """A CONNECT that brings something else than an object is dropped."""
-    async with serving(tmp_path, transport="stock") as host, raw_client(url(host), None) as ann:
-        await ann.websocket.send_str("40" + payload)
-        await ann.websocket.send_str(f'40{{"session":"{token()}"}}')
-        assert "sid" in await ann.receive("40")
-        assert not host.namespaces[0].refused
-
-
 async def test_silent_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that never says what it came for is closed; one that does stays."""
     limited(monkeypatch, join_time=0.05)
