@@ -125,7 +125,7 @@ async def test_answer_that_the_bus_never_takes(
     sizes = iter([most, 1])
     client.sio.on("question", lambda *_: "x" * next(sizes))
     await pair.one.sio.emit("question", to=sid, callback=print)
-    await until(lambda: f"the bus takes {most}" in caplog.text)
+    await until(lambda: f"the bus accepts up to {most}" in caplog.text)
     assert await pair.one.sio.call("question", to=sid, timeout=PATIENCE) == "x"
     assert "Traceback" not in caplog.text
 
@@ -275,7 +275,7 @@ async def test_what_the_bus_never_takes_is_told_of(
         most = host.bus.LARGEST
         namespace.emit_soon("news", "x" * most)
         namespace.emit_latest("latest", "x" * most, room=None)
-        await until(lambda: caplog.text.count(f"the bus takes {most}") == 2)
+        await until(lambda: caplog.text.count(f"the bus accepts up to {most}") == 2)
         assert "Traceback" not in caplog.text
 
 
