@@ -23,10 +23,10 @@ from tests.hostile.requests import (
     session,
 )
 from tests.hostile.victim import victim
-from tests.kit.buses import until
 from tests.kit.clients import raw_client
 from tests.kit.hosts import PATIENCE, limited, on_each_transport, serving, token
 from tests.kit.protocol_client import Raw, handshake, raw
+from tests.kit.waiting import until
 
 pytestmark = on_each_transport
 

@@ -12,8 +12,9 @@ from functions.contract.bus import MAX_BYTES, BusMessageError
 from socket_host.bus import open_bus, shared
 from socket_host.bus.redis import RedisBus
 from tests.kit import buses
-from tests.kit.buses import Host, Line, Redis, until
+from tests.kit.buses import Host, Line, Redis
 from tests.kit.hosts import PATIENCE
+from tests.kit.waiting import until
 
 
 @pytest.fixture(scope="module")
