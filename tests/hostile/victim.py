@@ -68,7 +68,8 @@ class Victim:
 async def victim(folder: Path, **settings: str) -> AsyncIterator[Victim]:
     """Run a host with the settings of a production host, changed by `settings`."""
     out, log = folder / "victim.out", folder / "victim.log"
-    out.touch()
+    out.write_bytes(b"")
+    log.write_bytes(b"")
     told = {"PATH": os.environ["PATH"]} | environ(folder, **settings)
     process = _FORKING.Process(target=_serve, args=(told, out, log), daemon=True)
     process.start()
@@ -86,7 +87,7 @@ async def victim(folder: Path, **settings: str) -> AsyncIterator[Victim]:
 def _serve(environ: dict[str, str], out: Path, log: Path) -> None:
     """What `python -m tests.small_app` does with an environment, in a process that was forked."""
     for number, file in ((1, out), (2, log)):
-        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
+        os.dup2(os.open(file, os.O_WRONLY | os.O_APPEND), number)
     os.environ.clear()
     os.environ.update(environ)
     sys.exit(main(namespaces, declared))

@@ -26,7 +26,7 @@ from scripts.yours import TEMPLATE, parts, with_parts
 from tests.infra.templates import written
 from tests.scripts.deploy.deployed import copy_project, site
 from tests.scripts.deploy.engine import calls, install
-from tests.scripts.deploy.rehearsal import ACCOUNT, DEPLOYER, REGION, Cloud, Kept
+from tests.scripts.deploy.rehearsal import ACCOUNT, ATTRIBUTES, DEPLOYER, REGION, Cloud
 from tests.scripts.tls import write_certificate
 
 PATIENCE = 240  # seconds: a deadline that only a failure meets, also on a busy machine
@@ -204,7 +204,7 @@ async def deploy(place: Place, cloud: Cloud) -> tuple[Run, str, Run]:
     """
     listener = socket.create_server(("127.0.0.1", 0))
     domain = f"localhost:{listener.getsockname()[1]}"
-    Kept.attributes["AWS::CloudFront::Distribution.DomainName"] = domain
+    ATTRIBUTES["AWS::CloudFront::Distribution.DomainName"] = domain
     deploying = asyncio.create_task(place.run(*DEPLOY))
     making = asyncio.create_task(asyncio.to_thread(cloud.made.wait, PATIENCE))
     await asyncio.wait([deploying, making], return_when=asyncio.FIRST_COMPLETED)
