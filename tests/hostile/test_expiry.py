@@ -85,20 +85,17 @@ async def pong_unasked(socket: Socket) -> None:
 @on_each_transport
 async def test_expired_client_does_nothing(transport: str, tmp_path: Path) -> None:
     """From the moment a session has expired its events are refused, before any ping is due."""
-    short = aged(MAX_AGE - SHORT)
-    async with (
-        victim(tmp_path, TRANSPORT=transport) as host,
-        raw_client(host.url, short) as ann,
-    ):
-        assert await ann.ask('["busy",true]') == {}
-        answer: Any = {}
-        async with asyncio.timeout(PATIENCE):
+    async with victim(tmp_path, TRANSPORT=transport) as host:
+        short = aged(MAX_AGE - SHORT)
+        async with raw_client(host.url, short) as ann, asyncio.timeout(PATIENCE):
+            assert await ann.ask('["busy",true]') == {}
+            answer: Any = {}
             # The host may be quicker, and hang up.
             with contextlib.suppress(WSMessageTypeError, ConnectionError):
                 while answer == {}:
                     await asyncio.sleep(0.1)
                     answer = await ann.ask('["busy",true]')
-        assert answer in ({}, {"error": EXPIRED, "retry": True})
+            assert answer in ({}, {"error": EXPIRED, "retry": True})
     expired(short)
 
 
