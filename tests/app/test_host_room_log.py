@@ -12,8 +12,8 @@ from functions.model.sqlite_room_log import SQLiteRoomLog
 from socket_host.event_error import EventError
 from socket_host.events import room_log
 from socket_host.events.room_log import HostRoomLog
-from tests.kit.buses import until
 from tests.kit.hosts import PATIENCE
+from tests.kit.waiting import until
 
 
 @pytest.fixture

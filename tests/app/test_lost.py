@@ -21,9 +21,9 @@ from tests.app.room import PAGE
 from tests.chaos.crowd import ROOM, Crowd, crowd
 from tests.chaos.wire import Wire
 from tests.kit import buses
-from tests.kit.buses import until
 from tests.kit.clients import PythonClient
 from tests.kit.hosts import PATIENCE, HostProcess, token, url
+from tests.kit.waiting import until
 from tests.kit.yours import environ, host_process, serving
 
 MESSAGE = {"id": "m1", "text": "stored, and told nobody"}

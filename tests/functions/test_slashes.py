@@ -18,8 +18,7 @@ from functions.contract.setting import StartError
 from functions.web.redirects import one_address
 from functions.web.site import Site
 from tests.functions.answering import Ask, site, told
-
-API = "abc123.execute-api.eu-west-1.amazonaws.com"  # the host that events are for
+from tests.kit.lambda_events import API
 
 
 class Wrapped:
@@ -372,32 +371,3 @@ def test_wrong_prefix(wrong: Any) -> None:
     """What is no prefix stops the start with a sentence that shows how one is written."""
     with pytest.raises(StartError, match=r"keep_slash .* such as \['/legacy/'\]"):
         site(keep_slash=wrong)
-
-
-ALLOWED = [
-    ([Route("/a", told), Route("/a", told, methods=["POST"])], "GET, HEAD, POST"),
-    ([Route("/a/", told, methods=["POST"]), Route("/a", told, methods=["PUT"])], "POST, PUT"),
-    ([Route("/{x}", told), Route("/a", told, methods=["DELETE"])], "DELETE, GET, HEAD"),
-    ([Mount("/", routes=[Route("/a", told)])], "GET, HEAD"),
-    (
-        [
-            Mount("/a", routes=[Route("/", told)]),
-            Mount("/", routes=[Route("/a", told, methods=["POST"])]),
-        ],
-        "GET, HEAD, POST",
-    ),
-    (
-        [Host(API, Router([Route("/a", told), Route("/a", told, methods=["POST"])]))],
-        "GET, HEAD, POST",
-    ),
-    ([Route("/a", Everything)], "GET, HEAD, POST"),
-    ([Route("/a", Everything), Route("/a", told, methods=["DELETE"])], "GET, HEAD, POST"),
-]
-
-
-@pytest.mark.parametrize(("routes", "allow"), ALLOWED)
-def test_allow_names_all_methods_of_a_path(routes: list[BaseRoute], allow: str) -> None:
-    """A method that no route of a path takes is refused with those that one of them takes."""
-    answer = site(*routes)("/a", method="PATCH", sec_fetch_site="same-origin")
-    assert answer["statusCode"] == 405
-    assert ", ".join(sorted(answer["headers"]["allow"].split(", "))) == allow

@@ -20,8 +20,9 @@ from socket_host.bus.seen_messages import SeenMessages
 from tests.hostile.intruders import MB, announcement, emit, hears, intruder, when
 from tests.hostile.victim import victim
 from tests.kit import buses
-from tests.kit.buses import Redis, until
+from tests.kit.buses import Redis
 from tests.kit.hosts import PATIENCE, on_each_transport
+from tests.kit.waiting import until
 
 
 @on_each_transport

@@ -15,9 +15,10 @@ from socket_host.bus.schema import fault, parse, plain_emit
 from tests.hostile.intruders import BAD_EMITS, MB, announcement, emit, intruder
 from tests.hostile.victim import victim
 from tests.kit import buses
-from tests.kit.buses import Host, Redis, until
+from tests.kit.buses import Host, Redis
 from tests.kit.hosts import SECRET, on_each_transport, serving, token
 from tests.kit.protocol_client import Raw, frame, raw
+from tests.kit.waiting import until
 
 CLIENT = {"sid": "s", "namespace": "/", "host_id": "ghost"}
 

@@ -18,10 +18,10 @@ from tests.hostile.requests import (
     post,
 )
 from tests.hostile.victim import victim
-from tests.kit.buses import until
 from tests.kit.clients import raw_client
 from tests.kit.hosts import on_each_transport, serving, token, url
 from tests.kit.protocol_client import PING, PONG, TEXT, frame, handshake, raw
+from tests.kit.waiting import until
 
 pytestmark = on_each_transport
 

@@ -14,8 +14,9 @@ from socket_host.transport.native import (
     recovery,
 )
 from tests.hostile.guests import gone, guest, in_garden
-from tests.kit.buses import Redis, until
+from tests.kit.buses import Redis
 from tests.kit.clients import clients
+from tests.kit.waiting import until
 from tests.socket_host.transport.moving import hosts, move
 from tests.socket_host.transport.recovering import emit, visiting
 

@@ -19,9 +19,10 @@ from socket_host.transport.native.replay_buffer import ReplayBuffer
 from socket_host.transport.native.shutdown_snapshot import pieces
 from tests.hostile.guests import MB, gone, guest, in_garden, on_both, tell
 from tests.hostile.victim import Victim, victim
-from tests.kit.buses import Redis, until
+from tests.kit.buses import Redis
 from tests.kit.hosts import serving
 from tests.kit.protocol_client import PATIENCE
+from tests.kit.waiting import until
 from tests.socket_host.transport.moving import hosts
 from tests.socket_host.transport.recovering import Rooms, emit
 

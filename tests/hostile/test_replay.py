@@ -11,7 +11,7 @@ from socket_host.transport.native import (
 from socket_host.transport.native.message import Message
 from socket_host.transport.native.replay_buffer import MAX_BYTES, ReplayBuffer
 from tests.hostile.guests import Guest, gone, guest, in_garden, on_both
-from tests.kit.buses import until
+from tests.kit.waiting import until
 from tests.socket_host.transport.recovering import emit
 
 

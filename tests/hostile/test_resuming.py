@@ -14,9 +14,9 @@ from socket_host.transport.native import (
     connecting,
 )
 from tests.hostile.guests import Guest, gone, guest, in_garden
-from tests.kit.buses import until
 from tests.kit.hosts import serving
 from tests.kit.protocol_client import PATIENCE
+from tests.kit.waiting import until
 from tests.socket_host.transport.recovering import Rooms, emit
 
 

@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 
 from socket_host.app import SocketHost
-from tests.kit.buses import until
 from tests.kit.hosts import PATIENCE, limited, on_each_transport, serving, token, url
 from tests.kit.protocol_client import raw
+from tests.kit.waiting import until
 
 pytestmark = on_each_transport
 

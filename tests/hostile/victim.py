@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import multiprocessing
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -9,7 +10,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.kit.hosts import PATIENCE, ROOT, environ
+from socket_host.__main__ import main
+from tests.kit.hosts import PATIENCE, environ
+from tests.kit.waiting import until
+from tests.small_app.events import namespaces
+from tests.small_app.model.settings import settings as declared
+
+# A process that has imported all that a host imports makes each host by forking.
+_FORKING = multiprocessing.get_context("forkserver")
+_FORKING.set_forkserver_preload(["__main__", "tests.hostile.victim", "uvloop"])
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -18,16 +27,16 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 class Victim:
     """A host under attack. Linux only: it is measured by what /proc says."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Path, url: str) -> None:
+    def __init__(self, pid: int, log: Path, url: str) -> None:
         self.url = url
         self.port = int(url.rpartition(":")[2])
-        self._process = process
+        self._pid = pid
         self._log = log
-        self._proc = Path(f"/proc/{process.pid}")
+        self._proc = Path(f"/proc/{pid}")
 
     def pin(self, core: int) -> None:
         """Have the host run on one core only."""
-        os.sched_setaffinity(self._process.pid, {core})
+        os.sched_setaffinity(self._pid, {core})
 
     def cpu(self) -> float:
         """Return the seconds of processor the host has used so far."""
@@ -58,24 +67,27 @@ class Victim:
 @asynccontextmanager
 async def victim(folder: Path, **settings: str) -> AsyncIterator[Victim]:
     """Run a host with the settings of a production host, changed by `settings`."""
-    log = folder / "victim.log"
-    with log.open("wb") as stderr:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "tests.small_app",
-            cwd=ROOT,
-            env={"PATH": os.environ["PATH"]} | environ(folder, **settings),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=stderr,
-        )
+    out, log = folder / "victim.out", folder / "victim.log"
+    out.write_bytes(b"")
+    log.write_bytes(b"")
+    told = {"PATH": os.environ["PATH"]} | environ(folder, **settings)
+    process = _FORKING.Process(target=_serve, args=(told, out, log), daemon=True)
+    process.start()
     try:
-        assert process.stdout
-        async with asyncio.timeout(PATIENCE):
-            line = (await process.stdout.readline()).decode()
+        await until(lambda: out.read_text().endswith("\n") or not process.is_alive())
+        line = out.read_text()
         assert line.startswith("Socket host listening on "), log.read_text()
-        yield Victim(process, log, line.split()[-1])
+        yield Victim(process.pid, log, line.split()[-1])
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+        process.kill()
+        process.join()
+        process.close()
+
+
+def _serve(environ: dict[str, str], out: Path, log: Path) -> None:
+    """What `python -m tests.small_app` does with an environment, in a process that was forked."""
+    for number, file in ((1, out), (2, log)):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_APPEND), number)
+    os.environ.clear()
+    os.environ.update(environ)
+    sys.exit(main(namespaces, declared))

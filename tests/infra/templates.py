@@ -8,12 +8,9 @@ import os
 import re
 from collections.abc import Iterator
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
-
-import boto3
-from samtranslator.public.translator import ManagedPolicyLoader
-from samtranslator.translator.transform import transform
 
 from scripts import ROOT
 from scripts.commands.dev.template import load
@@ -24,18 +21,22 @@ SOURCE = ROOT / "infra/template.yaml"
 Json = dict[str, Any]
 
 
-class _NoPolicies(ManagedPolicyLoader):  # type: ignore[misc]  # the translator ships no types
-    """The template uses no managed policies, so none are fetched from AWS."""
-
-    def load(self) -> dict[str, str]:
-        return {}
-
-
 def transformed(template: Json) -> Json:
     """A packaged template after the SAM transform."""
+    from samtranslator.translator.transform import transform  # which takes a while
+
+    policies = SimpleNamespace(load=dict)  # the template names none, so none need be fetched
     with mock.patch.dict(os.environ, AWS_DEFAULT_REGION="us-east-1"):
-        result: Json = transform(template, {}, _NoPolicies(boto3.client("iam")))
+        result: Json = transform(template, {}, policies)
     return result
+
+
+def schema(kind: str) -> Json:
+    """What CloudFormation says of a kind of resource."""
+    from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER  # which takes a while
+
+    found: Json = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
+    return found
 
 
 def written(*, yours: bool = False) -> str:

@@ -2,9 +2,13 @@
 
 import json
 
+import pytest
+
 from functions.contract.redis_address import Address
 from socket_host.bus.queue import _ATTRIBUTES
 from tests.infra.templates import Json, container, of_kind, properties, references
+
+pytestmark = pytest.mark.together("template")
 
 ON_VALKEY = "OnValkey"
 

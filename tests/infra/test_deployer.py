@@ -2,11 +2,13 @@
 
 import re
 
-from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+import pytest
 
 from scripts.commands.deploy.service_roles import SERVICES, VALKEY
-from tests.infra.templates import Json
+from tests.infra.templates import Json, schema
 from tests.scripts.deploy.policy import POLICY, allowed, statements
+
+pytestmark = pytest.mark.together("template")
 
 # Calls that CloudFormation's schemas list for properties that this template lacks, with the
 # reasons.
@@ -34,9 +36,9 @@ def needed(template: Json) -> set[str]:
     for kind in {resource["Type"] for resource in template["Resources"].values()}:
         if kind.startswith("Custom::"):
             continue
-        schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
+        handlers = schema(kind).get("handlers", {})
         for verb in ("create", "read", "update", "delete"):
-            found |= {*schema.get("handlers", {}).get(verb, {}).get("permissions", ())}
+            found |= {*handlers.get(verb, {}).get("permissions", ())}
     return found
 
 

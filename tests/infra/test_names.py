@@ -2,9 +2,13 @@
 
 import graphlib
 
+import pytest
+
 from socket_host.settings import Settings
 from socket_host.transport.http import IDLE_SECONDS
 from tests.infra.templates import Json, attributes, container, of_kind, properties, references
+
+pytestmark = pytest.mark.together("template")
 
 
 def test_no_circular_references(template: Json) -> None:

@@ -4,6 +4,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from scripts import ROOT
 from tests import line
 from tests.infra.calls import CLIENTS, called, parsed
@@ -17,6 +19,8 @@ from tests.infra.templates import (
     references,
     translate,
 )
+
+pytestmark = pytest.mark.together("template")
 
 
 def test_only_cloudfront_comes_in(template: Json) -> None:

@@ -10,6 +10,8 @@ from moto import mock_aws
 
 from tests.infra.templates import Json, properties
 
+pytestmark = pytest.mark.together("template")
+
 LIST = "com.amazonaws.global.cloudfront.origin-facing"
 
 

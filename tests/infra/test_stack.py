@@ -13,6 +13,8 @@ from tests.infra import stack as stacks
 from tests.infra.stack import IMAGE, Stack
 from tests.kit.hosts import SECRET
 
+pytestmark = pytest.mark.together("template")
+
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:

@@ -29,6 +29,8 @@ from tests.infra.templates import (
     written,
 )
 
+pytestmark = pytest.mark.together("template")
+
 CFN_LINT = str(Path(sys.executable).parent / "cfn-lint")
 
 EVERY_METHOD = {"GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE"}

@@ -6,12 +6,13 @@ from itertools import count
 from typing import Any
 
 import pytest
-from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from scripts.commands.deploy.stack import Stack
 from scripts.commands.dev.template import load
-from tests.infra.templates import Json, properties, references, written
+from tests.infra.templates import Json, properties, references, schema, written
 from tests.scripts.deploy.rehearsal import EMPTY, Cloud, cloud_inside
+
+pytestmark = pytest.mark.together("template")
 
 NAME = "sidepath"
 IMAGE = f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/sidepath@sha256:{'0' * 64}"
@@ -190,10 +191,10 @@ def unchangeable(template: Json, name: str) -> Json:
     """The properties whose change would replace a resource."""
     resource = template["Resources"][name]
     if resource["Type"] in ("AWS::CloudFront::VpcOrigin", "Custom::RegionDetails"):
-        found: Json = resource["Properties"]
-        return found
-    schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", resource["Type"]).schema
-    names = {path.split("/")[2] for path in schema.get("createOnlyProperties", ())}
+        whole: Json = resource["Properties"]
+        return whole
+    found = schema(resource["Type"])
+    names = {path.split("/")[2] for path in found.get("createOnlyProperties", ())}
     # A load balancer can get other subnets, but no other zones while it is a VPC origin.
     names |= {"Subnets"} if name == "Balancer" else set()
     return {k: v for k, v in resource.get("Properties", {}).items() if k in names}

@@ -3,9 +3,13 @@
 import json
 import re
 
+import pytest
+
 from scripts import ROOT
 from socket_host.client_metric import embedded_metric, parse_namespace
 from tests.infra.templates import Json, container, of_kind, properties, references
+
+pytestmark = pytest.mark.together("template")
 
 STACK_NAME = {"Ref": "AWS::StackName"}
 

@@ -1,11 +1,14 @@
 """AWS for tests: a server that stands in for it, at the address that boto3 uses."""
 
+import atexit
 import os
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from urllib.request import urlopen
 
 import boto3
 import pytest
@@ -17,22 +20,27 @@ from tests.kit.hosts import ROOT
 @contextmanager
 def aws() -> Iterator[None]:
     """A stand-in for AWS, empty, for any process with these settings."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
-    command = [sys.executable, "-m", "tests.kit.aws_server"]
-    with (
-        subprocess.Popen(
-            command, cwd=ROOT, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as server,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        assert server.stdin
-        assert server.stdout
-        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{int(server.stdout.readline())}")
+    url = _server()
+    urlopen(f"{url}/moto-api/reset", data=b"").close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", url)
         patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
         patch.setenv("AWS_ACCESS_KEY_ID", "test")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
         yield
-        server.stdin.close()
+
+
+@cache
+def _server() -> str:
+    """Start the server, whose imports take a second, once for all tests; return its address."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    command = [sys.executable, "-m", "tests.kit.aws_server"]
+    server = subprocess.Popen(
+        command, cwd=ROOT, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    atexit.register(server.communicate)  # the end of its stdin ends it
+    assert server.stdout
+    return f"http://127.0.0.1:{int(server.stdout.readline())}"
 
 
 def aws_environ() -> dict[str, str]:

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,14 +29,6 @@ TRANSPORTS: dict[str, tuple[type, type]] = {
     "stock": (socketio.AsyncServer, StockManager),
     "fast": (SocketServer, NativeManager),
 }
-
-
-async def until(condition: Callable[[], Any]) -> Any:
-    """Wait until a condition is true, and return its value."""
-    async with asyncio.timeout(PATIENCE):
-        while not (value := condition()):  # noqa: ASYNC110 - there is no event for it
-            await asyncio.sleep(0.005)
-    return value
 
 
 class Redis:

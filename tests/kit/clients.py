@@ -1,8 +1,12 @@
 """Real clients for tests: python-socketio's, and the official JavaScript one under Node."""
 
 import asyncio
+import atexit
+import contextlib
 import itertools
 import json
+import os
+import subprocess
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -157,8 +161,9 @@ class JavaScriptClient:
 class Node:
     """A Node process that runs client.mjs, with lines of JSON in both directions."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.WriteTransport) -> None:
+        self._reader = reader
+        self._writer = writer
         self._clients: dict[int, JavaScriptClient] = {}
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._numbers = itertools.count(1)
@@ -171,43 +176,77 @@ class Node:
     async def ask(self, client: int, what: str, *values: Any) -> Any:
         number = next(self._numbers)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
-        assert self._process.stdin
         line = json.dumps({"ask": number, "client": client, "do": what, "values": values})
-        self._process.stdin.write(line.encode() + b"\n")
+        self._writer.write(line.encode() + b"\n")
         async with asyncio.timeout(PATIENCE):
             return await answer
 
+    async def end(self) -> None:
+        """End all clients; nothing more comes from them."""
+        await self.ask(0, "end")
+
     async def listen(self) -> None:
-        assert self._process.stdout
-        async for line in self._process.stdout:
+        async for line in self._reader:
             match json.loads(line):
                 case {"answer": int(number), "value": value}:
                     self._answers.pop(number).set_result(value)
+                case {"answer": int(number), "error": str(words)}:
+                    self._answers.pop(number).set_exception(AssertionError(words))
                 case {"client": int(number), "event": str(event), "values": values}:
                     self._clients[number].inbox.put(event, values)
-                case {"failed": str(words)}:
-                    raise AssertionError(words)
+
+
+# Node processes that a later test can use: to start one takes longer than most tests.
+_idle: list[subprocess.Popen[bytes]] = []
 
 
 @asynccontextmanager
 async def node() -> AsyncIterator[Node]:
-    """A Node process for official clients, stopped with all of them."""
-    process = await asyncio.create_subprocess_exec(
-        "node",
-        str(Path(__file__).parent / "js" / "client.mjs"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        limit=16 * 1024 * 1024,
-    )
-    running = Node(process)
-    listening = asyncio.create_task(running.listen())
+    """A Node process for official clients, which are ended with this block."""
+    process = _idle.pop() if _idle else _start_node()
     try:
-        yield running
+        async with _streams(process) as (reader, writer):
+            running = Node(reader, writer)
+            listening = asyncio.create_task(running.listen())
+            yield running
+            await running.end()
+            listening.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await listening
+    except BaseException:  # a process that is in no known state
+        process.kill()
+        process.communicate()
+        raise
+    _idle.append(process)
+
+
+def _start_node() -> subprocess.Popen[bytes]:
+    script = Path(__file__).parent / "js" / "client.mjs"
+    process = subprocess.Popen(["node", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    atexit.register(process.communicate)  # the end of its stdin ends it
+    return process
+
+
+@asynccontextmanager
+async def _streams(
+    process: subprocess.Popen[bytes],
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.WriteTransport]]:
+    """A process's pipes in this event loop; they stay open after it."""
+    assert process.stdin
+    assert process.stdout
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=16 * 1024 * 1024)
+    reading, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(os.dup(process.stdout.fileno()))
+    )
+    writing, _ = await loop.connect_write_pipe(
+        asyncio.Protocol, os.fdopen(os.dup(process.stdin.fileno()), "w")
+    )
+    try:
+        yield reader, writing
     finally:
-        assert process.stdin
-        process.stdin.close()  # ends it
-        await process.wait()
-        await listening
+        reading.close()
+        writing.close()
 
 
 class Clients:

@@ -16,6 +16,8 @@ from tests.small_app.site import handler
 
 Event = dict[str, Any]
 
+API = "abc123.execute-api.eu-west-1.amazonaws.com"  # the host that events are for
+
 
 def http_api(path: str, query: str = "", *, method: str = "GET", **headers: str) -> Event:
     """HTTP API, payload 2.0: the path is decoded, the query unchanged."""
@@ -26,9 +28,9 @@ def http_api(path: str, query: str = "", *, method: str = "GET", **headers: str)
         "routeKey": "$default",
         "rawPath": unquote(path),
         "rawQueryString": query,
-        "headers": {"host": "abc123.execute-api.eu-west-1.amazonaws.com", **names},
+        "headers": {"host": API, **names},
         "requestContext": {
-            "domainName": "abc123.execute-api.eu-west-1.amazonaws.com",
+            "domainName": API,
             "http": {
                 "method": method,
                 "path": unquote(path),
@@ -63,7 +65,7 @@ def rest_api(path: str, query: str = "", *, method: str = "GET", **headers: str)
         "resource": "/{proxy+}",
         "path": unquote(path),
         "httpMethod": method,
-        "headers": {"Host": "abc123.execute-api.eu-west-1.amazonaws.com", **names},
+        "headers": {"Host": API, **names},
         "multiValueHeaders": {name: [value] for name, value in names.items()},
         "queryStringParameters": {name: values[-1] for name, values in queries.items()} or None,
         "multiValueQueryStringParameters": queries or None,

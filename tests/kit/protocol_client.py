@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import aiohttp
 
-PATIENCE = 10  # seconds: a deadline that even a busy machine meets
+PATIENCE = 60  # seconds: a deadline that even a busy machine meets
 SEPARATOR = "\x1e"
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 

@@ -15,9 +15,10 @@ from functions.web.emitters import open_emitter
 from socket_host.app import SocketHost
 from socket_host.namespace import Namespace, subscribe
 from tests.kit import buses
-from tests.kit.buses import redis, until
+from tests.kit.buses import redis
 from tests.kit.clients import clients
 from tests.kit.hosts import SECRET, serving, token, url
+from tests.kit.waiting import until
 
 
 @dataclass

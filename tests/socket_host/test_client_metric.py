@@ -9,9 +9,9 @@ import pytest
 
 from socket_host import client_metric
 from socket_host.client_metric import embedded_metric, next_moment
-from tests.kit.buses import until
 from tests.kit.clients import clients
 from tests.kit.hosts import serving, token, url
+from tests.kit.waiting import until
 
 BEGIN = 1_700_000_040.0  # the beginning of a minute
 

@@ -6,7 +6,7 @@ import pytest
 
 from socket_host import latest
 from socket_host.latest import Latest
-from tests.kit.buses import until
+from tests.kit.waiting import until
 
 
 @pytest.fixture(autouse=True)

@@ -14,9 +14,9 @@ from socket_host import supervisor
 from socket_host.app import SocketHost, create_app
 from socket_host.lifespan import every
 from socket_host.namespace import Namespace
-from tests.kit.buses import until
 from tests.kit.clients import clients
 from tests.kit.hosts import PATIENCE, on_each_transport, serving, settings, token, url
+from tests.kit.waiting import until
 
 
 async def health(host: SocketHost) -> Any:

@@ -12,9 +12,9 @@ from socketio.exceptions import ConnectionRefusedError as Refused
 from functions.contract.session import Session
 from socket_host.event_error import EventError
 from socket_host.namespace import Namespace
-from tests.kit.buses import until
 from tests.kit.clients import clients
 from tests.kit.hosts import PATIENCE, on_each_transport, serving, token, url
+from tests.kit.waiting import until
 
 pytestmark = on_each_transport
 

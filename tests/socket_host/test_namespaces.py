@@ -12,9 +12,9 @@ from socketio.exceptions import ConnectionError as Refused
 from functions.contract.setting import StartError
 from socket_host.app import create_app
 from socket_host.namespace import Namespace
-from tests.kit.buses import until
 from tests.kit.clients import clients
 from tests.kit.hosts import on_each_transport, serving, settings, token, url
+from tests.kit.waiting import until
 
 
 class Main(Namespace):

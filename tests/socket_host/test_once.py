@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.kit.buses import until
 from tests.kit.hosts import HostProcess, environ, host_process
+from tests.kit.waiting import until
 
 
 class Ledger:

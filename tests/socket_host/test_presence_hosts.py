@@ -13,9 +13,10 @@ from socket_host import presence, presence_sync
 from socket_host.app import SocketHost
 from socket_host.bus import peers
 from tests.kit import buses
-from tests.kit.buses import Redis, until
+from tests.kit.buses import Redis
 from tests.kit.clients import PythonClient
 from tests.kit.hosts import environ, host_process, serving, token, url
+from tests.kit.waiting import until
 
 
 @pytest.fixture(autouse=True)

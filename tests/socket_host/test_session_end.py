@@ -11,9 +11,10 @@ from functions.contract.session import Session, Sessions
 from functions.web.emitters import open_emitter
 from socket_host import session_end
 from socket_host.namespace import Namespace, event
-from tests.kit.buses import redis, until
+from tests.kit.buses import redis
 from tests.kit.clients import clients
 from tests.kit.hosts import SECRET, on_each_transport, serving, token, url
+from tests.kit.waiting import until
 
 
 def claiming(name: str, **claims: Any) -> str:

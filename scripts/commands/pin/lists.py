@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,20 +50,22 @@ def resolve(root: Path, upgrade: Sequence[str] = ()) -> dict[str, str]:
     Versions that still meet the requirements are kept, except those of the packages in `upgrade`;
     `--upgrade` there stands for all packages.
     """
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
         everything = Path(folder) / "together.txt"
         everything.write_text("".join(_read(root, path) for path in TOGETHER))
         _compile(root, everything, TOGETHER.values(), upgrade)
-        found = {}
-        for number, (path, group) in enumerate((TOGETHER | ALONE).items()):
-            file = Path(folder) / f"{number}.txt"
+
+        def compiled(path: str, group: str) -> str:
+            file = Path(folder) / f"{group}.txt"
             if path in TOGETHER:
                 _compile(root, file, [group], ["--constraints", str(everything)])
             else:
                 file.write_text(_read(root, path))
                 _compile(root, file, [group], upgrade)
-            found[path] = file.read_text()
-    return found
+            return file.read_text()
+
+        groups = TOGETHER | ALONE
+        return dict(zip(groups, pool.map(compiled, groups, groups.values()), strict=True))
 
 
 def write(root: Path, lists: Mapping[str, str]) -> None:

@@ -4,6 +4,7 @@ import { createInterface } from "node:readline";
 import { io } from "socket.io-client";
 
 const sockets = new Map();
+let lives = 0; // how often all of them have been ended
 const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 function connect(client, url, options) {
@@ -24,12 +25,23 @@ const deeds = {
   script: (socket, code) => new Function("socket", code)(socket),
 };
 
+function end() {
+  for (const socket of sockets.values()) socket.offAny().off().disconnect();
+  sockets.clear();
+  lives += 1;
+}
+
 for await (const line of createInterface({ input: process.stdin })) {
   const { ask, client, do: deed, values } = JSON.parse(line);
-  const done = deed === "connect" ? connect(client, ...values) : deeds[deed](sockets.get(client), ...values);
+  const done =
+    deed === "end" ? end()
+    : deed === "connect" ? connect(client, ...values)
+    : deeds[deed](sockets.get(client), ...values);
+  const life = lives;
+  const answer = (words) => life === lives && tell(words);
   Promise.resolve(done).then(
-    (value) => tell({ answer: ask, value: value ?? null }),
-    (error) => tell({ failed: `${deed}: ${error}` }),
+    (value) => answer({ answer: ask, value: value ?? null }),
+    (error) => answer({ answer: ask, error: `${deed}: ${error}` }),
   );
 }
 

@@ -19,8 +19,10 @@ from tests.kit import buses
 from tests.kit.clients import Client, clients
 from tests.kit.hosts import SECRET, host_process, token
 from tests.scripts.deploy.deployed import function_environ, host_environ
-from tests.scripts.deploy.rehearsal import ACCOUNT, MADE, REGION, Cloud, Kept, cloud
+from tests.scripts.deploy.rehearsal import ACCOUNT, ATTRIBUTES, MADE, REGION, Cloud, cloud
 from tests.scripts.tls import write_certificate
+
+pytestmark = pytest.mark.together("template")
 
 PATIENCE = 60  # seconds: a deadline that only a failure meets, also on a busy machine
 
@@ -56,8 +58,8 @@ async def valkey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     trust = [word for file in files for word in (file, str(certificate))]
     redis._options += ["--tls-port", str(redis.port), "--port", "0", *trust]
     redis._options += ["--tls-auth-clients", "no"]
-    monkeypatch.setitem(Kept.attributes, f"{SERVER}.Address", "localhost")
-    monkeypatch.setitem(Kept.attributes, f"{SERVER}.Port", str(redis.port))
+    monkeypatch.setitem(ATTRIBUTES, f"{SERVER}.Address", "localhost")
+    monkeypatch.setitem(ATTRIBUTES, f"{SERVER}.Port", str(redis.port))
     await redis.start()
     yield certificate
     await redis.stop()

@@ -13,8 +13,9 @@ import pytest
 
 from functions.web.emitters import open_emitter
 from tests.kit import buses
-from tests.kit.buses import Host, Redis, until
+from tests.kit.buses import Host, Redis
 from tests.kit.hosts import SECRET
+from tests.kit.waiting import until
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,9 @@ from socket_host.bus.redis import RedisBus
 from socket_host.namespace import Namespace
 from socket_host.transport import bus_manager
 from tests.kit import buses
-from tests.kit.buses import Host, Line, Redis, until
+from tests.kit.buses import Host, Line, Redis
 from tests.kit.hosts import PATIENCE, serving
+from tests.kit.waiting import until
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,9 @@ from socket_host.app import SocketHost
 from socket_host.bus import outage, peers, redis
 from socket_host.bus.peers import LOST, Peers
 from tests.kit import buses
-from tests.kit.buses import Redis, until
+from tests.kit.buses import Redis
 from tests.kit.hosts import serving
+from tests.kit.waiting import until
 
 
 @pytest.fixture

@@ -21,8 +21,9 @@ from functions.contract.redis_address import Address
 from socket_host.bus import redis_connection
 from socket_host.bus.redis_connection import Connection
 from tests.kit import buses
-from tests.kit.buses import Host, Redis, until
+from tests.kit.buses import Host, Redis
 from tests.kit.hosts import PATIENCE
+from tests.kit.waiting import until
 
 
 @pytest.fixture

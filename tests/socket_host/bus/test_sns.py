@@ -14,8 +14,9 @@ from functions.contract.bus import Topic
 from socket_host.bus.queue import prefix
 from socket_host.bus.sns import SnsBus
 from tests.kit import buses
-from tests.kit.buses import Host, until
+from tests.kit.buses import Host
 from tests.kit.hosts import PATIENCE, ROOT
+from tests.kit.waiting import until
 
 
 @pytest.fixture(scope="module", autouse=True)

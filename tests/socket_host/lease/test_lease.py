@@ -15,7 +15,7 @@ from socket_host.lease import Lease, keeper, open_lease, parse_leases
 from socket_host.lease.row import LeaseError, LeaseStore, Row
 from tests.infra.templates import written
 from tests.kit.aws import aws
-from tests.kit.buses import until
+from tests.kit.waiting import until
 
 pytestmark = pytest.mark.together("aws")
 

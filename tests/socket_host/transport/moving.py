@@ -5,8 +5,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from socket_host.app import SocketHost
-from tests.kit.buses import until
 from tests.kit.hosts import serving, url
+from tests.kit.waiting import until
 from tests.socket_host.transport.recovering import Rooms, Visitor
 
 

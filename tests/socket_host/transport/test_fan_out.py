@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.kit.buses import until
 from tests.kit.protocol_client import SEPARATOR
+from tests.kit.waiting import until
 from tests.socket_host.transport.staging import Stage
 
 

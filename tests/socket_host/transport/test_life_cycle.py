@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from socket_host.namespace import Namespace
-from tests.kit.buses import until
 from tests.kit.clients import raw_client
 from tests.kit.hosts import on_each_transport, serving, token, url
+from tests.kit.waiting import until
 
 
 class Hooked(Namespace):

@@ -15,8 +15,8 @@ from socket_host.transport import versions
 from socket_host.transport.native.manager import FanOut
 from socket_host.transport.native.socket_server import SocketServer
 from socket_host.transport.versions import VersionError
-from tests.kit.buses import until
 from tests.kit.protocol_client import PATIENCE
+from tests.kit.waiting import until
 from tests.socket_host.transport.staging import Stage, stage
 
 

@@ -12,11 +12,11 @@ import pytest
 
 from socket_host.app import SocketHost
 from socket_host.namespace import Namespace
-from tests.kit.buses import until
 from tests.kit.clients import clients, raw_client
 from tests.kit.hosts import on_each_transport, serving, token, url
 from tests.kit.protocol_client import SEPARATOR, Http, handshake, http_client, raw
 from tests.kit.protocol_server import protocol_server
+from tests.kit.waiting import until
 
 PLACE = '{"_placeholder":true,"num":0}'
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from socket_host.app import SocketHost
-from tests.kit.buses import until
 from tests.kit.clients import clients
 from tests.kit.hosts import serving, token, url
+from tests.kit.waiting import until
 from tests.socket_host.transport.recovering import DROP, RETURN, Rooms, emit, visiting
 
 

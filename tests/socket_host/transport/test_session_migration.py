@@ -12,8 +12,9 @@ from socket_host.bus.seen_messages import SeenMessages
 from socket_host.bus.shared import SharedBus
 from socket_host.transport.native import migration_requests, shutdown_snapshot
 from tests.kit import buses
-from tests.kit.buses import Redis, until
+from tests.kit.buses import Redis
 from tests.kit.clients import clients
+from tests.kit.waiting import until
 from tests.socket_host.transport.moving import hosts, move
 from tests.socket_host.transport.recovering import Visitor, emit, visiting
 

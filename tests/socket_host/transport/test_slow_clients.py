@@ -10,10 +10,10 @@ import pytest
 
 from socket_host.app import SocketHost
 from socket_host.transport.native.engine import Engine
-from tests.kit.buses import until
 from tests.kit.hosts import limited
 from tests.kit.protocol_client import PATIENCE, TEXT, Raw, frame, handshake, http_client, raw
 from tests.kit.protocol_server import protocol_server
+from tests.kit.waiting import until
 
 QUICK = {
     "head_time": 0.2,

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from socket_host.transport.timeout_queue import TimeoutQueue
-from tests.kit.buses import until
+from tests.kit.waiting import until
 
 
 async def test_error_of_one_item_leaves_the_others() -> None:

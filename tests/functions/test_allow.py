@@ -1,0 +1,47 @@
+"""A method that no route of a path takes is refused, and `Allow` names those that are taken."""
+
+import pytest
+from starlette.endpoints import HTTPEndpoint
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Host, Mount, Route, Router
+
+from tests.functions.answering import site, told
+from tests.kit.lambda_events import API
+
+
+class Everything(HTTPEndpoint):
+    async def get(self, request: Request) -> Response:
+        return await told(request)
+
+    async def post(self, request: Request) -> Response:
+        return await told(request)
+
+
+ALLOWED = [
+    ([Route("/a", told), Route("/a", told, methods=["POST"])], "GET, HEAD, POST"),
+    ([Route("/a/", told, methods=["POST"]), Route("/a", told, methods=["PUT"])], "POST, PUT"),
+    ([Route("/{x}", told), Route("/a", told, methods=["DELETE"])], "DELETE, GET, HEAD"),
+    ([Mount("/", routes=[Route("/a", told)])], "GET, HEAD"),
+    (
+        [
+            Mount("/a", routes=[Route("/", told)]),
+            Mount("/", routes=[Route("/a", told, methods=["POST"])]),
+        ],
+        "GET, HEAD, POST",
+    ),
+    (
+        [Host(API, Router([Route("/a", told), Route("/a", told, methods=["POST"])]))],
+        "GET, HEAD, POST",
+    ),
+    ([Route("/a", Everything)], "GET, HEAD, POST"),
+    ([Route("/a", Everything), Route("/a", told, methods=["DELETE"])], "GET, HEAD, POST"),
+]
+
+
+@pytest.mark.parametrize(("routes", "allow"), ALLOWED)
+def test_allow_names_all_methods_of_a_path(routes: list[BaseRoute], allow: str) -> None:
+    """A method that no route of a path takes is refused with those that one of them takes."""
+    answer = site(*routes)("/a", method="PATCH", sec_fetch_site="same-origin")
+    assert answer["statusCode"] == 405
+    assert ", ".join(sorted(answer["headers"]["allow"].split(", "))) == allow
