@@ -204,6 +204,15 @@ def test_name_that_is_no_text(static: Path) -> None:
     assert site(__path__=[str(static.parent)])("/static/a.txt")["body"] == "a"
 
 
+@pytest.mark.parametrize("name", [".env", ".git/config", "a/.cache/b.js"])
+def test_hidden_file(name: str, static: Path) -> None:
+    """A file that is hidden, or in a hidden folder, is not there for visitors."""
+    file = static / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("secret")
+    assert site(__path__=[str(static.parent)])(f"/static/{name}")["statusCode"] == 404
+
+
 def test_import_map_has_addresses(static: Path) -> None:
     """Scripts are imported by addresses too, whatever they are called."""
     (static / "a b#.js").write_text("1")

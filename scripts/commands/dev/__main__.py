@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from functions.contract.bus import LOOPBACK_PATH
 from scripts import ROOT
@@ -50,8 +51,7 @@ def main() -> None:
             "Several hosts need a bus, or clients of one would not hear those of another. Say "
             "which: scripts/dev --hosts 2 --bus redis://127.0.0.1:6379"
         )
-    if options.data.exists() and not options.data.is_dir():
-        sys.exit(f"--data {options.data} is a file, and has to be a folder.")
+    _make_folder(options.data)
     try:
         asyncio.run(_run(options) if options.run else _serve(options))
     except KeyboardInterrupt:  # before anything has started
@@ -60,6 +60,16 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (EnvFileError, OriginError, PortError, RunError, StandInError, TemplateError) as error:
         sys.exit(str(error))
+
+
+def _make_folder(data: Path) -> None:
+    """Make the data folder at once, so that its removal is noticed; exit if that is impossible."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        sys.exit(f"--data {data} is a file, and has to be a folder.")
+    except OSError as error:
+        sys.exit(f"--data {data} cannot be made: {error.strerror}. Choose another folder.")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--pages",
+        type=_url,
         metavar="URL",
         help="take pages from there, such as sam local start-api; both halves then share a "
         "stand-in for AWS, which keeps nothing for longer than this runs",
@@ -127,7 +138,21 @@ def _port(text: str) -> int:
 
 def _path(text: str) -> Path:
     """Resolve a path against the user's folder: scripts/dev itself runs in the root."""
-    return Path(os.environ.get("CALLED_FROM", ""), Path(text).expanduser()).resolve()
+    try:
+        return Path(os.environ.get("CALLED_FROM", ""), Path(text).expanduser()).resolve()
+    except (OSError, RuntimeError) as error:  # a loop of links, or an unknown user after ~
+        raise argparse.ArgumentTypeError(f"{text!r} leads nowhere: {error}") from None
+
+
+def _url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        usable = False
+    if not usable or parts.query or parts.fragment:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address such as http://127.0.0.1:3001")
+    return text
 
 
 async def _run(options: argparse.Namespace) -> None:
@@ -153,7 +178,6 @@ async def _serve(options: argparse.Namespace) -> None:
     aws = await StandIn.start(TEMPLATE) if options.pages else None
     if aws:
         environ |= sam_local.host_environ(TEMPLATE.read_text(encoding="utf-8"), aws.url)
-    options.data.mkdir(parents=True, exist_ok=True)  # now, so that its removal is noticed
     watched = watch.Watch(ROOT, options.data)
     hosts = _hosts(options, environ)
     for host in hosts:
