@@ -6,7 +6,7 @@ lock() {
   rmdir "$file" 2>/dev/null || true # the lock of an earlier version was a folder
   mkdir -p .sidepath 2>/dev/null || true
   # To read it will do, where another user has made it.
-  if ! { exec 9>>"$file"; } 2>/dev/null && ! { exec 9<"$file"; } 2>/dev/null; then
+  if ! { exec 9<>"$file"; } 2>/dev/null && ! { exec 9<"$file"; } 2>/dev/null; then
     echo "scripts/$1: $file cannot be opened, so nothing is installed. Look who owns it: ls -ld .sidepath $file" >&2
     exit 1
   fi

@@ -100,6 +100,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--session",
+        type=_session,
         default="",
         metavar="COOKIE",
         help="come with this session, where pages ask for a login: the value of the site's own "
@@ -135,6 +136,12 @@ def _page(text: str) -> str:
     ):
         raise argparse.ArgumentTypeError(f"{text!r} is no path such as /about")
     return text.partition("#")[0].replace(" ", "%20")
+
+
+def _session(text: str) -> str:
+    if not (text.isascii() and text.isprintable()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no value of a cookie")
+    return text
 
 
 def _address(text: str) -> Address:

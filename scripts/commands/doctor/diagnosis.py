@@ -1,7 +1,5 @@
 """Why the socket path answers differently from a socket host."""
 
-from yarl import URL
-
 from scripts.commands.doctor.answer import Answer
 from scripts.commands.doctor.finding import Failure
 
@@ -15,7 +13,7 @@ _WHO_FORBIDS = (
     "addresses, or a proxy in the network that this runs in"
 )
 
-_NOBODY = "Pages work, but nobody can connect to anything live."
+_NOBODY = "Nobody can connect to anything live."
 
 
 def turned_away(answer: Answer) -> Failure | None:
@@ -59,13 +57,14 @@ def led_away(answer: Answer) -> Failure | None:
             do="Give the cookie that the login sets by --session, or a page that needs none by "
             "--page. The socket path needs no login in front: the host asks for the session.",
         )
-    if location.startswith("https://") and URL(location).host == answer.host and not answer.secure:
+    where = answer.destination
+    if where.scheme == "https" and where.host == answer.host and not answer.secure:
         return Failure(
             f"{answer.said}: the site speaks https only.",
             why="What is examined here is the way there, not the site.",
             do=f"Examine https://{answer.host} in place of this address.",
         )
-    if location and (host := URL(location).host) and host != answer.host:
+    if (host := where.host) and host != answer.host:
         return Failure(
             f"{answer.said}: it leads to another site, {location!r}.",
             why="What is examined here is the way there, not the site.",
