@@ -23,7 +23,7 @@ def test_any_value(value: str, name: str, door: Any, caplog: pytest.LogCaptureFi
     """Whatever a client writes into a header, the page comes."""
     answer = invoke(door("/about", **{name: f"x={value}"}))
     assert answer["statusCode"] == 200
-    assert not caplog.records
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 @pytest.mark.parametrize("door", FRONT_DOORS)
