@@ -22,8 +22,8 @@ from functions.web.assets import PREFIX
 from functions.web.compression import Compression
 from functions.web.emitters import open_emitter
 from functions.web.errors import error_response
+from functions.web.front_doors import FRONT_DOORS
 from functions.web.headers import SecurityHeaders
-from functions.web.http_api import HttpApi
 from functions.web.local_redirects import LocalRedirects
 from functions.web.redirects import DropTrailingSlashes, checked_prefixes
 from functions.web.routing import accept_either_spelling
@@ -119,6 +119,6 @@ async def misdirected(request: Request) -> Response:
 loop = asyncio.new_event_loop()
 asyncio.set_event_loop(loop)
 app = create_app(Settings.from_environ(os.environ, declared), pages)
-handler = Mangum(app, lifespan="off", custom_handlers=[HttpApi])
+handler = Mangum(app, lifespan="off", custom_handlers=FRONT_DOORS)
 # Objects made at the start live as long as the process, so garbage collection need not visit them.
 gc.freeze()

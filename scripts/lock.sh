@@ -6,7 +6,7 @@ lock() {
   rmdir "$file" 2>/dev/null || true # the lock of an earlier version was a folder
   mkdir -p .sidepath 2>/dev/null || true
   # Read access is enough if another user has created it.
-  if ! { exec 9>>"$file"; } 2>/dev/null && ! { exec 9<"$file"; } 2>/dev/null; then
+  if ! { exec 9<>"$file"; } 2>/dev/null && ! { exec 9<"$file"; } 2>/dev/null; then
     echo "scripts/$1: $file cannot be opened, so nothing was installed. Check its owner: ls -ld .sidepath $file" >&2
     exit 1
   fi

@@ -13,7 +13,8 @@ def qualities(header: str) -> dict[str, float]:
     found: dict[str, float] = {}
     for item in header.lower().split(","):
         name, *parameters = (part.strip(" \t") for part in item.split(";"))
-        weight = next((p.partition("=")[2] for p in parameters if p.startswith("q=")), "1")
+        pairs = (parameter.partition("=") for parameter in parameters)
+        weight = next((value.strip() for key, _, value in pairs if key.strip() == "q"), "1")
         if name and _WEIGHT.fullmatch(weight):
             found[name] = float(weight)
     return found

@@ -75,11 +75,12 @@ class Asset:
 
 
 def _files(folders: Iterable[Path]) -> Iterator[tuple[str, Path]]:
-    """Yield every file below folders, by its name there."""
+    """Yield every file below folders, by its name there; hidden files and folders are left out."""
     for folder in folders:
         for file in sorted(folder.rglob("*")):
-            if file.is_file() and not file.name.startswith("."):
-                yield _name(file.relative_to(folder)), file
+            path = file.relative_to(folder)
+            if file.is_file() and not any(part.startswith(".") for part in path.parts):
+                yield _name(path), file
 
 
 class Assets:

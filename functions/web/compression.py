@@ -1,22 +1,29 @@
 """Compression: gzip, where the client wants it."""
 
 from starlette.datastructures import Headers
-from starlette.middleware.gzip import GZipMiddleware, IdentityResponder
+from starlette.middleware.gzip import GZipMiddleware, GZipResponder, IdentityResponder
 from starlette.types import Receive, Scope, Send
 
 from functions.web.accept import qualities
 
 
 class Compression(GZipMiddleware):
-    """Starlette's GZipMiddleware, but it respects `gzip;q=0`."""
+    """Starlette's GZipMiddleware, which looks for `gzip` anywhere in the header.
+
+    This one reads the header: `gzip;q=0` and `gzipped` are no, `GZIP` and `*` are yes.
+    """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         header = ",".join(Headers(scope=scope).getlist("accept-encoding"))
-        if ";" in header and not wants_gzip(header):
-            responder = IdentityResponder(self.app, self.minimum_size)
-            await responder(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
+        responder = IdentityResponder(self.app, self.minimum_size)
+        if wants_gzip(header):
+            responder = GZipResponder(
+                self.app,
+                self.minimum_size,
+                self.compresslevel,
+                thread_minimum_size=self.thread_minimum_size,
+            )
+        await responder(scope, receive, send)
 
 
 def wants_gzip(accept_encoding: str) -> bool:

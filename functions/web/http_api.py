@@ -4,6 +4,8 @@ A function URL sends the same events (payload format 2.0), except for the path.
 """
 
 import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
@@ -13,6 +15,21 @@ from mangum.types import LambdaConfig, LambdaContext, LambdaEvent, Response, Sco
 
 # Parts of media types that mean text.
 _TEXT = ("text/", "application/json", "application/javascript", "application/xml", "+json", "+xml")
+
+
+# Characters that no header can have; RFC 9110, section 5.5, has each replaced by a space.
+_FORBIDDEN = dict.fromkeys([*range(9), *range(10, 32), 127], " ")
+
+
+@dataclass(frozen=True)
+class Received:
+    """A request, whichever kind of event it came in; names of headers are in lower case."""
+
+    method: str
+    path: str  # decoded
+    query: str  # as it was sent, without its question mark
+    headers: Mapping[str, str]
+    address: str  # of who sent it
 
 
 class HttpApi(HTTPGateway):
@@ -28,9 +45,9 @@ class HttpApi(HTTPGateway):
         """Whether an event has payload format 2.0."""
         return event.get("version") == "2.0" and "http" in (event.get("requestContext") or {})
 
-    @cached_property
-    def scope(self) -> Scope:
-        """The request as an ASGI scope."""
+    @property
+    def received(self) -> Received:
+        """The request in the event."""
         request = self.event["requestContext"]["http"]
         headers = {name.lower(): value for name, value in (self.event.get("headers") or {}).items()}
         if cookies := self.event.get("cookies"):
@@ -38,23 +55,31 @@ class HttpApi(HTTPGateway):
         path = request["path"]
         if ".lambda-url." in self.event["requestContext"].get("domainName", ""):
             path = unquote(path)  # a function URL passes it undecoded
+        query = self.event.get("rawQueryString", "")
+        return Received(request["method"], path, query, headers, request["sourceIp"])
+
+    @cached_property
+    def scope(self) -> Scope:
+        """The request as an ASGI scope."""
+        received = self.received
+        headers = received.headers
         return {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.0"},
             "http_version": "1.1",
-            "method": request["method"],
+            "method": received.method,
             "scheme": "http" if headers.get("x-forwarded-proto") == "http" else "https",
-            "path": path.encode(errors="replace").decode(),
+            "path": received.path.encode(errors="replace").decode(),
             "raw_path": None,
             "root_path": "",
-            "query_string": self.event.get("rawQueryString", "").encode(errors="replace"),
+            "query_string": received.query.encode(errors="replace"),
             # A surrogate becomes a question mark.
             "headers": [
                 [name.encode(errors="replace"), value.encode(errors="replace")]
                 for name, value in headers.items()
             ],
             "server": _server(headers),
-            "client": (request["sourceIp"], 0),
+            "client": (received.address, 0),
             "aws.event": self.event,
             "aws.context": self.context,
         }
@@ -68,7 +93,7 @@ class HttpApi(HTTPGateway):
         return body.encode(errors="replace")
 
     def __call__(self, response: Response) -> dict[str, Any]:
-        """Return the response in the API's format."""
+        """Return the response in the format of whatever sent the event."""
         headers: dict[str, str] = {}
         cookies: list[str] = []
         for raw_name, raw_value in response["headers"]:
@@ -87,7 +112,11 @@ class HttpApi(HTTPGateway):
             "body": text,
             "isBase64Encoded": is_base64,
         }
-        return answer | {"cookies": cookies} if cookies else answer
+        return self.with_cookies(answer, cookies) if cookies else answer
+
+    def with_cookies(self, answer: dict[str, Any], cookies: list[str]) -> dict[str, Any]:
+        """Return an answer that sets cookies, each a value of Set-Cookie."""
+        return answer | {"cookies": cookies}
 
 
 def _body(body: bytes, kind: str) -> tuple[str, bool]:
@@ -103,12 +132,13 @@ def _body(body: bytes, kind: str) -> tuple[str, bool]:
 def _text(value: bytes) -> str:
     """Return a header's bytes as text: UTF-8 if possible, else Latin-1, as Starlette writes it."""
     try:
-        return value.decode()
+        text = value.decode()
     except UnicodeDecodeError:
-        return value.decode("latin-1")
+        text = value.decode("latin-1")
+    return text.translate(_FORBIDDEN)
 
 
-def _server(headers: dict[str, str]) -> tuple[str, int]:
+def _server(headers: Mapping[str, str]) -> tuple[str, int]:
     """Return the requested host and port."""
     host = headers.get("host", "")
     port = headers.get("x-forwarded-port", "")

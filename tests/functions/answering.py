@@ -11,9 +11,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
 from functions.app import create_app
-from functions.web.http_api import HttpApi
+from functions.web.front_doors import FRONT_DOORS
 from functions.web.settings import Settings
-from tests.kit.lambda_events import function_loop, http_api
+from tests.kit.lambda_events import function_loop, http_api, invoke
 from tests.small_app import pages as small
 
 SECRET = "a-secret-for-tests-that-is-long-enough"
@@ -35,13 +35,13 @@ def site(*routes: BaseRoute, bus: str = "", **more: Any) -> Ask:
         router = router.app
     router.debug = False
     with function_loop():
-        handler: Any = Mangum(app, lifespan="off", custom_handlers=[HttpApi])
+        handler: Any = Mangum(app, lifespan="off", custom_handlers=FRONT_DOORS)
 
-    def ask(path: str, query: str = "", *, body: bytes = b"", **headers: str) -> dict[str, Any]:
+    def ask(
+        path: str, query: str = "", *, body: bytes = b"", door: Any = http_api, **headers: str
+    ) -> dict[str, Any]:
         sent = {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
-        with function_loop():
-            answer: dict[str, Any] = handler(http_api(path, query, **headers) | sent, None)
-        return answer
+        return invoke(door(path, query, **headers) | sent, by=handler)
 
     return ask
 

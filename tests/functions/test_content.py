@@ -123,6 +123,11 @@ ENCODINGS = [
     ("gzip;q=nan", False),
     ("gzip;q=\u00b2", False),
     ("notgzip", False),
+    ("gzipped", False),
+    ("gzip;q = 0", False),
+    ("gzip; q =0.0", False),
+    ("gzip;q", False),
+    ("br, GZIP;Q=0.5", True),
     (";,;=;q", False),
 ]
 
@@ -133,7 +138,7 @@ def test_wants_gzip(header: str, wanted: bool) -> None:
     assert wants_gzip(header) is wanted
 
 
-@pytest.mark.parametrize("header", ["gzip", "gzip;q=0", "*;q=0", "identity", "gzip;q=0.5, br"])
+@pytest.mark.parametrize("header", [header for header, _ in ENCODINGS])
 def test_compression(header: str) -> None:
     """What is compressed says so, and caches learn that it depends on what the client takes."""
     answer = answered(PlainTextResponse(LONG), accept_encoding=header)
@@ -197,6 +202,15 @@ def test_name_that_is_no_text(static: Path) -> None:
         pytest.skip("this file system takes no such name")
     (static / "a.txt").write_text("a")
     assert site(__path__=[str(static.parent)])("/static/a.txt")["body"] == "a"
+
+
+@pytest.mark.parametrize("name", [".env", ".git/config", "a/.cache/b.js"])
+def test_hidden_file(name: str, static: Path) -> None:
+    """A file that is hidden, or in a hidden folder, is not there for visitors."""
+    file = static / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("secret")
+    assert site(__path__=[str(static.parent)])(f"/static/{name}")["statusCode"] == 404
 
 
 def test_import_map_has_addresses(static: Path) -> None:

@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from functions.web.redirects import DropTrailingSlashes
 from tests.kit.hosts import ROOT
-from tests.kit.lambda_events import FRONT_DOORS, function_url, http_api, invoke
+from tests.kit.lambda_events import FRONT_DOORS, function_url, headers_of, http_api, invoke
 
 SITE = "https://site.example"
 
@@ -52,7 +52,7 @@ def resolve() -> Iterator[Resolver]:
 def location(path: str, query: str = "", door: Any = http_api, **more: str) -> str | None:
     """Where the function redirects a request to, if it does."""
     answer = invoke(door(path, query, **more))
-    found = answer.get("headers", {}).get("location")
+    (found,) = headers_of(answer).get("location") or [None]
     assert (found is not None) == (answer["statusCode"] == 308)
     return found
 
@@ -119,7 +119,7 @@ def test_redirect_behind_every_front_door(door: Any) -> None:
     assert location("/rooms/caf%C3%A9//", "a=1", door) == "/rooms/caf%C3%A9?a=1"
 
 
-@pytest.mark.parametrize("door", [http_api, function_url])
+@pytest.mark.parametrize("door", FRONT_DOORS)
 def test_path_is_decoded_once(door: Any) -> None:
     """What stands for a percent sign is one, whatever follows it."""
     assert location("/a%2541/", door=door) == "/a%2541"

@@ -56,14 +56,19 @@ def function_url(path: str, query: str = "", *, method: str = "GET", **headers: 
     return event
 
 
+def http_api_1(path: str, query: str = "", *, method: str = "GET", **headers: str) -> Event:
+    """HTTP API, payload 1.0: a REST API's form, but the path comes decoded."""
+    event = rest_api(path, query, method=method, **headers)
+    return event | {"version": "1.0", "path": unquote(path)}
+
+
 def rest_api(path: str, query: str = "", *, method: str = "GET", **headers: str) -> Event:
-    """REST API, payload 1.0: queries are parsed and decoded."""
+    """REST API, payload 1.0: queries are parsed and decoded, the path is as it was sent."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     queries = parse_qs(query, keep_blank_values=True)
     return {
-        "version": "1.0",
         "resource": "/{proxy+}",
-        "path": unquote(path),
+        "path": path,
         "httpMethod": method,
         "headers": {"Host": API, **names},
         "multiValueHeaders": {name: [value] for name, value in names.items()},
@@ -95,6 +100,23 @@ def load_balancer(path: str, query: str = "", *, method: str = "GET", **headers:
     }
 
 
+def multi_value_load_balancer(
+    path: str, query: str = "", *, method: str = "GET", **headers: str
+) -> Event:
+    """A load balancer whose target group has multi-value headers: lists of them and of queries."""
+    event = load_balancer(path, query, method=method, **headers)
+    queries: dict[str, list[str]] = {}
+    for pair in filter(None, query.split("&")):
+        name, _, value = pair.partition("=")
+        queries.setdefault(name, []).append(value)
+    single = event.pop("headers")
+    del event["queryStringParameters"]
+    return event | {
+        "multiValueHeaders": {name: [value] for name, value in single.items()},
+        "multiValueQueryStringParameters": queries,
+    }
+
+
 @contextmanager
 def function_loop() -> Iterator[None]:
     """Set the event loop that the function was imported with, as in Lambda's own thread."""
@@ -118,4 +140,23 @@ def invoke(
     return answer
 
 
-FRONT_DOORS = [http_api, rest_api, load_balancer, function_url]
+def headers_of(answer: dict[str, Any]) -> dict[str, list[str]]:
+    """Return an answer's headers by name in lower case, wherever its format has them."""
+    found: dict[str, list[str]] = {}
+    for name, value in (answer.get("headers") or {}).items():
+        found.setdefault(name.lower(), []).append(value)
+    for name, values in (answer.get("multiValueHeaders") or {}).items():
+        found.setdefault(name.lower(), []).extend(values)
+    if cookies := answer.get("cookies"):
+        found["set-cookie"] = cookies
+    return found
+
+
+FRONT_DOORS = [
+    http_api,
+    http_api_1,
+    rest_api,
+    load_balancer,
+    multi_value_load_balancer,
+    function_url,
+]

@@ -229,6 +229,13 @@ def test_lock_of_an_earlier_version(project: Project, folder: str) -> None:
     assert project.run()[0] == 0
 
 
+def test_lock_that_is_a_pipe(project: Project) -> None:
+    """Set-up does not wait for somebody at the other end of a pipe."""
+    (project.root / ".sidepath").mkdir()
+    os.mkfifo(project.root / ".sidepath/setup.lock")
+    assert project.run()[0] == 0
+
+
 def no_folder(project: Project) -> None:
     (project.root / ".sidepath").touch()
 

@@ -10,11 +10,13 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Coroutine, MutableMapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from functions.contract.bus import LOOPBACK_PATH
 from scripts import ROOT
@@ -26,7 +28,13 @@ from scripts.commands.dev.host import Host
 from scripts.commands.dev.listeners import PortError, listen
 from scripts.commands.dev.run import RunError, relay_address, relaying, run_now
 from scripts.commands.dev.scheduler import Scheduler
-from scripts.commands.dev.settings import CONNECTIONS, OriginError, make_environ
+from scripts.commands.dev.settings import (
+    CONNECTIONS,
+    OriginError,
+    OwnSettings,
+    live_environ,
+    make_environ,
+)
 from scripts.commands.dev.stand_in import StandIn, StandInError
 from scripts.commands.dev.template import Template
 from scripts.commands.dev.template_error import TemplateError
@@ -50,8 +58,7 @@ def main() -> None:
             "Several hosts need a bus to pass events between them. Name one: "
             "scripts/dev --hosts 2 --bus redis://127.0.0.1:6379"
         )
-    if options.data.exists() and not options.data.is_dir():
-        sys.exit(f"--data {options.data} is a file. It must be a folder.")
+    _make_folder(options.data)
     try:
         asyncio.run(_run(options) if options.run else _serve(options))
     except KeyboardInterrupt:  # before anything has started
@@ -60,6 +67,16 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (EnvFileError, OriginError, PortError, RunError, StandInError, TemplateError) as error:
         sys.exit(str(error))
+
+
+def _make_folder(data: Path) -> None:
+    """Create the data folder now, so that its removal is noticed; exit if that is impossible."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        sys.exit(f"--data {data} is a file. It must be a folder.")
+    except OSError as error:
+        sys.exit(f"--data {data} cannot be created: {error.strerror}. Choose another folder.")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--pages",
+        type=_url,
         metavar="URL",
         help="take pages from another server, such as sam local start-api; both halves then "
         "share a stand-in for AWS, whose data is lost when this command ends",
@@ -131,7 +149,23 @@ def _port(text: str) -> int:
 
 def _path(text: str) -> Path:
     """Resolve a path against the user's folder, because scripts/dev changes to the root."""
-    return Path(os.environ.get("CALLED_FROM", ""), Path(text).expanduser()).resolve()
+    try:
+        return Path(os.environ.get("CALLED_FROM", ""), Path(text).expanduser()).resolve()
+    except (OSError, RuntimeError) as error:  # a loop of links, or an unknown user after ~
+        raise argparse.ArgumentTypeError(f"{text!r} leads nowhere: {error}") from None
+
+
+def _url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is not a number
+        usable = False
+    if not usable or parts.query or parts.fragment:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not an address such as http://127.0.0.1:3001"
+        )
+    return text
 
 
 async def _run(options: argparse.Namespace) -> None:
@@ -153,12 +187,12 @@ async def _serve(options: argparse.Namespace) -> None:
     port: int = listeners[0].getsockname()[1]
     relayed = sam_local.listen() if options.pages else [socket.create_server(("127.0.0.1", 0))]
     template = Template.read(TEMPLATE)
-    environ = make_environ(options.data, port, options.env)
+    own = OwnSettings(options.data, options.env)
+    environ = live_environ(own, port)
     aws = await StandIn.start(TEMPLATE) if options.pages else None
     if aws:
-        environ |= sam_local.host_environ(TEMPLATE.read_text(encoding="utf-8"), aws.url)
-    options.data.mkdir(parents=True, exist_ok=True)  # now, so that its removal is noticed
-    watched = watch.Watch(ROOT, options.data)
+        environ.update(sam_local.host_environ(TEMPLATE.read_text(encoding="utf-8"), aws.url))
+    watched = watch.Watch(ROOT, options.data, options.env)
     hosts = _hosts(options, environ)
     for host in hosts:
         host.start()
@@ -190,7 +224,7 @@ async def _serve(options: argparse.Namespace) -> None:
         balancer = Balancer(hosts, proxy, lambda: edge.template.stickiness)
         sockets = balancer if len(hosts) > 1 else HostOrigin(hosts[0], proxy)
         edge = Edge(template, {FUNCTION: pages, SOCKET_HOST: sockets})
-        reload = Reload(TEMPLATE, edge, hosts, function, scheduler, front_end)
+        reload = Reload(TEMPLATE, edge, hosts, function, scheduler, front_end, own)
         await stack.enter_async_context(serving(edge.answer, listeners))
         passing_on = Relay(sockets, PagesOrigin(aws.url, proxy) if aws else None)
         await stack.enter_async_context(serving(passing_on.answer, relayed))
@@ -206,10 +240,10 @@ async def _serve(options: argparse.Namespace) -> None:
         await asyncio.gather(*(each.stop() for each in (*halves, scheduler, aws) if each))
 
 
-def _hosts(options: argparse.Namespace, environ: Mapping[str, str]) -> list[Host]:
+def _hosts(options: argparse.Namespace, environ: MutableMapping[str, str]) -> list[Host]:
     numbers = range(1, options.hosts + 1) if options.hosts > 1 else [None]
     proxies = 2 if options.hosts > 1 else 1  # the edge, and the load balancer's stand-in
-    own = {**environ, "BUS": options.bus, "PROXIES": str(proxies)}
+    own = ChainMap({"BUS": options.bus, "PROXIES": str(proxies)}, environ)
     return [Host(own, number) for number in numbers]
 
 

@@ -17,7 +17,7 @@ def read_env_file(file: Path, declared: Sequence[Setting]) -> dict[str, str]:
     quotes around the value.
     """
     try:
-        lines = file.read_text("utf-8").splitlines()
+        lines = file.read_text("utf-8-sig").splitlines()  # Windows' editors put a mark first
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
@@ -28,7 +28,7 @@ def read_env_file(file: Path, declared: Sequence[Setting]) -> dict[str, str]:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         name, equals, value = (part.strip() for part in line.partition("="))
-        if not equals or not name:
+        if not equals or not name or "\0" in value:
             raise EnvFileError(f"{file}, line {number}: write NAME=VALUE, or # before a comment.")
         if name not in names:
             raise EnvFileError(

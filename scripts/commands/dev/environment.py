@@ -109,6 +109,8 @@ class Environment:
             if not invocation.result.done():  # otherwise nobody is waiting any more
                 invocation.take()
                 self._current = invocation
+                if self._process:
+                    self._process.tail.clear()  # what it wrote before is about something else
                 return invocation
         raise asyncio.CancelledError  # the process is about to end
 

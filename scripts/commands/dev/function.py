@@ -33,9 +33,13 @@ class Function:
         *,
         plain: bool = False,
         name: str = "function",
+        only_declared: bool = False,
     ) -> None:
+        """`environ` is looked into at each start; `only_declared` leaves out what the template
+        does not give to the function."""
         self.settings = settings
         self._environ = environ
+        self._only_declared = only_declared
         self._name = name
         self._options = ["--plain"] if plain else []
         self._invocations: asyncio.Queue[Invocation] = asyncio.Queue()
@@ -131,7 +135,8 @@ class Function:
             return await environment.run(
                 ["scripts.commands.dev.runtime", settings.handler, *self._options],
                 {
-                    **self._environ,
+                    **settings.environ(self._environ),
+                    **({} if self._only_declared else self._environ),
                     "AWS_LAMBDA_FUNCTION_NAME": f"sidepath-{settings.name}",
                     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(settings.memory),
                 },
@@ -158,7 +163,6 @@ def make_function(
 
     The edge's function gets all known settings.
     """
-    own = settings.environ(environ)
     if is_edge:
-        return Function(settings, {**own, **environ}, plain=plain)
-    return Function(settings, own, plain=plain, name=settings.name)
+        return Function(settings, environ, plain=plain)
+    return Function(settings, environ, plain=plain, name=settings.name, only_declared=True)

@@ -106,7 +106,7 @@ def _merged(shared: Any, properties: dict[str, Any]) -> dict[str, Any]:
 
 def _apis(resources: Mapping[str, Any], domain: Any) -> set[str]:
     """Return the names of the APIs that the origin's domain refers to: one or none."""
-    named = json.dumps(domain, default=str)
+    named = str(domain)
     known = {name for name, _ in _of_kind(resources, _API)} | {_IMPLICIT_API}
     return {api for api in known if f"{api}." in named or f"{{{api}}}" in named or api == domain}
 

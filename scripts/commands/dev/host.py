@@ -32,7 +32,7 @@ class Host:
         self.why_away = f"{self._called} is being started."
         self.pid: int | None = None  # of the process that listens or is starting
         self._module = module
-        self._environ = {"DRAIN_SECONDS": str(DRAIN_SECONDS), **environ, "PORT": "0"}
+        self._environ = environ  # looked into at each start
         self._settled = asyncio.Event()
         self._saved = asyncio.Event()
         self._pause = 0.0
@@ -71,7 +71,8 @@ class Host:
 
     async def _run(self) -> None:
         """Start a process, and wait until it is time to start the next."""
-        process = await Process.spawn(self._name, [self._module], self._environ, self._hear)
+        environ = {"DRAIN_SECONDS": str(DRAIN_SECONDS), **self._environ, "PORT": "0"}
+        process = await Process.spawn(self._name, [self._module], environ, self._hear)
         self.pid = process.pid
         started = time.monotonic()
         try:

@@ -5,7 +5,6 @@ Gateway developer guide.
 """
 
 import base64
-import binascii
 import json
 import re
 import time
@@ -147,7 +146,7 @@ def _body(body: bytes, content_type: str) -> dict[str, Any]:
 def _inferred(result: Any) -> Response:
     """Return the response for a result without a status: the result is the body."""
     text = result if isinstance(result, str) else json.dumps(result)
-    return Response(200, [("content-type", "application/json")], text.encode())
+    return Response(200, [("content-type", "application/json")], _encoded(text))
 
 
 def _result_headers(result: dict[str, Any]) -> Headers:
@@ -172,8 +171,15 @@ def _result_body(result: dict[str, Any]) -> bytes:
     if not isinstance(body, str):
         raise ResultError(f"its body must be text, not {type(body).__name__}")
     if not result.get("isBase64Encoded"):
-        return body.encode()
+        return _encoded(body)
     try:
         return base64.b64decode(body, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise ResultError(f"its body is marked as base64 but is not: {error}") from None
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise ResultError("its body contains a lone surrogate, which is not text") from None

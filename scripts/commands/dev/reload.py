@@ -10,6 +10,7 @@ from scripts.commands.dev.front_end import FrontEnd
 from scripts.commands.dev.function import Function
 from scripts.commands.dev.host import Host
 from scripts.commands.dev.scheduler import Scheduler
+from scripts.commands.dev.settings import OwnSettings
 from scripts.commands.dev.template import Template
 from scripts.commands.dev.template_error import TemplateError
 from scripts.commands.dev.watch import DATA, FRONT_END, FUNCTION, HOST, TEMPLATE, Watch
@@ -27,6 +28,7 @@ class Reload:
         function: Function | None,
         scheduler: Scheduler,
         front_end: FrontEnd,
+        settings: OwnSettings,
     ) -> None:
         self._template = template
         self._edge = edge
@@ -34,12 +36,15 @@ class Reload:
         self._function = function
         self._scheduler = scheduler
         self._front_end = front_end
+        self._settings = settings
         self._restarting: asyncio.Task[None] | None = None
 
     async def watch(self, watched: Watch) -> None:
         """Follow all saves; if one fails, print why, and go on with the next."""
         async for reloads in watched.saves():
             try:
+                if FUNCTION in reloads and HOST in reloads:  # as a declaration of settings is
+                    await self._settings.renew()
                 self._follow(reloads)
             except Exception as error:
                 background.tell(f"Following the save of {', '.join(reloads.values())}", error)

@@ -1,12 +1,22 @@
-"""The settings that scripts/dev gives to both halves."""
+"""The settings that scripts/dev gives to both halves.
 
+`python -m scripts.commands.dev.settings DATA ENV_FILE` prints yours as JSON.
+"""
+
+import asyncio
+import json
 import os
+import sys
+from collections import ChainMap
+from collections.abc import MutableMapping
 from pathlib import Path
 
 from functions.contract.session import SAMPLE_SECRET
 from functions.contract.setting import development
 from functions.model.settings import settings as declared
-from scripts.commands.dev.env_file import read_env_file
+from scripts import ROOT
+from scripts.commands.dev.env_file import EnvFileError, read_env_file
+from scripts.terminal import say
 from socket_host.origin import parse_origins
 
 # Few enough for a low limit on open files. A tenth of these may be clients that have not joined
@@ -18,13 +28,54 @@ class OriginError(Exception):
     """PUBLIC_ORIGIN in this environment is invalid; the text says what it must be."""
 
 
+class OwnSettings:
+    """Your settings: what they are in development, or what the file for this machine says.
+
+    `values` is one dictionary for good: after `renew` it holds what has been saved.
+    """
+
+    def __init__(self, data: Path, env_file: Path) -> None:
+        self.values = _own(data, env_file)
+        self._arguments = (str(data), str(env_file))
+
+    async def renew(self) -> None:
+        """Read the saved declaration and the file; if that fails, print why, and change nothing."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", __name__, *self._arguments),  # this process has the old modules
+            cwd=ROOT,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        printed, why = await process.communicate()
+        if process.returncode:
+            last = why.decode(errors="replace").strip().rpartition("\n")[2]
+            say(f"Your settings stay as they were: {last}")
+            return
+        self.values.clear()
+        self.values.update(json.loads(printed.splitlines()[-1]))
+
+
+def _own(data: Path, env_file: Path | None) -> dict[str, str]:
+    own = read_env_file(env_file, declared) if env_file else {}
+    return {**development(declared, data), **own}
+
+
 def make_environ(data: Path, port: int, env_file: Path | None = None) -> dict[str, str]:
     """Return the settings of both halves for a site on a port; raise OriginError or EnvFileError.
 
     Settings in the file replace the development values of your settings.
     """
-    own = read_env_file(env_file, declared) if env_file else {}
-    return {**development(declared, data), **own} | {
+    return {**_own(data, env_file), **_ours(port)}
+
+
+def live_environ(own: OwnSettings, port: int) -> MutableMapping[str, str]:
+    """Return the same as `make_environ`, but with what `own` holds at any time."""
+    return ChainMap(_ours(port), own.values)
+
+
+def _ours(port: int) -> dict[str, str]:
+    return {
         "STAGE": "development",
         "SESSION_SECRET": os.environ.get("SESSION_SECRET") or SAMPLE_SECRET,
         "MAX_CONNECTIONS": os.environ.get("MAX_CONNECTIONS", str(CONNECTIONS)),
@@ -45,3 +96,10 @@ def _further_origins() -> tuple[str, ...]:
         return parse_origins(text) if text else ()
     except ValueError as error:
         raise OriginError(f"PUBLIC_ORIGIN {error}.") from None
+
+
+if __name__ == "__main__":
+    try:
+        print(json.dumps(_own(Path(sys.argv[1]), Path(sys.argv[2]))))
+    except EnvFileError as error:
+        sys.exit(str(error))

@@ -33,11 +33,16 @@ _Stamp = tuple[int, ...]  # changes whenever a file is saved
 
 
 class Watch:
-    """Compares a repository's sources, and a folder's databases, with their former state."""
+    """Compares a repository's sources, and a folder's databases, with their former state.
 
-    def __init__(self, root: Path, data: Path) -> None:
+
+    `env_file` has settings of both halves.
+    """
+
+    def __init__(self, root: Path, data: Path, env_file: Path | None = None) -> None:
         self._root = root
         self._data = data
+        self._env_file = env_file
         self._contents: dict[Path, bytes] = {}  # hashes of a front end's sources
         self._sources = self._look()
         self._databases = self._look_at_data()
@@ -62,6 +67,8 @@ class Watch:
         return {part: str(path) for path in reversed(saved) for part in self._parts(path)}
 
     def _parts(self, path: Path) -> list[str]:
+        if self._root / path == self._env_file:
+            return [FUNCTION, HOST]
         parts = _parts(path)
         if frontend.has_script(frontend.BUILD, self._root) and self._is_front_end(path):
             parts.append(FRONT_END)
@@ -132,12 +139,16 @@ class Watch:
     def _look(self) -> dict[Path, _Stamp]:
         """Return the state of each source, by its path in the repository."""
         top = [self._root / _TEMPLATE_FILE, self._root / "package.json"]
-        files = [*self._files(*_FOLDERS), *top]
+        files = [*self._files(*_FOLDERS), *top, *filter(None, [self._env_file])]
         if frontend.has_script(frontend.BUILD, self._root):
             files += self._files(*self._front_end_folders())
             files += (e for e in self._root.iterdir() if e.is_file() and _is_source(e.name))
-        stamps = {file.relative_to(self._root): _stamp(file) for file in files}
+        stamps = {self._named(file): _stamp(file) for file in files}
         return {path: stamp for path, stamp in stamps.items() if stamp}
+
+    def _named(self, file: Path) -> Path:
+        """Return a file's path in the repository; the settings of this machine may be outside."""
+        return file.relative_to(self._root) if file.is_relative_to(self._root) else file
 
     def _files(self, *names: str) -> Iterator[Path]:
         for name in names:

@@ -104,6 +104,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--session",
+        type=_session,
         default="",
         metavar="COOKIE",
         help="session to send, if pages ask for a login: the value of the site's own cookie, or "
@@ -139,6 +140,12 @@ def _page(text: str) -> str:
     ):
         raise argparse.ArgumentTypeError(f"{text!r} is not a path such as /about")
     return text.partition("#")[0].replace(" ", "%20")
+
+
+def _session(text: str) -> str:
+    if not (text.isascii() and text.isprintable()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no value of a cookie")
+    return text
 
 
 def _address(text: str) -> Address:

@@ -2,12 +2,13 @@
 
 import html
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookies import Morsel
-from urllib.parse import urljoin
 
 from multidict import CIMultiDictProxy
+from yarl import URL
 
 from functions.contract.cookie import HOST_COOKIE
 from functions.contract.session import COOKIE
@@ -15,6 +16,7 @@ from functions.contract.session import COOKIE
 REDIRECTS = (301, 302, 303, 307, 308)
 
 MAX_WORDS = 200  # characters quoted from a response
+MAX_BODY = 4 * 1024 * 1024  # bytes of a response; no page or script of the site is that large
 
 _MARKUP = re.compile(r"<style.*?</style>|<script.*?</script>|<[^>]*>", re.DOTALL)
 
@@ -46,8 +48,8 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The body as text."""
-        return self.body.decode(errors="replace")
+        """The body as text; empty if it is compressed in a way that cannot be read here."""
+        return _plain(self.body, self.headers.get("Content-Encoding", "")).decode(errors="replace")
 
     @property
     def path(self) -> str:
@@ -60,10 +62,18 @@ class Answer:
         return self.headers.get("Location", "") if self.status in REDIRECTS else ""
 
     @property
+    def destination(self) -> URL:
+        """The `Location` as a URL; empty if there is none, or if it is malformed."""
+        try:
+            return URL(self.location)
+        except ValueError:
+            return URL()
+
+    @property
     def asks_for_login(self) -> bool:
         """Whether it leads to a login instead of the requested page."""
-        where = urljoin("https://site.invalid", self.location).partition("?")[0]
-        return self.status == 401 or bool(self.location and _LOGIN.search(where))
+        where = self.location.partition("?")[0]
+        return self.status == 401 or bool(_LOGIN.search(where))
 
     @property
     def is_firewall(self) -> bool:
@@ -75,7 +85,7 @@ class Answer:
     @property
     def is_page(self) -> bool:
         """Whether this is HTML."""
-        return self.headers.get("Content-Type", "").startswith("text/html")
+        return self.headers.get("Content-Type", "").lower().startswith("text/html")
 
     @property
     def said(self) -> str:
@@ -90,3 +100,16 @@ class Answer:
             text = html.unescape(_MARKUP.sub(" ", text))
         line = " ".join(text.split())
         return line if len(line) <= MAX_WORDS else line[:MAX_WORDS] + "…"
+
+
+def _plain(body: bytes, encoding: str) -> bytes:
+    """Return a body as it was before its compression."""
+    match encoding.strip().lower():
+        case "" | "identity":
+            return body
+        case "gzip" | "x-gzip" | "deflate":
+            try:  # either header will do
+                return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress(body, MAX_BODY)
+            except zlib.error:
+                return b""
+    return b""

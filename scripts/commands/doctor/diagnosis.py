@@ -1,7 +1,5 @@
 """Why the socket path answers differently from a socket host."""
 
-from yarl import URL
-
 from scripts.commands.doctor.answer import Answer
 from scripts.commands.doctor.finding import Failure
 
@@ -15,7 +13,7 @@ _WHO_FORBIDS = (
     "addresses, or a proxy in your own network"
 )
 
-_NOBODY = "Pages work, but nobody can connect."
+_NOBODY = "Nobody can connect to anything live."
 
 
 def turned_away(answer: Answer) -> Failure | None:
@@ -59,13 +57,14 @@ def led_away(answer: Answer) -> Failure | None:
             do="Pass the cookie that the login sets with --session, or a page without a login with "
             "--page. The socket path needs no login in front of it: the host requires a session.",
         )
-    if location.startswith("https://") and URL(location).host == answer.host and not answer.secure:
+    where = answer.destination
+    if where.scheme == "https" and where.host == answer.host and not answer.secure:
         return Failure(
             f"{answer.said}: the site uses https only.",
             why="This checks the redirect, not the site.",
             do=f"Examine https://{answer.host} instead of this address.",
         )
-    if location and (host := URL(location).host) and host != answer.host:
+    if (host := where.host) and host != answer.host:
         return Failure(
             f"{answer.said}: it redirects to another site, {location!r}.",
             why="This checks the redirect, not the site.",

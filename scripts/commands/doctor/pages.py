@@ -1,8 +1,13 @@
 """Pages, and the session that they issue."""
 
+import time
+from email.utils import parsedate_to_datetime
 from http.cookies import Morsel
 
+from yarl import URL
+
 from functions.contract.session import COOKIE
+from scripts.commands.doctor.answer import Answer
 from scripts.commands.doctor.diagnosis import led_away, page_forbidden, turned_away
 from scripts.commands.doctor.finding import Failure, Skip
 from scripts.commands.doctor.site import Address, Site, nowhere
@@ -21,6 +26,13 @@ async def page(site: Site) -> str:
         raise page_forbidden(answer)
     if answer.status >= 500:
         raise Failure(f"{answer.said}.", why="Visitors see an error instead of the site.", do=_LOG)
+    if _leads_to_itself(site, answer):
+        raise Failure(
+            f"GET {answer.path} answered {answer.status} and redirects to itself, in a loop.",
+            why="Browsers give up with an error, so nobody sees this page.",
+            do="Look for what sends this redirect: the page, the edge, or a proxy in front that "
+            "expects another host name or https.",
+        )
     if location := answer.location:
         raise Failure(
             f"GET {answer.path} answered {answer.status} and redirects to {location!r}.",
@@ -36,6 +48,12 @@ async def page(site: Site) -> str:
             "default behaviour in infra/template.yaml leads to the function.",
         )
     return f"{answer.path} is a page of {len(answer.body):,} bytes."
+
+
+def _leads_to_itself(site: Site, answer: Answer) -> bool:
+    asked = URL(site.address.origin + answer.target, encoded=True)
+    where = answer.destination
+    return bool(str(where)) and asked.join(where).with_fragment(None) == asked
 
 
 async def not_found(site: Site) -> str:
@@ -84,8 +102,14 @@ async def session_cookie(site: Site) -> str:
         raise Failure(
             f"The cookie {cookie.key} {why}, so browsers do not keep it.",
             why="The socket host accepts only that cookie, so nobody can connect.",
-            do="See write_cookie in functions/contract/cookie.py, and what may rewrite Set-Cookie "
-            "in between: a proxy, or a function at the edge.",
+            do=_REWRITTEN,
+        )
+    if (domain := _domain(cookie)) and domain != site.address.host:
+        raise Failure(
+            f"The cookie {cookie.key} has the Domain {domain}, not this host alone.",
+            why="Every other site below that domain gets this site's sessions. Where anybody may "
+            "have a site, as below github.io, browsers drop the cookie, and nobody can connect.",
+            do=_REWRITTEN,
         )
     if cookie["secure"] and not site.address.secure:
         raise Failure(
@@ -109,7 +133,7 @@ def _lacking(cookie: Morsel[str], secure: bool) -> list[str]:
 
 def _dropped(cookie: Morsel[str], address: Address) -> str:
     """Return why browsers drop a cookie; empty if they do not."""
-    domain = cookie["domain"].lower().removeprefix(".")
+    domain = _domain(cookie)
     if cookie.key.startswith("__Host-") and (domain or not cookie["secure"]):
         return "has a name with __Host-, but has a Domain or is not Secure"
     if cookie.key.startswith("__Secure-") and not cookie["secure"]:
@@ -117,10 +141,10 @@ def _dropped(cookie: Morsel[str], address: Address) -> str:
     within = address.host.endswith(f".{domain}") and not _is_number(address.host)
     if domain and domain != address.host and not within:
         return f"has the Domain {domain}, which does not include {address.host}"
-    if domain and domain != address.host and ("." not in domain or domain in _PUBLIC_SUFFIXES):
-        return f"has the Domain {domain}, which is a public suffix"
     if cookie["max-age"].strip().startswith("-") or cookie["max-age"].strip() == "0":
         return "has already expired by its Max-Age"
+    if not cookie["max-age"] and _is_over(cookie["expires"]):
+        return "has already expired by its Expires"
     if len(cookie.key) + len(cookie.value) > _LONGEST_COOKIE:
         return f"is longer than {_LONGEST_COOKIE:,} bytes"
     return ""
@@ -130,10 +154,24 @@ def _is_number(host: str) -> bool:
     return ":" in host or host.replace(".", "").isdigit()
 
 
+def _domain(cookie: Morsel[str]) -> str:
+    domain: str = cookie["domain"]
+    return domain.lower().removeprefix(".")
+
+
+def _is_over(expires: str) -> bool:
+    try:
+        return parsedate_to_datetime(expires).timestamp() < time.time()
+    except ValueError:
+        return False
+
+
 _LONGEST_COOKIE = 4_096  # bytes of name and value, RFC 6265
 
-# Public suffixes (https://publicsuffix.org) on which such sites are hosted.
-_PUBLIC_SUFFIXES = frozenset({"cloudfront.net", "co.uk", "com.au", "github.io", "herokuapp.com"})
+_REWRITTEN = (
+    "See write_cookie in functions/contract/cookie.py, and what on the way rewrites Set-Cookie: a "
+    "proxy, or a function at the edge."
+)
 
 
 async def session_kept(site: Site) -> str:

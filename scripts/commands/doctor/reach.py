@@ -10,7 +10,6 @@ from aiohttp import (
     ClientResponseError,
     ClientSSLError,
 )
-from yarl import URL
 
 from scripts.commands.doctor.site import Site
 
@@ -35,12 +34,10 @@ async def reach(site: Site) -> None:
 
 def _check_https(site: Site) -> None:
     """Raise UnreachableError if the address only redirects to https."""
-    location = site.front.location
-    if site.address.secure or not location.startswith("https://"):
-        return
-    if (url := URL(location)).host == site.address.host:
+    where = site.front.destination
+    if where.scheme == "https" and not site.address.secure and where.host == site.address.host:
         raise UnreachableError(
-            f"{site.address.origin} redirects to https: examine {url.origin()} instead."
+            f"{site.address.origin} redirects to https: examine {where.origin()} instead."
         )
 
 

@@ -20,13 +20,11 @@ from yarl import URL
 
 from functions.contract.cookie import HOST_COOKIE
 from functions.contract.session import COOKIE
-from scripts.commands.doctor.answer import Answer
+from scripts.commands.doctor.answer import MAX_BODY, Answer
 from scripts.commands.doctor.diagnosis import turned_away
 
 # Seconds for one response: longer than a function's cold start.
 PATIENCE = 7.0
-
-MAX_BODY = 4 * 1024 * 1024  # bytes of a response; no page or script of the site is that large
 
 
 @dataclass(frozen=True)

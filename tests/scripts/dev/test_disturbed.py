@@ -26,6 +26,8 @@ import urllib.request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from functions.web.site import Site
+
 
 def start(app):
     pass
@@ -45,22 +47,30 @@ async def itself(request):
         return PlainTextResponse("it said " + answer.read().decode())
 
 
+async def setting(request):
+    return PlainTextResponse(Site.of(request).settings.own["ADDED"])
+
+
 async def halt(request):
     breakpoint()
     return PlainTextResponse("went on")
 
 
 routes = [
-    Route("/", hello), Route("/fail", fail), Route("/itself", itself), Route("/halt", halt)
+    Route("/", hello), Route("/fail", fail), Route("/itself", itself), Route("/halt", halt),
+    Route("/setting", setting),
 ]
 '''
 
 HANDLER = '''"""A function that nobody asks for by an address."""
 
 
+import os
+
+
 def handler(event, context):
     if "routeKey" in event:
-        return {"route": event["routeKey"], "variables": event["pathParameters"]}
+        return {"variables": event["pathParameters"], "step": os.environ["STEP"]}
     return {"records": len(event["Records"])}
 '''
 
@@ -69,6 +79,7 @@ FUNCTION = """
     Type: AWS::Serverless::Function
     Properties:
       Handler: functions.pages.counter.handler
+      Environment: { Variables: { STEP: one } }
       Events:
         Count: { Type: SQS, Properties: { Queue: !GetAtt Things.Arn } }
         Ask:
@@ -110,7 +121,8 @@ async def test_reference_in_the_template(dev: Dev) -> None:
 async def test_second_function(dev: Dev) -> None:
     """A function added to the template does not disturb pages, and can be run at any time.
 
-    If it has a route of the API for itself, it answers there.
+    If it has a route of the API for itself, it answers there. Its variables are those of the
+    template as it was last saved.
     """
     path = dev.root / TEMPLATE
     text = path.read_text()
@@ -119,7 +131,10 @@ async def test_second_function(dev: Dev) -> None:
     assert (await dev.get("/")) == (200, "hello")
     assert (await dev.get(POLL))[0] == 200
     answer = json.loads((await dev.get("/count/7"))[1])
-    assert answer == {"route": "GET /count/{n}", "variables": {"n": "7"}}
+    assert answer == {"variables": {"n": "7"}, "step": "one"}
+    again = added.replace("STEP: one", "STEP: two")
+    await said(dev, "its behaviours hold", lambda: path.write_text(again))
+    assert json.loads((await dev.get("/count/7"))[1])["step"] == "two"
     arguments = ["--data", str(dev.root / "data"), "--run", "Counter"]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "scripts.commands.dev", *arguments),
@@ -161,6 +176,27 @@ async def test_recreated_folder(dev: Dev) -> None:
     await dev.becomes("/", 200, "hello anew")
     (folder / "pages/__init__.py").write_text(PAGES)
     await dev.becomes("/", 200, "hello")
+    await dev.becomes(POLL, 200)
+
+
+async def test_setting_added(dev: Dev) -> None:
+    """A setting has its value as soon as it is declared, or given in .env, while the site runs."""
+    declaration, file = dev.root / "functions/model/settings.py", dev.root / ".env"
+    text = declaration.read_text()
+    added = 'settings = [\n    Setting("ADDED", "what is added", development="one"),'
+    declaration.write_text(text.replace("settings = [", added))
+    await dev.becomes("/setting", 200, "one")
+    await dev.becomes(POLL, 200)
+    file.write_text("ADDED=two\n")
+    await dev.becomes("/setting", 200, "two")
+    why = f"Your settings stay as they were: {file}, line 1"
+    await said(dev, why, lambda: file.write_text("ADDED\n"))
+    await dev.becomes("/setting", 200, "two")
+    file.unlink()
+    await dev.becomes("/setting", 200, "one")
+    await said(dev, "stay as they were: SyntaxError", lambda: declaration.write_text("def"))
+    declaration.write_text(text)
+    await dev.becomes("/", 200)
     await dev.becomes(POLL, 200)
 
 

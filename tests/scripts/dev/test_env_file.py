@@ -20,6 +20,8 @@ def test_lines(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("# Keys\n\n  KEY = a=b#c \nPLACE=' x \"y\" '\n")
     assert read_env_file(file, DECLARED) == {"KEY": "a=b#c", "PLACE": ' x "y" '}
+    file.write_bytes(b"\xef\xbb\xbfKEY=a\r\nPLACE=b\r\n")  # as some editors save it
+    assert read_env_file(file, DECLARED) == {"KEY": "a", "PLACE": "b"}
     assert read_env_file(tmp_path / "none", DECLARED) == {}
 
 
@@ -40,6 +42,7 @@ def test_replaces_development(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("=s3cret", "line 1: write NAME=VALUE"),
         ("KEYS=s3cret", "line 1: functions/model/settings.py declares no KEYS"),
         ("STAGE=s3cret", "declares no STAGE"),
+        ("KEY=s3cret\0", "line 1: write NAME=VALUE"),
     ],
 )
 def test_mistakes(text: str, why: str, tmp_path: Path) -> None:

@@ -131,6 +131,15 @@ async def test_crash_while_answering(workshop: Workshop) -> None:
     await waiting
 
 
+async def test_crash_says_what_belongs_to_it(workshop: Workshop) -> None:
+    """With a crash stands what was printed for its event, not for one before."""
+    await workshop.call(number="one")
+    await workshop.call(number="two")
+    error = await workshop.fails(exit=3)
+    assert "'exit': 3" in error.detail
+    assert "number" not in error.detail
+
+
 async def test_killed_while_idle(workshop: Workshop) -> None:
     """A killed process is replaced when it is needed."""
     pid = (await workshop.call())["pid"]

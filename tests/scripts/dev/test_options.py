@@ -45,6 +45,12 @@ def test_port(port: str) -> None:
         (["--event", "x.json"], "--event needs --run NAME"),
         (["--run", "Nobody"], "There is no function Nobody. The template has Pages"),
         (["--data", "pyproject.toml"], f"--data {ROOT}/pyproject.toml is a file"),
+        (["--data", "pyproject.toml/x"], f"--data {ROOT}/pyproject.toml/x cannot be made"),
+        (["--data", "x" * 300], "x cannot be made: File name too long"),
+        (["--data", "~nobody-of-this-name/x"], "'~nobody-of-this-name/x' leads nowhere"),
+        (["--pages", "localhost:3001"], "'localhost:3001' is no address such as http://"),
+        (["--pages", "http://localhost:x"], "'http://localhost:x' is no address"),
+        (["--pages", "http://localhost:3001?a"], "'http://localhost:3001?a' is no address"),
         (["--run", "Pages", "--event", "none.json"], f"--event {ROOT}/none.json cannot be read"),
     ],
 )

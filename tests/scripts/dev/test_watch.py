@@ -26,7 +26,7 @@ class Project:
         self.data = root / ".sidepath"
         for file in (*FILES, "infra/template.yaml", ".sidepath/rooms.sqlite3", "package.json"):
             self.write(file, "0")
-        self.watch = Watch(root, self.data)
+        self.watch = Watch(root, self.data, root / ".env")
 
     def write(self, file: str, text: str) -> None:
         path = self.root / file
@@ -59,6 +59,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
         ("functions/model/rooms.py", {FUNCTION, HOST}),
         ("socket_host/app.py", {HOST}),
         ("infra/template.yaml", {TEMPLATE}),
+        (".env", {FUNCTION, HOST}),
     ],
 )
 async def test_parts(project: Project, file: str, parts: set[str]) -> None:

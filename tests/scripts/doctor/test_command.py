@@ -76,6 +76,14 @@ async def test_skipped_check(tmp_path: Path) -> None:
     assert "skipped  health" in said
 
 
+@pytest.mark.parametrize("session", ["a\nb", "é", "\x7f"])
+async def test_no_session(session: str) -> None:
+    """What no cookie can be is refused before anything is asked."""
+    status, _, complaint = await doctor(f"--session={session}", "http://127.0.0.1:1")
+    assert status == 2
+    assert "is no value of a cookie" in complaint
+
+
 async def test_refused() -> None:
     """If no server listens, the command says so, with exit status 2."""
     address = f"http://127.0.0.1:{unused_port()}"
