@@ -83,8 +83,18 @@ def _check_type(kind: Any, binary: bool, seen: set[Any]) -> None:
         inner = _field_types(kind)
     elif origin not in (list, dict, Union, types.UnionType):
         raise TypeError(f"{kind!r} is no type of a payload")
+    elif origin is dict and inner[0] not in (str, Any):
+        raise TypeError(f"the keys of {kind!r} must be str, as in JSON")
+    elif origin in (Union, types.UnionType) and _is_ambiguous(inner):
+        raise TypeError(f"of {kind} more than one is an object, or a list")
     for one in inner:
         _check_type(one, binary, seen)
+
+
+def _is_ambiguous(kinds: Sequence[Any]) -> bool:
+    # Trying one after another would take exponential time in the depth of the data.
+    described = [_described(kind) for kind in kinds]
+    return described.count("an object") > 1 or described.count("a list") > 1
 
 
 def _validated(validate: Callable[[object], T], data: object) -> T:
@@ -112,6 +122,8 @@ def _read(kind: Any, data: Any, at: str, problems: list[Problem]) -> Any:
         return _read_union(arguments, data, at, problems)
     if not _fits(kind, data):
         _note(problems, at, f"must be {_described(kind)}")
+    elif hasattr(kind, "model_validate"):
+        return _read_model(kind, data, at, problems)
     elif dataclasses.is_dataclass(kind):
         return _read_fields(kind, data, at, problems)
     elif origin is list:
@@ -123,6 +135,15 @@ def _read(kind: Any, data: Any, at: str, problems: list[Problem]) -> Any:
     elif kind is float:
         return _read_number(data, at, problems)
     return data
+
+
+def _read_model(kind: Any, data: Any, at: str, problems: list[Problem]) -> Any:
+    try:
+        return _validated(kind.model_validate, data)
+    except PayloadError as error:
+        for field, detail in error.problems:
+            _note(problems, _join(at, field) if field else at, detail)
+    return None
 
 
 def _read_number(data: float, at: str, problems: list[Problem]) -> float:
@@ -150,9 +171,6 @@ def _read_fields(kind: Any, data: dict[str, Any], at: str, problems: list[Proble
 
 def _read_union(kinds: tuple[Any, ...], data: Any, at: str, problems: list[Problem]) -> Any:
     fitting = [kind for kind in kinds if _fits(kind, data)]
-    if len(fitting) > 1 and isinstance(data, dict | list):
-        # Trying one after another would take exponential time in the depth of the data.
-        raise TypeError(f"of {' | '.join(map(str, kinds))} several are an object, or a list")
     if fitting:
         return _read(fitting[0], data, at, problems)
     _note(problems, at, f"must be {' or '.join(map(_described, kinds))}")
@@ -189,9 +207,17 @@ def _fits(kind: Any, data: Any) -> bool:
         return type(data) is kind
     if list in (kind, get_origin(kind)):
         return isinstance(data, list)
-    if dict in (kind, get_origin(kind)) or dataclasses.is_dataclass(kind):
+    if _is_object(kind):
         return isinstance(data, dict)
     raise TypeError(f"{kind!r} is no type of a payload")
+
+
+def _is_object(kind: Any) -> bool:
+    return (
+        dict in (kind, get_origin(kind))
+        or dataclasses.is_dataclass(kind)
+        or hasattr(kind, "model_validate")
+    )
 
 
 def _described(kind: Any) -> str:
@@ -201,6 +227,8 @@ def _described(kind: Any) -> str:
         return "null"
     if kind in _PLAIN:
         return _PLAIN[kind]
+    if kind is Any or kind is object:
+        return "anything"
     return "a list" if list in (kind, get_origin(kind)) else "an object"
 
 

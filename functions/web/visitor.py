@@ -44,8 +44,10 @@ class Visitors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         session, known, due = self._session("; ".join(Headers(scope=scope).getlist("cookie")))
-        if session.signed_in_at and (ended := _ended_sessions(scope)) and ended.is_ended(session):
-            session, known, due = Session.new(), False, True
+        if session.signed_in_at:
+            ended = _ended_sessions(scope)
+            if ended is not None and ended.is_ended(session):
+                session, known, due = Session.new(), False, True
         state = scope.setdefault("state", {})
         state.update(session=session, known=known, main_app=scope["app"])
 

@@ -152,7 +152,7 @@ def test_deep_data() -> None:
 )
 def test_types_that_cannot_be_told_apart(kind: Any, data: Any) -> None:
     """A field that may be one object or another is a mistake of whoever wrote the model."""
-    with pytest.raises(TypeError, match="several are"):
+    with pytest.raises(TypeError, match="more than one is an object, or a list"):
         parse(make_dataclass("Several", [("field", kind)]), {"field": data})
 
 
@@ -175,6 +175,26 @@ class Vote(BaseModel):
 
     choice: str
     count: int = 1
+
+
+@dataclass
+class Parcel:
+    """A dataclass with models of pydantic's in it."""
+
+    label: Vote | None
+    others: list[Vote]
+
+
+def test_pydantic_within() -> None:
+    """A model of pydantic's may stand in a list, a union and a dataclass."""
+    found = parse(Parcel, {"label": {"choice": "ab"}, "others": [{"choice": "c"}]})
+    assert found == Parcel(Vote(choice="ab"), [Vote(choice="c")])
+    assert parse(Parcel, {"label": None, "others": []}) == Parcel(None, [])
+    with pytest.raises(PayloadError) as raised:
+        parse(Parcel, {"label": 5, "others": [{"choice": "c"}, {"choice": 5}, 7]})
+    assert [problem.field for problem in raised.value.problems] == [
+        *("label", "others.1.choice", "others.2")
+    ]
 
 
 def test_pydantic() -> None:

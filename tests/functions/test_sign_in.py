@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 
 from functions.contract.cookie import read_cookie
 from functions.contract.session import COOKIE, Session, Sessions
+from functions.contract.setting import StartError
 from functions.web.emit import EmitError
 from functions.web.routing import Mount, Route
 from functions.web.site import Site
@@ -146,7 +147,7 @@ def test_refused_claim_is_a_page_or_a_problem(ask: Ask) -> None:
 @pytest.mark.parametrize("claim", ["", " "])
 def test_claim_has_a_name(claim: str) -> None:
     """A route that asks for nothing by mistake is an error where it is written."""
-    with pytest.raises(ValueError, match="claim is a name"):
+    with pytest.raises(StartError, match="The route /: a claim is written 'verified' or 'role="):
         Route("/", me, claim=claim)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from functions.contract.bus import LOOPBACK_PATH
+from functions.contract.setting import StartError
 from scripts import ROOT
 from scripts.commands.dev import background, sam_local, watch
 from scripts.commands.dev.env_file import EnvFileError
@@ -59,6 +60,8 @@ def main() -> None:
     except BrokenPipeError:  # the reader has gone, as in `--run NAME | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (EnvFileError, OriginError, PortError, RunError, StandInError, TemplateError) as error:
+        sys.exit(str(error))
+    except StartError as error:  # of settings that cannot be declared so
         sys.exit(str(error))
 
 

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
+from functions.contract.setting import StartError
+
 Handler = Callable[[Any, Any], Any]
 
 _VERSION = "/2018-06-01/runtime"
@@ -26,6 +28,10 @@ def main(handler: str, *options: str) -> None:
     try:
         # Here and not in AWS's client, which tells only the last line of an ImportError.
         function = _import(handler)
+    except StartError as error:
+        print(error, file=sys.stderr)
+        api.call("POST", "/init/error", json.dumps({**_describe(error), "stackTrace": []}))
+        sys.exit(1)
     except (Exception, SystemExit) as error:
         traceback.print_exc()
         api.call("POST", "/init/error", json.dumps(_describe(error)))

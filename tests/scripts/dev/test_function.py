@@ -223,6 +223,17 @@ async def test_broken_code(workshop: Workshop, code: str, sentence: str) -> None
     await workshop.call()
 
 
+async def test_start_error(workshop: Workshop, capfd: pytest.CaptureFixture[str]) -> None:
+    """A function that says why it cannot start says so in a sentence, without a traceback."""
+    workshop.save(
+        "from functions.contract.setting import StartError\nraise StartError('Set the thing.')"
+    )
+    workshop.function.start()
+    error = await workshop.fails()
+    assert (error.sentence, error.detail) == ("StartError: Set the thing.", "")
+    assert "Traceback" not in capfd.readouterr().err
+
+
 async def test_end_before_ready(workshop: Workshop) -> None:
     """A process that ends without a word before it is ready is told with what it wrote last."""
     workshop.save("import os\nprint('so far')\nos._exit(4)")
