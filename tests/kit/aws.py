@@ -45,6 +45,9 @@ def aws_environ() -> dict[str, str]:
 def make_table(resource: str) -> str:
     """Make the table that a resource of infra/template.yaml is; return its name."""
     template = yaml.load((ROOT / "infra/template.yaml").read_text(), _Loader)
+    kinds = {name: found["Type"] for name, found in template["Resources"].items()}
+    tables = [name for name, kind in kinds.items() if kind == "AWS::DynamoDB::Table"]
+    assert resource in tables, f"infra/template.yaml has no table {resource}, only {tables}"
     properties = template["Resources"][resource]["Properties"]
     wanted = ("KeySchema", "AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes")
     name = f"{resource}-{uuid.uuid4().hex[:8]}"
