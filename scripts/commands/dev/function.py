@@ -154,11 +154,12 @@ def make_function(
     plain: bool = False,
     is_edge: bool = False,
 ) -> Function:
-    """Return a function of the template, with only its own environment variables.
+    """Return a function of the template, with only its own environment variables, and AWS's.
 
     The edge's function gets all known settings.
     """
-    own = settings.environ(environ)
+    aws = {name: value for name, value in environ.items() if name.startswith("AWS_")}
+    own = {**aws, **settings.environ(environ)}
     if is_edge:
         return Function(settings, {**own, **environ}, plain=plain)
     return Function(settings, own, plain=plain, name=settings.name)

@@ -12,7 +12,10 @@ from scripts.commands.dev.template_error import TemplateError, number
 
 _FUNCTION = "AWS::Serverless::Function"
 _API = "AWS::Serverless::HttpApi"
+_QUEUE = "AWS::SQS::Queue"
 _IMPLICIT_API = "ServerlessHttpApi"  # the name of the one that SAM makes where none is named
+
+_TRIES = 5  # of a message in a queue that does not say it; AWS tries for days
 
 PAGES = "Pages"  # the name that a function has if nobody says another
 
@@ -24,6 +27,15 @@ class Timer:
     name: str
     schedule: Schedule
     event: Any = None
+
+
+@dataclass(frozen=True)
+class QueueEvent:
+    """A queue whose messages call a function, so many at a time at the most."""
+
+    queue: str
+    batch: int = 10
+    reports_failures: bool = False  # whether the function says which messages have failed
 
 
 @dataclass(frozen=True)
@@ -39,7 +51,7 @@ class FunctionSettings:
     name: str = PAGES
     variables: Mapping[str, str | None] = field(default_factory=dict)
     timers: tuple[Timer, ...] = ()
-    queue: bool = False  # whether it is called with messages of one
+    queues: tuple[QueueEvent, ...] = ()
 
     def environ(self, known: Mapping[str, str]) -> dict[str, str]:
         """Return what its environment has here: its own variables, with the values known here."""
@@ -59,6 +71,15 @@ class Functions:
     others: Mapping[str, FunctionSettings]
     routes: tuple[ApiRoute, ...] = ()  # of its API that a function has for itself
     problems: tuple[str, ...] = ()
+    queues: Mapping[str, int] = field(default_factory=dict)  # how often each message is tried
+
+    def reader(self, queue: str) -> tuple[str, QueueEvent] | None:
+        """Return the name of the function that reads a queue, and how; None if there is none."""
+        for settings in (self.edge, *self.others.values()):
+            for event in settings.queues:
+                if event.queue == queue:
+                    return settings.name, event
+        return None
 
 
 def read(resources: Mapping[str, Any], shared: Any, domain: Any) -> Functions:
@@ -82,7 +103,7 @@ def read(resources: Mapping[str, Any], shared: Any, domain: Any) -> Functions:
             continue
         routes += _routes(name, properties, apis)
         problems += _problems(name, properties)
-    return Functions(settings, others, tuple(routes), tuple(problems))
+    return Functions(settings, others, tuple(routes), tuple(problems), _queues(resources))
 
 
 def _of_kind(resources: Mapping[str, Any], kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -175,7 +196,7 @@ def _settings(name: str, properties: Mapping[str, Any]) -> FunctionSettings:
         name=name,
         variables=_variables(properties),
         timers=tuple(timer for timer in _timers(properties) if isinstance(timer, Timer)),
-        queue=any(kind == "SQS" for _, kind, _ in _events(properties)),
+        queues=tuple(each for each in _queue_events(properties) if isinstance(each, QueueEvent)),
     )
 
 
@@ -194,7 +215,33 @@ def _text(value: Any) -> str | None:
 
 
 def _problems(name: str, properties: Mapping[str, Any]) -> list[str]:
-    return [f"{name}: {each}." for each in _timers(properties) if isinstance(each, ScheduleError)]
+    found = [*_timers(properties), *_queue_events(properties)]
+    return [f"{name}: {each}." for each in found if isinstance(each, ScheduleError | str)]
+
+
+def _queues(resources: Mapping[str, Any]) -> dict[str, int]:
+    """Return the names of a template's queues, and how often a message is tried."""
+    return {name: _tries(queue.get("Properties")) for name, queue in _of_kind(resources, _QUEUE)}
+
+
+def _tries(properties: Any) -> int:
+    policy = properties.get("RedrivePolicy") if isinstance(properties, dict) else None
+    count = policy.get("maxReceiveCount") if isinstance(policy, dict) else None
+    return count if isinstance(count, int) else _TRIES
+
+
+def _queue_events(properties: Mapping[str, Any]) -> Iterator[QueueEvent | str]:
+    """Yield the queues that call a function, or why one cannot be read here."""
+    for name, kind, event in _events(properties):
+        if kind != "SQS" or _is_off(event):
+            continue
+        match event.get("Queue"):
+            case {"Fn::GetAtt": [str(queue), "Arn"]}:
+                batch = event.get("BatchSize", QueueEvent.batch)
+                reports = "ReportBatchItemFailures" in (event.get("FunctionResponseTypes") or ())
+                yield QueueEvent(queue, batch if isinstance(batch, int) else 1, reports)
+            case _:
+                yield f"the queue of {name} is none of this template, so it is not read here"
 
 
 def _timers(properties: Mapping[str, Any]) -> Iterator[Timer | ScheduleError]:

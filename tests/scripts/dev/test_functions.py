@@ -3,7 +3,7 @@
 import pytest
 
 from scripts.commands.dev.api_route import ApiRoute
-from scripts.commands.dev.functions import Functions
+from scripts.commands.dev.functions import Functions, QueueEvent
 from scripts.commands.dev.template import Template
 from scripts.commands.dev.template_error import TemplateError
 from tests.scripts.dev.edges import TEMPLATE
@@ -72,7 +72,7 @@ def test_settings() -> None:
         ("Night", {"clean": True}),
         ("Often", None),
     ]
-    assert (mailer.queue, mailer.timers) == (True, ())
+    assert (mailer.queues, mailer.timers) == ((QueueEvent("Mails", 10),), ())
     known = {"STAGE": "development", "SESSION_SECRET": "not its own"}
     assert nightly.environ(known) == {"STAGE": "development", "TRIES": "3", "LOUD": "true"}
     assert nightly.unknown(known) == ["TABLE"]
