@@ -57,6 +57,11 @@ def make_table(resource: str) -> str:
     return name
 
 
+def make_queue(resource: str) -> str:
+    """Make a queue like one of infra/template.yaml, under its name there; return its URL."""
+    return str(boto3.client("sqs").create_queue(QueueName=resource)["QueueUrl"])
+
+
 class _Loader(yaml.SafeLoader):
     """Reads CloudFormation's short forms, such as !Ref, as nothing: keys of tables have none."""
 

@@ -55,10 +55,15 @@ class Development:
 
 
 @contextmanager
-def start_development(data: Path) -> Iterator[Development]:
-    """Serve everything, with its messages in a folder, and end it without a process left."""
+def start_development(data: Path, *options: str, **settings: str) -> Iterator[Development]:
+    """Serve everything, with its data in a folder, and end it without a process left.
+
+    Takes options of scripts/dev, and values for settings of yours.
+    """
+    env = data / "settings.env"  # not .env: real keys are nothing for tests
+    env.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     command = [sys.executable, "-m", "scripts.commands.dev", "--port", "0", "--data", str(data)]
-    command += ["--env", os.devnull]  # real keys are nothing for tests
+    command += ["--env", str(env), *options]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         yield Development(process)

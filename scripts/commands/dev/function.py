@@ -160,6 +160,8 @@ def make_function(
     """
     aws = {name: value for name, value in environ.items() if name.startswith("AWS_")}
     own = {**aws, **settings.environ(environ)}
+    if "BUS" in own:  # whose host, on this machine, asks for a token made with it
+        own["SESSION_SECRET"] = environ.get("SESSION_SECRET", "")
     if is_edge:
         return Function(settings, {**own, **environ}, plain=plain)
     return Function(settings, own, plain=plain, name=settings.name)
