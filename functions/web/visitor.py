@@ -93,8 +93,12 @@ def sign_in(
 
     Raises ValueError for a session that cannot be issued.
     """
-    if not id or not id.isprintable():
+    if not isinstance(id, str) or not id or not id.isprintable():
         raise ValueError(f"a visitor's id is a text that can be printed, not {id!r}")
+    if not isinstance(name, str):
+        raise ValueError(f"a visitor's name is a text, not {name!r}")
+    if not isinstance(claims, Mapping | None):
+        raise ValueError(f"a visitor's claims are a dictionary, not {claims!r}")
     session = Session(id, name, claims={"auth_time": round(time.time(), 6), **(claims or {})})
     Site.of(request).sessions.issue(session)  # raises now if the session cannot be issued
     request.state.session = session

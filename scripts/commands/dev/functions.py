@@ -1,7 +1,7 @@
 """The template's functions: the one that the edge leads to, and those that something else calls."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,19 +91,20 @@ def read(resources: Mapping[str, Any], shared: Any, domain: Any) -> Functions:
     found = {name: _merged(shared, function) for name, function in _functions(resources)}
     apis = _apis(resources, domain)
     edge = _edge(found, apis)
-    settings = _settings(edge, found[edge])
+    queues = _queues(resources)
+    settings = _settings(edge, found[edge], queues)
     others: dict[str, FunctionSettings] = {}
     routes = [*_routes(edge, found[edge], apis)]
-    problems = _problems(edge, found.pop(edge))
+    problems = _problems(edge, found.pop(edge), queues)
     for name, properties in found.items():
         try:
-            others[name] = _settings(name, properties)
+            others[name] = _settings(name, properties, queues)
         except TemplateError as error:
             problems.append(f"{name} is left out: {error}")
             continue
         routes += _routes(name, properties, apis)
-        problems += _problems(name, properties)
-    return Functions(settings, others, tuple(routes), tuple(problems), _queues(resources))
+        problems += _problems(name, properties, queues)
+    return Functions(settings, others, tuple(routes), tuple(problems), queues)
 
 
 def _of_kind(resources: Mapping[str, Any], kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -181,7 +182,9 @@ def _events(function: Mapping[str, Any]) -> Iterator[tuple[str, Any, dict[str, A
             )
 
 
-def _settings(name: str, properties: Mapping[str, Any]) -> FunctionSettings:
+def _settings(
+    name: str, properties: Mapping[str, Any], queues: Collection[str]
+) -> FunctionSettings:
     whose = f"the function {name}'s"
     handler = properties.get("Handler")
     if not isinstance(handler, str) or "." not in handler.strip("."):
@@ -196,7 +199,9 @@ def _settings(name: str, properties: Mapping[str, Any]) -> FunctionSettings:
         name=name,
         variables=_variables(properties),
         timers=tuple(timer for timer in _timers(properties) if isinstance(timer, Timer)),
-        queues=tuple(each for each in _queue_events(properties) if isinstance(each, QueueEvent)),
+        queues=tuple(
+            each for each in _queue_events(properties, queues) if isinstance(each, QueueEvent)
+        ),
     )
 
 
@@ -214,8 +219,8 @@ def _text(value: Any) -> str | None:
     return str(value) if isinstance(value, str | int | float) else None
 
 
-def _problems(name: str, properties: Mapping[str, Any]) -> list[str]:
-    found = [*_timers(properties), *_queue_events(properties)]
+def _problems(name: str, properties: Mapping[str, Any], queues: Collection[str]) -> list[str]:
+    found = [*_timers(properties), *_queue_events(properties, queues)]
     return [f"{name}: {each}." for each in found if isinstance(each, ScheduleError | str)]
 
 
@@ -230,18 +235,20 @@ def _tries(properties: Any) -> int:
     return count if isinstance(count, int) else _TRIES
 
 
-def _queue_events(properties: Mapping[str, Any]) -> Iterator[QueueEvent | str]:
+def _queue_events(
+    properties: Mapping[str, Any], queues: Collection[str]
+) -> Iterator[QueueEvent | str]:
     """Yield the queues that call a function, or why one cannot be read here."""
     for name, kind, event in _events(properties):
         if kind != "SQS" or _is_off(event):
             continue
         match event.get("Queue"):
-            case {"Fn::GetAtt": [str(queue), "Arn"]}:
+            case {"Fn::GetAtt": [str(queue), "Arn"]} if queue in queues:
                 batch = event.get("BatchSize", QueueEvent.batch)
                 reports = "ReportBatchItemFailures" in (event.get("FunctionResponseTypes") or ())
-                yield QueueEvent(queue, batch if isinstance(batch, int) else 1, reports)
+                yield QueueEvent(queue, max(1, batch) if isinstance(batch, int) else 1, reports)
             case _:
-                yield f"the queue of {name} is none of this template, so it is not read here"
+                yield f"the Queue of {name} is none of this template, so it is not read here"
 
 
 def _timers(properties: Mapping[str, Any]) -> Iterator[Timer | ScheduleError]:
