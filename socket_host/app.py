@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
@@ -47,7 +47,7 @@ _OTHERS = 100  # TCP connections allowed in addition to those of clients
 _SHUTDOWN_SECONDS = 1.0
 
 
-def create_app(settings: Settings, namespaces: Iterable[type[Namespace]]) -> "SocketHost":
+def create_app(settings: Settings, namespaces: Sequence[type[Namespace]]) -> "SocketHost":
     """Return a host with an instance of each namespace, not started yet; may raise StartError."""
     return SocketHost(settings, make_namespaces(namespaces, settings))
 

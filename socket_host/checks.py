@@ -3,14 +3,12 @@
 import inspect
 import re
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 from functions.contract.setting import StartError
 from socket_host.namespace import Namespace
 from socket_host.settings import Settings
-
-T = TypeVar("T", bound=Namespace)
 
 _WHERE = "socket_host/events/__init__.py: `namespaces`"
 
@@ -26,7 +24,7 @@ _HOOKS = {
 }
 
 
-def make_namespaces(kinds: Iterable[type[Namespace]], settings: Settings) -> list[Namespace]:
+def make_namespaces(kinds: Sequence[type[Namespace]], settings: Settings) -> list[Namespace]:
     """Return an instance of each class; raise StartError for one that cannot be a namespace."""
     if not isinstance(kinds, list | tuple):
         raise StartError(f"{_WHERE} must be a list of classes, such as [Chat], not {kinds!r}.")

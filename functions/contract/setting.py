@@ -114,4 +114,4 @@ def _sentence(error: Exception, what: str | None, text: str) -> str:
         return f"must be {what}, not {text!r}."
     if isinstance(error, ValueError):
         return f"{str(error).rstrip('.')}."
-    return f"cannot be read from {text!r}: {error!r}."
+    return f"cannot be read: {error!r}."

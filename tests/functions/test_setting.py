@@ -40,7 +40,7 @@ def test_declaration(declared: Any, words: str) -> None:
     [
         (int, "MOST must be a whole number, not 'tea'."),
         (float, "MOST must be a number, not 'tea'."),
-        ({"milk": 1}.__getitem__, "MOST cannot be read from 'tea': KeyError('tea')."),
+        ({"milk": 1}.__getitem__, "MOST cannot be read: KeyError('tea')."),
     ],
 )
 def test_value(parse: Any, words: str) -> None:
