@@ -16,16 +16,16 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from functions import pages
-from functions.contract.setting import StartError
 from functions.model.settings import settings as declared
 from functions.web.assets import PREFIX
+from functions.web.checks import check_pages, check_started
 from functions.web.compression import Compression
 from functions.web.emitters import open_emitter
 from functions.web.errors import error_response
 from functions.web.front_doors import FRONT_DOORS
 from functions.web.headers import SecurityHeaders
 from functions.web.local_redirects import LocalRedirects
-from functions.web.redirects import DropTrailingSlashes, checked_prefixes
+from functions.web.redirects import DropTrailingSlashes
 from functions.web.routing import accept_either_spelling
 from functions.web.same_origin import SameOrigin
 from functions.web.settings import Settings
@@ -50,8 +50,12 @@ class Pages(Protocol):
 
 
 def create_app(settings: Settings, pages: Pages) -> SecurityHeaders:
-    """Return the pages as an ASGI app, in the order a request travels through it."""
-    keep = _keep_slash(pages)
+    """Return the pages as an ASGI app, in the order a request travels through it.
+
+    Raises StartError for pages that cannot be served.
+    """
+    check_pages(pages)
+    keep = tuple(getattr(pages, "keep_slash", ()))
     emitter = open_emitter(settings.bus, settings.session_secret)
     site = Site.create(settings, emitter, Path(pages.__path__[0]))
     router = _router(
@@ -85,13 +89,6 @@ def create_app(settings: Settings, pages: Pages) -> SecurityHeaders:
     )
 
 
-def _keep_slash(pages: Pages) -> tuple[str, ...]:
-    try:
-        return checked_prefixes(getattr(pages, "keep_slash", ()))
-    except ValueError as error:
-        raise StartError(f"keep_slash in functions/pages/__init__.py {error}.") from None
-
-
 def _router(site: Site, *routes: BaseRoute, start: Callable[[Starlette], None]) -> Starlette:
     app = Starlette(
         debug=site.settings.development,
@@ -100,6 +97,7 @@ def _router(site: Site, *routes: BaseRoute, start: Callable[[Starlette], None]) 
     )
     app.state.site = site
     start(app)
+    check_started(app)
     if not site.settings.development:  # in production, SnapStart's snapshot has them compiled
         site.compile_templates()
     return app

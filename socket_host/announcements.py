@@ -23,15 +23,12 @@ def subscribe(subject: str) -> Callable[[F], F]:
     """Call an async method with each announcement that `emitter.announce` sends on a subject.
 
     It is called on every host, in order, one announcement at a time; the body is checked against
-    the method's annotation. Raises TypeError if the method is not async or does not take one body.
+    the method's annotation. What cannot be used is a StartError when the host starts.
     """
+    if callable(subject):  # `@subscribe` without parentheses
+        return subscribe("")(subject)
 
     def mark(method: F) -> F:
-        if (
-            not inspect.iscoroutinefunction(method)
-            or len(inspect.signature(method).parameters) != 2
-        ):
-            raise TypeError(f"{method.__qualname__} must be async, and take the body.")
         method.subject = subject  # type: ignore[attr-defined]  # functions take any attribute
         return method
 
@@ -44,7 +41,7 @@ class Subscription:
     def __init__(self, bus: Bus, subject: str, method: Callable[..., Any]) -> None:
         self._subject = subject
         self._method = method
-        self._handler = Handler(method, skipped=0)
+        self._handler = Handler(method, takes_sid=False)
         self._waiting: asyncio.Queue[Any] = asyncio.Queue(MAX_WAITING)
         bus.subscribe(APP + subject, lambda host, body: self._put(body))
 
@@ -67,12 +64,21 @@ class Subscription:
 
 
 def subscriptions(namespace: object, bus: Bus) -> Iterator[tuple[str, Subscription]]:
-    """Yield the subscriptions of a namespace's methods, by subject; may raise StartError."""
+    """Yield the subscriptions of a namespace's methods, by name; may raise StartError."""
     for name in dir(type(namespace)):
-        subject = getattr(getattr(type(namespace), name), "subject", None)
-        if isinstance(subject, str):
-            try:
-                yield name, Subscription(bus, subject, getattr(namespace, name))
-            except (TypeError, NameError) as error:
-                where = f"{type(namespace).__name__}.{name}"
-                raise StartError(f"The annotations of {where} cannot be used: {error}.") from error
+        if not hasattr(getattr(type(namespace), name), "subject"):
+            continue
+        method, where = getattr(namespace, name), f"{type(namespace).__name__}.{name}"
+        subject = method.subject
+        if not isinstance(subject, str) or not subject:
+            raise StartError(f'{where} needs the subject that it subscribes to: @subscribe("…").')
+        if not inspect.iscoroutinefunction(method) or not _takes_one(method):
+            raise StartError(f"{where} must be async, and take the body of an announcement.")
+        try:
+            yield name, Subscription(bus, subject, method)
+        except (TypeError, NameError) as error:
+            raise StartError(f"The annotations of {where} cannot be used: {error}.") from error
+
+
+def _takes_one(method: Callable[..., Any]) -> bool:
+    return len(inspect.signature(method).parameters) == 1

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from functions.contract.bus import LOOPBACK_PATH
 from socket_host.address import Addresses
 from socket_host.admission import Admission, Check, Rejection
 from socket_host.bus import Bus, Loopback, open_bus
+from socket_host.checks import make_namespaces
 from socket_host.client_metric import keep_writing
 from socket_host.drain import release
 from socket_host.lease import Lease, open_lease
@@ -47,9 +48,9 @@ _OTHERS = 100  # TCP connections allowed in addition to those of clients
 _SHUTDOWN_SECONDS = 1.0
 
 
-def create_app(settings: Settings, namespaces: Iterable[type[Namespace]]) -> "SocketHost":
-    """Return a host with an instance of each namespace; it is not started yet."""
-    return SocketHost(settings, [namespace(settings) for namespace in namespaces])
+def create_app(settings: Settings, namespaces: Sequence[type[Namespace]]) -> "SocketHost":
+    """Return a host with an instance of each namespace, not started yet; may raise StartError."""
+    return SocketHost(settings, make_namespaces(namespaces, settings))
 
 
 class SocketHost:

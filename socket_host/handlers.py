@@ -41,9 +41,9 @@ class Limit:
     @classmethod
     def parse(cls, text: str) -> "Limit":
         """Read `5/s`, `30/m` or `100/h`; raises ValueError."""
-        found = re.fullmatch(r"([1-9][0-9]{0,5})/([smh])", text)
+        found = re.fullmatch(r"([1-9][0-9]{0,5})/([smh])", text) if type(text) is str else None
         if found is None:
-            raise ValueError(f"A limit must look like 5/s, 30/m or 100/h, not {text!r}.")
+            raise ValueError(f"a limit must look like 5/s, 30/m or 100/h, not {text!r}")
         number = int(found[1])
         return cls(number / _UNITS[found[2]], number)
 
@@ -52,9 +52,21 @@ class Limit:
 class _Event:
     """What `event` says of a method."""
 
-    name: str | None
-    limit: Limit | None
-    claim: str | None
+    name: str | None = None
+    limit: str | None = None
+    claim: str | None = None
+
+    def check(self) -> None:
+        """Raise ValueError for a declaration that cannot be used."""
+        if self.name is not None and not (isinstance(self.name, str) and self.name):
+            raise ValueError(f"the name of an event must be a string, not {self.name!r}")
+        if self.name in RESERVED_EVENTS:
+            raise ValueError(f"{self.name!r} is reserved by Socket.IO, so no client can send it")
+        claim = self.claim
+        if claim is not None and not (isinstance(claim, str) and claim.strip()):
+            raise ValueError(
+                f"a claim is a name, or a name and a value such as 'role=editor', not {claim!r}"
+            )
 
 
 def event(
@@ -66,17 +78,16 @@ def event(
     `5/s`, `30/m` or `100/h` it may send as many at once, too. `claim` is one that the client's
     session must have, as `Session.has` reads it.
 
-    Raises ValueError for a malformed limit, and for an event of Socket.IO itself.
+    What cannot be used is a StartError when a host is made of the namespace.
     """
-    if name in RESERVED_EVENTS:
-        raise ValueError(f"The event {name!r} is reserved by Socket.IO, so no client can send it.")
-    found = _Event(name, None if limit is None else Limit.parse(limit), claim)
+    found = _Event(name, limit, claim)
 
     def mark(method: _F) -> _F:
         method.event = found  # type: ignore[attr-defined]  # functions take any attribute
         return method
 
-    return mark
+    bare: Any = name if callable(name) else None  # `@event` without parentheses
+    return event()(bare) if bare else mark
 
 
 def large_answer(method: _F) -> _F:
@@ -105,14 +116,18 @@ class Handler:
         "plain",
     )
 
-    def __init__(self, method: Callable[..., Any], skipped: int = 1) -> None:
-        """Leave out the first parameters of the method: the sid."""
-        said: _Event | None = getattr(method, "event", None)
+    def __init__(self, method: Callable[..., Any], *, takes_sid: bool = True) -> None:
+        """Leave out the first parameter of the method, the sid, unless it takes none.
+
+        Raises ValueError, TypeError and NameError for a method that cannot be a handler.
+        """
+        said: _Event = getattr(method, "event", _Event())
+        said.check()
         self.method = method
-        self.limit = said.limit if said else None
-        self._claim = said.claim if said else None
+        self.limit = None if said.limit is None else Limit.parse(said.limit)
+        self._claim = said.claim
         self.large = getattr(method, "large_answer", False)
-        parameters = list(inspect.signature(method).parameters.values())[skipped:]
+        parameters = _parameters(method, takes_sid)
         self.fewest = sum(p.default is p.empty and p.kind in _SINGLE for p in parameters)
         several = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self.most = math.inf if several else sum(p.kind in _SINGLE for p in parameters)
@@ -201,7 +216,8 @@ def find_handlers(namespace: object, hooks: type) -> dict[str, Handler]:
     found: dict[str, Handler] = {}
     for attribute in dir(type(namespace)):
         method = getattr(type(namespace), attribute)
-        said: _Event | None = getattr(method, "event", None)
+        said = getattr(method, "event", None)
+        said = said if isinstance(said, _Event) else None
         named = attribute.startswith("on_") and not hasattr(hooks, attribute)
         if not callable(method) or not (named or said):
             continue
@@ -231,8 +247,23 @@ def _names(attribute: str, said: _Event | None, where: str) -> Iterator[str]:
 def _handler(method: Callable[..., Any], where: str) -> Handler:
     try:
         return Handler(method)
+    except ValueError as error:
+        raise StartError(f"{where}: {error}.") from None
     except (TypeError, NameError) as error:
         raise StartError(f"The annotations of {where} cannot be used: {error}.") from error
+
+
+def _parameters(method: Callable[..., Any], takes_sid: bool) -> list[inspect.Parameter]:
+    """Return the parameters for values; raises ValueError if a client cannot call the method."""
+    parameters = list(inspect.signature(method).parameters.values())
+    for one in parameters:
+        if one.kind is one.KEYWORD_ONLY and one.default is one.empty:
+            raise ValueError(f"`{one.name}` can only be given by name, and values have none")
+    if not takes_sid or [p.kind for p in parameters[:1]] == [inspect.Parameter.VAR_POSITIONAL]:
+        return parameters
+    if not parameters or parameters[0].kind not in _SINGLE:
+        raise ValueError("a handler's first argument after `self` is the client's sid")
+    return parameters[1:]
 
 
 def _kinds(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
+from functions.contract.setting import StartError
 from socket_host.announcements import subscriptions
 from socket_host.emission import EmittingNamespace
 from socket_host.lease import Lease
@@ -24,7 +25,15 @@ class _Job:
 
     seconds: float
     once: bool
-    takes_number: bool
+
+    def check(self, method: Callable[..., Any], where: str) -> None:
+        """Raise StartError if a method cannot be called so."""
+        seconds = self.seconds
+        if type(seconds) not in (int, float) or not 0 < seconds < float("inf"):
+            raise StartError(f"{where}: @every takes a number of seconds above 0, not {seconds!r}.")
+        if not _is_async(method) or _arguments(method) > int(self.once):
+            takes = "nothing but, perhaps, the number of the lease" if self.once else "nothing"
+            raise StartError(f"{where} must be async, and take {takes}.")
 
 
 def every(seconds: float, *, once: bool = False) -> Callable[[F], F]:
@@ -35,18 +44,13 @@ def every(seconds: float, *, once: bool = False) -> Callable[[F], F]:
     take the number of the host's lease: whoever does it later has a larger one, so that a store can
     refuse what a host writes that was out of action meanwhile.
 
-    Raises ValueError for a time that is none, and TypeError for a method that is not async or
-    takes something else.
+    What cannot be used is a StartError when a host is made of the namespace.
     """
-    if not 0 < seconds < float("inf"):
-        raise ValueError(f"every() takes a number of seconds above 0, not {seconds!r}.")
+    if callable(seconds):  # `@every` without parentheses
+        return every(0)(seconds)
 
     def mark(method: F) -> F:
-        parameters = len(inspect.signature(method).parameters) - 1
-        if not inspect.iscoroutinefunction(method) or parameters > int(once):
-            takes = "nothing but, perhaps, the number of the lease" if once else "nothing"
-            raise TypeError(f"{method.__qualname__} must be async, and take {takes}.")
-        method.job = _Job(seconds, once, parameters > 0)  # type: ignore[attr-defined]  # any may be
+        method.job = _Job(seconds, once)  # type: ignore[attr-defined]  # any may be
         return method
 
     return mark
@@ -60,6 +64,8 @@ class LifespanNamespace(EmittingNamespace):
     def __init__(self, settings: Settings, namespace: str) -> None:
         super().__init__(settings, namespace)
         self._supervisor = Supervisor()
+        for name, job in _jobs(type(self)):
+            job.check(getattr(self, name), f"{type(self).__name__}.{name}")
 
     @property
     def needs_lease(self) -> bool:
@@ -81,16 +87,27 @@ class LifespanNamespace(EmittingNamespace):
     ) -> None:
         """Begin a task in `lifespan`: it ends with the namespace, and begins again if it dies.
 
-        Its death is logged with the name of `work`, and shows in /health. Raises ValueError for a
-        second task of that name.
+        Its death is logged with the name of `work`, and shows in /health. Raises StartError for
+        what is no async function, and for a second task of that name.
         """
         name = getattr(work, "__name__", type(work).__name__)
+        called: Any = work
+        if inspect.iscoroutine(called):
+            called.close()
+            raise StartError(f"supervise() calls {name} itself: self.supervise(self.{name}).")
+        if not callable(work) or (inspect.isroutine(work) and not _is_async(work)):
+            raise StartError(f"supervise() takes an async function, and {name} is none.")
         self._supervisor.start(partial(work, *args, **kwargs), name)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Be open for clients; what a host enters at its start."""
         lifespan = self.lifespan()
+        if not _yields(lifespan):
+            raise StartError(
+                f"{type(self).__name__}.lifespan must be an `async def` with one `yield`, below "
+                "@asynccontextmanager."
+            )
         await lifespan.__aenter__()
         try:
             for name, subscription in subscriptions(self, self.bus):
@@ -119,7 +136,7 @@ class LifespanNamespace(EmittingNamespace):
     ) -> None:
         async def turn() -> None:
             if self.lease.number == number:
-                await (method(number) if job.takes_number else method())
+                await (method(number) if _arguments(method) else method())
 
         await _repeat(job.seconds, turn)
 
@@ -130,6 +147,23 @@ async def _repeat(seconds: float, method: Callable[[], Coroutine[Any, Any, objec
         due = loop.time() + seconds
         await method()
         await asyncio.sleep(max(0.0, due - loop.time()))
+
+
+def _yields(lifespan: Any) -> bool:
+    """Whether it can be entered; what was made of a function without a `yield` cannot."""
+    made = getattr(lifespan, "gen", lifespan)  # what @asynccontextmanager has made it of
+    if inspect.iscoroutine(made):
+        made.close()
+        return False
+    return hasattr(lifespan, "__aenter__")
+
+
+def _is_async(work: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(inspect.unwrap(work))
+
+
+def _arguments(method: Callable[..., Any]) -> int:
+    return len(inspect.signature(method).parameters)
 
 
 def _jobs(kind: type) -> Iterator[tuple[str, _Job]]:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any
 
+from functions.contract.setting import StartError
+
 _log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a failed task is restarted
@@ -24,9 +26,9 @@ class Supervisor:
         self._waiting: set[str] = set()  # names of tasks that are waiting for a restart
 
     def start(self, work: Work, name: str) -> None:
-        """Run `work` until it returns; raises ValueError if a task of that name runs."""
+        """Run `work` until it returns; raises StartError if a task of that name runs."""
         if name in self._tasks and not self._tasks[name].done():
-            raise ValueError(f"A task named {name!r} is running already. Give each its own name.")
+            raise StartError(f"A task named {name!r} is running already. Give each its own name.")
         self._deaths[name] = 0
         # With an empty context, so that nothing it does is charged to a visitor.
         self._tasks[name] = Context().run(asyncio.create_task, self._run(work, name), name=name)

@@ -16,6 +16,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from functions.contract.session import SAMPLE_SECRET
+from functions.contract.setting import StartError
 from functions.model.settings import settings as yours
 from tests.kit.hosts import own_texts
 from tests.long_form import is_long
@@ -26,7 +27,11 @@ _folder = tempfile.mkdtemp(prefix="sidepath-tests-")
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 os.environ["STAGE"] = "development"
 os.environ["SESSION_SECRET"] = SAMPLE_SECRET
-os.environ.update(own_texts(Path(_folder)) | own_texts(Path(_folder), yours))
+os.environ.update(own_texts(Path(_folder)))
+try:
+    os.environ.update(own_texts(Path(_folder), yours))
+except StartError as error:
+    pytest.exit(str(error), returncode=4)
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types for it

@@ -84,19 +84,19 @@ def _check_type(kind: Any, binary: bool, seen: set[Any]) -> None:
         inner = _field_types(kind)
     elif origin not in (list, dict, Union, types.UnionType):
         raise TypeError(f"{kind!r} is not supported as the type of a payload")
+    elif origin is dict and inner[0] not in (str, Any):
+        raise TypeError(f"the keys of {kind!r} must be str, as in JSON")
+    elif origin in (Union, types.UnionType):
+        _check_union(kind, inner)
     for one in inner:
         _check_type(one, binary, seen)
-    if origin is dict and inner[0] is not str:
-        raise TypeError(f"{kind!r} is no type of a payload: the keys of an object are str")
-    if origin in (Union, types.UnionType):
-        _check_union(inner)
 
 
-def _check_union(kinds: tuple[Any, ...]) -> None:
+def _check_union(kind: Any, kinds: tuple[Any, ...]) -> None:
     # Trying one after another would take exponential time in the depth of the data.
-    for name, data in (("an object", {}), ("a list", [])):
-        if sum(_fits(kind, data) for kind in kinds) > 1:
-            raise TypeError(f"of {' | '.join(map(str, kinds))} several are {name}")
+    objects, lists = (sum(_fits(one, data()) for one in kinds) for data in (dict, list))
+    if objects > 1 or lists > 1:
+        raise TypeError(f"more than one type of {kind} is an object, or a list")
 
 
 def _is_pydantic(kind: Any) -> bool:
@@ -216,9 +216,13 @@ def _fits(kind: Any, data: Any) -> bool:
         return True
     if list in (kind, get_origin(kind)):
         return isinstance(data, list)
-    if dict in (kind, get_origin(kind)) or dataclasses.is_dataclass(kind) or _is_pydantic(kind):
+    if _is_object(kind):
         return isinstance(data, dict)
     raise TypeError(f"{kind!r} is not supported as the type of a payload")
+
+
+def _is_object(kind: Any) -> bool:
+    return dict in (kind, get_origin(kind)) or dataclasses.is_dataclass(kind) or _is_pydantic(kind)
 
 
 def _described(kind: Any) -> str:
@@ -228,6 +232,8 @@ def _described(kind: Any) -> str:
         return "null"
     if kind in _PLAIN:
         return _PLAIN[kind]
+    if kind is Any or kind is object:
+        return "anything"
     return "a list" if list in (kind, get_origin(kind)) else "an object"
 
 

@@ -1,9 +1,10 @@
 """Settings: how a half reads your settings, and how it refuses to start."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Half = Literal["function", "host"]
 
@@ -33,11 +34,52 @@ class Setting:
     development: str | None = None
 
 
+_HALVES = get_args(Half)
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_WHERE = "functions/model/settings.py:"
+
+# What a text has to be for the types that are a `parse` by themselves.
+_PLAIN = {int: "a whole number", float: "a number"}
+
+
+def checked(declared: Sequence[Setting]) -> Sequence[Setting]:
+    """Return the settings; raise SettingError, naming it, for a declaration that cannot be used."""
+    if not isinstance(declared, list | tuple):
+        raise SettingError(f"{_WHERE} `settings` must be a list of Setting(...), not {declared!r}.")
+    names: set[str] = set()
+    for setting in declared:
+        if not isinstance(setting, Setting):
+            raise SettingError(f"{_WHERE} `settings` must hold Setting(...) only, not {setting!r}.")
+        if problem := _misdeclared(setting, names):
+            raise SettingError(f"{_WHERE} {setting.name} {problem}.")
+        names.add(setting.name)
+    return declared
+
+
+def _misdeclared(setting: Setting, names: Collection[str]) -> str:
+    """Return what is wrong with a declaration, to be read after its name."""
+    if not isinstance(setting.name, str) or not _NAME.fullmatch(setting.name):
+        return "must have a name of letters, digits and _, such as MOST_VOTES"
+    if setting.name in names:
+        return "is declared twice"
+    if isinstance(setting.halves, str) or not set(setting.halves) <= set(_HALVES):
+        return f"must have halves such as ('host',) of {_HALVES}, not {setting.halves!r}"
+    if not isinstance(setting.defaults, Mapping) or not setting.defaults.keys() <= {*_HALVES}:
+        return f"must have defaults such as {{'host': '5'}}, not {setting.defaults!r}"
+    texts = [*setting.defaults.values(), setting.development or ""]
+    if wrong := [text for text in texts if not isinstance(text, str)]:
+        return f"has the default {wrong[0]!r}, which must be a text, as in an environment"
+    return "" if callable(setting.parse) else f"must have a function as parse, not {setting.parse}"
+
+
 def development(declared: Sequence[Setting], data: Path | str) -> dict[str, str]:
-    """Return the values for development, by the settings' names; `data` is the data folder."""
+    """Return the values for development, by the settings' names; `data` is the data folder.
+
+    Raises SettingError as `checked` does.
+    """
     return {
         setting.name: setting.development.replace("{data}", str(data))
-        for setting in declared
+        for setting in checked(declared)
         if setting.development is not None
     }
 
@@ -45,10 +87,13 @@ def development(declared: Sequence[Setting], data: Path | str) -> dict[str, str]
 def read_settings(
     declared: Sequence[Setting], half: Half, environ: Mapping[str, str]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return a half's values by name, and what is wrong with the others."""
+    """Return a half's values by name, and what is wrong with the others.
+
+    Raises SettingError as `checked` does.
+    """
     values: dict[str, Any] = {}
     problems: list[str] = []
-    for setting in declared:
+    for setting in checked(declared):
         if half not in setting.halves:
             continue
         text = environ.get(setting.name) or setting.defaults.get(half)
@@ -57,6 +102,16 @@ def read_settings(
             continue
         try:
             values[setting.name] = setting.parse(text)
-        except ValueError as error:
-            problems.append(f"{setting.name} {error}.")
+        except Exception as error:
+            what = _PLAIN.get(setting.parse)  # type: ignore[call-overload]  # any function may be
+            problems.append(f"{setting.name} {_sentence(error, what, text)}")
     return values, problems
+
+
+def _sentence(error: Exception, what: str | None, text: str) -> str:
+    """Return why a text was not parsed, to be read after its setting's name."""
+    if what:
+        return f"must be {what}, not {text!r}."
+    if isinstance(error, ValueError):
+        return f"{str(error).rstrip('.')}."
+    return f"cannot be read: {error!r}."

@@ -12,6 +12,7 @@ from functions.contract.bus import (
     APP,
     FUNCTION,
     SESSION_END,
+    BusMessageError,
     encode_announcement,
     encode_emit,
 )
@@ -35,6 +36,10 @@ class Emitter:
 
         A tuple stands for several arguments.
         """
+        _check("event", event)
+        _check("namespace", namespace, begin="/")
+        if room is not None:
+            _check("room", room)
         encoded = partial(encode_emit, event, data, room=room, namespace=namespace)
         return self._send(encoded, f"{event!r} was not emitted")
 
@@ -44,6 +49,7 @@ class Emitter:
         They do not reconnect by themselves; if they do reconnect, `admit` decides, as for any
         client. `signed_in_at`, from a session, restricts this to the sockets of that one sign-in.
         """
+        _check("visitor's id", visitor)
         body: dict[str, Any] = {"visitor": visitor}
         if signed_in_at is not None:
             body["signed_in_at"] = signed_in_at
@@ -52,6 +58,7 @@ class Emitter:
 
     def announce(self, subject: str, body: Any = None) -> str:
         """Send an announcement to the `@subscribe(subject)` methods of every host's namespaces."""
+        _check("subject", subject)
         encoded = partial(encode_announcement, APP + subject, body)
         return self._send(encoded, f"{subject!r} was not announced")
 
@@ -69,3 +76,9 @@ class Emitter:
 
     def _publish(self, message: str, sender: str) -> None:
         raise EmitError("BUS is not set")
+
+
+def _check(what: str, name: object, begin: str = "") -> None:
+    if not isinstance(name, str) or not name or not name.startswith(begin):
+        must = f"a text that begins with {begin}" if begin else "a text"
+        raise BusMessageError(f"The {what} must be {must}, not {name!r}.")

@@ -2,6 +2,7 @@
 
 import http.client
 import uuid
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,6 +33,14 @@ def open_emitter(setting: str, secret: str) -> Emitter:
 
         return RedisEmitter(Address.parse(setting))
     return LoopbackEmitter(setting, secret)
+
+
+def emitter_from(environ: Mapping[str, str]) -> Emitter:
+    """Return the emitter of a function other than the pages', which has BUS in its environment.
+
+    scripts/dev adds what an emit needs on one machine. Raises ValueError as `open_emitter` does.
+    """
+    return open_emitter(environ.get("BUS", ""), environ.get("SESSION_SECRET", ""))
 
 
 class SnsEmitter(Emitter):

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Host, Match, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from functions.contract.setting import StartError
 from functions.web.redirects import one_address
 from functions.web.visitor import visitor
 
@@ -38,7 +39,7 @@ class Route(routing.Route):
             methods=methods,
             name=name,
             include_in_schema=include_in_schema,
-            middleware=_asking(claim, middleware),
+            middleware=_asking(claim, path, middleware),
             max_body_size=max_body_size,
         )
 
@@ -62,16 +63,19 @@ class Mount(routing.Mount):
             app,
             routes,
             name,
-            middleware=_asking(claim, middleware),
+            middleware=_asking(claim, path, middleware),
             max_body_size=max_body_size,
         )
 
 
-def _asking(claim: str | None, middleware: Sequence[Middleware]) -> Sequence[Middleware]:
+def _asking(claim: str | None, path: str, middleware: Sequence[Middleware]) -> Sequence[Middleware]:
     if claim is None:
         return middleware
-    if not claim.strip():
-        raise ValueError("a claim must be a name, or a name and a value such as 'role=editor'")
+    if not isinstance(claim, str) or not claim.strip():
+        raise StartError(
+            f"The route {path}: a claim is a name, or a name and a value such as 'role=editor', "
+            f"not {claim!r}."
+        )
     return [Middleware(ClaimRequired, claim=claim), *middleware]
 
 

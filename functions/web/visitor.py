@@ -44,8 +44,10 @@ class Visitors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         session, known, due = self._session("; ".join(Headers(scope=scope).getlist("cookie")))
-        if session.signed_in_at and (ended := _ended_sessions(scope)) and ended.is_ended(session):
-            session, known, due = Session.new(), False, True
+        if session.signed_in_at:
+            ended = _ended_sessions(scope)
+            if ended is not None and ended.is_ended(session):
+                session, known, due = Session.new(), False, True
         state = scope.setdefault("state", {})
         state.update(session=session, known=known, main_app=scope["app"])
 
@@ -91,8 +93,12 @@ def sign_in(
 
     Raises ValueError for a session that cannot be issued.
     """
-    if not id or not id.isprintable():
+    if not isinstance(id, str) or not id or not id.isprintable():
         raise ValueError(f"a visitor's id must be a printable string, not {id!r}")
+    if not isinstance(name, str):
+        raise ValueError(f"a visitor's name must be a string, not {name!r}")
+    if not isinstance(claims, Mapping | None):
+        raise ValueError(f"a visitor's claims must be a dictionary, not {claims!r}")
     session = Session(id, name, claims={"auth_time": round(time.time(), 6), **(claims or {})})
     Site.of(request).sessions.issue(session)  # raises now if the session cannot be issued
     request.state.session = session

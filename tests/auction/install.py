@@ -1,5 +1,6 @@
 """Puts the auction where yours is, in a copy of the project."""
 
+import json
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -7,6 +8,12 @@ from pathlib import Path
 from scripts.yours import FOLDERS, TEMPLATE, parts, with_parts
 
 AUCTION = Path(__file__).parent / "project"
+FRONT_END = AUCTION / "front_end"
+
+BUILD = (
+    "esbuild frontend/board.jsx --bundle --splitting --minify --jsx=automatic --format=esm"
+    " --external:./socket.io.esm.min.js --outdir=functions/pages/static"
+)
 
 PACKAGES = ("pydantic",)
 
@@ -29,3 +36,13 @@ def install(project: Path) -> None:
     (project / "pyproject.toml").write_text(f"{head}\napp = {list(PACKAGES)}\n")
     pinned = "".join(f"{package}=={version(package)}\n" for package in PACKAGES)
     (project / "requirements.txt").write_text(pinned)
+
+
+def install_front_end(project: Path, packages: Path) -> None:
+    """Have the auction's front page be drawn by React, which npm has put into a folder."""
+    shutil.copytree(FRONT_END, project, dirs_exist_ok=True)
+    (project / "node_modules").unlink()
+    (project / "node_modules").symlink_to(packages / "node_modules")
+    package = json.loads((packages / "package.json").read_text())
+    package["scripts"] = {"build": BUILD}
+    (project / "package.json").write_text(json.dumps(package, indent=2))

@@ -1,12 +1,14 @@
 """A second app uses every seam from a team's own folders alone, and all it needs is in docs/."""
 
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from scripts.yours import FOLDERS
-from tests.auction.install import install
+from tests.auction.install import FRONT_END, install, install_front_end
 from tests.docs.documents import ROOT
 from tests.docs.project import Project
 
@@ -36,15 +38,48 @@ def auction(tmp_path: Path) -> Project:
 
 def test_lint_and_types(auction: Project) -> None:
     """Lint, format and types are content, of the app's tests too."""
+    shutil.copytree(FRONT_END, auction.folder, dirs_exist_ok=True)
     for command in (["check"], ["format", "--check"]):
         auction.run([".venv/bin/ruff", *command, *FOLDERS])
-    auction.check_types()
+    auction.check_types(*FOLDERS)
 
 
 def test_own_tests(auction: Project) -> None:
     """The app's own tests pass, on one host and on two, with SQLite and DynamoDB."""
     said = auction.test("tests/app", "--deselect", "tests/app/test_cloud.py")
     assert " skipped" not in said
+
+
+PACKAGES = ("esbuild@0.28.2", "react@19.3.1", "react-dom@19.3.1")
+
+NO_REGISTRY = re.compile(
+    r"ENOTFOUND|ECONNREFUSED|ECONNRESET|EAI_AGAIN|ETIMEDOUT|ERR_SOCKET|E40[134]"
+)
+
+
+@pytest.fixture
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with esbuild and React, from npm's cache or a registry."""
+    if not shutil.which("npm"):
+        pytest.skip("npm is missing, which installs esbuild and React.")
+    folder = tmp_path_factory.mktemp("packages")
+    shutil.copy(ROOT / "package.json", folder)
+    options = ["--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"]
+    command = ["npm", "install", "--save-dev", "--fetch-retries=0", *options, *PACKAGES]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode and NO_REGISTRY.search(done.stderr):
+        pytest.skip(
+            "No registry of npm can be reached, and esbuild and React are not in its cache."
+        )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_front_end(auction: Project, packages: Path) -> None:
+    """esbuild bundles React, and the import map finds the modules, in a real browser."""
+    install_front_end(auction.folder, packages)
+    said = auction.test("tests/app/test_board.py")
+    assert "1 passed" in said
 
 
 @pytest.mark.chaos

@@ -203,3 +203,20 @@ def test_each_message_has_an_id_of_its_own() -> None:
     """Copies of a function, restored from one snapshot, are not taken for each other."""
     ids = {encode_emit("news", 1, sender=sender).split(",")[0] for sender in ("a", "b")}
     assert ids == {'{"message_id":"a:1"', '{"message_id":"b:1"'}
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda emitter: emitter.emit(5), "The event must be a text, not 5"),
+        (lambda emitter: emitter.emit("", {}), "The event must be a text, not ''"),
+        (lambda emitter: emitter.emit("news", room=["a"]), "The room must be a text, not .'a'."),
+        (lambda emitter: emitter.emit("news", namespace="chat"), "must be a text that begins with"),
+        (lambda emitter: emitter.disconnect(None), "The visitor's id must be a text, not None"),
+        (lambda emitter: emitter.announce(5), "The subject must be a text, not 5"),
+    ],
+)
+def test_names_that_are_none(call: Any, words: str) -> None:
+    """What would reach nobody is an error where it is sent."""
+    with pytest.raises(BusMessageError, match=words):
+        call(open_emitter("", SECRET))

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 
 from functions.contract.cookie import read_cookie
 from functions.contract.session import COOKIE, Session, Sessions
+from functions.contract.setting import StartError
 from functions.web.emit import EmitError
 from functions.web.routing import Mount, Route
 from functions.web.site import Site
@@ -146,7 +147,7 @@ def test_refused_claim_is_a_page_or_a_problem(ask: Ask) -> None:
 @pytest.mark.parametrize("claim", ["", " "])
 def test_claim_has_a_name(claim: str) -> None:
     """A route that asks for nothing by mistake is an error where it is written."""
-    with pytest.raises(ValueError, match="claim must be a name"):
+    with pytest.raises(StartError, match="The route /: a claim is a name, or a name and a value"):
         Route("/", me, claim=claim)
 
 
@@ -155,6 +156,9 @@ def test_claim_has_a_name(claim: str) -> None:
     [
         ({"id": ""}, "id must be a printable string"),
         ({"id": "a\nb"}, "id must be a printable string"),
+        ({"id": 7}, "id must be a printable string"),
+        ({"name": None}, "name must be a string, not None"),
+        ({"claims": ["role"]}, "claims must be a dictionary, not .'role'"),
         ({"name": "A" * 1_000}, "shorten its name or claims"),
         ({"claims": {"a": object()}}, "JSON"),
     ],
@@ -202,6 +206,9 @@ class Store:
 
     def is_ended(self, session: Session) -> bool:
         return session.signed_in_at < self.ended.get(session.id, 0)
+
+    def __len__(self) -> int:
+        return 0  # so that it is as good as False where somebody asks for its truth
 
 
 async def leave_everywhere(request: Request) -> Response:

@@ -369,5 +369,5 @@ def test_any_path_has_one_address(path: str, keep: tuple[str, ...]) -> None:
 )
 def test_wrong_prefix(wrong: Any) -> None:
     """What is no prefix stops the start with a sentence that shows how one is written."""
-    with pytest.raises(StartError, match=r"keep_slash .* such as \['/legacy/'\]"):
+    with pytest.raises(StartError, match=r"keep_slash.* such as \['/legacy/'\]"):
         site(keep_slash=wrong)

@@ -53,6 +53,9 @@ def aws_environ() -> dict[str, str]:
 def make_table(resource: str) -> str:
     """Create the table of a resource in infra/template.yaml; return its name."""
     template = yaml.load((ROOT / "infra/template.yaml").read_text(), _Loader)
+    kinds = {name: found["Type"] for name, found in template["Resources"].items()}
+    tables = [name for name, kind in kinds.items() if kind == "AWS::DynamoDB::Table"]
+    assert resource in tables, f"infra/template.yaml has no table {resource}, only {tables}"
     properties = template["Resources"][resource]["Properties"]
     wanted = ("KeySchema", "AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes")
     name = f"{resource}-{uuid.uuid4().hex[:8]}"
@@ -60,6 +63,11 @@ def make_table(resource: str) -> str:
         TableName=name, **{part: properties[part] for part in wanted if part in properties}
     )
     return name
+
+
+def make_queue(resource: str) -> str:
+    """Make a queue like one of infra/template.yaml, under its name there; return its URL."""
+    return str(boto3.client("sqs").create_queue(QueueName=resource)["QueueUrl"])
 
 
 class _Loader(yaml.SafeLoader):

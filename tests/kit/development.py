@@ -55,10 +55,15 @@ class Development:
 
 
 @contextmanager
-def start_development(data: Path) -> Iterator[Development]:
-    """Serve everything, with data in a folder; stop all processes at the end."""
+def start_development(data: Path, *options: str, **settings: str) -> Iterator[Development]:
+    """Serve everything, with data in a folder; stop all processes at the end.
+
+    Takes options of scripts/dev, and values for your settings.
+    """
+    env = data / "settings.env"  # not .env, because tests must not use real keys
+    env.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     command = [sys.executable, "-m", "scripts.commands.dev", "--port", "0", "--data", str(data)]
-    command += ["--env", os.devnull]  # tests must not use real keys
+    command += ["--env", str(env), *options]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         yield Development(process)

@@ -1,6 +1,7 @@
 """Hosts of your own namespaces, and people who connect to them."""
 
 import asyncio
+import signal
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
@@ -65,6 +66,18 @@ class Host:
         assert self._process, "only what the fixture `hosts` has made can be killed"
         self._process.process.kill()
         await self._process.process.wait()
+
+    def pause(self) -> None:
+        """Stop the host's process for a while, as when its machine is suspended."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process, "only what the fixture `hosts` has made can be paused"
+        self._process.process.send_signal(number)
 
     async def _connect(self, kind: str, session: str, namespace: str, way: str) -> Any:
         key = f"{kind} {way}"

@@ -160,21 +160,31 @@ def test_subjects_of_the_framework_are_not_yours(tmp_path: Path) -> None:
     assert '"subject":"app.peers"' in said[0]
 
 
-def test_subscribers_are_checked() -> None:
-    """A method that cannot hear is refused as it is declared."""
-    with pytest.raises(TypeError, match="must be async, and take the body"):
-
-        @subscribe("prices")  # type: ignore[type-var]
-        def plain(self: Any, body: Any) -> None: ...
+def plain(self: Any, body: Any) -> None: ...
 
 
-async def test_body_that_no_json_is(tmp_path: Path) -> None:
-    """A body's type is checked at the start."""
+async def no_body(self: Any) -> None: ...
 
-    class Odd(Namespace):
-        @subscribe("prices")
-        async def hear(self, body: Path) -> None: ...
 
-    with pytest.raises(StartError, match="hear cannot be used"):
-        async with serving(tmp_path, Odd):
+async def any_body(self: Any, body: Any) -> None: ...
+
+
+async def no_json(self: Any, body: Path) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("mark", "method", "words"),
+    [
+        (subscribe("prices"), plain, "must be async, and take the body"),
+        (subscribe("prices"), no_body, "must be async, and take the body"),
+        (subscribe, any_body, "needs the subject"),
+        (subscribe(5), any_body, "needs the subject"),  # type: ignore[arg-type]
+        (subscribe("prices"), no_json, "cannot be used"),
+    ],
+)
+async def test_subscribers_are_checked(mark: Any, method: Any, words: str, tmp_path: Path) -> None:
+    """A method that cannot hear stops the start."""
+    kind = type("Odd", (Namespace,), {"hear": mark(method)})
+    with pytest.raises(StartError, match=f"Odd.hear.* {words}"):
+        async with serving(tmp_path, kind):
             pass

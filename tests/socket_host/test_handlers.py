@@ -225,15 +225,8 @@ def test_limits_are_read() -> None:
     assert Limit.parse("30/m") == Limit(0.5, 30)
     assert Limit.parse("1/h").burst == 1
     for text in ("5", "0/s", "5/d", "5 / s", "-1/s", "1.5/s", ""):
-        with pytest.raises(ValueError, match=r"A limit must look like 5/s"):
-            event("x", limit=text)
-
-
-@pytest.mark.parametrize("name", ["connect", "disconnect", "connect_error"])
-def test_reserved_names_are_refused(name: str) -> None:
-    """Nobody declares a handler that no client can call."""
-    with pytest.raises(ValueError, match="is reserved by"):
-        event(name)
+        with pytest.raises(ValueError, match=r"a limit must look like 5/s"):
+            Limit.parse(text)
 
 
 class Twice(Namespace):
@@ -264,9 +257,92 @@ class Unknown(Namespace):
     def on_bid(self, sid: str, when: "Nothing") -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
 
+class Bare(Namespace):
+    """An `@event` without parentheses."""
+
+    @event  # type: ignore[arg-type]
+    def bid(self, sid: str) -> None: ...
+
+
+class Reserved(Namespace):
+    """A handler that no client can call."""
+
+    @event("disconnect")
+    def bid(self, sid: str) -> None: ...
+
+
+class NoText(Namespace):
+    """An event whose name is a number."""
+
+    @event(5)  # type: ignore[arg-type]
+    def bid(self, sid: str) -> None: ...
+
+
+class Often(Namespace):
+    """A limit in a unit that there is not."""
+
+    @event(limit="5/x")
+    def on_bid(self, sid: str) -> None: ...
+
+
+class Number(Namespace):
+    """A limit without a unit."""
+
+    @event(limit=5)  # type: ignore[arg-type]
+    def on_bid(self, sid: str) -> None: ...
+
+
+class NoClaim(Namespace):
+    """A claim that nobody has."""
+
+    @event(claim="")
+    def on_bid(self, sid: str) -> None: ...
+
+
+class Forgetful(Namespace):
+    """A handler that takes no client."""
+
+    def on_bid(self) -> None: ...
+
+
+class ByName(Namespace):
+    """A handler whose value has to have a name."""
+
+    def on_bid(self, sid: str, *, amount: int) -> None: ...
+
+
+class NumberedKeys(Namespace):
+    """An object whose names are numbers."""
+
+    def on_bid(self, sid: str, bids: dict[int, str]) -> None: ...
+
+
+@dataclass
+class Other:
+    """A second object."""
+
+    amount: int
+
+
+class Ambiguous(Namespace):
+    """A payload that may be one of two objects."""
+
+    def on_bid(self, sid: str, bid: Other | dict[str, int]) -> None: ...
+
+
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
+        (Bare, "Bare.bid needs the name of its event"),
+        (Reserved, "Reserved.bid: 'disconnect' is reserved by Socket.IO"),
+        (NoText, "NoText.bid: the name of an event must be a string, not 5"),
+        (Often, "Often.on_bid: a limit must look like 5/s, 30/m or 100/h, not '5/x'"),
+        (Number, "Number.on_bid: a limit must look like 5/s, 30/m or 100/h, not 5"),
+        (NoClaim, "NoClaim.on_bid: a claim is a name, or a name and a value"),
+        (Forgetful, "Forgetful.on_bid: a handler's first argument after `self` is the client's"),
+        (ByName, "ByName.on_bid: `amount` can only be given by name"),
+        (NumberedKeys, "NumberedKeys.on_bid cannot be used: the keys of .* must be str"),
+        (Ambiguous, "Ambiguous.on_bid cannot be used: more than one type of .* is an object"),
         (Twice, "Twice.other handles 'bid', but another method does so too"),
         (Nameless, "Nameless.bid needs the name of its event"),
         (Odd, "Odd.on_bid cannot be used: .*Path"),

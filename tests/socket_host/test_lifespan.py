@@ -145,24 +145,64 @@ async def test_start_that_fails(tmp_path: Path) -> None:
     assert clock.life[-1] == "closed"
 
 
-def test_misuse_of_every() -> None:
-    """A time that is none, and a method that cannot be called, are refused as they are declared."""
-    with pytest.raises(ValueError, match="seconds above 0"):
-        every(0)
-    with pytest.raises(TypeError, match="must be async, and take nothing"):
+async def work(self: Any) -> None: ...
 
-        @every(1)  # type: ignore[type-var]
-        def plain(self: Any) -> None: ...
 
-    with pytest.raises(TypeError, match="take nothing"):
+async def numbered(self: Any, number: int) -> None: ...
 
-        @every(1)
-        async def number(self: Any, number: int) -> None: ...
+
+def plain(self: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("mark", "method", "words"),
+    [
+        (every(0), work, "@every takes a number of seconds above 0, not 0"),
+        (every(float("nan")), work, "seconds above 0, not nan"),
+        (every("1"), work, "seconds above 0, not '1'"),  # type: ignore[arg-type]
+        (every, work, "seconds above 0"),
+        (every(1), plain, "must be async, and take nothing"),
+        (every(1), numbered, "must be async, and take nothing"),
+    ],
+)
+def test_misuse_of_every(mark: Any, method: Any, words: str, tmp_path: Path) -> None:
+    """A time that is none, and a method that cannot be called, stop the start."""
+    kind = type("Odd", (Namespace,), {"job": mark(method)})
+    with pytest.raises(StartError, match=f"Odd.job.* {words}"):
+        create_app(settings(tmp_path), [kind])
+
+
+async def no_context(self: Any) -> AsyncIterator[None]:
+    yield
+
+
+async def no_yield(self: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "lifespan",
+    [
+        no_context,
+        no_yield,
+        asynccontextmanager(no_yield),  # type: ignore[arg-type]
+        plain,
+    ],
+)
+async def test_lifespan_that_is_none(lifespan: Any, tmp_path: Path) -> None:
+    """A lifespan without a `yield`, or without its decorator, stops the start."""
+    kind = type("Odd", (Namespace,), {"lifespan": lifespan})
+    host = create_app(settings(tmp_path), [kind])
+    with pytest.raises(StartError, match=r"Odd.lifespan must be an `async def` with one `yield`"):
+        await host.start()
 
 
 async def test_two_tasks_of_a_name(tmp_path: Path) -> None:
     """Two tasks of one name could not be told apart."""
     async with serving(tmp_path, Clock) as host:
         clock: Any = host.namespaces[0]
-        with pytest.raises(ValueError, match="'watch' is running already"):
+        with pytest.raises(StartError, match="'watch' is running already"):
             clock.supervise(clock.watch, "a", word="b")
+        with pytest.raises(StartError, match=r"calls watch itself: self.supervise\(self.watch\)"):
+            clock.supervise(clock.watch("a", word="b"))
+        with pytest.raises(StartError, match="takes an async function, and health is none"):
+            clock.supervise(clock.health)

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from collections import ChainMap
-from collections.abc import Coroutine, MutableMapping, Sequence
+from collections.abc import Coroutine, Mapping, MutableMapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -19,13 +19,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from functions.contract.bus import LOOPBACK_PATH
+from functions.contract.setting import StartError
 from scripts import ROOT
-from scripts.commands.dev import background, sam_local, watch
+from scripts.commands.dev import background, queues, sam_local, watch
 from scripts.commands.dev.env_file import EnvFileError
 from scripts.commands.dev.front_end import FrontEnd
 from scripts.commands.dev.function import Function, make_function
 from scripts.commands.dev.host import Host
 from scripts.commands.dev.listeners import PortError, listen
+from scripts.commands.dev.queues import Queues
 from scripts.commands.dev.run import RunError, relay_address, relaying, run_now
 from scripts.commands.dev.scheduler import Scheduler
 from scripts.commands.dev.settings import (
@@ -66,6 +68,8 @@ def main() -> None:
     except BrokenPipeError:  # as in `--run NAME | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (EnvFileError, OriginError, PortError, RunError, StandInError, TemplateError) as error:
+        sys.exit(str(error))
+    except StartError as error:  # a declared setting is invalid
         sys.exit(str(error))
 
 
@@ -175,6 +179,7 @@ async def _run(options: argparse.Namespace) -> None:
         environ["BUS"] = options.bus
     elif address := relay_address(options.data):
         environ["BUS"] = address
+        environ |= queues.environ(functions, address.removesuffix(LOOPBACK_PATH))
     await run_now(functions, options.run, options.event, environ, plain=options.plain_runtime)
 
 
@@ -193,14 +198,19 @@ async def _serve(options: argparse.Namespace) -> None:
     if aws:
         environ.update(sam_local.host_environ(TEMPLATE.read_text(encoding="utf-8"), aws.url))
     watched = watch.Watch(ROOT, options.data, options.env)
-    hosts = _hosts(options, environ)
+    here = f"http://127.0.0.1:{relayed[0].getsockname()[1]}"
+    relay = here + LOOPBACK_PATH
+    sqs = queues.environ(template.functions, here)
+    # With SNS, hosts have queues of their own, in AWS.
+    hosts = _hosts(options, environ, {} if options.bus.startswith("sns:") else sqs)
+    environ.update(sqs)
     for host in hosts:
         host.start()
-    relay = f"http://127.0.0.1:{relayed[0].getsockname()[1]}{LOOPBACK_PATH}"
     environ["BUS"] = options.bus if options.bus.startswith("sns:") else relay
     make = partial(make_function, environ=environ, plain=options.plain_runtime)
     function = None if options.pages else make(template.function, is_edge=True)
     scheduler = Scheduler(template.functions, function, make)
+    queued = Queues(lambda: scheduler.functions, scheduler.invoke)
     front_end = FrontEnd()
     if function and not front_end.builds:
         function.start()
@@ -226,7 +236,7 @@ async def _serve(options: argparse.Namespace) -> None:
         edge = Edge(template, {FUNCTION: pages, SOCKET_HOST: sockets})
         reload = Reload(TEMPLATE, edge, hosts, function, scheduler, front_end, own)
         await stack.enter_async_context(serving(edge.answer, listeners))
-        passing_on = Relay(sockets, PagesOrigin(aws.url, proxy) if aws else None)
+        passing_on = Relay(sockets, queued, PagesOrigin(aws.url, proxy) if aws else None)
         await stack.enter_async_context(serving(passing_on.answer, relayed))
         stack.enter_context(relaying(options.data, relay))
         halves = [half for half in (*hosts, function) if half]
@@ -237,13 +247,15 @@ async def _serve(options: argparse.Namespace) -> None:
             background.keep("Keeping schedules", scheduler.run),
             *([background.keep("Watching hosts", balancer.watch)] if sockets is balancer else []),
         )
-        await asyncio.gather(*(each.stop() for each in (*halves, scheduler, aws) if each))
+        await asyncio.gather(*(each.stop() for each in (*halves, queued, scheduler, aws) if each))
 
 
-def _hosts(options: argparse.Namespace, environ: MutableMapping[str, str]) -> list[Host]:
+def _hosts(
+    options: argparse.Namespace, environ: MutableMapping[str, str], sqs: Mapping[str, str]
+) -> list[Host]:
     numbers = range(1, options.hosts + 1) if options.hosts > 1 else [None]
     proxies = 2 if options.hosts > 1 else 1  # the edge, and the load balancer's stand-in
-    own = ChainMap({"BUS": options.bus, "PROXIES": str(proxies)}, environ)
+    own = ChainMap({"BUS": options.bus, "PROXIES": str(proxies), **sqs}, environ)
     return [Host(own, number) for number in numbers]
 
 

@@ -172,7 +172,8 @@ def _reported(payload: bytes, *, broken: bool = False) -> FunctionError:
     """Return the error in a runtime's report, which has Lambda's format."""
     try:
         error = json.loads(payload)
-        sentence = f"{error['errorType']}: {error['errorMessage']}"
+        kind = f"{error['errorType']}: " if error["errorType"] else ""
+        sentence = f"{kind}{error['errorMessage']}"
         detail = "".join(error.get("stackTrace") or [])
         if detail and sentence not in detail:  # AWS's client leaves the last line out
             detail = f"{detail.rstrip()}\n{sentence}"

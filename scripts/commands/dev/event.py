@@ -2,7 +2,10 @@
 
 import time
 import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import md5
 from typing import Any
 
 from scripts.commands.dev import http_api
@@ -29,28 +32,41 @@ def of_schedule(timer: Timer, minute: datetime) -> Any:
     }
 
 
-def of_queue(*bodies: str) -> Any:
+@dataclass(eq=False)
+class Message:
+    """A message of a queue, and how often a function was called with it."""
+
+    body: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    received: int = 0
+
+
+def of_queue(queue: str, messages: Sequence[Message]) -> Any:
     """Return the event of SQS for messages."""
     now = str(int(time.time() * 1000))
     return {
         "Records": [
             {
-                "messageId": str(uuid.uuid4()),
+                "messageId": message.id,
                 "receiptHandle": "none",
-                "body": body,
+                "body": message.body,
                 "attributes": {
-                    "ApproximateReceiveCount": "1",
+                    "ApproximateReceiveCount": str(message.received),
                     "SentTimestamp": now,
                     "SenderId": _ACCOUNT,
                     "ApproximateFirstReceiveTimestamp": now,
                 },
-                "messageAttributes": {},
-                "md5OfBody": "",
+                "messageAttributes": {
+                    name: {key[0].lower() + key[1:]: value for key, value in attribute.items()}
+                    for name, attribute in message.attributes.items()
+                },
+                "md5OfBody": md5(message.body.encode(), usedforsecurity=False).hexdigest(),
                 "eventSource": "aws:sqs",
-                "eventSourceARN": f"arn:aws:sqs:{_REGION}:{_ACCOUNT}:queue",
+                "eventSourceARN": f"arn:aws:sqs:{_REGION}:{_ACCOUNT}:{queue}",
                 "awsRegion": _REGION,
             }
-            for body in bodies
+            for message in messages
         ]
     }
 
@@ -59,8 +75,8 @@ def usual(settings: FunctionSettings, *, is_edge: bool) -> Any:
     """Return an example of a function's usual event: of its schedule, its queue, or for a page."""
     if settings.timers:
         return of_schedule(settings.timers[0], datetime.now(UTC))
-    if settings.queue:
-        return of_queue("{}")
+    if settings.queues:
+        return of_queue(settings.queues[0].queue, [Message("{}", received=1)])
     if is_edge:
         return http_api.event(OriginRequest("GET", "/", "", [], b"", "127.0.0.1", 0))
     return {}

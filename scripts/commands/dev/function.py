@@ -135,8 +135,7 @@ class Function:
             return await environment.run(
                 ["scripts.commands.dev.runtime", settings.handler, *self._options],
                 {
-                    **settings.environ(self._environ),
-                    **({} if self._only_declared else self._environ),
+                    **self._variables(),
                     "AWS_LAMBDA_FUNCTION_NAME": f"sidepath-{settings.name}",
                     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(settings.memory),
                 },
@@ -146,6 +145,15 @@ class Function:
         except Exception as error:
             background.tell("Running the function", error)
             return FunctionError(502, f"The function cannot be run: {error!r}.")
+
+    def _variables(self) -> dict[str, str]:
+        declared = self.settings.environ(self._environ)
+        if not self._only_declared:
+            return {**declared, **self._environ}
+        aws = {name: value for name, value in self._environ.items() if name.startswith("AWS_")}
+        if "BUS" in declared:  # the host on this machine requires a token signed with the secret
+            aws["SESSION_SECRET"] = self._environ.get("SESSION_SECRET", "")
+        return {**aws, **declared}
 
     def _fail_waiting(self, error: FunctionError) -> None:
         while not self._invocations.empty():
@@ -159,7 +167,7 @@ def make_function(
     plain: bool = False,
     is_edge: bool = False,
 ) -> Function:
-    """Return a function of the template, with only its own environment variables.
+    """Return a function of the template, with its own environment variables and AWS's.
 
     The edge's function gets all known settings.
     """

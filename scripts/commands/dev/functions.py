@@ -1,7 +1,7 @@
 """The template's functions: the edge's, and those that something else calls."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,10 @@ from scripts.commands.dev.template_error import TemplateError, number
 
 _FUNCTION = "AWS::Serverless::Function"
 _API = "AWS::Serverless::HttpApi"
+_QUEUE = "AWS::SQS::Queue"
 _IMPLICIT_API = "ServerlessHttpApi"  # the API that SAM creates when an event names none
+
+_TRIES = 5  # of a message, where its queue sets no number; AWS tries for days
 
 PAGES = "Pages"  # a function's default name
 
@@ -24,6 +27,15 @@ class Timer:
     name: str
     schedule: Schedule
     event: Any = None
+
+
+@dataclass(frozen=True)
+class QueueEvent:
+    """A queue whose messages call a function, so many at a time at the most."""
+
+    queue: str
+    batch: int = 10
+    reports_failures: bool = False  # whether the function says which messages have failed
 
 
 @dataclass(frozen=True)
@@ -39,7 +51,7 @@ class FunctionSettings:
     name: str = PAGES
     variables: Mapping[str, str | None] = field(default_factory=dict)
     timers: tuple[Timer, ...] = ()
-    queue: bool = False  # whether a queue calls it
+    queues: tuple[QueueEvent, ...] = ()
 
     def environ(self, known: Mapping[str, str]) -> dict[str, str]:
         """Return the function's own environment variables, with the values known here."""
@@ -59,6 +71,15 @@ class Functions:
     others: Mapping[str, FunctionSettings]
     routes: tuple[ApiRoute, ...] = ()  # of the edge's API, other than $default
     problems: tuple[str, ...] = ()
+    queues: Mapping[str, int] = field(default_factory=dict)  # how often each message is tried
+
+    def reader(self, queue: str) -> tuple[str, QueueEvent] | None:
+        """Return the name of the function that reads a queue, and how; None if there is none."""
+        for settings in (self.edge, *self.others.values()):
+            for event in settings.queues:
+                if event.queue == queue:
+                    return settings.name, event
+        return None
 
 
 def read(resources: Mapping[str, Any], shared: Any, domain: Any) -> Functions:
@@ -70,19 +91,20 @@ def read(resources: Mapping[str, Any], shared: Any, domain: Any) -> Functions:
     found = {name: _merged(shared, function) for name, function in _functions(resources)}
     apis = _apis(resources, domain)
     edge = _edge(found, apis)
-    settings = _settings(edge, found[edge])
+    queues = _queues(resources)
+    settings = _settings(edge, found[edge], queues)
     others: dict[str, FunctionSettings] = {}
     routes = [*_routes(edge, found[edge], apis)]
-    problems = _problems(edge, found.pop(edge))
+    problems = _problems(edge, found.pop(edge), queues)
     for name, properties in found.items():
         try:
-            others[name] = _settings(name, properties)
+            others[name] = _settings(name, properties, queues)
         except TemplateError as error:
             problems.append(f"{name} is left out: {error}")
             continue
         routes += _routes(name, properties, apis)
-        problems += _problems(name, properties)
-    return Functions(settings, others, tuple(routes), tuple(problems))
+        problems += _problems(name, properties, queues)
+    return Functions(settings, others, tuple(routes), tuple(problems), queues)
 
 
 def _of_kind(resources: Mapping[str, Any], kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -160,7 +182,9 @@ def _events(function: Mapping[str, Any]) -> Iterator[tuple[str, Any, dict[str, A
             )
 
 
-def _settings(name: str, properties: Mapping[str, Any]) -> FunctionSettings:
+def _settings(
+    name: str, properties: Mapping[str, Any], queues: Collection[str]
+) -> FunctionSettings:
     whose = f"the function {name}'s"
     handler = properties.get("Handler")
     if not isinstance(handler, str) or "." not in handler.strip("."):
@@ -175,7 +199,9 @@ def _settings(name: str, properties: Mapping[str, Any]) -> FunctionSettings:
         name=name,
         variables=_variables(properties),
         timers=tuple(timer for timer in _timers(properties) if isinstance(timer, Timer)),
-        queue=any(kind == "SQS" for _, kind, _ in _events(properties)),
+        queues=tuple(
+            each for each in _queue_events(properties, queues) if isinstance(each, QueueEvent)
+        ),
     )
 
 
@@ -193,8 +219,36 @@ def _text(value: Any) -> str | None:
     return str(value) if isinstance(value, str | int | float) else None
 
 
-def _problems(name: str, properties: Mapping[str, Any]) -> list[str]:
-    return [f"{name}: {each}." for each in _timers(properties) if isinstance(each, ScheduleError)]
+def _problems(name: str, properties: Mapping[str, Any], queues: Collection[str]) -> list[str]:
+    found = [*_timers(properties), *_queue_events(properties, queues)]
+    return [f"{name}: {each}." for each in found if isinstance(each, ScheduleError | str)]
+
+
+def _queues(resources: Mapping[str, Any]) -> dict[str, int]:
+    """Return the names of a template's queues, and how often a message is tried."""
+    return {name: _tries(queue.get("Properties")) for name, queue in _of_kind(resources, _QUEUE)}
+
+
+def _tries(properties: Any) -> int:
+    policy = properties.get("RedrivePolicy") if isinstance(properties, dict) else None
+    count = policy.get("maxReceiveCount") if isinstance(policy, dict) else None
+    return count if isinstance(count, int) else _TRIES
+
+
+def _queue_events(
+    properties: Mapping[str, Any], queues: Collection[str]
+) -> Iterator[QueueEvent | str]:
+    """Yield the queues that call a function, or why one cannot be read here."""
+    for name, kind, event in _events(properties):
+        if kind != "SQS" or _is_off(event):
+            continue
+        match event.get("Queue"):
+            case {"Fn::GetAtt": [str(queue), "Arn"]} if queue in queues:
+                batch = event.get("BatchSize", QueueEvent.batch)
+                reports = "ReportBatchItemFailures" in (event.get("FunctionResponseTypes") or ())
+                yield QueueEvent(queue, max(1, batch) if isinstance(batch, int) else 1, reports)
+            case _:
+                yield f"the Queue of {name} is none of this template, so it is not read here"
 
 
 def _timers(properties: Mapping[str, Any]) -> Iterator[Timer | ScheduleError]:

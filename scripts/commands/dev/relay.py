@@ -1,6 +1,6 @@
 """The relay: a fixed address for functions' emits, because the host's port changes.
 
-Functions in `sam local` also reach the stand-in for AWS through it.
+It also takes what is sent to queues, and functions in `sam local` reach the stand-in for AWS by it.
 """
 
 from aiohttp import web
@@ -8,6 +8,7 @@ from aiohttp import web
 from functions.contract.bus import LOOPBACK_PATH
 from scripts.commands.dev.origin_request import MAX_BODY, OriginRequest
 from scripts.commands.dev.origins import Origin
+from scripts.commands.dev.queues import JSON, TARGET, Queues
 from scripts.commands.dev.refusal import RefusedError
 
 # Seconds for which each may be silent.
@@ -20,13 +21,20 @@ _AWS_HEADERS = ("Authorization", "Content-Type", "X-Amz-Date", "X-Amz-Target")  
 class Relay:
     """Forwards posts to the bus to the socket host, which checks the secret."""
 
-    def __init__(self, host: Origin, aws: Origin | None = None) -> None:
+    def __init__(
+        self, host: Origin, queues: Queues | None = None, aws: Origin | None = None
+    ) -> None:
         """Forward everything else to the stand-in for AWS, if there is one."""
         self._host = host
+        self._queues = queues
         self._aws = aws
 
     async def answer(self, sender: web.BaseRequest) -> web.StreamResponse:
         """Return the host's response, or an error that says why there is none."""
+        target = sender.headers.get("X-Amz-Target", "")
+        if self._queues and target.startswith(TARGET):
+            status, answer = self._queues.answer(target, await sender.read())
+            return web.json_response(answer, status=status, content_type=JSON)
         to_host = sender.path == LOOPBACK_PATH
         origin = self._host if to_host else self._aws
         if origin is None or (sender.content_length or 0) > MAX_BODY:

@@ -6,6 +6,7 @@ wheels for Linux only); with `--plain`, it uses the loop below.
 
 import importlib
 import importlib.util
+import inspect
 import json
 import os
 import runpy
@@ -14,6 +15,8 @@ import traceback
 from collections.abc import Callable
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any
+
+from functions.contract.setting import StartError
 
 Handler = Callable[[Any, Any], Any]
 
@@ -26,6 +29,10 @@ def main(handler: str, *options: str) -> None:
     try:
         # Not in AWS's client, which reports only the last line of an ImportError.
         function = _import(handler)
+    except StartError as error:
+        print(error, file=sys.stderr)
+        api.call("POST", "/init/error", json.dumps({"errorType": "", "errorMessage": str(error)}))
+        sys.exit(1)
     except (Exception, SystemExit) as error:
         traceback.print_exc()
         api.call("POST", "/init/error", json.dumps(_describe(error)))
@@ -77,7 +84,18 @@ class Context:
 
 def _import(handler: str) -> Handler:
     module, _, name = handler.rpartition(".")
-    function: Handler = getattr(importlib.import_module(module), name)
+    said = f"The template says Handler: {handler}, and"
+    try:
+        imported = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if f"{module}.".startswith(f"{error.name}."):
+            raise StartError(f"{said} there is no module {error.name}.") from None
+        raise
+    function: Handler | None = getattr(imported, name, None)
+    if not callable(function):
+        raise StartError(f"{said} {module} has no function {name}.")
+    if inspect.iscoroutinefunction(function):
+        raise StartError(f"{said} that is an `async def`, which Lambda does not await.")
     return function
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from scripts.commands.dev import background, event
 from scripts.commands.dev.api_route import ApiRoute, choose
@@ -66,6 +67,10 @@ class Scheduler:
             self._made[name] = self._make(self._functions.others[name])
         return self._made[name]
 
+    async def invoke(self, name: str, event: Any) -> Any:
+        """Return the result of a function by name for an event, or raise FunctionError."""
+        return await self.function(name).invoke(event)
+
     def routed(self, request: OriginRequest) -> "Routed | None":
         """Return the function with its own route for a request, if there is one."""
         route = choose(self._functions.routes, request.method, request.path)
@@ -111,7 +116,7 @@ class Scheduler:
 
     async def _call(self, name: str, timer: Timer, minute: datetime) -> None:
         try:
-            await self.function(name).invoke(event.of_schedule(timer, minute))
+            await self.invoke(name, event.of_schedule(timer, minute))
         except FunctionError as error:
             say(f"{name} failed: {error.sentence}")  # its own output has the traceback
 

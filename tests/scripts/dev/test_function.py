@@ -211,7 +211,6 @@ async def test_timeout(tmp_path: Path) -> None:
     [
         ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("def handler(:", "SyntaxError: invalid syntax"),
-        ("x = 1", "AttributeError: module 'workpiece' has no attribute 'handler'"),
         ("raise SystemExit('Set the thing.')", "SystemExit: Set the thing."),
     ],
 )
@@ -230,6 +229,39 @@ async def test_broken_code(workshop: Workshop, code: str, sentence: str) -> None
     workshop.save(HANDLER)
     workshop.function.start()
     await workshop.call()
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        (
+            "from functions.contract.setting import StartError\nraise StartError('Set the thing.')",
+            "Set the thing.",
+        ),
+        ("x = 1", "The template says Handler: workpiece.handler, and workpiece has no function h"),
+        ("async def handler(event, context): ...", "which Lambda does not await"),
+    ],
+)
+async def test_start_error(
+    workshop: Workshop, code: str, sentence: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A function that cannot start for a known reason says it in a sentence, and no traceback."""
+    workshop.save(code)
+    workshop.function.start()
+    error = await workshop.fails()
+    assert sentence in error.sentence
+    assert not error.detail
+    assert "Traceback" not in capfd.readouterr().err
+
+
+async def test_no_module(workshop: Workshop, tmp_path: Path) -> None:
+    """A Handler whose module is not there is named."""
+    (tmp_path / "workpiece.py").unlink()
+    workshop.function.start()
+    error = await workshop.fails()
+    assert error.sentence == (
+        "The template says Handler: workpiece.handler, and there is no module workpiece."
+    )
 
 
 async def test_end_before_ready(workshop: Workshop) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from scripts.commands.dev.api_route import ApiRoute
-from scripts.commands.dev.functions import Functions
+from scripts.commands.dev.functions import Functions, QueueEvent
 from scripts.commands.dev.template import Template
 from scripts.commands.dev.template_error import TemplateError
 from tests.scripts.dev.edges import TEMPLATE
@@ -38,6 +38,8 @@ NIGHTLY = """
         Mail:
           Type: SQS
           Properties: { Queue: !GetAtt Mails.Arn }
+  Mails:
+    Type: AWS::SQS::Queue
 """
 
 
@@ -72,7 +74,7 @@ def test_settings() -> None:
         ("Night", {"clean": True}),
         ("Often", None),
     ]
-    assert (mailer.queue, mailer.timers) == (True, ())
+    assert (mailer.queues, mailer.timers) == ((QueueEvent("Mails", 10),), ())
     known = {"STAGE": "development", "SESSION_SECRET": "not its own"}
     assert nightly.environ(known) == {"STAGE": "development", "TRIES": "3", "LOUD": "true"}
     assert nightly.unknown(known) == ["TABLE"]
@@ -100,6 +102,8 @@ Resources:"""
         ("'{\"clean\": true}'", "clean", "Nightly: the Input of the schedule Night is not JSON"),
         ("Timeout: 300", "Timeout: !Ref Long", "Nightly is left out: the function Nightly's Tim"),
         ("python3.13\n      Timeout", "nodejs24.x\n      Timeout", "Nightly is left out: the fun"),
+        ("!GetAtt Mails.Arn", "!ImportValue Mails", "Mailer: the Queue of Mail is none of this"),
+        ("!GetAtt Mails.Arn", "!GetAtt Males.Arn", "Mailer: the Queue of Mail is none of this"),
         ("functions.pages.mail.handler", "mail", "Mailer is left out: the function Mailer's Han"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts.commands.dev.functions import Functions, FunctionSettings, Timer
+from scripts.commands.dev.functions import Functions, FunctionSettings, QueueEvent, Timer
 from scripts.commands.dev.run import RunError, relay_address, relaying, run_now
 from scripts.commands.dev.schedule import parse
 from tests.scripts.dev.edges import PATIENCE
@@ -29,12 +29,12 @@ def functions(tmp_path: Path) -> Functions:
     (tmp_path / "workpiece.py").write_text(HANDLER)
     variables = {"PYTHONPATH": str(tmp_path), "TABLE": None}
 
-    def settings(name: str, *timers: Timer, queue: bool = False) -> FunctionSettings:
-        return FunctionSettings("workpiece.handler", PATIENCE, 128, name, variables, timers, queue)
+    def settings(name: str, *timers: Timer, queues: tuple[QueueEvent, ...] = ()) -> Any:
+        return FunctionSettings("workpiece.handler", PATIENCE, 128, name, variables, timers, queues)
 
     others = [
         settings("Nightly", Timer("Night", parse("rate(1 day)"))),
-        settings("Mailer", queue=True),
+        settings("Mailer", queues=(QueueEvent("Mails"),)),
         settings("Other"),
     ]
     return Functions(

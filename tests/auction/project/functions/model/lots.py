@@ -49,7 +49,7 @@ class Lots(Protocol):
         ...
 
 
-def parse_lots(setting: str) -> str:
+def parse_store(setting: str) -> str:
     """Return a setting that is fine; raise ValueError, to be read after its name, if it is not."""
     kind, _, rest = setting.partition(":")
     if kind in ("sqlite", "dynamodb") and rest:

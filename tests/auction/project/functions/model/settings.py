@@ -1,7 +1,7 @@
 """The auction's settings."""
 
 from functions.contract.setting import Setting
-from functions.model.lots import parse_lots
+from functions.model.lots import parse_store
 
 
 def _seconds(text: str) -> float:
@@ -18,8 +18,20 @@ settings = [
     Setting(
         "LOTS",
         "where lots are kept: sqlite:PATH or dynamodb:TABLE",
-        parse=parse_lots,
+        parse=parse_store,
         development="sqlite:{data}/lots.sqlite3",
+    ),
+    Setting(
+        "ENDINGS",
+        "where it is kept whose sessions have ended: sqlite:PATH or dynamodb:TABLE",
+        parse=parse_store,
+        development="sqlite:{data}/endings.sqlite3",
+    ),
+    Setting(
+        "QUESTIONS",
+        "the URL of the queue of questions",
+        halves=("function",),
+        development="Questions",
     ),
     Setting(
         "CLOSING",

@@ -2,8 +2,9 @@
 
 from starlette.applications import Starlette
 
+from functions.model.endings import EndedSessions, open_endings
 from functions.model.lots import open_lots
-from functions.pages import lots, staff, visitors
+from functions.pages import lots, questions, staff, visitors
 from functions.web.routing import Mount, Route
 
 routes = [
@@ -12,6 +13,8 @@ routes = [
     Route("/sign-in", visitors.ask, methods=["GET"]),
     Route("/sign-in", visitors.enter, methods=["POST"]),
     Route("/sign-out", visitors.leave, methods=["POST"]),
+    Route("/sign-out/everywhere", visitors.leave_everywhere, methods=["POST"]),
+    Route("/questions", questions.ask, methods=["POST"]),
     Route("/api/lots", lots.every, methods=["GET"]),
     Route("/api/lots", staff.offer, methods=["POST"], claim="role=auctioneer"),
     Mount(
@@ -29,5 +32,7 @@ keep_slash = ["/lots/"]
 
 
 def start(app: Starlette) -> None:
-    """Open the lots."""
-    app.state.lots = open_lots(app.state.site.settings.own["LOTS"])
+    """Open the lots, and what is known of sessions that have ended."""
+    own = app.state.site.settings.own
+    app.state.lots = open_lots(own["LOTS"])
+    app.state.ended_sessions = EndedSessions(open_endings(own["ENDINGS"]))

@@ -36,3 +36,9 @@ async def leave(request: Request) -> Response:
     """Be a stranger again."""
     sign_out(request)
     return RedirectResponse("/", 303)
+
+
+async def leave_everywhere(request: Request) -> Response:
+    """End all sessions of this visitor, in other browsers too."""
+    sign_out(request, everywhere=True)
+    return RedirectResponse("/", 303)

@@ -10,10 +10,11 @@ from functions.contract.setting import StartError
 from functions.model.bids import Bid
 from functions.model.lots import Lots, LotsError, open_lots
 from socket_host.event_error import EventError
-from socket_host.namespace import Namespace, event, every, subscribe
+from socket_host.events.members import Members
+from socket_host.namespace import event, every, subscribe
 
 
-class Auction(Namespace):
+class Auction(Members):
     """Takes bids, and sells a lot once nobody bids more."""
 
     namespace = "/auction"
@@ -30,7 +31,8 @@ class Auction(Namespace):
         self.written: list[str] = []
         self.sales = 0
         self.supervise(self.write_down)
-        yield
+        async with super().lifespan():
+            yield
         await asyncio.to_thread(self.lots.close)
 
     async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> bool | None:

@@ -11,10 +11,11 @@ from socketio import exceptions
 from functions.model.bids import Offer
 from functions.model.lots import open_lots
 from socket_host.event_error import EventError
-from socket_host.namespace import Namespace, event
+from socket_host.events.members import Members
+from socket_host.namespace import event
 
 
-class Desk(Namespace):
+class Desk(Members):
     """Offers lots, and knows where the camera is; for the auctioneer alone."""
 
     namespace = "/desk"
@@ -23,7 +24,8 @@ class Desk(Namespace):
     async def lifespan(self) -> AsyncIterator[None]:
         """Open the lots."""
         self.lots = await asyncio.to_thread(open_lots, self.settings.own["LOTS"])
-        yield
+        async with super().lifespan():
+            yield
         await asyncio.to_thread(self.lots.close)
 
     async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:

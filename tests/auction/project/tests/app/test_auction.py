@@ -1,8 +1,13 @@
 """The auction's events, on one host."""
 
+import time
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 from socketio.exceptions import ConnectionError as Refused
 
+from functions.model.endings import open_endings
 from tests.kit.people import Host, StartHosts
 
 GUS = {"role": "auctioneer"}
@@ -88,8 +93,8 @@ async def test_recovery(host: Host) -> None:
     assert (await bob.receive("bid"))["amount"] == 7
 
 
-async def test_two_hosts(hosts: StartHosts) -> None:
-    """People on two hosts bid against each other, and see who is there."""
+async def test_two_hosts(hosts: StartHosts, tmp_path: Path) -> None:
+    """People on two hosts bid against each other, see who is there, and are out on both."""
     one, two = await hosts(2)
     await offered(one, "harp")
     ann = await one.connect("Ann", namespace="/auction")
@@ -102,6 +107,22 @@ async def test_two_hosts(hosts: StartHosts) -> None:
     await bob.call("look", "harp")
     await ann.call("auction:bid", {"lot": "harp", "amount": 7})
     assert (await bob.receive("bid"))["name"] == "Ann"
+    with closing(open_endings(f"sqlite:{tmp_path}/endings.sqlite3")) as endings:
+        endings.put("zoe", ended := time.time())
+    for host in (one, two):
+        assert await is_refused(host, "Zoe", {"auth_time": ended - 1})
+        await host.connect("Zoe", namespace="/auction", claims={"auth_time": ended})
+
+
+async def is_refused(host: Host, name: str, claims: dict[str, float]) -> bool:
+    """Whether somebody cannot come in any more, after the host has learnt it."""
+    for _ in range(20):
+        try:
+            client = await host.connect(name, namespace="/auction", claims=claims)
+        except Refused:
+            return True
+        await client.receive("tick")
+    return False
 
 
 async def sold_by_either(one: Host, two: Host) -> None:
@@ -126,6 +147,22 @@ async def sold_by_either(one: Host, two: Host) -> None:
     assert await left.call("sales") == 1
 
 
-async def test_another_host_sells(hosts: StartHosts) -> None:
-    """One host sells, and another once that is killed."""
-    await sold_by_either(*await hosts(2))
+async def test_paused_host(hosts: StartHosts) -> None:
+    """While the host that sells is paused, another does; the first one sells nothing late."""
+    one, two = await hosts(2)
+    await offered(one, "harp", "lute", "drum")
+    ann = await one.connect("Ann", namespace="/auction")
+    bob = await two.connect("Bob", namespace="/auction")
+    await ann.call("auction:bid", {"lot": "harp", "amount": 7})
+    harp = await bob.receive("sold")
+    host, paused, awake = (one, ann, bob) if await ann.call("sales") else (two, bob, ann)
+    await ann.receive("sold")
+    host.pause()
+    await awake.call("auction:bid", {"lot": "lute", "amount": 7})
+    lute = await awake.receive("sold")
+    host.resume()
+    assert await paused.receive("sold") == lute
+    await paused.call("auction:bid", {"lot": "drum", "amount": 7})
+    drum = await awake.receive("sold")
+    assert harp["number"] < lute["number"] == drum["number"]
+    assert (await paused.call("sales"), await awake.call("sales")) == (1, 2)

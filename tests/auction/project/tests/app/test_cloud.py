@@ -1,12 +1,66 @@
-"""The auction on two hosts, as in the cloud: lots and leases are in DynamoDB."""
+"""The auction on two hosts, as in the cloud: DynamoDB keeps its data, SNS and SQS are its bus."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
 
 from tests.app.test_auction import sold_by_either
-from tests.kit.aws import aws, make_table
+from tests.app.test_site import enter, send
+from tests.kit.aws import make_table
+from tests.kit.buses import topic
+from tests.kit.development import Development, start_development
 from tests.kit.people import StartHosts
 
+pytestmark = pytest.mark.usefixtures("cloud")
 
-async def test_two_hosts_in_the_cloud(hosts: StartHosts) -> None:
+
+def tables(*names: str) -> dict[str, str]:
+    """Settings that name new tables."""
+    return {name: f"dynamodb:{make_table(name.title())}" for name in names}
+
+
+async def test_two_hosts(hosts: StartHosts) -> None:
     """What is bid on is sold once, also after the host is killed that sells."""
-    with aws():
-        places = {name: f"dynamodb:{make_table(name.title())}" for name in ("LOTS", "LEASES")}
-        await sold_by_either(*await hosts(2, **places))
+    await sold_by_either(*await hosts(2, BUS=topic(), **tables("LOTS", "ENDINGS", "LEASES")))
+
+
+def host_of(page: Page) -> str:
+    """Which host a page is connected to, by the load balancer's cookie."""
+    cookies = {each.get("name"): each.get("value", "") for each in page.context.cookies()}
+    return cookies["AWSALB"]
+
+
+def entered(browser: Browser, site: Development, name: str) -> list[Page]:
+    """Somebody who is signed in in two browsers, each on a host of its own."""
+    found: dict[str, Page] = {}
+    while len(found) < 2:
+        page = browser.new_context().new_page()
+        enter(page, site, name)
+        found.setdefault(host_of(page), page)
+    return list(found.values())
+
+
+def test_site(tmp_path: Path, browser: Browser, capfd: pytest.CaptureFixture[str]) -> None:
+    """Pages reach people on both hosts, which log it by its id; who signs out is out on both."""
+    options = ["--hosts", "2", "--bus", topic()]
+    with start_development(tmp_path, *options, **tables("LOTS", "ENDINGS")) as site:
+        gus = browser.new_context().new_page()
+        enter(gus, site, "Gus", "gavel")
+        send(gus, "/api/lots", '{"lot": "harp"}', "application/json")
+        ann, other = entered(browser, site, "Ann")
+        for page in (ann, other):
+            expect(page.locator("#lots li")).to_have_count(1)
+        told = send(gus, "/staff/withdrawals", "lot=harp")
+        said = send(gus, "/staff/news", "text=Tea+is+ready.")
+        for page in (ann, other):
+            expect(page.locator("#lots li")).to_have_count(0)
+            expect(page.locator("#news")).to_have_text("Tea is ready.")
+        ann.get_by_role("button", name="Sign out everywhere").click()
+        expect(other.locator("#state")).to_have_text("io server disconnect")
+        other.goto(site.url)
+        expect(other.locator("h1")).not_to_have_text("For sale, Ann")
+    log = capfd.readouterr().err
+    for host in ("host 1", "host 2"):
+        for id_ in (told, said):
+            assert any(host in line and id_ in line for line in log.splitlines()), log

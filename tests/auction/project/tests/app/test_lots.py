@@ -6,13 +6,7 @@ from pathlib import Path
 import pytest
 
 from functions.model.lots import Lot, Lots, open_lots
-from tests.kit.aws import aws, make_table
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[None]:
-    with aws():
-        yield
+from tests.kit.aws import make_table
 
 
 @pytest.fixture(params=["sqlite", "dynamodb"])

@@ -1,6 +1,13 @@
 """The auction's pages: who is who, what is for sale, and what only the auctioneer may do."""
 
+import json
+
+import boto3
+import pytest
+
 from functions.model.takings import handler
+from functions.pages.questions import handler as pass_on
+from tests.kit.aws import make_queue
 from tests.kit.pages import Visitor
 
 
@@ -22,6 +29,29 @@ def test_signing_in_and_out(pages: Visitor) -> None:
     assert "For sale, Ann" in pages.get("/").text
     pages.post("/sign-out", {})
     assert "For sale, Ann" not in pages.get("/").text
+
+
+def test_signing_out_everywhere(pages: Visitor) -> None:
+    """Who signs out everywhere is a stranger in another browser too, until they sign in again."""
+    other = Visitor()
+    for each in (pages, other):
+        each.post("/sign-in", {"name": "Zoe"})
+    assert pages.post("/sign-out/everywhere", {}).status == 303
+    assert "For sale, Zoe" not in other.get("/").text
+    other.post("/sign-in", {"name": "Zoe"})
+    assert "For sale, Zoe" in other.get("/").text
+
+
+@pytest.mark.usefixtures("cloud")
+def test_question(pages: Visitor) -> None:
+    """A question is put into the queue; its function reports it while no host can be reached."""
+    url = make_queue("Questions")
+    pages.post("/sign-in", {"name": "Ann"})
+    assert pages.post("/questions", {"text": "How old?"}).status == 303
+    (message,) = boto3.client("sqs").receive_message(QueueUrl=url)["Messages"]
+    assert json.loads(message["Body"]) == {"name": "Ann", "text": "How old?"}
+    record = {"messageId": "1", "body": message["Body"]}
+    assert pass_on({"Records": [record]}, None) == {"batchItemFailures": [{"itemIdentifier": "1"}]}
 
 
 def test_only_the_auctioneer_offers(pages: Visitor) -> None:

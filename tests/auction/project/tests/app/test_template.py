@@ -2,17 +2,29 @@
 
 from pathlib import Path
 
+import pytest
+
 from scripts import ROOT
 from tests.infra.calls import called, parsed
 from tests.infra.templates import container, properties, translate
 
-STORE: Path = ROOT / "functions/model/dynamodb_lots.py"
+MODEL: Path = ROOT / "functions/model"
 
 
-def test_rights() -> None:
-    """What the store calls is allowed, and nothing else."""
-    (statement,) = properties(translate(yours=True), "LotsPolicy")["PolicyDocument"]["Statement"]
-    assert set(statement["Action"]) == called(parsed(STORE))
+@pytest.mark.parametrize("store", ["lots", "endings"])
+def test_rights(store: str) -> None:
+    """What a store calls is allowed, and nothing else."""
+    policy = properties(translate(yours=True), f"{store.title()}Policy")
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert set(statement["Action"]) == called(parsed(MODEL / f"dynamodb_{store}.py"))
+
+
+def test_function_on_a_queue() -> None:
+    """What passes questions on has a role and an environment of its own."""
+    template = translate(yours=True)
+    function = properties(template, "PassOn")
+    assert function["Environment"]["Variables"].keys() == {"BUS"}
+    assert function["Role"] == {"Fn::GetAtt": ["PassOnRole", "Arn"]}
 
 
 def test_secrets() -> None:

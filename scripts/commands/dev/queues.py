@@ -1,0 +1,160 @@
+"""Queues on one machine: takes what is sent to SQS, and calls the functions that read the queues.
+
+It speaks as much of SQS as sending needs, so that a page, an event or a function sends with boto3,
+here as in the cloud. Messages are kept for as long as scripts/dev runs.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from scripts.commands.dev import background, event
+from scripts.commands.dev.aws import KEYS, REGION
+from scripts.commands.dev.event import Message
+from scripts.commands.dev.functions import Functions, QueueEvent
+from scripts.commands.dev.invocation import FunctionError
+from scripts.terminal import say
+
+TARGET = "AmazonSQS."  # the header X-Amz-Target begins so
+JSON = "application/x-amz-json-1.0"
+
+MAX_WAITING = 10_000  # messages in a queue; further ones are refused
+MAX_PAUSE = 30.0  # seconds before a message is tried again; at first it is one second
+
+Invoke = Callable[[str, Any], Awaitable[Any]]  # a function by its name, with an event
+
+
+class QueueError(Exception):
+    """A call is refused; `code` is what SQS calls it."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Queues:
+    """The template's queues. Each calls the function that reads it with one batch at a time."""
+
+    def __init__(self, functions: Callable[[], Functions], invoke: Invoke) -> None:
+        self._functions = functions
+        self._invoke = invoke
+        self._waiting: dict[str, list[Message]] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def answer(self, target: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        """Return status and JSON of the answer to a call of SQS, by its header X-Amz-Target."""
+        try:
+            return 200, self._call(target, json.loads(body))
+        except QueueError as error:
+            refused = error
+        except (ValueError, TypeError, AttributeError):
+            refused = QueueError("InvalidParameterValue", "This is not a call of SQS")
+        return 400, {"__type": f"com.amazonaws.sqs#{refused.code}", "message": str(refused)}
+
+    async def stop(self) -> None:
+        """Call no more functions."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def _call(self, target: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        queue = urlsplit(str(arguments.get("QueueUrl", ""))).path.rpartition("/")[2]
+        match target.removeprefix(TARGET):
+            case "GetQueueUrl":
+                return {"QueueUrl": self._checked(str(arguments.get("QueueName", "")))}
+            case "SendMessage":
+                return self._send(self._checked(queue), arguments)
+            case "SendMessageBatch":
+                self._checked(queue)
+                entries = arguments.get("Entries", [])
+                sent = [{"Id": each.get("Id"), **self._send(queue, each)} for each in entries]
+                return {"Successful": sent, "Failed": []}
+            case other:
+                raise QueueError(
+                    "UnsupportedOperation", f"The queues of scripts/dev only take messages: {other}"
+                )
+
+    def _checked(self, queue: str) -> str:
+        known = self._functions().queues
+        if queue not in known:
+            raise QueueError(
+                "QueueDoesNotExist",
+                f"infra/template.yaml has no queue {queue}, only: {', '.join(known)}",
+            )
+        return queue
+
+    def _send(self, queue: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        body = arguments.get("MessageBody")
+        if not isinstance(body, str) or not body:
+            raise QueueError("MissingParameter", "A message needs a MessageBody")
+        if len(self._waiting.get(queue, ())) >= MAX_WAITING:
+            raise QueueError("OverLimit", f"{MAX_WAITING:,} messages wait in {queue} already")
+        message = Message(body, arguments.get("MessageAttributes") or {})
+        self._put_later(queue, message, float(arguments.get("DelaySeconds") or 0))
+        digest = hashlib.md5(body.encode(), usedforsecurity=False).hexdigest()
+        return {"MessageId": message.id, "MD5OfMessageBody": digest}
+
+    def _put_later(self, queue: str, message: Message, seconds: float) -> None:
+        if seconds > 0:
+            asyncio.get_running_loop().call_later(seconds, self._put, queue, message)
+        else:
+            self._put(queue, message)
+
+    def _put(self, queue: str, message: Message) -> None:
+        self._waiting.setdefault(queue, []).append(message)
+        if queue not in self._tasks or self._tasks[queue].done():
+            self._tasks[queue] = background.begin(f"Reading {queue}", self._read(queue))
+
+    async def _read(self, queue: str) -> None:
+        while waiting := self._waiting[queue]:
+            found = self._functions().reader(queue)
+            if found is None:
+                say(f"No function of the template reads {queue}: {len(waiting)} message(s) lost.")
+                waiting.clear()
+                return
+            name, reads = found
+            batch, self._waiting[queue] = waiting[: reads.batch], waiting[reads.batch :]
+            for message in await self._failed(name, reads, batch):
+                self._try_again(name, queue, message)
+
+    async def _failed(
+        self, name: str, reads: QueueEvent, batch: Sequence[Message]
+    ) -> list[Message]:
+        """Call a function with messages; return those that it has not dealt with."""
+        for message in batch:
+            message.received += 1
+        try:
+            result = await self._invoke(name, event.of_queue(reads.queue, batch))
+        except FunctionError as error:
+            say(f"{name} has failed: {error.sentence}")  # its own output has the traceback
+            return list(batch)
+        if not reads.reports_failures or not isinstance(result, dict):
+            return []
+        failed = {each.get("itemIdentifier") for each in result.get("batchItemFailures") or ()}
+        return [message for message in batch if message.id in failed]
+
+    def _try_again(self, name: str, queue: str, message: Message) -> None:
+        if message.received >= self._functions().queues.get(queue, 0):
+            say(f"{name} has failed {message.received} times with a message, which is given up.")
+            return
+        self._put_later(queue, message, min(2.0 ** (message.received - 1), MAX_PAUSE))
+
+
+def environ(functions: Functions, address: str) -> dict[str, str]:
+    """Return by which settings boto3 finds the queues at an address, if a function reads one.
+
+    It needs credentials and a region, even here: made-up ones, where there are none.
+    """
+    read = any(functions.reader(queue) for queue in functions.queues)
+    if not read or "AWS_ENDPOINT_URL_SQS" in os.environ:
+        return {}
+    found = {"AWS_ENDPOINT_URL_SQS": address}
+    named = {"AWS_ACCESS_KEY_ID", "AWS_PROFILE"} & os.environ.keys()
+    if not named and not (Path.home() / ".aws").exists():
+        found |= {**KEYS, "AWS_DEFAULT_REGION": REGION}
+    return found

@@ -1,0 +1,37 @@
+"""Endings in an SQLite file, which several processes may use."""
+
+import sqlite3
+from pathlib import Path
+
+from functions.contract.setting import StartError
+from functions.model.endings import oldest
+
+
+class SQLiteEndings:
+    """Endings in a file."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db.execute("CREATE TABLE IF NOT EXISTS endings (visitor PRIMARY KEY, at REAL)")
+        except (OSError, sqlite3.Error) as error:
+            raise StartError(f"The endings in {path} cannot be opened: {error}.") from error
+
+    def put(self, visitor: str, at: float) -> None:
+        """Note that all sessions of a visitor have ended that began before a time."""
+        self._db.execute("DELETE FROM endings WHERE at < ?", (oldest(),))
+        self._db.execute("REPLACE INTO endings VALUES (?, ?)", (visitor, at))
+
+    def get(self, visitor: str) -> float:
+        """Return that time; 0 if there is none."""
+        found = self._db.execute("SELECT at FROM endings WHERE visitor = ?", (visitor,)).fetchone()
+        return float(found[0]) if found else 0.0
+
+    def all(self) -> dict[str, float]:
+        """Return all of them by visitor."""
+        return dict(self._db.execute("SELECT visitor, at FROM endings WHERE at > ?", (oldest(),)))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()

@@ -1,0 +1,49 @@
+"""A setting that cannot be declared so, or read, is one sentence that names it."""
+
+from typing import Any
+
+import pytest
+
+from functions.contract.setting import Setting, SettingError, development, read_settings
+
+GOOD = Setting("MOST", "how many", parse=int, defaults={"host": "5"})
+
+
+@pytest.mark.parametrize(
+    ("declared", "words"),
+    [
+        (GOOD, "must be a list of Setting"),
+        ({"MOST": "5"}, "must be a list of Setting"),
+        (["MOST"], "must hold Setting.* only, not 'MOST'"),
+        ([Setting("MOST THINGS", "how many")], "must have a name of letters"),
+        ([Setting(5, "how many")], "must have a name of letters"),  # type: ignore[arg-type]
+        ([GOOD, GOOD], "MOST is declared twice"),
+        ([Setting("MOST", "x", halves=("hosts",))], "MOST must have halves such as"),  # type: ignore[arg-type]
+        ([Setting("MOST", "x", halves="host")], "MOST must have halves such as"),  # type: ignore[arg-type]
+        ([Setting("MOST", "x", defaults="5")], "MOST must have defaults such as"),  # type: ignore[arg-type]
+        ([Setting("MOST", "x", defaults={"hosts": "5"})], "MOST must have defaults"),  # type: ignore[dict-item]
+        ([Setting("MOST", "x", defaults={"host": 5})], "MOST has the default 5, which must be"),  # type: ignore[dict-item]
+        ([Setting("MOST", "x", development=5)], "MOST has the default 5, which must be"),  # type: ignore[arg-type]
+        ([Setting("MOST", "x", parse="int")], "MOST must have a function as parse"),  # type: ignore[arg-type]
+    ],
+)
+def test_declaration(declared: Any, words: str) -> None:
+    """Whoever reads the declarations says what is wrong with them, scripts/dev too."""
+    with pytest.raises(SettingError, match=rf"functions/model/settings.py: .*{words}"):
+        read_settings(declared, "host", {})
+    with pytest.raises(SettingError, match=words):
+        development(declared, "data")
+
+
+@pytest.mark.parametrize(
+    ("parse", "words"),
+    [
+        (int, "MOST must be a whole number, not 'tea'."),
+        (float, "MOST must be a number, not 'tea'."),
+        ({"milk": 1}.__getitem__, "MOST cannot be read: KeyError('tea')."),
+    ],
+)
+def test_value(parse: Any, words: str) -> None:
+    """A text that cannot be parsed is named, whatever the function raises that parses it."""
+    problems = read_settings([Setting("MOST", "x", parse=parse)], "host", {"MOST": "tea"})[1]
+    assert problems == [words]
