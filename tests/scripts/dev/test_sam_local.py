@@ -242,6 +242,19 @@ def test_nobody_else_is_listened_to() -> None:
     assert "0.0.0.0" not in sam_local.bridges()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere engines run in a machine")
+def test_podmans_network_may_come_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Podman's containers reach this machine, though their network begins with the first one."""
+    monkeypatch.setattr(sam_local, "PORT", unlikely_port())
+    monkeypatch.setattr(sam_local, "_BRIDGES", ())
+    listeners = sam_local.listen()
+    try:
+        assert "10.88.0.1" in [listener.getsockname()[0] for listener in listeners]
+    finally:
+        for listener in listeners:
+            listener.close()
+
+
 async def test_stand_in_has_the_templates_tables() -> None:
     """The stand-in for AWS has each of the template's tables, by its name there."""
     stand_in = await StandIn.start(TEMPLATE)
