@@ -6,7 +6,12 @@ from pathlib import Path
 
 import boto3
 
-CLIENTS = {"_dynamodb": "dynamodb", "_sns": "sns", "_sqs": "sqs"}  # the names the code gives them
+CLIENTS = {
+    "_dynamodb": "dynamodb",
+    "_ecs": "ecs",
+    "_sns": "sns",
+    "_sqs": "sqs",
+}  # the names the code gives them
 
 
 # What IAM calls an operation, where that is not the operation's own name.
