@@ -22,9 +22,12 @@ from socket_host.bus.serial_executor import SerialExecutor
 _log = logging.getLogger(__name__)
 
 POLL_SECONDS = 10.0  # on average; all hosts of an account share ECS's limit of calls
+CALL_SECONDS = 5.0  # to connect in, and then to be answered in
 
-_CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1})
-_METADATA_TIMEOUT = aiohttp.ClientTimeout(total=5)
+_CONFIG = Config(
+    connect_timeout=CALL_SECONDS, read_timeout=CALL_SECONDS, retries={"total_max_attempts": 1}
+)
+_METADATA_TIMEOUT = aiohttp.ClientTimeout(total=CALL_SECONDS)
 _MOST_METADATA = 100_000  # bytes
 
 _ARN = re.compile(r"arn:[^:]+:ecs:([^:]+):\d{12}:task/.+")
