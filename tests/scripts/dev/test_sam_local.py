@@ -57,6 +57,13 @@ def test_sam_sets_what_the_template_has(settings: dict[str, str]) -> None:
     assert variables["AWS_ENDPOINT_URL"] == {"Ref": "AWS::NoValue"}
 
 
+def test_invoke_names_a_function() -> None:
+    """`sam local invoke` knows which of the template's functions is meant."""
+    functions = [n for n, r in load(TEXT)["Resources"].items() if r["Type"].endswith("::Function")]
+    assert len(functions) > 1  # or it would not ask
+    assert INVOKE["function_logical_id"] in functions
+
+
 def test_function_accepts_them(settings: dict[str, str]) -> None:
     """The function starts by them, and says what it has to say to sockets on the same port."""
     read = Settings.from_environ(settings, declared)
