@@ -42,7 +42,7 @@ def new_loop() -> asyncio.AbstractEventLoop:
 async def serve(settings: Settings, namespaces: Sequence[type[Namespace]]) -> None:
     """Serve until SIGTERM or SIGINT, then drain; a second signal cuts the drain short.
 
-    In ECS, the drain begins when the task does not yet get a signal but is about to be stopped.
+    In ECS, the drain also begins when ECS starts to stop the task, long before it sends a signal.
     """
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(log_limit.unhandled)

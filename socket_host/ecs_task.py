@@ -6,7 +6,6 @@ host asks ECS, and drains when the task begins to stop. docs/deploy.md has the s
 """
 
 import asyncio
-import json
 import logging
 import random
 import re
@@ -16,6 +15,7 @@ import aiohttp
 import boto3  # type: ignore[import-untyped]  # boto3 and botocore ship no types
 from botocore.config import Config  # type: ignore[import-untyped]  # as above
 from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]  # as above
+from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # as above
 
 from socket_host.bus.serial_executor import SerialExecutor
 
@@ -23,12 +23,14 @@ _log = logging.getLogger(__name__)
 
 POLL_SECONDS = 10.0  # on average; all hosts of an account share ECS's limit of calls
 CALL_SECONDS = 5.0  # to connect in, and then to be answered in
+# For the load balancer to send new connections elsewhere: those that a draining host refuses count
+# as failures, and enough of them would roll the deployment back.
+LEAVE_SECONDS = 5.0
 
 _CONFIG = Config(
     connect_timeout=CALL_SECONDS, read_timeout=CALL_SECONDS, retries={"total_max_attempts": 1}
 )
 _METADATA_TIMEOUT = aiohttp.ClientTimeout(total=CALL_SECONDS)
-_MOST_METADATA = 100_000  # bytes
 
 _ARN = re.compile(r"arn:[^:]+:ecs:([^:]+):\d{12}:task/.+")
 
@@ -56,7 +58,7 @@ class EcsTask:
                 aiohttp.ClientSession(timeout=_METADATA_TIMEOUT) as http,
                 http.get(f"{metadata}/task") as answer,
             ):
-                found = json.loads(await answer.content.read(_MOST_METADATA))
+                found = await answer.json(content_type=None)
             return cls(str(found["Cluster"]), str(found["TaskARN"]))
         except (aiohttp.ClientError, OSError, ValueError, TypeError, KeyError) as error:
             raise TaskError(f"{metadata} does not answer as expected: {error!r}") from error
@@ -66,17 +68,17 @@ class EcsTask:
         try:
             if self._ecs is None:
                 self._ecs = boto3.client("ecs", region_name=self._region, config=_CONFIG)
-            tasks = self._ecs.describe_tasks(cluster=self._cluster, tasks=[self._arn])["tasks"]
-        except (BotoCoreError, ClientError) as error:
+            found = self._ecs.describe_tasks(cluster=self._cluster, tasks=[self._arn])
+        except (BotoCoreError, ClientError, ResponseParserError) as error:
             raise TaskError(str(error)) from error
         return any(
             task.get("desiredStatus") == "STOPPED" or task.get("lastStatus") == "DEACTIVATING"
-            for task in tasks
+            for task in found.get("tasks", ())
         )
 
 
 async def wait_for_stop(metadata: str) -> None:
-    """Return when ECS begins to stop the task with the metadata endpoint of a URL.
+    """Return when the task with the metadata endpoint of a URL has left the load balancer.
 
     While ECS cannot be asked, that is logged, and the host still has SIGTERM.
     """
@@ -87,9 +89,10 @@ async def wait_for_stop(metadata: str) -> None:
             try:
                 task = task or await EcsTask.read(metadata)
                 if await calls(task.stopping):
-                    return
+                    break
             except TaskError as error:
                 _log.warning("ECS does not say whether this task is to stop: %s", error)
             await asyncio.sleep(POLL_SECONDS * random.uniform(0.9, 1.1))
+        await asyncio.sleep(LEAVE_SECONDS)
     finally:
         calls.stop()

@@ -3,7 +3,7 @@
 import graphlib
 
 from socket_host.drain import GOODBYE_SECONDS
-from socket_host.ecs_task import CALL_SECONDS, POLL_SECONDS
+from socket_host.ecs_task import CALL_SECONDS, LEAVE_SECONDS, POLL_SECONDS
 from socket_host.settings import Settings
 from socket_host.transport.http import IDLE_SECONDS
 from tests.infra.templates import Json, attributes, container, of_kind, properties, references
@@ -77,7 +77,7 @@ def test_times_fit(template: Json) -> None:
     drain = int(environ["DRAIN_SECONDS"])
     hosts = attributes(template, "Hosts", "TargetGroup")
     # A host that leaves notices it within this, and lets its clients go before they are cut.
-    notice = 1.1 * POLL_SECONDS + 2 * CALL_SECONDS
+    notice = 1.1 * POLL_SECONDS + 2 * CALL_SECONDS + LEAVE_SECONDS
     assert notice + drain + GOODBYE_SECONDS < int(hosts["deregistration_delay.timeout_seconds"])
     assert drain < container(template)["StopTimeout"] == 120
     assert hosts["stickiness.enabled"] == "true"

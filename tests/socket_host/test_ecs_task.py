@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,9 +10,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from socket_host import ecs_task
+from socket_host.__main__ import serve
 from socket_host.ecs_task import EcsTask, TaskError, wait_for_stop
+from tests.kit.buses import until
 from tests.kit.clients import clients
-from tests.kit.hosts import PATIENCE, environ, host_process, token
+from tests.kit.hosts import PATIENCE, settings, token
+from tests.small_app.events import namespaces as small_app
 
 CLUSTER = "arn:aws:ecs:eu-west-1:123456789012:cluster/sidepath"
 ARN = "arn:aws:ecs:eu-west-1:123456789012:task/sidepath/0123456789abcdef"
@@ -57,6 +59,7 @@ async def address(ecs: Ecs, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[st
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
         monkeypatch.setattr(ecs_task, "POLL_SECONDS", 0.01)
+        monkeypatch.setattr(ecs_task, "LEAVE_SECONDS", 0.01)
         yield str(server.make_url("/v4/1"))
 
 
@@ -75,19 +78,30 @@ async def test_deregistered_task_is_noticed(ecs: Ecs, address: str) -> None:
         await waiting
 
 
-async def test_host_drains(ecs: Ecs, address: str, tmp_path: Path) -> None:
+async def test_host_drains(
+    ecs: Ecs, address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A host whose task begins to stop lets its clients go and ends, without a signal."""
     ecs.ready.clear()
     ecs.task["lastStatus"] = "DEACTIVATING"
-    names = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-    aws = {name: os.environ[name] for name in names}
-    settings = environ(tmp_path, DRAIN_SECONDS="0.3", ECS_CONTAINER_METADATA_URI_V4=address, **aws)
-    async with host_process(settings) as host, clients() as people:
-        await host.ready()
-        ann = await people.connect(host.url, token("Ann"), client={"reconnection": False})
+    printed = ""
+
+    def listening() -> bool:
+        nonlocal printed
+        printed += capsys.readouterr().out
+        return "listening on" in printed
+
+    told = settings(tmp_path, drain_seconds=0.1, ecs_metadata=address)
+    running = asyncio.create_task(serve(told, small_app))
+    async with clients() as people, asyncio.timeout(PATIENCE):
+        await until(listening)
+        ann = await people.connect(
+            printed.split()[-1], token("Ann"), client={"reconnection": False}
+        )
+        assert not running.done()
         ecs.ready.set()
         await ann.receive("disconnect")
-        assert (await host.ended())[0] == 0
+        await running
 
 
 async def test_metadata_that_is_none() -> None:

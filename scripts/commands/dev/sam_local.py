@@ -31,9 +31,8 @@ DATA = "/tmp"  # the one folder that a function can write to
 _BRIDGES = ("docker0", "podman0", "cni-podman0")
 # Podman's is there only while a container runs, and scripts/dev starts before the first one.
 _PODMAN = "10.88.0.1"
-_IP_FREEBIND = (
-    15  # lets a socket listen on an address that does not exist yet; in no module of Python
-)
+# Linux's option to listen on an address that does not exist yet, which Python does not name.
+_IP_FREEBIND = 15
 _GET_ADDRESS = 0x8915  # SIOCGIFADDR
 
 
