@@ -40,7 +40,10 @@ def new_loop() -> asyncio.AbstractEventLoop:
 
 
 async def serve(settings: Settings, namespaces: Sequence[type[Namespace]]) -> None:
-    """Serve until SIGTERM or SIGINT, then drain; a second signal cuts the drain short."""
+    """Serve until SIGTERM or SIGINT, then drain; a second signal cuts the drain short.
+
+    In ECS, the drain also begins when ECS starts to stop the task, long before it sends a signal.
+    """
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(log_limit.unhandled)
     reporting = loop.create_task(log_limit.LIMIT.keep_reporting())
@@ -59,12 +62,24 @@ async def serve(settings: Settings, namespaces: Sequence[type[Namespace]]) -> No
     host.connections.most = open_files.allow(host.connections.most + RESERVE) - RESERVE
     bind = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
     print(f"Socket host listening on http://{bind}:{host.port}", flush=True)
+    watching = loop.create_task(_watch_task(settings.ecs_metadata, told_to_stop))
     await told_to_stop.wait()
     await host.drain()
     await host.stop()
-    reporting.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await reporting
+    for task in (watching, reporting):
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _watch_task(metadata: str, told_to_stop: asyncio.Event) -> None:
+    """Set the event when ECS begins to stop the host's task, if it runs in one."""
+    if metadata:
+        # Imported only in ECS: boto3 takes as long as the rest of the host.
+        from socket_host.ecs_task import wait_for_stop
+
+        await wait_for_stop(metadata)
+        told_to_stop.set()
 
 
 if __name__ == "__main__":

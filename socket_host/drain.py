@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection
 _SLICE = 0.25  # seconds between two slices, plus or minus half
 
 # Seconds for the last clients to read what was sent to them and to close.
-_GOODBYE = 2.0
+GOODBYE_SECONDS = 2.0
 
 
 async def release(
@@ -33,7 +33,7 @@ async def release(
             await close(connection)
         if slices > 1:
             await _sleep(_SLICE * random.uniform(0.5, 1.5), hurry)
-    goodbye = loop.time() + _GOODBYE
+    goodbye = loop.time() + GOODBYE_SECONDS
     while connections() and loop.time() < goodbye:  # noqa: ASYNC110 - nothing tells of the last
         await asyncio.sleep(0.01)
 

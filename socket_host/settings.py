@@ -45,6 +45,7 @@ class Settings:
     recovery_seconds: float = 120  # for which a dropped client may resume; 0: no recovery
     transport: str = "fast"
     metric_namespace: str = ""  # CloudWatch's, of the client metric; empty: it is not written
+    ecs_metadata: str = ""  # the URL of the ECS task's metadata; empty: the host runs elsewhere
     leases: str = "sqlite:.sidepath/leases.sqlite3"
     # They sign no new tokens, but tokens that they have signed are still valid.
     former_secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -91,6 +92,7 @@ class Settings:
             ),
             transport=read.one_of("TRANSPORT", cls.transport, TRANSPORTS),
             metric_namespace=read.metric_namespace(),
+            ecs_metadata=read.text("ECS_CONTAINER_METADATA_URI_V4", ""),
             leases=read.leases(cls.leases),
             own=read.own(declared),
         )

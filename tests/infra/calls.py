@@ -8,6 +8,7 @@ import boto3
 
 CLIENTS = {
     "_dynamodb": "dynamodb",
+    "_ecs": "ecs",
     "_sns": "sns",
     "_sqs": "sqs",
 }  # the code's names for the clients

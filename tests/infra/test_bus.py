@@ -44,7 +44,7 @@ def test_default_has_no_server(template: Json) -> None:
     assert (parameter["Default"], parameter["AllowedValues"]) == ("sns", ["sns", "valkey"])
     assert template["Conditions"][ON_VALKEY] == {"Fn::Equals": [{"Ref": "BusKind"}, "valkey"]}
     absent = conditional(template)
-    assert len(absent) == 8
+    assert len(absent) == 11
     assert {r["Type"] for n, r in template["Resources"].items() if n in absent} >= {
         "AWS::ElastiCache::ReplicationGroup",
         "AWS::SQS::Queue",
@@ -94,6 +94,27 @@ def test_server_survives_a_zone(template: Json) -> None:
         for subnet in properties(template, "BusSubnets")["SubnetIds"]
     ]
     assert len({json.dumps(zone) for zone in zones}) == 2
+
+
+def test_every_node_is_watched(template: Json) -> None:
+    """Alarms look at the processor and the memory of each node, and ring if the server is gone."""
+    nodes = [f"${{BusServer}}-{n:03}" for n in range(1, 3)]
+    assert properties(template, "BusServer")["NumCacheClusters"] == len(nodes)
+    watched = {}
+    for name in ("BusServerBusy", "BusServerFull"):
+        asked = [m["MetricStat"]["Metric"] for m in properties(template, name)["Metrics"][1:]]
+        (metric,) = {each["MetricName"] for each in asked}
+        watched[metric] = [each["Dimensions"][0]["Value"]["Fn::Sub"] for each in asked]
+    assert watched == {"CPUUtilization": nodes, "DatabaseMemoryUsagePercentage": nodes}
+    assert properties(template, "BusServerBusy")["TreatMissingData"] == "breaching"
+
+
+def test_waiting_messages_are_noticed_before_they_are_lost(template: Json) -> None:
+    """The alarm of the functions' queue rings while somebody can still do something."""
+    alarm = properties(template, "FunctionQueueWaits")
+    assert alarm["Dimensions"][0]["Value"] == {"Fn::GetAtt": ["FunctionQueue", "QueueName"]}
+    rings = alarm["Threshold"] + alarm["Period"] * alarm["EvaluationPeriods"]
+    assert rings < properties(template, "FunctionQueue")["MessageRetentionPeriod"] / 2
 
 
 def test_server_has_no_way_out_or_in(template: Json) -> None:

@@ -70,6 +70,25 @@ def test_policy_can_be_created() -> None:
         ), statement["Sid"]
 
 
+# What services of AWS make and change by a role of their own.
+BY_ROLES = {
+    "AWS::ApplicationAutoScaling::ScalableTarget": "ecs.application-autoscaling.amazonaws.com",
+    "AWS::CloudFront::VpcOrigin": "vpcorigin.cloudfront.amazonaws.com",
+    "AWS::ECS::Service": "ecs.amazonaws.com",
+    "AWS::ElastiCache::ReplicationGroup": "elasticache.amazonaws.com",
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": "elasticloadbalancing.amazonaws.com",
+}
+
+
+def test_roles_of_services_are_made(template: Json) -> None:
+    """Whatever the template has of these, its role is made first; with Valkey one more."""
+    needed: dict[bool, set[str]] = {False: set(), True: set()}
+    for resource in template["Resources"].values():
+        if service := BY_ROLES.get(resource["Type"]):
+            needed["Condition" in resource].add(service)
+    assert needed == {False: {*SERVICES}, True: {*VALKEY}}
+
+
 def test_roles_of_services_are_allowed() -> None:
     """It allows the service-linked roles that scripts/deploy creates, and no others."""
     (statement,) = [found for found in statements() if found["Sid"] == "RolesOfServices"]

@@ -4,6 +4,8 @@ import graphlib
 
 import pytest
 
+from socket_host.drain import GOODBYE_SECONDS
+from socket_host.ecs_task import CALL_SECONDS, LEAVE_SECONDS, POLL_SECONDS
 from socket_host.settings import Settings
 from socket_host.transport.http import IDLE_SECONDS
 from tests.infra.templates import Json, attributes, container, of_kind, properties, references
@@ -78,7 +80,9 @@ def test_times_fit(template: Json) -> None:
     assert silent < int(balancer["idle_timeout.timeout_seconds"]) < IDLE_SECONDS
     drain = int(environ["DRAIN_SECONDS"])
     hosts = attributes(template, "Hosts", "TargetGroup")
-    assert drain < int(hosts["deregistration_delay.timeout_seconds"]) <= 2 * drain
+    # A host that leaves notices it within this, and lets its clients go before they are cut.
+    notice = 1.1 * POLL_SECONDS + 2 * CALL_SECONDS + LEAVE_SECONDS
+    assert notice + drain + GOODBYE_SECONDS < int(hosts["deregistration_delay.timeout_seconds"])
     assert drain < container(template)["StopTimeout"] == 120
     assert hosts["stickiness.enabled"] == "true"
     assert hosts["stickiness.type"] == "lb_cookie"

@@ -24,8 +24,10 @@ def test_alarms_reach_somebody(template: Json) -> None:
 
 def dashboard(template: Json) -> list[Json]:
     """The dashboard's widgets, with its references replaced."""
-    text, _ = properties(template, "Dashboard")["DashboardBody"]["Fn::Sub"]
-    widgets: list[Json] = json.loads(re.sub(r"\${([\w.:]+)}", r"\1", text))["widgets"]
+    text, values = properties(template, "Dashboard")["DashboardBody"]["Fn::Sub"]
+    with_valkey = values["BusAlarms"]["Fn::If"][1]["Fn::Sub"]
+    filled = re.sub(r"\${([\w.:]+)}", r"\1", text.replace("${BusAlarms}", with_valkey))
+    widgets: list[Json] = json.loads(filled)["widgets"]
     return widgets
 
 
@@ -59,6 +61,20 @@ def test_hosts_are_counted_by_their_clients(template: Json) -> None:
     assert first[:4] == ["AWS::StackName", measured["Name"], dimension, written[dimension]]
     assert first[4]["stat"] == "Sum"  # the clients of all hosts
     assert first[4]["period"] == 60
+
+
+def test_missing_hosts_are_noticed(template: Json) -> None:
+    """Hosts that do not run are noticed by what they do not write: one value each a minute."""
+    alarm = properties(template, "HostsMissing")
+    assert (alarm["Statistic"], alarm["Period"]) == ("SampleCount", 60)
+    assert (alarm["Threshold"], alarm["TreatMissingData"]) == ({"Ref": "MinHosts"}, "breaching")
+    (policy,) = [
+        p["TargetTrackingScalingPolicyConfiguration"]["CustomizedMetricSpecification"]
+        for p in of_kind(template, "AWS::ApplicationAutoScaling::ScalingPolicy").values()
+        if "clients" in p["PolicyName"]
+    ]
+    for name in ("Namespace", "MetricName", "Dimensions"):
+        assert alarm[name] == policy[name]
 
 
 def test_scaling_needs_no_count_of_the_balancers(template: Json) -> None:

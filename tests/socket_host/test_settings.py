@@ -37,6 +37,7 @@ def test_everything_can_be_set() -> None:
         "RECOVERY_SECONDS": "7",
         "TRANSPORT": "stock",
         "METRIC_NAMESPACE": "my-stack",
+        "ECS_CONTAINER_METADATA_URI_V4": "http://169.254.170.2/v4/1-2-3",
     }
     assert Settings.from_environ(GOOD | values) == Settings(
         session_secret="s" * 32,
@@ -59,6 +60,7 @@ def test_everything_can_be_set() -> None:
         recovery_seconds=7,
         transport="stock",
         metric_namespace="my-stack",
+        ecs_metadata="http://169.254.170.2/v4/1-2-3",
     )
 
 

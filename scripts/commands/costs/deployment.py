@@ -24,6 +24,7 @@ class Deployment:
     valkey_secrets: int  # additional, if the bus is Valkey
     valkey_nodes: int
     alarms: int  # metrics of alarms, including those of autoscaling
+    valkey_alarms: int  # additional, if the bus is Valkey
     metrics: int  # custom ones
     dashboards: int
     heartbeat: float  # seconds between a host's heartbeats
@@ -38,7 +39,7 @@ class Deployment:
         secrets = _of(resources, "AWS::SecretsManager::Secret")
         policies = [p["Properties"] for p in _of(resources, _POLICY)]
         scaling = [p["TargetTrackingScalingPolicyConfiguration"] for p in policies]
-        alarms = [a["Properties"] for a in _of(resources, "AWS::CloudWatch::Alarm")]
+        alarms = _of(resources, "AWS::CloudWatch::Alarm")
         return cls(
             vcpu=int(task["Cpu"]) / _GIGABYTE,
             memory=int(task["Memory"]) / _GIGABYTE,
@@ -49,8 +50,9 @@ class Deployment:
             valkey_secrets=sum("Condition" in secret for secret in secrets),
             valkey_nodes=resources["BusServer"]["Properties"]["NumCacheClusters"],
             # Autoscaling creates two for each policy: one to scale out, one to scale in.
-            alarms=sum(map(_metrics, alarms))
+            alarms=sum(_metrics(a["Properties"]) for a in alarms if "Condition" not in a)
             + 2 * sum(_metrics(s.get(_CUSTOM, {})) for s in scaling),
+            valkey_alarms=sum(_metrics(a["Properties"]) for a in alarms if "Condition" in a),
             metrics=1,  # the client metric; that of dropped messages has values only when it has
             dashboards=len(_of(resources, "AWS::CloudWatch::Dashboard")),
             heartbeat=HEARTBEAT,

@@ -92,7 +92,8 @@ class Sums:
         has = self.deployment
         nodes = has.valkey_nodes * self.price("valkey-node") * _HOURS
         polls = hosts * self._each_second(self.price("sqs-request")) / has.poll
-        return nodes + polls + has.valkey_secrets * self.price("secret")
+        watching = has.valkey_alarms * self.price("alarm")
+        return nodes + polls + watching + has.valkey_secrets * self.price("secret")
 
     def valkey_function_emit(self) -> float:
         """Return the cost of one emit a second by functions with Valkey: one host receives it."""

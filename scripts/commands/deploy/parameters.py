@@ -35,7 +35,9 @@ def refusals(declared: Declared, given: Mapping[str, str]) -> list[str]:
 def conflicts(values: Mapping[str, str]) -> Iterator[str]:
     """Yield a sentence for each pair of values that conflict."""
     low, high = values["MinHosts"], values["MaxHosts"]
-    if int(low) > int(high):
+    if not (low.isdecimal() and high.isdecimal()):
+        yield "--min-hosts and --max-hosts have to be whole numbers."
+    elif int(low) > int(high):
         yield (
             f"--min-hosts {low} is more than --max-hosts {high}. An option that is not given keeps "
             "the stack's value; give both."

@@ -30,6 +30,10 @@ DATA = "/tmp"  # the only folder that a function can write to
 
 # The networks through which containers on Linux reach this machine; localhost is their own.
 _BRIDGES = ("docker0", "podman0", "cni-podman0")
+# Podman's network exists only while a container runs, and scripts/dev starts before the first.
+_PODMAN = "10.88.0.1"
+# Linux's option to listen on an address that does not exist yet, which Python does not name.
+_IP_FREEBIND = 15
 _GET_ADDRESS = 0x8915  # SIOCGIFADDR
 
 
@@ -65,23 +69,36 @@ def listen() -> list[socket.socket]:
         ) from None
     for address in bridges():
         with contextlib.suppress(OSError):  # it may not be needed
-            listeners.append(socket.create_server((address, PORT)))
+            listeners.append(_listen(address))
     return listeners
 
 
-def bridges() -> list[str]:
+def _listen(address: str) -> socket.socket:
+    listener = socket.socket()
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        listener.bind((address, PORT))
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def bridges() -> set[str]:
     """Return this machine's addresses in its containers' networks; none except on Linux."""
     if not sys.platform.startswith("linux"):
-        return []
+        return set()
     import fcntl
 
-    found = []
+    found = {_PODMAN}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         for name in _BRIDGES:
             with contextlib.suppress(OSError):  # there is no such network
                 asked = struct.pack("256s", name.encode())
                 answer = fcntl.ioctl(asking.fileno(), _GET_ADDRESS, asked)
-                found.append(socket.inet_ntoa(answer[20:24]))
+                found.add(socket.inet_ntoa(answer[20:24]))
     return found
 
 

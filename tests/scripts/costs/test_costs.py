@@ -117,7 +117,7 @@ def test_amounts_elsewhere_are_known(file: Path, sums: Sums) -> None:
     """Each amount in the documents and the template is a price or a computed cost."""
     known = [price.price for price in sums.prices.values()]
     known += [sums.host(), sums.address(), sums.balancer(0), sums.capacity(), sums.snapshot()]
-    known += [sums.nat_gateway(), sums.endpoints(6), sums.web_acl(), sums.stored()]
+    known += [sums.nat_gateway(), sums.endpoints(7), sums.web_acl(), sums.stored()]
     for hosts in range(1, 21):
         known += [sums.sns(hosts), sums.sns(hosts, 1), sums.sns(hosts, 10), sums.valkey(hosts)]
     for sockets in (0, 1_000, 100_000):

@@ -86,6 +86,7 @@ def test_parameters_of_your_own() -> None:
         ({"MinHosts": "5"}, "--min-hosts 5 is more than --max-hosts 4."),
         ({"MaxHosts": "1"}, "--min-hosts 2 is more than --max-hosts 1."),
         ({"MinHosts": "11", "MaxHosts": "9"}, "--min-hosts 11 is more than --max-hosts 9."),
+        ({"MinHosts": "1.5"}, "--min-hosts and --max-hosts have to be whole numbers."),
         ({"Domain": "chat.example.com"}, "--domain needs --certificate"),
         ({"Certificate": ARN}, "--certificate needs --domain"),
     ],

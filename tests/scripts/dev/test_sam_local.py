@@ -57,6 +57,13 @@ def test_sam_sets_what_the_template_has(settings: dict[str, str]) -> None:
     assert variables["AWS_ENDPOINT_URL"] == {"Ref": "AWS::NoValue"}
 
 
+def test_invoke_names_a_function() -> None:
+    """`sam local invoke` knows which of the template's functions is meant."""
+    functions = [n for n, r in load(TEXT)["Resources"].items() if r["Type"].endswith("::Function")]
+    assert len(functions) > 1  # or it would not ask
+    assert INVOKE["function_logical_id"] in functions
+
+
 def test_function_accepts_them(settings: dict[str, str]) -> None:
     """The function starts with them, and emits to the same port."""
     read = Settings.from_environ(settings, declared)
@@ -241,6 +248,19 @@ def test_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nobody_else_is_listened_to() -> None:
     """The stand-in for AWS is reachable only from this machine and its containers."""
     assert "0.0.0.0" not in sam_local.bridges()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere engines run in a machine")
+def test_podmans_network_may_come_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Podman's containers reach this machine, though their network begins with the first one."""
+    monkeypatch.setattr(sam_local, "PORT", unlikely_port())
+    monkeypatch.setattr(sam_local, "_BRIDGES", ())
+    listeners = sam_local.listen()
+    try:
+        assert "10.88.0.1" in [listener.getsockname()[0] for listener in listeners]
+    finally:
+        for listener in listeners:
+            listener.close()
 
 
 async def test_stand_in_has_the_templates_tables() -> None:
