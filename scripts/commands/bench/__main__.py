@@ -5,6 +5,7 @@ Figures go to stdout, progress to stderr. A full run takes about twenty minutes,
 
 import argparse
 import dataclasses
+import math
 import signal
 import subprocess
 import sys
@@ -151,8 +152,8 @@ def _options() -> argparse.Namespace:
     add("--bus", action="store_true", help="two hosts of a kind on one Redis, instead of one host")
     add("--only", nargs="+", metavar="MEASURE", help="beginnings of names: broadcast-1000 event")
     add("--servers", type=_servers, metavar="A,B", help=f"of {', '.join(SERVERS)}")
-    add("--rounds", type=int, help="the figures are their medians")
-    add("--seconds", type=float, help="of each measurement under load")
+    add("--rounds", type=_rounds, help="the figures are their medians")
+    add("--seconds", type=_seconds, help="of each measurement under load")
     add("--no-deflate", dest="deflate", action="store_false", help="clients do not offer it")
     add("--no-spin", dest="spin", action="store_false", help="the load generator may sleep")
     add(
@@ -163,7 +164,35 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.publish and (options.quick or options.only):
         parser.error("only the figures of a full run are for publishing")
+    known = _measures(options)
+    for name in options.only or []:
+        if not any(measure.startswith(name) for measure in known):
+            parser.error(f"no measure is called {name!r}; there are {', '.join(known)}")
     return options
+
+
+def _measures(options: argparse.Namespace) -> list[str]:
+    """Return the names of all that can be measured."""
+    plan = _plan(options)
+    if options.bus:
+        return [name for visit in bus_visits(plan) for name, _ in visit.steps]
+    return ["function", *(name for visit in visits(plan) for name, _ in visit.steps)]
+
+
+def _rounds(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of rounds, such as 3")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, such as 0.5")
+    return seconds
 
 
 def _servers(names: str) -> tuple[Server, ...]:

@@ -53,6 +53,9 @@ def main() -> None:
         )
     if options.data.exists() and not options.data.is_dir():
         sys.exit(f"--data {options.data} is a file, and has to be a folder.")
+    if options.env and not options.env.exists():
+        sys.exit(f"--env {options.env} does not exist.")
+    options.env = options.env or ROOT / ".env"
     try:
         asyncio.run(_run(options) if options.run else _serve(options))
     except KeyboardInterrupt:  # before anything has started
@@ -82,7 +85,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--env",
         type=_path,
-        default=ROOT / ".env",
         metavar="FILE",
         help="a file with lines NAME=VALUE for settings of yours; by default .env of the project",
     )

@@ -8,7 +8,7 @@ import argparse
 import sys
 
 from scripts import ROOT
-from scripts.commands.upgrade.merge import merge
+from scripts.commands.upgrade.merge import ConflictError, UnknownCommitError, merge
 from scripts.terminal import say
 from scripts.yours import GitError, uncommitted
 
@@ -26,11 +26,18 @@ def main() -> None:
                 "Commit these first, or take them back:\n" + "\n".join(f"  {p}" for p in changed)
             )
         merge(ROOT, ref)
-    except GitError as error:
+    except UnknownCommitError:
+        sys.exit(
+            f"git has no commit {ref}. Fetch it first: git remote add upstream URL, once, and then "
+            "git fetch upstream."
+        )
+    except ConflictError as error:
         sys.exit(
             f"git says:\n{error}\nWhat conflicts is not yours by its place: mend it as after any "
             "git merge, and commit; or git merge --abort."
         )
+    except GitError as error:
+        sys.exit(f"git says:\n{error}")
     say("Merged. CHANGELOG.md says what you must do; scripts/pin and scripts/test come next.")
 
 
