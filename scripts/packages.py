@@ -72,7 +72,10 @@ def main(python: str, *lists: str) -> None:
     try:
         install(python, lists)
     except PackagesError:
-        sys.exit(1)
+        sys.exit(
+            "The packages could not be installed; the reason is above. Can this machine reach the "
+            "package index (.venv/bin/pip config list)?"
+        )
 
 
 if __name__ == "__main__":

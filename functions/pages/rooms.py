@@ -81,16 +81,21 @@ async def say(request: Request) -> Response:
 async def open_room(request: Request) -> Response:
     """Redirect to the room whose name was typed into the form."""
     name = request.query_params.get("room", "").strip().lower().replace(" ", "-")
-    if not is_room(name):
-        raise HTTPException(404, "A room's name has only lowercase letters, digits and hyphens.")
-    return RedirectResponse(f"/rooms/{name}", 303)
+    return RedirectResponse(f"/rooms/{checked(name)}", 303)
 
 
 def room_name(request: Request) -> str:
     """Return the room name in a path; raise HTTPException if it is not valid."""
-    name: str = request.path_params["room"]
+    return checked(request.path_params["room"])
+
+
+def checked(name: str) -> str:
+    """Return a room name; raise HTTPException if it is not valid."""
     if not is_room(name):
-        raise HTTPException(404, "A room's name has only lowercase letters, digits and hyphens.")
+        rule = (
+            "A room's name has 1 to 64 lowercase letters, digits and hyphens, and no hyphen first."
+        )
+        raise HTTPException(404, rule)
     return name
 
 

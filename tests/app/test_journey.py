@@ -158,6 +158,8 @@ def test_unsent_message_stays_visible(visit: Visit, room: str) -> None:
     ann.context.set_offline(True)
     say(ann, "from the tunnel")
     expect(ann.locator(".unsent p")).to_have_text("from the tunnel")
+    expect(ann.locator(".unsent")).to_have_css("border-top-style", "dashed")
+    expect(ann.locator(".unsent")).to_have_css("background-color", "rgba(0, 0, 0, 0)")
     ann.context.set_offline(False)
     ann.reload()
     live(ann)
@@ -307,6 +309,18 @@ def look(page: Page, name: str) -> None:
             page.screenshot(path=ROOT / "test-results" / f"{name}-{shape}-{scheme}.png")
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             assert page.evaluate("axe.run().then(found => found.violations)") == []
+
+
+def test_composer_grows_with_its_text_alone(visit: Visit, room: str) -> None:
+    """In a narrow window too, where the placeholder with a long name would take two lines."""
+    page = live(visit(f"/rooms/{room}", viewport={"width": 360, "height": 740}))
+    message = page.get_by_label("Message to")
+    heights = []
+    message.evaluate("it => (it.placeholder = 'Message as Somebody With A Long Name')")
+    for text in ("one", "", "one\ntwo"):
+        message.fill(text)
+        heights.append(message.evaluate("it => it.offsetHeight"))
+    assert heights[0] == heights[1] < heights[2]
 
 
 def test_keyboard_alone(visit: Visit, room: str) -> None:

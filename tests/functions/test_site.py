@@ -61,6 +61,7 @@ def test_wrong_method() -> None:
     answer = invoke(http_api("/about", method="POST"))
     assert answer["statusCode"] == 405
     assert set(answer["headers"]["allow"].split(", ")) == {"GET", "HEAD"}
+    assert "not for this kind of request" in answer["body"]
 
 
 async def broken(request: object) -> None:

@@ -242,7 +242,11 @@ def test_declared_settings_are_given(half: Half) -> None:
         },
     }
     needed = {s.name for s in declared if half in s.halves and half not in s.defaults}
-    assert needed <= names[half]
+    section = {"function": "settings of pages", "host": "settings of the host"}[half]
+    assert needed <= names[half], (
+        f"The {half} would not start in the cloud: infra/template.yaml gives it no value of "
+        f"{', '.join(sorted(needed - names[half]))}. Add one below `Yours: {section}`."
+    )
 
 
 def test_changed_secret_reaches_both_halves(translated: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ Figures go to stdout, progress to stderr. A full run takes about twenty minutes,
 
 import argparse
 import dataclasses
+import math
 import signal
 import subprocess
 import sys
@@ -151,8 +152,8 @@ def _options() -> argparse.Namespace:
     add("--bus", action="store_true", help="two hosts of each kind on one Redis")
     add("--only", nargs="+", metavar="MEASURE", help="measures whose names begin with these")
     add("--servers", type=_servers, metavar="A,B", help=f"some of {', '.join(SERVERS)}")
-    add("--rounds", type=int, help="number of rounds; the figures are medians")
-    add("--seconds", type=float, help="length of each measurement under load")
+    add("--rounds", type=_rounds, help="number of rounds; the figures are medians")
+    add("--seconds", type=_seconds, help="length of each measurement under load")
     add("--no-deflate", dest="deflate", action="store_false", help="clients offer no compression")
     add("--no-spin", dest="spin", action="store_false", help="let the load generator sleep")
     add(
@@ -163,7 +164,35 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.publish and (options.quick or options.only):
         parser.error("--publish needs a full run, without --quick and --only")
+    known = _measures(options)
+    for name in options.only or []:
+        if not any(measure.startswith(name) for measure in known):
+            parser.error(f"there is no measure {name!r}; there are {', '.join(known)}")
     return options
+
+
+def _measures(options: argparse.Namespace) -> list[str]:
+    """Return the names of all that can be measured."""
+    plan = _plan(options)
+    if options.bus:
+        return [name for visit in bus_visits(plan) for name, _ in visit.steps]
+    return ["function", *(name for visit in visits(plan) for name, _ in visit.steps)]
+
+
+def _rounds(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of rounds, such as 3")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, such as 0.5")
+    return seconds
 
 
 def _servers(names: str) -> tuple[Server, ...]:

@@ -80,12 +80,12 @@ class Deployment:
             engine = Engine.find()
         except NoEngineError as error:
             missing.append(str(error))
-        if not sam.present():
-            missing.append("AWS's SAM CLI is missing: run scripts/sam to see why.")
         if not (ROOT / CLIENT).is_file():
             missing.append("Setup is not complete. Run scripts/setup.")
         if missing or not account or not engine:
             raise UnfitError.listing(missing)
+        if not sam.present():  # last, because this may install it
+            raise UnfitError.listing(["AWS's SAM CLI is missing: run scripts/sam to see why."])
         with step(f"Looking for the stack {options.stack}", AGAIN):
             has = Stack(account.client("cloudformation"), options.stack).parameters()
         values = parameters.defaults(declared) | has | given

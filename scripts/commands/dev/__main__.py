@@ -35,7 +35,6 @@ from scripts.commands.dev.settings import (
     OriginError,
     OwnSettings,
     live_environ,
-    make_environ,
 )
 from scripts.commands.dev.stand_in import StandIn, StandInError
 from scripts.commands.dev.template import Template
@@ -61,6 +60,9 @@ def main() -> None:
             "scripts/dev --hosts 2 --bus redis://127.0.0.1:6379"
         )
     _make_folder(options.data)
+    if options.env and not options.env.exists():
+        sys.exit(f"--env {options.env} does not exist.")
+    options.env = options.env or ROOT / ".env"
     try:
         asyncio.run(_run(options) if options.run else _serve(options))
     except KeyboardInterrupt:  # before anything has started
@@ -107,7 +109,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--env",
         type=_path,
-        default=ROOT / ".env",
         metavar="FILE",
         help="file of NAME=VALUE lines with your settings (default .env in the project)",
     )

@@ -8,7 +8,7 @@ import argparse
 import sys
 
 from scripts import ROOT
-from scripts.commands.upgrade.merge import merge
+from scripts.commands.upgrade.merge import ConflictError, UnknownCommitError, merge
 from scripts.terminal import say
 from scripts.yours import GitError, uncommitted
 
@@ -26,11 +26,18 @@ def main() -> None:
                 "Commit or revert these changes first:\n" + "\n".join(f"  {p}" for p in changed)
             )
         merge(ROOT, ref)
-    except GitError as error:
+    except UnknownCommitError:
+        sys.exit(
+            f"git has no commit {ref}. Fetch it first: git remote add upstream URL, once, and then "
+            "git fetch upstream."
+        )
+    except ConflictError as error:
         sys.exit(
             f"git merge failed:\n{error}\nConflicts are in files outside of your folders: resolve "
             "and commit them as after any merge, or run git merge --abort."
         )
+    except GitError as error:
+        sys.exit(f"git failed:\n{error}")
     say("Merged. See CHANGELOG.md for what you must change, then run scripts/pin and scripts/test.")
 
 

@@ -8,18 +8,34 @@ import os
 import tempfile
 from pathlib import Path
 
-from scripts.yours import FOLDERS, TEMPLATE, git, parts, with_parts
+from scripts.yours import FOLDERS, TEMPLATE, GitError, git, parts, with_parts
+
+
+class UnknownCommitError(Exception):
+    """There is no such commit in the project's repository."""
+
+
+class ConflictError(GitError):
+    """The merge has begun, and conflicts; the text is git's."""
 
 
 def merge(project: Path, ref: str) -> None:
-    """Merge a commit of upstream's; raise GitError if there are conflicts or it cannot start."""
-    theirs = git(project, "rev-parse", "--verify", f"{ref}^{{commit}}").strip()
+    """Merge a commit of upstream's; raise UnknownCommitError, ConflictError or a GitError."""
+    try:
+        theirs = git(project, "rev-parse", "--verify", f"{ref}^{{commit}}").strip()
+    except GitError:
+        raise UnknownCommitError(ref) from None
     made = git(
         project,
         *("commit-tree", _tree(project, theirs), "-p", theirs),
         *("-m", f"{ref}, with our files instead of its sample"),
     ).strip()
-    git(project, "merge", "--no-ff", "-m", f"Merge {ref}", made)
+    try:
+        git(project, "merge", "--no-ff", "-m", f"Merge {ref}", made)
+    except GitError as error:
+        if git(project, "ls-files", "--unmerged"):
+            raise ConflictError(str(error)) from None
+        raise
 
 
 def _tree(project: Path, theirs: str) -> str:

@@ -1,6 +1,7 @@
 """A team's repository and a later version of ours, merged by scripts/upgrade and by git alone."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -270,8 +271,19 @@ def test_uncommitted_changes_come_first(team: Team) -> None:
 
 
 def test_unknown_commit(team: Team) -> None:
-    """An unknown commit is reported with git's message."""
+    """A commit that git does not know has to be fetched; there is no word of conflicts."""
     status, said = team.upgrade("upstream/nowhere")
     assert status == 1
-    assert "git merge failed" in said
-    assert "Traceback" not in said
+    assert said == (
+        "git has no commit upstream/nowhere. Fetch it first: git remote add upstream URL, once, "
+        "and then git fetch upstream.\n"
+    )
+
+
+def test_outside_of_git(upstream: Upstream) -> None:
+    """Where git itself cannot begin, its own words are enough."""
+    shutil.rmtree(upstream.root / ".git")
+    status, said = upstream.upgrade()
+    assert status == 1
+    assert "not a git repository" in said
+    assert "conflicts" not in said

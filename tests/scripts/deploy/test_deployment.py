@@ -54,15 +54,22 @@ def test_all_that_is_missing(
 ) -> None:
     """Everything that is missing is listed at once, each with what to do."""
     monkeypatch.setattr(deploying, "ROOT", tmp_path)
+    monkeypatch.setattr(sam, "present", lambda: pytest.fail("SAM would be installed for nothing"))
     with pytest.raises(UnfitError) as error:
         Deployment.begin(options())
-    credentials, region, engine, sam, setup = str(error.value).splitlines()
+    credentials, region, engine, setup = str(error.value).splitlines()
     assert "credentials are missing" in credentials
     assert "~/.aws/credentials" in credentials
     assert "--region eu-west-1" in region
     assert "Install Docker" in engine
-    assert "run scripts/sam to see why" in sam
     assert "Run scripts/setup" in setup
+
+
+def test_no_sam(stacked: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SAM is asked for last, because that may install it."""
+    monkeypatch.setattr(sam, "present", lambda: False)
+    with pytest.raises(UnfitError, match="scripts/sam says why"):
+        Deployment.begin(options(region=REGION))
 
 
 DOMAIN = ("chat.example.com", "arn:aws:acm:us-east-1:123456789012:certificate/1-2-3")

@@ -54,6 +54,12 @@ def test_mistakes(text: str, why: str, tmp_path: Path) -> None:
     assert "s3cret" not in str(raised.value).removeprefix(str(file))
 
 
+def test_named_file_exists(tmp_path: Path) -> None:
+    """There need be no .env; a file that is named has to be there."""
+    said = refused("--env", str(tmp_path / "keys"), "--data", str(tmp_path))
+    assert said == f"--env {tmp_path / 'keys'} does not exist.\n"
+
+
 def test_start_is_refused(tmp_path: Path) -> None:
     """scripts/dev ends with the message."""
     file = tmp_path / "keys"
