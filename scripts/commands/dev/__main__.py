@@ -35,6 +35,7 @@ from scripts.commands.dev.settings import (
     OriginError,
     OwnSettings,
     live_environ,
+    make_environ,
 )
 from scripts.commands.dev.stand_in import StandIn, StandInError
 from scripts.commands.dev.template import Template
