@@ -135,9 +135,9 @@ def _dropped(cookie: Morsel[str], address: Address) -> str:
     """Return why browsers drop a cookie; empty if they do not."""
     domain = _domain(cookie)
     if cookie.key.startswith("__Host-") and (domain or not cookie["secure"]):
-        return "has a name with __Host-, but has a Domain or is not Secure"
+        return "is named __Host-, but has a Domain or is not Secure"
     if cookie.key.startswith("__Secure-") and not cookie["secure"]:
-        return "has a name with __Secure-, but is not Secure"
+        return "is named __Secure-, but is not Secure"
     within = address.host.endswith(f".{domain}") and not _is_number(address.host)
     if domain and domain != address.host and not within:
         return f"has the Domain {domain}, which does not include {address.host}"
