@@ -16,8 +16,8 @@ from tests.kit.waiting import until
 from tests.small_app.events import namespaces
 from tests.small_app.model.settings import settings as declared
 
-# Hosts are forked from a process that has imported what they need, for imports take most of a start;
-# and what runs the tests, which each of them would import otherwise.
+# Hosts are forked from a process that has imported what they need: imports take most of a start.
+# `__main__` is what runs the tests, which each of them would import otherwise.
 _FORKING = multiprocessing.get_context("forkserver")
 _FORKING.set_forkserver_preload(["__main__", "tests.hostile.victim", "uvloop"])
 
