@@ -50,7 +50,8 @@ class Watch:
         """Yield what has to be reloaded after each save, with the name of a file that says why.
 
         Databases count as `DATA` when they are deleted or replaced: whoever has one open writes to
-        a file that nobody will read.
+        a file that nobody will read. So they do when their permissions change: whoever could not
+        open one may be able to.
         """
         async for _ in self._hints():
             reloads = {**await asyncio.to_thread(self._saved), **self._lost()}
@@ -155,8 +156,11 @@ class Watch:
 
     def _look_at_data(self) -> dict[Path, _Stamp]:
         """Return the databases there are; saving into one does not change what stands for it."""
-        files = [self._data, *self._data.glob("*.sqlite3")]
-        return {file: stamp[:2] for file in files if (stamp := _stamp(file))}
+        try:
+            files = [self._data, *self._data.glob("*.sqlite3")]
+        except OSError:  # nobody may look
+            return {}
+        return {file: stamp[:3] for file in files if (stamp := _stamp(file))}
 
 
 def _stamp(file: Path) -> _Stamp:
@@ -166,7 +170,8 @@ def _stamp(file: Path) -> _Stamp:
     except OSError:
         return ()
     # The last tells of a save that leaves a file as long and, by its time, as old as it was.
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    identity = found.st_dev, found.st_ino, found.st_mode
+    return *identity, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _is_source(name: str) -> bool:
