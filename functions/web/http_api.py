@@ -55,7 +55,7 @@ class HttpApi(HTTPGateway):
         path = request["path"]
         if ".lambda-url." in self.event["requestContext"].get("domainName", ""):
             path = unquote(path)  # a function URL passes it undecoded
-        query = self.event.get("rawQueryString", "")
+        query = self.event.get("rawQueryString") or ""
         return Received(request["method"], path, query, headers, request["sourceIp"])
 
     @cached_property

@@ -53,7 +53,7 @@ class Reload:
         if FRONT_END in reloads:
             self._front_end.save()
         if file := reloads.get(DATA):
-            say(f"{file} was removed: both halves start again, with new data.")
+            say(f"{file} was removed, replaced or has other permissions: both halves start again.")
             self._restart_function()
             self._restart_hosts()
             return

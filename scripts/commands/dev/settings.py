@@ -40,13 +40,17 @@ class OwnSettings:
 
     async def renew(self) -> None:
         """Read the saved declaration and the file; if that fails, print why, and change nothing."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", __name__, *self._arguments),  # this process has the old modules
-            cwd=ROOT,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", __name__, *self._arguments),  # here, modules are the old
+                cwd=ROOT,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+        except OSError as error:
+            say(f"Your settings stay as they were: {error}.")
+            return
         printed, why = await process.communicate()
         if process.returncode:
             last = why.decode(errors="replace").strip().rpartition("\n")[2]

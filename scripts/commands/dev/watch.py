@@ -51,7 +51,8 @@ class Watch:
         """Yield the parts to reload after each save, each with the name of a file that was saved.
 
         A database that is deleted or replaced counts as `DATA`: a process that has it open would
-        go on writing to a file that no other process sees.
+        go on writing to a file that no other process sees. So does one whose permissions change: a
+        process that could not open it may be able to now.
         """
         async for _ in self._triggers():
             reloads = {**await asyncio.to_thread(self._saved), **self._lost()}
@@ -158,8 +159,11 @@ class Watch:
 
     def _look_at_data(self) -> dict[Path, _Stamp]:
         """Return the identity of each database, which writing to it does not change."""
-        files = [self._data, *self._data.glob("*.sqlite3")]
-        return {file: stamp[:2] for file in files if (stamp := _stamp(file))}
+        try:
+            files = [self._data, *self._data.glob("*.sqlite3")]
+        except OSError:  # the folder cannot be read
+            return {}
+        return {file: stamp[:3] for file in files if (stamp := _stamp(file))}
 
 
 def _stamp(file: Path) -> _Stamp:
@@ -168,8 +172,9 @@ def _stamp(file: Path) -> _Stamp:
         found = file.stat()
     except OSError:
         return ()
+    identity = found.st_dev, found.st_ino, found.st_mode
     # The last reveals a save that changes neither the size nor the modification time.
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return *identity, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _is_source(name: str) -> bool:

@@ -74,6 +74,12 @@ def handler(event, context):
     return {"records": len(event["Records"])}
 '''
 
+ADDED = """
+from functions.contract.setting import Setting as Added
+
+settings = [*settings, Added("ADDED", "what is added", development="one")]
+"""
+
 FUNCTION = """
   Counter:
     Type: AWS::Serverless::Function
@@ -183,8 +189,7 @@ async def test_setting_added(dev: Dev) -> None:
     """A setting has its value as soon as it is declared, or given in .env, while the site runs."""
     declaration, file = dev.root / "functions/model/settings.py", dev.root / ".env"
     text = declaration.read_text()
-    added = 'settings = [\n    Setting("ADDED", "what is added", development="one"),'
-    declaration.write_text(text.replace("settings = [", added))
+    declaration.write_text(text + ADDED)
     await dev.becomes("/setting", 200, "one")
     await dev.becomes(POLL, 200)
     file.write_text("ADDED=two\n")

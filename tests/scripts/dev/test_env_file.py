@@ -1,5 +1,6 @@
 """A file outside of git has values for your settings, and errors name the line."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,9 @@ import pytest
 from functions.contract.setting import Setting
 from scripts.commands.dev import settings
 from scripts.commands.dev.env_file import EnvFileError, read_env_file
+from tests.scripts.dev.project import small_project
 from tests.scripts.dev.test_options import refused
+from tests.small_app.model.settings import settings as declared
 
 DECLARED = [
     Setting("KEY", "the key", development="for development"),
@@ -58,6 +61,25 @@ def test_named_file_exists(tmp_path: Path) -> None:
     """There need be no .env; a file that is named has to be there."""
     said = refused("--env", str(tmp_path / "keys"), "--data", str(tmp_path))
     assert said == f"--env {tmp_path / 'keys'} does not exist.\n"
+
+
+async def test_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Settings are read again when they are saved; while that is impossible they stay."""
+    file = tmp_path / ".env"
+    monkeypatch.setattr(settings, "ROOT", small_project(tmp_path))
+    monkeypatch.setattr(settings, "declared", declared)
+    own = settings.OwnSettings(tmp_path, file)
+    before = dict(own.values)
+    file.write_text("GREETING=another\n")
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", str(tmp_path / "python"))
+        await own.renew()
+    assert "Your settings stay as they were: [Errno 2]" in capsys.readouterr().err
+    assert own.values == before
+    await own.renew()
+    assert own.values == before | {"GREETING": "another"}
 
 
 def test_start_is_refused(tmp_path: Path) -> None:

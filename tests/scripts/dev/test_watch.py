@@ -110,9 +110,14 @@ async def test_system_reports_nothing(
 
 
 async def test_data_removed(project: Project) -> None:
-    """A deleted database, alone or with its folder, is reported; a changed one is not."""
+    """A deleted database, alone or with its folder, is reported; a changed one is not.
+
+    Changed permissions are reported too.
+    """
     project.write(".sidepath/rooms.sqlite3", "changed")
     await project.expect(HOST, after=lambda: project.write("socket_host/app.py", "1"))
+    for mode in (0o500, 0o700):
+        await project.expect(DATA, after=lambda mode=mode: project.data.chmod(mode))
     await project.expect(DATA, after=(project.data / "rooms.sqlite3").unlink)
     project.write(".sidepath/rooms.sqlite3", "new")
     await project.expect(HOST, after=lambda: project.write("socket_host/app.py", "22"))
