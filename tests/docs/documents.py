@@ -66,11 +66,6 @@ class Document:
             for found in _FENCE.finditer(self.text)
         ]
 
-    @property
-    def begins_blank(self) -> bool:
-        """Whether the reader takes the sample out first."""
-        return "scripts/blank" in self.commands()
-
     def files(self) -> list[Block]:
         """The blocks that are files."""
         return [block for block in self.blocks if block.title]

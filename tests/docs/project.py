@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.commands.blank.blanking import blank
 from tests.docs.documents import ROOT, Block
 
 PARTS = (
@@ -26,7 +27,7 @@ PATIENCE = 300  # seconds: a deadline that only a failure meets, also on a busy 
 
 
 class Project:
-    """A project in a folder of the test's own."""
+    """A project without the sample, in a folder of the test's own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -35,6 +36,7 @@ class Project:
             shutil.copytree(ROOT / part, folder / part, ignore=unwanted)
         for path in (*FILES, "tests/long_form.py"):
             shutil.copy(ROOT / path, folder / path)
+        blank(folder)  # what is yours here is not the reader's
         for path in (".venv", "node_modules"):
             (folder / path).symlink_to((ROOT / path).resolve())
 

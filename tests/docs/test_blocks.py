@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from scripts.commands.blank.blanking import blank
 from tests.docs.documents import ROOT, Document, documents
 from tests.docs.project import Project, merged
 
@@ -23,8 +22,6 @@ def test_document(document: Document, tmp_path: Path) -> None:
     Both halves start, its tests pass, its commands work, and lint, format and types are clean.
     """
     project = Project(tmp_path)
-    if document.begins_blank:
-        blank(tmp_path)
     blocks = document.files()
     for block in blocks:
         project.put(block)

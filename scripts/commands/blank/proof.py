@@ -30,6 +30,7 @@ TESTS = (
     "tests/test_small_app.py",
     "tests/scripts/bench/test_function.py",
     "tests/scripts/blank",
+    "tests/scripts/costs",
     "tests/scripts/deploy",
     "tests/scripts/dev/test_disturbed.py",
     "tests/scripts/dev/test_front_end.py",

@@ -1,10 +1,14 @@
-"""What a deployment is charged for, according to infra/template.yaml and the host's code."""
+"""What a deployment is charged for, according to infra/template.yaml and the host's code.
+
+Your parts of the template do not count, so that the documents stay as they are in your project.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from scripts.commands.dev.template import load
+from scripts.yours import with_parts
 from socket_host.bus.peers import HEARTBEAT
 from socket_host.bus.sqs import POLL_SECONDS
 
@@ -32,8 +36,8 @@ class Deployment:
 
     @classmethod
     def read(cls, template: Path) -> Self:
-        """Return the quantities in a template."""
-        text = load(template.read_text(encoding="utf-8"))
+        """Return the quantities in a template, without your parts of it."""
+        text = load(with_parts(template.read_text(encoding="utf-8"), {}))
         resources = text["Resources"]
         task = resources["HostTask"]["Properties"]
         secrets = _of(resources, "AWS::SecretsManager::Secret")
