@@ -21,6 +21,8 @@ from scripts.commands.deploy.step import StackError, StepError
 from tests.scripts.deploy.engine import install
 from tests.scripts.deploy.rehearsal import REGION
 
+pytestmark = pytest.mark.together("template")
+
 
 @pytest.fixture
 def stacked(account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:

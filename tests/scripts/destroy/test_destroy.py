@@ -12,6 +12,8 @@ from scripts.commands.destroy import __main__ as destroying
 from scripts.commands.destroy.removal import destroy
 from tests.scripts.deploy.rehearsal import REGION
 
+pytestmark = pytest.mark.together("template")
+
 
 @pytest.mark.parametrize("typed", ["", "sidepat\n", "yes\n"])
 def test_nothing_goes_without_its_name(

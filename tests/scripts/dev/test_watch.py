@@ -46,7 +46,8 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setattr(watch, "_LOOK_SECONDS", 0.1)
     return Project(tmp_path)
 
 
