@@ -48,6 +48,10 @@ export class Page {
     return this.elements.messages.children.filter((item) => !item.dataset.seq).length;
   }
 
+  get joined() {
+    return this.#element("count").textContent !== "";
+  }
+
   get notice() {
     return this.#element("notice").textContent;
   }

@@ -82,7 +82,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         await doomed.ready()
         await until(lambda: len(host.bus.peers) == 1)
         page = await stack.enter_async_context(crowd([url(host)], PAGE))
-        await until(lambda: ROOM in host.namespace(Chat).presence.rooms())
+        await page._stands(lambda stand: stand[0]["joined"])
         yield Site(host, doomed, wire, page)
 
 

@@ -19,8 +19,8 @@ const deeds = {
     writing.splice(0).forEach(clearInterval);
   },
   stand: () =>
-    pages.map(({ name, shown, unsent, notice, written, socket }) => {
-      return { name, shown: shown.length, unsent, notice, written: written.length, connected: socket.connected };
+    pages.map(({ name, shown, unsent, notice, written, joined, socket: { connected } }) => {
+      return { name, shown: shown.length, unsent, notice, written: written.length, joined, connected };
     }),
   report: () =>
     pages.map(({ name, shown, written, acked, counts }) => ({ name, shown, written, acked, counts })),
