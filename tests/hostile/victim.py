@@ -16,7 +16,8 @@ from tests.kit.waiting import until
 from tests.small_app.events import namespaces
 from tests.small_app.model.settings import settings as declared
 
-# A process that has imported all that a host imports makes each host by forking.
+# Hosts are forked from a process that has imported what they need: imports take most of a start.
+# `__main__` is what runs the tests, which each of them would import otherwise.
 _FORKING = multiprocessing.get_context("forkserver")
 _FORKING.set_forkserver_preload(["__main__", "tests.hostile.victim", "uvloop"])
 
