@@ -50,7 +50,7 @@ async def test_session_that_a_packet_ends(tmp_path: Path, caplog: pytest.LogCapt
 
 async def test_silent_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that never says what it came for is closed; one that does stays."""
-    limited(monkeypatch, join_time=0.05)
+    limited(monkeypatch, join_time=0.5)
     async with (
         serving(tmp_path, transport="stock") as host,
         raw_client(url(host), token("Ann")) as ann,
