@@ -38,9 +38,11 @@ class CountedRooms(socketio.AsyncManager):  # type: ignore[misc]  # python-socke
         await super().emit(event, data, namespace, room, skip_sid, callback, to, **kwargs)
 
     def get_participants(self, namespace: str, room: Any) -> Iterator[tuple[str, str]]:
-        """Yield the sids in a room, or in several, each with its Engine.IO sid."""
-        if room != []:  # for which python-socketio raises IndexError
-            yield from super().get_participants(namespace, room)
+        """Return the sids in a room, or in several, each with its Engine.IO sid."""
+        if room == []:  # for which python-socketio raises IndexError
+            return iter(())
+        participants: Iterator[tuple[str, str]] = super().get_participants(namespace, room)
+        return participants
 
     def basic_enter_room(
         self, sid: str, namespace: str, room: Any, eio_sid: str | None = None
