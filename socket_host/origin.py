@@ -5,6 +5,7 @@ http, and X-Forwarded-Host is whatever the client sends.
 """
 
 import logging
+import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -61,6 +62,8 @@ def parse_origins(text: str) -> tuple[str, ...]:
     return origins
 
 
+_HOST = re.compile(r"[a-z0-9_:-][a-z0-9_.:-]*", re.IGNORECASE | re.ASCII)  # a name or an address
+
 _EXAMPLE = "as in https://example.com (several are separated by commas)"
 
 
@@ -81,7 +84,7 @@ def _parse_origin(text: str) -> str:
         host, port = _ascii(url.hostname or ""), url.port
     except ValueError:
         raise complaint from None
-    if not url.scheme or not host or "*" in host or "@" in url.netloc:
+    if not url.scheme or not _HOST.fullmatch(host) or "@" in url.netloc:
         raise complaint
     if url.path not in ("", "/") or url.query or url.fragment:
         raise complaint

@@ -1,8 +1,10 @@
 """Compression: gzip, where the client wants it."""
 
+from functools import lru_cache
+
 from starlette.datastructures import Headers
 from starlette.middleware.gzip import GZipMiddleware, GZipResponder, IdentityResponder
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from functions.web.accept import qualities
 
@@ -15,17 +17,20 @@ class Compression(GZipMiddleware):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         header = ",".join(Headers(scope=scope).getlist("accept-encoding"))
-        responder = IdentityResponder(self.app, self.minimum_size)
-        if wants_gzip(header):
-            responder = GZipResponder(
-                self.app,
-                self.minimum_size,
-                self.compresslevel,
-                thread_minimum_size=self.thread_minimum_size,
-            )
-        await responder(scope, receive, send)
+        await self._responder(header)(scope, receive, send)
+
+    def _responder(self, accept_encoding: str) -> ASGIApp:
+        if not wants_gzip(accept_encoding):
+            return IdentityResponder(self.app, self.minimum_size)
+        return GZipResponder(
+            self.app,
+            self.minimum_size,
+            self.compresslevel,
+            thread_minimum_size=self.thread_minimum_size,
+        )
 
 
+@lru_cache(32)  # browsers send the same few; no API takes a header above 10 KB
 def wants_gzip(accept_encoding: str) -> bool:
     """Whether a client accepts gzip, and does not prefer an uncompressed response."""
     accepted = qualities(accept_encoding)

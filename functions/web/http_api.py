@@ -135,7 +135,7 @@ def _text(value: bytes) -> str:
         text = value.decode()
     except UnicodeDecodeError:
         text = value.decode("latin-1")
-    return text.translate(_FORBIDDEN)
+    return text if text.isprintable() else text.translate(_FORBIDDEN)
 
 
 def _server(headers: Mapping[str, str]) -> tuple[str, int]:

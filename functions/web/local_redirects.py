@@ -8,6 +8,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _KEEP_THE_METHOD = (307, 308)
 _REDIRECTS = (301, 302, *_KEEP_THE_METHOD)
 
+_PORTS = {"http": ":80", "https": ":443"}  # which an address need not name
+
 
 class LocalRedirects:
     """ASGI middleware that corrects redirects to the function's own host name.
@@ -68,8 +70,10 @@ def _location(message: Message, scope: Scope) -> SplitResult | None:
         return None
     if not parts.scheme and not parts.netloc:
         return parts
-    origin = f"{scope['scheme']}://{Headers(scope=scope).get('host', '')}"
-    return parts if f"{parts.scheme}://{parts.netloc}".lower() == origin.lower() else None
+    port = _PORTS.get(scope["scheme"], "")
+    own = Headers(scope=scope).get("host", "").lower().removesuffix(port)
+    is_own = parts.netloc.lower().removesuffix(port) == own
+    return parts if is_own and parts.scheme in ("", scope["scheme"]) else None
 
 
 def _other_spelling(where: SplitResult, status: int, scope: Scope) -> SplitResult | None:

@@ -42,7 +42,7 @@ class OwnSettings:
         """Read the saved declaration and the file; if that fails, print why, and change nothing."""
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", __name__, *self._arguments),  # here, modules are the old
+                *(sys.executable, "-m", __name__, *self._arguments),  # which imports them anew
                 cwd=ROOT,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,

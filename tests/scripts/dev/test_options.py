@@ -109,7 +109,13 @@ def test_further_origins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert {"https://abc.tunnel.example", "http://localhost:8080", "http://[::1]:3000"} < {*origins}
 
 
-@pytest.mark.parametrize("text", ["*", "localhost:8080", "https://a.example/page"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("*", "localhost:8080", "https://a.example/page"),
+        *("https://a b.example", "https://a.example\\", "https://a%20b", "https://."),
+    ],
+)
 def test_malformed_origin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
     """A malformed PUBLIC_ORIGIN stops the start with a message that names it."""
     monkeypatch.setenv("PUBLIC_ORIGIN", text)
