@@ -179,13 +179,16 @@ async def no_context(self: Any) -> AsyncIterator[None]:
 async def no_yield(self: Any) -> None: ...
 
 
+def not_async(self: Any) -> None: ...
+
+
 @pytest.mark.parametrize(
     "lifespan",
     [
         no_context,
         no_yield,
         asynccontextmanager(no_yield),  # type: ignore[arg-type]
-        plain,
+        not_async,
     ],
 )
 async def test_lifespan_that_is_none(lifespan: Any, tmp_path: Path) -> None:

@@ -92,13 +92,13 @@ def read(resources: Mapping[str, Any], shared: Any, domain: Any) -> Functions:
     apis = _apis(resources, domain)
     edge = _edge(found, apis)
     queues = _queues(resources)
-    settings = _settings(edge, found[edge], queues)
+    settings = _settings(edge, found[edge])
     others: dict[str, FunctionSettings] = {}
     routes = [*_routes(edge, found[edge], apis)]
     problems = _problems(edge, found.pop(edge), queues)
     for name, properties in found.items():
         try:
-            others[name] = _settings(name, properties, queues)
+            others[name] = _settings(name, properties)
         except TemplateError as error:
             problems.append(f"{name} is left out: {error}")
             continue
@@ -182,9 +182,7 @@ def _events(function: Mapping[str, Any]) -> Iterator[tuple[str, Any, dict[str, A
             )
 
 
-def _settings(
-    name: str, properties: Mapping[str, Any], queues: Collection[str]
-) -> FunctionSettings:
+def _settings(name: str, properties: Mapping[str, Any]) -> FunctionSettings:
     whose = f"the function {name}'s"
     handler = properties.get("Handler")
     if not isinstance(handler, str) or "." not in handler.strip("."):
@@ -199,9 +197,7 @@ def _settings(
         name=name,
         variables=_variables(properties),
         timers=tuple(timer for timer in _timers(properties) if isinstance(timer, Timer)),
-        queues=tuple(
-            each for each in _queue_events(properties, queues) if isinstance(each, QueueEvent)
-        ),
+        queues=tuple(_queue_events(properties)),
     )
 
 
@@ -220,8 +216,14 @@ def _text(value: Any) -> str | None:
 
 
 def _problems(name: str, properties: Mapping[str, Any], queues: Collection[str]) -> list[str]:
-    found = [*_timers(properties), *_queue_events(properties, queues)]
-    return [f"{name}: {each}." for each in found if isinstance(each, ScheduleError | str)]
+    return [
+        *(f"{name}: {each}." for each in _timers(properties) if isinstance(each, ScheduleError)),
+        *(
+            f"{name}: the template has no queue {each.queue}, so it is not read here."
+            for each in _queue_events(properties)
+            if each.queue not in queues
+        ),
+    ]
 
 
 def _queues(resources: Mapping[str, Any]) -> dict[str, int]:
@@ -235,20 +237,19 @@ def _tries(properties: Any) -> int:
     return count if isinstance(count, int) else _TRIES
 
 
-def _queue_events(
-    properties: Mapping[str, Any], queues: Collection[str]
-) -> Iterator[QueueEvent | str]:
-    """Yield the queues that call a function, or why one cannot be read here."""
-    for name, kind, event in _events(properties):
+def _queue_events(properties: Mapping[str, Any]) -> Iterator[QueueEvent]:
+    """Yield the queues that call a function."""
+    for _, kind, event in _events(properties):
         if kind != "SQS" or _is_off(event):
             continue
         match event.get("Queue"):
-            case {"Fn::GetAtt": [str(queue), "Arn"]} if queue in queues:
-                batch = event.get("BatchSize", QueueEvent.batch)
-                reports = "ReportBatchItemFailures" in (event.get("FunctionResponseTypes") or ())
-                yield QueueEvent(queue, max(1, batch) if isinstance(batch, int) else 1, reports)
-            case _:
-                yield f"the Queue of {name} is none of this template, so it is not read here"
+            case {"Fn::GetAtt": [str(queue), "Arn"]}:
+                pass
+            case other:
+                queue = str(other)
+        batch = event.get("BatchSize", QueueEvent.batch)
+        reports = "ReportBatchItemFailures" in (event.get("FunctionResponseTypes") or ())
+        yield QueueEvent(queue, max(1, batch) if isinstance(batch, int) else 1, reports)
 
 
 def _timers(properties: Mapping[str, Any]) -> Iterator[Timer | ScheduleError]:

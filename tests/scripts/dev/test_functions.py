@@ -102,8 +102,8 @@ Resources:"""
         ("'{\"clean\": true}'", "clean", "Nightly: the Input of the schedule Night is not JSON"),
         ("Timeout: 300", "Timeout: !Ref Long", "Nightly is left out: the function Nightly's Tim"),
         ("python3.13\n      Timeout", "nodejs24.x\n      Timeout", "Nightly is left out: the fun"),
-        ("!GetAtt Mails.Arn", "!ImportValue Mails", "Mailer: the Queue of Mail is none of this"),
-        ("!GetAtt Mails.Arn", "!GetAtt Males.Arn", "Mailer: the Queue of Mail is none of this"),
+        ("!GetAtt Mails.Arn", "!ImportValue Mails", "Mailer: the template has no queue {"),
+        ("!GetAtt Mails.Arn", "!GetAtt Males.Arn", "Mailer: the template has no queue Males, so"),
         ("functions.pages.mail.handler", "mail", "Mailer is left out: the function Mailer's Han"),
     ],
 )
