@@ -10,8 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections import ChainMap
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,7 @@ from scripts.commands.dev.host import Host
 from scripts.commands.dev.listeners import PortError, listen
 from scripts.commands.dev.run import RunError, relay_address, relaying, run_now
 from scripts.commands.dev.scheduler import Scheduler
-from scripts.commands.dev.settings import CONNECTIONS, Environ, OriginError
+from scripts.commands.dev.settings import CONNECTIONS, OriginError, make_environ
 from scripts.commands.dev.stand_in import StandIn, StandInError
 from scripts.commands.dev.template import Template
 from scripts.commands.dev.template_error import TemplateError
@@ -53,9 +52,6 @@ def main() -> None:
         )
     if options.data.exists() and not options.data.is_dir():
         sys.exit(f"--data {options.data} is a file, and has to be a folder.")
-    if options.env and not options.env.exists():
-        sys.exit(f"--env {options.env} does not exist.")
-    options.env = options.env or ROOT / ".env"
     try:
         asyncio.run(_run(options) if options.run else _serve(options))
     except KeyboardInterrupt:  # before anything has started
@@ -85,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--env",
         type=_path,
+        default=ROOT / ".env",
         metavar="FILE",
         help="a file with lines NAME=VALUE for settings of yours; by default .env of the project",
     )
@@ -135,7 +132,7 @@ def _path(text: str) -> Path:
 
 async def _run(options: argparse.Namespace) -> None:
     functions = Template.read(TEMPLATE).functions
-    environ = Environ(options.data, options.port, options.env)
+    environ = make_environ(options.data, options.port, options.env)
     if options.bus.startswith("sns:"):
         environ["BUS"] = options.bus
     elif address := relay_address(options.data):
@@ -152,7 +149,7 @@ async def _serve(options: argparse.Namespace) -> None:
     port: int = listeners[0].getsockname()[1]
     relayed = sam_local.listen() if options.pages else [socket.create_server(("127.0.0.1", 0))]
     template = Template.read(TEMPLATE)
-    environ = Environ(options.data, port, options.env)
+    environ = make_environ(options.data, port, options.env)
     aws = await StandIn.start(TEMPLATE) if options.pages else None
     if aws:
         environ |= sam_local.host_environ(TEMPLATE.read_text(encoding="utf-8"), aws.url)
@@ -189,7 +186,7 @@ async def _serve(options: argparse.Namespace) -> None:
         balancer = Balancer(hosts, proxy, lambda: edge.template.stickiness)
         sockets = balancer if len(hosts) > 1 else HostOrigin(hosts[0], proxy)
         edge = Edge(template, {FUNCTION: pages, SOCKET_HOST: sockets})
-        reload = Reload(TEMPLATE, environ, edge, hosts, function, scheduler, front_end)
+        reload = Reload(TEMPLATE, edge, hosts, function, scheduler, front_end)
         await stack.enter_async_context(serving(edge.answer, listeners))
         passing_on = Relay(sockets, PagesOrigin(aws.url, proxy) if aws else None)
         await stack.enter_async_context(serving(passing_on.answer, relayed))
@@ -205,10 +202,10 @@ async def _serve(options: argparse.Namespace) -> None:
         await asyncio.gather(*(each.stop() for each in (*halves, scheduler, aws) if each))
 
 
-def _hosts(options: argparse.Namespace, environ: Environ) -> list[Host]:
+def _hosts(options: argparse.Namespace, environ: Mapping[str, str]) -> list[Host]:
     numbers = range(1, options.hosts + 1) if options.hosts > 1 else [None]
     proxies = 2 if options.hosts > 1 else 1  # the edge, and the load balancer's stand-in
-    own = ChainMap({"BUS": options.bus, "PROXIES": str(proxies)}, environ)
+    own = {**environ, "BUS": options.bus, "PROXIES": str(proxies)}
     return [Host(own, number) for number in numbers]
 
 

@@ -33,15 +33,9 @@ class Function:
         *,
         plain: bool = False,
         name: str = "function",
-        own_only: bool = False,
     ) -> None:
-        """Each start uses the settings as they are in `environ` then.
-
-        `own_only` limits them to those that the template gives the function.
-        """
         self.settings = settings
         self._environ = environ
-        self._own_only = own_only
         self._name = name
         self._options = ["--plain"] if plain else []
         self._invocations: asyncio.Queue[Invocation] = asyncio.Queue()
@@ -133,14 +127,11 @@ class Function:
     async def _run(self, environment: Environment) -> FunctionError:
         """Return why an environment has ended or could not start."""
         settings = self.settings
-        environ = settings.environ(self._environ)
-        if not self._own_only:
-            environ |= self._environ
         try:
             return await environment.run(
                 ["scripts.commands.dev.runtime", settings.handler, *self._options],
                 {
-                    **environ,
+                    **self._environ,
                     "AWS_LAMBDA_FUNCTION_NAME": f"sidepath-{settings.name}",
                     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(settings.memory),
                 },
@@ -167,5 +158,7 @@ def make_function(
 
     The edge's function gets all known settings.
     """
-    name = "function" if is_edge else settings.name
-    return Function(settings, environ, plain=plain, name=name, own_only=not is_edge)
+    own = settings.environ(environ)
+    if is_edge:
+        return Function(settings, {**own, **environ}, plain=plain)
+    return Function(settings, own, plain=plain, name=settings.name)

@@ -25,17 +25,14 @@ class Host:
     def __init__(
         self, environ: Mapping[str, str], number: int | None = None, module: str = "socket_host"
     ) -> None:
-        """`number` identifies the host if there are several.
-
-        Each start uses the settings as they are in `environ` then.
-        """
+        """`number` identifies the host if there are several."""
         self._name = f"host {number}" if number else "host"
         self._called = f"Socket host {number}" if number else "The socket host"
         self.address: str | None = None  # such as http://127.0.0.1:41234, while it listens
         self.why_away = f"{self._called} is being started."
         self.pid: int | None = None  # of the process that listens or is starting
         self._module = module
-        self._environ = environ
+        self._environ = {"DRAIN_SECONDS": str(DRAIN_SECONDS), **environ, "PORT": "0"}
         self._settled = asyncio.Event()
         self._saved = asyncio.Event()
         self._pause = 0.0
@@ -74,8 +71,7 @@ class Host:
 
     async def _run(self) -> None:
         """Start a process, and wait until it is time to start the next."""
-        environ = {"DRAIN_SECONDS": str(DRAIN_SECONDS), **self._environ, "PORT": "0"}
-        process = await Process.spawn(self._name, [self._module], environ, self._hear)
+        process = await Process.spawn(self._name, [self._module], self._environ, self._hear)
         self.pid = process.pid
         begun = time.monotonic()
         try:

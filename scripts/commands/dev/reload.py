@@ -6,12 +6,10 @@ from pathlib import Path
 
 from scripts.commands.dev import background
 from scripts.commands.dev.edge import Edge
-from scripts.commands.dev.env_file import EnvFileError
 from scripts.commands.dev.front_end import FrontEnd
 from scripts.commands.dev.function import Function
 from scripts.commands.dev.host import Host
 from scripts.commands.dev.scheduler import Scheduler
-from scripts.commands.dev.settings import Environ
 from scripts.commands.dev.template import Template
 from scripts.commands.dev.template_error import TemplateError
 from scripts.commands.dev.watch import DATA, FRONT_END, FUNCTION, HOST, TEMPLATE, Watch
@@ -24,7 +22,6 @@ class Reload:
     def __init__(
         self,
         template: Path,
-        environ: Environ,
         edge: Edge,
         hosts: Sequence[Host],
         function: Function | None,
@@ -32,7 +29,6 @@ class Reload:
         front_end: FrontEnd,
     ) -> None:
         self._template = template
-        self._environ = environ
         self._edge = edge
         self._hosts = hosts
         self._function = function
@@ -49,8 +45,6 @@ class Reload:
                 background.tell(f"Following the save of {', '.join(reloads.values())}", error)
 
     def _follow(self, reloads: Mapping[str, str]) -> None:
-        if FUNCTION in reloads and HOST in reloads:
-            self._reread_settings()
         if FRONT_END in reloads:
             self._front_end.save()
         if file := reloads.get(DATA):
@@ -68,14 +62,6 @@ class Reload:
             which = "socket host starts" if len(self._hosts) == 1 else "socket hosts start"
             say(f"{file} was saved: the {which} again.")
             self._restart_hosts()
-
-    def _reread_settings(self) -> None:
-        try:
-            self._environ.reread()
-        except EnvFileError as error:
-            say(f"{error} The settings stay as they were.")
-        except Exception:  # both halves import the same, and print why it fails
-            pass
 
     def _follow_template(self, file: str) -> None:
         try:

@@ -28,7 +28,7 @@ def test_replaces_development(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(settings, "declared", DECLARED)
     file = tmp_path / ".env"
     file.write_text("KEY=real\n")
-    environ = settings.Environ(tmp_path, 3000, file)
+    environ = settings.make_environ(tmp_path, 3000, file)
     assert (environ["KEY"], environ["PLACE"]) == ("real", f"{tmp_path}/place")
     assert environ["STAGE"] == "development"
 
@@ -49,12 +49,6 @@ def test_mistakes(text: str, why: str, tmp_path: Path) -> None:
     with pytest.raises(EnvFileError, match=why) as raised:
         read_env_file(file, DECLARED)
     assert "s3cret" not in str(raised.value).removeprefix(str(file))
-
-
-def test_named_file_exists(tmp_path: Path) -> None:
-    """There need be no .env; a file that is named has to be there."""
-    said = refused("--env", str(tmp_path / "keys"), "--data", str(tmp_path))
-    assert said == f"--env {tmp_path / 'keys'} does not exist.\n"
 
 
 def test_start_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scripts import ROOT
-from scripts.commands.dev.settings import Environ, OriginError
+from scripts.commands.dev.settings import OriginError, make_environ
 from socket_host.origin import parse_origins
 from tests.scripts.dev.edges import PATIENCE
 
@@ -89,7 +89,7 @@ def test_command_says_where_it_was_called(tmp_path: Path) -> None:
 def test_names_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A browser on this machine may connect by whichever name it has for it."""
     monkeypatch.delenv("PUBLIC_ORIGIN", raising=False)
-    assert parse_origins(Environ(tmp_path, 3000)["PUBLIC_ORIGIN"]) == (
+    assert parse_origins(make_environ(tmp_path, 3000)["PUBLIC_ORIGIN"]) == (
         *("http://localhost:3000", "http://127.0.0.1:3000", "http://[::1]:3000"),
     )
 
@@ -97,7 +97,7 @@ def test_names_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 def test_further_origins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """PUBLIC_ORIGIN adds those of a tunnel, or of a port that is forwarded; none is taken away."""
     monkeypatch.setenv("PUBLIC_ORIGIN", "https://abc.tunnel.example, http://localhost:8080")
-    origins = parse_origins(Environ(tmp_path, 3000)["PUBLIC_ORIGIN"])
+    origins = parse_origins(make_environ(tmp_path, 3000)["PUBLIC_ORIGIN"])
     assert {"https://abc.tunnel.example", "http://localhost:8080", "http://[::1]:3000"} < {*origins}
 
 
@@ -106,4 +106,4 @@ def test_no_origin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -
     """A malformed one stops the start with a sentence that names it."""
     monkeypatch.setenv("PUBLIC_ORIGIN", text)
     with pytest.raises(OriginError, match="PUBLIC_ORIGIN must be the site's address"):
-        Environ(tmp_path, 3000)
+        make_environ(tmp_path, 3000)
