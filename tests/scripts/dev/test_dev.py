@@ -200,19 +200,6 @@ async def test_contract_saved(dev: Dev) -> None:
     await dev.becomes(POLL, 200)
 
 
-async def test_setting_added(dev: Dev) -> None:
-    """Both halves get the settings as they are declared now, also after a mistake."""
-    file, host = "functions/model/settings.py", dev.pid("socket_host")
-    dev.save(file, "settings = [", "settings = [[")
-    await dev.becomes("/", 500, "SyntaxError")
-    new = '    Setting("COLOUR", "which colour there is", development="green"),\n'
-    dev.save(file, "settings = [[\n", f"settings = [\n{new}")
-    dev.save(file, "{data}: hello", "{data}: good evening")
-    await dev.becomes("/", 200, "good evening</h1>")
-    await eventually(lambda: not alive(host))
-    await dev.becomes(POLL, 200)
-
-
 async def test_behaviours_saved(dev: Dev) -> None:
     """A saved behaviour takes effect; with a broken template, the last good one stays."""
     template = "infra/template.yaml"
@@ -231,16 +218,6 @@ async def test_function_settings_saved(dev: Dev) -> None:
     assert "1024 MB" in (await dev.get("/about"))[1]
     dev.save("infra/template.yaml", "MemorySize: 1024", "MemorySize: 2048")
     await dev.becomes("/about", 200, "2048 MB")
-
-
-async def test_file_with_an_unknown_setting(tmp_path: Path) -> None:
-    """A setting that is no longer declared, and still in the file, is named after the save."""
-    root = small_project(tmp_path)
-    (root / ".env").write_text("GREETING=Good morning\n")
-    async with running(root) as dev:
-        await dev.becomes("/", 200, "Good morning</h1>")
-        dev.save("functions/model/settings.py", '"GREETING"', '"WELCOME"')
-        await dev.says("declares no GREETING")
 
 
 async def test_host_killed(dev: Dev) -> None:
