@@ -155,7 +155,7 @@ class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio s
         about = {"host_id": host_id, "sid": sid, "namespace": namespace, "id": callback_id}
         try:
             self.bus.publish({"method": "callback", **about, **_packed("args", list(values))})
-        except BusMessageError as error:
+        except (BusMessageError, RecursionError) as error:
             _log.error("The answer of a client was not passed on. %s", error)
 
     async def _handle_callback(self, message: Mapping[str, Any]) -> None:

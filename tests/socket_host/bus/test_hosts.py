@@ -120,7 +120,7 @@ async def test_callback_that_fails(pair: Pair, caplog: pytest.LogCaptureFixture)
 async def test_answer_that_the_bus_never_takes(
     pair: Pair, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An answer that is too large for the bus is told of, and those after it come."""
+    """An answer that is too large or too deep for the bus is told of, and those after it come."""
     client, sid = await pair.other.client(), pair.other.sids[-1]
     most = pair.other.bus.LARGEST = 10_000
     sizes = iter([most, 1])
@@ -128,6 +128,11 @@ async def test_answer_that_the_bus_never_takes(
     await pair.one.sio.emit("question", to=sid, callback=print)
     await until(lambda: f"the bus accepts up to {most}" in caplog.text)
     assert await pair.one.sio.call("question", to=sid, timeout=PATIENCE) == "x"
+    deep: list[Any] = []
+    for _ in range(1_000):
+        deep = [deep]
+    await pair.other.sio.manager._return_callback(pair.one.bus.host_id, sid, "/", 3, deep)
+    assert caplog.text.count("The answer of a client was not passed on.") == 2
     assert "Traceback" not in caplog.text
 
 
