@@ -66,7 +66,7 @@ def _check(kind: type[Namespace]) -> None:
         )
     if isinstance(volatile, str) or not all(isinstance(each, str) for each in volatile):
         raise StartError(
-            f"{kind.__name__}.volatile must be a set of names, such as frozenset({{'typing'}}), "
+            f"{kind.__name__}.volatile must be a set of names, such as frozenset({{'tick'}}), "
             f"not {volatile!r}."
         )
     for hook, (arguments, awaited) in _HOOKS.items():

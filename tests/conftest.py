@@ -11,12 +11,13 @@ import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from functions.contract.session import SAMPLE_SECRET
-from functions.contract.setting import StartError
+from functions.contract.setting import Half, SettingError, read_settings
 from functions.model.settings import settings as yours
 from tests.kit.hosts import own_texts
 from tests.long_form import is_long
@@ -28,10 +29,19 @@ atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 os.environ["STAGE"] = "development"
 os.environ["SESSION_SECRET"] = SAMPLE_SECRET
 os.environ.update(own_texts(Path(_folder)))
+_problems: set[str] = set()
 try:
     os.environ.update(own_texts(Path(_folder), yours))
-except StartError as error:
-    pytest.exit(str(error), returncode=4)
+    for half in get_args(Half):
+        _problems.update(read_settings(yours, half, os.environ)[1])
+except SettingError as error:
+    _problems.add(str(error))
+
+
+def pytest_configure() -> None:
+    """Stop with a sentence where a setting of yours is missing or malformed."""
+    if _problems:
+        raise pytest.UsageError(" ".join(sorted(_problems)))
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types for it

@@ -47,3 +47,15 @@ def test_value(parse: Any, words: str) -> None:
     """A text that cannot be parsed is named, whatever the function raises that parses it."""
     problems = read_settings([Setting("MOST", "x", parse=parse)], "host", {"MOST": "tea"})[1]
     assert problems == [words]
+
+
+def test_tests_say_it(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setting that is missing stops the tests with its sentence, before any of them fails."""
+    (conftest,) = (
+        plugin
+        for name, plugin in pytestconfig.pluginmanager.list_name_plugin()
+        if name.endswith("tests/conftest.py")
+    )
+    monkeypatch.setattr(conftest, "_problems", {"MOST is not set."})
+    with pytest.raises(pytest.UsageError, match=r"^MOST is not set\.$"):
+        conftest.pytest_configure()  # type: ignore[union-attr]

@@ -59,7 +59,7 @@ def no_super(self: Any, settings: Any) -> None: ...
             ("namespace", name, "Odd.namespace must be a name such as '/chat'")
             for name in ("chat", "/a,b", "/a?b", "/a b", "*", "", None, 5)
         ),
-        ("volatile", "typing", "Odd.volatile must be a set of names"),
+        ("volatile", "tick", "Odd.volatile must be a set of names"),
         ("volatile", [5], "Odd.volatile must be a set of names"),
         ("may_join", waiting, "Odd.may_join is not awaited, so it must not be an `async def`"),
         ("admit", deciding, "Odd.admit is not awaited, so it must not be an `async def`"),

@@ -21,6 +21,7 @@ def test_board(site: Development, browser: Browser) -> None:
     enter(page, site, "Gus", "gavel")
     send(page, "/api/lots", json.dumps({"lot": "harp"}), "application/json")
     page.reload()
+    expect(page.locator("#state")).to_have_text("open")  # or it would miss what comes next
     expect(page.locator("#lots li")).to_have_text(["harp"])
     send(page, "/staff/withdrawals", "lot=harp")
     expect(page.locator("#lots li")).to_have_count(0)
