@@ -39,7 +39,7 @@ def opens_no_store(app: Any) -> None:
         ({"start": waits}, "`start` must be a function .* not async"),
         ({"start": takes_nothing}, "`start` must be a function"),
         ({"start": opens_no_store}, "ended_sessions needs the methods `end` and `is_ended`, and d"),
-        ({"keep_slash": "/legacy/"}, "`keep_slash`: a list of prefixes"),
+        ({"keep_slash": "/legacy/"}, "`keep_slash` must be a list of prefixes"),
     ],
 )
 def test_pages(changed: dict[str, Any], words: str) -> None:

@@ -12,9 +12,9 @@ from aiohttp.test_utils import TestServer
 from socket_host import ecs_task
 from socket_host.__main__ import serve
 from socket_host.ecs_task import EcsTask, TaskError, wait_for_stop
-from tests.kit.buses import until
 from tests.kit.clients import clients
 from tests.kit.hosts import PATIENCE, settings, token
+from tests.kit.waiting import until
 from tests.small_app.events import namespaces as small_app
 
 CLUSTER = "arn:aws:ecs:eu-west-1:123456789012:cluster/sidepath"

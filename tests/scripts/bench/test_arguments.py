@@ -10,9 +10,9 @@ from scripts.commands.bench.__main__ import main
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        ("--only broadcast-1000 nope", "no measure is called 'nope'; there are function,"),
-        ("--quick --only broadcast-5000", "no measure is called 'broadcast-5000'"),
-        ("--bus --only event", "no measure is called 'event'; there are bus-"),
+        ("--only broadcast-1000 nope", "there is no measure 'nope'; there are function,"),
+        ("--quick --only broadcast-5000", "there is no measure 'broadcast-5000'"),
+        ("--bus --only event", "there is no measure 'event'; there are bus-"),
         ("--rounds 0", "'0' is not a number of rounds"),
         ("--rounds 1.5", "'1.5' is not a number of rounds"),
         ("--seconds 0", "'0' is not a number of seconds"),

@@ -68,7 +68,7 @@ def test_all_that_is_missing(
 def test_no_sam(stacked: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     """SAM is asked for last, because that may install it."""
     monkeypatch.setattr(sam, "present", lambda: False)
-    with pytest.raises(UnfitError, match="scripts/sam says why"):
+    with pytest.raises(UnfitError, match="run scripts/sam to see why"):
         Deployment.begin(options(region=REGION))
 
 
