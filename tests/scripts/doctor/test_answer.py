@@ -105,7 +105,7 @@ _HEALTHY = "sidepath_session=a.b; Path=/; HttpOnly; SameSite=Lax"
         ("Domain=x.app.site.example", "which does not include app.site.example"),
         ("Domain=pp.site.example", "which does not include app.site.example"),
         ("Expires=Thu, 01 Jan 1970 00:00:00 GMT", "has already expired by its Expires"),
-        ("Max-Age=0", "has a Max-Age that is over"),
+        ("Max-Age=0", "has already expired by its Max-Age"),
     ],
 )
 async def test_cookie_that_is_dropped_or_shared(attributes: str, words: str) -> None:
