@@ -66,7 +66,7 @@ def make_table(resource: str) -> str:
 
 
 def make_queue(resource: str) -> str:
-    """Make a queue like one of infra/template.yaml, under its name there; return its URL."""
+    """Create a queue with the name of a resource in infra/template.yaml; return its URL."""
     return str(boto3.client("sqs").create_queue(QueueName=resource)["QueueUrl"])
 
 
