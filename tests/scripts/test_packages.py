@@ -1,4 +1,4 @@
-"""Packages are installed by uv or by pip; where neither can, a sentence follows what they print."""
+"""If neither uv nor pip can install packages, a sentence follows their output."""
 
 import subprocess
 import sys
