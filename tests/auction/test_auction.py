@@ -68,9 +68,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = ["npm", "install", "--save-dev", "--fetch-retries=0", *options, *PACKAGES]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode and NO_REGISTRY.search(done.stderr):
-        pytest.skip(
-            "No npm registry can be reached, and esbuild and React are not in npm's cache."
-        )
+        pytest.skip("No npm registry can be reached, and esbuild and React are not in npm's cache.")
     assert done.returncode == 0, done.stderr
     return folder
 

@@ -77,7 +77,7 @@ def test_missing_hosts_are_noticed(template: Json) -> None:
         assert alarm[name] == policy[name]
 
 
-def test_scaling_needs_no_count_of_the_balancers(template: Json) -> None:
+def test_scaling_uses_no_load_balancer_metrics(template: Json) -> None:
     """No scaling uses a metric that is missing at zero, which would prevent scaling in."""
     for policy in of_kind(template, "AWS::ApplicationAutoScaling::ScalingPolicy").values():
         assert "AWS/ApplicationELB" not in json.dumps(policy)

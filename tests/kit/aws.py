@@ -19,7 +19,7 @@ from tests.kit.hosts import ROOT
 
 @contextmanager
 def aws() -> Iterator[None]:
-    """A stand-in for AWS, empty, for any process with these settings."""
+    """An empty stand-in for AWS, for this process and others with the same AWS_ variables."""
     url = _server()
     urlopen(f"{url}/moto-api/reset", data=b"").close()
     with pytest.MonkeyPatch.context() as patch:
@@ -32,7 +32,7 @@ def aws() -> Iterator[None]:
 
 @cache
 def _server() -> str:
-    """Start the server, whose imports take a second, once for all tests; return its address."""
+    """Start the server, once for all tests because it starts slowly; return its address."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     command = [sys.executable, "-m", "tests.kit.aws_server"]
     server = subprocess.Popen(

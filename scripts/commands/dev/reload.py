@@ -79,7 +79,7 @@ class Reload:
             return
         self._edge.template = template
         self._scheduler.functions = template.functions
-        say(f"{file} was saved: its behaviours hold.")
+        say(f"{file} was saved: its behaviours are in effect.")
         for problem in template.functions.problems:
             say(problem)
         if self._function and template.function != self._function.settings:

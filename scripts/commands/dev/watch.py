@@ -103,9 +103,7 @@ class Watch:
                         yield
             except (OSError, RuntimeError) as error:  # such as the system's limit on watches
                 if not told:
-                    say(
-                        f"The system does not report saves ({error}): each is noticed in a second."
-                    )
+                    say(f"The system does not report saves ({error}): noticing one takes a second.")
                 told = True
             await asyncio.sleep(_LOOK_SECONDS)
             yield

@@ -182,7 +182,7 @@ async def live(place: Place, cloud: Cloud) -> Life:
     changed = await place.run("scripts/sam", "deploy", "--parameter-overrides", "MinHosts=1")
     second = Stage.of(cloud)
     hosts = cloud.hosts[STACK]
-    leave_things(cloud)
+    add_leftovers(cloud)
     before = cloud.stock()
     destroyed = await place.run("scripts/destroy", "--region", REGION, typed=f"{STACK}\n")
     after = cloud.stock()
@@ -222,7 +222,7 @@ async def deploy(place: Place, cloud: Cloud) -> tuple[Run, str, Run]:
         return run, page, await place.run(*DEPLOY, "--keep-data", "--domain=", "--certificate=")
 
 
-def leave_things(cloud: Cloud) -> None:
+def add_leftovers(cloud: Cloud) -> None:
     """Add a queue left by a killed host, and another stack's file in sam's shared bucket."""
     topic = cloud.outputs(STACK)["BusTopic"].rpartition(":")[2].removesuffix(".fifo")
     fifo = {"FifoQueue": "true"}

@@ -119,7 +119,7 @@ async def test_reference_in_the_template(dev: Dev) -> None:
     page = dev.root / "functions/pages/__init__.py"
     page.write_text(PAGES.replace('"hello"', '"hello again"'))
     await dev.becomes("/", 200, "hello again")
-    await said(dev, "its behaviours hold", lambda: (dev.root / TEMPLATE).write_text(text))
+    await said(dev, "its behaviours are in effect", lambda: (dev.root / TEMPLATE).write_text(text))
     page.write_text(PAGES)
     await dev.becomes("/", 200, "hello")
 
@@ -132,13 +132,13 @@ async def test_second_function(dev: Dev) -> None:
     path = dev.root / TEMPLATE
     text = path.read_text()
     added = text.replace("\nResources:\n", f"\nResources:\n{FUNCTION}\n", 1)
-    await said(dev, "its behaviours hold", lambda: path.write_text(added))
+    await said(dev, "its behaviours are in effect", lambda: path.write_text(added))
     assert (await dev.get("/")) == (200, "hello")
     assert (await dev.get(POLL))[0] == 200
     answer = json.loads((await dev.get("/count/7"))[1])
     assert answer == {"variables": {"n": "7"}, "step": "one"}
     again = added.replace("STEP: one", "STEP: two")
-    await said(dev, "its behaviours hold", lambda: path.write_text(again))
+    await said(dev, "its behaviours are in effect", lambda: path.write_text(again))
     assert json.loads((await dev.get("/count/7"))[1])["step"] == "two"
     arguments = ["--data", str(dev.root / "data"), "--run", "Counter"]
     process = await asyncio.create_subprocess_exec(
@@ -149,7 +149,7 @@ async def test_second_function(dev: Dev) -> None:
     async with asyncio.timeout(PATIENCE):
         out, _ = await process.communicate()
     assert json.loads(out) == {"records": 1}
-    await said(dev, "its behaviours hold", lambda: path.write_text(text))
+    await said(dev, "its behaviours are in effect", lambda: path.write_text(text))
 
 
 async def test_last_line_of_a_traceback(dev: Dev) -> None:

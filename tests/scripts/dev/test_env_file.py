@@ -48,7 +48,7 @@ def test_replaces_development(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("KEY=s3cret\0", "line 1: write NAME=VALUE"),
     ],
 )
-def test_mistakes(text: str, why: str, tmp_path: Path) -> None:
+def test_malformed_line(text: str, why: str, tmp_path: Path) -> None:
     """A malformed line or an unknown setting is named, without its value."""
     file = tmp_path / ".env"
     file.write_text(text)
@@ -63,7 +63,7 @@ def test_named_file_exists(tmp_path: Path) -> None:
     assert said == f"--env {tmp_path / 'keys'} does not exist.\n"
 
 
-async def test_read_again(
+async def test_reload(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Settings are reloaded when they are saved; if that fails, they keep their values."""

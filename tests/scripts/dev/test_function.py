@@ -131,7 +131,7 @@ async def test_crash_while_answering(workshop: Workshop) -> None:
     await waiting
 
 
-async def test_crash_says_what_belongs_to_it(workshop: Workshop) -> None:
+async def test_crash_shows_its_own_output(workshop: Workshop) -> None:
     """A crash is reported with the output of its own event, not of earlier ones."""
     await workshop.call(number="one")
     await workshop.call(number="two")

@@ -245,7 +245,7 @@ def test_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
         listener.close()
 
 
-def test_nobody_else_is_listened_to() -> None:
+def test_not_reachable_from_other_machines() -> None:
     """The stand-in for AWS is reachable only from this machine and its containers."""
     assert "0.0.0.0" not in sam_local.bridges()
 

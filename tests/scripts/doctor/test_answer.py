@@ -45,7 +45,7 @@ def test_compressed_without_being_asked(encoding: str, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["br", "gzip", "gzip, br"])
-def test_compressed_otherwise(encoding: str) -> None:
+def test_unreadable_compression(encoding: str) -> None:
     """A body that cannot be decompressed is not quoted."""
     found = answer(body=b"\xff\xfe noise", content_encoding=encoding)
     assert found.said == "GET / answered 200"
@@ -78,7 +78,7 @@ async def test_malformed_location(location: str) -> None:
 @pytest.mark.parametrize(
     "location", ["/", "", ".", "http://app.site.example/", "//app.site.example", "/#top"]
 )
-async def test_circle(location: str) -> None:
+async def test_redirect_to_itself(location: str) -> None:
     """A page that redirects to itself is reported as a loop, not as a page elsewhere."""
     with pytest.raises(Failure) as raised:
         await page(visited(answer(302, location=location)))
@@ -86,7 +86,7 @@ async def test_circle(location: str) -> None:
 
 
 @pytest.mark.parametrize("location", ["/a", "?a", "http://app.site.example:8080/"])
-async def test_no_circle(location: str) -> None:
+async def test_redirect_to_another_page(location: str) -> None:
     """A page that redirects to another page is not reported as a loop."""
     with pytest.raises(Failure, match="and redirects to"):
         await page(visited(answer(302, location=location)))

@@ -12,7 +12,7 @@ MODEL: Path = ROOT / "functions/model"
 
 
 @pytest.mark.parametrize("store", ["lots", "endings"])
-def test_rights(store: str) -> None:
+def test_permissions(store: str) -> None:
     """The AWS operations that a store calls are allowed, and no others."""
     policy = properties(translate(yours=True), f"{store.title()}Policy")
     (statement,) = policy["PolicyDocument"]["Statement"]
