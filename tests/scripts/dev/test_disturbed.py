@@ -161,7 +161,7 @@ async def test_last_line_of_a_traceback(dev: Dev) -> None:
 
 async def test_page_that_requests_its_own_site(dev: Dev) -> None:
     """A page may request another page of its own site, as in the cloud."""
-    assert (await dev.get(f"/itself?site={dev.url}/"))[1] == "it said hello"
+    assert (await dev.get(f"/itself?site={dev.url}/"))[1] == "it answered hello"
 
 
 async def test_breakpoint(dev: Dev) -> None:
