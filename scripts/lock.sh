@@ -1,6 +1,6 @@
 # Sourced by scripts that install something: `lock NAME` lets only one continue at a time; it needs
-# $python. The system releases the lock when the script ends, in whatever way. If there can be no lock,
-# the script ends with a message.
+# $python. The system releases the lock when the script ends, however it ends. If the lock cannot be
+# taken, the script ends with a message.
 lock() {
   local file=.sidepath/$1.lock
   rmdir "$file" 2>/dev/null || true # the lock of an earlier version was a folder

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 def say(sentence: str) -> None:
     """Print a message on stderr, because stdout is for results, such as the site's address."""
-    with suppress(OSError, ValueError):  # a closed terminal is no reason to stop
+    with suppress(OSError, ValueError):  # a closed terminal is not a reason to stop
         print(sentence, file=sys.stderr, flush=True)
 
 

@@ -39,7 +39,7 @@ except SettingError as error:
 
 
 def pytest_configure() -> None:
-    """Stop with a sentence where a setting of yours is missing or malformed."""
+    """Stop with a message if one of your settings is missing or malformed."""
     if _problems:
         raise pytest.UsageError(" ".join(sorted(_problems)))
 

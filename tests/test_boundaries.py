@@ -81,7 +81,7 @@ def module(file: Path) -> str:
 
 
 def circles(*folders: str) -> list[set[str]]:
-    """Sets of modules of ours in folders that import each other, directly or by way of others."""
+    """Sets of our modules in folders that import each other, directly or through others."""
     ours = [
         file for file in files(*folders) if not str(file.relative_to(ROOT)).startswith(line.YOURS)
     ]
@@ -118,7 +118,7 @@ def _reached(graph: dict[str, set[str]], start: str) -> set[str]:
     ("part", "known"), [("functions", []), ("socket_host", CIRCLES), ("scripts", [])]
 )
 def test_imports_go_one_way(part: str, known: list[set[str]]) -> None:
-    """Modules of ours do not need each other in a circle, not even for their types."""
+    """Our modules have no circular imports, not even for types."""
     assert circles(part) == known
 
 

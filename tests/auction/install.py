@@ -39,7 +39,7 @@ def install(project: Path) -> None:
 
 
 def install_front_end(project: Path, packages: Path) -> None:
-    """Have the auction's front page be drawn by React, which npm has put into a folder."""
+    """Render the auction's front page with React, which npm has installed in a folder."""
     shutil.copytree(FRONT_END, project, dirs_exist_ok=True)
     (project / "node_modules").unlink()
     (project / "node_modules").symlink_to(packages / "node_modules")

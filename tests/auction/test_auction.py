@@ -61,16 +61,14 @@ NO_REGISTRY = re.compile(
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with esbuild and React, from npm's cache or a registry."""
     if not shutil.which("npm"):
-        pytest.skip("npm is missing, which installs esbuild and React.")
+        pytest.skip("npm, which installs esbuild and React, is missing.")
     folder = tmp_path_factory.mktemp("packages")
     shutil.copy(ROOT / "package.json", folder)
     options = ["--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"]
     command = ["npm", "install", "--save-dev", "--fetch-retries=0", *options, *PACKAGES]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode and NO_REGISTRY.search(done.stderr):
-        pytest.skip(
-            "No registry of npm can be reached, and esbuild and React are not in its cache."
-        )
+        pytest.skip("No npm registry can be reached, and esbuild and React are not in npm's cache.")
     assert done.returncode == 0, done.stderr
     return folder
 

@@ -23,11 +23,11 @@ PARTS = (
 )
 FILES = ("pyproject.toml", "package.json", "tests/__init__.py", "tests/conftest.py")
 
-PATIENCE = 300  # seconds: a deadline that only a failure meets, also on a busy machine
+PATIENCE = 300  # seconds: a deadline that even a busy machine meets
 
 
 class Project:
-    """A project without the sample, in a folder of the test's own."""
+    """A project without the sample, in the test's own folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -36,7 +36,7 @@ class Project:
             shutil.copytree(ROOT / part, folder / part, ignore=unwanted)
         for path in (*FILES, "tests/long_form.py"):
             shutil.copy(ROOT / path, folder / path)
-        blank(folder)  # what is yours here is not the reader's
+        blank(folder)  # the reader does not have this project's own files
         for path in (".venv", "node_modules"):
             (folder / path).symlink_to((ROOT / path).resolve())
 

@@ -1,4 +1,4 @@
-"""The permissions that code needs for its calls of AWS."""
+"""The permissions that code needs for its calls to AWS."""
 
 import ast
 from functools import cache
@@ -16,7 +16,7 @@ CLIENTS = {
 
 # IAM's names of operations, if they differ.
 PERMISSIONS = {
-    "dynamodb:TransactWriteItems": {"dynamodb:PutItem"},  # the code only puts
+    "dynamodb:TransactWriteItems": {"dynamodb:PutItem"},  # the code's transactions only put items
     "sns:PublishBatch": {"sns:Publish"},
     "sqs:CreateQueue": {"sqs:CreateQueue", "sqs:TagQueue"},  # the code creates it with tags
     "sqs:DeleteMessageBatch": {"sqs:DeleteMessage"},

@@ -43,7 +43,7 @@ ZONES = {"Zone1": "us-east-1a", "Zone2": "us-east-1b"}
 
 
 def without(value: Any, names: set[str]) -> Any:
-    """A piece of a template in which references to some resources are invented names."""
+    """A piece of a template with references to some resources replaced by made-up names."""
     match value:
         case {"Ref": str(name)} if name in names:
             return f"{name}.test".lower()

@@ -23,17 +23,17 @@ Json = dict[str, Any]
 
 def transformed(template: Json) -> Json:
     """A packaged template after the SAM transform."""
-    from samtranslator.translator.transform import transform  # which takes a while
+    from samtranslator.translator.transform import transform  # slow to import
 
-    policies = SimpleNamespace(load=dict)  # the template names none, so none need be fetched
+    policies = SimpleNamespace(load=dict)  # the template uses none, so none need be fetched
     with mock.patch.dict(os.environ, AWS_DEFAULT_REGION="us-east-1"):
         result: Json = transform(template, {}, policies)
     return result
 
 
 def schema(kind: str) -> Json:
-    """What CloudFormation says of a kind of resource."""
-    from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER  # which takes a while
+    """CloudFormation's schema of a resource type."""
+    from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER  # slow to import
 
     found: Json = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
     return found

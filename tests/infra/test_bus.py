@@ -97,7 +97,7 @@ def test_server_survives_a_zone(template: Json) -> None:
 
 
 def test_every_node_is_watched(template: Json) -> None:
-    """Alarms look at the processor and the memory of each node, and ring if the server is gone."""
+    """Alarms watch each node's processor and memory, and go off if the server is gone."""
     nodes = [f"${{BusServer}}-{n:03}" for n in range(1, 3)]
     assert properties(template, "BusServer")["NumCacheClusters"] == len(nodes)
     watched = {}
@@ -110,7 +110,7 @@ def test_every_node_is_watched(template: Json) -> None:
 
 
 def test_waiting_messages_are_noticed_before_they_are_lost(template: Json) -> None:
-    """The alarm of the functions' queue rings while somebody can still do something."""
+    """The alarm of the functions' queue goes off before messages expire."""
     alarm = properties(template, "FunctionQueueWaits")
     assert alarm["Dimensions"][0]["Value"] == {"Fn::GetAtt": ["FunctionQueue", "QueueName"]}
     rings = alarm["Threshold"] + alarm["Period"] * alarm["EvaluationPeriods"]

@@ -58,7 +58,7 @@ def test_custom_resource_can_be_called() -> None:
 
 
 def test_policy_can_be_created() -> None:
-    """It is small enough for a managed policy, and each permission is limited."""
+    """The policy is small enough for a managed policy, and each permission is limited."""
     text = POLICY.read_text()
     assert len(re.sub(r"\s", "", text)) <= 6144
     for statement in statements():
@@ -70,7 +70,7 @@ def test_policy_can_be_created() -> None:
         ), statement["Sid"]
 
 
-# What services of AWS make and change by a role of their own.
+# Resources that AWS services manage with a service-linked role, and the services.
 BY_ROLES = {
     "AWS::ApplicationAutoScaling::ScalableTarget": "ecs.application-autoscaling.amazonaws.com",
     "AWS::CloudFront::VpcOrigin": "vpcorigin.cloudfront.amazonaws.com",
@@ -81,7 +81,7 @@ BY_ROLES = {
 
 
 def test_roles_of_services_are_made(template: Json) -> None:
-    """Whatever the template has of these, its role is made first; with Valkey one more."""
+    """scripts/deploy creates the roles that the template's resources need, and Valkey's."""
     needed: dict[bool, set[str]] = {False: set(), True: set()}
     for resource in template["Resources"].values():
         if service := BY_ROLES.get(resource["Type"]):
@@ -90,7 +90,7 @@ def test_roles_of_services_are_made(template: Json) -> None:
 
 
 def test_roles_of_services_are_allowed() -> None:
-    """It allows the service-linked roles that scripts/deploy creates, and no others."""
+    """The policy allows the service-linked roles that scripts/deploy creates, and no others."""
     (statement,) = [found for found in statements() if found["Sid"] == "RolesOfServices"]
     allowed = statement["Condition"]["StringEquals"]["iam:AWSServiceName"]
     assert {*SERVICES, *VALKEY} <= set(allowed)

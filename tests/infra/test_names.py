@@ -72,7 +72,7 @@ def test_times_fit(template: Json) -> None:
     """A silent socket is pinged before its timeout, and a drain ends before SIGKILL.
 
     The load balancer closes an idle connection before the host does. Otherwise it could send a
-    request on one that is just being closed.
+    request on one that is being closed.
     """
     environ = {e["Name"]: e["Value"] for e in container(template)["Environment"]}
     silent = Settings.ping_interval + Settings.ping_timeout
@@ -80,7 +80,7 @@ def test_times_fit(template: Json) -> None:
     assert silent < int(balancer["idle_timeout.timeout_seconds"]) < IDLE_SECONDS
     drain = int(environ["DRAIN_SECONDS"])
     hosts = attributes(template, "Hosts", "TargetGroup")
-    # A host that leaves notices it within this, and lets its clients go before they are cut.
+    # Time for a deregistered host to notice, and to disconnect its clients before they are cut.
     notice = 1.1 * POLL_SECONDS + 2 * CALL_SECONDS + LEAVE_SECONDS
     assert notice + drain + GOODBYE_SECONDS < int(hosts["deregistration_delay.timeout_seconds"])
     assert drain < container(template)["StopTimeout"] == 120

@@ -111,7 +111,7 @@ def test_region_that_will_not_do(
 
 
 def test_every_subnet_is_in_a_zone_that_was_found(template: Json) -> None:
-    """No zone is selected by index, because an account's first zone may be any."""
+    """No zone is selected by index, because any zone may be an account's first."""
     assert "Fn::GetAZs" not in json.dumps(template)
     subnets = [r for r in template["Resources"].values() if r["Type"] == "AWS::EC2::Subnet"]
     found = [subnet["Properties"]["AvailabilityZone"] for subnet in subnets]

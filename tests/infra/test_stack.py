@@ -36,7 +36,7 @@ def test_bus_in_the_stack(stack: Stack) -> None:
 
 
 def test_image_in_the_stack(stack: Stack) -> None:
-    """ECS may pull the image from its repository, whose name is in the image's."""
+    """ECS may pull the image from its repository, whose name is part of the image's."""
     (repository,) = stack.resources("HostStartRole", "ecr:BatchGetImage")
     assert repository == "arn:aws:ecr:us-east-1:123456789012:repository/team/sidepath"
 

@@ -195,7 +195,7 @@ def unchangeable(template: Json, name: str) -> Json:
         return whole
     found = schema(resource["Type"])
     names = {path.split("/")[2] for path in found.get("createOnlyProperties", ())}
-    # A load balancer can get other subnets, but no other zones while it is a VPC origin.
+    # A load balancer can get other subnets, but not other zones while it is a VPC origin.
     names |= {"Subnets"} if name == "Balancer" else set()
     return {k: v for k, v in resource.get("Properties", {}).items() if k in names}
 
@@ -221,7 +221,7 @@ def test_unhealthy_hosts(cloud: Cloud) -> None:
 
 @pytest.mark.parametrize("alarm", ["HostsFail", "HostUnhealthy"])
 def test_hosts_that_fail_later(alarm: str, cloud: Cloud) -> None:
-    """An alarm about the new hosts causes a rollback."""
+    """An alarm on the new hosts causes a rollback."""
     cloud.ringing = {alarm}
     assert change(cloud, Image=NEXT_IMAGE) == FAILED
     assert image(cloud) == IMAGE
@@ -234,7 +234,7 @@ def test_polls_cut_by_a_deployment_are_no_reason(cloud: Cloud) -> None:
 
 
 def test_alarms_that_cause_a_rollback(template: Json) -> None:
-    """They are about hosts' responses and health, not about the load balancer."""
+    """The alarms watch hosts' responses and health, not the load balancer."""
     alarms = properties(template, "HostService")["DeploymentConfiguration"]["Alarms"]
     metrics = [properties(template, alarm["Ref"])["MetricName"] for alarm in alarms["AlarmNames"]]
     assert metrics == ["HTTPCode_Target_5XX_Count", "UnHealthyHostCount"]

@@ -55,7 +55,7 @@ def test_hosts_are_counted_by_their_clients(template: Json) -> None:
     assert asked["MetricName"] == measured["Name"]
     assert asked["Unit"] == measured["Unit"]
     assert asked["Dimensions"] == [{"Name": dimension, "Value": written[dimension]}]
-    assert asked["Statistic"] == "Average"  # of one value per host and minute: the clients per host
+    assert asked["Statistic"] == "Average"  # each host writes one value a minute
     shown = [w for w in dashboard(template) if w["properties"]["title"] == "Sockets"]
     (first, *_) = shown[0]["properties"]["metrics"]
     assert first[:4] == ["AWS::StackName", measured["Name"], dimension, written[dimension]]
@@ -64,7 +64,7 @@ def test_hosts_are_counted_by_their_clients(template: Json) -> None:
 
 
 def test_missing_hosts_are_noticed(template: Json) -> None:
-    """Hosts that do not run are noticed by what they do not write: one value each a minute."""
+    """Missing hosts are noticed, because each running host writes one value a minute."""
     alarm = properties(template, "HostsMissing")
     assert (alarm["Statistic"], alarm["Period"]) == ("SampleCount", 60)
     assert (alarm["Threshold"], alarm["TreatMissingData"]) == ({"Ref": "MinHosts"}, "breaching")
@@ -77,7 +77,7 @@ def test_missing_hosts_are_noticed(template: Json) -> None:
         assert alarm[name] == policy[name]
 
 
-def test_scaling_needs_no_count_of_the_balancers(template: Json) -> None:
+def test_scaling_uses_no_load_balancer_metrics(template: Json) -> None:
     """No scaling uses a metric that is missing at zero, which would prevent scaling in."""
     for policy in of_kind(template, "AWS::ApplicationAutoScaling::ScalingPolicy").values():
         assert "AWS/ApplicationELB" not in json.dumps(policy)

@@ -19,7 +19,7 @@ from tests.kit.hosts import ROOT
 
 @contextmanager
 def aws() -> Iterator[None]:
-    """A stand-in for AWS, empty, for any process with these settings."""
+    """An empty stand-in for AWS, for this process and others with the same AWS_ variables."""
     url = _server()
     urlopen(f"{url}/moto-api/reset", data=b"").close()
     with pytest.MonkeyPatch.context() as patch:
@@ -32,7 +32,7 @@ def aws() -> Iterator[None]:
 
 @cache
 def _server() -> str:
-    """Start the server, whose imports take a second, once for all tests; return its address."""
+    """Start the server, once for all tests because it starts slowly; return its address."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     command = [sys.executable, "-m", "tests.kit.aws_server"]
     server = subprocess.Popen(
@@ -66,7 +66,7 @@ def make_table(resource: str) -> str:
 
 
 def make_queue(resource: str) -> str:
-    """Make a queue like one of infra/template.yaml, under its name there; return its URL."""
+    """Create a queue with the name of a resource in infra/template.yaml; return its URL."""
     return str(boto3.client("sqs").create_queue(QueueName=resource)["QueueUrl"])
 
 

@@ -36,7 +36,7 @@ def main() -> None:
 
 def amend() -> None:
     """Change parts of moto that would make tests slow or unreliable."""
-    # moto computes these for every request, and several times for every waiting message.
+    # moto computes these for every request, and several times for every queued message.
     modules = list(backends.list_of_moto_modules())
     backends.list_of_moto_modules = lambda: modules
     models.camelcase_to_underscores = cache(models.camelcase_to_underscores)

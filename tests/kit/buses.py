@@ -113,7 +113,7 @@ class Line:
             for here in self._here:
                 here.transport.abort()
             self._here.clear()
-            # moto finishes requests after a disconnect, and would lose the messages it gives them.
+            # moto finishes requests after a disconnect, and loses the messages in their responses.
             await asyncio.gather(*self._passing)
 
     async def end(self) -> None:

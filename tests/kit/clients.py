@@ -45,7 +45,7 @@ class Client(Protocol):
 
 
 class Inbox:
-    """The events that a client has received and no test has read, by name."""
+    """The events that a client has received and a test has not yet read, by name."""
 
     def __init__(self) -> None:
         self._queues: defaultdict[str, asyncio.Queue[Any]] = defaultdict(asyncio.Queue)
@@ -60,10 +60,10 @@ class Inbox:
             async with asyncio.timeout(PATIENCE):
                 return await self._queues[event].get()
         except TimeoutError:
-            raise AssertionError(f"heard no {event!r}, only {self.order}") from None
+            raise AssertionError(f"received no {event!r}, only {self.order}") from None
 
     def unread(self, event: str) -> list[Any]:
-        """The received events of a name that were not read."""
+        """The received events with a name that have not been read."""
         queue = self._queues[event]
         return [queue.get_nowait() for _ in range(queue.qsize())]
 
@@ -182,7 +182,7 @@ class Node:
             return await answer
 
     async def end(self) -> None:
-        """End all clients; nothing more comes from them."""
+        """Disconnect all clients; they report no more events."""
         await self.ask(0, "end")
 
     async def listen(self) -> None:
@@ -196,13 +196,13 @@ class Node:
                     self._clients[number].inbox.put(event, values)
 
 
-# Node processes that a later test can use: to start one takes longer than most tests.
+# Node processes for later tests, because starting one takes longer than most tests.
 _idle: list[subprocess.Popen[bytes]] = []
 
 
 @asynccontextmanager
 async def node() -> AsyncIterator[Node]:
-    """A Node process for official clients, which are ended with this block."""
+    """A Node process for official clients, which are disconnected at the end of the block."""
     process = _idle.pop() if _idle else _start_node()
     try:
         async with _streams(process) as (reader, writer):
@@ -213,7 +213,7 @@ async def node() -> AsyncIterator[Node]:
             listening.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await listening
-    except BaseException:  # a process that is in no known state
+    except BaseException:  # the process may be in any state
         process.kill()
         process.communicate()
         raise
@@ -231,7 +231,7 @@ def _start_node() -> subprocess.Popen[bytes]:
 async def _streams(
     process: subprocess.Popen[bytes],
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.WriteTransport]]:
-    """A process's pipes in this event loop; they stay open after it."""
+    """A process's pipes in this event loop; the process's own ends stay open afterwards."""
     assert process.stdin
     assert process.stdout
     loop = asyncio.get_running_loop()
@@ -261,7 +261,7 @@ class Clients:
     async def connect(
         self, url: str, token: str | None, *, namespace: str = "/", **options: Any
     ) -> Any:
-        """Return a client that is connected and, if that is its way, upgraded."""
+        """Return a client that has connected and, if its way is `upgrade`, upgraded."""
         client = await self.begin(url, token, namespace=namespace, **options)
         await client.receive("connect")
         if self._way == "upgrade":
@@ -303,7 +303,7 @@ class RawClient:
         self._numbers = itertools.count()
 
     async def receive(self, prefix: str) -> str:
-        """Return the rest of the next packet that starts with this, skipping others."""
+        """Return the rest of the next packet that starts with a prefix, skipping others."""
         async with asyncio.timeout(PATIENCE):
             while not (packet := await self.websocket.receive_str()).startswith(prefix):
                 pass
@@ -324,7 +324,7 @@ class RawClient:
 
 @asynccontextmanager
 async def raw_client(url: str, token: str | None) -> AsyncIterator[RawClient]:
-    """A client whose packets the test writes; without a token it has not sent CONNECT."""
+    """A client whose packets the test writes; with a token, it has sent CONNECT."""
     async with (
         aiohttp.ClientSession() as http,
         http.ws_connect(f"{url}/socket.io/?EIO=4&transport=websocket") as websocket,

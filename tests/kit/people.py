@@ -62,21 +62,21 @@ class Host:
             return bus
 
     async def kill(self) -> None:
-        """Kill the host's process, as in a lack of memory."""
-        assert self._process, "only what the fixture `hosts` has made can be killed"
+        """Kill the host's process, as when memory runs out."""
+        assert self._process, "only hosts from the fixture `hosts` can be killed"
         self._process.process.kill()
         await self._process.process.wait()
 
     def pause(self) -> None:
-        """Stop the host's process for a while, as when its machine is suspended."""
+        """Pause the host's process, as when its machine is suspended."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Resume the host's process."""
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
-        assert self._process, "only what the fixture `hosts` has made can be paused"
+        assert self._process, "only hosts from the fixture `hosts` can be paused"
         self._process.process.send_signal(number)
 
     async def _connect(self, kind: str, session: str, namespace: str, way: str) -> Any:

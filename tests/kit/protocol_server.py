@@ -64,7 +64,7 @@ class Mirror:
         client.send(Message.of("4" + data if isinstance(data, str) else data))
 
     def expired(self, client: Client) -> bool:
-        """Let nobody's session expire."""
+        """Make sessions never expire."""
         return False
 
     async def closed(self, client: Client, reason: str) -> None:

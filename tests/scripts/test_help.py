@@ -60,7 +60,7 @@ def test_help_before_setup(project: Path, name: str, option: str) -> None:
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_help_of_a_program(project: Path, name: str) -> None:
-    """With .venv, the Python program prints its own options, wherever --help is."""
+    """With .venv, --help anywhere in the arguments prints the Python program's own options."""
     install(project / ".venv/bin/python")
     expected = (0, f"ran -m scripts.commands.{name} --help\n")
     assert run(project, name, "--other", "-h") == expected
@@ -88,7 +88,7 @@ def test_unknown_option(
 
 @pytest.mark.parametrize("options", [["--no-such-option"], ["tests"], ["--tests", "more"]])
 def test_unknown_option_of_setup(project: Path, options: list[str]) -> None:
-    """scripts/setup refuses what it does not know before it installs anything."""
+    """scripts/setup refuses unknown arguments before it installs anything."""
     status, output = run(project, "setup", *options)
     assert status == 2
     assert "Usage: scripts/setup [--tests]" in output

@@ -1,4 +1,4 @@
-"""Packages are installed by uv or by pip; where neither can, a sentence follows what they print."""
+"""If neither uv nor pip can install packages, a sentence follows their output."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 from scripts import ROOT
 
 
-def test_neither_can(tmp_path: Path) -> None:
+def test_uv_and_pip_fail(tmp_path: Path) -> None:
     """The last line is a sentence, and there is no traceback."""
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\necho No such index >&2\nexit 1\n")

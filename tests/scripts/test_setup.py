@@ -150,7 +150,7 @@ def test_tests(project: Project) -> None:
 
 
 def test_failed_halfway(project: Project) -> None:
-    """A failed run is not taken for complete: the next one repeats it."""
+    """A failed run is not considered complete: the next one repeats it."""
     (project.root / "broken").touch()
     assert project.run()[0] == 1
     (project.root / "broken").unlink()
@@ -224,13 +224,13 @@ def test_lock_of_another_user(project: Project) -> None:
 
 @pytest.mark.parametrize("folder", ["setup.lock", "setup.lock/of somebody"])
 def test_lock_of_an_earlier_version(project: Project, folder: str) -> None:
-    """A lock that is a folder, from an earlier version, is no obstacle."""
+    """A lock that is a folder, from an earlier version, is not an obstacle."""
     (project.root / ".sidepath" / folder).mkdir(parents=True)
     assert project.run()[0] == 0
 
 
 def test_lock_that_is_a_pipe(project: Project) -> None:
-    """Set-up does not wait for somebody at the other end of a pipe."""
+    """A lock that is a pipe does not block setup."""
     (project.root / ".sidepath").mkdir()
     os.mkfifo(project.root / ".sidepath/setup.lock")
     assert project.run()[0] == 0
@@ -252,7 +252,7 @@ def dead_link(project: Project) -> None:
     "prevent", [no_folder, dead_link, pytest.param(unwritable_folder, marks=needs_rights)]
 )
 def test_lock_that_cannot_be_created(project: Project, prevent: Callable[[Project], None]) -> None:
-    """If there can be no lock, setup ends at once with a message."""
+    """If the lock cannot be created, setup ends at once with a message."""
     prevent(project)
     status, said = project.run()
     assert status == 1

@@ -167,7 +167,7 @@ def _options() -> argparse.Namespace:
     known = _measures(options)
     for name in options.only or []:
         if not any(measure.startswith(name) for measure in known):
-            parser.error(f"there is no measure {name!r}; there are {', '.join(known)}")
+            parser.error(f"{name!r} is not a measure; the measures are {', '.join(known)}")
     return options
 
 

@@ -54,7 +54,7 @@ def on_core(core: int) -> Iterator[None]:
 
 
 def free_port() -> int:
-    """Return a free port, for a program that cannot choose one and say which."""
+    """Return a free port, for a program that cannot choose one and report it."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
     return port

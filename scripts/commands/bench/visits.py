@@ -19,7 +19,7 @@ from scripts.commands.bench.stage import AT_ONCE, Stage, stage
 TIMES = 16  # broadcasts of a burst
 
 Values = dict[str, float]
-Step = Callable[[Any], Values]  # takes what its visit opens
+Step = Callable[[Any], Values]  # its argument is what the visit opens
 Open = Callable[[Server, Path, Conditions], AbstractContextManager[Stage]]
 
 

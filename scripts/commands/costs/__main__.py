@@ -11,7 +11,7 @@ from scripts.commands.costs.sums import Sums
 
 
 def main() -> None:
-    """Write the documents; exit with 1 and a sentence if one has no place for its costs."""
+    """Write the documents; exit with 1 and a message if one has no place for its costs."""
     argparse.ArgumentParser(prog="scripts/costs", description=__doc__).parse_args()
     sums = Sums(prices.read(), Deployment.read(ROOT / "infra/template.yaml"))
     try:

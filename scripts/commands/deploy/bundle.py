@@ -95,7 +95,7 @@ def _install(folder: Path, target: Target, lists: Sequence[Path]) -> None:
 
 
 def main(folder: str) -> None:
-    """Write the function to a folder; exit with 1 and a sentence if that fails."""
+    """Write the function to a folder; exit with 1 and a message if that fails."""
     try:
         chosen = os.environ.get("ARCHITECTURE")
         bundle(Path(folder), Target.read(ROOT / "infra/template.yaml", chosen))

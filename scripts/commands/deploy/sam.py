@@ -30,7 +30,8 @@ def build(architecture: str) -> None:
 def deploy(stack: str, parameters: Mapping[str, str], region: str, profile: str | None) -> None:
     """Create or update a stack; parameters that are not given keep their values.
 
-    Prints what happens to each resource. A stack without changes is no error. Raises DeployError.
+    Prints what happens to each resource. A stack without changes is not an error. Raises
+    DeployError.
     """
     options = ["--stack-name", stack, "--s3-prefix", stack, "--region", region]
     if profile:

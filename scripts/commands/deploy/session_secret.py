@@ -21,7 +21,7 @@ def changed_version(secrets_manager: Any, stack: Stack) -> str | None:
         versions = secrets_manager.describe_secret(SecretId=secret)["VersionIdsToStages"]
     except ClientError as error:
         if error.response["Error"]["Code"] == "ResourceNotFoundException":
-            return None  # CloudFormation's own error will say what needs the secret
+            return None  # CloudFormation's own error will name what needs the secret
         raise
     if len(versions) == 1:
         return None

@@ -158,7 +158,7 @@ def _path(text: str) -> Path:
     try:
         return Path(os.environ.get("CALLED_FROM", ""), Path(text).expanduser()).resolve()
     except (OSError, RuntimeError) as error:  # a loop of links, or an unknown user after ~
-        raise argparse.ArgumentTypeError(f"{text!r} leads nowhere: {error}") from None
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be resolved: {error}") from None
 
 
 def _url(text: str) -> str:

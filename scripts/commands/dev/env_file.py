@@ -1,4 +1,4 @@
-"""Settings of yours in a file that is not in git, such as real keys: `.env` in the project."""
+"""Your settings in a file that is not in git, such as real keys: `.env` in the project."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ def read_env_file(file: Path, declared: Sequence[Setting]) -> dict[str, str]:
     quotes around the value.
     """
     try:
-        lines = file.read_text("utf-8-sig").splitlines()  # Windows' editors put a mark first
+        lines = file.read_text("utf-8-sig").splitlines()  # Windows editors add a BOM
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:

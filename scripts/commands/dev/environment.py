@@ -110,7 +110,7 @@ class Environment:
                 invocation.take()
                 self._current = invocation
                 if self._process:
-                    self._process.tail.clear()  # what it wrote before is about something else
+                    self._process.tail.clear()  # earlier output is about other invocations
                 return invocation
         raise asyncio.CancelledError  # the process is about to end
 

@@ -34,7 +34,7 @@ def of_schedule(timer: Timer, minute: datetime) -> Any:
 
 @dataclass(eq=False)
 class Message:
-    """A message of a queue, and how often a function was called with it."""
+    """A message in a queue, and how often a function has been called with it."""
 
     body: str
     attributes: Mapping[str, Any] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Message:
 
 
 def of_queue(queue: str, messages: Sequence[Message]) -> Any:
-    """Return the event of SQS for messages."""
+    """Return the event that SQS sends for messages."""
     now = str(int(time.time() * 1000))
     return {
         "Records": [

@@ -35,8 +35,8 @@ class Function:
         name: str = "function",
         only_declared: bool = False,
     ) -> None:
-        """`environ` is looked into at each start; `only_declared` leaves out what the template
-        does not give to the function."""
+        """`environ` is read at each start; `only_declared` leaves out variables that the template
+        does not give the function."""
         self.settings = settings
         self._environ = environ
         self._only_declared = only_declared

@@ -1,4 +1,4 @@
-"""The template's functions: the edge's, and those that something else calls."""
+"""The template's functions: the edge's, and those that are called by something else."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping
@@ -13,16 +13,16 @@ from scripts.commands.dev.template_error import TemplateError, number
 _FUNCTION = "AWS::Serverless::Function"
 _API = "AWS::Serverless::HttpApi"
 _QUEUE = "AWS::SQS::Queue"
-_IMPLICIT_API = "ServerlessHttpApi"  # the API that SAM creates when an event names none
+_IMPLICIT_API = "ServerlessHttpApi"  # the API that SAM creates if an event does not name one
 
-_TRIES = 5  # of a message, where its queue sets no number; AWS tries for days
+_TRIES = 5  # attempts per message, if its queue sets no limit; AWS retries for days
 
 PAGES = "Pages"  # a function's default name
 
 
 @dataclass(frozen=True)
 class Timer:
-    """A schedule that calls a function, and the event it sends; None for EventBridge's own."""
+    """A schedule that calls a function, and the event it sends; None for EventBridge's default."""
 
     name: str
     schedule: Schedule
@@ -31,11 +31,11 @@ class Timer:
 
 @dataclass(frozen=True)
 class QueueEvent:
-    """A queue whose messages call a function, so many at a time at the most."""
+    """A queue whose messages call a function, in batches of at most `batch`."""
 
     queue: str
     batch: int = 10
-    reports_failures: bool = False  # whether the function says which messages have failed
+    reports_failures: bool = False  # whether the function reports which messages failed
 
 
 @dataclass(frozen=True)
@@ -65,16 +65,16 @@ class FunctionSettings:
 
 @dataclass(frozen=True)
 class Functions:
-    """The functions that can run here, by name in the template, and why others cannot."""
+    """The functions that can run here, by their names in the template, and why others cannot."""
 
     edge: FunctionSettings
     others: Mapping[str, FunctionSettings]
     routes: tuple[ApiRoute, ...] = ()  # of the edge's API, other than $default
     problems: tuple[str, ...] = ()
-    queues: Mapping[str, int] = field(default_factory=dict)  # how often each message is tried
+    queues: Mapping[str, int] = field(default_factory=dict)  # attempts per message, by queue
 
     def reader(self, queue: str) -> tuple[str, QueueEvent] | None:
-        """Return the name of the function that reads a queue, and how; None if there is none."""
+        """Return the name of the function that reads a queue, and its event; None if none does."""
         for settings in (self.edge, *self.others.values()):
             for event in settings.queues:
                 if event.queue == queue:
@@ -219,7 +219,7 @@ def _problems(name: str, properties: Mapping[str, Any], queues: Collection[str])
     return [
         *(f"{name}: {each}." for each in _timers(properties) if isinstance(each, ScheduleError)),
         *(
-            f"{name}: the template has no queue {each.queue}, so it is not read here."
+            f"{name}: the template has no queue {each.queue}, so its event is ignored here."
             for each in _queue_events(properties)
             if each.queue not in queues
         ),
@@ -227,7 +227,7 @@ def _problems(name: str, properties: Mapping[str, Any], queues: Collection[str])
 
 
 def _queues(resources: Mapping[str, Any]) -> dict[str, int]:
-    """Return the names of a template's queues, and how often a message is tried."""
+    """Return the attempts per message of each queue in a template, by name."""
     return {name: _tries(queue.get("Properties")) for name, queue in _of_kind(resources, _QUEUE)}
 
 

@@ -32,7 +32,7 @@ class Host:
         self.why_away = f"{self._called} is being started."
         self.pid: int | None = None  # of the process that listens or is starting
         self._module = module
-        self._environ = environ  # looked into at each start
+        self._environ = environ  # read at each start
         self._settled = asyncio.Event()
         self._saved = asyncio.Event()
         self._pause = 0.0

@@ -55,7 +55,7 @@ class Process:
             *("-m", "scripts.commands.dev.child", *module),
             cwd=ROOT,
             env={**_ENVIRON, **os.environ, **environ},
-            stdin=asyncio.subprocess.PIPE,  # closes when this process ends, and so tells the child
+            stdin=asyncio.subprocess.PIPE,  # its end tells the child that this process has ended
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,

@@ -1,7 +1,7 @@
-"""Queues on one machine: takes what is sent to SQS, and calls the functions that read the queues.
+"""A local stand-in for SQS: accepts messages, and calls the functions that read the queues.
 
-It speaks as much of SQS as sending needs, so that a page, an event or a function sends with boto3,
-here as in the cloud. Messages are kept for as long as scripts/dev runs.
+It supports only the calls for sending, so that pages, event handlers and functions can send with
+boto3, as in the cloud. Messages are kept in memory until scripts/dev ends.
 """
 
 import asyncio
@@ -20,17 +20,17 @@ from scripts.commands.dev.functions import Functions, QueueEvent
 from scripts.commands.dev.invocation import FunctionError
 from scripts.terminal import say
 
-TARGET = "AmazonSQS."  # the header X-Amz-Target begins so
+TARGET = "AmazonSQS."  # prefix of the header X-Amz-Target
 JSON = "application/x-amz-json-1.0"
 
 MAX_WAITING = 10_000  # messages in a queue; further ones are refused
-MAX_PAUSE = 30.0  # seconds before a message is tried again; at first it is one second
+MAX_PAUSE = 30.0  # maximum seconds between attempts; the first pause is one second
 
-Invoke = Callable[[str, Any], Awaitable[Any]]  # a function by its name, with an event
+Invoke = Callable[[str, Any], Awaitable[Any]]  # calls a function by name with an event
 
 
 class QueueError(Exception):
-    """A call is refused; `code` is what SQS calls it."""
+    """A call was refused; `code` is SQS's error code."""
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
@@ -38,7 +38,7 @@ class QueueError(Exception):
 
 
 class Queues:
-    """The template's queues. Each calls the function that reads it with one batch at a time."""
+    """The template's queues. Each passes one batch at a time to the function that reads it."""
 
     def __init__(self, functions: Callable[[], Functions], invoke: Invoke) -> None:
         self._functions = functions
@@ -47,17 +47,17 @@ class Queues:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def answer(self, target: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        """Return status and JSON of the answer to a call of SQS, by its header X-Amz-Target."""
+        """Return the status and JSON of the response to a call, given its header X-Amz-Target."""
         try:
             return 200, self._call(target, json.loads(body))
         except QueueError as error:
             refused = error
         except (ValueError, TypeError, AttributeError):
-            refused = QueueError("InvalidParameterValue", "This is not a call of SQS")
+            refused = QueueError("InvalidParameterValue", "This is not an SQS call")
         return 400, {"__type": f"com.amazonaws.sqs#{refused.code}", "message": str(refused)}
 
     async def stop(self) -> None:
-        """Call no more functions."""
+        """Stop calling functions."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -76,7 +76,8 @@ class Queues:
                 return {"Successful": sent, "Failed": []}
             case other:
                 raise QueueError(
-                    "UnsupportedOperation", f"The queues of scripts/dev only take messages: {other}"
+                    "UnsupportedOperation",
+                    f"The queues of scripts/dev only accept messages; {other} is not supported",
                 )
 
     def _checked(self, queue: str) -> str:
@@ -93,7 +94,7 @@ class Queues:
         if not isinstance(body, str) or not body:
             raise QueueError("MissingParameter", "A message needs a MessageBody")
         if len(self._waiting.get(queue, ())) >= MAX_WAITING:
-            raise QueueError("OverLimit", f"{MAX_WAITING:,} messages wait in {queue} already")
+            raise QueueError("OverLimit", f"{queue} already has {MAX_WAITING:,} messages")
         message = Message(body, arguments.get("MessageAttributes") or {})
         self._put_later(queue, message, float(arguments.get("DelaySeconds") or 0))
         digest = hashlib.md5(body.encode(), usedforsecurity=False).hexdigest()
@@ -114,7 +115,7 @@ class Queues:
         while waiting := self._waiting[queue]:
             found = self._functions().reader(queue)
             if found is None:
-                say(f"No function of the template reads {queue}: {len(waiting)} message(s) lost.")
+                say(f"No function in the template reads {queue}: {len(waiting)} message(s) lost.")
                 waiting.clear()
                 return
             name, reads = found
@@ -125,13 +126,13 @@ class Queues:
     async def _failed(
         self, name: str, reads: QueueEvent, batch: Sequence[Message]
     ) -> list[Message]:
-        """Call a function with messages; return those that it has not dealt with."""
+        """Call a function with messages; return those that failed."""
         for message in batch:
             message.received += 1
         try:
             result = await self._invoke(name, event.of_queue(reads.queue, batch))
         except FunctionError as error:
-            say(f"{name} has failed: {error.sentence}")  # its own output has the traceback
+            say(f"{name} failed: {error.sentence}")  # its own output has the traceback
             return list(batch)
         if not reads.reports_failures or not isinstance(result, dict):
             return []
@@ -140,15 +141,15 @@ class Queues:
 
     def _try_again(self, name: str, queue: str, message: Message) -> None:
         if message.received >= self._functions().queues.get(queue, 0):
-            say(f"{name} has failed {message.received} times with a message, which is given up.")
+            say(f"{name} failed {message.received} times on a message, which is now discarded.")
             return
         self._put_later(queue, message, min(2.0 ** (message.received - 1), MAX_PAUSE))
 
 
 def environ(functions: Functions, address: str) -> dict[str, str]:
-    """Return by which settings boto3 finds the queues at an address, if a function reads one.
+    """Return settings with which boto3 finds the queues at an address, if a function reads one.
 
-    It needs credentials and a region, even here: made-up ones, where there are none.
+    boto3 needs credentials and a region even here, so made-up ones are added if there are none.
     """
     read = any(functions.reader(queue) for queue in functions.queues)
     if not read or "AWS_ENDPOINT_URL_SQS" in os.environ:

@@ -1,6 +1,7 @@
 """The relay: a fixed address for functions' emits, because the host's port changes.
 
-It also takes what is sent to queues, and functions in `sam local` reach the stand-in for AWS by it.
+It also accepts messages for queues, and functions in `sam local` reach the stand-in for AWS through
+it.
 """
 
 from aiohttp import web

@@ -43,7 +43,7 @@ class Reload:
         """Follow all saves; if one fails, print why, and go on with the next."""
         async for reloads in watched.saves():
             try:
-                if FUNCTION in reloads and HOST in reloads:  # as a declaration of settings is
+                if FUNCTION in reloads and HOST in reloads:  # such as the declaration of settings
                     await self._settings.renew()
                 self._follow(reloads)
             except Exception as error:
@@ -53,7 +53,10 @@ class Reload:
         if FRONT_END in reloads:
             self._front_end.save()
         if file := reloads.get(DATA):
-            say(f"{file} was removed, replaced or has other permissions: both halves start again.")
+            say(
+                f"{file} was removed or replaced, or its permissions changed: "
+                "both halves start again."
+            )
             self._restart_function()
             self._restart_hosts()
             return
@@ -76,7 +79,7 @@ class Reload:
             return
         self._edge.template = template
         self._scheduler.functions = template.functions
-        say(f"{file} was saved: its behaviours hold.")
+        say(f"{file} was saved: its behaviours are in effect.")
         for problem in template.functions.problems:
             say(problem)
         if self._function and template.function != self._function.settings:

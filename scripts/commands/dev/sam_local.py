@@ -68,7 +68,7 @@ def listen() -> list[socket.socket]:
             f"{error.strerror}. Stop the program that uses it, such as another scripts/dev --pages."
         ) from None
     for address in bridges():
-        with contextlib.suppress(OSError):  # it may not be needed
+        with contextlib.suppress(OSError):  # this network may not be needed
             listeners.append(_listen(address))
     return listeners
 

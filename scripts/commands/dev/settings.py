@@ -29,9 +29,9 @@ class OriginError(Exception):
 
 
 class OwnSettings:
-    """Your settings: what they are in development, or what the file for this machine says.
+    """Your settings: their development values, or those in the file for this machine.
 
-    `values` is one dictionary for good: after `renew` it holds what has been saved.
+    `values` is always the same dictionary; `renew` updates it in place.
     """
 
     def __init__(self, data: Path, env_file: Path) -> None:
@@ -39,22 +39,22 @@ class OwnSettings:
         self._arguments = (str(data), str(env_file))
 
     async def renew(self) -> None:
-        """Read the saved declaration and the file; if that fails, print why, and change nothing."""
+        """Reload the declaration and the file; if that fails, print why and change nothing."""
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", __name__, *self._arguments),  # which imports them anew
+                *(sys.executable, "-m", __name__, *self._arguments),  # imports them afresh
                 cwd=ROOT,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
             )
         except OSError as error:
-            say(f"Your settings stay as they were: {error}.")
+            say(f"Your settings were not reloaded: {error}.")
             return
         printed, why = await process.communicate()
         if process.returncode:
             last = why.decode(errors="replace").strip().rpartition("\n")[2]
-            say(f"Your settings stay as they were: {last}")
+            say(f"Your settings were not reloaded: {last}")
             return
         self.values.clear()
         self.values.update(json.loads(printed.splitlines()[-1]))
@@ -74,7 +74,7 @@ def make_environ(data: Path, port: int, env_file: Path | None = None) -> dict[st
 
 
 def live_environ(own: OwnSettings, port: int) -> MutableMapping[str, str]:
-    """Return the same as `make_environ`, but with what `own` holds at any time."""
+    """Return the same as `make_environ`, but always with the current values of `own`."""
     return ChainMap(_ours(port), own.values)
 
 

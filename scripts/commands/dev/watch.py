@@ -36,7 +36,7 @@ class Watch:
     """Compares a repository's sources, and a folder's databases, with their former state.
 
 
-    `env_file` has settings of both halves.
+    `env_file` has settings for both halves.
     """
 
     def __init__(self, root: Path, data: Path, env_file: Path | None = None) -> None:
@@ -103,15 +103,13 @@ class Watch:
                         yield
             except (OSError, RuntimeError) as error:  # such as the system's limit on watches
                 if not told:
-                    say(
-                        f"The system does not report saves ({error}): it takes a second to see one."
-                    )
+                    say(f"The system does not report saves ({error}): noticing one takes a second.")
                 told = True
             await asyncio.sleep(_LOOK_SECONDS)
             yield
 
     async def _reports(self) -> AsyncGenerator[None, None]:
-        """Yield likewise, until one of the watched folders is replaced."""
+        """Yield at each report, until one of the watched folders is replaced."""
         from watchfiles import awatch
 
         watched = [folder for folder in self._folders() if folder.is_dir()]

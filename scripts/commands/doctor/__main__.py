@@ -144,7 +144,7 @@ def _page(text: str) -> str:
 
 def _session(text: str) -> str:
     if not (text.isascii() and text.isprintable()):
-        raise argparse.ArgumentTypeError(f"{text!r} is no value of a cookie")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid cookie value")
     return text
 
 

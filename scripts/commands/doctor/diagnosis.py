@@ -136,7 +136,7 @@ def _no_host_free(answer: Answer) -> Failure:
 def _query_lost(answer: Answer, behaviour: str) -> Failure:
     return Failure(
         f"{answer.said}: the host does not get the request's query.",
-        why=f"{_NOBODY} Cookies, and so sessions, may be lost likewise.",
+        why=f"{_NOBODY} Cookies, and so sessions, may be lost too.",
         do=f"The behaviour {behaviour} in infra/template.yaml must forward queries, cookies and "
         "all headers to the host: its OriginRequestPolicyId is AllViewer "
         "(216adef6-5c7f-47e4-b989-5492eafa07d3).",

@@ -68,7 +68,7 @@ def _options() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Run the command line; exit with 1 and a sentence if that fails."""
+    """Run the command line; exit with 1 and a message if that fails."""
     options = _options()
     try:
         if options.check:

@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 import { io } from "socket.io-client";
 
 const sockets = new Map();
-let lives = 0; // how often all of them have been ended
+let lives = 0; // how often all of them have been disconnected
 const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 function connect(client, url, options) {

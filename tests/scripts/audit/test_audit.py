@@ -133,7 +133,7 @@ def test_advisories_are_listed(
 def test_accepted_advisories(
     project: Path, databases: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An advisory accepted in pyproject.toml, by any name, is counted but is no failure."""
+    """An advisory accepted in pyproject.toml, by any name, is counted but is not a failure."""
     monkeypatch.setenv("PIP_AUDIT_OSV_URL", databases)
     monkeypatch.setenv("npm_config_registry", databases)
     file = project / "pyproject.toml"
@@ -170,5 +170,5 @@ def test_every_lock_is_audited() -> None:
 
 
 def test_nothing_can_be_checked(project: Path) -> None:
-    """If no database can be reached, that is reported, and is no failure."""
+    """If no database can be reached, that is reported, and is not a failure."""
     assert audit() == (["No advisory database could be reached; nothing was checked."], True)

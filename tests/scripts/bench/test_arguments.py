@@ -1,4 +1,4 @@
-"""Mistakes in the arguments of scripts/bench: nothing is measured, and no figures are replaced."""
+"""With invalid arguments, scripts/bench measures nothing and replaces no figures."""
 
 import sys
 
@@ -10,9 +10,9 @@ from scripts.commands.bench.__main__ import main
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        ("--only broadcast-1000 nope", "there is no measure 'nope'; there are function,"),
-        ("--quick --only broadcast-5000", "there is no measure 'broadcast-5000'"),
-        ("--bus --only event", "there is no measure 'event'; there are bus-"),
+        ("--only broadcast-1000 nope", "'nope' is not a measure; the measures are function,"),
+        ("--quick --only broadcast-5000", "'broadcast-5000' is not a measure"),
+        ("--bus --only event", "'event' is not a measure; the measures are bus-"),
         ("--rounds 0", "'0' is not a number of rounds"),
         ("--rounds 1.5", "'1.5' is not a number of rounds"),
         ("--seconds 0", "'0' is not a number of seconds"),
@@ -20,7 +20,7 @@ from scripts.commands.bench.__main__ import main
         ("--seconds soon", "'soon' is not a number of seconds"),
     ],
 )
-def test_mistakes(
+def test_invalid_arguments(
     words: str, why: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["scripts/bench", *words.split()])

@@ -235,7 +235,7 @@ def test_git_merges(team: Team, upstream: Upstream) -> None:
 
 
 def test_upgrade_after_upgrade(team: Team, upstream: Upstream) -> None:
-    """The sample may change too, repeatedly: a team gets none of that."""
+    """The sample may change too, repeatedly: a team gets none of its changes."""
     upstream.release()
     for _ in range(2):
         upstream.change_sample()
@@ -250,7 +250,7 @@ def test_upgrade_after_upgrade(team: Team, upstream: Upstream) -> None:
 
 
 def test_conflict_in_ours_is_left_to_git(team: Team, upstream: Upstream) -> None:
-    """A team that has changed the framework is told to resolve conflicts with git."""
+    """If a team has changed the framework, a message says to resolve conflicts with git."""
     team.replace("README.md", "# Sidepath", "# Bids")
     team.commit("README")
     upstream.release()
@@ -271,7 +271,7 @@ def test_uncommitted_changes_come_first(team: Team) -> None:
 
 
 def test_unknown_commit(team: Team) -> None:
-    """A commit that git does not know has to be fetched; there is no word of conflicts."""
+    """An unknown commit has to be fetched first; the message does not mention conflicts."""
     status, said = team.upgrade("upstream/nowhere")
     assert status == 1
     assert said == (
@@ -281,7 +281,7 @@ def test_unknown_commit(team: Team) -> None:
 
 
 def test_outside_of_git(upstream: Upstream) -> None:
-    """Where git itself cannot begin, its own words are enough."""
+    """Outside a git repository, git's own message is shown."""
     shutil.rmtree(upstream.root / ".git")
     status, said = upstream.upgrade()
     assert status == 1

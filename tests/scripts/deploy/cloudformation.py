@@ -1,6 +1,7 @@
-"""moto's CloudFormation, amended: what it cannot make is kept, and what AWS refuses is refused.
+"""Patches for moto's CloudFormation: it records resources that moto cannot create, and refuses
+changes that AWS refuses.
 
-Imported where it is used, for moto imports everything with it.
+Import this module where it is used, because importing moto is slow.
 """
 
 import copy
@@ -24,7 +25,7 @@ from tests.scripts.deploy.rehearsal import Cloud
 
 
 class Kept(CloudFormationModel):
-    """A resource that is only kept: its properties, and made-up attributes."""
+    """A resource that is only recorded: its properties, and made-up attributes."""
 
     def __init__(self, name: str, kind: str, properties: Json) -> None:
         self.physical_resource_id = name
@@ -69,7 +70,7 @@ class Kept(CloudFormationModel):
 
 
 def amend(patch: pytest.MonkeyPatch, cloud: Cloud) -> None:
-    """Have moto's CloudFormation do in a cloud what AWS's does."""
+    """Make moto's CloudFormation behave like AWS's."""
     parse, class_of = cache(models.Stack.parse_template), parsing.resource_class_from_type
     create = models.CloudFormationBackend.create_change_set
     transform = cache(lambda text: transformed(copy.deepcopy(parse(text))))
@@ -114,7 +115,7 @@ def amend(patch: pytest.MonkeyPatch, cloud: Cloud) -> None:
 
 
 def _refuse_if_empty(change: models.ChangeSet) -> None:
-    """Fail a change set that changes no resource, whatever becomes of policies."""
+    """Fail a change set that changes no resource, even if it changes deletion policies."""
     if change.change_set_type == "UPDATE" and _before(change) == _after(change):
         change.status, change.execution_status = "FAILED", "UNAVAILABLE"
         change.status_reason = rehearsal.EMPTY
@@ -130,7 +131,7 @@ def _after(change: models.ChangeSet) -> dict[str, Json]:
 
 
 def _processed(stack: models.Stack) -> str:
-    """The template as CloudFormation acts by it: policies that a parameter decides are decided."""
+    """The processed template: deletion policies that depend on a parameter are resolved."""
     template = models.Stack.parse_template(stack.template)
     resolver = resolving.Resolver(template, stack.parameters)
     for resource in template["Resources"].values():
@@ -139,7 +140,7 @@ def _processed(stack: models.Stack) -> str:
 
 
 def _execute(change: models.ChangeSet, cloud: Cloud) -> None:
-    """Do what a change set says, or go back because a resource fails; moto's own cannot fail."""
+    """Execute a change set, or roll back if a resource fails; in moto none ever does."""
     stack, kind = change.stack, change.change_set_type
     stack._add_stack_event(f"{kind}_IN_PROGRESS", resource_status_reason="User Initiated")
     if failing := _failing(change, cloud):
@@ -160,7 +161,7 @@ def _execute(change: models.ChangeSet, cloud: Cloud) -> None:
 
 
 def _update(made: parsing.ResourceMap, template: Json, parameters: dict[str, str]) -> None:
-    """Update what moto has made; what it cannot update, such as a table, it would forget."""
+    """Update moto's resources; moto would lose those that it cannot update, such as a table."""
     before = dict(made._parsed_resources)
     made.update(template, parameters)
     for name, resource in before.items():
@@ -169,7 +170,7 @@ def _update(made: parsing.ResourceMap, template: Json, parameters: dict[str, str
 
 
 def _failing(change: models.ChangeSet, cloud: Cloud) -> dict[str, str]:
-    """The resources that fail when a change is made, and why."""
+    """The resources that fail in a change, and why."""
     after = _after(change)
     found = {name: why for name, why in cloud.failing.items() if name in after}
     if change.change_set_type == "CREATE":
@@ -184,12 +185,12 @@ def _failing(change: models.ChangeSet, cloud: Cloud) -> dict[str, str]:
 
 
 def _touched(before: dict[str, Json], after: dict[str, Json]) -> bool:
-    """Whether a change is one of the service's too."""
+    """Whether a change affects the service."""
     return any(before.get(name) != after.get(name) for name in ("HostService", "HostTask"))
 
 
 def _rolled_back(service: Json, cloud: Cloud) -> dict[str, str]:
-    """Why ECS goes back to the former hosts, if it does."""
+    """Why ECS rolls back to the previous hosts, if it does."""
     configuration = service["DeploymentConfiguration"]
     both = {"Enable": True, "Rollback": True}
     if cloud.sick and configuration.get("DeploymentCircuitBreaker") == both:
@@ -202,7 +203,7 @@ def _rolled_back(service: Json, cloud: Cloud) -> dict[str, str]:
 
 
 def _scale(change: models.ChangeSet, cloud: Cloud) -> None:
-    """Run as many hosts as ECS and autoscaling do after a change of the service and its bounds."""
+    """Set the number of hosts as ECS and autoscaling do after a change to either's limits."""
     after = _after(change)
     if not {"HostService", "HostCount"} <= after.keys():
         return
@@ -222,7 +223,7 @@ def _add_event(stack: models.Stack, name: str, status: str, reason: str) -> None
 
 
 def _deleting(delete: Callable[[models.Stack], None]) -> Callable[[models.Stack], None]:
-    """Have a stack's deletion honour policies that a parameter decides."""
+    """Make a stack's deletion respect policies that depend on a parameter."""
 
     def deleting(stack: models.Stack) -> None:
         for resource in stack.resource_map._resource_json_map.values():

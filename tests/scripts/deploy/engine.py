@@ -23,7 +23,7 @@ def install(folder: Path) -> Path:
 
 
 def main(command: str, *words: str) -> None:
-    """Run a command, as far as other programs can tell."""
+    """Imitate a command, as far as other programs can tell."""
     broken = HERE / "broken"
     if broken.exists() and broken.read_text() == command:
         sys.exit(f"{command}: exec format error")
@@ -51,7 +51,7 @@ def calls(folder: Path) -> list[list[str]]:
 
 
 def _push(reference: str) -> None:
-    import boto3  # which takes ten times as long as all that other commands do
+    import boto3  # slow to import, and only needed here
 
     assert (HERE / "built").read_text() == reference, "it was never built"
     registry, _, rest = reference.partition("/")

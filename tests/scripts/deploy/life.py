@@ -1,7 +1,7 @@
-"""The life of a stack, rehearsed: `scripts/deploy`, plain sam, `scripts/destroy`, as they are.
+"""A rehearsal of a stack's life: the real `scripts/deploy`, `sam deploy` and `scripts/destroy`.
 
-sam builds and deploys for real, against moto's server. What has been uploaded then runs, and doctor
-looks at it over https. Only the container engine is a stand-in, and most of CloudFormation.
+sam builds and deploys for real, against moto's server. The uploaded code then runs, and doctor
+examines it over https. Only the container engine and most of CloudFormation are stand-ins.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from tests.scripts.deploy.engine import calls, install
 from tests.scripts.deploy.rehearsal import ACCOUNT, ATTRIBUTES, DEPLOYER, REGION, Cloud
 from tests.scripts.tls import write_certificate
 
-PATIENCE = 240  # seconds: a deadline that only a failure meets, also on a busy machine
+PATIENCE = 240  # seconds: a deadline that even a busy machine meets
 
 STACK = "sidepath"
 PROCESSOR = architecture.KNOWN[architecture.default(load(written()))]
@@ -37,14 +37,14 @@ REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
 DEPLOY = ("scripts/deploy", "--region", REGION)
 CHANGED = "functions/pages/__init__.py"
 
-# What somebody types who only knows the image: Enter to all else that sam asks.
+# Answers to sam's questions: the image, and Enter for all others.
 IMAGE = f"{REGISTRY}/sidepath/sidepath:by-hand"
 ANSWERS = "\n" * 2 + IMAGE + "\n" * 20
 
 
 @dataclass
 class Run:
-    """A program that has ended: what it printed, said besides, and had the engine do."""
+    """A program that has ended: its stdout and stderr, its status, and its calls of the engine."""
 
     printed: str
     said: str
@@ -54,9 +54,9 @@ class Run:
 
 @dataclass
 class Stage:
-    """What a stack was made of at one time of its life."""
+    """The contents of a stack at one point in its life."""
 
-    resources: dict[str, Any]  # their properties
+    resources: dict[str, Any]  # properties, by name
     zipped: dict[str, int]  # checksums, by file
 
     @classmethod
@@ -67,14 +67,14 @@ class Stage:
 
 
 def authorities() -> bytes:
-    """The certificates that this machine believes, by which packages are fetched."""
+    """The certificate authorities that this machine trusts, needed to fetch packages."""
     file = ssl.get_default_verify_paths().cafile
     return Path(file).read_bytes() if file else b""
 
 
-# What somebody might add to their part of the template.
+# An addition to your part of the template.
 TABLE = """
-  # A table of the test's own, which stays if data is to be kept.
+  # The test's own table, which is kept with --keep-data.
   Keepsakes:
     Type: AWS::DynamoDB::Table
     DeletionPolicy: !Ref DataOnDelete
@@ -87,7 +87,7 @@ TABLE = """
 
 
 def declare_table(template: Path) -> None:
-    """Add the table to what a template has already."""
+    """Add the table to a template."""
     text = template.read_text()
     own = parts(text)
     template.write_text(with_parts(text, own | {"resources": own["resources"] + TABLE}))
@@ -107,7 +107,7 @@ class Place:
         self.trusted.write_bytes(self.certificate.read_bytes() + authorities())
 
     def files(self) -> dict[str, bytes]:
-        """What is in the project, but for what programs keep there for themselves."""
+        """The project's files, without those that programs create for themselves."""
         found = {file.relative_to(self.project): file for file in self.project.rglob("*")}
         return {
             str(name): file.read_bytes()
@@ -116,7 +116,7 @@ class Place:
         }
 
     async def run(self, *command: str, typed: str = "") -> Run:
-        """Run a script of the project's."""
+        """Run one of the project's scripts."""
         path = f"{self.engine}{os.pathsep}{os.environ['PATH']}"
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -133,7 +133,7 @@ class Place:
             async with asyncio.timeout(PATIENCE):
                 printed, said = await process.communicate(typed.encode())
         finally:
-            with suppress(ProcessLookupError):  # what it has started must not stay either
+            with suppress(ProcessLookupError):  # its children must not outlive it either
                 os.killpg(process.pid, signal.SIGKILL)
         assert process.returncode is not None
         return Run(printed.decode(), said.decode(), process.returncode, calls(self.engine))
@@ -141,7 +141,7 @@ class Place:
 
 @dataclass
 class Life:
-    """What happened, in this order, and what there was in between."""
+    """The programs' results, in the order they ran, and the stack's contents in between."""
 
     place: Place
     deployed: Run
@@ -152,20 +152,22 @@ class Life:
     failed: Run
     changed: Run
     second: Stage
-    hosts: int  # that run then
+    hosts: int  # running after the change
     before: dict[str, list[str]]
     destroyed: Run
     after: dict[str, list[str]]
     guided: Run
     third: Stage
-    edited: dict[str, bytes]  # files that are not as they were before
-    roles: set[str]  # the services of AWS that can act in the account
-    called: set[str]  # by all of this
+    edited: dict[str, bytes]  # files that the guided deployment changed
+    roles: set[str]  # AWS services with a service-linked role
+    called: set[str]  # calls of AWS by all programs
 
 
 async def live(place: Place, cloud: Cloud) -> Life:
-    """Deploy; keep data; deploy a change of both halves, which fails; deploy that of one by plain
-    sam; destroy; answer sam's questions.
+    """Take a stack through its life.
+
+    Deploy; keep data; deploy a change to both halves, which fails; deploy one half's change with
+    plain sam; destroy; deploy again with the answers to sam's questions.
     """
     deployed, page, kept = await deploy(place, cloud)
     first = Stage.of(cloud)
@@ -180,11 +182,11 @@ async def live(place: Place, cloud: Cloud) -> Life:
     changed = await place.run("scripts/sam", "deploy", "--parameter-overrides", "MinHosts=1")
     second = Stage.of(cloud)
     hosts = cloud.hosts[STACK]
-    leave_things(cloud)
+    add_leftovers(cloud)
     before = cloud.stock()
     destroyed = await place.run("scripts/destroy", "--region", REGION, typed=f"{STACK}\n")
     after = cloud.stock()
-    destroy(Account.find(None, REGION), STACK)  # what is gone already is no failure
+    destroy(Account.find(None, REGION), STACK)  # already deleted, which is not a failure
     files = place.files()
     guided = await place.run("scripts/sam", "deploy", "--guided", typed=ANSWERS)
     assert guided.status == 0, guided.said
@@ -198,9 +200,9 @@ async def live(place: Place, cloud: Cloud) -> Life:
 
 
 async def deploy(place: Place, cloud: Cloud) -> tuple[Run, str, Run]:
-    """Deploy, with what was deployed behind the address from when it is there; fetch a page.
+    """Deploy, with the site running at its address as soon as the stack exists; fetch a page.
 
-    And deploy again, to keep the data and nothing else.
+    Then deploy again, only to keep the data.
     """
     listener = socket.create_server(("127.0.0.1", 0))
     domain = f"localhost:{listener.getsockname()[1]}"
@@ -209,19 +211,19 @@ async def deploy(place: Place, cloud: Cloud) -> tuple[Run, str, Run]:
     making = asyncio.create_task(asyncio.to_thread(cloud.made.wait, PATIENCE))
     await asyncio.wait([deploying, making], return_when=asyncio.FIRST_COMPLETED)
     if deploying.done():
-        cloud.made.set()  # or the thread would wait on
+        cloud.made.set()  # otherwise the thread would keep waiting
         pytest.fail(deploying.result().said)
     async with site(cloud, STACK, place.folder, listener), ClientSession() as session:
         run = await deploying
         trust = ssl.create_default_context(cafile=str(place.certificate))
         async with session.get(run.printed.strip(), ssl=trust) as answer:
             page = await answer.text()
-        # An empty one takes a domain back, where there is one.
+        # An empty value removes the domain and the certificate, if there are any.
         return run, page, await place.run(*DEPLOY, "--keep-data", "--domain=", "--certificate=")
 
 
-def leave_things(cloud: Cloud) -> None:
-    """What a killed host leaves, and what another stack has in the bucket that sam shares."""
+def add_leftovers(cloud: Cloud) -> None:
+    """Add a queue left by a killed host, and another stack's file in sam's shared bucket."""
     topic = cloud.outputs(STACK)["BusTopic"].rpartition(":")[2].removesuffix(".fifo")
     fifo = {"FifoQueue": "true"}
     cloud.client("sqs").create_queue(QueueName=f"{topic}-host-1.fifo", Attributes=fifo)

@@ -36,7 +36,7 @@ BROKEN = "Error occurred during operation 'ECS Deployment Circuit Breaker was tr
 ALARMED = "Error occurred during operation 'A CloudWatch alarm was in ALARM state'."
 
 
-# Attributes of resources that are only kept, by Type.Name, where a test needs a certain one.
+# Attributes of recorded resources that a test needs, by Type.Name; others are made up.
 ATTRIBUTES: dict[str, str] = {}
 
 
@@ -54,14 +54,14 @@ class Cloud:
         self.sick = False  # new hosts do not become healthy
         self.ringing: set[str] = set()  # alarms that go off once new hosts run
         self.hosts: dict[str, int] = {}  # number of running hosts, by stack
-        self.calls: set[str] = set()  # of the deployer, such as s3:PutObject
+        self.calls: set[str] = set()  # the deployer's calls, such as s3:PutObject
         self.made = threading.Event()  # set when a stack has all of its resources
 
     def client(self, service: str) -> Any:
         return boto3.client(service, region_name=REGION)
 
     def stack(self, name: str) -> Any:
-        """moto's stack of a name."""
+        """moto's stack with a name."""
         from moto.cloudformation import models
 
         found = models.cloudformation_backends[ACCOUNT][REGION].stacks.values()
@@ -69,7 +69,7 @@ class Cloud:
         return stack
 
     def resource(self, stack: str, name: str) -> Any:
-        """The resource as moto, or one of our stand-ins, has created it."""
+        """The resource that moto has created or we have recorded."""
         return self.stack(stack).resource_map[name]
 
     def outputs(self, stack: str) -> dict[str, str]:

@@ -179,7 +179,7 @@ async def docker_api(engine: Engine, tmp_path: Path) -> AsyncIterator[dict[str, 
 
 
 def named(engine: Engine) -> list[str]:
-    """Define this machine's name in containers, where samconfig.toml's way is too new."""
+    """Define this machine's name in containers, for engines without samconfig.toml's way."""
     if engine.program != "podman":
         return []
     gateway = "{{range .Subnets}}{{.Gateway}}{{end}}"

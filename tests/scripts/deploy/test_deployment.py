@@ -66,7 +66,7 @@ def test_all_that_is_missing(
 
 
 def test_no_sam(stacked: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SAM is asked for last, because that may install it."""
+    """SAM is checked last, because the check may install it."""
     monkeypatch.setattr(sam, "present", lambda: False)
     with pytest.raises(UnfitError, match="run scripts/sam to see why"):
         Deployment.begin(options(region=REGION))
@@ -171,7 +171,7 @@ def test_second_try(
 def test_roles_without_permission(
     account: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A deployer who may not create service-linked roles is told, and can go on."""
+    """A deployer who may not create service-linked roles gets a message, and can go on."""
     refused = ClientError({"Error": {"Code": "AccessDenied", "Message": "No."}}, "ListRoles")
     monkeypatch.setattr(service_roles, "make", Mock(side_effect=refused))
     Deployment("sidepath", {}, account, Engine("docker"), "arm64")._make_roles()

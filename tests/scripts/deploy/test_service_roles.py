@@ -13,7 +13,7 @@ def test_roles_are_made_once(account: Account) -> None:
 
 
 def test_role_that_is_created_meanwhile(account: Account) -> None:
-    """A role that somebody else creates in between is no error."""
+    """A role that is created by somebody else in between is not an error."""
     iam = account.client("iam")
     error = iam.exceptions.InvalidInputException(
         {"Error": {"Message": "has been taken in this account"}}, "CreateServiceLinkedRole"

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 POLL = "/socket.io/?EIO=4&transport=polling"
 TEMPLATE = "infra/template.yaml"
 
-PAGES = '''"""Pages that are of no use to anybody."""
+PAGES = '''"""Pages for these tests."""
 
 import os
 import urllib.request
@@ -44,7 +44,7 @@ async def fail(request):
 async def itself(request):
     address = request.query_params["site"]
     with urllib.request.urlopen(address) as answer:
-        return PlainTextResponse("it said " + answer.read().decode())
+        return PlainTextResponse("it answered " + answer.read().decode())
 
 
 async def setting(request):
@@ -62,7 +62,7 @@ routes = [
 ]
 '''
 
-HANDLER = '''"""A function that nobody asks for by an address."""
+HANDLER = '''"""A function other than the edge's."""
 
 
 import os
@@ -119,7 +119,7 @@ async def test_reference_in_the_template(dev: Dev) -> None:
     page = dev.root / "functions/pages/__init__.py"
     page.write_text(PAGES.replace('"hello"', '"hello again"'))
     await dev.becomes("/", 200, "hello again")
-    await said(dev, "its behaviours hold", lambda: (dev.root / TEMPLATE).write_text(text))
+    await said(dev, "its behaviours are in effect", lambda: (dev.root / TEMPLATE).write_text(text))
     page.write_text(PAGES)
     await dev.becomes("/", 200, "hello")
 
@@ -127,19 +127,18 @@ async def test_reference_in_the_template(dev: Dev) -> None:
 async def test_second_function(dev: Dev) -> None:
     """A function added to the template does not disturb pages, and can be run at any time.
 
-    If it has a route of the API for itself, it answers there. Its variables are those of the
-    template as it was last saved.
+    It answers at its own route of the API. Its variables are those of the template as last saved.
     """
     path = dev.root / TEMPLATE
     text = path.read_text()
     added = text.replace("\nResources:\n", f"\nResources:\n{FUNCTION}\n", 1)
-    await said(dev, "its behaviours hold", lambda: path.write_text(added))
+    await said(dev, "its behaviours are in effect", lambda: path.write_text(added))
     assert (await dev.get("/")) == (200, "hello")
     assert (await dev.get(POLL))[0] == 200
     answer = json.loads((await dev.get("/count/7"))[1])
     assert answer == {"variables": {"n": "7"}, "step": "one"}
     again = added.replace("STEP: one", "STEP: two")
-    await said(dev, "its behaviours hold", lambda: path.write_text(again))
+    await said(dev, "its behaviours are in effect", lambda: path.write_text(again))
     assert json.loads((await dev.get("/count/7"))[1])["step"] == "two"
     arguments = ["--data", str(dev.root / "data"), "--run", "Counter"]
     process = await asyncio.create_subprocess_exec(
@@ -150,7 +149,7 @@ async def test_second_function(dev: Dev) -> None:
     async with asyncio.timeout(PATIENCE):
         out, _ = await process.communicate()
     assert json.loads(out) == {"records": 1}
-    await said(dev, "its behaviours hold", lambda: path.write_text(text))
+    await said(dev, "its behaviours are in effect", lambda: path.write_text(text))
 
 
 async def test_last_line_of_a_traceback(dev: Dev) -> None:
@@ -162,11 +161,11 @@ async def test_last_line_of_a_traceback(dev: Dev) -> None:
 
 async def test_page_that_requests_its_own_site(dev: Dev) -> None:
     """A page may request another page of its own site, as in the cloud."""
-    assert (await dev.get(f"/itself?site={dev.url}/"))[1] == "it said hello"
+    assert (await dev.get(f"/itself?site={dev.url}/"))[1] == "it answered hello"
 
 
 async def test_breakpoint(dev: Dev) -> None:
-    """A page with a breakpoint continues, and the terminal says why."""
+    """A page with a breakpoint continues, and the terminal shows why."""
     told = len(dev.said)
     assert (await dev.get("/halt"))[1] == "went on"
     await dev.says("is passed over", after=told)
@@ -186,7 +185,7 @@ async def test_recreated_folder(dev: Dev) -> None:
 
 
 async def test_setting_added(dev: Dev) -> None:
-    """A setting has its value as soon as it is declared, or given in .env, while the site runs."""
+    """A setting declared or given in .env while the site runs takes effect at once."""
     declaration, file = dev.root / "functions/model/settings.py", dev.root / ".env"
     text = declaration.read_text()
     declaration.write_text(text + ADDED)
@@ -194,12 +193,12 @@ async def test_setting_added(dev: Dev) -> None:
     await dev.becomes(POLL, 200)
     file.write_text("ADDED=two\n")
     await dev.becomes("/setting", 200, "two")
-    why = f"Your settings stay as they were: {file}, line 1"
+    why = f"Your settings were not reloaded: {file}, line 1"
     await said(dev, why, lambda: file.write_text("ADDED\n"))
     await dev.becomes("/setting", 200, "two")
     file.unlink()
     await dev.becomes("/setting", 200, "one")
-    await said(dev, "stay as they were: SyntaxError", lambda: declaration.write_text("def"))
+    await said(dev, "were not reloaded: SyntaxError", lambda: declaration.write_text("def"))
     declaration.write_text(text)
     await dev.becomes("/", 200)
     await dev.becomes(POLL, 200)

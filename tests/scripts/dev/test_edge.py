@@ -234,7 +234,7 @@ async def test_malformed_body() -> None:
 
 
 async def test_expect_continue() -> None:
-    """A client that sends Expect: 100-continue is told to continue."""
+    """A client that sends Expect: 100-continue gets a 100."""
     async with running() as edge:
         answer = await edge.get("/", "Expect: 100-continue", method="POST", body="a")
         assert answer.startswith("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")

@@ -1,4 +1,4 @@
-"""A file outside of git has values for your settings, and errors name the line."""
+"""A file outside git has values for your settings, and errors name the line."""
 
 import sys
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_replaces_development(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("KEY=s3cret\0", "line 1: write NAME=VALUE"),
     ],
 )
-def test_mistakes(text: str, why: str, tmp_path: Path) -> None:
+def test_malformed_line(text: str, why: str, tmp_path: Path) -> None:
     """A malformed line or an unknown setting is named, without its value."""
     file = tmp_path / ".env"
     file.write_text(text)
@@ -58,15 +58,15 @@ def test_mistakes(text: str, why: str, tmp_path: Path) -> None:
 
 
 def test_named_file_exists(tmp_path: Path) -> None:
-    """There need be no .env; a file that is named has to be there."""
+    """The default .env need not exist; a file given with --env must."""
     said = refused("--env", str(tmp_path / "keys"), "--data", str(tmp_path))
     assert said == f"--env {tmp_path / 'keys'} does not exist.\n"
 
 
-async def test_read_again(
+async def test_reload(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Settings are read again when they are saved; while that is impossible they stay."""
+    """Settings are reloaded when they are saved; if that fails, they keep their values."""
     file = tmp_path / ".env"
     monkeypatch.setattr(settings, "ROOT", small_project(tmp_path))
     monkeypatch.setattr(settings, "declared", declared)
@@ -76,7 +76,7 @@ async def test_read_again(
     with monkeypatch.context() as patched:
         patched.setattr(sys, "executable", str(tmp_path / "python"))
         await own.renew()
-    assert "Your settings stay as they were: [Errno 2]" in capsys.readouterr().err
+    assert "Your settings were not reloaded: [Errno 2]" in capsys.readouterr().err
     assert own.values == before
     await own.renew()
     assert own.values == before | {"GREETING": "another"}

@@ -131,8 +131,8 @@ async def test_crash_while_answering(workshop: Workshop) -> None:
     await waiting
 
 
-async def test_crash_says_what_belongs_to_it(workshop: Workshop) -> None:
-    """With a crash stands what was printed for its event, not for one before."""
+async def test_crash_shows_its_own_output(workshop: Workshop) -> None:
+    """A crash is reported with the output of its own event, not of earlier ones."""
     await workshop.call(number="one")
     await workshop.call(number="two")
     error = await workshop.fails(exit=3)
@@ -245,7 +245,7 @@ async def test_broken_code(workshop: Workshop, code: str, sentence: str) -> None
 async def test_start_error(
     workshop: Workshop, code: str, sentence: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A function that cannot start for a known reason says it in a sentence, and no traceback."""
+    """A function that cannot start for a known reason reports it without a traceback."""
     workshop.save(code)
     workshop.function.start()
     error = await workshop.fails()
@@ -255,7 +255,7 @@ async def test_start_error(
 
 
 async def test_no_module(workshop: Workshop, tmp_path: Path) -> None:
-    """A Handler whose module is not there is named."""
+    """A Handler whose module does not exist is named."""
     (tmp_path / "workpiece.py").unlink()
     workshop.function.start()
     error = await workshop.fails()
@@ -275,7 +275,7 @@ async def test_end_before_ready(workshop: Workshop) -> None:
 
 
 async def test_never_ready(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An import that does not finish is given up, and retried by the next request."""
+    """An import that does not finish is abandoned, and retried by the next request."""
     monkeypatch.setattr(environment, "INIT_SECONDS", 0.3)
     workshop.save("while True: pass")
     workshop.function.start()

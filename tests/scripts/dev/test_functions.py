@@ -1,4 +1,4 @@
-"""The template's functions: which one is the edge's, and what is run here of the others."""
+"""The template's functions: which one is the edge's, and which others run here."""
 
 import pytest
 
@@ -108,7 +108,7 @@ Resources:"""
     ],
 )
 def test_problems(old: str, new: str, problem: str) -> None:
-    """Unsupported parts are reported in a sentence, and the rest of the template works."""
+    """Unsupported parts are reported, and the rest of the template works."""
     found = functions(NIGHTLY, (old, new))
     (told,) = found.problems
     assert told.startswith(problem)
@@ -130,7 +130,7 @@ def test_routes() -> None:
 
 
 def test_implicit_api() -> None:
-    """The edge's API may be the one that SAM creates for functions that name none."""
+    """The edge's API may be the one that SAM creates for functions that do not name one."""
     found = functions(
         NIGHTLY,
         ("            ApiId: !Ref PagesApi", "            TimeoutInMillis: 15000"),

@@ -47,7 +47,7 @@ def test_port(port: str) -> None:
         (["--data", "pyproject.toml"], f"--data {ROOT}/pyproject.toml is a file"),
         (["--data", "pyproject.toml/x"], f"--data {ROOT}/pyproject.toml/x cannot be created"),
         (["--data", "x" * 300], "x cannot be created: File name too long"),
-        (["--data", "~nobody-of-this-name/x"], "'~nobody-of-this-name/x' leads nowhere"),
+        (["--data", "~nobody-of-this-name/x"], "'~nobody-of-this-name/x' cannot be resolved"),
         (["--pages", "localhost:3001"], "'localhost:3001' is not an address such as http://"),
         (["--pages", "http://localhost:x"], "'http://localhost:x' is not an address"),
         (["--pages", "http://localhost:3001?a"], "'http://localhost:3001?a' is not an address"),
@@ -55,7 +55,7 @@ def test_port(port: str) -> None:
     ],
 )
 def test_refused(options: list[str], sentence: str) -> None:
-    """So are other invalid options."""
+    """Other invalid options are refused too."""
     said = refused(*options)
     assert sentence in said
     assert "Traceback" not in said

@@ -1,4 +1,4 @@
-"""Queues on one machine: what boto3 sends calls the function that reads it, until it succeeds."""
+"""Queues on one machine: a message from boto3 reaches the function that reads its queue."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -34,7 +34,7 @@ FUNCTIONS = Functions(
 
 @dataclass
 class Mailer:
-    """A function that keeps what it was called with, and fails with some."""
+    """A function that records its events, and fails on some messages."""
 
     calls: list[list[dict[str, Any]]] = field(default_factory=list)
     fails: int = 0  # calls
@@ -62,7 +62,7 @@ def mailer() -> Mailer:
 
 @pytest.fixture
 async def sqs(mailer: Mailer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
-    """boto3's client for the queues, each of whose calls is to be given to `asyncio.to_thread`."""
+    """boto3's client for the queues; its calls block, so make them with `asyncio.to_thread`."""
     monkeypatch.setattr(queues, "MAX_PAUSE", 0.0)
     queued = Queues(lambda: FUNCTIONS, mailer.invoke)
     relay = Relay(Recorder("host"), queued)
@@ -82,7 +82,7 @@ async def sqs(mailer: Mailer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 
 async def test_sent(sqs: Any, mailer: Mailer) -> None:
-    """A message reaches the function in SQS's own form, whichever way its queue is named."""
+    """A message reaches the function in SQS's format, however the queue is addressed."""
     attributes = {"Kind": {"DataType": "String", "StringValue": "news"}}
     sent = await asyncio.to_thread(
         sqs.send_message, QueueUrl="Mails", MessageBody="é", MessageAttributes=attributes
@@ -100,7 +100,7 @@ async def test_sent(sqs: Any, mailer: Mailer) -> None:
 
 
 async def test_batches(sqs: Any, mailer: Mailer) -> None:
-    """As many messages as the template says come at a time, in their order, delayed ones later."""
+    """Messages arrive in order, in batches of the template's size; delayed ones arrive later."""
     entries: list[dict[str, Any]] = [{"Id": str(n), "MessageBody": str(n)} for n in range(5)]
     entries[0]["DelaySeconds"] = 1
     answer = await asyncio.to_thread(sqs.send_message_batch, QueueUrl="Mails", Entries=entries)
@@ -110,7 +110,7 @@ async def test_batches(sqs: Any, mailer: Mailer) -> None:
 
 
 async def test_tried_again(sqs: Any, mailer: Mailer, capsys: pytest.CaptureFixture[str]) -> None:
-    """What fails is tried again, as often as the template says; then it is given up."""
+    """A failed message is retried as often as the template says, and then discarded."""
     mailer.fails = 2
     await asyncio.to_thread(sqs.send_message, QueueUrl="Mails", MessageBody="a")
     await eventually(lambda: len(mailer.calls) == 3)
@@ -124,12 +124,12 @@ async def test_tried_again(sqs: Any, mailer: Mailer, capsys: pytest.CaptureFixtu
     await eventually(lambda: len(mailer.calls) == 7)
     assert mailer.bodies[3:] == [["b"], ["b"], ["b"], ["c"]]
     said = capsys.readouterr().err
-    assert "Mailer has failed: LookupError: no post" in said
-    assert "Mailer has failed 3 times with a message, which is given up." in said
+    assert "Mailer failed: LookupError: no post" in said
+    assert "Mailer failed 3 times on a message, which is now discarded." in said
 
 
 async def test_reported_failures(sqs: Any, mailer: Mailer) -> None:
-    """Of a batch only what the function reports is tried again, where the template says so."""
+    """If the template says so, only the messages that the function reports are retried."""
     mailer.reported = ["1"]
     entries = [{"Id": str(n), "MessageBody": str(n)} for n in range(3)]
     await asyncio.to_thread(sqs.send_message_batch, QueueUrl="Orders", Entries=entries)
@@ -138,27 +138,27 @@ async def test_reported_failures(sqs: Any, mailer: Mailer) -> None:
 
 
 async def test_refused(sqs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A queue that is not in the template, and what only AWS can do, is an error in words."""
+    """A queue that is not in the template, or an unsupported call, causes a clear error."""
     with pytest.raises(sqs.exceptions.QueueDoesNotExist, match="no queue Males, only: Mails"):
         await asyncio.to_thread(sqs.send_message, QueueUrl="Males", MessageBody="a")
-    with pytest.raises(sqs.exceptions.UnsupportedOperation, match="only take messages: Receive"):
+    with pytest.raises(sqs.exceptions.UnsupportedOperation, match="only accept messages; Receive"):
         await asyncio.to_thread(sqs.receive_message, QueueUrl="Mails")
     with pytest.raises(sqs.exceptions.ClientError, match="needs a MessageBody"):
         await asyncio.to_thread(sqs.send_message, QueueUrl="Mails", MessageBody="")
     monkeypatch.setattr(queues, "MAX_WAITING", 0)
-    with pytest.raises(sqs.exceptions.OverLimit, match="0 messages wait in Mails already"):
+    with pytest.raises(sqs.exceptions.OverLimit, match="Mails already has 0 messages"):
         await asyncio.to_thread(sqs.send_message, QueueUrl="Mails", MessageBody="a")
 
 
 async def test_unread(sqs: Any, mailer: Mailer, capsys: pytest.CaptureFixture[str]) -> None:
-    """A message that no function of the template reads is told."""
+    """A message that no function in the template reads is reported."""
     await asyncio.to_thread(sqs.send_message, QueueUrl="Unread", MessageBody="a")
     said = ""
 
     def told() -> bool:
         nonlocal said
         said += capsys.readouterr().err
-        return "No function of the template reads Unread: 1 message(s) lost." in said
+        return "No function in the template reads Unread: 1 message(s) lost." in said
 
     await eventually(told)
     assert mailer.calls == []
@@ -166,7 +166,7 @@ async def test_unread(sqs: Any, mailer: Mailer, capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize("body", ["{", "[]", '{"QueueUrl": 5}', '{"QueueUrl": "Mails"}'])
 async def test_malformed(body: str, mailer: Mailer) -> None:
-    """Whatever else is sent is refused, and calls nobody."""
+    """Any other request is refused, and does not call a function."""
     queued = Queues(lambda: FUNCTIONS, mailer.invoke)
     for action in ("SendMessage", "SendMessageBatch", "GetQueueUrl", ""):
         status, answer = queued.answer(f"AmazonSQS.{action}", body.encode())
@@ -175,7 +175,7 @@ async def test_malformed(body: str, mailer: Mailer) -> None:
 
 
 def test_environ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """boto3 finds the queues where a function reads one, with made-up keys if it has no others."""
+    """boto3 finds the queues if a function reads one, with made-up keys if there are no others."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_ENDPOINT_URL_SQS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -91,7 +91,7 @@ async def test_missing_variables(functions: Functions, capsys: pytest.CaptureFix
 async def test_refused(
     functions: Functions, tmp_path: Path, name: str, text: str | None, sentence: str
 ) -> None:
-    """What cannot run, and what fails, is reported in one sentence."""
+    """A function that cannot run, or that fails, is reported in one sentence."""
     file = tmp_path / "event.json"
     if text:
         file.write_text(text)

@@ -58,9 +58,9 @@ def test_sam_sets_what_the_template_has(settings: dict[str, str]) -> None:
 
 
 def test_invoke_names_a_function() -> None:
-    """`sam local invoke` knows which of the template's functions is meant."""
+    """samconfig.toml names the function that `sam local invoke` runs."""
     functions = [n for n, r in load(TEXT)["Resources"].items() if r["Type"].endswith("::Function")]
-    assert len(functions) > 1  # or it would not ask
+    assert len(functions) > 1  # otherwise no name would be needed
     assert INVOKE["function_logical_id"] in functions
 
 
@@ -245,14 +245,14 @@ def test_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
         listener.close()
 
 
-def test_nobody_else_is_listened_to() -> None:
+def test_not_reachable_from_other_machines() -> None:
     """The stand-in for AWS is reachable only from this machine and its containers."""
     assert "0.0.0.0" not in sam_local.bridges()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere engines run in a machine")
 def test_podmans_network_may_come_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Podman's containers reach this machine, though their network begins with the first one."""
+    """Podman's containers reach this machine, although their network starts with the first one."""
     monkeypatch.setattr(sam_local, "PORT", unlikely_port())
     monkeypatch.setattr(sam_local, "_BRIDGES", ())
     listeners = sam_local.listen()
@@ -264,7 +264,7 @@ def test_podmans_network_may_come_later(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 async def test_stand_in_has_the_templates_tables() -> None:
-    """The stand-in for AWS has the template's tables, under their names."""
+    """The stand-in for AWS has the template's tables, under their logical names."""
     stand_in = await StandIn.start(TEMPLATE)
     try:
         dynamodb = boto3.client(

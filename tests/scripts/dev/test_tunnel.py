@@ -29,7 +29,7 @@ from tests.scripts.dev.stand_in import UPGRADE, Handler, host
 
 @pytest.fixture(autouse=True)
 def no_reported_faults(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """However a websocket ends, scripts/dev reports no fault of its own."""
+    """However a websocket ends, scripts/dev does not report an error of its own."""
     yield
     assert "This is a fault of scripts/dev" not in capsys.readouterr().err
 

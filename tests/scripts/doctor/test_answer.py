@@ -1,4 +1,4 @@
-"""What a response says is read as a browser reads it, whatever is wrong with it."""
+"""Responses are interpreted as in a browser, even malformed ones."""
 
 import gzip
 import zlib
@@ -40,26 +40,26 @@ def visited(front: Answer, address: str = "http://app.site.example") -> Site:
     ids=range(5),
 )
 def test_compressed_without_being_asked(encoding: str, body: bytes) -> None:
-    """A page that comes compressed is read all the same."""
+    """A page that is compressed without being asked is still read."""
     assert answer(body=body, content_encoding=encoding).text == "a page"
 
 
 @pytest.mark.parametrize("encoding", ["br", "gzip", "gzip, br"])
-def test_compressed_otherwise(encoding: str) -> None:
-    """What cannot be read is not quoted."""
+def test_unreadable_compression(encoding: str) -> None:
+    """A body that cannot be decompressed is not quoted."""
     found = answer(body=b"\xff\xfe noise", content_encoding=encoding)
     assert found.said == "GET / answered 200"
 
 
 def test_compressed_bomb() -> None:
-    """What is unpacked has a bound."""
+    """Decompression has a limit."""
     bomb = gzip.compress(bytes(20 * MAX_BODY))
     assert len(answer(body=bomb, content_encoding="gzip").text) == MAX_BODY
 
 
 @pytest.mark.parametrize("kind", ["text/html", "Text/HTML; Charset=UTF-8", "TEXT/HTML"])
 def test_media_types_have_no_case(kind: str) -> None:
-    """A page is one, however its type is written."""
+    """A page is recognized in any spelling of its content type."""
     assert answer(content_type=kind).is_page
 
 
@@ -67,7 +67,7 @@ def test_media_types_have_no_case(kind: str) -> None:
     "location", ["https://[bad", "http://[::1", "https://a:abc/", "http://a:99999/", "//[", "\\"]
 )
 async def test_malformed_location(location: str) -> None:
-    """A redirect to no address is a finding, and no fault of doctor's."""
+    """A redirect to a malformed address is a finding, not an error in doctor."""
     found = answer(302, location=location)
     _check_https(visited(found))
     assert led_away(found) is None
@@ -78,16 +78,16 @@ async def test_malformed_location(location: str) -> None:
 @pytest.mark.parametrize(
     "location", ["/", "", ".", "http://app.site.example/", "//app.site.example", "/#top"]
 )
-async def test_circle(location: str) -> None:
-    """A page that redirects to itself is reported as a loop, and not as being elsewhere."""
+async def test_redirect_to_itself(location: str) -> None:
+    """A page that redirects to itself is reported as a loop, not as a page elsewhere."""
     with pytest.raises(Failure) as raised:
         await page(visited(answer(302, location=location)))
     assert ("redirects to itself" in str(raised.value)) is bool(location)
 
 
 @pytest.mark.parametrize("location", ["/a", "?a", "http://app.site.example:8080/"])
-async def test_no_circle(location: str) -> None:
-    """One that leads to another page is not."""
+async def test_redirect_to_another_page(location: str) -> None:
+    """A page that redirects to another page is not reported as a loop."""
     with pytest.raises(Failure, match="and redirects to"):
         await page(visited(answer(302, location=location)))
 
@@ -109,7 +109,7 @@ _HEALTHY = "sidepath_session=a.b; Path=/; HttpOnly; SameSite=Lax"
     ],
 )
 async def test_cookie_that_is_dropped_or_shared(attributes: str, words: str) -> None:
-    """A session's cookie belongs to one host, and to one that is kept."""
+    """A session cookie that browsers drop or send to other hosts is found."""
     with pytest.raises(Failure, match=words):
         await session_cookie(visited(answer(cookie=f"{_HEALTHY}; {attributes}")))
 
@@ -125,5 +125,5 @@ async def test_cookie_that_is_dropped_or_shared(attributes: str, words: str) -> 
     ],
 )
 async def test_cookie_that_is_kept(attributes: str) -> None:
-    """Whatever else stands there does no harm."""
+    """Other attributes are accepted."""
     await session_cookie(visited(answer(cookie=f"{_HEALTHY}; {attributes}")))

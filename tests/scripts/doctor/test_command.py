@@ -77,11 +77,11 @@ async def test_skipped_check(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("session", ["a\nb", "é", "\x7f"])
-async def test_no_session(session: str) -> None:
-    """What no cookie can be is refused before anything is asked."""
+async def test_invalid_session(session: str) -> None:
+    """An invalid cookie value is refused before any request."""
     status, _, complaint = await doctor(f"--session={session}", "http://127.0.0.1:1")
     assert status == 2
-    assert "is no value of a cookie" in complaint
+    assert "is not a valid cookie value" in complaint
 
 
 async def test_refused() -> None:

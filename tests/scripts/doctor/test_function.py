@@ -139,7 +139,7 @@ async def test_open_redirect(tmp_path: Path, location: str) -> None:
 
 
 async def test_static_files_not_cached(tmp_path: Path) -> None:
-    """Static files without cache headers are found."""
+    """Static files without cache headers are reported."""
     change = drop("cache-control", below="/static/")
     async with site(tmp_path, change=change) as edge:
         findings = await examined(edge.url)

@@ -43,7 +43,7 @@ async def test_https_of_an_http_site() -> None:
 
 
 async def test_silence() -> None:
-    """A server that accepts the connection but does not respond is given up after a time."""
+    """A server that accepts the connection but does not respond is given up on after a while."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"http://127.0.0.1:{server.getsockname()[1]}"
         assert "no answer within 0.1 s" in await unreachable(address, patience=0.1)

@@ -80,7 +80,7 @@ async def test_before_the_host(tmp_path: Path, answer: Answers, sentence: str) -
 
 @pytest.mark.parametrize(("answer", "sentence"), GUARDS[:5])
 async def test_before_the_websocket(tmp_path: Path, answer: Answers, sentence: str) -> None:
-    """So it is if only websockets are refused."""
+    """Such a response to websockets only is recognized too."""
     async with site(tmp_path) as edge:
         guard(edge, SOCKET_HOST, answer)
         host = edge.origins[SOCKET_HOST]
@@ -111,7 +111,7 @@ async def test_before_a_post(tmp_path: Path, answer: Answers, sentence: str) -> 
 
 @pytest.mark.parametrize(("answer", "sentence"), GUARDS)
 async def test_before_pages(tmp_path: Path, answer: Answers, sentence: str) -> None:
-    """In front of pages it is recognized too, and sockets are still checked."""
+    """Such a response in front of pages is recognized too, and sockets are still checked."""
     async with site(tmp_path) as edge:
         guard(edge, FUNCTION, answer)
         findings = await examined(edge.url)
@@ -155,7 +155,7 @@ def login(path: str, result: Result) -> Result:
 
 
 async def test_page_without_login(tmp_path: Path) -> None:
-    """With --page another page represents all, and logins on others are no failures."""
+    """With --page another page represents all, and logins on others are not failures."""
     async with site(tmp_path, change=login) as edge:
         assert (await examined(edge.url)).failed == {"page"}
         findings = await examined(edge.url, page="/about")

@@ -55,7 +55,7 @@ class Posts:
                 raise
         except (OSError, sqlite3.Error) as error:
             raise StartError(f"The posts in {path} cannot be opened: {error}.") from None
-        weakref.finalize(self, self._db.close)  # pages do not close what they open at the start
+        weakref.finalize(self, self._db.close)  # pages do not close it
 
     def add(self, room: str, id_: str, author: str, name: str, text: str) -> tuple[Post, bool]:
         """Store a post as the room's next; return the one stored under its id, and if it is new."""

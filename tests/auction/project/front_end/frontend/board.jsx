@@ -1,4 +1,4 @@
-// What is for sale, drawn by React.
+// The lots for sale, rendered by React.
 
 import { useEffect, useState } from "react";
 import { createRoot } from "react-dom/client";

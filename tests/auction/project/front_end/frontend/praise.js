@@ -1,3 +1,3 @@
-// A module that is loaded when it is needed.
+// A module that is loaded on demand.
 
 export const praise = (name) => `What a ${name}!`;

@@ -1,4 +1,4 @@
-"""Whose sessions have ended before they expire: who signed out everywhere, or was banned."""
+"""Sessions that ended before they expired: the visitor signed out everywhere, or was banned."""
 
 import time
 from pathlib import Path
@@ -8,51 +8,51 @@ from functions.contract.session import MAX_AGE, Session
 
 
 class EndingsError(Exception):
-    """The endings cannot be reached just now."""
+    """The endings are temporarily unavailable."""
 
 
 class Endings(Protocol):
-    """What both kinds can do. Every call may raise EndingsError."""
+    """The interface of both stores. Every call may raise EndingsError."""
 
     def put(self, visitor: str, at: float) -> None:
-        """Note that all sessions of a visitor have ended that began before a time."""
+        """Record that all sessions of a visitor that began before a time have ended."""
         ...
 
     def get(self, visitor: str) -> float:
-        """Return that time, in seconds since 1970; 0 if there is none."""
+        """Return the time recorded for a visitor, in seconds since 1970; 0 if there is none."""
         ...
 
     def all(self) -> dict[str, float]:
-        """Return all of them by visitor, as far as a session can be as old."""
+        """Return the recorded times by visitor, except those older than any valid session."""
         ...
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""
         ...
 
 
 class EndedSessions:
-    """What the pages ask, and `sign_out(request, everywhere=True)` tells."""
+    """Checks sessions for the pages; `sign_out(request, everywhere=True)` ends them."""
 
     def __init__(self, endings: Endings) -> None:
         self._endings = endings
 
     def end(self, visitor: str) -> None:
-        """End all that this visitor has signed in to by now."""
+        """End all of a visitor's sessions that have begun so far."""
         self._endings.put(visitor, time.time())
 
     def is_ended(self, session: Session) -> bool:
-        """Whether a session is older than the end."""
+        """Whether a session began before its visitor's sessions were ended."""
         return session.signed_in_at < self._endings.get(session.id)
 
 
 def oldest() -> float:
-    """Return since when a session may have begun that is valid."""
+    """Return the earliest time at which a valid session can have begun."""
     return time.time() - MAX_AGE
 
 
 def open_endings(setting: str) -> Endings:
-    """Open the endings that a setting names."""
+    """Open the store that a setting names."""
     kind, _, rest = setting.partition(":")
     if kind == "dynamodb":
         from functions.model.dynamodb_endings import DynamoDBEndings

@@ -23,7 +23,7 @@ settings = [
     ),
     Setting(
         "ENDINGS",
-        "where it is kept whose sessions have ended: sqlite:PATH or dynamodb:TABLE",
+        "where ended sessions are recorded: sqlite:PATH or dynamodb:TABLE",
         parse=parse_store,
         development="sqlite:{data}/endings.sqlite3",
     ),

@@ -1,4 +1,4 @@
-"""Endings in an SQLite file, which several processes may use."""
+"""Endings in an SQLite file, which several processes can share."""
 
 import sqlite3
 from pathlib import Path
@@ -19,19 +19,19 @@ class SQLiteEndings:
             raise StartError(f"The endings in {path} cannot be opened: {error}.") from error
 
     def put(self, visitor: str, at: float) -> None:
-        """Note that all sessions of a visitor have ended that began before a time."""
+        """Record that all sessions of a visitor that began before a time have ended."""
         self._db.execute("DELETE FROM endings WHERE at < ?", (oldest(),))
         self._db.execute("REPLACE INTO endings VALUES (?, ?)", (visitor, at))
 
     def get(self, visitor: str) -> float:
-        """Return that time; 0 if there is none."""
+        """Return the time recorded for a visitor; 0 if there is none."""
         found = self._db.execute("SELECT at FROM endings WHERE visitor = ?", (visitor,)).fetchone()
         return float(found[0]) if found else 0.0
 
     def all(self) -> dict[str, float]:
-        """Return all of them by visitor."""
+        """Return the recorded times by visitor."""
         return dict(self._db.execute("SELECT visitor, at FROM endings WHERE at > ?", (oldest(),)))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._db.close()

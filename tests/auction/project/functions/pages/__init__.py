@@ -32,7 +32,7 @@ keep_slash = ["/lots/"]
 
 
 def start(app: Starlette) -> None:
-    """Open the lots, and what is known of sessions that have ended."""
+    """Open the lots and the record of ended sessions."""
     own = app.state.site.settings.own
     app.state.lots = open_lots(own["LOTS"])
     app.state.ended_sessions = EndedSessions(open_endings(own["ENDINGS"]))

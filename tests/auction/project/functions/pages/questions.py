@@ -1,4 +1,4 @@
-"""Questions to the auctioneer: a page puts them into a queue, whose function passes them on."""
+"""Questions to the auctioneer: a page sends them to a queue, and a function passes them on."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from functions.web.visitor import visitor
 
 
 async def ask(request: Request) -> Response:
-    """Take a question."""
+    """Send a question to the queue."""
     import boto3  # slow to import
 
     text = (await read_form(request)).get("text", "")[:200]
@@ -27,7 +27,7 @@ async def ask(request: Request) -> Response:
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Pass questions on to everybody's browser; what cannot be, is tried again."""
+    """Send questions to all browsers; those that cannot be sent are retried."""
     emitter, failed = emitter_from(os.environ), []
     for record in event["Records"]:
         question = json.loads(record["body"])

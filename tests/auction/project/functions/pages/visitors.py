@@ -39,6 +39,6 @@ async def leave(request: Request) -> Response:
 
 
 async def leave_everywhere(request: Request) -> Response:
-    """End all sessions of this visitor, in other browsers too."""
+    """End all of this visitor's sessions, including those in other browsers."""
     sign_out(request, everywhere=True)
     return RedirectResponse("/", 303)

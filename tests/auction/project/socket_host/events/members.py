@@ -1,4 +1,4 @@
-"""Members: nobody comes in whose session has ended."""
+"""Members: visitors whose session has not ended."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -13,11 +13,11 @@ from socket_host.namespace import Namespace, every
 
 
 class Members(Namespace):
-    """Knows whose sessions have ended, for all namespaces that derive from it."""
+    """A base for namespaces that refuse ended sessions."""
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        """Know who has signed out everywhere."""
+        """Load the ended sessions, and close their store at the end."""
         self.endings = await asyncio.to_thread(open_endings, self.settings.own["ENDINGS"])
         self.ended = await asyncio.to_thread(self.endings.all)
         yield
@@ -25,11 +25,11 @@ class Members(Namespace):
 
     @every(1)
     async def load_endings(self) -> None:
-        """Learn who has signed out everywhere, from any page."""
+        """Reload the ended sessions, because any page may end some."""
         self.ended = await asyncio.to_thread(self.endings.all)
 
     def admit(self, sid: str, environ: Mapping[str, Any], auth: Any) -> Session:
-        """Let nobody in whose session has ended; who drops and comes back is asked, too."""
+        """Refuse ended sessions, including those of clients that reconnect."""
         session = super().admit(sid, environ, auth)
         if session.signed_in_at < self.ended.get(session.id, 0.0):
             raise exceptions.ConnectionRefusedError(

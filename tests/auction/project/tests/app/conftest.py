@@ -1,4 +1,4 @@
-"""What the auction's tests share."""
+"""Fixtures of the auction's tests."""
 
 from collections.abc import Iterator
 

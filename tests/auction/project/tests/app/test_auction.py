@@ -94,7 +94,7 @@ async def test_recovery(host: Host) -> None:
 
 
 async def test_two_hosts(hosts: StartHosts, tmp_path: Path) -> None:
-    """People on two hosts bid against each other, see who is there, and are out on both."""
+    """People on two hosts bid against each other and see each other; ended sessions are refused."""
     one, two = await hosts(2)
     await offered(one, "harp")
     ann = await one.connect("Ann", namespace="/auction")
@@ -115,7 +115,7 @@ async def test_two_hosts(hosts: StartHosts, tmp_path: Path) -> None:
 
 
 async def is_refused(host: Host, name: str, claims: dict[str, float]) -> bool:
-    """Whether somebody cannot come in any more, after the host has learnt it."""
+    """Whether a host refuses somebody, once it has reloaded the ended sessions."""
     for _ in range(20):
         try:
             client = await host.connect(name, namespace="/auction", claims=claims)
@@ -148,7 +148,7 @@ async def sold_by_either(one: Host, two: Host) -> None:
 
 
 async def test_paused_host(hosts: StartHosts) -> None:
-    """While the host that sells is paused, another does; the first one sells nothing late."""
+    """While the host that sells is paused, the other one sells; the first sells nothing late."""
     one, two = await hosts(2)
     await offered(one, "harp", "lute", "drum")
     ann = await one.connect("Ann", namespace="/auction")

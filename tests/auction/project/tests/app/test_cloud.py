@@ -1,4 +1,4 @@
-"""The auction on two hosts, as in the cloud: DynamoDB keeps its data, SNS and SQS are its bus."""
+"""The auction on two hosts, as in the cloud: its data is in DynamoDB, its bus is SNS and SQS."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("cloud")
 
 
 def tables(*names: str) -> dict[str, str]:
-    """Settings that name new tables."""
+    """Create tables, and return the settings that name them."""
     return {name: f"dynamodb:{make_table(name.title())}" for name in names}
 
 
@@ -26,13 +26,13 @@ async def test_two_hosts(hosts: StartHosts) -> None:
 
 
 def host_of(page: Page) -> str:
-    """Which host a page is connected to, by the load balancer's cookie."""
+    """The host that a page is connected to, according to the load balancer's cookie."""
     cookies = {each.get("name"): each.get("value", "") for each in page.context.cookies()}
     return cookies["AWSALB"]
 
 
 def entered(browser: Browser, site: Development, name: str) -> list[Page]:
-    """Somebody who is signed in in two browsers, each on a host of its own."""
+    """Two pages of somebody who has signed in in two browsers, each on a different host."""
     found: dict[str, Page] = {}
     while len(found) < 2:
         page = browser.new_context().new_page()
@@ -42,7 +42,7 @@ def entered(browser: Browser, site: Development, name: str) -> list[Page]:
 
 
 def test_site(tmp_path: Path, browser: Browser, capfd: pytest.CaptureFixture[str]) -> None:
-    """Pages reach people on both hosts, which log it by its id; who signs out is out on both."""
+    """Emits of pages reach people on both hosts, which log their ids; signing out affects both."""
     options = ["--hosts", "2", "--bus", topic()]
     with start_development(tmp_path, *options, **tables("LOTS", "ENDINGS")) as site:
         gus = browser.new_context().new_page()

@@ -1,4 +1,4 @@
-"""It is known whose sessions have ended, wherever that is kept."""
+"""Ended sessions are recorded in either store."""
 
 import time
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def endings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Endings]
 
 
 def test_end(endings: Endings) -> None:
-    """What began before the end has ended, and what begins later has not."""
+    """Sessions that began before the end have ended; later ones have not."""
     ended, begun = EndedSessions(endings), time.time()
     ended.end("ann")
     assert ended.is_ended(Session("ann", "Ann", claims={"auth_time": begun}))
@@ -35,7 +35,7 @@ def test_end(endings: Endings) -> None:
 
 
 def test_cannot_be_opened(tmp_path: Path) -> None:
-    """A file that cannot be is a sentence at the start."""
+    """A file that cannot be opened causes a StartError."""
     (tmp_path / "file").touch()
     with pytest.raises(StartError, match="cannot be opened"):
         open_endings(f"sqlite:{tmp_path}/file/endings.sqlite3")

@@ -32,7 +32,7 @@ def test_signing_in_and_out(pages: Visitor) -> None:
 
 
 def test_signing_out_everywhere(pages: Visitor) -> None:
-    """Who signs out everywhere is a stranger in another browser too, until they sign in again."""
+    """Signing out everywhere affects other browsers too, until the visitor signs in again there."""
     other = Visitor()
     for each in (pages, other):
         each.post("/sign-in", {"name": "Zoe"})
@@ -44,7 +44,7 @@ def test_signing_out_everywhere(pages: Visitor) -> None:
 
 @pytest.mark.usefixtures("cloud")
 def test_question(pages: Visitor) -> None:
-    """A question is put into the queue; its function reports it while no host can be reached."""
+    """A question is sent to the queue; if no host is reachable, the function reports a failure."""
     url = make_queue("Questions")
     pages.post("/sign-in", {"name": "Ann"})
     assert pages.post("/questions", {"text": "How old?"}).status == 303

@@ -26,7 +26,7 @@ SEND = """async ([path, type, body]) => {
 
 
 def send(page: Page, path: str, body: str, kind: str = "application/x-www-form-urlencoded") -> str:
-    """Send something, as a script of the page does; return the answer."""
+    """Send a request from a script of the page; return the response."""
     status, text = page.evaluate(SEND, [path, kind, body])
     assert status in (200, 201), text
     return str(text)
@@ -55,7 +55,7 @@ def test_pages_and_sockets(site: Development, browser: Browser) -> None:
 
 
 def test_question(site: Development, browser: Browser) -> None:
-    """A question goes through its queue and the function that reads it, to everybody's browser."""
+    """A question goes through the queue and its function to all browsers."""
     ann, bob = browser.new_page(), browser.new_page()
     enter(ann, site, "Ann")
     enter(bob, site, "Bob")

@@ -12,15 +12,15 @@ MODEL: Path = ROOT / "functions/model"
 
 
 @pytest.mark.parametrize("store", ["lots", "endings"])
-def test_rights(store: str) -> None:
-    """What a store calls is allowed, and nothing else."""
+def test_permissions(store: str) -> None:
+    """The AWS operations that a store calls are allowed, and no others."""
     policy = properties(translate(yours=True), f"{store.title()}Policy")
     (statement,) = policy["PolicyDocument"]["Statement"]
     assert set(statement["Action"]) == called(parsed(MODEL / f"dynamodb_{store}.py"))
 
 
 def test_function_on_a_queue() -> None:
-    """What passes questions on has a role and an environment of its own."""
+    """The function that passes questions on has its own role and environment."""
     template = translate(yours=True)
     function = properties(template, "PassOn")
     assert function["Environment"]["Variables"].keys() == {"BUS"}

@@ -1,4 +1,4 @@
-"""A front end by React and esbuild: built by scripts/dev, its modules served for ever."""
+"""A front end with React and esbuild: scripts/dev builds it, and its modules are immutable."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from tests.kit.development import Development
 
 
 def test_board(site: Development, browser: Browser) -> None:
-    """React draws what the page and the socket bring; every module has a hash in its name."""
+    """React renders data from the page and the socket; every module has a hash in its name."""
     page = browser.new_page()
     asked: list[str] = []
     wrong: list[str] = []
@@ -21,7 +21,7 @@ def test_board(site: Development, browser: Browser) -> None:
     enter(page, site, "Gus", "gavel")
     send(page, "/api/lots", json.dumps({"lot": "harp"}), "application/json")
     page.reload()
-    expect(page.locator("#state")).to_have_text("open")  # or it would miss what comes next
+    expect(page.locator("#state")).to_have_text("open")  # otherwise it could miss the next event
     expect(page.locator("#lots li")).to_have_text(["harp"])
     send(page, "/staff/withdrawals", "lot=harp")
     expect(page.locator("#lots li")).to_have_count(0)
