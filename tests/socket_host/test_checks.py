@@ -21,10 +21,10 @@ class Chat(Namespace):
     [
         (None, "must be a list of classes, such as .Chat., not None"),
         (Chat, "must be a list of classes"),
-        ([socketio], "derive from Namespace, and <module 'socketio'"),
-        (["Chat"], "derive from Namespace, and 'Chat' is none"),
+        ([socketio], "derive from Namespace, not <module 'socketio'"),
+        (["Chat"], "derive from Namespace, not 'Chat'"),
         ([socketio.AsyncNamespace], "derive from Namespace"),
-        ([Chat, Chat], "has two of the name '/': Chat and Chat"),
+        ([Chat, Chat], "has two namespaces named '/': Chat and Chat"),
     ],
 )
 def test_list(namespaces: Any, words: str, tmp_path: Path) -> None:

@@ -207,5 +207,5 @@ async def test_two_tasks_of_a_name(tmp_path: Path) -> None:
             clock.supervise(clock.watch, "a", word="b")
         with pytest.raises(StartError, match=r"calls watch itself: self.supervise\(self.watch\)"):
             clock.supervise(clock.watch("a", word="b"))
-        with pytest.raises(StartError, match="takes an async function, and health is none"):
+        with pytest.raises(StartError, match="takes an async function, which health is not"):
             clock.supervise(clock.health)

@@ -132,7 +132,7 @@ async def test_answer_that_the_bus_never_takes(
     for _ in range(1_000):
         deep = [deep]
     await pair.other.sio.manager._return_callback(pair.one.bus.host_id, sid, "/", 3, deep)
-    assert caplog.text.count("The answer of a client was not passed on.") == 2
+    assert caplog.text.count("A client's answer was not sent to the host that asked for it.") == 2
     assert "Traceback" not in caplog.text
 
 
