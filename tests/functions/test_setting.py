@@ -49,7 +49,9 @@ def test_value(parse: Any, words: str) -> None:
     assert problems == [words]
 
 
-def test_missing_setting_stops_the_tests(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_setting_stops_the_tests(
+    pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A missing setting stops the tests with one sentence, before any of them fails."""
     (conftest,) = (
         plugin

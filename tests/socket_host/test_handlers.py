@@ -279,7 +279,7 @@ class NoText(Namespace):
 
 
 class Often(Namespace):
-    """A limit in a unit that there is not."""
+    """A limit in an unknown unit."""
 
     @event(limit="5/x")
     def on_bid(self, sid: str) -> None: ...
@@ -293,26 +293,26 @@ class Number(Namespace):
 
 
 class NoClaim(Namespace):
-    """A claim that nobody has."""
+    """An empty claim."""
 
     @event(claim="")
     def on_bid(self, sid: str) -> None: ...
 
 
 class Forgetful(Namespace):
-    """A handler that takes no client."""
+    """A handler that does not take the sid."""
 
     def on_bid(self) -> None: ...
 
 
 class ByName(Namespace):
-    """A handler whose value has to have a name."""
+    """A handler with a keyword-only argument."""
 
     def on_bid(self, sid: str, *, amount: int) -> None: ...
 
 
 class NumberedKeys(Namespace):
-    """An object whose names are numbers."""
+    """An object whose keys are numbers."""
 
     def on_bid(self, sid: str, bids: dict[int, str]) -> None: ...
 
