@@ -134,9 +134,7 @@ async def test_answer_that_the_bus_refuses(pair: Pair, caplog: pytest.LogCapture
     assert "Traceback" not in caplog.text
 
 
-async def test_callbacks_that_nobody_answers_are_bounded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unanswered_callbacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the callbacks that wait for clients of other hosts, only the newest are kept."""
     monkeypatch.setattr(bus_manager, "_MOST_UNANSWERED", 10)
     async with buses.redis(tmp_path) as redis, buses.host(redis.setting) as host:
@@ -234,7 +232,7 @@ async def test_outage_is_logged_once(pair: Pair, caplog: pytest.LogCaptureFixtur
 
 
 async def test_outbox_gives_up_its_oldest(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
-    """What an outage makes wait is bounded: the oldest are dropped, counted and told of."""
+    """What an outage makes wait is bounded: the oldest are dropped, counted and logged."""
     there = await pair.other.client()
     pair.one.bus._outbox._max_count = 10
     await pair.between.stop()
@@ -252,7 +250,7 @@ async def test_outbox_gives_up_its_oldest(pair: Pair, caplog: pytest.LogCaptureF
 
 
 async def test_what_the_bus_never_takes_is_refused(pair: Pair) -> None:
-    """Data that is no JSON, or too large, is refused in words before anybody hears of it."""
+    """Data that is not JSON, or is too large, is refused with a reason before it is sent."""
     here = await pair.one.client()
     most = pair.one.bus.LARGEST
     for data, words in ((float("nan"), "JSON"), ({1}, "JSON"), ("x" * most, str(most))):
@@ -267,9 +265,7 @@ async def test_what_the_bus_never_takes_is_refused(pair: Pair) -> None:
     assert here.inbox.unread("news") == []
 
 
-async def test_late_event_that_the_bus_refuses(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_late_event_too_large(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """An event that is emitted later, and is too large for the bus, is logged in a sentence."""
     async with (
         buses.redis(tmp_path) as redis,
