@@ -23,7 +23,7 @@ def subscribe(subject: str) -> Callable[[F], F]:
     """Call an async method with each announcement that `emitter.announce` sends on a subject.
 
     It is called on every host, in order, one announcement at a time; the body is checked against
-    the method's annotation. What cannot be used is a StartError when the host starts.
+    the method's annotation. A misuse is a StartError when the host starts.
     """
     if callable(subject):  # `@subscribe` without parentheses
         return subscribe("")(subject)
@@ -60,7 +60,7 @@ class Subscription:
         try:
             self._waiting.put_nowait(body)
         except asyncio.QueueFull:
-            _log.error("Too many announcements of %r wait, so some are dropped.", self._subject)
+            _log.error("Too many announcements of %r are waiting: dropped one.", self._subject)
 
 
 def subscriptions(namespace: object, bus: Bus) -> Iterator[tuple[str, Subscription]]:

@@ -1,4 +1,4 @@
-"""Checks of a namespace's class, so that a mistake in it is one sentence at the start."""
+"""Checks of namespace classes, so that a mistake is reported in one sentence at the start."""
 
 import inspect
 import re
@@ -14,7 +14,7 @@ _WHERE = "socket_host/events/__init__.py: `namespaces`"
 
 _NAME = re.compile(r"/[^,?\s]*")  # what a client can send
 
-# What a host calls, with what; those that are True are awaited.
+# The methods that a host calls: their arguments, and whether they are awaited.
 _HOOKS = {
     "admit": (("sid", "environ", "auth"), False),
     "may_join": (("sid", "room"), False),
@@ -32,14 +32,14 @@ def make_namespaces(kinds: Sequence[type[Namespace]], settings: Settings) -> lis
     for name, count in Counter(each.namespace for each in made).items():
         if count > 1:
             twice = " and ".join(type(each).__name__ for each in made if each.namespace == name)
-            raise StartError(f"{_WHERE} has two of the name {name!r}: {twice}.")
+            raise StartError(f"{_WHERE} has two namespaces named {name!r}: {twice}.")
     return made
 
 
 def _make(kind: Any, settings: Settings) -> Namespace:
     if not isinstance(kind, type) or not issubclass(kind, Namespace):
         raise StartError(
-            f"{_WHERE} must be a list of classes that derive from Namespace, and {kind!r} is none."
+            f"{_WHERE} must be a list of classes that derive from Namespace, not {kind!r}."
         )
     _check(kind)
     constructor = (

@@ -1,8 +1,8 @@
 """The ECS task that the host runs in.
 
-To stop a task, ECS first takes it out of the load balancer, which cuts what is still connected when
-its deregistration delay is over, and only then sends SIGTERM. For a drain that is too late. So the
-host asks ECS, and drains when the task begins to stop. docs/deploy.md has the sources.
+To stop a task, ECS first deregisters it from the load balancer, which closes the connections that
+remain after the deregistration delay. Only then does ECS send SIGTERM, too late for a drain. So the
+host polls ECS, and drains as soon as the task begins to stop. docs/deploy.md has the sources.
 """
 
 import asyncio
@@ -22,9 +22,9 @@ from socket_host.bus.serial_executor import SerialExecutor
 _log = logging.getLogger(__name__)
 
 POLL_SECONDS = 10.0  # on average; all hosts of an account share ECS's limit of calls
-CALL_SECONDS = 5.0  # to connect in, and then to be answered in
-# For the load balancer to send new connections elsewhere: those that a draining host refuses count
-# as failures, and enough of them would roll the deployment back.
+CALL_SECONDS = 5.0  # for connecting, and again for the response
+# Time for the load balancer to send new connections elsewhere. A draining host refuses them, which
+# counts as failures, and enough of those would roll the deployment back.
 LEAVE_SECONDS = 5.0
 
 _CONFIG = Config(
@@ -36,11 +36,11 @@ _ARN = re.compile(r"arn:[^:]+:ecs:([^:]+):\d{12}:task/.+")
 
 
 class TaskError(Exception):
-    """What ECS says of the task cannot be read; the text says why."""
+    """The state of the task cannot be read; the message says why."""
 
 
 class EcsTask:
-    """A task, by its cluster and ARN. Calls of AWS are made in a thread."""
+    """A task, by its cluster and ARN."""
 
     def __init__(self, cluster: str, arn: str) -> None:
         if not (found := _ARN.fullmatch(arn)):
@@ -64,7 +64,7 @@ class EcsTask:
             raise TaskError(f"{metadata} does not answer as expected: {error!r}") from error
 
     def stopping(self) -> bool:
-        """Return whether the task begins to stop, or stops; raise TaskError. Blocks."""
+        """Return whether the task is being stopped; raise TaskError. Blocks."""
         try:
             if self._ecs is None:
                 self._ecs = boto3.client("ecs", region_name=self._region, config=_CONFIG)
@@ -78,9 +78,9 @@ class EcsTask:
 
 
 async def wait_for_stop(metadata: str) -> None:
-    """Return when the task with the metadata endpoint of a URL has left the load balancer.
+    """Return when the task, given its metadata endpoint, has left the load balancer.
 
-    While ECS cannot be asked, that is logged, and the host still has SIGTERM.
+    Errors are logged; if they persist, the host drains at SIGTERM.
     """
     calls = SerialExecutor("ecs-task")
     task: EcsTask | None = None
@@ -91,7 +91,7 @@ async def wait_for_stop(metadata: str) -> None:
                 if await calls(task.stopping):
                     break
             except TaskError as error:
-                _log.warning("ECS does not say whether this task is to stop: %s", error)
+                _log.warning("Cannot find out whether ECS is stopping this task: %s", error)
             await asyncio.sleep(POLL_SECONDS * random.uniform(0.9, 1.1))
         await asyncio.sleep(LEAVE_SECONDS)
     finally:

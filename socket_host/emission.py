@@ -54,7 +54,7 @@ class EmittingNamespace(TypedNamespace):
         skip_sid: Sids = None,
         ignore_queue: bool = False,
     ) -> None:
-        """Emit an event without waiting: after the ack of the one under way, in order of calls.
+        """Emit an event without waiting: in order of calls, after the ack of the current event.
 
         Later changes to `data` are not sent. Raises ValueError if it is not JSON. An event that is
         too large for the bus is logged and not sent.
@@ -76,8 +76,8 @@ class EmittingNamespace(TypedNamespace):
     ) -> None:
         """Emit to a room an event of which only the last value matters.
 
-        The first one is sent at once. Those that follow are joined into one several times a second,
-        and less often if the room is busy. Each `key` has a last value of its own. Later changes
+        The first one is sent at once. Later ones are combined into one, several times a second, or
+        less often if the room is busy. Each `key` has a last value of its own. Later changes
         to `data` are not sent. Raises ValueError if it is not JSON. An event that is too large for
         the bus is logged and not sent.
         """

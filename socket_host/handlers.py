@@ -57,7 +57,7 @@ class _Event:
     claim: str | None = None
 
     def check(self) -> None:
-        """Raise ValueError for a declaration that cannot be used."""
+        """Raise ValueError if the declaration cannot be used."""
         if self.name is not None and not (isinstance(self.name, str) and self.name):
             raise ValueError(f"the name of an event must be a string, not {self.name!r}")
         if self.name in RESERVED_EVENTS:
@@ -65,20 +65,20 @@ class _Event:
         claim = self.claim
         if claim is not None and not (isinstance(claim, str) and claim.strip()):
             raise ValueError(
-                f"a claim is a name, or a name and a value such as 'role=editor', not {claim!r}"
+                f"a claim must be a name, or a name and value like 'role=editor', not {claim!r}"
             )
 
 
 def event(
     name: str | None = None, *, limit: str | None = None, claim: str | None = None
 ) -> Callable[[_F], _F]:
-    """Have a method answer the event of a name, or limit who may send it, and how often.
+    """Make a method the handler of an event, or limit who may send it, and how often.
 
-    Without a name the method's own says it, as in `on_input_change`. `limit` is for each client: by
-    `5/s`, `30/m` or `100/h` it may send as many at once, too. `claim` is one that the client's
-    session must have, as `Session.has` reads it.
+    Without a name, the event is named after the method, such as `on_input_change`. `limit` is per
+    client, such as `5/s`, `30/m` or `100/h`; a client may send that many at once, too. `claim` is
+    one that the client's session must have, in the form that `Session.has` takes.
 
-    What cannot be used is a StartError when a host is made of the namespace.
+    A misuse is a StartError when the host starts.
     """
     found = _Event(name, limit, claim)
 
@@ -117,9 +117,9 @@ class Handler:
     )
 
     def __init__(self, method: Callable[..., Any], *, takes_sid: bool = True) -> None:
-        """Leave out the first parameter of the method, the sid, unless it takes none.
+        """Read the method's parameters; `takes_sid` is whether the first one is the client's sid.
 
-        Raises ValueError, TypeError and NameError for a method that cannot be a handler.
+        Raises ValueError, TypeError or NameError for a method that cannot be a handler.
         """
         said: _Event = getattr(method, "event", _Event())
         said.check()
@@ -226,7 +226,7 @@ def find_handlers(namespace: object, hooks: type) -> dict[str, Handler]:
         handler = _handler(getattr(namespace, attribute), where)
         for name in names:
             if name in found:
-                raise StartError(f"{where} handles {name!r}, but another method does so too.")
+                raise StartError(f"{where} handles {name!r}, but so does another method.")
             found[name] = handler
     return found
 
@@ -258,11 +258,11 @@ def _parameters(method: Callable[..., Any], takes_sid: bool) -> list[inspect.Par
     parameters = list(inspect.signature(method).parameters.values())
     for one in parameters:
         if one.kind is one.KEYWORD_ONLY and one.default is one.empty:
-            raise ValueError(f"`{one.name}` can only be given by name, and values have none")
+            raise ValueError(f"`{one.name}` is keyword-only, but an event's values have no names")
     if not takes_sid or [p.kind for p in parameters[:1]] == [inspect.Parameter.VAR_POSITIONAL]:
         return parameters
     if not parameters or parameters[0].kind not in _SINGLE:
-        raise ValueError("a handler's first argument after `self` is the client's sid")
+        raise ValueError("the first argument after `self` must be the client's sid")
     return parameters[1:]
 
 

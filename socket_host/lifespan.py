@@ -21,36 +21,36 @@ F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, object]])
 
 @dataclass(frozen=True)
 class _Job:
-    """What `every` says of a method."""
+    """The arguments that `every` was called with."""
 
     seconds: float
     once: bool
 
     def check(self, method: Callable[..., Any], where: str) -> None:
-        """Raise StartError if a method cannot be called so."""
+        """Raise StartError if the method cannot be called as a job."""
         seconds = self.seconds
         if type(seconds) not in (int, float) or not 0 < seconds < float("inf"):
             raise StartError(f"{where}: @every takes a number of seconds above 0, not {seconds!r}.")
         if not _is_async(method) or _arguments(method) > int(self.once):
-            takes = "nothing but, perhaps, the number of the lease" if self.once else "nothing"
+            takes = "at most the number of the lease" if self.once else "nothing"
             raise StartError(f"{where} must be async, and take {takes}.")
 
 
 def every(seconds: float, *, once: bool = False) -> Callable[[F], F]:
-    """Have an async method called again and again, from the start of the namespace to its end.
+    """Call an async method repeatedly, from the start of the namespace to its end.
 
-    It is called at once, and then every so many seconds, but never twice at a time. Each host does
-    so; with `once` exactly one does, and another within seconds of its death. Such a method may
-    take the number of the host's lease: whoever does it later has a larger one, so that a store can
-    refuse what a host writes that was out of action meanwhile.
+    It is called at once, and then every `seconds` seconds, but never twice at the same time. Every
+    host calls it; with `once`, only one host does, and if that host dies, another takes over within
+    seconds. Such a method may take the number of the host's lease. It increases with every new
+    holder, so a store can reject the writes of a host that was suspended and has lost the lease.
 
-    What cannot be used is a StartError when a host is made of the namespace.
+    A misuse is a StartError when the host starts.
     """
     if callable(seconds):  # `@every` without parentheses
         return every(0)(seconds)
 
     def mark(method: F) -> F:
-        method.job = _Job(seconds, once)  # type: ignore[attr-defined]  # any may be
+        method.job = _Job(seconds, once)  # type: ignore[attr-defined]  # functions take any attribute
         return method
 
     return mark
@@ -85,10 +85,10 @@ class LifespanNamespace(EmittingNamespace):
     def supervise(
         self, work: Callable[P, Coroutine[Any, Any, object]], *args: P.args, **kwargs: P.kwargs
     ) -> None:
-        """Begin a task in `lifespan`: it ends with the namespace, and begins again if it dies.
+        """Start a task in `lifespan`: it ends with the namespace, and restarts if it fails.
 
-        Its death is logged with the name of `work`, and shows in /health. Raises StartError for
-        what is no async function, and for a second task of that name.
+        A failure is logged with the name of `work`, and shown in /health. Raises StartError if
+        `work` is not an async function, or if there already is a task with its name.
         """
         name = getattr(work, "__name__", type(work).__name__)
         called: Any = work
@@ -96,7 +96,7 @@ class LifespanNamespace(EmittingNamespace):
             called.close()
             raise StartError(f"supervise() calls {name} itself: self.supervise(self.{name}).")
         if not callable(work) or (inspect.isroutine(work) and not _is_async(work)):
-            raise StartError(f"supervise() takes an async function, and {name} is none.")
+            raise StartError(f"supervise() takes an async function, which {name} is not.")
         self._supervisor.start(partial(work, *args, **kwargs), name)
 
     @asynccontextmanager
@@ -150,8 +150,8 @@ async def _repeat(seconds: float, method: Callable[[], Coroutine[Any, Any, objec
 
 
 def _yields(lifespan: Any) -> bool:
-    """Whether it can be entered; what was made of a function without a `yield` cannot."""
-    made = getattr(lifespan, "gen", lifespan)  # what @asynccontextmanager has made it of
+    """Whether this is a context manager; without a `yield` in its function, it is not."""
+    made = getattr(lifespan, "gen", lifespan)  # what @asynccontextmanager wraps
     if inspect.iscoroutine(made):
         made.close()
         return False

@@ -156,7 +156,7 @@ class Namespace(LifespanNamespace, Hooks):
         try:
             await asyncio.wait_for(self._settled.wait(), _SETTLE_SECONDS)
         except TimeoutError:
-            _log.error("The host stops, with %d events still unanswered.", self._in_progress)
+            _log.error("The host stops with %d events still unanswered.", self._in_progress)
 
     def is_here(self, sid: str) -> bool:
         """Tell if a client is still there to be answered."""
@@ -228,7 +228,7 @@ class Namespace(LifespanNamespace, Hooks):
             _log.exception("admit failed.")
             raise self._failed() from None
         if not isinstance(auth, (dict, type(None))):  # handlers look names up in it
-            raise self._refused("auth", "What a client sends as `auth` must be an object.")
+            raise self._refused("auth", "The client's `auth` must be an object.")
         member = self.visitors.join(self._connection(sid), session)
         self._clients[sid] = member
         if self.server.recovered(sid, self.namespace):

@@ -45,7 +45,7 @@ class Settings:
     recovery_seconds: float = 120  # for which a dropped client may resume; 0: no recovery
     transport: str = "fast"
     metric_namespace: str = ""  # CloudWatch's, of the client metric; empty: it is not written
-    ecs_metadata: str = ""  # the URL of the ECS task's metadata; empty: the host runs elsewhere
+    ecs_metadata: str = ""  # the URL of the ECS task's metadata; empty outside ECS
     leases: str = "sqlite:.sidepath/leases.sqlite3"
     # They sign no new tokens, but tokens that they have signed are still valid.
     former_secrets: tuple[str, ...] = field(default=(), repr=False)

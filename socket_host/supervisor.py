@@ -61,7 +61,7 @@ class Supervisor:
             try:
                 await work()
             except (Exception, asyncio.CancelledError):
-                if task.cancelling():  # by `stop`; else it awaited something that was cancelled
+                if task.cancelling():  # by `stop`; otherwise it awaited something cancelled
                     raise
                 self._deaths[name] += 1
                 if loop.time() - begun > _HEALTHY_SECONDS:

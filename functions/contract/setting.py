@@ -38,12 +38,12 @@ _HALVES = get_args(Half)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _WHERE = "functions/model/settings.py:"
 
-# What a text has to be for the types that are a `parse` by themselves.
+# What a value must be if `parse` is one of these types.
 _PLAIN = {int: "a whole number", float: "a number"}
 
 
 def checked(declared: Sequence[Setting]) -> Sequence[Setting]:
-    """Return the settings; raise SettingError, naming it, for a declaration that cannot be used."""
+    """Return the settings; raise SettingError, which names the setting, for a wrong declaration."""
     if not isinstance(declared, list | tuple):
         raise SettingError(f"{_WHERE} `settings` must be a list of Setting(...), not {declared!r}.")
     names: set[str] = set()
@@ -68,7 +68,7 @@ def _misdeclared(setting: Setting, names: Collection[str]) -> str:
         return f"must have defaults such as {{'host': '5'}}, not {setting.defaults!r}"
     texts = [*setting.defaults.values(), setting.development or ""]
     if wrong := [text for text in texts if not isinstance(text, str)]:
-        return f"has the default {wrong[0]!r}, which must be a text, as in an environment"
+        return f"has the default {wrong[0]!r}, which must be a string, as in an environment"
     return "" if callable(setting.parse) else f"must have a function as parse, not {setting.parse}"
 
 

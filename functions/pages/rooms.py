@@ -93,7 +93,7 @@ def checked(name: str) -> str:
     """Return a room name; raise HTTPException if it is not valid."""
     if not is_room(name):
         rule = (
-            "A room's name has 1 to 64 lowercase letters, digits and hyphens, and no hyphen first."
+            "A room's name has 1 to 64 lowercase letters, digits or hyphens, and no leading hyphen."
         )
         raise HTTPException(404, rule)
     return name

@@ -1,4 +1,4 @@
-"""Checks of what the pages declare, so that a mistake is one sentence at the start."""
+"""Checks of what the pages declare, so that a mistake is reported in one sentence at the start."""
 
 import inspect
 from typing import Any
@@ -13,7 +13,7 @@ _WHERE = "functions/pages/__init__.py:"
 
 
 def check_pages(pages: Any) -> None:
-    """Raise StartError if the package of the pages lacks what the function needs of it."""
+    """Raise StartError if the pages' package does not declare what the function needs."""
     routes, start = getattr(pages, "routes", None), getattr(pages, "start", None)
     if not isinstance(routes, list | tuple):
         raise StartError(
@@ -33,7 +33,7 @@ def check_pages(pages: Any) -> None:
 
 
 def check_started(app: Starlette) -> None:
-    """Raise StartError for a store of ended sessions that cannot be asked."""
+    """Raise StartError if the store of ended sessions lacks a method."""
     store = getattr(app.state, "ended_sessions", None)
     if store is None:
         return

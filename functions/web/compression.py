@@ -12,7 +12,7 @@ from functions.web.accept import qualities
 class Compression(GZipMiddleware):
     """Starlette's GZipMiddleware, which looks for `gzip` anywhere in the header.
 
-    This one reads the header: `gzip;q=0` and `gzipped` are no, `GZIP` and `*` are yes.
+    This one parses the header: it accepts `GZIP` and `*`, but not `gzip;q=0` or `gzipped`.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -80,5 +80,5 @@ class Emitter:
 
 def _check(what: str, name: object, begin: str = "") -> None:
     if not isinstance(name, str) or not name or not name.startswith(begin):
-        must = f"a text that begins with {begin}" if begin else "a text"
+        must = f"a string that begins with {begin}" if begin else "a string"
         raise BusMessageError(f"The {what} must be {must}, not {name!r}.")

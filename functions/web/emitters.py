@@ -38,7 +38,7 @@ def open_emitter(setting: str, secret: str) -> Emitter:
 def emitter_from(environ: Mapping[str, str]) -> Emitter:
     """Return the emitter of a function other than the pages', which has BUS in its environment.
 
-    scripts/dev adds what an emit needs on one machine. Raises ValueError as `open_emitter` does.
+    scripts/dev adds the other variables that it needs. Raises ValueError as `open_emitter` does.
     """
     return open_emitter(environ.get("BUS", ""), environ.get("SESSION_SECRET", ""))
 

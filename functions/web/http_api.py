@@ -17,19 +17,19 @@ from mangum.types import LambdaConfig, LambdaContext, LambdaEvent, Response, Sco
 _TEXT = ("text/", "application/json", "application/javascript", "application/xml", "+json", "+xml")
 
 
-# Characters that no header can have; RFC 9110, section 5.5, has each replaced by a space.
+# Characters that a header cannot contain; RFC 9110, section 5.5, replaces each with a space.
 _FORBIDDEN = dict.fromkeys([*range(9), *range(10, 32), 127], " ")
 
 
 @dataclass(frozen=True)
 class Received:
-    """A request, whichever kind of event it came in; names of headers are in lower case."""
+    """A request from an event of any kind; the names of its headers are in lower case."""
 
     method: str
     path: str  # decoded
-    query: str  # as it was sent, without its question mark
+    query: str  # as it was sent, without the question mark
     headers: Mapping[str, str]
-    address: str  # of who sent it
+    address: str  # the client's
 
 
 class HttpApi(HTTPGateway):
@@ -93,7 +93,7 @@ class HttpApi(HTTPGateway):
         return body.encode(errors="replace")
 
     def __call__(self, response: Response) -> dict[str, Any]:
-        """Return the response in the format of whatever sent the event."""
+        """Return the response in the format that the event's sender expects."""
         headers: dict[str, str] = {}
         cookies: list[str] = []
         for raw_name, raw_value in response["headers"]:

@@ -1,4 +1,4 @@
-"""A load balancer whose target is the function: its events and answers."""
+"""A load balancer whose target is the function: its events and responses."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ class LoadBalancer(HttpApi):
 
     @property
     def received(self) -> Received:
-        """The request in the event; path and query come undecoded."""
+        """The request in the event, which has the path and query undecoded."""
         headers = joined_headers(self.event)
         return Received(
             self.event["httpMethod"],
@@ -32,7 +32,7 @@ class LoadBalancer(HttpApi):
         )
 
     def __call__(self, response: Any) -> dict[str, Any]:
-        """Return the response in the format that the target group has."""
+        """Return the response in the format that the target group expects."""
         answer = super().__call__(response)
         if "multiValueHeaders" in self.event:
             single = answer.pop("headers")
@@ -41,7 +41,10 @@ class LoadBalancer(HttpApi):
         return answer
 
     def with_cookies(self, answer: dict[str, Any], cookies: list[str]) -> dict[str, Any]:
-        """Return an answer that sets cookies; without multi-value headers, by names that differ."""
+        """Return an answer that sets cookies.
+
+        Without multi-value headers, each cookie gets a Set-Cookie in a different mix of cases.
+        """
         repeated = {"set-cookie": cookies}
         if "multiValueHeaders" in self.event:
             return answer | {"multiValueHeaders": repeated}

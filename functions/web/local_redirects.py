@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _KEEP_THE_METHOD = (307, 308)
 _REDIRECTS = (301, 302, *_KEEP_THE_METHOD)
 
-_PORTS = {"http": ":80", "https": ":443"}  # which an address need not name
+_PORTS = {"http": ":80", "https": ":443"}  # which a URL may omit
 
 
 class LocalRedirects:

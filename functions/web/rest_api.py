@@ -1,4 +1,4 @@
-"""API Gateway's REST API: payload format 1.0, which an HTTP API can be told to send, too."""
+"""API Gateway's REST API: payload format 1.0, which an HTTP API can be set to send, too."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ class RestApi(HttpApi):
         """The request in the event."""
         path = self.event.get("path") or "/"
         if "version" not in self.event:
-            path = unquote(path)  # a REST API passes it undecoded, an HTTP API decodes it
+            path = unquote(path)  # a REST API does not decode it, an HTTP API does
         identity = (self.event.get("requestContext") or {}).get("identity") or {}
         return Received(
             self.event["httpMethod"],
@@ -38,7 +38,7 @@ class RestApi(HttpApi):
 
 
 def parameters(event: LambdaEvent) -> Mapping[str, str | Sequence[str]]:
-    """Return the parameters of an event's query, as the event has them."""
+    """Return an event's query parameters, as they are in the event."""
     found: Mapping[str, str | Sequence[str]] = (
         event.get("multiValueQueryStringParameters") or event.get("queryStringParameters") or {}
     )
@@ -46,7 +46,7 @@ def parameters(event: LambdaEvent) -> Mapping[str, str | Sequence[str]]:
 
 
 def joined_headers(event: LambdaEvent) -> dict[str, str]:
-    """Return an event's headers by names in lower case, with repeated ones joined."""
+    """Return an event's headers by lower-case name, with repeated ones joined."""
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     for name, values in (event.get("multiValueHeaders") or {}).items():
         headers[name.lower()] = ("; " if name.lower() == "cookie" else ", ").join(values)

@@ -73,7 +73,7 @@ def _asking(claim: str | None, path: str, middleware: Sequence[Middleware]) -> S
         return middleware
     if not isinstance(claim, str) or not claim.strip():
         raise StartError(
-            f"The route {path}: a claim is a name, or a name and a value such as 'role=editor', "
+            f"The route {path}: a claim must be a name, or a name and value like 'role=editor', "
             f"not {claim!r}."
         )
     return [Middleware(ClaimRequired, claim=claim), *middleware]

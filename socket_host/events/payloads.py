@@ -18,7 +18,8 @@ class Join:
     def __post_init__(self) -> None:
         if not is_room(self.room):
             raise EventError(
-                "A room has 1 to 64 lowercase letters, digits and hyphens, and no hyphen first.",
+                "A room's name has 1 to 64 lowercase letters, digits or hyphens, and no leading "
+                "hyphen.",
                 field="room",
             )
         if self.after is not None:

@@ -35,13 +35,13 @@ def check_event(event: object) -> None:
 
 
 def _check_room(room: object) -> None:
-    """Raise ValueError for None, which stands for all clients: they cannot enter or leave that."""
+    """Raise ValueError for None, which means all clients and cannot be entered or left."""
     if room is None:
         raise ValueError("A room needs a name, which cannot be None.")
 
 
 class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio ships no types
-    """python-socketio's manager for several hosts, on a bus that it is given.
+    """python-socketio's manager for several hosts, on a given bus.
 
     List it as a base class before the manager that keeps the rooms and writes to the clients, and
     set `emit_here` to that manager's `emit`. Local clients get an event at once. An event that
@@ -128,7 +128,7 @@ class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio s
 
     def _generate_ack_id(self, sid: Any, callback: Any) -> int:
         number: int = super()._generate_ack_id(sid, callback)
-        # Of other hosts' clients nobody says when they leave without an answer.
+        # Other hosts do not report clients that leave without answering.
         if self.bus.is_shared and not self._is_here(sid):
             self._unanswered.append((sid, number))
             if len(self._unanswered) > _MOST_UNANSWERED:
@@ -139,16 +139,16 @@ class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio s
         return any(self.is_connected(sid, namespace) for namespace in self.get_namespaces())
 
     def _forget(self, sid: Any, number: int) -> None:
-        """Forget a callback, if it still waits for its answer."""
+        """Forget a callback if it is still waiting for an answer."""
         callbacks = self.callbacks.get(sid, {})
         callbacks.pop(number, None)
-        if len(callbacks) == 1:  # what counts them
+        if len(callbacks) == 1:  # only the counter is left
             del self.callbacks[sid]
 
     async def _return_callback(
         self, host_id: str | None, sid: str, namespace: str, callback_id: int, *values: Any
     ) -> None:
-        """Pass on what a client answered to the host that asked."""
+        """Send a client's answer to the host that asked for it."""
         if host_id == self.host_id:
             await self.trigger_callback(sid, callback_id, values)
             return
@@ -156,7 +156,7 @@ class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio s
         try:
             self.bus.publish({"method": "callback", **about, **_packed("args", list(values))})
         except (BusMessageError, RecursionError) as error:
-            _log.error("The answer of a client was not passed on. %s", error)
+            _log.error("A client's answer was not sent to the host that asked for it. %s", error)
 
     async def _handle_callback(self, message: Mapping[str, Any]) -> None:
         if message.get("host_id") != self.host_id:

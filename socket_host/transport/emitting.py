@@ -1,4 +1,4 @@
-"""`emit` as both transports have it."""
+"""The `emit` of both transports."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import socketio  # type: ignore[import-untyped]  # python-socketio ships no types
 
-_COLLECTIONS = frozenset([tuple, set, frozenset])  # of names, for which python-socketio has a list
+_COLLECTIONS = frozenset([tuple, set, frozenset])  # of names; python-socketio only takes lists
 
 
 class EmittingServer(socketio.AsyncServer):  # type: ignore[misc]  # as above
-    """A server that takes any collection of recipients, and an empty one for nobody."""
+    """A server that takes any collection of recipients; an empty one means nobody."""
 
     # Returns the coroutine instead of awaiting it, to save a frame per call.
     def emit(

@@ -7,8 +7,8 @@ from typing import Any
 
 from functions.contract.setting import StartError
 
-# A handler that awaits what was cancelled ends by that; what is to follow it has to follow all the
-# same. Nobody cancels the tasks it is in, but an event loop that ends.
+# A handler that awaits something cancelled fails with CancelledError, and what follows the handler
+# must still happen. Tasks that run handlers are cancelled only when the event loop ends.
 FAILURES = (Exception, asyncio.CancelledError)
 
 
@@ -20,16 +20,16 @@ class Hooks(ABC):
 
     namespace: str
 
-    volatile: frozenset[str] = frozenset()  # events that clients which reconnect do not get later
+    volatile: frozenset[str] = frozenset()  # events that are not replayed to clients that reconnect
 
     @abstractmethod
     def let_in(
         self, sid: str, environ: Mapping[str, Any], auth: Any = None
     ) -> Coroutine[Any, Any, None] | None:
-        """Let a client in, or raise ConnectionRefusedError. Must not block.
+        """Admit a client, or raise ConnectionRefusedError. Must not block.
 
-        May return a coroutine, which is awaited before the client is told that it is connected, and
-        which may raise ConnectionRefusedError too.
+        May return a coroutine, which is awaited before the client's CONNECT is answered, and which
+        may raise ConnectionRefusedError too.
         """
 
     @abstractmethod

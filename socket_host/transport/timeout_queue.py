@@ -84,6 +84,6 @@ class TimeoutQueue(Generic[T]):
                 del self._due[item]
                 self.due = due
                 self._expire(item)
-        finally:  # whatever one item raises, the others expire
+        finally:  # even if `expire` raises for one item, the others expire
             if self._due and self._timer is None:
                 self._wait(loop)

@@ -1,4 +1,4 @@
-"""A method that no route of a path takes is refused, and `Allow` names those that are taken."""
+"""A 405's `Allow` names the methods of all routes of the path."""
 
 import pytest
 from starlette.endpoints import HTTPEndpoint
@@ -41,7 +41,7 @@ ALLOWED = [
 
 @pytest.mark.parametrize(("routes", "allow"), ALLOWED)
 def test_allow_names_all_methods_of_a_path(routes: list[BaseRoute], allow: str) -> None:
-    """A method that no route of a path takes is refused with those that one of them takes."""
+    """A method that no route accepts is refused; `Allow` names those that some route accepts."""
     answer = site(*routes)("/a", method="PATCH", sec_fetch_site="same-origin")
     assert answer["statusCode"] == 405
     assert ", ".join(sorted(answer["headers"]["allow"].split(", "))) == allow

@@ -1,4 +1,4 @@
-"""Pages that cannot be served are one sentence at the start."""
+"""A mistake in what the pages declare is reported in one sentence at the start."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -206,7 +206,7 @@ def test_name_that_is_no_text(static: Path) -> None:
 
 @pytest.mark.parametrize("name", [".env", ".git/config", "a/.cache/b.js"])
 def test_hidden_file(name: str, static: Path) -> None:
-    """A file that is hidden, or in a hidden folder, is not there for visitors."""
+    """A file that is hidden, or in a hidden folder, is not served."""
     file = static / name
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("secret")

@@ -1,4 +1,4 @@
-"""One request makes the same request of the page, whichever service invokes the function."""
+"""A page gets the same request, whichever service invokes the function."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ from tests.kit.lambda_events import FRONT_DOORS, headers_of, load_balancer
 
 
 async def seen(request: Request) -> Response:
-    """What a page sees of a request."""
+    """Answer with what a page sees of a request."""
     body = await request.body()
     return JSONResponse(
         {
@@ -35,7 +35,7 @@ async def seen(request: Request) -> Response:
     [("/a", "/a"), ("/caf%C3%A9%20b", "/café b"), ("/a%2541", "/a%41"), ("/%FFa", "/\ufffda")],
 )
 def test_same_request(path: str, decoded: str, door: Any) -> None:
-    """Path, query, cookies, headers, body and sender are those that were sent."""
+    """The path, query, cookies, headers, body and client address arrive as they were sent."""
     answer = site(Route("/{rest:path}", seen, methods=["POST"]))(
         path,
         "a=%2F%26&b=&c=%C3%A9+1&d%20=%00",
@@ -59,14 +59,14 @@ def test_same_request(path: str, decoded: str, door: Any) -> None:
 
 @pytest.mark.parametrize("door", [door for door in FRONT_DOORS if door is not load_balancer])
 def test_repeated_names_in_a_query(door: Any) -> None:
-    """Every value of a name arrives. (A load balancer's event has the last one only.)"""
+    """Every value of a name arrives. (A load balancer's event has only the last one.)"""
     answer = site(Route("/", seen))("/", "a=1&a=2&a=2", door=door)
     assert json.loads(answer["body"])["query"] == [["a", "1"], ["a", "2"], ["a", "2"]]
 
 
 @pytest.mark.parametrize("door", FRONT_DOORS)
 def test_bytes_and_several_cookies_in_an_answer(door: Any) -> None:
-    """A body that is no text goes as base64, and each cookie has a header of its own."""
+    """A binary body is sent as base64, and each cookie in a header of its own."""
 
     async def page(request: Request) -> Response:
         response = Response(b"\xff\0")

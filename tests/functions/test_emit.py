@@ -208,15 +208,15 @@ def test_each_message_has_an_id_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda emitter: emitter.emit(5), "The event must be a text, not 5"),
-        (lambda emitter: emitter.emit("", {}), "The event must be a text, not ''"),
-        (lambda emitter: emitter.emit("news", room=["a"]), "The room must be a text, not .'a'."),
-        (lambda emitter: emitter.emit("news", namespace="chat"), "must be a text that begins with"),
-        (lambda emitter: emitter.disconnect(None), "The visitor's id must be a text, not None"),
-        (lambda emitter: emitter.announce(5), "The subject must be a text, not 5"),
+        (lambda emitter: emitter.emit(5), "The event must be a string, not 5"),
+        (lambda emitter: emitter.emit("", {}), "The event must be a string, not ''"),
+        (lambda emitter: emitter.emit("news", room=["a"]), "The room must be a string, not .'a'."),
+        (lambda emitter: emitter.emit("news", namespace="chat"), "must be a string that begins"),
+        (lambda emitter: emitter.disconnect(None), "The visitor's id must be a string, not None"),
+        (lambda emitter: emitter.announce(5), "The subject must be a string, not 5"),
     ],
 )
-def test_names_that_are_none(call: Any, words: str) -> None:
-    """What would reach nobody is an error where it is sent."""
+def test_invalid_names(call: Any, words: str) -> None:
+    """A name that would reach nobody is an error in the call."""
     with pytest.raises(BusMessageError, match=words):
         call(open_emitter("", SECRET))

@@ -186,12 +186,12 @@ def test_pydantic() -> None:
 
 
 class Pair(RootModel[list[int]]):
-    """A list, by pydantic, without a name for it."""
+    """A list as a pydantic model."""
 
 
 @dataclass
 class Ballot:
-    """A dataclass with pydantic's models in it."""
+    """A dataclass with pydantic models in it."""
 
     first: Vote
     others: list[Vote]
@@ -201,7 +201,7 @@ class Ballot:
 
 
 def test_pydantic_within() -> None:
-    """Pydantic's models are read wherever a dataclass has them; what is wrong has its full name."""
+    """Pydantic models inside a dataclass are read; problems name the full path of a field."""
     check_type(Ballot)
     tea = {"choice": "tea"}
     found = parse(
@@ -222,8 +222,8 @@ def test_pydantic_within() -> None:
 @pytest.mark.parametrize(
     "kind", [Line | Order, Vote | Line, list[Pair | list[str]], dict[int, str]]
 )
-def test_what_parse_cannot_read_is_found_before(kind: Any) -> None:
-    """What no data could be read as is a mistake that the check at the start finds."""
+def test_check_finds_unsupported_types(kind: Any) -> None:
+    """The check at the start finds types that no data can be read as."""
     with pytest.raises(TypeError):
         check_type(make_dataclass("Wrong", [("field", kind)]))
 

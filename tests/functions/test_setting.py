@@ -1,4 +1,4 @@
-"""A setting that cannot be declared so, or read, is one sentence that names it."""
+"""An invalid declaration or value of a setting is reported in one sentence that names it."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ GOOD = Setting("MOST", "how many", parse=int, defaults={"host": "5"})
     ],
 )
 def test_declaration(declared: Any, words: str) -> None:
-    """Whoever reads the declarations says what is wrong with them, scripts/dev too."""
+    """Everything that reads the declarations reports what is wrong, including scripts/dev."""
     with pytest.raises(SettingError, match=rf"functions/model/settings.py: .*{words}"):
         read_settings(declared, "host", {})
     with pytest.raises(SettingError, match=words):
@@ -44,13 +44,15 @@ def test_declaration(declared: Any, words: str) -> None:
     ],
 )
 def test_value(parse: Any, words: str) -> None:
-    """A text that cannot be parsed is named, whatever the function raises that parses it."""
+    """A value that cannot be parsed is reported, whatever its `parse` raises."""
     problems = read_settings([Setting("MOST", "x", parse=parse)], "host", {"MOST": "tea"})[1]
     assert problems == [words]
 
 
-def test_tests_say_it(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A setting that is missing stops the tests with its sentence, before any of them fails."""
+def test_missing_setting_stops_the_tests(
+    pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A missing setting stops the tests with one sentence, before any of them fails."""
     (conftest,) = (
         plugin
         for name, plugin in pytestconfig.pluginmanager.list_name_plugin()

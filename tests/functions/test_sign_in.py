@@ -147,7 +147,7 @@ def test_refused_claim_is_a_page_or_a_problem(ask: Ask) -> None:
 @pytest.mark.parametrize("claim", ["", " "])
 def test_claim_has_a_name(claim: str) -> None:
     """A route that asks for nothing by mistake is an error where it is written."""
-    with pytest.raises(StartError, match="The route /: a claim is a name, or a name and a value"):
+    with pytest.raises(StartError, match="The route /: a claim must be a name, or a name and"):
         Route("/", me, claim=claim)
 
 
@@ -208,7 +208,7 @@ class Store:
         return session.signed_in_at < self.ended.get(session.id, 0)
 
     def __len__(self) -> int:
-        return 0  # so that it is as good as False where somebody asks for its truth
+        return 0  # so that it is falsy
 
 
 async def leave_everywhere(request: Request) -> Response:

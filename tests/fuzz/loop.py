@@ -1,4 +1,4 @@
-"""An event loop with a clock that a test moves on."""
+"""An event loop with a clock that a test advances."""
 
 import asyncio
 import heapq
@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_MOST_TURNS = 20_000  # for one step: more is a loop that never ends
+_MOST_TURNS = 20_000  # in one step; more means that it never ends
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """An event loop whose clock stands still until it is moved."""
+    """An event loop whose clock stands still until it is advanced."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -43,10 +43,10 @@ class Loop(asyncio.SelectorEventLoop):
             self.run_forever()
             if not self._called:
                 return
-        raise AssertionError("the loop never comes to rest")
+        raise AssertionError("the loop is never idle")
 
     def move(self, seconds: float) -> None:
-        """Let time pass, and happen what is due by then."""
+        """Advance the clock, and run everything that is due by then."""
         end = self.now + seconds
         while self._due and self._due[0] <= end:
             self.now = max(self.now, heapq.heappop(self._due))
@@ -55,7 +55,7 @@ class Loop(asyncio.SelectorEventLoop):
         self.settle()
 
     def run(self, work: Coroutine[Any, Any, T], patience: float = 60.0) -> T:
-        """Run work to its end, moving the clock if it waits."""
+        """Run work to its end, advancing the clock while it waits."""
         task = self.create_task(work)
         self.settle()
         while not task.done() and patience > 0:

@@ -31,7 +31,7 @@ async def join(socket: Socket, session: str) -> None:
 
 @on_each_transport
 async def test_clients_end_with_their_session(transport: str, tmp_path: Path) -> None:
-    """A client is let go once its session has expired, however it is connected and pongs."""
+    """A client is disconnected once its session has expired, even if it keeps sending pongs."""
     async with victim(tmp_path, TRANSPORT=transport, **PINGS) as host, asyncio.timeout(PATIENCE):
         short = aged(MAX_AGE - SHORT)
         ends = (websocket_ends(host, short, pong), websocket_ends(host, short, pong_unasked))
@@ -43,7 +43,7 @@ async def test_clients_end_with_their_session(transport: str, tmp_path: Path) ->
 async def websocket_ends(
     host: Victim, short: str, pong: Callable[[Socket], Awaitable[None]]
 ) -> None:
-    """Connect by websocket, and pong until the host hangs up, which it must not do too early."""
+    """Connect by websocket, and answer pings until the host hangs up; fail if it is early."""
     async with http_client(host.port) as http, http.websocket() as socket:
         await join(socket, short)
         await pong(socket)
@@ -51,7 +51,7 @@ async def websocket_ends(
 
 
 async def polling_ends(host: Victim, short: str) -> None:
-    """Connect by polling, and pong until the host hangs up, which it must not do too early."""
+    """Connect by polling, and answer pings until the host hangs up; fail if it is early."""
     async with http_client(host.port) as http:
         client = await http.open()
         await client.post("40" + json.dumps({"session": short}))
@@ -90,7 +90,7 @@ async def test_expired_client_does_nothing(transport: str, tmp_path: Path) -> No
         async with raw_client(host.url, short) as ann, asyncio.timeout(PATIENCE):
             assert await ann.ask('["busy",true]') == {}
             answer: Any = {}
-            # The host may be quicker, and hang up.
+            # The host may hang up first.
             with contextlib.suppress(WSMessageTypeError, ConnectionError):
                 while answer == {}:
                     await asyncio.sleep(0.1)
@@ -100,13 +100,13 @@ async def test_expired_client_does_nothing(transport: str, tmp_path: Path) -> No
 
 
 @on_each_transport
-async def test_expired_client_is_told(transport: str, tmp_path: Path) -> None:
-    """The official client takes the end for a drop, comes back, and hears that it has to reload."""
+async def test_expired_client_learns_why(transport: str, tmp_path: Path) -> None:
+    """The official client reconnects, and gets the error that tells it to reload."""
     async with victim(tmp_path, TRANSPORT=transport, **PINGS) as host:
-        await asyncio.gather(is_told(host, "polling"), is_told(host, "websocket"))
+        await asyncio.gather(reconnect(host, "polling"), reconnect(host, "websocket"))
 
 
-async def is_told(host: Victim, way: str) -> None:
+async def reconnect(host: Victim, way: str) -> None:
     async with clients("javascript", way) as people:
         await people.connect(host.url, token("Bob"))  # Node runs, before time begins to count
         ann = await people.connect(host.url, aged(MAX_AGE - SHORT))

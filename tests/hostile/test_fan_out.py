@@ -47,7 +47,7 @@ async def test_one_client(transport: str, listeners: int, tmp_path: Path) -> Non
             cpu, got = host.cpu(), sum(one.got for one in people)
             await flood(eve, KINDS[kind], RATE, seconds)
             assert host.cpu() - cpu < (0.1 + _NOISE) * seconds, kind
-            # What is beyond 1 MB/s is one event that costs more than a client may spend at once.
+            # More than 1 MB/s, because one event may exceed what a client can spend at once.
             assert sum(one.got for one in people) - got < 30 * MB, kind
             assert not any(one.lost.is_set() for one in people), kind
 

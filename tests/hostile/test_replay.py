@@ -54,7 +54,7 @@ async def test_order_is_kept_behind_a_replay(host: SocketHost) -> None:
 async def test_event_that_ends_the_connection_is_not_sent_for_ever(
     way: str, host: SocketHost
 ) -> None:
-    """A client that drops at what it is sent again begins anew the next time."""
+    """A client that disconnects on a replayed event gets a new session the next time."""
     async with in_garden(host, way) as ann:
         await ann.drop()
         await until(gone(host))

@@ -17,7 +17,7 @@ from tests.small_app.events import namespaces
 from tests.small_app.model.settings import settings as declared
 
 # Hosts are forked from a process that has imported what they need: imports take most of a start.
-# `__main__` is what runs the tests, which each of them would import otherwise.
+# `__main__` is the test runner, which each host would import otherwise.
 _FORKING = multiprocessing.get_context("forkserver")
 _FORKING.set_forkserver_preload(["__main__", "tests.hostile.victim", "uvloop"])
 
@@ -86,7 +86,7 @@ async def victim(folder: Path, **settings: str) -> AsyncIterator[Victim]:
 
 
 def _serve(environ: dict[str, str], out: Path, log: Path) -> None:
-    """What `python -m tests.small_app` does with an environment, in a process that was forked."""
+    """Do what `python -m tests.small_app` does, in a forked process."""
     for number, file in ((1, out), (2, log)):
         os.dup2(os.open(file, os.O_WRONLY | os.O_APPEND), number)
     os.environ.clear()

@@ -183,7 +183,7 @@ async def no_json(self: Any, body: Path) -> None: ...
     ],
 )
 async def test_subscribers_are_checked(mark: Any, method: Any, words: str, tmp_path: Path) -> None:
-    """A method that cannot hear stops the start."""
+    """A method that cannot be a subscriber stops the host at the start."""
     kind = type("Odd", (Namespace,), {"hear": mark(method)})
     with pytest.raises(StartError, match=f"Odd.hear.* {words}"):
         async with serving(tmp_path, kind):

@@ -1,4 +1,4 @@
-"""A namespace that cannot work is one sentence at the start, not an error for its first client."""
+"""A mistake in a namespace is reported at the start, and not when its first client connects."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from tests.kit.hosts import settings
 
 
 class Chat(Namespace):
-    """A namespace as it should be."""
+    """A valid namespace."""
 
 
 @pytest.mark.parametrize(
@@ -21,14 +21,14 @@ class Chat(Namespace):
     [
         (None, "must be a list of classes, such as .Chat., not None"),
         (Chat, "must be a list of classes"),
-        ([socketio], "derive from Namespace, and <module 'socketio'"),
-        (["Chat"], "derive from Namespace, and 'Chat' is none"),
+        ([socketio], "derive from Namespace, not <module 'socketio'"),
+        (["Chat"], "derive from Namespace, not 'Chat'"),
         ([socketio.AsyncNamespace], "derive from Namespace"),
-        ([Chat, Chat], "has two of the name '/': Chat and Chat"),
+        ([Chat, Chat], "has two namespaces named '/': Chat and Chat"),
     ],
 )
 def test_list(namespaces: Any, words: str, tmp_path: Path) -> None:
-    """The list has to hold namespaces, each of another name."""
+    """The list must contain namespaces with different names."""
     with pytest.raises(StartError, match=rf"events/__init__.py: `namespaces` .*{words}"):
         create_app(settings(tmp_path), namespaces)
 
@@ -72,6 +72,6 @@ def no_super(self: Any, settings: Any) -> None: ...
     ],
 )
 def test_class(attribute: str, value: Any, words: str, tmp_path: Path) -> None:
-    """Its name, its hooks and what it is made with are checked."""
+    """A namespace's name, hooks and constructor are checked."""
     with pytest.raises(StartError, match=words):
         create_app(settings(tmp_path), [type("Odd", (Namespace,), {attribute: value})])

@@ -1,4 +1,4 @@
-"""In ECS a host drains when its task begins to stop, before the load balancer cuts its clients."""
+"""In ECS a host drains when its task begins to stop, before its clients are cut off."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ ARN = "arn:aws:ecs:eu-west-1:123456789012:task/sidepath/0123456789abcdef"
 
 
 class Ecs:
-    """The metadata endpoint of a task, and what of ECS's API tells of tasks."""
+    """A task's metadata endpoint, and the call of ECS's API that describes tasks."""
 
     def __init__(self) -> None:
         self.task = {"taskArn": ARN, "lastStatus": "RUNNING", "desiredStatus": "RUNNING"}
@@ -51,7 +51,7 @@ def ecs() -> Ecs:
 
 @pytest.fixture
 async def address(ecs: Ecs, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
-    """Where both are, which boto3 finds by the environment."""
+    """The address of both, which boto3 finds in the environment."""
     app = web.Application()
     app.add_routes([web.get("/v4/1/task", ecs.metadata), web.post("/", ecs.api)])
     async with TestServer(app) as server:
@@ -64,7 +64,7 @@ async def address(ecs: Ecs, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[st
 
 
 async def test_deregistered_task_is_noticed(ecs: Ecs, address: str) -> None:
-    """A task that leaves the load balancer begins to stop; one that cannot be asked of does not."""
+    """A task that leaves the load balancer is being stopped; one that is unknown is not."""
     ecs.refuses = True
     waiting = asyncio.create_task(wait_for_stop(address))
     async with asyncio.timeout(PATIENCE):
@@ -81,7 +81,7 @@ async def test_deregistered_task_is_noticed(ecs: Ecs, address: str) -> None:
 async def test_host_drains(
     ecs: Ecs, address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A host whose task begins to stop lets its clients go and ends, without a signal."""
+    """A host whose task begins to stop disconnects its clients and exits, without a signal."""
     ecs.ready.clear()
     ecs.task["lastStatus"] = "DEACTIVATING"
     printed = ""
@@ -104,8 +104,8 @@ async def test_host_drains(
         await running
 
 
-async def test_metadata_that_is_none() -> None:
-    """An endpoint that is not there, or says something else, is an error with a reason."""
+async def test_invalid_metadata() -> None:
+    """A missing endpoint, or an unexpected response, is an error with a reason."""
     with pytest.raises(TaskError, match="does not answer as expected"):
         await EcsTask.read("http://127.0.0.1:1")
     with pytest.raises(TaskError, match="is not the ARN of a task"):

@@ -279,7 +279,7 @@ class NoText(Namespace):
 
 
 class Often(Namespace):
-    """A limit in a unit that there is not."""
+    """A limit in an unknown unit."""
 
     @event(limit="5/x")
     def on_bid(self, sid: str) -> None: ...
@@ -293,26 +293,26 @@ class Number(Namespace):
 
 
 class NoClaim(Namespace):
-    """A claim that nobody has."""
+    """An empty claim."""
 
     @event(claim="")
     def on_bid(self, sid: str) -> None: ...
 
 
 class Forgetful(Namespace):
-    """A handler that takes no client."""
+    """A handler that does not take the sid."""
 
     def on_bid(self) -> None: ...
 
 
 class ByName(Namespace):
-    """A handler whose value has to have a name."""
+    """A handler with a keyword-only argument."""
 
     def on_bid(self, sid: str, *, amount: int) -> None: ...
 
 
 class NumberedKeys(Namespace):
-    """An object whose names are numbers."""
+    """An object whose keys are numbers."""
 
     def on_bid(self, sid: str, bids: dict[int, str]) -> None: ...
 
@@ -338,12 +338,12 @@ class Ambiguous(Namespace):
         (NoText, "NoText.bid: the name of an event must be a string, not 5"),
         (Often, "Often.on_bid: a limit must look like 5/s, 30/m or 100/h, not '5/x'"),
         (Number, "Number.on_bid: a limit must look like 5/s, 30/m or 100/h, not 5"),
-        (NoClaim, "NoClaim.on_bid: a claim is a name, or a name and a value"),
-        (Forgetful, "Forgetful.on_bid: a handler's first argument after `self` is the client's"),
-        (ByName, "ByName.on_bid: `amount` can only be given by name"),
+        (NoClaim, "NoClaim.on_bid: a claim must be a name, or a name and value"),
+        (Forgetful, "Forgetful.on_bid: the first argument after `self` must be the client's sid"),
+        (ByName, "ByName.on_bid: `amount` is keyword-only"),
         (NumberedKeys, "NumberedKeys.on_bid cannot be used: the keys of .* must be str"),
         (Ambiguous, "Ambiguous.on_bid cannot be used: more than one type of .* is an object"),
-        (Twice, "Twice.other handles 'bid', but another method does so too"),
+        (Twice, "Twice.other handles 'bid', but so does another method"),
         (Nameless, "Nameless.bid needs the name of its event"),
         (Odd, "Odd.on_bid cannot be used: .*Path"),
         (Unknown, "Unknown.on_bid cannot be used: name 'Nothing'"),

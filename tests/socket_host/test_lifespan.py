@@ -166,7 +166,7 @@ def plain(self: Any) -> None: ...
     ],
 )
 def test_misuse_of_every(mark: Any, method: Any, words: str, tmp_path: Path) -> None:
-    """A time that is none, and a method that cannot be called, stop the start."""
+    """An invalid interval, or a method that cannot be called, stops the host at the start."""
     kind = type("Odd", (Namespace,), {"job": mark(method)})
     with pytest.raises(StartError, match=f"Odd.job.* {words}"):
         create_app(settings(tmp_path), [kind])
@@ -191,8 +191,8 @@ def not_async(self: Any) -> None: ...
         not_async,
     ],
 )
-async def test_lifespan_that_is_none(lifespan: Any, tmp_path: Path) -> None:
-    """A lifespan without a `yield`, or without its decorator, stops the start."""
+async def test_invalid_lifespan(lifespan: Any, tmp_path: Path) -> None:
+    """A lifespan without a `yield`, or without its decorator, stops the host at the start."""
     kind = type("Odd", (Namespace,), {"lifespan": lifespan})
     host = create_app(settings(tmp_path), [kind])
     with pytest.raises(StartError, match=r"Odd.lifespan must be an `async def` with one `yield`"):
@@ -207,5 +207,5 @@ async def test_two_tasks_of_a_name(tmp_path: Path) -> None:
             clock.supervise(clock.watch, "a", word="b")
         with pytest.raises(StartError, match=r"calls watch itself: self.supervise\(self.watch\)"):
             clock.supervise(clock.watch("a", word="b"))
-        with pytest.raises(StartError, match="takes an async function, and health is none"):
+        with pytest.raises(StartError, match="takes an async function, which health is not"):
             clock.supervise(clock.health)

@@ -49,7 +49,7 @@ class App(Namespace):
         raise RuntimeError("a bug")
 
     async def on_cancelled(self, sid: str) -> None:
-        raise asyncio.CancelledError  # as what awaits a task that somebody has cancelled does
+        raise asyncio.CancelledError  # as if it awaited a task that was cancelled
 
     async def on_wait(self, sid: str) -> str:
         await self.gate.wait()

@@ -146,5 +146,5 @@ async def test_client_is_back_in_both(tmp_path: Path) -> None:
 
 def test_two_of_one_name(tmp_path: Path) -> None:
     """Two namespaces of one name are a sentence at the start."""
-    with pytest.raises(StartError, match="has two of the name '/': Main and Main"):
+    with pytest.raises(StartError, match="has two namespaces named '/': Main and Main"):
         create_app(settings(tmp_path), [Main, Main])

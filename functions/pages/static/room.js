@@ -10,7 +10,7 @@ const TYPING = 3_000; // ms for which a "typing" is shown
 
 const $ = (id) => document.getElementById(id);
 const { room, last, me: id, name } = $("room").dataset;
-let me = { id, name }; // the host may say otherwise, because another tab may have set another session
+let me = { id, name }; // the host may use another one, if another tab has set another session
 const timeline = new Timeline($("messages"), { room, last: Number(last), me });
 
 // Websocket first, which takes one request instead of five; polling if it fails (see connect_error).

@@ -113,7 +113,7 @@ class DisconnectedSession:
     namespace: str
     sid: str
     rooms: dict[Any, int]
-    data: dict[str, Any] | None  # what `save_session` was given
+    data: dict[str, Any] | None  # saved with `save_session`
     replay_point: ReplayPoint
     size: int = 0  # approximate bytes
 

@@ -27,7 +27,7 @@ class Tasks:
         end = loop.time() + seconds
         while tasks := [task for task in self._tasks if task]:
             if loop.time() > end:
-                _log.error("The host stops, though %d handlers have not ended.", len(tasks))
+                _log.error("The host stops with %d handlers still running.", len(tasks))
                 break
             await asyncio.wait(tasks, timeout=1)
 

@@ -60,7 +60,7 @@ class CountedRooms(socketio.AsyncManager):  # type: ignore[misc]  # python-socke
         super().basic_disconnect(sid, namespace, **options)
 
     async def trigger_callback(self, sid: str, id: int, data: list[Any]) -> None:  # noqa: A002 - theirs
-        """Call what waits for an ack; 0 is where python-socketio counts the others."""
+        """Call the callback of an ack; ignore number 0, where python-socketio keeps a counter."""
         if id:
             await super().trigger_callback(sid, id, data)
 

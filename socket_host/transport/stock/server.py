@@ -184,7 +184,7 @@ class Server(EmittingServer):
         return response
 
     def _has_ended(self, sid: str) -> bool:
-        """Tell if a session has ended that python-engineio still has."""
+        """Return whether a session that python-engineio still keeps has ended."""
         socket = self.eio.sockets.get(sid)
         return socket is not None and bool(socket.closed)
 

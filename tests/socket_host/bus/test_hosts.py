@@ -104,7 +104,7 @@ async def test_answer_with_bytes_from_another_host(pair: Pair) -> None:
 
 
 async def test_callback_that_fails(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
-    """A callback that fails is logged as that, and is not held against the bus."""
+    """A callback that fails is logged, and does not count as a failure of the bus."""
     client, sid = await pair.other.client(), pair.other.sids[-1]
     client.sio.on("question", lambda *_: "answer")
 
@@ -117,10 +117,8 @@ async def test_callback_that_fails(pair: Pair, caplog: pytest.LogCaptureFixture)
     assert pair.one.bus.health()["status"] == "ok"
 
 
-async def test_answer_that_the_bus_never_takes(
-    pair: Pair, caplog: pytest.LogCaptureFixture
-) -> None:
-    """An answer that is too large or too deep for the bus is told of, and those after it come."""
+async def test_answer_that_the_bus_refuses(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
+    """An answer too large or too deep for the bus is logged, and later ones arrive."""
     client, sid = await pair.other.client(), pair.other.sids[-1]
     most = pair.other.bus.LARGEST = 10_000
     sizes = iter([most, 1])
@@ -132,14 +130,12 @@ async def test_answer_that_the_bus_never_takes(
     for _ in range(1_000):
         deep = [deep]
     await pair.other.sio.manager._return_callback(pair.one.bus.host_id, sid, "/", 3, deep)
-    assert caplog.text.count("The answer of a client was not passed on.") == 2
+    assert caplog.text.count("A client's answer was not sent to the host that asked for it.") == 2
     assert "Traceback" not in caplog.text
 
 
-async def test_callbacks_that_nobody_answers_are_bounded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of those that wait for clients of other hosts, who may have left, the last are kept."""
+async def test_unanswered_callbacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the callbacks that wait for clients of other hosts, only the newest are kept."""
     monkeypatch.setattr(bus_manager, "_MOST_UNANSWERED", 10)
     async with buses.redis(tmp_path) as redis, buses.host(redis.setting) as host:
         client = await host.client()
@@ -236,7 +232,7 @@ async def test_outage_is_logged_once(pair: Pair, caplog: pytest.LogCaptureFixtur
 
 
 async def test_outbox_gives_up_its_oldest(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
-    """What an outage makes wait is bounded: the oldest are dropped, counted and told of."""
+    """What an outage makes wait is bounded: the oldest are dropped, counted and logged."""
     there = await pair.other.client()
     pair.one.bus._outbox._max_count = 10
     await pair.between.stop()
@@ -254,7 +250,7 @@ async def test_outbox_gives_up_its_oldest(pair: Pair, caplog: pytest.LogCaptureF
 
 
 async def test_what_the_bus_never_takes_is_refused(pair: Pair) -> None:
-    """Data that is no JSON, or too large, is refused in words before anybody hears of it."""
+    """Data that is not JSON, or is too large, is refused with a reason before it is sent."""
     here = await pair.one.client()
     most = pair.one.bus.LARGEST
     for data, words in ((float("nan"), "JSON"), ({1}, "JSON"), ("x" * most, str(most))):
@@ -269,10 +265,8 @@ async def test_what_the_bus_never_takes_is_refused(pair: Pair) -> None:
     assert here.inbox.unread("news") == []
 
 
-async def test_what_the_bus_never_takes_is_told_of(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """An event that is emitted later, and too large for the bus, is told of in a sentence."""
+async def test_late_event_too_large(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An event that is emitted later, and is too large for the bus, is logged in a sentence."""
     async with (
         buses.redis(tmp_path) as redis,
         serving(tmp_path, Namespace, bus=redis.setting) as host,

@@ -1,4 +1,4 @@
-"""Recipients of an event, in every form in which a handler may write them, and their rooms."""
+"""Recipients of an event, in every form that `emit` accepts, and rooms."""
 
 import asyncio
 from pathlib import Path
@@ -40,8 +40,8 @@ async def test_recipients(tmp_path: Path, transport: str) -> None:
 
 
 @on_each_transport
-async def test_rooms_of_nobody(tmp_path: Path, transport: str) -> None:
-    """A client that is gone enters no room, and nobody enters or leaves the room of all."""
+async def test_invalid_rooms(tmp_path: Path, transport: str) -> None:
+    """A client that has gone cannot enter a room, and nobody can enter or leave the room None."""
     async with serving(tmp_path, Quiet, transport=transport) as host, clients() as people:
         quiet: Any = host.namespaces[0]
         ann = await people.connect(url(host), token("Ann"))
@@ -60,7 +60,7 @@ async def test_rooms_of_nobody(tmp_path: Path, transport: str) -> None:
 
 @on_each_transport
 async def test_ack_of_nothing(tmp_path: Path, transport: str) -> None:
-    """An ack with the number 0, which no event has, leaves the others as they are."""
+    """An ack with the number 0, which no event has, does not affect the others."""
     async with (
         serving(tmp_path, Quiet, transport=transport) as host,
         raw_client(url(host), token("Ann")) as ann,

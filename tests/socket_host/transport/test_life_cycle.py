@@ -85,7 +85,7 @@ async def test_hooks_are_no_events(tmp_path: Path, transport: str) -> None:
 
 @on_each_transport
 async def test_session_ends_with_its_client(tmp_path: Path, transport: str) -> None:
-    """What was saved for a client is not there for the next one on the same connection."""
+    """What was saved for a client is gone for the next one on the same connection."""
     async with (
         serving(tmp_path, Hooked, transport=transport) as host,
         raw_client(url(host), None) as ann,
@@ -110,7 +110,7 @@ async def test_session_ends_with_its_client(tmp_path: Path, transport: str) -> N
 @on_each_transport
 @pytest.mark.parametrize("payload", ['["x"]', '"x"', "true"])
 async def test_connect_without_an_object(tmp_path: Path, transport: str, payload: str) -> None:
-    """What comes with CONNECT is an object, as handlers may expect; nothing else gets to them."""
+    """Handlers only get an object as `auth`; a CONNECT with anything else is refused."""
     async with (
         serving(tmp_path, Hooked, transport=transport, session_secret=None) as host,
         raw_client(url(host), None) as ann,

@@ -223,8 +223,8 @@ async def test_upgrade_without_a_probe(host: SocketHost, http: Http) -> None:
         assert (await poller.get())[0] == 400
 
 
-async def test_upgrade_that_is_none(http: Http) -> None:
-    """Whoever says that it upgrades, and has nothing to upgrade, is served all the same."""
+async def test_upgrade_packet_without_upgrade(http: Http) -> None:
+    """A client that sends an upgrade packet without upgrading is served all the same."""
     async with http.joined() as socket:
         await socket.send("5", '421["echo",1]')
         assert await socket.receive() == "431[1]"

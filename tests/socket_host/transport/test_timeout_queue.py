@@ -1,4 +1,4 @@
-"""The timeout queue, whatever is called at the end of a wait."""
+"""The timeout queue, when `expire` raises."""
 
 import asyncio
 from typing import Any
@@ -8,7 +8,7 @@ from tests.kit.waiting import until
 
 
 async def test_error_of_one_item_leaves_the_others() -> None:
-    """What one item raises is reported, and the others expire in their turn."""
+    """An error from one item is reported, and the others expire in their turn."""
     reported: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, said: reported.append(said))
     expired: list[int] = []
