@@ -2,6 +2,7 @@
 
 import logging
 import os
+from contextlib import closing
 from typing import Any
 
 from functions.model.lots import open_lots
@@ -11,7 +12,8 @@ _log = logging.getLogger(__name__)
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
     """Write the sum into the log, and return it."""
-    sold = [lot for lot in open_lots(os.environ["LOTS"]).all() if lot.sold and lot.bidder]
+    with closing(open_lots(os.environ["LOTS"])) as lots:
+        sold = [lot for lot in lots.all() if lot.sold and lot.bidder]
     takings = {"lots": len(sold), "takings": sum(lot.amount for lot in sold)}
     _log.warning("Takings: %s", takings)
     return takings
