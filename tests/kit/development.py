@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from scripts import ROOT
@@ -43,7 +43,8 @@ class Development:
         def kill() -> None:
             while not over.wait(0.02):
                 for host in self.hosts():
-                    os.kill(host, signal.SIGKILL)
+                    with suppress(ProcessLookupError):  # it has ended already
+                        os.kill(host, signal.SIGKILL)
 
         killer = threading.Thread(target=kill)
         killer.start()
