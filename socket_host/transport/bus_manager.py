@@ -20,6 +20,7 @@ from socket_host.bus.schema import is_binary
 from socket_host.transport.limits import MOST_ATTACHMENTS
 from socket_host.transport.native.encoding import not_json
 from socket_host.transport.native.socket_packet import EVENT
+from socket_host.transport.strict_json import PLACEHOLDER
 
 _log = logging.getLogger(__name__)
 
@@ -198,10 +199,10 @@ def _check_binary(message: Mapping[str, Any]) -> None:
     if len(attachments) > MOST_ATTACHMENTS:
         why = f"clients accept at most {MOST_ATTACHMENTS} attachments"
     elif not is_binary(message["data"]):
-        why = "data with bytes in it cannot have a dictionary with the key '_placeholder'"
+        why = PLACEHOLDER
     else:
         return
-    raise ValueError(f"The data of {message['event']!r:.100} cannot be sent as JSON: {why}.")
+    raise not_json(EVENT, [message["event"]], why)
 
 
 def _data(message: Mapping[str, Any]) -> Any:

@@ -10,6 +10,9 @@ import json
 import math
 from typing import Any
 
+# Why data with bytes is refused: clients would take such a dictionary for an attachment.
+PLACEHOLDER = "data with bytes in it cannot have a dictionary with the key '_placeholder'"
+
 
 def _number(text: str) -> float | None:
     number = float(text)

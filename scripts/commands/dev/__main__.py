@@ -48,6 +48,12 @@ MAX_PORT = 65_535
 MAX_HOSTS = 9
 TEMPLATE = ROOT / "infra" / "template.yaml"
 
+# Errors whose text tells the user what to do. StartError is for an invalid declared setting.
+_REFUSALS = (
+    *(EnvFileError, OriginError, PortError, RunError),
+    *(StandInError, StartError, TemplateError),
+)
+
 
 def main() -> None:
     """Serve until Ctrl-C or SIGTERM; exit with 1 and an error message if that is impossible."""
@@ -70,9 +76,7 @@ def main() -> None:
         pass
     except BrokenPipeError:  # as in `--run NAME | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (EnvFileError, OriginError, PortError, RunError, StandInError, TemplateError) as error:
-        sys.exit(str(error))
-    except StartError as error:  # a declared setting is invalid
+    except _REFUSALS as error:
         sys.exit(str(error))
 
 

@@ -19,6 +19,7 @@ from socket_host.transport.native.socket_packet import (
     BINARY_EVENT,
     EVENT,
 )
+from socket_host.transport.strict_json import PLACEHOLDER
 
 _BINARY = {EVENT: BINARY_EVENT, ACK: BINARY_ACK}
 
@@ -76,9 +77,7 @@ def _without_bytes(data: Any, attachments: list[bytes]) -> Any:
     if not isinstance(data, dict):
         return data
     if data.get("_placeholder"):
-        raise ValueError(
-            "data with bytes in it cannot have a dictionary with the key '_placeholder'"
-        )
+        raise ValueError(PLACEHOLDER)
     return {key: _without_bytes(one, attachments) for key, one in data.items()}
 
 

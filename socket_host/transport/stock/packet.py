@@ -23,9 +23,7 @@ class Packet(socketio.packet.Packet):  # type: ignore[misc]  # python-socketio s
     @classmethod
     def _deconstruct_binary_internal(cls, data: Any, attachments: list[Any]) -> Any:
         if isinstance(data, dict) and data.get("_placeholder"):
-            raise ValueError(
-                "data with bytes in it cannot have a dictionary with the key '_placeholder'"
-            )
+            raise ValueError(strict_json.PLACEHOLDER)
         if isinstance(data, bytearray):
             data = bytes(data)  # python-engineio would send a bytearray as text
         return super()._deconstruct_binary_internal(data, attachments)
