@@ -74,6 +74,9 @@ def handler(event, context):
     return {"records": len(event["Records"])}
 '''
 
+# A process that starts writes bytecode into the same folders.
+CACHES = shutil.ignore_patterns("__pycache__")
+
 ADDED = """
 from functions.contract.setting import Setting as Added
 
@@ -175,7 +178,9 @@ async def test_recreated_folder(dev: Dev) -> None:
     """functions/ may be deleted and recreated; later saves in it take effect."""
     folder, away = dev.root / "functions", dev.root / "away"
     await said(dev, "the function starts again", lambda: folder.rename(away))
-    await said(dev, "the function starts again", lambda: shutil.copytree(away, folder))
+    await said(
+        dev, "the function starts again", lambda: shutil.copytree(away, folder, ignore=CACHES)
+    )
     await dev.becomes("/", 200, "hello")
     (folder / "pages/__init__.py").write_text(PAGES.replace('"hello"', '"hello anew"'))
     await dev.becomes("/", 200, "hello anew")
