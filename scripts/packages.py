@@ -26,8 +26,7 @@ class PackagesError(Exception):
 
 def install(python: str, lists: Sequence[str]) -> None:
     """Install into the environment of a Python, or raise PackagesError."""
-    # Compiled now, so that the first start is not slow.
-    uv = [sys.executable, *_UV, "--compile-bytecode", "--python", python]
+    uv = [sys.executable, *_UV, "--python", python]
     words = _words(lists)
     _by_either([*uv, *words], [python, *_PIP, *words])
 

@@ -24,6 +24,8 @@ from tests.kit.buses import Redis
 from tests.kit.hosts import PATIENCE, on_each_transport
 from tests.kit.waiting import until
 
+pytestmark = pytest.mark.together("waiting")
+
 
 @on_each_transport
 @pytest.mark.parametrize("number", [10**12, 2**53 - 1, 1_000_100, "9" * 400, "-1", "1_0", "٣"])

@@ -17,6 +17,8 @@ from tests.kit.clients import clients, raw_client
 from tests.kit.hosts import PATIENCE, SECRET, on_each_transport, token
 from tests.kit.protocol_client import Socket, http_client
 
+pytestmark = pytest.mark.together("waiting")
+
 SHORT = 6.0  # seconds that are left of a session: on a busy machine a client needs some to connect
 PINGS = {"PING_INTERVAL": "0.4", "PING_TIMEOUT": "5"}
 EXPIRED = "Your session has expired. Reload the page to go on."

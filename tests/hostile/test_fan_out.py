@@ -14,6 +14,8 @@ from tests.kit import buses
 from tests.kit.hosts import PATIENCE
 from tests.small_app.model.posts import MAX_TEXT
 
+pytestmark = pytest.mark.together("waiting")
+
 MB = 1_000_000
 RATE = 50  # events a second: the default
 

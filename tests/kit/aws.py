@@ -12,8 +12,8 @@ from urllib.request import urlopen
 
 import boto3
 import pytest
-import yaml
 
+from scripts.commands.dev.template import load
 from tests.kit.hosts import ROOT
 
 
@@ -52,7 +52,7 @@ def aws_environ() -> dict[str, str]:
 
 def make_table(resource: str) -> str:
     """Create the table of a resource in infra/template.yaml; return its name."""
-    template = yaml.load((ROOT / "infra/template.yaml").read_text(), _Loader)
+    template = load((ROOT / "infra/template.yaml").read_text())
     kinds = {name: found["Type"] for name, found in template["Resources"].items()}
     tables = [name for name, kind in kinds.items() if kind == "AWS::DynamoDB::Table"]
     assert resource in tables, f"infra/template.yaml has no table {resource}, only {tables}"
@@ -68,10 +68,3 @@ def make_table(resource: str) -> str:
 def make_queue(resource: str) -> str:
     """Create a queue with the name of a resource in infra/template.yaml; return its URL."""
     return str(boto3.client("sqs").create_queue(QueueName=resource)["QueueUrl"])
-
-
-class _Loader(yaml.SafeLoader):
-    """Ignores CloudFormation's short tags, such as !Ref, which tables' keys do not need."""
-
-
-_Loader.add_multi_constructor("!", lambda loader, suffix, node: None)

@@ -25,7 +25,9 @@ def chromium(*arguments: str) -> Iterator[Browser]:
 
 
 def _executable() -> str:
-    names = ("chromium", "chromium-browser", "google-chrome")
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
     found = next(filter(None, map(shutil.which, names)), None)
-    assert found, "Chromium is missing: install it (on Debian: apt-get install chromium)."
+    assert found, (
+        "Chromium is missing: install it (on Debian: apt-get install chromium-headless-shell)."
+    )
     return found

@@ -6,8 +6,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.kit.hosts import HostProcess, environ, host_process
 from tests.kit.waiting import until
+
+pytestmark = pytest.mark.together("waiting")
 
 
 class Ledger:

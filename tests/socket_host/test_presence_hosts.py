@@ -18,6 +18,8 @@ from tests.kit.clients import PythonClient
 from tests.kit.hosts import environ, host_process, serving, token, url
 from tests.kit.waiting import until
 
+pytestmark = pytest.mark.together("waiting")
+
 
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:

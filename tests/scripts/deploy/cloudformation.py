@@ -12,8 +12,10 @@ from functools import cache
 from typing import Any, Self
 
 import pytest
+import yaml
 from moto.cloudformation import models, parsing
 from moto.cloudformation.responses import CloudFormationResponse
+from moto.cloudformation.utils import yaml_tag_constructor
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.common_models import CloudFormationModel
 from moto.core.responses import ActionResult
@@ -22,6 +24,13 @@ from tests.infra import resolving
 from tests.infra.templates import Json, transformed
 from tests.scripts.deploy import rehearsal
 from tests.scripts.deploy.rehearsal import Cloud
+
+
+class _Loader(yaml.CLoader):
+    """Reads YAML as moto does, but with libyaml, which takes a tenth of the time."""
+
+
+_Loader.add_multi_constructor("", yaml_tag_constructor)
 
 
 class Kept(CloudFormationModel):
@@ -71,13 +80,12 @@ class Kept(CloudFormationModel):
 
 def amend(patch: pytest.MonkeyPatch, cloud: Cloud) -> None:
     """Make moto's CloudFormation behave like AWS's."""
-    parse, class_of = cache(models.Stack.parse_template), parsing.resource_class_from_type
+    class_of = parsing.resource_class_from_type
     create = models.CloudFormationBackend.create_change_set
-    transform = cache(lambda text: transformed(copy.deepcopy(parse(text))))
 
     def parse_template(template: str) -> Json:
-        transforms = "Transform" in parse(template)
-        return copy.deepcopy((transform if transforms else parse)(template))
+        transforms = "Transform" in _parse(template)
+        return copy.deepcopy((_transform if transforms else _parse)(template))
 
     def parse_change(self: models.ChangeSet) -> None:
         self.template_dict = parse_template(self.template)
@@ -104,6 +112,7 @@ def amend(patch: pytest.MonkeyPatch, cloud: Cloud) -> None:
         if scope and scope[1] == rehearsal.DEPLOYER:
             cloud.calls.add(f"{scope[2]}:{self._get_action()}")
 
+    patch.setattr(yaml, "Loader", _Loader)
     patch.setattr(models.Stack, "parse_template", staticmethod(parse_template))
     patch.setattr(models.ChangeSet, "_parse_template", parse_change)
     patch.setattr(parsing, "resource_class_from_type", resource_class_from_type)
@@ -112,6 +121,14 @@ def amend(patch: pytest.MonkeyPatch, cloud: Cloud) -> None:
     patch.setattr(CloudFormationResponse, "get_template", get_template)
     patch.setattr(ActionAuthenticatorMixin, "_authenticate_and_authorize_action", watch)
     patch.setattr(models.Stack, "delete", _deleting(models.Stack.delete))
+
+
+_parse = cache(models.Stack.parse_template)
+
+
+@cache
+def _transform(text: str) -> Json:
+    return transformed(copy.deepcopy(_parse(text)))
 
 
 def _refuse_if_empty(change: models.ChangeSet) -> None:
