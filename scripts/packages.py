@@ -26,9 +26,12 @@ class PackagesError(Exception):
 
 def install(python: str, lists: Sequence[str]) -> None:
     """Install into the environment of a Python, or raise PackagesError."""
-    uv = [sys.executable, *_UV, "--python", python]
     words = _words(lists)
-    _by_either([*uv, *words], [python, *_PIP, *words])
+    _by_either(
+        [sys.executable, *_UV, "--python", python, *words],
+        [python, "-m", "ensurepip"],  # the environment may be without pip
+        [python, *_PIP, *words],
+    )
 
 
 def install_into(
@@ -53,12 +56,12 @@ def _words(lists: Sequence[str]) -> list[str]:
     return [f"--requirement={file}" for file in lists]
 
 
-def _by_either(uv: Sequence[str], pip: Sequence[str]) -> None:
+def _by_either(uv: Sequence[str], *pip: Sequence[str]) -> None:
     if importlib.util.find_spec("uv"):
         if _succeeds(uv, SYSTEM_CERTIFICATES | os.environ):
             return
         say("uv could not install the packages. Trying pip, which takes longer.")
-    if not _succeeds(pip, os.environ):
+    if not all(_succeeds(command, os.environ) for command in pip):
         raise PackagesError
 
 
