@@ -150,6 +150,6 @@ def test_other_sites_cannot_write(cookie: str, room: str, heard: Heard, log: Roo
     """A form without the session's cookie, as another site's page would send it, is not taken."""
     answer = post(f"/rooms/{room}", form("spam"), cookie)
     assert answer["statusCode"] == 403
-    assert "please send your message again" in answer["body"]
+    assert "please go back and send it again" in answer["body"]
     assert log.latest(room) == []
     assert any(made.startswith(COOKIE) for made in answer["cookies"])

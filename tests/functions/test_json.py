@@ -67,7 +67,7 @@ def test_parse() -> None:
         ({"lines": {}}, ("lines", "must be a list")),
         ({"lines": [7]}, ("lines.0", "must be an object")),
         ({"lines": [{"item": "a"}, {}]}, ("lines.1.item", "is missing")),
-        ({"lines": [{"item": 7}]}, ("lines.0.item", "must be a text")),
+        ({"lines": [{"item": 7}]}, ("lines.0.item", "must be a string")),
         ({"lines": [{"item": "a", "count": True}]}, ("lines.0.count", "must be a whole number")),
         ({"lines": [{"item": "a", "count": 1.5}]}, ("lines.0.count", "must be a whole number")),
         ({"lines": [{"item": "a", "count": 0}]}, ("lines.0", "count must be 1 or more")),
@@ -76,10 +76,10 @@ def test_parse() -> None:
         ({"price": False}, ("price", "must be a number")),
         ({"price": 10**400}, ("price", "is too large")),
         ({"gift": 1}, ("gift", "must be true or false")),
-        ({"note": 1}, ("note", "must be a text or null")),
+        ({"note": 1}, ("note", "must be a string or null")),
         ({"speed": "no"}, ("speed", "must be 'slow' or 'fast'")),
         ({"tags": []}, ("tags", "must be an object")),
-        ({"tags": {"a": 1}}, ("tags.a", "must be a text")),
+        ({"tags": {"a": 1}}, ("tags.a", "must be a string")),
     ],
 )
 def test_wrong_form(change: dict[str, Any], problem: tuple[str, str]) -> None:

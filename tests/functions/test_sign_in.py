@@ -134,7 +134,7 @@ def test_routes_ask_for_claims(path: str, claims: dict[str, Any], status: int, a
     """A route, of whatever kind, or all of a mount, is for those whose session has a claim."""
     answer = ask(path, cookie=issued(Session("user-1", "Ann", claims=claims)))
     assert answer["statusCode"] == status
-    assert ("sign in with that one" in answer["body"]) is (status == 403)
+    assert ("sign in with it" in answer["body"]) is (status == 403)
 
 
 def test_refused_claim_is_a_page_or_a_problem(ask: Ask) -> None:

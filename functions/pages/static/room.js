@@ -1,10 +1,10 @@
-// A live room, which continues from what the server has rendered.
+// A live room, which starts from what the server has rendered.
 
 import { io } from "./socket.io.esm.min.js";
 import { Timeline } from "./timeline.js";
 
 const ANSWER = 10_000; // ms to wait for an ack before trying again
-const PAUSE = 2_000; // ms before repeating what the host could not do
+const PAUSE = 2_000; // ms before retrying what the host could not do
 const RENDERED = 50; // largest number of messages that the server renders
 const TYPING = 3_000; // ms for which a "typing" is shown
 
@@ -75,7 +75,7 @@ function comeBack() {
   setTimeout(() => socket.connect(), 5_000 + Math.random() * 5_000);
 }
 
-// Reloading renews the session's cookie. Only once: if that does not help, a second time will not.
+// Reloading renews the session's cookie. Reload only once: if that does not help, again will not.
 function renewSession(words) {
   if (sessionStorage.getItem("renewed")) return notify(words);
   sessionStorage.setItem("renewed", "yes");
