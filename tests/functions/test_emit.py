@@ -73,7 +73,7 @@ async def test_loopback_asks_for_the_secret() -> None:
     """Who does not know the session secret emits nothing, and is told so."""
     async with host() as alone:
         client = await alone.client()
-        with pytest.raises(EmitError, match="Only the functions of this host may emit"):
+        with pytest.raises(EmitError, match="Only this host's functions may emit"):
             await emit(f"{alone.url}bus", "news", secret="another-secret-of-32-characters!")
         await emit(f"{alone.url}bus", "end")
         await client.receive("end")
