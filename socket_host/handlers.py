@@ -121,11 +121,11 @@ class Handler:
 
         Raises ValueError, TypeError or NameError for a method that cannot be a handler.
         """
-        said: _Event = getattr(method, "event", _Event())
-        said.check()
+        declared: _Event = getattr(method, "event", _Event())
+        declared.check()
         self.method = method
-        self.limit = None if said.limit is None else Limit.parse(said.limit)
-        self._claim = said.claim
+        self.limit = None if declared.limit is None else Limit.parse(declared.limit)
+        self._claim = declared.claim
         self.large = getattr(method, "large_answer", False)
         parameters = _parameters(method, takes_sid)
         self.fewest = sum(p.default is p.empty and p.kind in _SINGLE for p in parameters)
@@ -216,13 +216,13 @@ def find_handlers(namespace: object, hooks: type) -> dict[str, Handler]:
     found: dict[str, Handler] = {}
     for attribute in dir(type(namespace)):
         method = getattr(type(namespace), attribute)
-        said = getattr(method, "event", None)
-        said = said if isinstance(said, _Event) else None
+        declared = getattr(method, "event", None)
+        declared = declared if isinstance(declared, _Event) else None
         named = attribute.startswith("on_") and not hasattr(hooks, attribute)
-        if not callable(method) or not (named or said):
+        if not callable(method) or not (named or declared):
             continue
         where = f"{type(namespace).__name__}.{attribute}"
-        names = list(_names(attribute, said, where))
+        names = list(_names(attribute, declared, where))
         handler = _handler(getattr(namespace, attribute), where)
         for name in names:
             if name in found:
@@ -231,10 +231,10 @@ def find_handlers(namespace: object, hooks: type) -> dict[str, Handler]:
     return found
 
 
-def _names(attribute: str, said: _Event | None, where: str) -> Iterator[str]:
+def _names(attribute: str, declared: _Event | None, where: str) -> Iterator[str]:
     """Return the names under which a method's event can be sent."""
-    if said is not None and said.name is not None:
-        yield said.name
+    if declared is not None and declared.name is not None:
+        yield declared.name
         return
     if not attribute.startswith("on_"):
         raise StartError(f'{where} needs the name of its event: @event("…").')

@@ -56,8 +56,8 @@ class Namespace(LifespanNamespace, Hooks):
         self.refused: Counter[str] = Counter()
         self._clients: dict[str, Member] = {}  # by sid
         kind = type(self)
-        self.greets = kind.on_connect is not Namespace.on_connect
-        self._greets_back = kind.on_recover is not Namespace.on_recover
+        self._greets = kind.on_connect is not Namespace.on_connect
+        self._recovers = kind.on_recover is not Namespace.on_recover
         self._guards_rooms = kind.may_join is not Namespace.may_join
         self._handlers = find_handlers(self, Namespace)
         # Events that are checked before they begin: None stands for those that no client may send.
@@ -201,7 +201,7 @@ class Namespace(LifespanNamespace, Hooks):
         if error is None:
             client.begun += 1
             return None
-        return self._no(error)
+        return self._refuse(error)
 
     # Returns the coroutine instead of awaiting it, to save a frame per event.
     def trigger_event(self, event: Any, *args: Any) -> Coroutine[Any, Any, Any]:
@@ -211,7 +211,7 @@ class Namespace(LifespanNamespace, Hooks):
         if member is None:
             return self._let_in(sid, *values) if event == "connect" else _nothing()
         if event == "disconnect" and not self.server.manager.is_connected(sid, self.namespace):
-            return self._let_go(sid, member, *values)
+            return self._disconnected(sid, member, *values)
         return self._answer(sid, member, event, values)
 
     def let_in(
@@ -236,10 +236,10 @@ class Namespace(LifespanNamespace, Hooks):
         if self.server.recovered(sid, self.namespace):
             if self._guards_rooms:
                 self._leave_forbidden(sid)
-            if self._greets_back:
-                member.greeting = self.server.start_background_task(self._greet_back, sid, member)
+            if self._recovers:
+                member.greeting = self.server.start_background_task(self._recovered, sid, member)
             return None
-        if not self.greets:
+        if not self._greets:
             return None
         member.connecting = True
         return self._greet(sid, member, environ, auth)
@@ -271,7 +271,7 @@ class Namespace(LifespanNamespace, Hooks):
             if not welcome:
                 self._forget(sid, member)
 
-    async def _greet_back(self, sid: str, member: Member) -> None:
+    async def _recovered(self, sid: str, member: Member) -> None:
         PAYER.set(None)
         try:
             await self.on_recover(sid)
@@ -280,7 +280,7 @@ class Namespace(LifespanNamespace, Hooks):
         finally:
             member.greeting = None
 
-    async def _let_go(self, sid: str, member: Member, reason: str = "") -> None:
+    async def _disconnected(self, sid: str, member: Member, reason: str = "") -> None:
         PAYER.set(None)
         try:
             if member.greeting and member.greeting is not asyncio.current_task():
@@ -311,12 +311,12 @@ class Namespace(LifespanNamespace, Hooks):
     async def _answer(self, sid: str, member: Member, event: Any, values: list[Any]) -> Any:
         self._in_progress += 1
         client, session = member.client, member.session
-        allowed = 1
+        counted = 1
         try:
             if client.begun:
                 client.begun -= 1
             elif refusal := self.begin_event(sid, event):
-                allowed = 0
+                counted = 0
                 return refusal
             else:
                 client.begun -= 1
@@ -324,7 +324,7 @@ class Namespace(LifespanNamespace, Hooks):
             if (visitors.fan_out.debts or visitors.replay.debts) and (
                 error := visitors.debt(session.id)
             ):
-                return self._no(error)
+                return self._refuse(error)
             PAYER.set(session.id)
             if member.greeting:
                 await member.greeting
@@ -333,24 +333,24 @@ class Namespace(LifespanNamespace, Hooks):
             answer = self._handle(event, sid, member, values)
             return await answer if hasattr(answer, "__await__") else answer
         except EventError as error:
-            return self._no(error)
+            return self._refuse(error)
         except FAILURES:
             _log.exception("The handler of %.100r failed.", event)
-            return self._no(_FAILED)
+            return self._refuse(_FAILED)
         finally:
-            client.waiting -= allowed
+            client.waiting -= counted
             self._in_progress -= 1
             if self._settled and not self._in_progress:
                 self._settled.set()
 
-    def _no(self, error: EventError) -> dict[str, Any]:
+    def _refuse(self, error: EventError) -> dict[str, Any]:
         self.refused[error.reason] += 1
         return error.to_ack()
 
     def _handle(self, event: Any, sid: str, member: Member, values: list[Any]) -> Any:
         handler = self._handlers.get(event) if isinstance(event, str) else None
         if handler is None:
-            return self._no(_UNKNOWN)
+            return self._refuse(_UNKNOWN)
         if not handler.plain or not handler.fewest <= len(values) <= handler.most:
             values = handler.check(member.session, values)
         if handler.large:

@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 Subscriber = Callable[[str, Any], None]
 
 
-def log_heard(message_id: str, what: Any) -> None:
+def log_received(message_id: str, what: Any) -> None:
     """Log a function's message under its id, which `emit` returned to the function."""
     # Not limited to one a minute, because people search the log for an id.
     _log.info("Received %.100r from a function: %s", what, message_id, extra={"let_through": True})
@@ -93,9 +93,9 @@ class Bus:
     def announce_to_all(self, subject: str, body: Any) -> None:
         """Announce to all hosts, including this one; raises BusMessageError as `publish` does."""
         self.announce(subject, body)
-        self._hear(subject, self.host_id, body)
+        self._deliver(subject, self.host_id, body)
 
-    def _hear(self, subject: str, host: str, body: Any) -> None:
+    def _deliver(self, subject: str, host: str, body: Any) -> None:
         for subscriber in self._subscribers.get(subject, ()):
             subscriber(host, body)
 

@@ -19,7 +19,7 @@ from functions.contract.bus import (
     BusMessageError,
     loopback_token,
 )
-from socket_host.bus.bus import Bus, log_heard
+from socket_host.bus.bus import Bus, log_received
 from socket_host.bus.schema import fault, parse
 
 
@@ -50,7 +50,9 @@ class Loopback:
         return web.Response(status=204)
 
     async def _act(self, message: Mapping[str, Any]) -> None:
-        log_heard(message.get("message_id") or "-", message.get("event") or message.get("subject"))
+        log_received(
+            message.get("message_id") or "-", message.get("event") or message.get("subject")
+        )
         if message["method"] == ANNOUNCEMENT:
             bus: Bus = self._sio.manager.bus
             bus.announce_to_all(message["subject"], message["body"])

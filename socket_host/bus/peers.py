@@ -58,7 +58,7 @@ class Peers(Collection[str]):
         self._bus = bus
         self._missed: dict[str, int] = {}  # heartbeats, by host
         self._arrivals = 0  # the bus's count at the last heartbeat
-        self._subscribers: dict[str, list[Watcher]] = {"joined": [], "lost": [], "heard": []}
+        self._subscribers: dict[str, list[Watcher]] = {"joined": [], "lost": [], "heartbeat": []}
         self._beating: asyncio.Task[None] | None = None
         self._answering: asyncio.TimerHandle | None = None  # during the pause after an answer
         self._greeted = False  # whether a host has greeted during that pause
@@ -85,13 +85,13 @@ class Peers(Collection[str]):
         *,
         joined: Callable[[str], object] | None = None,
         lost: Callable[[str], object] | None = None,
-        heard: Callable[[str, Mapping[str, Any]], object] | None = None,
+        heartbeat: Callable[[str, Mapping[str, Any]], object] | None = None,
     ) -> None:
         """Call functions with the id of a host that is new, lost, or has stopped.
 
-        `heard` is called at each heartbeat, also with the host's `state`.
+        `heartbeat` is called at each heartbeat, also with the host's `state`.
         """
-        for event, subscriber in (("joined", joined), ("lost", lost), ("heard", heard)):
+        for event, subscriber in (("joined", joined), ("lost", lost), ("heartbeat", heartbeat)):
             if subscriber:
                 self._subscribers[event].append(subscriber)
 
@@ -132,8 +132,8 @@ class Peers(Collection[str]):
     def _announce(self, word: str) -> None:
         self._bus.announce(_SUBJECT, {"word": word, "state": self.state})
 
-    def _receive(self, host: str, said: Any) -> None:
-        match said:
+    def _receive(self, host: str, body: Any) -> None:
+        match body:
             case {"word": "goodbye"}:
                 self._lose(host)
             case {"word": word, "state": {**state}}:
@@ -146,7 +146,7 @@ class Peers(Collection[str]):
                     self._notify("joined", host)
                 if word == "hello" and self._beating:
                     self._answer()
-                self._notify("heard", host, state)
+                self._notify("heartbeat", host, state)
 
     def _answer(self) -> None:
         """Answer a greeting, at once or together with others that arrive during the pause."""

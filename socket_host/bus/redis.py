@@ -116,7 +116,7 @@ class RedisBus(SharedBus):
     async def _receive(self) -> AsyncIterator[bytes]:
         try:
             connection = await self._connected()
-            self._hears()
+            self._receiving()
             async for body in connection.messages():
                 yield body
         except OSError as error:

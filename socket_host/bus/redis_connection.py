@@ -85,8 +85,8 @@ class Connection(asyncio.Protocol):
             raise OSError(f"{address} cannot be reached ({error})") from error
         login = ("AUTH", address.username, address.password) if address.password else ()
         try:
-            told = await connection.ask("HELLO", "3", *login)
-            if isinstance(told, dict) and told.get(b"role") in (b"replica", b"slave"):
+            hello = await connection.ask("HELLO", "3", *login)
+            if isinstance(hello, dict) and hello.get(b"role") in (b"replica", b"slave"):
                 raise OSError(_REPLICA)
         except BaseException:
             connection.close()

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from typing import Any
 
 from functions.contract.bus import ANNOUNCEMENT, FUNCTION, MAX_BYTES, encode
-from socket_host.bus.bus import Bus, Receiver, log_heard
+from socket_host.bus.bus import Bus, Receiver, log_received
 from socket_host.bus.inbox import Inbox
 from socket_host.bus.outage import Outage
 from socket_host.bus.outbox import Entry, Outbox
@@ -150,7 +150,7 @@ class SharedBus(Bus):
         raise NotImplementedError
 
     def _receive(self) -> AsyncIterator[bytes]:
-        """Yield messages from the bus; call `_hears` whenever receiving is known to work."""
+        """Yield messages from the bus; call `_receiving` whenever receiving is known to work."""
         raise NotImplementedError
 
     async def _leave(self) -> None:
@@ -166,7 +166,7 @@ class SharedBus(Bus):
             _log.error("The bus failed. Restart the host to use it again.", exc_info=error)
             self._outgoing.begin(repr(error))
 
-    def _hears(self) -> None:
+    def _receiving(self) -> None:
         was_away = bool(self._incoming.sentence)
         self._incoming.end()
         self._listening.set()
@@ -223,7 +223,7 @@ class SharedBus(Bus):
     ) -> None:
         values = data[0] if len(data) == 1 else tuple(data)
         if message_id.startswith(FUNCTION):
-            log_heard(message_id, event)
+            log_received(message_id, event)
         try:
             receiver.emit_now(event, values, namespace, room, skip_sid, message_id)
         except Exception:
@@ -237,10 +237,10 @@ class SharedBus(Bus):
             return
         message_id = message.get("message_id")
         if message_id is not None and message_id.startswith(FUNCTION):
-            log_heard(message_id, message.get("event") or message.get("subject"))
+            log_received(message_id, message.get("event") or message.get("subject"))
         try:
             if method == ANNOUNCEMENT:
-                self._hear(message["subject"], message["host_id"], message["body"])
+                self._deliver(message["subject"], message["host_id"], message["body"])
             elif self._receiver is not None:
                 await self._receiver.apply(message)
         except Exception:

@@ -99,7 +99,7 @@ class SnsBus(SharedBus):
         wait = False  # the first time, to find out quickly whether it works
         while True:
             messages = await call(self._receive_calls, partial(queue.receive, wait=wait))
-            self._hears()
+            self._receiving()
             for message in messages:
                 yield message["Body"].encode("utf-8", "surrogatepass")  # may be invalid UTF-8
             if messages:

@@ -15,7 +15,7 @@ PAUSE = 1.0  # seconds between two rounds, and between two tries to read an unav
 
 
 class Resync:
-    """Calls `tell(room, seq)` for each of `rooms()` after the bus has lost a host, or messages.
+    """Calls `send(room, seq)` for each of `rooms()` after the bus has lost a host, or messages.
 
     `last(room)` reads the number of a room's last message. It is called for one room at a time, so
     that clients' own requests to the room log need not wait.
@@ -26,11 +26,11 @@ class Resync:
         bus: Bus,
         rooms: Callable[[], Iterable[str]],
         last: Callable[[str], Awaitable[int]],
-        tell: Callable[[str, int], object],
+        send: Callable[[str, int], object],
     ) -> None:
         self._rooms = rooms
         self._last = last
-        self._tell = tell
+        self._send = send
         self._due = asyncio.Event()
         bus.peers.subscribe(lost=lambda host: self._due.set())
         bus.on_gap(self._due.set)
@@ -41,7 +41,7 @@ class Resync:
             await self._due.wait()
             self._due.clear()  # losses from now on are for the next round
             for room in list(self._rooms()):
-                self._tell(room, await self._read(room))
+                self._send(room, await self._read(room))
             await asyncio.sleep(PAUSE)
 
     async def _read(self, room: str) -> int:

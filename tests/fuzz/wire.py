@@ -25,7 +25,7 @@ class Wire(SharedBus):
             self.incoming.put_nowait(entry.body)  # buses bring a host its own words too
 
     async def _receive(self) -> AsyncIterator[bytes]:
-        self._hears()
+        self._receiving()
         while True:
             yield await self.incoming.get()
 
