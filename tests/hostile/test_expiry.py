@@ -26,7 +26,7 @@ async def join(socket: Socket, session: str) -> None:
     """Connect with a token on a websocket that has just been opened."""
     await socket.receive()
     await socket.send("40" + json.dumps({"session": session}))
-    assert str(await socket.hear_message()).startswith("40")
+    assert str(await socket.receive_message()).startswith("40")
 
 
 @on_each_transport
@@ -68,7 +68,7 @@ def expired(short: str) -> None:
 
 async def pong(socket: Socket) -> None:
     """Answer pings until the host hangs up."""
-    while await socket.hear_message() is not None:
+    while await socket.receive_message() is not None:
         pass
 
 

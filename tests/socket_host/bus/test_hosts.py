@@ -202,7 +202,9 @@ async def test_outage_loses_nothing(pair: Pair) -> None:
         await pair.one.sio.emit("news", number)
     await pair.other.sio.emit("news", "from the other")
     assert [await here.receive("news") for _ in range(100)] == list(range(100))
-    await until(lambda: "Messages to other hosts are waiting: " in pair.one.bus.health().get("why", ""))
+    await until(
+        lambda: "Messages to other hosts are waiting: " in pair.one.bus.health().get("why", "")
+    )
     assert pair.one.bus.health()["status"] == "degraded"
     assert pair.one.bus.health()["waiting"] == 100
     await pair.between.start()
