@@ -71,7 +71,7 @@ def test_what_says_no_origin_brings_a_session(cookie: str, changed: list[str]) -
     """Without both headers, as with old browsers, only who brings a session changes something."""
     answer = invoke(http_api("/change", method="POST", cookie=cookie))
     assert (answer["statusCode"], changed) == (403, [])
-    assert "please send your message again" in answer["body"]
+    assert "please go back and send it again" in answer["body"]
     assert answer["cookies"][0].startswith(HOST_COOKIE)
 
 
