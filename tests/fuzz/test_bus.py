@@ -317,7 +317,7 @@ def test_unknown_messages_are_logged_once() -> None:
 
 
 def test_greetings_do_not_flood_the_log() -> None:
-    """Hosts that come and go write no line each, however many there are."""
+    """Hosts that start and stop do not write a line each."""
     with hosts() as on:
         for number in range(100):
             on.announce(f"host{number}", 1, "peers", {"word": "hello", "state": {}})
@@ -326,7 +326,7 @@ def test_greetings_do_not_flood_the_log() -> None:
 
 
 def test_memory_of_senders_has_a_bound_in_bytes() -> None:
-    """What messages leave behind is not as large as they are."""
+    """The memory kept per message does not depend on its size."""
     with hosts() as on:
         tracemalloc.start()
         for number in range(100):
