@@ -43,7 +43,7 @@ class Pages(Protocol):
 
     @property
     def routes(self) -> Sequence[BaseRoute]:
-        """What the pages answer. `keep_slash`, if there, lists prefixes that keep their slash."""
+        """The pages' routes. An optional `keep_slash` lists prefixes that keep their slash."""
 
     def start(self, app: Starlette) -> None:
         """Open what the pages need; raise StartError if that cannot be done."""
@@ -106,7 +106,7 @@ def _router(site: Site, *routes: BaseRoute, start: Callable[[Starlette], None]) 
 async def misdirected(request: Request) -> Response:
     """Answer a socket request that reached the function, and so bypassed the edge."""
     return PlainTextResponse(
-        "Sockets do not live here: this is the function that renders pages. Connect to /socket.io/ "
+        "This is the function that renders pages, which has no sockets. Connect to /socket.io/ "
         "on the site's public address, whose edge sends it to the socket host.\n",
         status_code=421,
     )
@@ -118,5 +118,5 @@ loop = asyncio.new_event_loop()
 asyncio.set_event_loop(loop)
 app = create_app(Settings.from_environ(os.environ, declared), pages)
 handler = Mangum(app, lifespan="off", custom_handlers=FRONT_DOORS)
-# Objects made at the start live as long as the process, so garbage collection need not visit them.
+# Exempt what exists now from garbage collection: it lives as long as the process.
 gc.freeze()

@@ -48,12 +48,12 @@ async def serve(settings: Settings, namespaces: Sequence[type[Namespace]]) -> No
     loop.set_exception_handler(log_limit.unhandled)
     reporting = loop.create_task(log_limit.LIMIT.keep_reporting())
     host = create_app(settings, namespaces)
-    told_to_stop = asyncio.Event()
+    stopping = asyncio.Event()
 
     def stop() -> None:
-        if told_to_stop.is_set():
+        if stopping.is_set():
             host.hurry()
-        told_to_stop.set()
+        stopping.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(NotImplementedError):  # on Windows, where Ctrl-C ends the process
@@ -62,8 +62,8 @@ async def serve(settings: Settings, namespaces: Sequence[type[Namespace]]) -> No
     host.connections.most = open_files.allow(host.connections.most + RESERVE) - RESERVE
     bind = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
     print(f"Socket host listening on http://{bind}:{host.port}", flush=True)
-    watching = loop.create_task(_watch_task(settings.ecs_metadata, told_to_stop))
-    await told_to_stop.wait()
+    watching = loop.create_task(_watch_task(settings.ecs_metadata, stopping))
+    await stopping.wait()
     await host.drain()
     await host.stop()
     for task in (watching, reporting):
@@ -72,14 +72,14 @@ async def serve(settings: Settings, namespaces: Sequence[type[Namespace]]) -> No
             await task
 
 
-async def _watch_task(metadata: str, told_to_stop: asyncio.Event) -> None:
+async def _watch_task(metadata: str, stopping: asyncio.Event) -> None:
     """Set the event when ECS begins to stop the host's task, if it runs in one."""
     if metadata:
         # Imported only in ECS: boto3 takes as long as the rest of the host.
         from socket_host.ecs_task import wait_for_stop
 
         await wait_for_stop(metadata)
-        told_to_stop.set()
+        stopping.set()
 
 
 if __name__ == "__main__":

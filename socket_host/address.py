@@ -1,4 +1,4 @@
-"""The client's address, for counting connections: from trusted proxies, or the peer's."""
+"""The client's address, for counting connections: reported by trusted proxies, or the peer's."""
 
 import socket
 from typing import Any
@@ -24,9 +24,9 @@ class Addresses:
     def of(self, peer: Any, forwarded: str | None) -> bytes:
         """Return a client's counting key: an IPv4 address, or the /64 of an IPv6 address.
 
-        `peer` is the connection's peer address, as sockets give it, and `forwarded` the header. Its
-        rightmost address was added by the nearest proxy; everything left of the entry of the
-        farthest proxy is the client's own claim.
+        `peer` is the connection's peer address, as sockets return it, and `forwarded` the header.
+        Its rightmost address was added by the nearest proxy; everything left of the farthest
+        proxy's entry was sent by the client, and is not trusted.
         """
         if not self._told_apart:
             return b""

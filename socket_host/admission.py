@@ -8,11 +8,11 @@ from typing import Protocol
 
 from socket_host.origin import Origins
 
-# Connections above the limit that are passed on to Socket.IO, where a refusal can carry a message
-# for the page. Each is closed at once, or at the transport's deadline for joining.
+# Connections above the limit that are passed on to Socket.IO, so that the refusal can include a
+# message for the page. Each is closed at once, or at the transport's deadline for joining.
 _MARGIN = 100
 
-_FEW = 10  # the least that any of the shares comes to
+_FEW = 10  # the minimum of each share
 
 _log = logging.getLogger(__name__)
 
@@ -40,14 +40,14 @@ class Usage(Protocol):
         """Return the number of an address's connections, and of those that have not joined."""
 
     def make_room(self) -> bool:
-        """Close one that could have joined by now; return whether there was one."""
+        """Close a connection that should have joined by now; return whether there was one."""
 
 
 class Admission:
     """Decides about every request for the socket path.
 
     Clients that have not joined may take a tenth of the connections. One address may take half of
-    all connections, at most `most_of_one` (0: no limit), and a quarter of those not joined.
+    all connections, but at most `most_of_one` (0: no limit), and a quarter of those not joined.
     """
 
     def __init__(self, origins: Origins, max_connections: int, most_of_one: int = 0) -> None:
@@ -73,17 +73,17 @@ class Admission:
     ) -> Rejection | None:
         """Return why a request is rejected, or None if it is not.
 
-        `opens` says that it would open a connection, not continue one; `connections` is the current
-        number.
+        `opens` is whether it would open a connection, not continue one; `connections` is their
+        current number.
         """
         if not self._origins.allow(origin):
             # The expected origin is in the log, not in the response to a stranger.
             text = f"Pages of {ascii((origin or '')[:200])[1:-1]} may not connect to this host: "
-            return self._reject("origin", 403, f"{text}its PUBLIC_ORIGIN does not name them.")
+            return self._reject("origin", 403, f"{text}its PUBLIC_ORIGIN does not include them.")
         if not opens:
             return None
         if self.draining:
-            return self._reject("draining", 503, "This host is going away. Please connect again.")
+            return self._reject("draining", 503, "This host is stopping. Please connect again.")
         if connections >= self._most:
             return self._reject("connections", 503, "This host is full. Please try again later.")
         return self._check_usage(usage, address) if usage else None

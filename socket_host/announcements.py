@@ -22,8 +22,8 @@ _log = logging.getLogger(__name__)
 def subscribe(subject: str) -> Callable[[F], F]:
     """Call an async method with each announcement that `emitter.announce` sends on a subject.
 
-    It is called on every host, in order, one announcement at a time; the body is checked against
-    the method's annotation. A misuse is a StartError when the host starts.
+    It is called on every host, in order, one announcement at a time; the body is converted to the
+    type of the method's annotation. A misuse is a StartError when the host starts.
     """
     if callable(subject):  # `@subscribe` without parentheses
         return subscribe("")(subject)
@@ -45,8 +45,8 @@ class Subscription:
         self._waiting: asyncio.Queue[Any] = asyncio.Queue(MAX_WAITING)
         bus.subscribe(APP + subject, lambda host, body: self._put(body))
 
-    async def hear(self) -> None:
-        """Call the method with each announcement; log errors."""
+    async def run(self) -> None:
+        """Call the method with each announcement, until cancelled; log errors."""
         while True:
             body = await self._waiting.get()
             try:
@@ -64,7 +64,7 @@ class Subscription:
 
 
 def subscriptions(namespace: object, bus: Bus) -> Iterator[tuple[str, Subscription]]:
-    """Yield the subscriptions of a namespace's methods, by name; may raise StartError."""
+    """Yield a namespace's subscriptions by the names of their methods; may raise StartError."""
     for name in dir(type(namespace)):
         if not hasattr(getattr(type(namespace), name), "subject"):
             continue

@@ -1,4 +1,4 @@
-"""The socket host: wires settings, transport and events together, and starts and stops them."""
+"""The socket host: puts settings, transport and events together, and starts and stops them."""
 
 import asyncio
 import contextlib
@@ -40,16 +40,16 @@ TRANSPORTS: dict[str, Callable[[Settings, str, Check, Addresses, Bus], Transport
     "stock": StockTransport,
 }
 
-_BACKLOG = 2_048  # connections that may wait to be accepted: all clients reconnect after a restart
+_BACKLOG = 2_048  # connections waiting to be accepted: after a restart, all clients reconnect
 
 _OTHERS = 100  # TCP connections allowed in addition to those of clients
 
-# Seconds until a handler of aiohttp that does not end by itself is cancelled.
+# Seconds after which aiohttp cancels request handlers that are still running.
 _SHUTDOWN_SECONDS = 1.0
 
 
 def create_app(settings: Settings, namespaces: Sequence[type[Namespace]]) -> "SocketHost":
-    """Return a host with an instance of each namespace, not started yet; may raise StartError."""
+    """Return a host with an instance of each namespace, not yet started; may raise StartError."""
     return SocketHost(settings, make_namespaces(namespaces, settings))
 
 
@@ -72,7 +72,7 @@ class SocketHost:
         self.bus = open_bus(settings.bus, settings.bus_password, settings.function_queue)
         self.transport = transport(settings, SOCKET_PATH, self._check, addresses, self.bus)
         self.sio = self.transport.sio
-        # python-socketio lets anybody into "/", whether there is such a namespace or not.
+        # python-socketio admits any client to "/", even if there is no such namespace.
         self.sio.namespaces = [namespace.namespace for namespace in namespaces]
         self.visitors = Visitors(settings)
         self.lease: Lease | None = None  # if any work is marked `once`
@@ -94,7 +94,7 @@ class SocketHost:
         self._running = AsyncExitStack()
 
     def namespace(self, kind: type[N]) -> N:
-        """Return the namespace of a class; raise LookupError if there is none."""
+        """Return the namespace of that class; raise LookupError if there is none."""
         for namespace in self.namespaces:
             if isinstance(namespace, kind):
                 return namespace
@@ -103,11 +103,11 @@ class SocketHost:
     async def start(self) -> None:
         """Listen and serve.
 
-        Raises StartError, for example PortTakenError, and then nothing runs.
+        Raises StartError, such as PortTakenError, after stopping whatever it had started.
         """
         async with AsyncExitStack() as starting:
             listening = starting.enter_context(listen(self.settings.bind, self.settings.port))
-            # The bus starts before the namespaces and stops after them, to send all they publish.
+            # The bus starts before the namespaces and stops after them, to send what they publish.
             await self.bus.start()
             starting.push_async_callback(self.bus.stop)
             if self.lease is not None:
@@ -118,7 +118,7 @@ class SocketHost:
             sweeping = asyncio.create_task(self._session_end.sweep())
             starting.push_async_callback(self._session_end.finish)
             starting.callback(sweeping.cancel)
-            # After the namespaces, so that they get the replies; stops before them.
+            # After the namespaces, because they get the replies; it also stops before them.
             self.bus.peers.start()
             starting.callback(self.bus.peers.stop)
             await self.transport.start()
@@ -148,7 +148,7 @@ class SocketHost:
         await self._release(self.settings.drain_seconds)
 
     def hurry(self) -> None:
-        """Disconnect at once the clients that are still to be drained."""
+        """Disconnect all remaining clients at once, during a drain."""
         self._hurry.set()
 
     async def stop(self) -> None:
@@ -210,7 +210,7 @@ class SocketHost:
 
 
 async def _close(server: asyncio.Server, listening: socket.socket) -> None:
-    """Stop accepting connections; pass those just accepted to aiohttp, which then closes them."""
+    """Stop accepting connections; pass those already accepted to aiohttp, which closes them."""
     # asyncio leaks a connection if its server closes after accepting it and before giving it a
     # protocol (python/cpython#109564). So: stop accepting, wait, close. uvloop does not need this;
     # Windows has no such call.

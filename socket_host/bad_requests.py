@@ -1,4 +1,4 @@
-"""Bad requests: input that is not HTTP, for which aiohttp would log a traceback each."""
+"""Bad requests: input that is not HTTP, for which aiohttp would log tracebacks."""
 
 import logging
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from aiohttp.log import server_logger
 
 
 class BadRequests(logging.Filter):
-    """Counts them with `note(cause, detail)`, and keeps them out of the log.
+    """Counts bad requests with `note(cause, detail)`, and keeps them out of the log.
 
-    A body that cannot be decoded counts too, even if nobody reads it.
+    A body that cannot be decoded counts too, even if no handler reads it.
     """
 
     def __init__(self, note: Callable[[str, str], object]) -> None:
@@ -27,7 +27,7 @@ class BadRequests(logging.Filter):
         server_logger.removeFilter(self)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether a record is about something else."""
+        """Return whether a record is not about a bad request."""
         error = record.exc_info[1] if record.exc_info else None
         if not isinstance(error, HttpProcessingError | web.RequestPayloadError):
             return True

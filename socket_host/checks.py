@@ -1,4 +1,4 @@
-"""Checks of namespace classes, so that a mistake is reported in one sentence at the start."""
+"""Checks of namespace classes, to report mistakes in one sentence at the start."""
 
 import inspect
 import re
@@ -14,7 +14,7 @@ _WHERE = "socket_host/events/__init__.py: `namespaces`"
 
 _NAME = re.compile(r"/[^,?\s]*")  # what a client can send
 
-# The methods that a host calls: their arguments, and whether they are awaited.
+# The methods that the host calls: their arguments, and whether they are awaited.
 _HOOKS = {
     "admit": (("sid", "environ", "auth"), False),
     "may_join": (("sid", "room"), False),
@@ -44,7 +44,7 @@ def _make(kind: Any, settings: Settings) -> Namespace:
     _check(kind)
     constructor = (
         f"{kind.__name__}.__init__ must take `settings` and pass it to super().__init__(settings); "
-        "what a namespace opens belongs in `lifespan`."
+        "open connections and files in `lifespan`."
     )
     try:
         inspect.signature(kind).bind(settings)

@@ -20,7 +20,7 @@ _NAMESPACE = re.compile(r"(?!AWS/)[A-Za-z0-9._/#: -]{1,255}")
 
 
 def parse_namespace(text: str) -> str:
-    """Return a namespace of metrics; raise ValueError for one that CloudWatch would refuse."""
+    """Return a namespace of metrics; raise ValueError if CloudWatch would refuse it."""
     if not _NAMESPACE.fullmatch(text):
         raise ValueError(
             "must be a CloudWatch namespace, of at most 255 letters, digits and ._/#:- and not "
@@ -30,7 +30,7 @@ def parse_namespace(text: str) -> str:
 
 
 def embedded_metric(namespace: str, clients: int, moment: float) -> str:
-    """Return the line with the number of clients at a moment, in seconds since 1970."""
+    """Return the line with the number of clients; `moment` is in seconds since 1970."""
     dimension, value = DIMENSION
     metric = {
         "Namespace": namespace,
@@ -45,10 +45,10 @@ def next_moment(now: float, last: float) -> float:
     """Return when to write next after `last`; all times are in seconds since 1970.
 
     It is the middle of a minute. So each of CloudWatch's minutes has one value from each host, even
-    if it is a little late, and the average of the values is the number of clients per host.
+    if one is a little late, and their average is the number of clients per host.
     """
     moment = (now + _MINUTE / 2) // _MINUTE * _MINUTE + _MINUTE / 2
-    # A timer may fire a little early, while it is still the minute of the last value.
+    # A timer may fire a little early, still in the minute of the last value.
     return moment + _MINUTE if abs(moment - last) < _MINUTE / 2 else moment
 
 

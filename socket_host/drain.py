@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection
 
 _SLICE = 0.25  # seconds between two slices, plus or minus half
 
-# Seconds for the last clients to read what was sent to them and to close.
+# Seconds for the last clients to read what was sent to them, and to close.
 GOODBYE_SECONDS = 2.0
 
 
@@ -20,8 +20,8 @@ async def release(
 ) -> None:
     """Close all connections within `seconds`, or at once when `hurry` is set.
 
-    Returns early when nobody is connected any more; after a grace period, ignores clients that do
-    not close.
+    Returns early once no client is connected; after a grace period, ignores clients that do not
+    close.
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
@@ -34,7 +34,7 @@ async def release(
         if slices > 1:
             await _sleep(_SLICE * random.uniform(0.5, 1.5), hurry)
     goodbye = loop.time() + GOODBYE_SECONDS
-    while connections() and loop.time() < goodbye:  # noqa: ASYNC110 - nothing tells of the last
+    while connections() and loop.time() < goodbye:  # noqa: ASYNC110 - no event signals the last
         await asyncio.sleep(0.01)
 
 

@@ -1,8 +1,9 @@
 """The ECS task that the host runs in.
 
-To stop a task, ECS first deregisters it from the load balancer, which closes the connections that
-remain after the deregistration delay. Only then does ECS send SIGTERM, too late for a drain. So the
-host polls ECS, and drains as soon as the task begins to stop. docs/deploy.md has the sources.
+To stop a task, ECS first deregisters it from the load balancer, which closes the remaining
+connections after the deregistration delay. Only then does ECS send SIGTERM, too late for a drain.
+So the host polls ECS, and drains as soon as the task begins to stop. See docs/deploy.md for
+sources.
 """
 
 import asyncio
@@ -40,7 +41,7 @@ class TaskError(Exception):
 
 
 class EcsTask:
-    """A task, by its cluster and ARN."""
+    """The ECS task with that ARN, in a cluster."""
 
     def __init__(self, cluster: str, arn: str) -> None:
         if not (found := _ARN.fullmatch(arn)):
@@ -78,7 +79,7 @@ class EcsTask:
 
 
 async def wait_for_stop(metadata: str) -> None:
-    """Return when the task, given its metadata endpoint, has left the load balancer.
+    """Return when the task with this metadata endpoint has left the load balancer.
 
     Errors are logged; if they persist, the host drains at SIGTERM.
     """
@@ -91,7 +92,7 @@ async def wait_for_stop(metadata: str) -> None:
                 if await calls(task.stopping):
                     break
             except TaskError as error:
-                _log.warning("Cannot find out whether ECS is stopping this task: %s", error)
+                _log.warning("Cannot check whether ECS is stopping this task: %s", error)
             await asyncio.sleep(POLL_SECONDS * random.uniform(0.9, 1.1))
         await asyncio.sleep(LEAVE_SECONDS)
     finally:

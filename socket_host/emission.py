@@ -1,4 +1,4 @@
-"""Emissions: what a namespace sends, how often, and who pays for it."""
+"""Emissions: what a namespace sends, how often, and which visitor is charged for it."""
 
 import logging
 from typing import Any, NamedTuple
@@ -15,11 +15,11 @@ from socket_host.visitors import BURST, PAYER, Visitors
 
 _log = logging.getLogger(__name__)
 
-_SMALL = 1_024  # bytes of an answer that the event itself has paid for
+_SMALL = 1_024  # bytes of an answer that are not charged in addition to the event
 
 
 class _Emission(NamedTuple):
-    """An event that may have to wait, and the visitor who pays for it."""
+    """An event that may have to wait, and the visitor who is charged for it."""
 
     payer: str | None
     event: str
@@ -30,12 +30,12 @@ class _Emission(NamedTuple):
 
 
 class EmittingNamespace(TypedNamespace):
-    """A namespace that charges what is sent to the visitor whose event has caused it."""
+    """A namespace that charges what it sends to the visitor whose event caused it."""
 
     def __init__(self, settings: Settings, namespace: str) -> None:
         super().__init__(namespace)
         self.settings = settings
-        self.visitors = Visitors(settings)  # a host gives all its namespaces the same
+        self.visitors = Visitors(settings)  # a host replaces it with one for all its namespaces
         self._room_bytes = Meter(settings.room_bytes_per_second, BURST)  # by room; None is all
         self._latest: Latest[_Emission] = Latest(self._emit_now, self._wait)
 
@@ -74,7 +74,7 @@ class EmittingNamespace(TypedNamespace):
         skip_sid: Sids = None,
         ignore_queue: bool = False,
     ) -> None:
-        """Emit to a room an event of which only the last value matters.
+        """Emit an event of which only the last value matters to a room.
 
         The first one is sent at once. Later ones are combined into one, several times a second, or
         less often if the room is busy. Each `key` has a last value of its own. Later changes
@@ -87,23 +87,23 @@ class EmittingNamespace(TypedNamespace):
         self._latest.put((event, room, key), emission)
 
     def check_room(self, room: Room | None = None) -> None:
-        """Raise EventError if a room, or without one the whole namespace, is sent too much.
+        """Raise EventError if too much is being sent to a room, or to all clients if it is None.
 
-        To be called by handlers that emit to a room, before they store anything. The client is told
-        to try again.
+        Call it in handlers that emit to a room, before they store anything. The error asks the
+        client to try again.
         """
         if self._room_bytes.wait(room):
             raise EventError(
-                "There is too much going on in this room just now. Try again in a moment.",
+                "This room is too busy right now. Try again in a moment.",
                 reason="room busy",
                 retry=True,
             )
 
     def spend(self, size: float) -> None:
-        """Charge bytes to the visitor whose event is being answered.
+        """Charge bytes to the visitor whose event is being handled.
 
-        For what costs more than what is sent: rows that are stored, say, at a price per byte. What
-        is sent is charged by itself. Raises EventError if the visitor has used too much already.
+        Use it for costs other than sending, which is charged automatically: for storing rows, say,
+        at a price per byte. Raises EventError if the visitor has used too much already.
         """
         visitor = PAYER.get()
         if visitor is None:
@@ -113,16 +113,16 @@ class EmittingNamespace(TypedNamespace):
         self.visitors.fan_out.charge(visitor, size)
 
     def audience(self, room: Any, here: int) -> int:
-        """Return how many get an event that this host sends to a room, `here` of them from it.
+        """Return how many clients on all hosts get an event for a room; on this host it is `here`.
 
-        Override this if you know it. As it is, it takes other hosts to be as full as this one.
+        Override it if you know the number. By default, it assumes as many on each other host.
         """
         return here * (1 + len(self.bus.peers))
 
     # What the transport calls.
 
     def count_sent(self, room: Any, reached: int, size: int, kept: float) -> None:
-        """Count an event that was sent: to how many, its size, its part of the replay buffer."""
+        """Count an event that was sent; see Hooks.count_sent."""
         visitor = PAYER.get()
         if visitor is not None:
             reached = self.audience(room, reached)
@@ -142,7 +142,7 @@ class EmittingNamespace(TypedNamespace):
             self.visitors.fan_out.charge(visitor, size)
 
     def _emit_now(self, emission: "_Emission") -> None:
-        former = PAYER.set(emission.payer)  # which the task takes over
+        former = PAYER.set(emission.payer)  # the task inherits it
         try:
             self._emit_in_task(*emission[1:])
         finally:
@@ -164,9 +164,9 @@ class EmittingNamespace(TypedNamespace):
             _log.error("An event was not sent. %s", error)
 
     def _wait(self, emission: "_Emission") -> float:
-        """Return the seconds for which an event of `emit_latest` has to wait.
+        """Return for how many seconds an event of `emit_latest` has to wait.
 
-        It leaves half of what a visitor and a room may use to events that cannot wait.
+        Half of what a visitor and a room may use is left for events that cannot wait.
         """
         wait = self._room_bytes.wait_for_half(emission.room)
         if emission.payer is None:

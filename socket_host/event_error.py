@@ -6,9 +6,9 @@ from typing import Any
 class EventError(Exception):
     """Refuses an event: the client gets an error as the ack, and stays connected.
 
-    The text is for the person at the client. `field` names the part of the payload that is wrong.
-    `retry` tells the client that the same event may be accepted a little later. /health counts the
-    error under `reason`.
+    The text is meant for the user. `field` names the part of the payload that is wrong. `retry`
+    tells the client that the same event may be accepted a little later. /health counts the error
+    under `reason`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The handlers of a namespace: which method answers an event, with which values, how often."""
+"""The handlers of a namespace: finds them, checks their arguments, and limits their rate."""
 
 import asyncio
 import inspect
@@ -20,11 +20,11 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600}  # seconds
 
-_MOST_LARGE = 4  # events that wait until their client gets the next large answer
+_MOST_LARGE = 4  # events of one client that may wait for their large answers
 
 _SINGLE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
-# Of these a value that JSON can be needs no second look.
+# For these types, comparing the type of a value is a sufficient check.
 _EXACT = (str, bytes, int, float, bool, list, dict)
 
 # Returned, not raised: see limits.
@@ -50,7 +50,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class _Event:
-    """What `event` says of a method."""
+    """The arguments that `event` was called with."""
 
     name: str | None = None
     limit: str | None = None
@@ -72,11 +72,11 @@ class _Event:
 def event(
     name: str | None = None, *, limit: str | None = None, claim: str | None = None
 ) -> Callable[[_F], _F]:
-    """Make a method the handler of an event, or limit who may send it, and how often.
+    """Make a method the handler of an event, and optionally limit who may send it and how often.
 
     Without a name, the event is named after the method, such as `on_input_change`. `limit` is per
-    client, such as `5/s`, `30/m` or `100/h`; a client may send that many at once, too. `claim` is
-    one that the client's session must have, in the form that `Session.has` takes.
+    client, such as `5/s`, `30/m` or `100/h`; a client may also send that many at once. `claim` is
+    what the client's session must have, in the form that `Session.has` takes.
 
     A misuse is a StartError when the host starts.
     """
@@ -91,17 +91,17 @@ def event(
 
 
 def large_answer(method: _F) -> _F:
-    """Mark a handler whose answers can be large.
+    """Mark a handler whose acks can be large.
 
-    A client gets them one at a time, each when it has read what it was sent before. A client that
-    has gone gets none.
+    For each client, such handlers run one at a time, each once the client has read what it was sent
+    before. For a client that has gone, they do not run.
     """
     method.large_answer = True  # type: ignore[attr-defined]  # functions take any attribute
     return method
 
 
 class Handler:
-    """A handler method, and what it takes of an event."""
+    """A handler method and its parameters."""
 
     __slots__ = (
         "_claim",
@@ -117,15 +117,15 @@ class Handler:
     )
 
     def __init__(self, method: Callable[..., Any], *, takes_sid: bool = True) -> None:
-        """Read the method's parameters; `takes_sid` is whether the first one is the client's sid.
+        """Inspect the method's parameters; `takes_sid` is whether the first is the client's sid.
 
         Raises ValueError, TypeError or NameError for a method that cannot be a handler.
         """
-        said: _Event = getattr(method, "event", _Event())
-        said.check()
+        declared: _Event = getattr(method, "event", _Event())
+        declared.check()
         self.method = method
-        self.limit = None if said.limit is None else Limit.parse(said.limit)
-        self._claim = said.claim
+        self.limit = None if declared.limit is None else Limit.parse(declared.limit)
+        self._claim = declared.claim
         self.large = getattr(method, "large_answer", False)
         parameters = _parameters(method, takes_sid)
         self.fewest = sum(p.default is p.empty and p.kind in _SINGLE for p in parameters)
@@ -133,14 +133,14 @@ class Handler:
         self.most = math.inf if several else sum(p.kind in _SINGLE for p in parameters)
         self._kinds = _kinds(method, parameters)
         self._reads = any(kind is not Any for _, kind in self._kinds)
-        # The types of values that need no reading; None if there are no such.
+        # The types of the values if comparing them is enough; else None.
         kinds = tuple(kind for _, kind in self._kinds)
         self._exact = kinds if all(kind in _EXACT for kind in kinds) else None
-        self.plain = not self._reads and self._claim is None  # takes any values of any visitor
+        self.plain = not self._reads and self._claim is None  # accepts any values from any visitor
 
     @property
     def takes(self) -> str:
-        """How many values an event brings it, in words."""
+        """How many values an event must have, in words."""
         if self.most == self.fewest:
             return "1 value" if self.most == 1 else f"{self.most or 'no'} values"
         if self.most == math.inf:
@@ -148,16 +148,16 @@ class Handler:
         return f"{self.fewest} to {self.most} values"
 
     def check(self, session: Session, values: list[Any]) -> list[Any]:
-        """Return the values as the method's annotations say.
+        """Return the values converted to the types of the method's annotations.
 
-        Raises EventError for others, and for a visitor without the claim that is asked for.
+        Raises EventError for values that do not fit, and for a visitor without the required claim.
         """
         if self._claim is not None and not session.has(self._claim):
             raise EventError("You may not do this.", reason="claim")
         return self.read(values)
 
     def read(self, values: list[Any]) -> list[Any]:
-        """Return the values as the method's annotations say; raises EventError for others."""
+        """Return the values converted to the annotated types; raises EventError for others."""
         if tuple(map(type, values)) == self._exact:
             return values
         if not self.fewest <= len(values) <= self.most:
@@ -171,7 +171,7 @@ class Handler:
         ]
 
     def excess(self, client: Client) -> EventError | None:
-        """Count an event of a client; return why it is refused if they come too often."""
+        """Count an event of a client; return an error if the client sends it too often."""
         limit = self.limit
         if limit is None:
             return None
@@ -185,9 +185,9 @@ class Handler:
     async def in_turn(
         self, client: Client, read: Callable[[], Awaitable[bool]], sid: str, values: list[Any]
     ) -> Any:
-        """Answer an event once the client has read the answers to those before.
+        """Handle an event once the client has read the answers to earlier ones.
 
-        `read` waits for that, and tells if the client is still there.
+        `read` waits for that, and returns whether the client is still connected.
         """
         if client.large > _MOST_LARGE:
             raise EventError(
@@ -210,19 +210,19 @@ class Handler:
 def find_handlers(namespace: object, hooks: type) -> dict[str, Handler]:
     """Return the handlers of a namespace by the names of their events.
 
-    The methods that `hooks` has are no handlers. Raises StartError if two methods answer the same
-    event, or one takes what no event can bring.
+    Methods that `hooks` also has are not handlers. Raises StartError if two methods handle the same
+    event, or if one has parameters that no event can fill.
     """
     found: dict[str, Handler] = {}
     for attribute in dir(type(namespace)):
         method = getattr(type(namespace), attribute)
-        said = getattr(method, "event", None)
-        said = said if isinstance(said, _Event) else None
+        declared = getattr(method, "event", None)
+        declared = declared if isinstance(declared, _Event) else None
         named = attribute.startswith("on_") and not hasattr(hooks, attribute)
-        if not callable(method) or not (named or said):
+        if not callable(method) or not (named or declared):
             continue
         where = f"{type(namespace).__name__}.{attribute}"
-        names = list(_names(attribute, said, where))
+        names = list(_names(attribute, declared, where))
         handler = _handler(getattr(namespace, attribute), where)
         for name in names:
             if name in found:
@@ -231,10 +231,10 @@ def find_handlers(namespace: object, hooks: type) -> dict[str, Handler]:
     return found
 
 
-def _names(attribute: str, said: _Event | None, where: str) -> Iterator[str]:
+def _names(attribute: str, declared: _Event | None, where: str) -> Iterator[str]:
     """Return the names under which a method's event can be sent."""
-    if said is not None and said.name is not None:
-        yield said.name
+    if declared is not None and declared.name is not None:
+        yield declared.name
         return
     if not attribute.startswith("on_"):
         raise StartError(f'{where} needs the name of its event: @event("…").')

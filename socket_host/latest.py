@@ -1,4 +1,4 @@
-"""Events of which only the latest value matters: who is typing, or a text as it is typed."""
+"""Events of which only the latest value matters, such as who is typing."""
 
 import asyncio
 from collections.abc import Callable, Hashable
@@ -13,7 +13,7 @@ T = TypeVar("T")
 class Latest(Generic[T]):
     """Sends the first value of a key at once, then the latest one every PAUSE seconds.
 
-    The last value is always sent. `wait(value)` returns for how many more seconds to hold it back.
+    The last value is always sent. `wait(value)` returns for how many more seconds to delay it.
     """
 
     def __init__(self, send: Callable[[T], object], wait: Callable[[T], float]) -> None:
@@ -30,7 +30,7 @@ class Latest(Generic[T]):
         wait = self._wait(value)
         if wait > 0:
             self._values[key] = value
-        # With an empty context, because what follows is not caused by this event.
+        # With an empty context, because later values are not caused by this event.
         self._pauses[key] = asyncio.get_running_loop().call_later(
             max(wait, PAUSE), self._resume, key, context=Context()
         )

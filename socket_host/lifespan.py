@@ -1,4 +1,4 @@
-"""The lifespan of a namespace: what it opens and closes, and what it does in the background."""
+"""The lifespan of a namespace: what it opens and closes, and its background tasks."""
 
 import asyncio
 import inspect
@@ -41,8 +41,8 @@ def every(seconds: float, *, once: bool = False) -> Callable[[F], F]:
 
     It is called at once, and then every `seconds` seconds, but never twice at the same time. Every
     host calls it; with `once`, only one host does, and if that host dies, another takes over within
-    seconds. Such a method may take the number of the host's lease. It increases with every new
-    holder, so a store can reject the writes of a host that was suspended and has lost the lease.
+    seconds. A `once` method may take the number of the host's lease. It increases with every new
+    holder, so a store can reject writes of a host that was suspended and has lost the lease.
 
     A misuse is a StartError when the host starts.
     """
@@ -57,9 +57,9 @@ def every(seconds: float, *, once: bool = False) -> Callable[[F], F]:
 
 
 class LifespanNamespace(EmittingNamespace):
-    """A namespace with a beginning, an end, and tasks in between."""
+    """A namespace with setup, teardown and background tasks."""
 
-    lease: Lease  # by which one host does what is to be done once
+    lease: Lease  # held by the one host that runs the `once` methods
 
     def __init__(self, settings: Settings, namespace: str) -> None:
         super().__init__(settings, namespace)
@@ -69,26 +69,26 @@ class LifespanNamespace(EmittingNamespace):
 
     @property
     def needs_lease(self) -> bool:
-        """Whether it does something that is to be done once."""
+        """Whether it has `once` methods."""
         return any(job.once for _, job in _jobs(type(self)))
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """Open what the handlers need, `yield`, and close it.
 
-        What stands before the `yield` happens once the host has its port, and before the first
-        client; a StartError stops the host with its text. What stands after it happens when no
-        client, no event and no task is left.
+        The part before the `yield` runs once the host has its port, before the first client; a
+        StartError stops the host with its message. The part after it runs when no client, event or
+        task is left.
         """
         yield
 
     def supervise(
         self, work: Callable[P, Coroutine[Any, Any, object]], *args: P.args, **kwargs: P.kwargs
     ) -> None:
-        """Start a task in `lifespan`: it ends with the namespace, and restarts if it fails.
+        """Start a background task, which ends with the namespace and is restarted if it fails.
 
-        A failure is logged with the name of `work`, and shown in /health. Raises StartError if
-        `work` is not an async function, or if there already is a task with its name.
+        Call it in `lifespan`. A failure is logged with the name of `work`, and shown in /health.
+        Raises StartError if `work` is not an async function, or if a task with its name runs.
         """
         name = getattr(work, "__name__", type(work).__name__)
         called: Any = work
@@ -101,7 +101,7 @@ class LifespanNamespace(EmittingNamespace):
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Be open for clients; what a host enters at its start."""
+        """Run the lifespan and the tasks; the host enters this when it starts."""
         lifespan = self.lifespan()
         if not _yields(lifespan):
             raise StartError(
@@ -111,17 +111,17 @@ class LifespanNamespace(EmittingNamespace):
         await lifespan.__aenter__()
         try:
             for name, subscription in subscriptions(self, self.bus):
-                self._supervisor.start(subscription.hear, name)
+                self._supervisor.start(subscription.run, name)
             for name, job in _jobs(type(self)):
                 self._supervisor.start(partial(self._repeat, job, getattr(self, name)), name)
             yield
         finally:
             await self._supervisor.stop()
-            # Also where another namespace could not start: what is after the `yield` is to happen.
+            # Even if another namespace could not start, so that the part after the `yield` runs.
             await lifespan.__aexit__(None, None, None)
 
     def tasks(self) -> dict[str, dict[str, Any]]:
-        """Return how its tasks are, by name."""
+        """Return the status of its tasks, by name."""
         return self._supervisor.health()
 
     async def _repeat(self, job: _Job, method: Callable[..., Coroutine[Any, Any, object]]) -> None:
@@ -167,7 +167,7 @@ def _arguments(method: Callable[..., Any]) -> int:
 
 
 def _jobs(kind: type) -> Iterator[tuple[str, _Job]]:
-    """Yield the methods that `every` marks, by name."""
+    """Yield the methods marked with `every`, by name."""
     for name in dir(kind):
         job = getattr(getattr(kind, name), "job", None)
         if isinstance(job, _Job):

@@ -9,22 +9,22 @@ from socket_host.event_error import EventError
 
 ANSWER_BYTES = 64 * 1024  # of JSON in one ack, for handlers that can answer in parts
 
-_LONGEST_DEBT = 60.0  # seconds that anybody has to wait, whatever the last event cost
+_LONGEST_DEBT = 60.0  # seconds; the longest wait, whatever the last event cost
 
 # Returned, never raised: an exception that is raised repeatedly accumulates tracebacks.
 _TOO_FAST = EventError("You are sending too fast. Slow down.", reason="rate", retry=True)
 _TOO_MANY = EventError(
-    "Too many of your events still wait for their answers. Wait for some of them.",
+    "Too many of your events are still unanswered. Wait for some of them.",
     reason="waiting",
     retry=True,
 )
 
 
 class Allowance:
-    """What is left of one client's allowance of events.
+    """One client's remaining allowance of events.
 
     Each event costs a token; tokens are refilled at `rate` a second, up to `burst`. At most `burst`
-    events may wait for their acks.
+    events may be waiting for their acks.
     """
 
     __slots__ = ("_at", "_burst", "_rate", "_tokens", "waiting")
@@ -37,7 +37,7 @@ class Allowance:
         self._at = time.monotonic()
 
     def take(self) -> EventError | None:
-        """Let one event begin, or return why it may not.
+        """Count one event, or return an error if it is refused.
 
         The caller decrements `waiting` once the event is answered.
         """
@@ -57,8 +57,8 @@ class Allowance:
 class Meter:
     """A token bucket for each key: `rate` tokens a second, at most `burst` seconds' worth.
 
-    Costs are charged after the fact: a bucket may go below zero, and its key has to wait until it
-    is above zero again. Full buckets are forgotten.
+    Costs are charged afterwards: a bucket may go below zero, and its key has to wait until it is
+    above zero again. Full buckets are forgotten.
     """
 
     __slots__ = ("_burst", "_full_at", "_rate", "_sweep_at", "debts")
@@ -67,7 +67,7 @@ class Meter:
         self._rate = rate
         self._burst = burst
         self._full_at: dict[Hashable, float] = {}  # when each bucket will be full again
-        self.debts: dict[Hashable, float] = {}  # when a key may go on
+        self.debts: dict[Hashable, float] = {}  # when each key may continue
         self._sweep_at = 1_000
 
     def charge(self, key: Hashable, tokens: float) -> None:
@@ -85,7 +85,7 @@ class Meter:
             self._sweep(now)
 
     def wait(self, key: Hashable) -> float:
-        """Return the seconds until a key may go on, 0 if it may now."""
+        """Return the seconds until a key may continue; 0 if it may now."""
         until = self.debts.get(key)
         if until is None:
             return 0.0
@@ -110,7 +110,7 @@ class Meter:
 
 
 def fitting(values: Iterable[Any], most: int = ANSWER_BYTES) -> list[Any]:
-    """Return the first of `values` that fit into `most` bytes of JSON, but at least one."""
+    """Return as many of the first `values` as fit into `most` bytes of JSON, but at least one."""
     fit: list[Any] = []
     for value in values:
         most -= len(json.dumps(value)) + 1

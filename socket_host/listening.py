@@ -1,4 +1,4 @@
-"""The listening socket: bound before anything else starts, so that a taken port is found first."""
+"""The listening socket, bound before anything else starts, to find out early if a port is taken."""
 
 import errno
 import socket
@@ -7,7 +7,7 @@ from functions.contract.setting import StartError
 
 
 class ListenError(StartError):
-    """The address cannot be listened on; the text says what to do."""
+    """The address cannot be listened on; the message says what to do."""
 
 
 class PortTakenError(ListenError):
@@ -15,7 +15,7 @@ class PortTakenError(ListenError):
 
 
 def listen(bind: str, port: int) -> socket.socket:
-    """Return a socket bound to an address; raise ListenError, or PortTakenError, if it cannot be.
+    """Return a socket bound to an address; raise ListenError, or PortTakenError.
 
     A port that a previous host has just released can be bound; one that is in use cannot.
     """

@@ -1,8 +1,8 @@
 """The log limit: each cause is logged once, with its traceback, and then counted every minute.
 
-A client can cause log lines as often as it likes. So a cause is identified by the place in the
-code, the message and the exception's type, and never by input; where that is not enough,
-`extra={"cause": …}` names it.
+Clients can cause log lines as often as they like. So a cause is identified by the place in the
+code, the message and the exception's type, and never by input. If that is not enough, pass
+`extra={"cause": …}`.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _MOST_LINES = 60  # of a traceback
 
 @dataclass(slots=True)
 class _Window:
-    """The time after a line in which further ones with its cause are only counted."""
+    """The time after a line during which further ones with its cause are only counted."""
 
     sample: str
     ends: float
@@ -60,7 +60,7 @@ class LogLimit(logging.Filter):
             if cause not in self._windows and len(self._windows) >= MAX_CAUSES:
                 cause = None
             window = self._windows.get(cause)
-            # Much later it is forgotten even if nobody reports.
+            # Much later it is forgotten, even if `report` is never called.
             if window is not None and now < window.ends + _MINUTE:
                 window.count += 1
                 return False
@@ -115,7 +115,7 @@ LIMIT = LogLimit()  # of this process
 
 
 def install() -> None:
-    """Limit and escape everything that this process logs, including what Python itself prints."""
+    """Limit and escape everything that this process logs, including Python's own messages."""
     handler = logging.StreamHandler()
     handler.setFormatter(SafeFormatter())
     handler.addFilter(LIMIT)

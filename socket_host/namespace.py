@@ -1,9 +1,9 @@
-"""The namespace: what every event passes before your handler sees it, and what it is spared.
+"""The namespace: the base class of yours, with the checks that precede your handlers.
 
-A client is let in only with a session and while there is room; its events are counted against
-its allowance, matched to a handler by name, and answered in words when something is wrong with
-them. What its events cost the host, in bytes sent to whoever hears them, is charged to the visitor.
-Derive from Namespace and write `on_...` methods, as those in events/ do.
+A client is admitted only with a session, and while the host is not full. Its events are limited in
+rate and matched to a handler by name; one that is refused gets an error as its ack. The bytes that
+an event causes to be sent are charged to its visitor. Derive from Namespace and write `on_…`
+methods, as in events/.
 """
 
 import asyncio
@@ -37,15 +37,15 @@ _SETTLE_SECONDS = 15.0
 
 
 class Namespace(LifespanNamespace, Hooks):
-    """Answers the events of one Socket.IO namespace, which the attribute `namespace` names.
+    """Handles the events of one Socket.IO namespace, named by the attribute `namespace`.
 
-    The method `on_input_change(self, sid, text)` answers the event `input-change` with one
-    argument; `@event("auction:bid")` names one that no method can be called like. What a handler
-    returns is the ack; an EventError it raises is the ack's `error`. `on_connect` and
-    `on_disconnect` are told of clients that come and go.
+    The method `on_input_change(self, sid, text)` handles the event `input-change` with one
+    argument. `@event("auction:bid")` is for event names that cannot be method names. A handler's
+    return value is the ack; an EventError becomes the ack's `error`. `on_connect` and
+    `on_disconnect` are called when a client connects and disconnects.
 
-    Events named in `volatile` are not kept for clients that drop: of those only the last value
-    matters, and `on_recover` can send that.
+    Events named in `volatile` are not kept for clients whose connection drops. Use it for events of
+    which only the last value matters, and send that in `on_recover`.
     """
 
     namespace = "/"
@@ -56,33 +56,34 @@ class Namespace(LifespanNamespace, Hooks):
         self.refused: Counter[str] = Counter()
         self._clients: dict[str, Member] = {}  # by sid
         kind = type(self)
-        self.greets = kind.on_connect is not Namespace.on_connect
-        self._greets_back = kind.on_recover is not Namespace.on_recover
+        self._greets = kind.on_connect is not Namespace.on_connect
+        self._recovers = kind.on_recover is not Namespace.on_recover
         self._guards_rooms = kind.may_join is not Namespace.may_join
         self._handlers = find_handlers(self, Namespace)
-        # Events that are looked at before they begin: None stands for those that nobody may send.
+        # Events that are checked before they begin: None stands for those that no client may send.
         self._guarded: dict[str, Handler | None] = dict.fromkeys(RESERVED_EVENTS)
         self._guarded |= {name: one for name, one in self._handlers.items() if one.limit}
         self._in_progress = 0
-        self._settled: asyncio.Event | None = None  # once somebody waits for it
+        self._settled: asyncio.Event | None = None  # only while `settle` waits
 
     def health(self) -> dict[str, Any]:
-        """Return how many clients there are, how often they were refused, and how the tasks are."""
+        """Return the number of clients, counts of refusals, and the status of the tasks."""
         found = {"clients": len(self._clients), "refused": self.refused}
         tasks = self.tasks()
         return {**found, **({"tasks": tasks} if tasks else {})}
 
     def may_join(self, sid: str, room: str) -> bool:
-        """Tell if a client may enter a room; one that may not gets an EventError.
+        """Return whether a client may enter a room; override it to protect rooms.
 
-        A client that comes back is asked for again, and leaves the rooms that it may not be in.
+        If it returns False, `enter_room` raises EventError. When a client recovers its session, it
+        is called again for each of its rooms, and the client leaves those it may no longer be in.
         """
         return True
 
     def admit(self, sid: str, environ: Mapping[str, Any], auth: Any) -> Session:
-        """Return the session of a client that may come in; raise ConnectionRefusedError if not.
+        """Return the session of a client that may connect; else raise ConnectionRefusedError.
 
-        This must not wait, and cannot emit to the client: it does not know yet that it is in.
+        It must not block, and cannot emit to the client, which is not connected yet.
         """
         connection = self._connection(sid)
         if self.visitors.is_full(connection):
@@ -96,27 +97,28 @@ class Namespace(LifespanNamespace, Hooks):
         return session
 
     async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> bool | None:
-        """Greet a client, which is in when this has come to its end; what is emitted to it waits.
+        """Handle a new client, which is connected once this returns; emits to it wait for that.
 
-        A client is refused if this returns False or raises: ConnectionRefusedError says why.
+        To refuse the client, return False or raise ConnectionRefusedError with a reason.
         """
         return None
 
     async def on_recover(self, sid: str) -> None:
-        """Greet a client that dropped and is back with its sid, rooms and session.
+        """Handle a client that has reconnected and recovered its sid, rooms and session.
 
-        Called in place of `on_connect`. What the client missed is sent before what this emits.
+        Called instead of `on_connect`. The events that the client missed are sent before those that
+        this emits.
         """
 
     async def on_disconnect(self, sid: str, reason: str) -> None:
-        """Forget a client that is gone, or has dropped and may come back."""
+        """Handle the end of a connection; its client may still reconnect and recover."""
 
     def identify(self, environ: Mapping[str, Any], auth: Any) -> str:
-        """Return the id of the visitor who brings a session; empty if it is none."""
+        """Return the id of the visitor whose session this is; empty if there is none."""
         return self.visitors.identify(environ, auth)
 
     def owner(self, sid: str) -> str:
-        """Return the id of the visitor who alone may have this sid again."""
+        """Return the id of the only visitor who may resume this sid."""
         return self.visitor(sid).id if self.visitors.have_sessions else ""
 
     def visitor(self, sid: str) -> Session:
@@ -124,19 +126,19 @@ class Namespace(LifespanNamespace, Hooks):
         return self._clients[sid].session
 
     def expired(self, sid: str) -> bool:
-        """Whether a client has outlived its session; whoever serves it asks, and closes it then."""
+        """Whether a client's session has expired, so that the transport should close it."""
         client = self._clients.get(sid)
         return client is not None and client.session.expires < time.time()
 
     def expired_connections(self) -> list[str]:
-        """Return the connections of clients that have outlived their session."""
+        """Return the connections of clients whose session has expired."""
         now = time.time()
         return [
             one.client.connection for one in self._clients.values() if one.session.expires < now
         ]
 
     def sids_of(self, visitor: str, signed_in_at: float | None = None) -> list[str]:
-        """Return the clients of a visitor on this host, of one sign-in or of all."""
+        """Return the sids of a visitor's clients on this host, of one sign-in or of all."""
         return [
             sid
             for sid, one in self._clients.items()
@@ -144,11 +146,11 @@ class Namespace(LifespanNamespace, Hooks):
         ]
 
     def disconnect_visitor(self, visitor: str) -> None:
-        """Send away all clients of a visitor, by its id, in all namespaces of all hosts, soon."""
+        """Soon disconnect all clients of a visitor, by id, in all namespaces on all hosts."""
         self.bus.announce_to_all(SESSION_END, {"visitor": visitor})
 
     async def settle(self) -> None:
-        """Wait until every event that has begun has its answer, or has had time enough."""
+        """Wait until all events in progress are answered, up to a limit."""
         self._latest.flush()
         if not self._in_progress:
             return
@@ -159,22 +161,22 @@ class Namespace(LifespanNamespace, Hooks):
             _log.error("The host stops with %d events still unanswered.", self._in_progress)
 
     def is_here(self, sid: str) -> bool:
-        """Tell if a client is still there to be answered."""
+        """Return whether a client is still connected."""
         here: bool = sid in self._clients and self.server.manager.is_connected(sid, self.namespace)
         return here
 
     def enter_room(
         self, sid: str, room: str, namespace: str | None = None
     ) -> Coroutine[Any, Any, None]:
-        """Put a client into a room; raises EventError if it may not join that."""
+        """Put a client into a room; raises EventError if `may_join` forbids it."""
         if self._guards_rooms and not self.may_join(sid, room):
             raise EventError("You may not join this room.", reason="room")
         return super().enter_room(sid, room, namespace)
 
     async def disconnect(self, sid: str, namespace: str | None = None) -> None:
-        """Send a client away; it does not come back by itself.
+        """Disconnect a client; it does not reconnect by itself.
 
-        One whose `on_connect` is under way is refused once that has come to its end.
+        While `on_connect` runs for a client, it is refused at the end of that instead.
         """
         member = self._clients.get(sid)
         if member is not None and member.connecting and namespace in (None, self.namespace):
@@ -185,9 +187,9 @@ class Namespace(LifespanNamespace, Hooks):
     # What the transport calls.
 
     def begin_event(self, sid: str, event: Any) -> dict[str, Any] | None:
-        """Take an event of a client into account, or return the ack of one that is refused.
+        """Count an event of a client, or return the ack with which it is refused.
 
-        A transport that calls this before `trigger_event` spares what it takes to begin an event.
+        A transport that calls it before `trigger_event` needs no task for a refused event.
         """
         member = self._clients.get(sid)
         if member is None:
@@ -199,26 +201,26 @@ class Namespace(LifespanNamespace, Hooks):
         if error is None:
             client.begun += 1
             return None
-        return self._no(error)
+        return self._refuse(error)
 
     # Returns the coroutine instead of awaiting it, to save a frame per event.
     def trigger_event(self, event: Any, *args: Any) -> Coroutine[Any, Any, Any]:
-        """Let python-socketio hand over whatever happens to a client."""
+        """Handle a client's connect, disconnect or other event; python-socketio calls this."""
         sid, *values = args
         member = self._clients.get(sid)
         if member is None:
             return self._let_in(sid, *values) if event == "connect" else _nothing()
         if event == "disconnect" and not self.server.manager.is_connected(sid, self.namespace):
-            return self._let_go(sid, member, *values)
+            return self._disconnected(sid, member, *values)
         return self._answer(sid, member, event, values)
 
     def let_in(
         self, sid: str, environ: Mapping[str, Any], auth: Any = None
     ) -> Coroutine[Any, Any, None] | None:
-        """Let a client in, or raise ConnectionRefusedError.
+        """Admit a client, or raise ConnectionRefusedError.
 
-        Returns what is to be awaited first, if anything is: its greeting, which may raise
-        ConnectionRefusedError too. One that is back is greeted in a task of its own.
+        May return a coroutine to await first, which calls `on_connect` and may raise
+        ConnectionRefusedError too. For a recovered client, `on_recover` runs in its own task.
         """
         try:
             session = self.admit(sid, environ, auth)
@@ -234,10 +236,10 @@ class Namespace(LifespanNamespace, Hooks):
         if self.server.recovered(sid, self.namespace):
             if self._guards_rooms:
                 self._leave_forbidden(sid)
-            if self._greets_back:
-                member.greeting = self.server.start_background_task(self._greet_back, sid, member)
+            if self._recovers:
+                member.greeting = self.server.start_background_task(self._recovered, sid, member)
             return None
-        if not self.greets:
+        if not self._greets:
             return None
         member.connecting = True
         return self._greet(sid, member, environ, auth)
@@ -269,7 +271,7 @@ class Namespace(LifespanNamespace, Hooks):
             if not welcome:
                 self._forget(sid, member)
 
-    async def _greet_back(self, sid: str, member: Member) -> None:
+    async def _recovered(self, sid: str, member: Member) -> None:
         PAYER.set(None)
         try:
             await self.on_recover(sid)
@@ -278,7 +280,7 @@ class Namespace(LifespanNamespace, Hooks):
         finally:
             member.greeting = None
 
-    async def _let_go(self, sid: str, member: Member, reason: str = "") -> None:
+    async def _disconnected(self, sid: str, member: Member, reason: str = "") -> None:
         PAYER.set(None)
         try:
             if member.greeting and member.greeting is not asyncio.current_task():
@@ -294,12 +296,12 @@ class Namespace(LifespanNamespace, Hooks):
             self.visitors.leave(member)
 
     def _connection(self, sid: str) -> str:
-        """Return the id of the connection of a client, which its namespaces share."""
+        """Return the id of a client's connection, which its namespaces share."""
         connection: str | None = self.server.manager.eio_sid_from_sid(sid, self.namespace)
         return connection or sid
 
     def _guard(self, client: Client, event: str) -> EventError | None:
-        """Return why an event that has begun may not go on, if it is one of those with a limit."""
+        """Return why a counted event is refused; None if it is not."""
         handler = self._guarded[event]
         error = handler.excess(client) if handler else _UNKNOWN
         if error:
@@ -309,12 +311,12 @@ class Namespace(LifespanNamespace, Hooks):
     async def _answer(self, sid: str, member: Member, event: Any, values: list[Any]) -> Any:
         self._in_progress += 1
         client, session = member.client, member.session
-        allowed = 1
+        counted = 1
         try:
             if client.begun:
                 client.begun -= 1
             elif refusal := self.begin_event(sid, event):
-                allowed = 0
+                counted = 0
                 return refusal
             else:
                 client.begun -= 1
@@ -322,7 +324,7 @@ class Namespace(LifespanNamespace, Hooks):
             if (visitors.fan_out.debts or visitors.replay.debts) and (
                 error := visitors.debt(session.id)
             ):
-                return self._no(error)
+                return self._refuse(error)
             PAYER.set(session.id)
             if member.greeting:
                 await member.greeting
@@ -331,24 +333,24 @@ class Namespace(LifespanNamespace, Hooks):
             answer = self._handle(event, sid, member, values)
             return await answer if hasattr(answer, "__await__") else answer
         except EventError as error:
-            return self._no(error)
+            return self._refuse(error)
         except FAILURES:
             _log.exception("The handler of %.100r failed.", event)
-            return self._no(_FAILED)
+            return self._refuse(_FAILED)
         finally:
-            client.waiting -= allowed
+            client.waiting -= counted
             self._in_progress -= 1
             if self._settled and not self._in_progress:
                 self._settled.set()
 
-    def _no(self, error: EventError) -> dict[str, Any]:
+    def _refuse(self, error: EventError) -> dict[str, Any]:
         self.refused[error.reason] += 1
         return error.to_ack()
 
     def _handle(self, event: Any, sid: str, member: Member, values: list[Any]) -> Any:
         handler = self._handlers.get(event) if isinstance(event, str) else None
         if handler is None:
-            return self._no(_UNKNOWN)
+            return self._refuse(_UNKNOWN)
         if not handler.plain or not handler.fewest <= len(values) <= handler.most:
             values = handler.check(member.session, values)
         if handler.large:
@@ -362,19 +364,19 @@ class Namespace(LifespanNamespace, Hooks):
         return refused
 
     def _failed(self) -> Exception:
-        return self._refused("failed", "The host could not let you in. Try again.")
+        return self._refused("failed", "The host could not accept the connection. Try again.")
 
 
 # Returned, not raised: see limits.
-_UNKNOWN = EventError("Nothing here answers to an event of that name.", reason="unknown event")
-_FAILED = EventError("Something went wrong here; it is noted.", reason="failed", retry=True)
+_UNKNOWN = EventError("There is no handler for this event.", reason="unknown event")
+_FAILED = EventError("Something went wrong on the server.", reason="failed", retry=True)
 
 
 async def _nothing() -> None:
-    """Happen to a client that is not here."""
+    """Do nothing, for a client that is not connected."""
 
 
 def _expired() -> EventError:
-    # What was sent is accepted once the client is back with a new one.
+    # `retry`, because the event is accepted once the client has reconnected with a new session.
     words = "Your session has expired. Reload the page to go on."
     return EventError(words, reason="session", retry=True)

@@ -29,7 +29,7 @@ def allow(connections: int) -> int:
         soft = allowed
     if soft < needed:
         _log.warning(
-            "The system lets this process open %d files only, and %d connections need %d."
+            "This process may open only %d files, but %d connections need %d."
             " Raise its limit (ulimit -n), or lower MAX_CONNECTIONS.",
             soft,
             connections,

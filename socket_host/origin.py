@@ -1,7 +1,7 @@
 """The origin check: which sites' pages may connect.
 
-A setting names the public origin, because a request cannot: behind a load balancer its scheme is
-http, and X-Forwarded-Host is whatever the client sends.
+The public origin is a setting, because a request does not reveal it: behind a load balancer its
+scheme is http, and X-Forwarded-Host is whatever the client sends.
 """
 
 import logging
@@ -15,7 +15,7 @@ _MAX_LOGGED = 100  # different origins whose refusal is logged: clients may send
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
-# Schemes that some clients other than browsers send in place of the page's.
+# Schemes that some non-browser clients send instead of the page's.
 _PAGES = {"ws": "http", "wss": "https"}
 
 _LONGEST = 300  # characters: a host name has at most 253
@@ -29,7 +29,7 @@ class Origins:
         self._logged: set[str] = set()
 
     def allow(self, origin: str | None) -> bool:
-        """Whether a request with this Origin may pass; logs each refused origin once.
+        """Whether a request with this Origin is allowed; logs each refused origin once.
 
         A request without one does not come from another site's page: browsers always send it for
         websockets and for requests to another origin.

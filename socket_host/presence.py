@@ -1,4 +1,4 @@
-"""Presence: who is in which room. A person with two tabs open counts once."""
+"""Presence: who is in which room. A person with two open tabs counts once."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -12,16 +12,16 @@ from socket_host.presence_sync import Place, PresenceSync
 
 MAX_NAMES = 50  # names in a room's `who`; the count has no such limit
 
-PAUSE = 0.5  # seconds between two announcements of one room, however many come and go
-TOLD_PER_SECOND = 1_000  # recipients of announcements: pauses are longer for larger rooms
+PAUSE = 0.5  # seconds between two announcements of a room, however many people enter and leave
+RECIPIENTS_PER_SECOND = 1_000  # recipients of announcements: pauses are longer for larger rooms
 
 
 class Presence:
     """Who is in which room of one namespace, on all hosts of the bus.
 
-    A client may be in several rooms. A person is identified by their session's id, and shown by the
-    name with which they first entered a room. `announce(room)` is called soon after a change in a
-    room where this host has clients, but not too often.
+    A client may be in several rooms. A person is identified by their session's id, and shown with
+    the name under which they first entered a room. `announce(room)` is called soon after a change
+    in a room where this host has clients, but not too often.
     """
 
     def __init__(self, announce: Callable[[str], object], bus: Bus, namespace: str = "/") -> None:
@@ -65,7 +65,7 @@ class Presence:
         return len(self._present.get(room, ()))
 
     def who(self, room: str) -> dict[str, Any]:
-        """Return the number of people in a room, and the names of those who came first."""
+        """Return the number of people in a room, and the names of those who entered first."""
         present = self._present.get(room, {})
         first = islice(present.values(), MAX_NAMES)
         return {"count": len(present), "names": [session.name for session, _ in first]}
@@ -83,7 +83,7 @@ class Presence:
         return ((room, who) for room, tabs in self._tabs.items() for who, _ in tabs.values())
 
     def _count(self, place: Place, here: bool) -> None:
-        """Count a visitor as in a room on a host, or as no longer there."""
+        """Count a visitor as present in a room on one host, or as no longer present."""
         _, hosts = _add(self._present, place, 1 if here else -1)
         if hosts == int(here):  # the first, or the last
             self._change(place[0])
@@ -95,9 +95,9 @@ class Presence:
             self._changed.add(room)
         elif room in self._tabs:  # otherwise this host has no recipients
             loop = asyncio.get_running_loop()
-            pause = max(PAUSE, len(self._tabs[room]) / TOLD_PER_SECOND)
+            pause = max(PAUSE, len(self._tabs[room]) / RECIPIENTS_PER_SECOND)
             self._pauses[room] = loop.call_later(pause, self._resume, room)
-            # With an empty context, so that the announcement is not charged to the last visitor.
+            # With an empty context, so that the visitor who caused it is not charged for it.
             Context().run(self._announce, room)
 
     def _resume(self, room: str) -> None:
@@ -107,7 +107,7 @@ class Presence:
             self._change(room)
 
 
-# How often each person is in each room, and the session with which they first came.
+# How often each person is in each room, and the session with which they first entered.
 _Counts = dict[str, dict[str, tuple[Session, int]]]
 
 

@@ -1,8 +1,8 @@
 """Presence sync: hosts report to each other which visitors are in their rooms.
 
 A host announces changes among its own visitors in small, numbered announcements. Its heartbeats
-carry the number of the last one. A host that has seen a different number, because it is new or the
-bus was down, asks for a full report.
+contain the number of the last one. A host that has seen a different number, because it is new or
+the bus was down, requests a full report.
 """
 
 import asyncio
@@ -15,14 +15,13 @@ from functions.contract.bus import MAX_BYTES
 from functions.contract.session import Session
 from socket_host.bus import Bus
 
-GATHER = 0.2  # seconds for which changes are gathered into one announcement
+GATHER = 0.2  # seconds during which changes are collected for one announcement
 
 _SUBJECT = "attendance"
 
-_ALL_PAUSE = 1.0  # seconds between two full reports, however many hosts ask
+_ALL_PAUSE = 1.0  # seconds between two full reports, however many hosts request one
 
-# Bytes kept of one other host's reports, including the parts of a full report, and of all hosts'
-# reports.
+# Bytes kept of one host's reports, including the parts of a full report, and of all hosts' reports.
 MAX_REPORT_BYTES = 32 * 1024 * 1024
 MAX_BYTES_OF_ALL = 128 * 1024 * 1024
 _PLACE_BYTES = 500  # of a place, besides its strings
@@ -30,12 +29,12 @@ _PLACE_BYTES = 500  # of a place, besides its strings
 _PART = 2_000  # changes or visitors in one announcement
 _PART_BYTES = MAX_BYTES - 1_024
 
-Place = tuple[str, Session]  # a room, and a visitor who is there
+Place = tuple[str, Session]  # a room, and a visitor in it
 
 
 @dataclass
 class _Report:
-    """What another host has reported."""
+    """What one other host has reported."""
 
     number: int = 0  # of its last announcement
     places: set[Place] = field(default_factory=set)
@@ -56,11 +55,10 @@ class _Report:
 
 
 class PresenceSync:
-    """Who is in which room on the other hosts, and the reports to them.
+    """Who is in which room on the other hosts, and the reports to them. Each namespace has one.
 
     `places()` returns this host's own places. `changed(place, here)` is called when a visitor
-    enters or leaves a room on another host. A host that is alone reports nothing. Each namespace
-    has one.
+    enters or leaves a room on another host. A host that is alone reports nothing.
     """
 
     def __init__(
@@ -83,7 +81,7 @@ class PresenceSync:
         self._all_timer: asyncio.TimerHandle | None = None  # for a full report
         self._published_all_at = float("-inf")  # by the loop's clock
         bus.subscribe(self._subject, self._receive)
-        bus.peers.subscribe(lost=self._drop, heard=self._compare)
+        bus.peers.subscribe(lost=self._drop, heartbeat=self._compare)
 
     def note(self, place: Place, here: bool) -> None:
         """Announce soon that one of our visitors has entered or left a room."""
@@ -140,7 +138,7 @@ class PresenceSync:
     # Receiving
 
     def _receive(self, host: str, body: Any) -> None:
-        if host not in self._bus.peers:  # it might be gone, and its places would stay forever
+        if host not in self._bus.peers:  # if it has stopped, its places would stay forever
             return
         report = self._reports.setdefault(host, _Report())
         match body:
@@ -150,11 +148,11 @@ class PresenceSync:
                 report.number = number
                 self._apply(report, [(_read(item), item[3]) for item in news])
             case {"all": part, "part": index, "of": parts, "number": number}:
-                if number != report.number:  # otherwise another host has asked for this report
+                if number != report.number:  # otherwise another host has requested this report
                     self._gather(report, part, index, parts, number)
 
     def _compare(self, host: str, state: Mapping[str, Any]) -> None:
-        """Ask a host for a full report if we have missed announcements."""
+        """Request a full report from a host if we have missed announcements."""
         report = self._reports.get(host) or _Report()
         if state.get(self._subject, 0) != report.number:
             self._to_ask.add(host)
@@ -163,7 +161,7 @@ class PresenceSync:
     def _gather(self, report: _Report, part: Any, index: int, parts: int, number: int) -> None:
         if index == 0:
             self._begin(report)
-        if index != report.parts:  # a part is missing: ask again later
+        if index != report.parts:  # a part is missing: request it all again later
             return
         report.parts += 1
         for place in map(_read, part):
@@ -200,17 +198,17 @@ class PresenceSync:
             self._changed(place, here)
 
     def _has_room(self, report: _Report, place: Place) -> bool:
-        """Return whether a place fits; the others are missing until their host is asked again."""
+        """Return whether a place fits; others are missing until the next full report."""
         size = _size(place)
         if report.bytes + size <= MAX_REPORT_BYTES and self._size + size <= MAX_BYTES_OF_ALL:
             return True
-        self._bus.refuse("more visitors than there can be")
+        self._bus.refuse("too many visitors")
         return False
 
 
 def _parts(items: list[Any]) -> Iterator[list[Any]]:
     """Yield the items in lists that are small enough for the bus."""
-    # In ASCII they are at least as long as on the bus.
+    # Their ASCII form is at least as long as that on the bus.
     if len(items) > _PART or (len(items) > 1 and len(json.dumps(items)) > _PART_BYTES):
         middle = len(items) // 2
         yield from _parts(items[:middle])

@@ -41,7 +41,7 @@ class SessionEnd:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _begin(self, body: Any) -> None:
-        # With an empty context, so that it is not charged to the visitor whose event this was.
+        # With an empty context, so that the visitor whose event caused it is not charged for it.
         task = Context().run(asyncio.create_task, self._disconnect(**body))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -16,11 +16,11 @@ TRANSPORTS = ("fast", "stock")
 
 @dataclass(frozen=True)
 class Settings:
-    """What the host needs to know before its first connection.
+    """The host's settings.
 
-    Without a secret, clients need no session, and without origins, every origin may connect. That
-    is for tests and benchmarks, and cannot be set by the environment. `own` has the values of the
-    settings declared in functions/model/settings.py.
+    Without a secret, clients need no session, and without origins, pages of every origin may
+    connect. That is for tests and benchmarks, and cannot be set in the environment. `own` has the
+    values of the settings declared in functions/model/settings.py.
     """
 
     session_secret: str | None = field(repr=False)
@@ -47,13 +47,13 @@ class Settings:
     metric_namespace: str = ""  # CloudWatch's, of the client metric; empty: it is not written
     ecs_metadata: str = ""  # the URL of the ECS task's metadata; empty outside ECS
     leases: str = "sqlite:.sidepath/leases.sqlite3"
-    # They sign no new tokens, but tokens that they have signed are still valid.
+    # They sign no new tokens, but the tokens that they have signed are still valid.
     former_secrets: tuple[str, ...] = field(default=(), repr=False)
     own: Mapping[str, Any] = field(default_factory=dict, repr=False)  # may contain secrets
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], declared: Sequence[Setting] = ()) -> Self:
-        """Return an environment's settings; raise SettingError naming all that is wrong."""
+        """Return the settings in an environment; raise SettingError listing every problem."""
         read = _Reader(environ)
         secret, *former = read.secrets()
         settings = cls(

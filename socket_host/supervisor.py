@@ -22,15 +22,15 @@ class Supervisor:
 
     def __init__(self) -> None:
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._deaths: dict[str, int] = {}  # since the start, by the name of the task
+        self._failures: dict[str, int] = {}  # since the start, by the name of the task
         self._waiting: set[str] = set()  # names of tasks that are waiting for a restart
 
     def start(self, work: Work, name: str) -> None:
-        """Run `work` until it returns; raises StartError if a task of that name runs."""
+        """Run `work` until it returns; raises StartError if a task with that name runs."""
         if name in self._tasks and not self._tasks[name].done():
             raise StartError(f"A task named {name!r} is running already. Give each its own name.")
-        self._deaths[name] = 0
-        # With an empty context, so that nothing it does is charged to a visitor.
+        self._failures[name] = 0
+        # With an empty context, so that what it sends is not charged to a visitor.
         self._tasks[name] = Context().run(asyncio.create_task, self._run(work, name), name=name)
 
     async def stop(self) -> None:
@@ -43,7 +43,7 @@ class Supervisor:
     def health(self) -> dict[str, dict[str, Any]]:
         """Return each task's status (running, waiting for a restart, done) and failure count."""
         return {
-            name: {"status": self._status(name, task), "deaths": self._deaths[name]}
+            name: {"status": self._status(name, task), "deaths": self._failures[name]}
             for name, task in self._tasks.items()
         }
 
@@ -63,7 +63,7 @@ class Supervisor:
             except (Exception, asyncio.CancelledError):
                 if task.cancelling():  # by `stop`; otherwise it awaited something cancelled
                     raise
-                self._deaths[name] += 1
+                self._failures[name] += 1
                 if loop.time() - begun > _HEALTHY_SECONDS:
                     pause = FIRST_PAUSE
                 _log.exception("The task %s failed. It restarts in %g s.", name, pause)

@@ -58,7 +58,7 @@ class Server(Protocol):
     def disconnect(
         self, sid: str, namespace: str | None = None, ignore_queue: bool = False
     ) -> Coroutine[Any, Any, None]:
-        """Send a client away."""
+        """Disconnect a client."""
 
     def enter_room(
         self, sid: str, room: Room, namespace: str | None = None
@@ -74,7 +74,7 @@ class Server(Protocol):
         """Take all clients out of a room."""
 
     def rooms(self, sid: str, namespace: str | None = None) -> list[Room]:
-        """Return the rooms a client is in, its own among them."""
+        """Return a client's rooms, including its own."""
 
     def get_session(
         self, sid: str, namespace: str | None = None
@@ -84,7 +84,7 @@ class Server(Protocol):
     def save_session(
         self, sid: str, session: dict[str, Any], namespace: str | None = None
     ) -> Coroutine[Any, Any, None]:
-        """Save something for a client."""
+        """Save data for a client."""
 
     def session(
         self, sid: str, namespace: str | None = None
@@ -94,7 +94,7 @@ class Server(Protocol):
     def start_background_task(
         self, target: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
     ) -> asyncio.Task[T]:
-        """Start a task that nobody awaits."""
+        """Start a task in the background."""
 
     def recovered(self, sid: str, namespace: str) -> bool:
         """Return whether a connecting client has recovered its state."""
@@ -192,7 +192,7 @@ class TypedNamespace(AsyncNamespace):
     def save_session(
         self, sid: str, session: dict[str, Any], namespace: str | None = None
     ) -> Coroutine[Any, Any, None]:
-        """Save something for a client."""
+        """Save data for a client."""
         return self.server.save_session(sid, session, namespace or self.namespace)
 
     def session(

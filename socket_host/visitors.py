@@ -1,4 +1,4 @@
-"""Visitors: who is connected to this host, in all its namespaces, and what they have used."""
+"""Visitors: who is connected to this host, in any namespace, and how much they have used."""
 
 import asyncio
 import math
@@ -16,21 +16,21 @@ from socket_host.transport.bucket import Bucket
 
 BURST = 4.0  # seconds' worth of bytes that a visitor, or a room, may use at once
 
-# The part of the replay buffer that one visitor can fill in the time for which it is kept.
+# The share of the replay buffer that one visitor can fill during the time for which it is kept.
 _REPLAY_SHARE = 1 / 8
 
-# The id of the visitor whose event is being answered: they pay for what that causes, in tasks begun
-# by it too.
+# The id of the visitor whose event is being handled. They are charged for what it causes, also in
+# tasks that it starts.
 PAYER: ContextVar[str | None] = ContextVar("payer", default=None)
 
 # Returned, not raised: see limits.
 _COSTLY = EventError(
-    "What you send goes to many. Wait a little before you send more.", reason="rate", retry=True
+    "You have sent too much. Wait a little before you send more.", reason="rate", retry=True
 )
 
 
 class Client(Allowance):
-    """A connection, and what it may still send, in whichever namespace."""
+    """A connection, and how much it may still send, in all namespaces together."""
 
     __slots__ = ("begun", "buckets", "connection", "large", "members", "turn", "visitor")
 
@@ -39,10 +39,10 @@ class Client(Allowance):
         self.connection = connection
         self.visitor = visitor
         self.members = 0  # namespaces that it is in
-        self.begun = 0  # events that `begin_event` has let in and that are not being answered yet
-        self.large = 0  # events for large answers, one of them being answered
-        self.turn: asyncio.Lock | None = None  # of the one being answered
-        self.buckets: dict[Hashable, Bucket] | None = None  # of events with a limit of their own
+        self.begun = 0  # events that `begin_event` has accepted, before their handlers start
+        self.large = 0  # events for large answers, including the one being handled
+        self.turn: asyncio.Lock | None = None  # held by the one being handled
+        self.buckets: dict[Hashable, Bucket] | None = None  # of events with their own limit
 
 
 class Member:
@@ -53,15 +53,15 @@ class Member:
     def __init__(self, client: Client, session: Session) -> None:
         self.client = client
         self.session = session
-        self.greeting: asyncio.Task[None] | None = None  # of one that is back
+        self.greeting: asyncio.Task[None] | None = None  # runs `on_recover`
         self.connecting = False  # while `on_connect` runs
-        self.refused = False  # by it
+        self.refused = False  # while `on_connect` runs
 
 
 class Visitors:
-    """The clients of a host, by connection, and what their visitors have cost it.
+    """The clients of a host, by connection, and what their visitors have cost.
 
-    A host that asks for no session takes each client for a visitor of its own.
+    If the host requires no sessions, each client counts as a visitor of its own.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -79,22 +79,22 @@ class Visitors:
 
     @property
     def have_sessions(self) -> bool:
-        """Whether clients have to bring a session."""
+        """Whether clients need a session."""
         return self._sessions is not None
 
     def is_full(self, connection: str) -> bool:
-        """Tell if there is no room for a connection, unless it is here already."""
+        """Return whether the host is full for a connection that is not one of its clients yet."""
         return len(self.clients) >= self._most and connection not in self.clients
 
     def has_too_many(self, session: Session, connection: str) -> bool:
-        """Tell if a visitor has all the connections that one may have, and this is another."""
+        """Return whether this is a new connection of a visitor who may have no more."""
         full = self.visits.get(session.id, 0) >= self._most_visits
         return full and connection not in self.clients
 
     def session(self, environ: Mapping[str, Any], auth: Any) -> Session:
-        """Return the session a client brought, in its auth or in the page's cookie.
+        """Return the session in a client's `auth`, or in the page's cookie.
 
-        Raises SessionError if it is none.
+        Raises SessionError if there is none.
         """
         if self._sessions is None:
             return Session.new()
@@ -104,14 +104,14 @@ class Visitors:
         return read_cookie(environ.get("HTTP_COOKIE", ""), self._sessions).session
 
     def identify(self, environ: Mapping[str, Any], auth: Any) -> str:
-        """Return the id of the visitor who brings a session; empty if it is none."""
+        """Return the id of the visitor whose session this is; empty if there is none."""
         try:
             return self.session(environ, auth).id if self._sessions else ""
         except SessionError:
             return ""
 
     def join(self, connection: str, session: Session) -> Member:
-        """Note that a client has come into a namespace."""
+        """Note that a client has joined a namespace."""
         client = self.clients.get(connection)
         if client is None:
             client = Client(connection, session.id, self._rate, self._burst)
@@ -121,7 +121,7 @@ class Visitors:
         return Member(client, session)
 
     def leave(self, member: Member) -> None:
-        """Note that a client has left a namespace; of one that is in none nothing is kept."""
+        """Note that a client has left a namespace; forget it once it is in none."""
         client = member.client
         client.members -= 1
         if client.members:
@@ -132,5 +132,5 @@ class Visitors:
             del self.visits[client.visitor]
 
     def debt(self, visitor: str) -> EventError | None:
-        """Return why a visitor whose events have cost too much has to wait, if so."""
+        """Return an error if the visitor's events have cost too much; None if not."""
         return _COSTLY if self.fan_out.wait(visitor) or self.replay.wait(visitor) else None

@@ -1,6 +1,6 @@
-"""Settings for what reads the environment when it is imported, before any test imports it.
+"""pytest's configuration: sets the environment, groups modules, and leaves out the long tests.
 
-And modules marked `together` stay in one worker.
+The environment is set here because some modules read it when they are imported.
 """
 
 import atexit
@@ -61,9 +61,9 @@ def _collector() -> None:
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types for it
-    """Each test goes where there is room, but modules of one group go together.
+    """Sends each test to any free worker, but all tests of a group to the same one.
 
-    The group marks of xdist 3.8 would say this, but do nothing under pytest 9.2.
+    The group marks of xdist 3.8 do nothing under pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -72,28 +72,28 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no t
 
 @cache
 def _group(module: Path) -> str | None:
-    """Read the mark out of a module, for it is only imported where its tests run."""
+    """Return a module's group, read from its text: the controller does not import it."""
     found = re.search(r'^pytestmark = pytest\.mark\.together\("(\w+)"\)', module.read_text(), re.M)
     return found and found[1]
 
 
 @pytest.fixture
 def rounds(request: pytest.FixtureRequest) -> int:
-    """How often a storm comes over a site."""
+    """How often a chaos test repeats its failures."""
     return 4 if is_long(request.config) else 1
 
 
 @pytest.fixture
 def seed() -> int:
-    """What decides all chances; CHAOS_SEED=N gives the same ones again."""
+    """The seed of all random choices; set CHAOS_SEED=N to repeat a run."""
     seed = int(os.environ.get("CHAOS_SEED") or random.randrange(1_000_000))
-    print(f"The same chances again: CHAOS_SEED={seed}")  # pytest shows it if the test fails
+    print(f"To repeat this run: CHAOS_SEED={seed}")  # pytest shows it if the test fails
     return seed
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the long form of the slow suites unless it is asked for."""
+    """Leave out the long tests unless they are selected."""
     if not is_long(config):
         left_out = [item for item in items if item.get_closest_marker("long")]
         items[:] = [item for item in items if item not in left_out]
@@ -101,7 +101,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what the slow suites counted."""
+    """Print the counts of the long tests."""
     for outcome in ("passed", "failed"):
         for report in terminalreporter.getreports(outcome):
             for name, value in report.user_properties:

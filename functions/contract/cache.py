@@ -11,7 +11,7 @@ V = TypeVar("V")
 class Cache(Generic[K, V]):
     """Keeps the most recently used values, up to `max_bytes` in all.
 
-    `put` is told the size of an entry, including its key.
+    `put` takes the size of an entry in bytes, including its key.
     """
 
     def __init__(self, max_bytes: int) -> None:

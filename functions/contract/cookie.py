@@ -1,9 +1,9 @@
 """The session's cookie on the wire: both halves read it here, and nowhere else.
 
 In production its name begins with `__Host-`. Browsers accept such a cookie only over https, for
-every path, and from this very host, while a sibling, another host of the same domain, can plant one
-with the plain name. Development uses the plain name, because Safari drops Secure cookies from
-http://localhost. The plain name is still read everywhere: sessions that have it stay valid until
+every path, and from this host itself. Without the prefix, a sibling (another host of the same
+domain) could plant one. Development uses the plain name, because Safari drops Secure cookies from
+http://localhost. The plain name is read everywhere: sessions that have it stay valid until
 they expire, and the next page renews them under the other name.
 """
 
@@ -13,7 +13,7 @@ from functions.contract.session import COOKIE, Session, SessionError, Sessions
 
 HOST_COOKIE = f"__Host-{COOKIE}"
 
-# Cookies of one request that are tried: a sibling can plant many, and each costs a verification.
+# The most cookies tried per request: a sibling can plant many, and each costs a verification.
 _MOST = 5
 
 
@@ -62,7 +62,7 @@ def _candidates(header: str) -> list[tuple[str, str]]:
 
 
 def _pair(text: str) -> tuple[str, str]:
-    # No other white space: for browsers, a name with white space before the prefix has no prefix.
+    # Strip nothing else: browsers treat a prefix after other white space as part of a plain name.
     name, _, value = text.partition("=")
     value = value.strip(" \t")
     quoted = len(value) > 1 and value[0] == value[-1] == '"'

@@ -11,10 +11,10 @@ from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origi
 
 T = TypeVar("T")
 
-MOST_PROBLEMS = 20  # that are reported
+MOST_PROBLEMS = 20  # reported for one payload
 
 _PLAIN = {
-    str: "a text",
+    str: "a string",
     bool: "true or false",
     int: "a whole number",
     float: "a number",
@@ -26,7 +26,7 @@ _WHOLE = (Any, object, None, type(None), list, dict, *_PLAIN)
 
 
 class Problem(NamedTuple):
-    """What is wrong with a field, which is named as in `lines.0.price`; "" is the whole payload."""
+    """What is wrong with a field, named like `lines.0.price`; "" is the whole payload."""
 
     field: str
     detail: str

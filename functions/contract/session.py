@@ -21,7 +21,7 @@ from functions.contract.cache import Cache
 
 COOKIE = "sidepath_session"  # cookie.py has the names on the wire
 
-# Lets a clone start without any setting. Both halves refuse it outside development.
+# Lets a fresh clone start without settings. Both halves refuse it outside development.
 SAMPLE_SECRET = "sample-secret-for-development-only"
 
 MIN_SECRET_LENGTH = 32  # characters: 128 bits written in hex
@@ -32,7 +32,7 @@ LEEWAY = 5  # seconds by which the issuer's clock may be ahead of the reader's
 
 MAX_TOKEN = 1_024  # characters; checked before anything else
 
-_PURPOSE = b"session.v1"  # so that nothing else signed with the same secret passes as a session
+_PURPOSE = b"session.v1"  # so that nothing else signed with the secret passes as a session
 
 # Payload, time and signature in base64 without padding. A signature's 24 bytes make exactly 32
 # characters, and the largest time that itsdangerous writes makes eleven.
@@ -64,7 +64,7 @@ class SessionError(Exception):
 class Session:
     """A visitor's identity: an id, a name to show, and claims from a sign-in.
 
-    A new visitor has a random id, which they keep for as long as they keep visiting, and no claims.
+    A new visitor has a random id, which they keep as long as they keep visiting, and no claims.
     `claims` is JSON: `{"role": "editor"}`, `{"roles": ["editor", "admin"], "verified": True}`.
     `expires` is when the token it was read from expires, in seconds since 1970. Two tokens with the
     same id, name and claims are the same session.
@@ -78,7 +78,7 @@ class Session:
     @classmethod
     def new(cls) -> "Session":
         """Return a session for a first visit, with a friendly random name."""
-        chance = secrets.token_bytes(14)  # one draw: each is a system call
+        chance = secrets.token_bytes(14)  # all at once: each call is a system call
         adjective = _ADJECTIVES[chance[0] % len(_ADJECTIVES)]
         animal = _ANIMALS[chance[1] % len(_ANIMALS)]
         return cls(base64.urlsafe_b64encode(chance[2:]).decode(), f"{adjective} {animal}")
@@ -105,15 +105,15 @@ class Session:
 class Sessions:
     """Issues and verifies signed session tokens.
 
-    The first secret signs; tokens signed with any of them are valid. Raises ValueError for a secret
-    that is too short to resist guessing.
+    The first secret signs; tokens signed with any of the secrets are valid. Raises ValueError for a
+    secret that is too short to resist guessing.
     """
 
     def __init__(self, secret: str, *former: str, max_age: int = MAX_AGE) -> None:
         self.max_age = max_age
         self._signer, *self._former = (_signer(each) for each in (secret, *former))
         # Only valid tokens are cached, so forged ones cannot evict others. Claims are cached as
-        # text, so that a page that changes its own changes nobody else's.
+        # text, so that a page that changes them changes only its own copy.
         self._verified: Cache[str, tuple[Session, str]] = Cache(_REMEMBERED)
 
     def issue(self, session: Session) -> str:
@@ -230,15 +230,15 @@ class _KeyedBlake2(SigningAlgorithm):
 
 
 def parse_secrets(text: str, *, development: bool) -> tuple[str, ...]:
-    """Return the secrets in a setting, separated by commas or white space, at least one.
+    """Return the secrets in a setting, at least one, separated by commas or white space.
 
-    Raises ValueError, to be read after the setting's name, for one that must not sign anything.
+    Raises ValueError, whose text follows the setting's name, if one of them is not acceptable.
     """
     found = tuple(re.split(r"[,\s]+", text.strip(", \t\r\n")))
     if any(len(secret) < MIN_SECRET_LENGTH for secret in found):
         raise ValueError(
-            f"must have {MIN_SECRET_LENGTH} characters or more, and so must each of several, which "
-            "are separated by commas"
+            f"must have {MIN_SECRET_LENGTH} characters or more; if there are several, separated by "
+            "commas, each must"
         )
     if SAMPLE_SECRET in found and not development:
         raise ValueError("is the sample secret, which is accepted only with STAGE=development")

@@ -1,4 +1,4 @@
-"""Settings: how a half reads your settings, and how it refuses to start."""
+"""Settings: declaring them, reading them, and reporting what is wrong with them."""
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -10,20 +10,20 @@ Half = Literal["function", "host"]
 
 
 class StartError(Exception):
-    """A half cannot start; the text says why, and what to do."""
+    """A half cannot start; the message says why, and what to do."""
 
 
 class SettingError(StartError):
-    """Settings are missing or malformed; the text names each and says what it must be."""
+    """Settings are missing or malformed; the message names each and says what it must be."""
 
 
 @dataclass(frozen=True)
 class Setting:
     """A setting of the environment.
 
-    `parse` turns the text into a value, and raises ValueError if it is malformed, with a message
-    that follows the setting's name. `defaults` are texts too; a half without one must be given a
-    value. `development` is the value in scripts/dev; `{data}` in it stands for the data folder.
+    `parse` turns the text into a value, or raises ValueError with a message that follows the
+    setting's name. `defaults` are strings too; a half without one must be given a value.
+    `development` is the value in scripts/dev; `{data}` in it stands for the data folder.
     """
 
     name: str
@@ -43,7 +43,7 @@ _PLAIN = {int: "a whole number", float: "a number"}
 
 
 def checked(declared: Sequence[Setting]) -> Sequence[Setting]:
-    """Return the settings; raise SettingError, which names the setting, for a wrong declaration."""
+    """Return the settings; raise SettingError, naming the setting, if one is declared wrongly."""
     if not isinstance(declared, list | tuple):
         raise SettingError(f"{_WHERE} `settings` must be a list of Setting(...), not {declared!r}.")
     names: set[str] = set()
@@ -57,7 +57,7 @@ def checked(declared: Sequence[Setting]) -> Sequence[Setting]:
 
 
 def _misdeclared(setting: Setting, names: Collection[str]) -> str:
-    """Return what is wrong with a declaration, to be read after its name."""
+    """Return what is wrong with a declaration; the text follows its name."""
     if not isinstance(setting.name, str) or not _NAME.fullmatch(setting.name):
         return "must have a name of letters, digits and _, such as MOST_VOTES"
     if setting.name in names:
@@ -87,7 +87,7 @@ def development(declared: Sequence[Setting], data: Path | str) -> dict[str, str]
 def read_settings(
     declared: Sequence[Setting], half: Half, environ: Mapping[str, str]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return a half's values by name, and what is wrong with the others.
+    """Return a half's values by name, and the problems with the others.
 
     Raises SettingError as `checked` does.
     """
@@ -109,7 +109,7 @@ def read_settings(
 
 
 def _sentence(error: Exception, what: str | None, text: str) -> str:
-    """Return why a text was not parsed, to be read after its setting's name."""
+    """Return why a value was not parsed; the text follows its setting's name."""
     if what:
         return f"must be {what}, not {text!r}."
     if isinstance(error, ValueError):

@@ -25,12 +25,12 @@ from functions.model.room_log import BATCH, PAGE, Appended, Message, RoomLogErro
 KEPT_DAYS = 90  # after which DynamoDB's TTL deletes a message
 
 # Seconds for which an append is retried. A try fails when another host's append to the same room
-# succeeds, so of n hosts that write at once each usually succeeds within n tries.
+# succeeds, so each of n hosts that write at once usually succeeds within n tries.
 _PERSISTENCE = 3.0
 _PAUSE = 0.02  # seconds before the second try, at most; it doubles with each, up to a bound
 _LONGEST_PAUSE = 0.5
 
-_ROOMS_REMEMBERED = 10_000  # whose last number is cached, so that an append takes one call
+_ROOMS_REMEMBERED = 10_000  # rooms whose last number is cached, so that an append takes one call
 
 # Fail while the client still waits for its ack (10 s in the browser), so that it gets the reason.
 _PATIENCE = Config(
@@ -41,7 +41,7 @@ Item = dict[str, dict[str, str]]
 
 
 class DynamoDBRoomLog:
-    """A room log in a DynamoDB table. `client` is for tests; boto3's own finds AWS by itself."""
+    """A room log in a DynamoDB table; `client` replaces boto3's in tests."""
 
     def __init__(self, table: str, client: Any = None) -> None:
         with _aws():
@@ -64,7 +64,7 @@ class DynamoDBRoomLog:
                 self._remember(room, seq)
                 return Appended(message, new=True)
             last = None
-        raise RoomLogError(f"The room {room} is too busy to take another message now.")
+        raise RoomLogError(f"The room {room} is too busy to store another message now.")
 
     def latest(self, room: str, limit: int = PAGE) -> list[Message]:
         """Return the room's last messages, oldest first."""
@@ -149,8 +149,8 @@ class DynamoDBRoomLog:
                 ":start": {"S": start},
                 ":end": {"S": end},
             },
-            # Consistent, because a client that asks for a message it knows of must get it, and
-            # because an append must not count from an old number.
+            # Consistent, because a client that asks for a known message must get it, and an append
+            # must not count from an old number.
             "ConsistentRead": True,
             "ScanIndexForward": not backwards,
         }

@@ -1,4 +1,4 @@
-"""The payloads: the limits of texts, room names and message ids, on pages and in events."""
+"""Limits of texts, room names and message ids, on pages and in events."""
 
 import re
 import unicodedata
@@ -26,7 +26,7 @@ def is_room(name: object) -> bool:
 
 
 def is_text(text: object) -> bool:
-    """Whether it is a string that can be stored: short, valid Unicode, no control characters.
+    """Whether `text` is a string that can be stored: short, valid Unicode, no control characters.
 
     JSON can hold lone surrogates, which UTF-8 cannot.
     """

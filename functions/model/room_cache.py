@@ -1,4 +1,4 @@
-"""A cache of rooms: a function keeps the messages that it has read."""
+"""A cache of rooms: the messages that a function has already read."""
 
 import time
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from functions.model.room_log import PAGE, Message, RoomLog, RoomState
 
 _REMEMBERED = 20 * 1024 * 1024  # bytes of messages; a page of the longest has 100 to 400 KB
 _MESSAGE = 700  # bytes of a message besides its text
-_SECONDS = 60.0  # until a room is read again, so that messages deleted by hand disappear
+_SECONDS = 60.0  # until a whole room is read again, so that messages deleted by hand disappear
 
 
 class RoomCache:
-    """Reads a room's state, but only its new messages.
+    """Reads a room's state, fetching only its new messages.
 
     Messages never change, and their numbers have no gaps. Reading them again would be a large part
-    of a page's cost with DynamoDB.
+    of what a page costs with DynamoDB.
     """
 
     def __init__(self, log: RoomLog) -> None:

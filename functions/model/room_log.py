@@ -1,13 +1,13 @@
 """The room log: a room's messages in order, with sequence numbers without gaps.
 
-All calls block: a page makes them directly, the socket host off its event loop.
+All calls block: pages make them directly, and the socket host makes them off its event loop.
 """
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-PAGE = 50  # messages a page shows
-BATCH = 200  # messages that one `after` returns
+PAGE = 50  # messages on a page
+BATCH = 200  # messages returned by one call of `after`
 
 
 class RoomLogError(Exception):
@@ -32,7 +32,7 @@ class Message(NamedTuple):  # faster to create than a dataclass
 
 @dataclass(frozen=True)
 class Appended:
-    """The message in the log, and whether this call stored it, rather than an earlier try."""
+    """The message in the log, and whether it is new, rather than stored by an earlier try."""
 
     message: Message
     new: bool

@@ -1,4 +1,4 @@
-"""The kinds of room log, and the choice between them by a setting."""
+"""The kinds of room log, selected by a setting."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def parse_room_log(setting: str) -> str:
 
 
 def open_room_log(setting: str) -> RoomLog:
-    """Open the log a setting names.
+    """Open the log that a setting names.
 
     Raises ValueError if it is malformed, and RoomLogError if the log cannot be opened.
     """

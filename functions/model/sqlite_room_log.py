@@ -9,9 +9,9 @@ from pathlib import Path
 
 from functions.model.room_log import BATCH, PAGE, Appended, Message, RoomLogError, RoomState
 
-# Seconds that an append waits for another process's append before it gives up.
+# Seconds that an append waits for another process's append.
 _BUSY_SECONDS = 10.0
-_BUSY_PAUSE = 0.01  # seconds between tries where SQLite does not wait by itself
+_BUSY_PAUSE = 0.01  # seconds between tries, where SQLite itself does not wait
 
 
 class SQLiteRoomLog:
@@ -123,7 +123,7 @@ class SQLiteRoomLog:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return a file's device and inode, None if there is no file."""
+    """Return a file's device and inode; None if there is no file."""
     try:
         found = path.stat()
     except OSError:
@@ -134,7 +134,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 _COLUMNS = "room, seq, id, author, name, text, at"  # the fields of Message, in their order
 _SELECT = f"SELECT {_COLUMNS} FROM message"
 
-# WAL lets pages read while the host appends. FULL: an acked message survives a power cut too.
+# WAL lets pages read while the host appends. With FULL, an acked message survives a power cut.
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;

@@ -1,4 +1,4 @@
-"""The page that explains which part served it."""
+"""The page about how the site is served."""
 
 from starlette.requests import Request
 from starlette.responses import Response

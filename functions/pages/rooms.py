@@ -1,4 +1,4 @@
-"""The rooms' pages: each shows a room, and stores what is posted in its form."""
+"""The rooms' pages: show a room, and store messages posted in its form."""
 
 import logging
 import secrets
@@ -38,7 +38,7 @@ class Rooms:
 
 
 def start(app: Starlette) -> None:
-    """Open the room log, and give templates the messages as HTML; may raise StartError."""
+    """Open the room log, and add filters and globals to the templates; may raise StartError."""
     site: Site = app.state.site
     try:
         log = open_room_log(site.settings.own["ROOM_LOG"])
@@ -73,13 +73,13 @@ async def say(request: Request) -> Response:
     try:
         Site.of(request).emitter.emit("message", stored.to_json(), room=name)
     except EmitError as error:
-        # The message is stored, and the gap before the next one tells clients to fetch it.
+        # The message is stored. Clients fetch it when they see the gap before the next one.
         _log.warning("%s", error)
     return RedirectResponse("/" if name == LOBBY else f"/rooms/{name}", 303)
 
 
 async def open_room(request: Request) -> Response:
-    """Redirect to the room whose name was typed into the form."""
+    """Redirect to the room named in the form."""
     name = request.query_params.get("room", "").strip().lower().replace(" ", "-")
     return RedirectResponse(f"/rooms/{checked(name)}", 303)
 
@@ -102,7 +102,7 @@ def checked(name: str) -> str:
 def room_page(
     request: Request, name: str, status: int = 200, *, draft: str = "", notice: str = ""
 ) -> Response:
-    """Render a room as it stands: complete without JavaScript, and the starting point with it."""
+    """Render a room: complete without JavaScript, and room.js continues from there."""
     messages, text = Rooms.of(request).room_cache.state(name)
     return Site.of(request).page(
         request,

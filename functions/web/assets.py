@@ -18,8 +18,8 @@ PREFIX = "/static/"
 _FOR_EVER = f"public, max-age={365 * 24 * 60 * 60}, immutable"  # seconds: a year, the customary end
 _ASK_AGAIN = "no-cache"
 
-# The system's table differs between machines, and Python's between versions; browsers do not run a
-# module that has another type.
+# The system's table differs between machines, and Python's between versions; browsers do not run
+# modules with the wrong type.
 _TYPES = {
     ".avif": "image/avif",
     ".css": "text/css",
@@ -75,7 +75,7 @@ class Asset:
 
 
 def _files(folders: Iterable[Path]) -> Iterator[tuple[str, Path]]:
-    """Yield every file below folders, by its name there; hidden files and folders are left out."""
+    """Yield every file below folders with its name; skip hidden files and folders."""
     for folder in folders:
         for file in sorted(folder.rglob("*")):
             path = file.relative_to(folder)
@@ -84,7 +84,7 @@ def _files(folders: Iterable[Path]) -> Iterator[tuple[str, Path]]:
 
 
 class Assets:
-    """Every file below some folders, read once: a function serves them from memory.
+    """The files below some folders, read once and served from memory.
 
     If two files have the same name, the later folder's is used; a style sheet is appended to the
     earlier one, so that a page loads one file. A file is also served under its plain name, which

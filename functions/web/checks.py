@@ -1,4 +1,4 @@
-"""Checks of what the pages declare, so that a mistake is reported in one sentence at the start."""
+"""Checks of the pages' declarations, to report mistakes in one sentence at the start."""
 
 import inspect
 from typing import Any

@@ -1,4 +1,4 @@
-"""Compression: gzip, where the client wants it."""
+"""Compression: gzip, for clients that accept it."""
 
 from functools import lru_cache
 
@@ -10,9 +10,10 @@ from functions.web.accept import qualities
 
 
 class Compression(GZipMiddleware):
-    """Starlette's GZipMiddleware, which looks for `gzip` anywhere in the header.
+    """Starlette's GZipMiddleware, but parsing Accept-Encoding.
 
-    This one parses the header: it accepts `GZIP` and `*`, but not `gzip;q=0` or `gzipped`.
+    Starlette's looks for `gzip` anywhere in the header. This one accepts `GZIP` and `*`, but not
+    `gzip;q=0` or `gzipped`.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

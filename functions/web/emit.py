@@ -19,11 +19,13 @@ from functions.contract.bus import (
 
 
 class EmitError(Exception):
-    """The message may not have arrived; the text says why."""
+    """The message may not have arrived; the error's text says why."""
 
 
 class Emitter:
-    """Sends messages to every socket host, in the order of the calls. This base class cannot.
+    """Sends messages to every socket host, in the order of the calls.
+
+    This base class has no bus, and always raises EmitError.
 
     Each call returns the id under which hosts log the message. It raises EmitError, within seconds,
     if they cannot be reached, and BusMessageError if the message cannot be sent.
@@ -46,8 +48,8 @@ class Emitter:
     def disconnect(self, visitor: str, *, signed_in_at: float | None = None) -> str:
         """Disconnect all clients of the visitor with that id, in all namespaces, on all hosts.
 
-        They do not reconnect by themselves; if they do reconnect, `admit` decides, as for any
-        client. `signed_in_at`, from a session, restricts this to the sockets of that one sign-in.
+        They do not reconnect by themselves; if the page reconnects them, `admit` decides, as for
+        any client. `signed_in_at`, from a session, restricts this to the sockets of that sign-in.
         """
         _check("visitor's id", visitor)
         body: dict[str, Any] = {"visitor": visitor}
@@ -63,7 +65,7 @@ class Emitter:
         return self._send(encoded, f"{subject!r} was not announced")
 
     def close(self) -> None:
-        """Close connections that are kept for the next message."""
+        """Close connections kept open for the next message."""
 
     def _send(self, encoded: Callable[..., str], failed: str) -> str:
         sender = FUNCTION + uuid.uuid4().hex

@@ -1,4 +1,4 @@
-"""The emitters, one for each kind of bus, and the choice between them by the setting BUS."""
+"""The emitters, one for each kind of bus, selected by the setting BUS."""
 
 import http.client
 import uuid
@@ -13,16 +13,16 @@ from functions.web.emit import EmitError, Emitter
 
 _LOOPBACK_SECONDS = 2.0
 
-# The last is a container engine's name for its own machine.
+# The last is the name that containers have for their engine's machine.
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1", "host.docker.internal")
 
 
 def open_emitter(setting: str, secret: str) -> Emitter:
     """Return the emitter for a setting; it connects on first use.
 
-    The setting is `sns:TOPIC_ARN`, `redis://…` or `valkey://…`, or the address of a socket host on
-    this machine, or empty, and then every emit raises EmitError. Raises ValueError for any other
-    text, and says what it must be.
+    The setting is `sns:TOPIC_ARN`, `redis://…`, `valkey://…`, or the address of a socket host on
+    this machine. If it is empty, every emit raises EmitError. Raises ValueError for anything else,
+    with a message that follows the setting's name.
     """
     if not setting:
         return Emitter()
@@ -36,15 +36,15 @@ def open_emitter(setting: str, secret: str) -> Emitter:
 
 
 def emitter_from(environ: Mapping[str, str]) -> Emitter:
-    """Return the emitter of a function other than the pages', which has BUS in its environment.
+    """Return an emitter for a function other than the pages', from BUS in its environment.
 
-    scripts/dev adds the other variables that it needs. Raises ValueError as `open_emitter` does.
+    scripts/dev sets the other variables that it needs. Raises ValueError as `open_emitter` does.
     """
     return open_emitter(environ.get("BUS", ""), environ.get("SESSION_SECRET", ""))
 
 
 class SnsEmitter(Emitter):
-    """Publishes to the topic that every host's queue is subscribed to, by one call of boto3."""
+    """Publishes to the topic that every host's queue is subscribed to."""
 
     def __init__(self, topic: Topic) -> None:
         self._topic = topic

@@ -1,4 +1,4 @@
-"""Errors: a page of the site for people, problem+json (RFC 9457) for programs."""
+"""Error responses: a page for people, problem+json (RFC 9457) for programs."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -12,11 +12,11 @@ from functions.web.accept import qualities
 from functions.web.routing import allowed_methods
 from functions.web.site import Site, main_app
 
-API = "/api"  # what is below it answers errors as JSON, whatever the client accepts
+API = "/api"  # below it, errors are JSON, whatever the client accepts
 
 
 class InvalidError(HTTPException):
-    """The body does not have the required form; `errors` says what is wrong in each field."""
+    """The body does not have the required form; `errors` lists the problems by field."""
 
     def __init__(self, detail: str, errors: Sequence[Mapping[str, str]]) -> None:
         super().__init__(422, detail)
@@ -24,7 +24,7 @@ class InvalidError(HTTPException):
 
 
 async def error_response(request: Request, error: Exception) -> Response:
-    """Answer with an error; details of anything but an HTTPException are not disclosed."""
+    """Respond with an error; only an HTTPException's details are disclosed."""
     status, detail, headers = 500, "", dict[str, str]()
     if isinstance(error, HTTPException):
         status, detail, headers = error.status_code, error.detail, dict(error.headers or {})
@@ -60,8 +60,8 @@ def _allow(request: Request) -> dict[str, str]:
 def wants_json(request: Request) -> bool:
     """Whether the error response to this request should be JSON.
 
-    It should below /api, and for clients that want JSON rather than HTML: those that say so in
-    Accept, or send JSON and do not ask for a page.
+    It should be below /api, and for clients that prefer JSON to HTML in Accept, or that send JSON
+    and do not ask for a page.
     """
     path = request.scope["path"]
     if path == API or path.startswith(f"{API}/"):

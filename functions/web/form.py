@@ -1,4 +1,4 @@
-"""Forms, as browsers without JavaScript send them."""
+"""URL-encoded forms."""
 
 from urllib.parse import parse_qsl
 
@@ -14,7 +14,7 @@ async def read_form(request: Request) -> dict[str, str]:
 
     Raises HTTPException for a body that is not a form or is too large.
     """
-    body = await request.body()  # Lambda has passed all of it already
+    body = await request.body()  # Lambda passes it whole
     if len(body) > MAX_BYTES:
         raise HTTPException(413, f"A form may have at most {MAX_BYTES:,} bytes.")
     try:

@@ -1,4 +1,4 @@
-"""What AWS can put in front of the function. The template has an HTTP API."""
+"""What can be in front of the function in AWS. The template uses an HTTP API."""
 
 from mangum.types import LambdaHandler
 

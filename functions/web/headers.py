@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 class SecurityHeaders:
     """ASGI middleware that forbids loading from other sites and framing.
 
-    `scripts` are hashes of the inline scripts a page may run. Headers that a page sets win.
+    `scripts` are hashes of the inline scripts that pages may run. Headers set by a page are kept.
     """
 
     def __init__(self, app: ASGIApp, *, scripts: str) -> None:

@@ -1,4 +1,4 @@
-"""API Gateway's HTTP API: its events as ASGI requests, and the responses to them.
+"""API Gateway's HTTP API: converts its events to ASGI requests, and responses back.
 
 A function URL sends the same events (payload format 2.0), except for the path.
 """
@@ -23,7 +23,7 @@ _FORBIDDEN = dict.fromkeys([*range(9), *range(10, 32), 127], " ")
 
 @dataclass(frozen=True)
 class Received:
-    """A request from an event of any kind; the names of its headers are in lower case."""
+    """A request from an event of any kind; header names are in lower case."""
 
     method: str
     path: str  # decoded

@@ -1,4 +1,4 @@
-"""JSON that a page or a program sends, read into a model."""
+"""JSON request bodies, read into a model."""
 
 import json
 from typing import TypeVar
@@ -22,7 +22,7 @@ async def read_json(request: Request, model: type[T], *, max_bytes: int = MAX_BY
     """
     if not is_json(request.headers.get("content-type", "")):
         raise HTTPException(415, "Send JSON, with Content-Type: application/json.")
-    body = await request.body()  # Lambda has passed all of it already
+    body = await request.body()  # Lambda passes it whole
     if len(body) > max_bytes:
         raise HTTPException(413, f"The body may have at most {max_bytes:,} bytes.")
     try:

@@ -8,18 +8,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _KEEP_THE_METHOD = (307, 308)
 _REDIRECTS = (301, 302, *_KEEP_THE_METHOD)
 
-_PORTS = {"http": ":80", "https": ":443"}  # which a URL may omit
+_PORTS = {"http": ":80", "https": ":443"}  # URLs may omit these
 
 
 class LocalRedirects:
     """ASGI middleware that corrects redirects to the function's own host name.
 
     `request.url_for` and Starlette's own redirects write absolute URLs with the request's host.
-    Behind CloudFront that is the API, where no viewer may be sent, so only the path is kept.
+    Behind CloudFront that host is the API, which viewers must not be sent to, so only the path is
+    kept.
 
     A redirect from `/docs` to `/docs/`, or back, is followed here: StaticFiles sends it for
-    folders, and routers for routes written with a slash. What the viewer's address looks like is
-    decided by DropTrailingSlashes, not by the app.
+    folders, and routers for routes written with a slash. DropTrailingSlashes alone decides which
+    of the two addresses the viewer sees.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -58,7 +59,7 @@ class LocalRedirects:
 
 
 def _location(message: Message, scope: Scope) -> SplitResult | None:
-    """Return where on this site a response redirects to; None if it does not."""
+    """Return a response's redirect target on this site; None if there is none."""
     raw = next((value for name, value in message["headers"] if name == b"location"), None)
     if raw is None:
         return None

@@ -14,10 +14,10 @@ class DropTrailingSlashes:
 
     Below the prefixes of `keep` it is the other way round: with `/legacy/` in it, `/legacy` and
     `/legacy/page` are redirected to `/legacy/` and `/legacy/page/`. There, a last segment with a
-    dot is a file name, and is left as it is.
+    dot is a file name, and is left alone.
 
-    One redirect settles any path, its query survives byte for byte, and its `Location` is a path:
-    behind CloudFront the function knows only its API's host name, not the viewer's.
+    Any path takes at most one redirect. The query is kept byte for byte. `Location` is a path,
+    because behind CloudFront the function knows only its API's host name, not the viewer's.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ class RedisEmitter(Emitter):
                 try:
                     self._command(self._connection, "PUBLISH", CHANNEL, message)
                     return
-                except OSError:  # closed meanwhile; sending again is safe, as hosts drop duplicates
+                except OSError:  # it was closed; resending is safe, because hosts drop duplicates
                     self.close()
             self._connection = self._connect()
             self._command(self._connection, "PUBLISH", CHANNEL, message)

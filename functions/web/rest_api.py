@@ -1,4 +1,4 @@
-"""API Gateway's REST API: payload format 1.0, which an HTTP API can be set to send, too."""
+"""API Gateway's REST API: payload format 1.0, which HTTP APIs can also be set to send."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

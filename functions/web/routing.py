@@ -15,11 +15,11 @@ from functions.contract.setting import StartError
 from functions.web.redirects import one_address
 from functions.web.visitor import visitor
 
-_NOT_YOURS = "You do not have access to this. If you have another account, sign in with that one."
+_NOT_YOURS = "You do not have access to this page. If you have another account, sign in with it."
 
 
 class Route(routing.Route):
-    """Starlette's, and `claim` says what the visitor's session must have: see `Session.has`."""
+    """Starlette's Route, with a `claim` that the visitor must have: see `Session.has`."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Route(routing.Route):
 
 
 class Mount(routing.Mount):
-    """Starlette's, and `claim` says what the visitor's session must have: see `Session.has`."""
+    """Starlette's Mount, with a `claim` that the visitor must have: see `Session.has`."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class ClaimRequired:
 def accept_either_spelling(app: Any, keep: Sequence[str] = (), prefix: str = "") -> None:
     """Make every route of an app match with and without a trailing slash.
 
-    `url_for` gives the address that is not redirected. `keep` is as in DropTrailingSlashes, and
+    `url_for` returns the address that is not redirected. `keep` is as in DropTrailingSlashes, and
     `prefix` is where the app is mounted.
     """
     router = _router(app)
@@ -115,7 +115,7 @@ def accept_either_spelling(app: Any, keep: Sequence[str] = (), prefix: str = "")
 
 
 def allowed_methods(app: Any, scope: Scope) -> set[str] | None:
-    """Return the methods that a path's routes allow; None if one of them takes the request."""
+    """Return the methods that a path's routes allow; None if one of them matches fully."""
     methods: set[str] = set()
     router = _router(app)
     for route in router.routes if router else ():
@@ -158,4 +158,4 @@ def _match_at_its_root(mount: routing.Mount) -> None:
             match = Match(best)
         return match, child
 
-    mount.matches = matches  # type: ignore[method-assign]  # of this one, whatever class it is of
+    mount.matches = matches  # type: ignore[method-assign]  # on this instance only

@@ -1,4 +1,4 @@
-"""Same origin: only the site's own pages may send requests that change something."""
+"""Cross-site request forgery: only the site's own pages may send requests that change data."""
 
 from collections.abc import Sequence
 
@@ -13,26 +13,26 @@ from functions.web.errors import error_response
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110, section 9.2.1: they change nothing
 
 _FOREIGN = (
-    "We cannot tell that a page of this site sent this, so nothing was changed. Open the page on "
-    "this site, and send it from there. If that does not help, please update your browser."
+    "This request does not seem to come from a page of this site, so nothing was changed. Open the "
+    "page on this site, and send it from there. If that does not help, please update your browser."
 )
 _UNKNOWN = (
-    "We did not know you yet, so nothing was changed. Now we do: go back, and please send your "
-    "message again."
+    "You had no session yet, so nothing was changed. Now you have one: please go back and send it "
+    "again."
 )
 
 
 class SameOrigin:
     """ASGI middleware that refuses an unsafe method unless a page of this site sent the request.
 
-    Browsers report the sender in Sec-Fetch-Site, which no page can set: the site itself and the
-    person at the browser pass, another host of the same domain does not. Browsers from before 2023
-    send Origin instead, which must name the requested host: X-Forwarded-Host if a proxy sets it,
-    else Host. (Another site's page can forge neither without a preflight, which is refused here.)
-    A request with neither does not come from a current browser, and must carry the session's
+    Browsers report the sender in Sec-Fetch-Site, which no page can set. It must be the site itself
+    or the user (an address typed in, say), and not another host of the same domain. Browsers from
+    before 2023 send Origin instead, which must name the requested host: X-Forwarded-Host if a proxy
+    sets it, else Host. (Another site's page can forge neither without a preflight, which is refused
+    here.) A request with neither does not come from a current browser. It must have the session
     cookie, which browsers leave out of another site's form (SameSite=Lax).
 
-    Requests that no route matches pass: they get a 404 or 405.
+    Requests that match no route are let through, to get a 404 or 405.
     """
 
     def __init__(self, app: ASGIApp, *, routes: Sequence[BaseRoute]) -> None:
@@ -50,7 +50,7 @@ class SameOrigin:
 
 
 def _problem(scope: Scope) -> str | None:
-    """Return why a request is refused, in words for its sender; None if it is not."""
+    """Return why a request is refused, as a message for its sender; None if it is not."""
     headers = Headers(scope=scope)
     if sites := headers.getlist("sec-fetch-site"):
         return None if {*sites} <= {"same-origin", "none"} else _FOREIGN

@@ -11,7 +11,7 @@ from functions.web.emitters import open_emitter
 
 @dataclass(frozen=True)
 class Settings:
-    """What the function needs to know before its first request.
+    """The function's settings.
 
     `own` has the values of the settings declared in functions/model/settings.py.
     """
@@ -19,12 +19,12 @@ class Settings:
     session_secret: str
     bus: str = ""
     development: bool = False
-    former_secrets: tuple[str, ...] = ()  # sign nothing any more, but what they signed is believed
+    former_secrets: tuple[str, ...] = ()  # sign nothing, but what they signed is valid
     own: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], declared: Sequence[Setting] = ()) -> Self:
-        """Return an environment's settings; raise SettingError naming all that are missing."""
+        """Return the settings in an environment; raise SettingError listing every problem."""
         development = environ.get("STAGE", "production") == "development"
         bus = environ.get("BUS", "")
         problems = []

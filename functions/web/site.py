@@ -22,7 +22,7 @@ _OURS = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Site:
-    """The wiring of the pages; a page gets it by `Site.of(request)`."""
+    """What all pages share; a page gets it with `Site.of(request)`."""
 
     settings: Settings
     emitter: Emitter
@@ -34,14 +34,14 @@ class Site:
     def create(cls, settings: Settings, emitter: Emitter, folder: Path) -> Self:
         """Return the site with the templates/ and static/ of a folder.
 
-        Those of functions/web are added. If two files have the same name, the folder's is used, but
-        two style sheets are joined.
+        Those of functions/web are added. If two files have the same name, the folder's is used,
+        except that style sheets are joined.
         """
         assets = Assets(_OURS / "static", folder / "static")
         env = Environment(
             loader=FileSystemLoader([folder / "templates", _OURS / "templates"]),
             autoescape=select_autoescape(),
-            auto_reload=False,  # in development a change restarts the function
+            auto_reload=False,  # in development, a change restarts the function
         )
         templates = Jinja2Templates(env=env)  # adds a global of its own
         env.globals["import_map"] = assets.import_map
@@ -52,7 +52,7 @@ class Site:
         return cls(settings, emitter, assets, templates, sessions)
 
     def compile_templates(self) -> None:
-        """Compile now, so that no request waits; raise TemplateError for a broken template."""
+        """Compile all templates ahead of requests; raise TemplateError for a broken one."""
         for name in self.templates.env.list_templates(extensions=["html"]):
             self.templates.get_template(name)
 
@@ -69,7 +69,7 @@ class Site:
 
 
 def main_app(scope: Scope) -> Starlette:
-    """Return the site's own app, also for requests to an app that is mounted in it."""
+    """Return the site's app, even if an app mounted in it handles the request."""
     app: Starlette = scope.get("state", {}).get("main_app") or scope["app"]
     return app
 

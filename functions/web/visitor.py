@@ -1,4 +1,4 @@
-"""The visitor: every page knows the session, and a new visitor gets one in a cookie."""
+"""The visitor: verifies the session cookie on every request, and gives new visitors one."""
 
 import logging
 import time
@@ -18,13 +18,13 @@ _log = logging.getLogger(__name__)
 
 
 class EndedSessions(Protocol):
-    """A store of yours that knows whose sessions have ended before they expire.
+    """A store of yours with the sessions that were ended before they expired.
 
-    `start` of the pages assigns it to `app.state.ended_sessions`.
+    Assign it to `app.state.ended_sessions` in `start` of the pages.
     """
 
     def end(self, visitor: str) -> None:
-        """End all of a visitor's sessions so far, because they sign out or are banned."""
+        """End all of a visitor's current sessions, because they sign out or are banned."""
 
     def is_ended(self, session: Session) -> bool:
         """Whether a session was ended: compare its `signed_in_at`. Called on each request."""
@@ -33,8 +33,7 @@ class EndedSessions(Protocol):
 class Visitors:
     """ASGI middleware that verifies the session cookie, or issues one, before a page runs.
 
-    The visitor keeps the session that the request holds when its response starts; `sign_in` and
-    `sign_out` replace it.
+    `sign_in` and `sign_out` replace the request's session before its response starts.
     """
 
     def __init__(self, app: ASGIApp, *, sessions: Sessions, secure: bool) -> None:
@@ -62,7 +61,7 @@ class Visitors:
         await self.app(scope, receive, send_with_cookie)
 
     def _session(self, header: str) -> tuple[Session, bool, bool]:
-        """Return a visitor's session, whether their cookie had it, and whether to issue it."""
+        """Return a visitor's session, whether a cookie had it, and whether to issue a cookie."""
         try:
             cookie = read_cookie(header, self.sessions)
         except SessionError:
@@ -86,10 +85,10 @@ def sign_in(
 ) -> Session:
     """Sign the visitor in as one of your users, and return the new session.
 
-    `id` identifies a user, and `name` is shown to others. Pages and events may require `claims`,
-    which are JSON, and short, because they travel in a cookie. `auth_time`, the current time in
-    seconds since 1970, is added to them. Both halves see the new session from the next request on;
-    sockets that are already open keep the session they came with.
+    `id` identifies a user, and `name` is shown to others. Pages and events may require `claims`.
+    They are JSON, and must be short because they are stored in a cookie. `auth_time`, the current
+    time in seconds since 1970, is added to them. Both halves use the new session from the next
+    request on; sockets that are already open keep their session.
 
     Raises ValueError for a session that cannot be issued.
     """
@@ -106,11 +105,11 @@ def sign_in(
 
 
 def sign_out(request: Request, *, everywhere: bool = False) -> Session:
-    """Replace the visitor's session by a new, anonymous one, and return it.
+    """Replace the visitor's session with a new, anonymous one, and return it.
 
     Sockets of the old session are disconnected, on every host. `everywhere` ends all sessions of
-    the visitor, in other browsers too, and needs a store for that: see EndedSessions. Raises
-    RuntimeError if there is none.
+    the visitor, in other browsers too. It needs a store, see EndedSessions, and raises RuntimeError
+    if there is none.
     """
     former, session = visitor(request), Session.new()
     if everywhere:

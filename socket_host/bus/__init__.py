@@ -1,6 +1,6 @@
 """The bus between socket hosts, and from functions to them.
 
-`open_bus` returns the bus for the setting BUS, which is passed to a client manager. `bus` has the
+`open_bus` returns the bus for the setting BUS; pass it to a client manager. `bus` has the
 interface of every bus; `shared` is the base of those between hosts, with an `outbox` of waiting
 messages, an `inbox` that checks messages against a `schema` and drops duplicates (`seen_messages`),
 a count of `refusals`, and the `outage` of each direction. `redis` and `sns` carry the messages;

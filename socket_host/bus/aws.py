@@ -1,4 +1,4 @@
-"""Calls of boto3, which block: made off the event loop, and raising BusError."""
+"""boto3's blocking calls: made off the event loop, and raising BusError."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -13,7 +13,7 @@ from socket_host.bus.sqs import POLL_SECONDS
 
 T = TypeVar("T")
 
-# One try for each call: the bus retries by itself, and reports the outage meanwhile.
+# One try for each call: the bus itself retries, and reports the outage meanwhile.
 CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1})
 POLL_CONFIG = CONFIG.merge(Config(read_timeout=POLL_SECONDS + 5))
 

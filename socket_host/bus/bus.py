@@ -11,13 +11,13 @@ from socket_host.bus.seen_messages import SeenMessages
 
 _log = logging.getLogger(__name__)
 
-# Called with the id of the host that made an announcement, and the body.
+# Called with the id of the host that published an announcement, and the body.
 Subscriber = Callable[[str, Any], None]
 
 
-def log_heard(message_id: str, what: Any) -> None:
-    """Log a function's message, under the id that the function knows."""
-    # Each one, not only the first in a minute: people look for it by its id.
+def log_received(message_id: str, what: Any) -> None:
+    """Log a function's message under its id, which `emit` returned to the function."""
+    # Not limited to one a minute, because people search the log for an id.
     _log.info("Received %.100r from a function: %s", what, message_id, extra={"let_through": True})
 
 
@@ -53,7 +53,7 @@ class Bus:
     from the bus, including our own.
     """
 
-    ANSWER_SECONDS = 0.0  # within which every other host answers a greeting: there are none
+    ANSWER_SECONDS = 0.0  # how long other hosts take to answer a greeting; here there are none
 
     is_shared = False  # whether there can be other hosts
 
@@ -93,14 +93,14 @@ class Bus:
     def announce_to_all(self, subject: str, body: Any) -> None:
         """Announce to all hosts, including this one; raises BusMessageError as `publish` does."""
         self.announce(subject, body)
-        self._hear(subject, self.host_id, body)
+        self._deliver(subject, self.host_id, body)
 
-    def _hear(self, subject: str, host: str, body: Any) -> None:
+    def _deliver(self, subject: str, host: str, body: Any) -> None:
         for subscriber in self._subscribers.get(subject, ()):
             subscriber(host, body)
 
     def on_gap(self, subscriber: Callable[[], object]) -> None:
-        """Call a function when the bus is back and may have lost messages for this host."""
+        """Call a function after an outage in which messages for this host may have been lost."""
         self._gap_subscribers.append(subscriber)
 
     def had(self) -> dict[str, list[Any]]:
@@ -115,5 +115,5 @@ class Bus:
         """Count a refused message; `cause` must not contain any of it."""
 
     def health(self) -> dict[str, Any]:
-        """Return the `status`, ok or degraded; if it is degraded, `why` says what is wrong."""
+        """Return the `status`, ok or degraded; if degraded, `why` is a sentence about it."""
         return {"status": "ok"}

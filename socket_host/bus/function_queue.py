@@ -1,8 +1,9 @@
 """The function queue: functions' emits, if the bus between hosts is Redis or Valkey.
 
 Functions run outside the hosts' network and cannot reach a server in it, so they always publish to
-SNS. One SQS FIFO queue receives their messages for all hosts: whichever host takes a message
-publishes it on the bus, to every host. So a message costs the same, however many hosts there are.
+SNS. One SQS FIFO queue receives their messages for all hosts. Whichever host receives a message
+publishes it on the bus, to every host. So the cost of a message does not depend on the number of
+hosts.
 """
 
 from functools import partial
@@ -18,7 +19,7 @@ from socket_host.bus.sqs import SqsQueue
 
 
 class FunctionQueue:
-    """The queue, by its URL. boto3 finds credentials and region by itself."""
+    """The queue with that URL. boto3 finds credentials and region by itself."""
 
     def __init__(self, url: str) -> None:
         self.outage = Outage(
@@ -31,8 +32,8 @@ class FunctionQueue:
     async def pass_on(self, outbox: Outbox) -> None:
         """Move functions' emits into an outbox, until cancelled.
 
-        A message is deleted from the queue only when the bus has it. If the host dies before that,
-        another host takes the message; duplicates are recognised by their ids.
+        A message is deleted from the queue only once the bus has it. If the host dies before that,
+        another host receives the message; duplicates are recognised by their ids.
         """
         while True:
             try:

@@ -19,12 +19,12 @@ from functions.contract.bus import (
     BusMessageError,
     loopback_token,
 )
-from socket_host.bus.bus import Bus, log_heard
+from socket_host.bus.bus import Bus, log_received
 from socket_host.bus.schema import fault, parse
 
 
 class Loopback:
-    """Emits what a function posts, if it is on this machine and knows one of the secrets."""
+    """Emits what functions post, if they are on this machine and know one of the secrets."""
 
     def __init__(self, sio: socketio.AsyncServer, *secrets: str) -> None:
         self._sio = sio
@@ -35,14 +35,14 @@ class Loopback:
         # aiohttp decodes bytes that are not UTF-8 as surrogates.
         authorization = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
         if not _is_loopback(request) or not self._is_authorized(authorization):
-            return web.Response(status=403, text="Only the functions of this host may emit here.\n")
+            return web.Response(status=403, text="Only this host's functions may emit here.\n")
         if request.content_length is None or request.content_length > MAX_BYTES:
-            return web.Response(status=413, text=f"A message has {MAX_BYTES} bytes at the most.\n")
+            return web.Response(status=413, text=f"A message may have at most {MAX_BYTES} bytes.\n")
         if "Content-Encoding" in request.headers:
-            return web.Response(status=415, text="A message comes as it is, not compressed.\n")
+            return web.Response(status=415, text="Send the message uncompressed.\n")
         message = _load(await request.read())
         if message is None:
-            return web.Response(status=400, text="That is not a message of the bus.\n")
+            return web.Response(status=400, text="This is not a valid message for the bus.\n")
         try:
             await self._act(message)
         except BusMessageError as error:
@@ -50,7 +50,9 @@ class Loopback:
         return web.Response(status=204)
 
     async def _act(self, message: Mapping[str, Any]) -> None:
-        log_heard(message.get("message_id") or "-", message.get("event") or message.get("subject"))
+        log_received(
+            message.get("message_id") or "-", message.get("event") or message.get("subject")
+        )
         if message["method"] == ANNOUNCEMENT:
             bus: Bus = self._sio.manager.bus
             bus.announce_to_all(message["subject"], message["body"])
@@ -68,13 +70,13 @@ class Loopback:
 
 
 def _is_loopback(request: web.Request) -> bool:
-    # Not `request.remote`, which may be overridden by a client's own claim.
+    # Not `request.remote`, which a client may be able to set.
     peer: Any = request.transport and request.transport.get_extra_info("peername")
     return bool(peer) and ipaddress.ip_address(peer[0]).is_loopback
 
 
 def _load(body: bytes) -> dict[str, Any] | None:
-    """Return the message in a body, None if functions may not send it."""
+    """Return the message in a body; None if functions may not send it."""
     try:
         message = parse(str(body, "utf-8"))
     except ValueError:

@@ -12,9 +12,9 @@ LONGEST_PAUSE = 1.0
 
 
 class Outage:
-    """Logs when it begins and ends, but not each failure in between.
+    """Logs when the outage begins and ends, but not each failure in between.
 
-    `sentence` says what is wrong; it is empty while nothing is.
+    `sentence` says what is wrong; it is empty if nothing is.
     """
 
     def __init__(self, trouble: str, relief: str) -> None:

@@ -1,4 +1,4 @@
-"""The outbox: messages that this host has yet to send to the others, in order."""
+"""The outbox: messages that wait to be sent to the other hosts, in order."""
 
 import asyncio
 from collections import deque
@@ -13,7 +13,7 @@ MAX_WAITING_BYTES = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A message on its way out."""
+    """A message to send."""
 
     message_id: str
     body: bytes
@@ -22,8 +22,8 @@ class Entry:
 class Outbox:
     """A bounded queue, which drops its oldest entries when it is full.
 
-    The oldest, because late messages are worth less than new ones, and a client that sees a gap
-    asks the store for what it missed.
+    The oldest, because late messages are worth less than new ones, and a client that notices a gap
+    can request what it missed.
     """
 
     def __init__(self, *, count: int = MAX_WAITING, size: int = MAX_WAITING_BYTES) -> None:
@@ -47,7 +47,7 @@ class Outbox:
         return len(self._waiting) + self._taken
 
     def add(self, entry: Entry) -> bool:
-        """Append an entry; return False if others had to be dropped for it."""
+        """Append an entry; return False if others had to be dropped to make room."""
         self._waiting.append(entry)
         self._added += 1
         self._size += len(entry.body)

@@ -1,7 +1,7 @@
 """The peers: which other hosts on the bus are alive.
 
-Each host sends heartbeats. A new host's greeting is answered at once, a host that stops says
-goodbye, and one that is silent for too long is lost.
+Each host sends heartbeats. A new host sends a greeting, which the others answer at once, and a host
+that stops sends a goodbye. A host that has been silent for too long is considered lost.
 """
 
 import asyncio
@@ -17,15 +17,15 @@ _SUBJECT = "peers"
 # hosts (docs/costs.md); doubling the interval halves it.
 HEARTBEAT = 2.0
 
-# A host is lost after this many missed heartbeats: then it was silent for 4 to 6 seconds, and was
-# killed 2 to 6 seconds ago.
+# A host is lost after this many missed heartbeats: it has then been silent for 4 to 6 seconds, and
+# was killed 2 to 6 seconds ago.
 LOST = 3
 
 MAX_PEERS = 1_000  # hosts; further ones are ignored
 
 _ANSWER_PAUSE = 0.2  # seconds between two answers to greetings, however many hosts greet
 
-_NAMED = 5  # hosts in a line of the log
+_NAMED = 5  # hosts listed in one line of the log
 
 Watcher = Callable[..., object]
 
@@ -47,10 +47,10 @@ class Announcer(Protocol):
 
 
 class Peers(Collection[str]):
-    """The ids of the other hosts that are alive; a host that is alone on its bus has none.
+    """The ids of the other hosts that are alive; empty for a host that is alone on its bus.
 
-    While the bus delivers nothing at all, not even this host's own heartbeats, the others' silence
-    means nothing: none of them is lost, and each has its full time again when the bus is back.
+    While the bus delivers nothing at all, not even this host's own heartbeats, no other host is
+    considered lost, and each has its full time again after the outage.
     """
 
     def __init__(self, bus: Announcer) -> None:
@@ -58,7 +58,7 @@ class Peers(Collection[str]):
         self._bus = bus
         self._missed: dict[str, int] = {}  # heartbeats, by host
         self._arrivals = 0  # the bus's count at the last heartbeat
-        self._subscribers: dict[str, list[Watcher]] = {"joined": [], "lost": [], "heard": []}
+        self._subscribers: dict[str, list[Watcher]] = {"joined": [], "lost": [], "heartbeat": []}
         self._beating: asyncio.Task[None] | None = None
         self._answering: asyncio.TimerHandle | None = None  # during the pause after an answer
         self._greeted = False  # whether a host has greeted during that pause
@@ -77,7 +77,7 @@ class Peers(Collection[str]):
         return len(self._missed)
 
     def strangers_for(self) -> float:
-        """Return for how many more seconds hosts may still answer our greeting."""
+        """Return for how many more seconds unknown hosts may still answer our greeting."""
         return max(0.0, self._all_known_at - asyncio.get_running_loop().time())
 
     def subscribe(
@@ -85,25 +85,25 @@ class Peers(Collection[str]):
         *,
         joined: Callable[[str], object] | None = None,
         lost: Callable[[str], object] | None = None,
-        heard: Callable[[str, Mapping[str, Any]], object] | None = None,
+        heartbeat: Callable[[str, Mapping[str, Any]], object] | None = None,
     ) -> None:
-        """Call functions with the id of a host that is new, or that is lost or gone.
+        """Call functions with the id of a host that is new, lost, or has stopped.
 
-        `heard` is called at each heartbeat, also with the host's `state`.
+        `heartbeat` is called at each heartbeat, also with the host's `state`.
         """
-        for event, subscriber in (("joined", joined), ("lost", lost), ("heard", heard)):
+        for event, subscriber in (("joined", joined), ("lost", lost), ("heartbeat", heartbeat)):
             if subscriber:
                 self._subscribers[event].append(subscriber)
 
     def start(self) -> None:
-        """Greet the others, and start sending and watching heartbeats."""
+        """Send a greeting, and start sending and watching heartbeats."""
         self._all_known_at = asyncio.get_running_loop().time() + self._bus.ANSWER_SECONDS
         self._bus.subscribe(_SUBJECT, self._receive)
         self._announce("hello")
         self._beating = asyncio.create_task(self._beat())
 
     def stop(self) -> None:
-        """Say goodbye, so that the others forget this host at once."""
+        """Send a goodbye, so that the others forget this host at once."""
         if self._answering:
             self._answering.cancel()
         if self._beating:
@@ -132,21 +132,21 @@ class Peers(Collection[str]):
     def _announce(self, word: str) -> None:
         self._bus.announce(_SUBJECT, {"word": word, "state": self.state})
 
-    def _receive(self, host: str, said: Any) -> None:
-        match said:
+    def _receive(self, host: str, body: Any) -> None:
+        match body:
             case {"word": "goodbye"}:
                 self._lose(host)
             case {"word": word, "state": {**state}}:
                 new = host not in self._missed
                 if new and len(self._missed) >= MAX_PEERS:
-                    self._bus.refuse("more hosts than there can be")
+                    self._bus.refuse("too many hosts")
                     return
                 self._missed[host] = 0
                 if new:
                     self._notify("joined", host)
                 if word == "hello" and self._beating:
                     self._answer()
-                self._notify("heard", host, state)
+                self._notify("heartbeat", host, state)
 
     def _answer(self) -> None:
         """Answer a greeting, at once or together with others that arrive during the pause."""

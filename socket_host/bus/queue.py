@@ -1,7 +1,7 @@
-"""A host's own SQS queue: created at its start, marked as in use, deleted at its end.
+"""A host's own SQS queue: created at the start, marked as in use, deleted at the end.
 
-All calls block. A host that was killed leaves its queue and subscription behind; when the mark is
-too old, the others delete both.
+All calls block. A host that was killed leaves its queue and subscription behind; other hosts delete
+both when the mark is too old.
 """
 
 import json
@@ -73,7 +73,7 @@ class HostQueue(SqsQueue):
         self._begin_anew()
 
     def open(self) -> None:
-        """Create the queue and subscribe it, unless that is done."""
+        """Create the queue and subscribe it, unless that has been done."""
         if not self._url:
             self._url = self._sqs.create_queue(
                 QueueName=self.name,
@@ -83,9 +83,9 @@ class HostQueue(SqsQueue):
         self._subscribe()
 
     def receive(self, *, wait: bool) -> list[Message]:
-        """Return the next messages, at most ten; `wait` waits a while for them.
+        """Return the next messages, at most ten; with `wait`, wait a while for them.
 
-        If somebody has deleted the queue, the next `open` creates another.
+        If the queue has been deleted, the next `open` creates another.
         """
         try:
             return super().receive(wait=wait)
@@ -94,7 +94,7 @@ class HostQueue(SqsQueue):
             raise
 
     def beat(self) -> None:
-        """Mark the queue as in use, and subscribe it again if its subscription is gone."""
+        """Mark the queue as in use, and subscribe it again if its subscription was deleted."""
         if self._url:
             self._sqs.tag_queue(QueueUrl=self._url, Tags=_seen_now())
             self._subscribe()
@@ -117,10 +117,10 @@ class HostQueue(SqsQueue):
             else:
                 used.add(self._arn(_name(url)))
         for endpoint, subscription in self._subscriptions():
-            # Also checked by name, because a list of queues may lack the newest.
+            # Also check by name, because the list of queues may lack the newest.
             if endpoint not in used and not self._exists(_name(endpoint)):
                 self._sns.unsubscribe(SubscriptionArn=subscription)
-                _log.info("Deleted the subscription of a queue that is gone: %s.", endpoint)
+                _log.info("Deleted the subscription of a missing queue: %s.", endpoint)
 
     def _begin_anew(self) -> None:
         # A new name each time: that of a deleted queue cannot be used for a minute.
@@ -158,9 +158,9 @@ class HostQueue(SqsQueue):
         try:
             tags = self._sqs.list_queue_tags(QueueUrl=url).get("Tags", {})
         except self._sqs.exceptions.QueueDoesNotExist:
-            return False  # its host, or another sweep, was faster
+            return False  # its host, or another host's sweep, has deleted it
         if tags.get(_TOPIC) != self._topic.arn or _SEEN not in tags:
-            return False  # not ours, in spite of its name
+            return False  # not ours, despite its name
         return time.time() - float(tags[_SEEN]) > orphan_seconds
 
     def _delete(self, url: str) -> None:
@@ -168,7 +168,7 @@ class HostQueue(SqsQueue):
             self._sqs.delete_queue(QueueUrl=url)
         except self._sqs.exceptions.QueueDoesNotExist:
             return
-        _log.info("Deleted the queue of a host that is gone: %s.", _name(url))
+        _log.info("Deleted the queue of a host that no longer runs: %s.", _name(url))
 
     def _exists(self, name: str) -> bool:
         try:

@@ -1,8 +1,8 @@
 """The bus over Redis or Valkey: one channel, to which every host publishes and subscribes.
 
-python-socketio's own manager loses events that are emitted while Redis is down, and the order of
-emits from several tasks; this one keeps both. The channel and the messages are the same, so that
-python-socketio's managers in other programs can emit through it.
+Unlike python-socketio's own manager, it keeps events that are emitted while Redis is down, and the
+order of emits from several tasks. The channel and the messages are the same, so python-socketio's
+managers in other programs can emit through it.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from socket_host.bus.shared import BusError, SharedBus
 if TYPE_CHECKING:
     from socket_host.bus.function_queue import FunctionQueue
 
-# Seconds to wait, after an outage, for the other hosts to reconnect. They all retry within the
+# Seconds to wait after an outage for the other hosts to reconnect. They all retry within the
 # longest pause, and do not get what is published before they subscribe.
 _GATHER_SECONDS = LONGEST_PAUSE + 1.0
 
@@ -97,8 +97,8 @@ class RedisBus(SharedBus):
 
     def _published(self, listeners: int) -> None:
         self._listeners = listeners if isinstance(listeners, int) else 0
-        # The reply came over the connection that messages come over, so receiving works, even
-        # though this host's own messages are skipped.
+        # Messages arrive over the same connection as the reply, so receiving works, even though
+        # this host's own messages are skipped.
         self.arrivals += 1
 
     async def _gather(self, publisher: Connection) -> None:
@@ -116,7 +116,7 @@ class RedisBus(SharedBus):
     async def _receive(self) -> AsyncIterator[bytes]:
         try:
             connection = await self._connected()
-            self._hears()
+            self._receiving()
             async for body in connection.messages():
                 yield body
         except OSError as error:

@@ -1,7 +1,6 @@
 """A connection to Redis or Valkey.
 
-Our own, because the client library is much slower. It speaks RESP3: Redis 6 and later, and any
-Valkey.
+Not the client library's, which is much slower. It uses RESP3: Redis 6 and later, and any Valkey.
 """
 
 import asyncio
@@ -34,10 +33,10 @@ LARGEST = 2 * 1024 * 1024  # bytes of one message
 # parser buffers all of it, and a server allows half a gigabyte.
 _MAX_REPLY_BYTES = 4 * 1024 * 1024
 
-# Called once, with the reply to the last command or with an exception.
+# Called once, with the reply to the last command or an exception.
 Answered = Callable[[Any], None]
 
-# Called with the messages not yet handled; takes any number of them from the left.
+# Called with the unhandled messages; takes any number of them from the left.
 Taker = Callable[[deque[bytes]], None]
 
 
@@ -54,7 +53,7 @@ class _Call:
 class Connection(asyncio.Protocol):
     """Commands, replies and channels' messages, until the connection is lost.
 
-    All methods raise OSError if the server refuses, does not answer in time or is gone.
+    All methods raise OSError if the server refuses, does not answer in time or closes.
     """
 
     def __init__(self) -> None:
@@ -86,8 +85,8 @@ class Connection(asyncio.Protocol):
             raise OSError(f"{address} cannot be reached ({error})") from error
         login = ("AUTH", address.username, address.password) if address.password else ()
         try:
-            told = await connection.ask("HELLO", "3", *login)
-            if isinstance(told, dict) and told.get(b"role") in (b"replica", b"slave"):
+            hello = await connection.ask("HELLO", "3", *login)
+            if isinstance(hello, dict) and hello.get(b"role") in (b"replica", b"slave"):
                 raise OSError(_REPLICA)
         except BaseException:
             connection.close()
@@ -110,7 +109,7 @@ class Connection(asyncio.Protocol):
         match await self.ask("PUBSUB", "NUMSUB", channel):
             case [_, int(count)]:
                 return count
-        raise OSError("the server there is not Redis or Valkey")
+        raise OSError("the server is not Redis or Valkey")
 
     async def publish(self, channel: str, bodies: Sequence[bytes]) -> int:
         """Publish messages in order; return the number of connections that got the last one."""
@@ -130,10 +129,10 @@ class Connection(asyncio.Protocol):
         """Subscribe to a channel, whose messages `messages` then yields.
 
         Messages that begin with `own` are skipped, and so are those that `take` takes on arrival.
-        It is called only while the consumer of `messages` waits for one.
+        `take` is called only while the consumer of `messages` waits for one.
         """
         self._own, self._take = own, take
-        # RESP3 confirms with a push, not a reply; the reply to the next command proves it, too.
+        # RESP3 confirms with a push instead of a reply; the reply to the next command is enough.
         self._transport.write(_packed("SUBSCRIBE", channel))
         await self.listeners(channel)
 
@@ -179,7 +178,7 @@ class Connection(asyncio.Protocol):
         self._watching = self._loop.call_later(_ANSWER_SECONDS / 5, self._watch)
 
     def _heed_role(self, role: Any) -> None:
-        """Close the connection to a former primary; its name will soon resolve to the new one."""
+        """Close the connection to a former primary: its name will soon resolve to the new one."""
         if isinstance(role, list) and role[:1] in ([b"slave"], [b"replica"]):
             self._lost = OSError(_REPLICA)
             self.close()
@@ -203,7 +202,7 @@ class Connection(asyncio.Protocol):
                 else:
                     self._reply(reply)
         except (hiredis.ProtocolError, LookupError, TypeError, RecursionError):
-            self._lost = OSError("the server there is not Redis or Valkey")
+            self._lost = OSError("the server is not Redis or Valkey")
             self.close()
         if self._reader.len() > _MAX_REPLY_BYTES:
             self._lost = OSError(f"a message has more than {_MAX_REPLY_BYTES} bytes")
@@ -263,7 +262,7 @@ class Connection(asyncio.Protocol):
 
 
 def _settle(future: asyncio.Future[Any], answer: Any) -> None:
-    if future.done():  # nobody is waiting any more
+    if future.done():  # cancelled
         return
     if isinstance(answer, Exception):
         future.set_exception(answer)
@@ -272,5 +271,5 @@ def _settle(future: asyncio.Future[Any], answer: Any) -> None:
 
 
 def _packed(*command: str | bytes) -> bytes:
-    packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]  # its type says: one word
+    packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]  # typed for a single word
     return packed

@@ -1,4 +1,4 @@
-"""The refusals: invalid messages from the bus."""
+"""Refusals: counts invalid messages from the bus."""
 
 import logging
 import time

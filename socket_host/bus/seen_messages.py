@@ -24,10 +24,10 @@ class UnlikelyNumberError(ValueError):
 
 
 class SeenMessages:
-    """Keeps each sender's highest number, and which of the numbers just below were seen.
+    """Keeps each sender's highest number, and which of the numbers just below it were seen.
 
-    A single number that is far ahead is refused. Only if the sender's next message follows it, it
-    is accepted, and `on_leap` is called, because all messages in between may be lost.
+    A number that is far ahead is refused, unless the sender's next message follows it. That one is
+    accepted, and `on_leap` is called, because all messages in between may be lost.
     """
 
     def __init__(
@@ -63,9 +63,9 @@ class SeenMessages:
             self._had[sender] = top, joined & ALL
 
     def beyond(self, other: "SeenMessages", besides: str) -> "SeenMessages":
-        """Return the part about senders of which `other` lacks a message that was seen here.
+        """Return the part about senders from which `other` lacks a message that was seen here.
 
-        `besides` is a sender of which the other has seen everything.
+        `besides` is a sender from which the other has seen everything.
         """
         rest = SeenMessages()
         for sender, (highest, had) in self._had.items():
@@ -93,9 +93,9 @@ class SeenMessages:
     def is_new(self, message_id: str | None) -> bool:
         """Return whether a message `sender:number` is new, and remember it.
 
-        One much older than the sender's newest counts as seen, because nothing overtakes so many.
-        One without an id is always new. Raises ValueError for a malformed id, and its subclass
-        UnlikelyNumberError for a number that is too far ahead.
+        One much older than the sender's newest counts as seen, because no message is overtaken by
+        so many. One without an id is always new. Raises ValueError for a malformed id, and its
+        subclass UnlikelyNumberError for a number that is too far ahead.
         """
         if message_id is None:
             return True
@@ -148,6 +148,6 @@ class SeenMessages:
 
 
 def _check_form(message_id: str) -> None:
-    """Check the whole id, which is done once for each sender."""
+    """Check the whole id, once for each sender."""
     if not is_id(message_id):
         raise ValueError("invalid message_id")

@@ -1,4 +1,4 @@
-"""Makes blocking calls off the event loop, one after the other."""
+"""Runs blocking calls off the event loop, one after another."""
 
 import asyncio
 import threading
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 class SerialExecutor:
-    """One thread that makes calls one after another, in order.
+    """One thread that makes calls in order.
 
-    Unlike a ThreadPoolExecutor's, it does not keep the process alive while a call waits, and one
-    that waits for messages does so for many seconds.
+    Unlike a ThreadPoolExecutor's, it does not keep the process alive while a call blocks, which may
+    be for many seconds.
     """
 
     def __init__(self, name: str) -> None:
@@ -28,7 +28,7 @@ class SerialExecutor:
         return await asyncio.wrap_future(future)
 
     def stop(self) -> None:
-        """End the thread after the calls it has been given."""
+        """End the thread after the pending calls."""
         self._calls.put(None)
 
     def _work(self) -> None:

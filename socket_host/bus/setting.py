@@ -41,8 +41,8 @@ def parse_function_queue(url: str, bus: str) -> str:
 def open_bus(setting: str, password: str = "", function_queue: str = "") -> Bus:
     """Return the bus for a setting; its `start` connects it to the other hosts.
 
-    `password`, if the setting has none, and `function_queue`, the URL of the queue of functions'
-    emits, are for Redis and Valkey. Raises ValueError as `parse_bus` does.
+    `password`, used if the setting has none, and `function_queue`, the URL of the queue with
+    functions' emits, are for Redis and Valkey. Raises ValueError as `parse_bus` does.
     """
     # Imported only for the bus that needs it: boto3 is slow to import.
     match parse_bus(setting):

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from typing import Any
 
 from functions.contract.bus import ANNOUNCEMENT, FUNCTION, MAX_BYTES, encode
-from socket_host.bus.bus import Bus, Receiver, log_heard
+from socket_host.bus.bus import Bus, Receiver, log_received
 from socket_host.bus.inbox import Inbox
 from socket_host.bus.outage import Outage
 from socket_host.bus.outbox import Entry, Outbox
@@ -20,11 +20,11 @@ _log = logging.getLogger(__name__)
 
 START_SECONDS = 5.0  # to connect before the first client is accepted; then the bus counts as down
 
-FLUSH_SECONDS = 5.0  # for which a host that stops still sends waiting messages
+FLUSH_SECONDS = 5.0  # for which a stopping host still sends waiting messages
 
 
 class BusError(Exception):
-    """The bus cannot be used now; the text says why.
+    """The bus cannot be used now; the message says why.
 
     If it has taken some of the entries, `unsent` has the rest.
     """
@@ -37,10 +37,10 @@ class BusError(Exception):
 class SharedBus(Bus):
     """A bus between hosts, which may be down at any time.
 
-    Other hosts get messages as soon as the bus takes them: in order, also after an outage, as far
-    as the outbox has kept them. Messages that can never go over the bus raise BusMessageError.
+    Other hosts get messages as soon as the bus accepts them, in order. After an outage they get
+    those that the outbox has kept. Messages that can never be sent raise BusMessageError.
 
-    A kind of bus defines `_send`, `_receive` and `_leave`, which raise BusError.
+    Subclasses define `_send`, `_receive` and `_leave`, which raise BusError.
     """
 
     ANSWER_SECONDS = 1.5  # a generous round trip over SNS
@@ -54,7 +54,7 @@ class SharedBus(Bus):
     def __init__(self) -> None:
         super().__init__()
         self._outgoing = Outage(
-            "Messages to other hosts wait", "Messages to other hosts are sent again."
+            "Messages to other hosts are waiting", "Messages to other hosts are sent again."
         )
         self._incoming = Outage(
             "Messages from other hosts do not arrive", "Messages from other hosts arrive again."
@@ -104,7 +104,7 @@ class SharedBus(Bus):
         entry = Entry(message_id, encode(message, message_id, self.LARGEST).encode())
         self._number += 1
         if not self._outbox.add(entry):
-            self._overflow.begin("more wait than the outbox holds")
+            self._overflow.begin("the outbox is full")
         return message_id
 
     def announce(self, subject: str, body: Any) -> None:
@@ -132,10 +132,7 @@ class SharedBus(Bus):
         return had.beyond(self._seen, self.host_id)
 
     def health(self) -> dict[str, Any]:
-        """Return the status of the bus, with counts.
-
-        They are of waiting, dropped, duplicate and invalid messages, and of live peers.
-        """
+        """Return the status of the bus, with counts of messages by state, and of live peers."""
         troubles: list[Outage | Refusals] = [*self._outages, self._refusals]
         why = " ".join(trouble.sentence for trouble in troubles if trouble.sentence)
         return {
@@ -153,7 +150,7 @@ class SharedBus(Bus):
         raise NotImplementedError
 
     def _receive(self) -> AsyncIterator[bytes]:
-        """Yield messages from the bus; call `_hears` whenever receiving is known to work."""
+        """Yield messages from the bus; call `_receiving` whenever receiving is known to work."""
         raise NotImplementedError
 
     async def _leave(self) -> None:
@@ -169,7 +166,7 @@ class SharedBus(Bus):
             _log.error("The bus failed. Restart the host to use it again.", exc_info=error)
             self._outgoing.begin(repr(error))
 
-    def _hears(self) -> None:
+    def _receiving(self) -> None:
         was_away = bool(self._incoming.sentence)
         self._incoming.end()
         self._listening.set()
@@ -177,7 +174,7 @@ class SharedBus(Bus):
             self._notify_of_gap()
 
     def _leapt(self) -> None:
-        self.refuse("numbers that left some out")
+        self.refuse("a gap in the numbers of messages")
         self._notify_of_gap()
 
     def _notify_of_gap(self) -> None:
@@ -200,7 +197,7 @@ class SharedBus(Bus):
     def _take(self, bodies: deque[bytes]) -> None:
         """Emit the events at the front of `bodies` to local clients, and write them at once.
 
-        The receiving task would do so two iterations of the loop later; it handles slower messages.
+        The receiving task would take two more iterations of the loop; it handles other messages.
         """
         receiver = self._receiver
         if receiver is None:
@@ -226,7 +223,7 @@ class SharedBus(Bus):
     ) -> None:
         values = data[0] if len(data) == 1 else tuple(data)
         if message_id.startswith(FUNCTION):
-            log_heard(message_id, event)
+            log_received(message_id, event)
         try:
             receiver.emit_now(event, values, namespace, room, skip_sid, message_id)
         except Exception:
@@ -240,10 +237,10 @@ class SharedBus(Bus):
             return
         message_id = message.get("message_id")
         if message_id is not None and message_id.startswith(FUNCTION):
-            log_heard(message_id, message.get("event") or message.get("subject"))
+            log_received(message_id, message.get("event") or message.get("subject"))
         try:
             if method == ANNOUNCEMENT:
-                self._hear(message["subject"], message["host_id"], message["body"])
+                self._deliver(message["subject"], message["host_id"], message["body"])
             elif self._receiver is not None:
                 await self._receiver.apply(message)
         except Exception:
@@ -251,7 +248,7 @@ class SharedBus(Bus):
 
     def _not_understood(self, method: str) -> None:
         self.refuse("not understood")
-        _log.exception("A message from another host could not be handled: %.40r", method)
+        _log.exception("A message from another host could not be processed: %.40r", method)
 
     async def _send_all(self) -> None:
         while True:

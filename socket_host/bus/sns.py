@@ -78,7 +78,7 @@ class SnsBus(SharedBus):
             self._refused(entries, {int(failure["Id"]): failure for failure in failures})
 
     def _refused(self, entries: list[Entry], failures: dict[int, dict[str, Any]]) -> None:
-        """Retry entries that SNS refused, before anything else.
+        """Put entries that SNS refused back at the front of the outbox.
 
         Later entries of the same batch have overtaken them, which cannot be undone.
         """
@@ -96,10 +96,10 @@ class SnsBus(SharedBus):
     async def _receive(self) -> AsyncIterator[bytes]:
         queue = self._queue
         await call(self._receive_calls, queue.open)
-        wait = False  # at first, to find out at once whether it works
+        wait = False  # the first time, to find out quickly whether it works
         while True:
             messages = await call(self._receive_calls, partial(queue.receive, wait=wait))
-            self._hears()
+            self._receiving()
             for message in messages:
                 yield message["Body"].encode("utf-8", "surrogatepass")  # may be invalid UTF-8
             if messages:
@@ -109,7 +109,7 @@ class SnsBus(SharedBus):
     async def _keep(self) -> None:
         """Repeatedly mark the queue as in use and delete queues whose mark is too old."""
         while True:
-            await asyncio.sleep(self._heartbeat * random.uniform(0.8, 1.2))  # not all at once
+            await asyncio.sleep(self._heartbeat * random.uniform(0.8, 1.2))  # not all hosts at once
             try:
                 await call(self._keep_calls, self._queue.beat)
                 await call(self._keep_calls, partial(self._queue.sweep, self._orphan))

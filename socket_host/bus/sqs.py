@@ -17,7 +17,7 @@ class SqsQueue:
         self._url = url
 
     def receive(self, *, wait: bool) -> list[Message]:
-        """Return the next messages, at most ten; `wait` waits a while for them."""
+        """Return the next messages, at most ten; with `wait`, wait a while for them."""
         found = self._sqs.receive_message(
             QueueUrl=self._url,
             MaxNumberOfMessages=10,
@@ -26,7 +26,7 @@ class SqsQueue:
         return list(found.get("Messages", ()))
 
     def delete(self, messages: list[Message]) -> None:
-        """Delete received messages; one that cannot be deleted is received again."""
+        """Delete received messages; one that cannot be deleted will be received again."""
         entries = [
             {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
             for number, message in enumerate(messages)

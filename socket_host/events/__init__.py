@@ -1,4 +1,4 @@
-"""Yours: the events, a module a namespace."""
+"""Yours: the events, one module for each namespace."""
 
 from socket_host.events.chat import Chat
 

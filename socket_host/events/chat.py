@@ -1,7 +1,7 @@
 """The chat's events: one method each.
 
-`on_input_change(self, sid, text)` answers `socket.emit("input-change", text)`. What it returns goes
-back to that client as the ack; an EventError it raises becomes the ack's `error`.
+`on_input_change(self, sid, text)` handles `socket.emit("input-change", text)`. Its return value is
+the ack to that client; an EventError becomes the ack's `error`.
 """
 
 import contextlib
@@ -23,12 +23,12 @@ from socket_host.presence import Presence
 
 Ack = dict[str, Any]
 
-STORED = 100  # times what is stored for long costs what is sent once
-_ROW = 100  # bytes stored with each text
+STORED = 100  # how much more a stored byte costs than one that is only sent
+_ROW = 100  # bytes stored in addition to each text
 
 
 class Chat(Namespace):
-    """Rooms where visitors write to each other: what the page's room.js speaks."""
+    """Rooms in which visitors chat; the client is room.js."""
 
     volatile = frozenset({"update-input", "typing", "who", "last"})
 
@@ -41,7 +41,7 @@ class Chat(Namespace):
         except RoomLogError as error:
             raise StartError(str(error)) from error
         self.presence = Presence(self.announce, self.bus)
-        remind = partial(self.remind, ignore_queue=True)  # each host reminds its own
+        remind = partial(self.remind, ignore_queue=True)  # only this host's clients
         resync = Resync(self.bus, self.presence.rooms, self.log.last, remind)
         self.supervise(resync.resync_rooms)
         yield
@@ -49,28 +49,28 @@ class Chat(Namespace):
         await self.log.stop()
 
     async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
-        """Start in the lobby, so that a client of three lines is somewhere."""
+        """Put the client into the lobby, so that the simplest client need not join a room."""
         await self.move(sid, LOBBY)
 
     async def on_recover(self, sid: str) -> None:
-        """Be back in the room where the connection dropped."""
+        """Return the client to the room that it was in."""
         room = next((room for room in self.rooms(sid) if room != sid), LOBBY)
         self.presence.enter(sid, room, self.visitor(sid))
-        # Nobody else may need to know, if the visitor has another tab open there.
+        # If the visitor has another tab in the room, the others are not sent a `who`.
         self.emit_soon("who", self.presence.who(room), room=sid, ignore_queue=True)
-        with contextlib.suppress(EventError):  # else the next change of the text says it
+        with contextlib.suppress(EventError):  # the client gets the next change of the text anyway
             text = await self.log.text(room)
             self.emit_soon("update-input", text, room=sid, ignore_queue=True)
 
     async def on_disconnect(self, sid: str, reason: str) -> None:
-        """Be gone from the room."""
+        """Remove the client from its room."""
         self.presence.leave(sid)
 
     @large_answer
     async def on_join(self, sid: str, join: Join) -> Ack:
-        """Move to a room, and answer with how it stands there."""
+        """Move the client to a room, and return the room's state."""
         room = join.room
-        await self.move(sid, room)  # first: what is stored while we read is heard live
+        await self.move(sid, room)  # first, so that messages stored meanwhile arrive as events
         visitor = self.visitor(sid)
         return {
             "room": room,
@@ -82,11 +82,11 @@ class Chat(Namespace):
 
     @large_answer
     async def on_history(self, sid: str, seen: Seen) -> Ack:
-        """Answer with the messages of the client's room that came after one."""
+        """Return the messages in the client's room after a given one."""
         return await self.history(sid, self.room(sid), seen.after)
 
     async def on_input_change(self, sid: str, text: str) -> Ack:
-        """Show everyone else in the room what is being typed into its shared text."""
+        """Store the room's shared note, and show it to everyone else in the room."""
         check_text(text)
         room = self.room(sid)
         if self.log.keep_text(room, text):
@@ -95,7 +95,7 @@ class Chat(Namespace):
         return {}
 
     async def on_message(self, sid: str, message: Message) -> Ack:
-        """Store a message, then send it to the whole room; said again it is not stored again."""
+        """Store a message, then send it to the whole room; a retry is not stored again."""
         room, visitor = self.room(sid), self.visitor(sid)
         self.check_room(room)
         self.spend(_stored(message.text))
@@ -104,29 +104,29 @@ class Chat(Namespace):
         )
         if stored.new:
             self.emit_soon("message", stored.message.to_json(), room=room)  # after the ack
-        else:  # the host of the first try may have been killed before it told anybody
+        else:  # the host of the first try may have been killed before it sent the message
             self.remind(room, await self.log.last(room))
         return {"seq": stored.message.seq, "at": stored.message.at}
 
     async def on_typing(self, sid: str, typing: bool) -> Ack:
-        """Show everyone else in the room that somebody is typing, or has stopped."""
+        """Show everyone else in the room that the visitor is typing, or has stopped."""
         visitor = self.visitor(sid)
         news = {"id": visitor.id, "name": visitor.name, "typing": typing}
         self.emit_latest("typing", news, room=self.room(sid), key=visitor.id, skip_sid=sid)
         return {}
 
     def audience(self, room: Any, here: int) -> int:
-        """Return how many a room has on all hosts."""
+        """Return the number of recipients of an event in a room, on all hosts."""
         return max(here, self.presence.count(room)) if isinstance(room, str) else here
 
-    # What several of them need.
+    # Shared by the handlers above.
 
     def room(self, sid: str) -> str:
-        """Return the room a client is in."""
+        """Return the room that a client is in."""
         return next(iter(self.presence.rooms(sid)), LOBBY)
 
     async def move(self, sid: str, room: str) -> None:
-        """Take a client out of its room, if it is in one, and into another."""
+        """Move a client from its room, if any, to another."""
         for former in self.presence.rooms(sid):
             await self.leave_room(sid, former)
         await self.enter_room(sid, room)
@@ -136,7 +136,7 @@ class Chat(Namespace):
         self.presence.enter(sid, room, self.visitor(sid))
 
     async def history(self, sid: str, room: str, after: int | None) -> Ack:
-        """Return the room's messages after one, or its latest: as many as fit into an answer."""
+        """Return the messages after a given one, or the latest, as many as fit into an answer."""
         wanted = partial(self.is_here, sid)
         if after is None:
             latest = await self.log.latest(room, wanted)
@@ -149,15 +149,15 @@ class Chat(Namespace):
         return {"messages": messages, "last": last, "more": more}
 
     def announce(self, room: str) -> None:
-        """Tell those of a room who are on this host who is there; each host tells its own."""
+        """Send this host's clients in a room the list of people there."""
         self.emit_soon("who", self.presence.who(room), room=room, ignore_queue=True)
 
     def remind(self, room: str, seq: int, *, ignore_queue: bool = False) -> None:
-        """Tell a room that there is a message with this number, for who may have missed it."""
+        """Send a room the number of its last message, so that clients notice if they lack it."""
         news = {"room": room, "seq": seq}
         self.emit_latest("last", news, room=room, key=ignore_queue, ignore_queue=ignore_queue)
 
 
 def _stored(text: str) -> int:
-    """Return what it costs to store a text."""
+    """Return the cost of storing a text."""
     return STORED * (len(text.encode()) + _ROW)

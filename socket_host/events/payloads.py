@@ -1,16 +1,16 @@
-"""The payloads that clients send. What does not fit raises EventError, with a sentence."""
+"""The payloads that clients send. Invalid ones raise EventError."""
 
 from dataclasses import dataclass
 
 from functions.model.payloads import MAX_ID, MAX_TEXT, is_blank, is_message_id, is_room, is_text
 from socket_host.event_error import EventError
 
-MAX_SEQ = 2**53 - 1  # the largest whole number JavaScript can count to
+MAX_SEQ = 2**53 - 1  # JavaScript's largest safe integer
 
 
 @dataclass
 class Join:
-    """A room to join, and the number of the last message seen there, if any."""
+    """A room to join, and the number of the last message that the client has of it, if any."""
 
     room: str
     after: int | None = None
@@ -28,7 +28,7 @@ class Join:
 
 @dataclass
 class Seen:
-    """The number of the last message seen."""
+    """The number of the last message that the client has."""
 
     after: int
 
@@ -38,7 +38,7 @@ class Seen:
 
 @dataclass
 class Message:
-    """The client's own id of a message, and what it says."""
+    """A message: its text, and an id chosen by the client."""
 
     id: str
     text: str
@@ -48,11 +48,11 @@ class Message:
             raise EventError(f"An id has 1 to {MAX_ID} characters.", field="id")
         check_text(self.text)
         if is_blank(self.text):
-            raise EventError("A message needs a text that is not blank.", field="text")
+            raise EventError("A message must not be blank.", field="text")
 
 
 def check_text(text: str) -> None:
-    """Raise EventError for a text that cannot be kept."""
+    """Raise EventError for a text that cannot be stored."""
     if not is_text(text):
         raise EventError(
             f"A text may have up to {MAX_TEXT:,} characters, none of them a control character.",
@@ -61,6 +61,6 @@ def check_text(text: str) -> None:
 
 
 def check_seq(seq: int) -> None:
-    """Raise EventError for what is no number of a message."""
+    """Raise EventError for a number that no message can have."""
     if not 0 <= seq <= MAX_SEQ:
         raise EventError("`after` must be the number of the last message seen.", field="after")

@@ -1,8 +1,8 @@
-"""Resync: rooms are told their last number when another host is gone, or the bus was away.
+"""Resync: sends rooms the number of their last message after a host was lost or the bus was down.
 
-A host that is killed may have stored a message, and acked it, and never told the others; Redis
-keeps nothing for a host whose connection is cut. Whoever lacks a message learns so that there is
-one, and asks for it.
+A host that is killed may have stored and acked a message without publishing it, and Redis keeps
+nothing for a host whose connection is cut. A client that lacks a message sees from the number that
+there is one, and requests it.
 """
 
 import asyncio
@@ -11,14 +11,14 @@ from collections.abc import Awaitable, Callable, Iterable
 from socket_host.bus import Bus
 from socket_host.event_error import EventError
 
-PAUSE = 1.0  # seconds between two rounds, and before the log is asked again if it is away
+PAUSE = 1.0  # seconds between two rounds, and between two tries to read an unavailable log
 
 
 class Resync:
-    """Calls `tell(room, seq)` for each of `rooms()` after the bus has lost a host, or messages.
+    """Calls `send(room, seq)` for each of `rooms()` after the bus has lost a host, or messages.
 
-    `last(room)` reads a room's last number. It is called for one room at a time, so that what
-    clients ask of the room log meanwhile need not wait.
+    `last(room)` reads the number of a room's last message. It is called for one room at a time, so
+    that clients' own requests to the room log need not wait.
     """
 
     def __init__(
@@ -26,22 +26,22 @@ class Resync:
         bus: Bus,
         rooms: Callable[[], Iterable[str]],
         last: Callable[[str], Awaitable[int]],
-        tell: Callable[[str, int], object],
+        send: Callable[[str, int], object],
     ) -> None:
         self._rooms = rooms
         self._last = last
-        self._tell = tell
+        self._send = send
         self._due = asyncio.Event()
         bus.peers.subscribe(lost=lambda host: self._due.set())
         bus.on_gap(self._due.set)
 
     async def resync_rooms(self) -> None:
-        """Tell rooms their last number whenever that is due; a task without an end."""
+        """Send rooms the number of their last message whenever that is due, until cancelled."""
         while True:
             await self._due.wait()
-            self._due.clear()  # what is lost from now on is the next round's
+            self._due.clear()  # losses from now on are for the next round
             for room in list(self._rooms()):
-                self._tell(room, await self._read(room))
+                self._send(room, await self._read(room))
             await asyncio.sleep(PAUSE)
 
     async def _read(self, room: str) -> int:

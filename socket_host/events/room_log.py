@@ -1,4 +1,4 @@
-"""The room log as the host uses it: off the event loop, in order, and patient when it is away."""
+"""The room log as the host uses it: off the event loop, in order, and tolerant of outages."""
 
 import asyncio
 import contextlib
@@ -22,8 +22,8 @@ KEEP_SECONDS = 1.0  # a room's current text is written at most this often
 MAX_WAITING = 10_000  # calls, and rooms with an unwritten text
 MAX_WAITING_BYTES = 8 * 1024 * 1024  # of the texts in calls, and as much of unwritten ones
 
-# Calls at the same time, each for another room. A room into which many hosts write at once keeps a
-# thread for seconds; the connections of boto3's pool would do for two more.
+# Concurrent calls, each for a different room. A room to which many hosts write at once occupies a
+# thread for seconds. Two fewer than the connections in boto3's pool.
 THREADS = 8
 
 T = TypeVar("T")
@@ -32,10 +32,9 @@ T = TypeVar("T")
 class HostRoomLog:
     """A room log whose calls can be awaited.
 
-    Those of one room are made one after another, so they take effect, and are answered, in their
-    order: messages reach a room in the order of their numbers. Other rooms do not wait for them.
-    All but `start` and `keep_text` raise EventError, meant for the client, if the log cannot be
-    reached.
+    Calls for one room are made one after another, so that its messages are sent in the order of
+    their numbers. Other rooms do not wait for them. All methods but `start` and `keep_text` raise
+    EventError, meant for the client, if the log cannot be reached.
     """
 
     def __init__(self, setting: str) -> None:
@@ -51,11 +50,11 @@ class HostRoomLog:
         self._stopping = asyncio.Event()
 
     async def start(self) -> None:
-        """Open the log; raise RoomLogError if that cannot be done."""
+        """Open the log; raise RoomLogError if it cannot be opened."""
         self._sync: RoomLog = await self._in_thread(partial(open_room_log, self._setting))
 
     async def stop(self) -> None:
-        """Write what is unwritten and close the log."""
+        """Write unwritten texts and close the log."""
         self._stopping.set()
         if self._writing:
             await self._writing
@@ -70,12 +69,12 @@ class HostRoomLog:
     async def latest(self, room: str, wanted: Callable[[], bool] | None = None) -> list[Message]:
         """Return the room's last messages, as many as a page shows, oldest first.
 
-        Raises EventError if it is not `wanted` any more when this call has its turn.
+        Raises EventError if, when it is this call's turn, `wanted` returns False.
         """
         return await self._call(room, partial(self._sync.latest, room), wanted=wanted)
 
     async def last(self, room: str) -> int:
-        """Return the number of the room's last message, 0 if there is none."""
+        """Return the number of the room's last message; 0 if there is none."""
         latest = await self._call(room, partial(self._sync.latest, room, 1))
         return latest[0].seq if latest else 0
 
@@ -86,15 +85,15 @@ class HostRoomLog:
         return await self._call(room, partial(self._sync.after, room, seq, limit), wanted=wanted)
 
     async def text(self, room: str) -> str:
-        """Return the room's current text, written or not."""
+        """Return the room's current text, even if it has not been written yet."""
         if room in self._texts:
             return self._texts[room]
         return await self._call(room, partial(self._sync.text, room))
 
     def keep_text(self, room: str, text: str) -> bool:
-        """Remember the room's current text, and write it within about a second.
+        """Keep the room's current text, and write it within about a second.
 
-        Returns whether that takes a write of its own, beside those that wait already.
+        Returns whether this causes an additional write, rather than change one that waits already.
         """
         former = self._texts.get(room)
         size = self._texts_bytes + _size(text) - _size(former)
@@ -111,7 +110,7 @@ class HostRoomLog:
         while self._texts:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), KEEP_SECONDS)
-            with contextlib.suppress(EventError):  # else they stay for the next time
+            with contextlib.suppress(EventError):  # they are written next time
                 for room, text in list(self._texts.items()):
                     await self._keep(room, text)
             if self._stopping.is_set():
@@ -120,7 +119,7 @@ class HostRoomLog:
 
     async def _keep(self, room: str, text: str) -> None:
         await self._call(room, partial(self._sync.keep_text, room, text))
-        if self._texts[room] == text:  # else something was typed meanwhile
+        if self._texts[room] == text:  # it has not changed meanwhile
             del self._texts[room]
             self._texts_bytes -= _size(text)
 
@@ -138,7 +137,7 @@ class HostRoomLog:
         try:
             async with self._turns.setdefault(room, asyncio.Lock()):
                 if wanted is not None and not wanted():
-                    raise EventError("Nobody waits for this answer any more.", reason="gone")
+                    raise EventError("The client has gone.", reason="gone")
                 answer = await self._in_thread(call)
         except RoomLogError as error:
             self._note(away=True, why=str(error))
@@ -153,9 +152,9 @@ class HostRoomLog:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     def _note(self, *, away: bool, why: str = "") -> None:
-        """Log when the log goes away and when it is back, not every call that failed between."""
+        """Log the beginning and the end of an outage, but not each failed call in between."""
         if away and not self._away:
-            _log.error("%s Clients are told to try again.", why)
+            _log.error("%s Clients get an error that asks them to try again.", why)
         elif self._away and not away:
             _log.info("The room log can be used again.")
         self._away = away
@@ -167,7 +166,7 @@ def _size(text: str | None) -> int:
 
 def _away() -> EventError:
     return EventError(
-        "Messages cannot be stored or read just now. Try again in a moment.",
+        "Messages cannot be stored or read right now. Try again in a moment.",
         reason="room log",
         retry=True,
     )

@@ -1,7 +1,7 @@
-"""The lease: one host at a time holds it, and does the work that must be done once.
+"""The lease: one host at a time holds it, and runs the `once` tasks.
 
-`keeper` takes and renews the lease. `row` is its state as all hosts see it, which `sqlite` and
-`dynamodb` store. `setting` reads the setting LEASES.
+`keeper` takes and renews the lease. `row` is its shared state, which `sqlite` and `dynamodb` store.
+`setting` reads the setting LEASES.
 """
 
 from socket_host.lease.keeper import Lease

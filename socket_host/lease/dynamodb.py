@@ -25,7 +25,7 @@ class DynamoDbLease:
         self._dynamodb: Any = None
 
     def read(self) -> Row | None:
-        """Return the row as it is now."""
+        """Return the current row."""
         with self._connected():
             item = self._dynamodb.get_item(
                 TableName=self._table, Key=self._key, ConsistentRead=True

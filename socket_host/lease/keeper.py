@@ -1,9 +1,9 @@
 """The keeper of the lease: takes it, renews it, and knows when it expires.
 
-No two clocks are compared. A holder treats its lease as expired LEASE_SECONDS after it began its
-last renewal; another host takes the lease only if it has seen no renewal for longer than that. A
-host that was suspended may briefly act as if it still held the lease. Its number is then lower than
-the new holder's, so a store can reject its writes.
+Clocks of different hosts are never compared. A holder considers its lease expired LEASE_SECONDS
+after it began its last renewal; another host takes the lease only if it has seen no renewal for
+longer than that. A host that was suspended may briefly act as if it still held the lease. Its
+number is then lower than the new holder's, so a store can reject its writes.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 LEASE_SECONDS = 5.0
 RENEW_SECONDS = 1.5  # between two renewals
 WATCH_SECONDS = 1.0  # between two reads of another host's lease
-_PATIENCE = 1.1 * LEASE_SECONDS  # with a lease that is not renewed: clocks differ in speed
+_PATIENCE = 1.1 * LEASE_SECONDS  # longer than LEASE_SECONDS, because clocks differ in speed
 
 T = TypeVar("T")
 
@@ -125,8 +125,8 @@ class Lease:
         if await self._call(self._store.replace, row, new):
             self._extend(new, begun)
         elif await self._call(self._store.read) == new:
-            # An earlier attempt of the same write succeeded, but its response was lost. When it was
-            # made is not known, so the expiry stays.
+            # An earlier attempt at this write succeeded, but its response was lost. It is not known
+            # when, so the expiry stays.
             self._row = new
         else:
             self._lose()
@@ -148,13 +148,13 @@ class Lease:
 
     def _note_outage(self, why: str) -> None:
         if why and not self._away:
-            _log.error("The lease cannot be read or written: %s. The `once` tasks wait.", why)
+            _log.error("The lease cannot be read or written: %s. The `once` tasks are paused.", why)
         elif self._away and not why:
             _log.info("The lease can be read and written again.")
         self._away = bool(why)
 
     def health(self) -> dict[str, Any]:
-        """Return whether the store works, whether this host holds the lease, and its number."""
+        """Return the state of the store, whether this host holds the lease, and its number."""
         number = self.number
         return {
             "status": "degraded" if self._away else "ok",

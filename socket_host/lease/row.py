@@ -1,4 +1,4 @@
-"""The row: the state of the lease as all hosts see it, and the interface of its stores."""
+"""The row: the shared state of the lease, and the interface of its stores."""
 
 from typing import NamedTuple, Protocol
 
@@ -8,7 +8,7 @@ class LeaseError(Exception):
 
 
 class Row(NamedTuple):
-    """Who holds the lease; nobody if `owner` is empty.
+    """Who holds the lease; no host if `owner` is empty.
 
     `number` increases each time the lease is taken, and `beat` each time it is renewed.
     """
@@ -22,7 +22,7 @@ class LeaseStore(Protocol):
     """Stores the row. Its methods block, and raise LeaseError."""
 
     def read(self) -> Row | None:
-        """Return the row as it is now; None if nobody has ever held the lease."""
+        """Return the current row; None if no host has ever held the lease."""
 
     def replace(self, seen: Row | None, new: Row) -> bool:
         """Write `new` if the row is still `seen`; return whether it was."""

@@ -24,7 +24,7 @@ class SqliteLease:
         self._name = name
 
     def read(self) -> Row | None:
-        """Return the row as it is now."""
+        """Return the current row."""
         with self._transaction() as database:
             return self._row(database)
 

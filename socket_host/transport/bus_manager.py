@@ -1,4 +1,4 @@
-"""A client manager on a bus: an event emitted on one host reaches the clients of all hosts."""
+"""A client manager on a bus: events emitted on one host reach the clients of all hosts."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ FAILURES = (Exception, asyncio.CancelledError)
 class Hooks(ABC):
     """A namespace that decides which clients may connect, and counts what they cost.
 
-    A namespace object that is not a Hooks is served as python-socketio serves it.
+    Namespace objects without these hooks work as in python-socketio.
     """
 
     namespace: str

@@ -57,7 +57,7 @@ class BodyTooLargeError(RequestPayloadError):
 def hand_over(connection: RequestHandler) -> bytes:
     """Detach aiohttp from a connection; return the bytes that the next protocol must start with.
 
-    aiohttp has no way to give a connection up, so this tells it that the connection is lost. Its
+    aiohttp has no method for this, so it is made to believe that the connection is lost. Its
     attempt to answer the request then ends quietly.
     """
     held = connection._message_tail
@@ -157,7 +157,7 @@ class HttpConnection(RequestHandler):
     # Input
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for the first request; hang up if there are too many connections."""
+        """Wait for the first request; close if there are too many connections."""
         super().connection_made(transport)
         self._tcp = cast(asyncio.Transport, transport)
         connections = self._host.connections
@@ -182,7 +182,7 @@ class HttpConnection(RequestHandler):
             self._advance()
 
     def _advance(self) -> None:
-        """Give aiohttp what it may have, and start or stop the timeout of the rest."""
+        """Pass aiohttp what it may have, and start or stop the timeout for the rest."""
         while self._input and not self._ignoring and (size := self._next()):
             data, self._input = self._input[:size], self._input[size:]
             self._searched = 0
@@ -361,7 +361,7 @@ class HttpConnection(RequestHandler):
     # The end
 
     def request_is_late(self) -> None:
-        """Hang up on a client that takes too long to send a request."""
+        """Close the connection of a client that takes too long to send a request."""
         if self._reading_paused:  # not the client's fault
             self._host.requests.set(self)
             return
@@ -373,7 +373,7 @@ class HttpConnection(RequestHandler):
             self._body.set_exception(RequestPayloadError("too slow"))
 
     def answer_is_late(self) -> None:
-        """Hang up on a client that has read nothing of a response for too long."""
+        """Close the connection of a client that has read nothing of a response for too long."""
         unsent = self._tcp.get_write_buffer_size() if self._tcp is not None else 0
         if unsent and unsent < self._unsent:
             self._watch_reading()

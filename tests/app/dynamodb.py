@@ -1,4 +1,4 @@
-"""DynamoDB for a storm: moto's, behind what refuses calls as AWS does when it has too many."""
+"""DynamoDB for chaos tests: moto's, behind a layer that refuses calls as AWS does under load."""
 
 import copy
 import json
@@ -32,7 +32,7 @@ _CANCELLED = {
 
 
 class DynamoDB:
-    """A table, and how much trouble there is with it: the part of the calls that fail."""
+    """A DynamoDB in front of which a part of the calls fail."""
 
     def __init__(self, chance: Random) -> None:
         self.trouble = 0.0
@@ -43,12 +43,12 @@ class DynamoDB:
         self._moto = DomainDispatcherApplication(create_backend_app)
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
-        """Answer a call, as WSGI has it."""
+        """Answer a call, as a WSGI application."""
         if self._chance.random() >= self.trouble:
             answer: Iterable[bytes] = self._moto(environ, start)
             return answer
         self.refused += 1
-        if self._chance.random() < 0.3:  # done, but nobody hears so
+        if self._chance.random() < 0.3:  # it took effect, but the caller gets an error
             list(self._moto(environ, lambda *_: None))
             return _answer(start, "500 Internal Server Error", {"message": "Internal"})
         writes = "TransactWrite" in environ.get("HTTP_X_AMZ_TARGET", "")
@@ -56,7 +56,7 @@ class DynamoDB:
         return _answer(start, "400 Bad Request", self._chance.choice(errors))
 
     def create(self) -> None:
-        """Make the table."""
+        """Create the table."""
         make_rooms(self.setting.partition(":")[2])
 
 
@@ -66,10 +66,10 @@ def _answer(start: Start, status: str, body: dict[str, Any]) -> list[bytes]:
 
 
 def _amend_moto(patch: pytest.MonkeyPatch) -> None:
-    """Have a write that fails undone from a light copy of the table.
+    """Make moto roll back failed transactions from a shallow copy of the table.
 
-    moto copies all that every item holds before each transaction, so that a room of two hundred
-    messages takes a few a second, and hosts wear each other out.
+    Its deep copies make writes to a room of two hundred messages so slow that hosts' retries pile
+    up.
     """
 
     def light(thing: Any) -> Any:
@@ -82,7 +82,7 @@ def _amend_moto(patch: pytest.MonkeyPatch) -> None:
 
 
 class _Quiet(WSGIRequestHandler):
-    """Answers requests without a line in the log for each."""
+    """Answers requests without logging each of them."""
 
     def log_request(self, *_: object) -> None:
         pass
@@ -90,7 +90,7 @@ class _Quiet(WSGIRequestHandler):
 
 @contextmanager
 def dynamodb(chance: Random) -> Iterator[DynamoDB]:
-    """A server with an empty table, for any process that has these settings."""
+    """A server with an empty table, for all processes with these environment variables."""
     table = DynamoDB(chance)
     server = make_server("127.0.0.1", 0, table, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever)

@@ -1,4 +1,4 @@
-"""The room's own scripts, for a crowd of pages in Node."""
+"""The room page's own scripts, run for many pages in Node."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The room log's table, as your part of infra/template.yaml declares it."""
+"""The room log's table, as declared in your part of infra/template.yaml."""
 
 import boto3
 
@@ -6,7 +6,7 @@ from tests.infra.templates import properties, translate
 
 
 def make_rooms(name: str) -> None:
-    """Make the table under a name."""
+    """Create the table with a name."""
     table = properties(translate(yours=True), "Rooms")
     wanted = ("KeySchema", "AttributeDefinitions", "BillingMode")
     boto3.client("dynamodb").create_table(TableName=name, **{part: table[part] for part in wanted})

@@ -1,4 +1,4 @@
-"""The example app's events: what each answers, to good shapes and to bad ones."""
+"""The chat's events: their acks for valid and invalid payloads."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from tests.kit.yours import serving
 
 @pytest.fixture(params=sorted(TRANSPORTS))
 async def host(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SocketHost]:
-    """A host that nobody has used, on each of its transports."""
+    """A new host, on each transport."""
     async with serving(tmp_path, transport=request.param) as running:
         yield running
 
@@ -43,7 +43,7 @@ def fill(folder: Path, room: str, count: int) -> None:
 async def test_join_leaves_the_former_room(
     host: SocketHost, pair: tuple[PythonClient, PythonClient]
 ) -> None:
-    """A client is in one room: it hears the one it joined, and no longer the one before."""
+    """A client is in one room: after joining another, it gets no more events from the first."""
     ann, bob = pair
     await bob.call("join", {"room": "den"})
     await ann.call("message", {"id": "1", "text": "lobby"})
@@ -70,7 +70,7 @@ async def test_join_leaves_the_former_room(
 async def test_join_gives_what_came_after(
     after: dict[str, Any], seqs: range, more: bool, host: SocketHost, tmp_path: Path
 ) -> None:
-    """A newcomer gets the latest messages; who says what it saw last gets what came after that."""
+    """A new client gets the latest messages; one that sends `after` gets those after it."""
     fill(tmp_path, "tea", 221)
     async with clients() as people:
         ann = await people.connect(url(host), token("Ann"))
@@ -81,7 +81,7 @@ async def test_join_gives_what_came_after(
 
 
 async def test_history_leads_to_the_end(host: SocketHost, tmp_path: Path) -> None:
-    """Asking on from `last` while there is `more` gives every message once, in order."""
+    """Requesting history from `last` while there is `more` returns each message once, in order."""
     fill(tmp_path, "lobby", 450)
     async with clients() as people:
         ann = await people.connect(url(host), token("Ann"))
@@ -95,7 +95,7 @@ async def test_history_leads_to_the_end(host: SocketHost, tmp_path: Path) -> Non
 
 
 async def test_repeated_message_is_stored_once(pair: tuple[PythonClient, PythonClient]) -> None:
-    """A message sent again, at once or later, gets the same ack, and nobody hears it twice."""
+    """A message sent again, at once or later, gets the same ack, and is emitted only once."""
     ann, bob = pair
     message = {"id": "same", "text": "once"}
     acks = await asyncio.gather(*(ann.call("message", message) for _ in range(3)))
@@ -107,7 +107,7 @@ async def test_repeated_message_is_stored_once(pair: tuple[PythonClient, PythonC
 
 
 async def test_ack_goes_before_the_broadcast(host: SocketHost) -> None:
-    """Who sends a message knows its number before it hears the message."""
+    """The sender of a message gets the ack before the message itself."""
     async with raw_client(url(host), token("Ann")) as ann:
         await ann.receive('42["who"')
         await ann.websocket.send_str('427["message",{"id":"1","text":"a"}]')
@@ -117,7 +117,7 @@ async def test_ack_goes_before_the_broadcast(host: SocketHost) -> None:
 
 
 async def test_text_of_the_room_is_kept(pair: tuple[PythonClient, PythonClient]) -> None:
-    """Who joins gets the room's text as it stands, written to the log yet or not."""
+    """A client that joins gets the room's current text, even if it is not in the log yet."""
     ann, bob = pair
     await ann.call("input-change", "Once upon")
     await ann.call("input-change", "Once upon a time")
@@ -160,7 +160,7 @@ BAD: list[tuple[str, list[Any]]] = [
     *[(name, []) for name in ("", "on_message", "__class__", "trigger-event", "admit", "x" * 999)],
     *[(name, [{}, {}]) for name in ("connect", "disconnect", "start", "stop", "error")],
 ]
-# What only JSON can say: halves of characters, and events whose name is no text.
+# Possible only in raw JSON: lone surrogates, and events whose name is not a string.
 BAD_JSON = [
     '["input-change","\\ud800"]',
     '["message",{"id":"\\udfff","text":"a"}]',
@@ -177,7 +177,7 @@ BAD_JSON = [
 
 
 async def test_bad_shapes_are_answered(host: SocketHost) -> None:
-    """Whatever a client sends, it is told in a sentence what was wrong, and can go on."""
+    """A client that sends invalid data gets an error in a sentence, and can continue."""
     shapes = [json.dumps([name, *values]) for name, values in BAD] + BAD_JSON
     for number, data in enumerate(shapes, 1):
         async with raw_client(url(host), token("Ann")) as ann:
@@ -190,7 +190,7 @@ async def test_bad_shapes_are_answered(host: SocketHost) -> None:
 
 
 async def test_good_shapes_at_their_limits(host: SocketHost) -> None:
-    """The longest texts, ids and names are fine, and so are a text of none and any script."""
+    """The longest texts, ids and names are valid, as are an empty text and any script."""
     async with clients() as people:
         ann = await people.connect(url(host), token("Ann"))
         assert await ann.call("input-change", "") == {}
@@ -208,7 +208,7 @@ async def test_log_outage(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """While messages cannot be stored a client is told to try again, and once they can, it may."""
+    """While messages cannot be stored, the ack asks to try again; afterwards that works."""
     ann, bob = pair
     with closing(sqlite3.connect(tmp_path / "rooms.sqlite3")) as database:
         database.execute("ALTER TABLE message RENAME TO gone")

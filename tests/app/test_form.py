@@ -1,4 +1,4 @@
-"""A message can be written without JavaScript: the function stores it and tells the sockets."""
+"""A message can be sent without JavaScript: the function stores it and emits it to the sockets."""
 
 import base64
 import os
@@ -24,8 +24,8 @@ ME = Session("me", "Ann Lee")
 COOKIES = f"{COOKIE}={Sessions(SAMPLE_SECRET).issue(ME)}"
 
 
-class Heard(Emitter):
-    """An emitter that keeps what it is given, or is away."""
+class FakeEmitter(Emitter):
+    """Records what is emitted, or fails."""
 
     def __init__(self) -> None:
         self.messages: list[tuple[str, Any, str | None]] = []
@@ -42,29 +42,29 @@ class Heard(Emitter):
 
 @pytest.fixture
 def room() -> str:
-    """A room of this test's own."""
+    """A new room."""
     return f"room-{uuid.uuid4()}"
 
 
 @pytest.fixture
-def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[Heard]:
-    """What the pages emit, whose site is one of this test's own."""
-    heard = Heard()
-    monkeypatch.setattr(door, "open_emitter", lambda *_: heard)
+def emitter(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeEmitter]:
+    """The emitter of a new site."""
+    emitter = FakeEmitter()
+    monkeypatch.setattr(door, "open_emitter", lambda *_: emitter)
     settings = Settings.from_environ(os.environ, declared)
     monkeypatch.setattr(door.handler, "app", door.create_app(settings, pages))
-    yield heard
+    yield emitter
     opened().close()
 
 
 @pytest.fixture
-def log(heard: Heard) -> RoomLog:
-    """The room log that these pages write to."""
+def log(emitter: FakeEmitter) -> RoomLog:
+    """The room log of the new site."""
     return opened()
 
 
 def opened() -> RoomLog:
-    """The room log that the site has opened."""
+    """The site's room log."""
     app: Any = door.handler.app
     while not hasattr(app, "state"):
         app = app.app
@@ -73,7 +73,7 @@ def opened() -> RoomLog:
 
 
 def post(path: str, body: str | bytes, cookie: str = COOKIES) -> dict[str, Any]:
-    """What the function answers to a form."""
+    """Post a form; return the function's response."""
     event = http_api(
         path, method="POST", cookie=cookie, content_type="application/x-www-form-urlencoded"
     )
@@ -85,31 +85,31 @@ def form(text: str, id: str = "m1") -> str:  # noqa: A002 - the form's word
     return urlencode({"id": id, "text": text})
 
 
-def test_form_is_stored_and_heard(room: str, heard: Heard, log: RoomLog) -> None:
-    """What the form sends stands in the room, is said to its sockets, and the page comes back."""
+def test_form_is_stored_and_emitted(room: str, emitter: FakeEmitter, log: RoomLog) -> None:
+    """The form's message is stored and emitted to the room, then the page redirects to it."""
     answer = post(f"/rooms/{room}", form("hello\r\nyou & me"))
     assert (answer["statusCode"], answer["headers"]["location"]) == (303, f"/rooms/{room}")
     (message,) = log.latest(room)
     assert (message.text, message.author, message.name) == ("hello\nyou & me", "me", "Ann Lee")
-    assert heard.messages == [("message", message.to_json(), room)]
+    assert emitter.messages == [("message", message.to_json(), room)]
 
 
-def test_lobby_form_leads_back_to_the_lobby(heard: Heard) -> None:
-    """The lobby has one address, the front page."""
+def test_lobby_form_leads_back_to_the_lobby(emitter: FakeEmitter) -> None:
+    """The lobby's only address is the front page."""
     answer = post("/rooms/lobby", form("hello", uuid.uuid4().hex))
     assert (answer["statusCode"], answer["headers"]["location"]) == (303, "/")
 
 
-def test_second_try_is_not_a_second_message(room: str, heard: Heard, log: RoomLog) -> None:
-    """A reload that sends the form again stores nothing new."""
+def test_second_try_is_not_a_second_message(room: str, emitter: FakeEmitter, log: RoomLog) -> None:
+    """Sending the same form again stores nothing new."""
     for _ in range(2):
         assert post(f"/rooms/{room}", form("hello"))["statusCode"] == 303
     assert len(log.latest(room)) == 1
 
 
-def test_stored_though_nobody_hears(room: str, heard: Heard, log: RoomLog) -> None:
-    """While the sockets cannot be reached a message is kept all the same."""
-    heard.away = True
+def test_stored_although_the_emit_fails(room: str, emitter: FakeEmitter, log: RoomLog) -> None:
+    """A message is stored even if the sockets cannot be reached."""
+    emitter.away = True
     assert post(f"/rooms/{room}", form("hello"))["statusCode"] == 303
     assert [message.text for message in log.latest(room)] == ["hello"]
 
@@ -130,26 +130,28 @@ def test_stored_though_nobody_hears(room: str, heard: Heard, log: RoomLog) -> No
     ],
 )
 def test_bad_forms_are_refused(
-    body: str | bytes, status: int, room: str, heard: Heard, log: RoomLog
+    body: str | bytes, status: int, room: str, emitter: FakeEmitter, log: RoomLog
 ) -> None:
-    """What is no message of this site is stored nowhere; what was written is still there."""
+    """An invalid message is not stored, and its text stays in the form."""
     assert post(f"/rooms/{room}", body)["statusCode"] == status
     assert log.latest(room) == []
-    assert heard.messages == []
+    assert emitter.messages == []
 
 
-def test_draft_comes_back(room: str, heard: Heard) -> None:
-    """Who wrote too much gets it back, with the reason, to shorten it."""
+def test_long_draft_is_returned(room: str, emitter: FakeEmitter) -> None:
+    """A text that is too long is shown again, with the reason, so that it can be shortened."""
     answer = post(f"/rooms/{room}", form("<x>" * 1_000))
     assert "A message has 1 to 2,000 characters." in answer["body"]
     assert "&lt;x&gt;" * 1_000 in answer["body"]
 
 
 @pytest.mark.parametrize("cookie", ["", f"{COOKIE}=forged"])
-def test_other_sites_cannot_write(cookie: str, room: str, heard: Heard, log: RoomLog) -> None:
-    """A form without the session's cookie, as another site's page would send it, is not taken."""
+def test_other_sites_cannot_write(
+    cookie: str, room: str, emitter: FakeEmitter, log: RoomLog
+) -> None:
+    """A form without the session cookie, as another site's page would send it, is refused."""
     answer = post(f"/rooms/{room}", form("spam"), cookie)
     assert answer["statusCode"] == 403
-    assert "please send your message again" in answer["body"]
+    assert "please go back and send it again" in answer["body"]
     assert log.latest(room) == []
     assert any(made.startswith(COOKIE) for made in answer["cookies"])

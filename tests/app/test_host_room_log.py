@@ -1,4 +1,4 @@
-"""The host's room log: in order, off the loop, and the current text written now and then."""
+"""The host's room log: ordered, off the event loop, and writing current texts occasionally."""
 
 import asyncio
 import threading
@@ -26,7 +26,7 @@ async def log(tmp_path: Path) -> AsyncIterator[HostRoomLog]:
 
 
 def writes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """What is written as rooms' current texts from now on."""
+    """The current texts that are written from now on."""
     written: list[tuple[str, str]] = []
     keep = SQLiteRoomLog.keep_text
 
@@ -41,7 +41,7 @@ def writes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 async def test_text_is_written_once_for_many_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However fast people type, a room's text is written seldom, and the last one always is."""
+    """However fast people type, a room's text is rarely written, but the last one always is."""
     monkeypatch.setattr(room_log, "KEEP_SECONDS", 0.05)
     written = writes(monkeypatch)
     log = HostRoomLog(f"sqlite:{tmp_path}/rooms.sqlite3")
@@ -60,7 +60,7 @@ async def test_text_is_written_once_for_many_changes(
 async def test_text_is_kept_through_an_outage(
     tmp_path: Path, log: HostRoomLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A text that could not be written is written when it can be, unless there is a newer one."""
+    """A text that could not be written is written later, unless there is a newer one."""
     monkeypatch.setattr(room_log, "KEEP_SECONDS", 0.01)
     database = log._sync._db  # type: ignore[attr-defined]
     await log._in_thread(lambda: database.execute("ALTER TABLE current_text RENAME TO gone"))
@@ -80,7 +80,7 @@ async def test_text_is_kept_through_an_outage(
 
 
 async def test_what_waits_is_bounded(log: HostRoomLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the log is slow, calls beyond a limit are refused at once, and texts are let go."""
+    """When the log is slow, calls and texts beyond a limit are refused at once."""
     monkeypatch.setattr(room_log, "MAX_WAITING", 2)
     with log._sync._lock:  # type: ignore[attr-defined]
         waiting = [asyncio.create_task(log.latest("den")) for _ in range(2)]
@@ -97,7 +97,7 @@ async def test_what_waits_is_bounded(log: HostRoomLog, monkeypatch: pytest.Monke
 async def test_busy_room_keeps_no_other_waiting(
     log: HostRoomLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A room that takes no message for a while holds up its own only, which keep their order."""
+    """A room that is blocked for a while delays only its own messages, and keeps their order."""
     gate = threading.Event()
     append = SQLiteRoomLog.append
 
@@ -123,7 +123,7 @@ async def say(log: HostRoomLog, room: str, id_: str) -> int:
 async def test_what_waits_is_bounded_in_bytes(
     log: HostRoomLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Long messages and texts that wait take no more than so much memory."""
+    """Waiting messages and texts are limited in bytes."""
     monkeypatch.setattr(room_log, "MAX_WAITING_BYTES", 10_000)
     long = "x" * 2_000
     with log._sync._lock:  # type: ignore[attr-defined]
@@ -142,8 +142,8 @@ async def test_what_waits_is_bounded_in_bytes(
     assert (log._texts_bytes, log._waiting_bytes) == (0, 0)
 
 
-async def test_what_nobody_wants_is_not_read(log: HostRoomLog) -> None:
-    """A call whose client has gone while it waited for its turn reads nothing."""
+async def test_nothing_is_read_for_clients_that_have_gone(log: HostRoomLog) -> None:
+    """A call reads nothing if its client has gone while it waited for its turn."""
     with pytest.raises(EventError):
         await log.latest("den", lambda: False)
     with pytest.raises(EventError):

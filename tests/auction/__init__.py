@@ -1,1 +1,1 @@
-"""An auction: a second app, written as a team would that reads docs/ and no module of ours."""
+"""An auction: a second app, written as by a team that has read docs/ but not our code."""

@@ -1,4 +1,4 @@
-"""Puts the auction where yours is, in a copy of the project."""
+"""Replaces your app with the auction in a copy of the project."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ PACKAGES = ("pydantic",)
 
 
 def install(project: Path) -> None:
-    """Have a copy of the project hold the auction, and nothing else that is yours."""
+    """Replace everything that is yours in a copy of the project with the auction."""
     for folder in FOLDERS:
         shutil.rmtree(project / folder)
         shutil.copytree(
@@ -29,7 +29,7 @@ def install(project: Path) -> None:
     own = parts((AUCTION / "infra/yours.yaml").read_text())
     assert own.keys() == parts(template.read_text()).keys()
     template.write_text(with_parts(template.read_text(), own))
-    # What scripts/pin does, which needs an index.
+    # As scripts/pin would, which needs a package index.
     ours = (project / "pyproject.toml").read_text()
     assert "\napp = []" in ours or "\napp = [" in ours
     head, _, _ = ours.rpartition("\napp = [")
@@ -39,7 +39,7 @@ def install(project: Path) -> None:
 
 
 def install_front_end(project: Path, packages: Path) -> None:
-    """Render the auction's front page with React, which npm has installed in a folder."""
+    """Render the auction's front page with React, from a folder that npm has installed."""
     shutil.copytree(FRONT_END, project, dirs_exist_ok=True)
     (project / "node_modules").unlink()
     (project / "node_modules").symlink_to(packages / "node_modules")

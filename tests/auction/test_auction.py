@@ -1,4 +1,4 @@
-"""A second app uses every seam from a team's own folders alone, and all it needs is in docs/."""
+"""A second app uses every extension point from a team's own folders, as described in docs/."""
 
 import re
 import shutil
@@ -12,7 +12,7 @@ from tests.auction.install import FRONT_END, install, install_front_end
 from tests.docs.documents import ROOT
 from tests.docs.project import Project
 
-# Tests of ours that read what is yours; but for those of the tools that lint the template.
+# Our tests that read your files, without those of the tools that lint the template.
 READING_YOURS = (
     "tests/infra/test_template.py::test_lint_translated",
     "tests/infra/test_template.py::test_declared_settings_are_given",
@@ -27,7 +27,7 @@ READING_YOURS = (
 
 @pytest.fixture
 def auction(tmp_path: Path) -> Project:
-    """A project that is an auction."""
+    """A project with the auction as its app."""
     project = Project(tmp_path)
     shutil.copytree(ROOT / "tests/infra", tmp_path / "tests/infra")
     for file in ("tests/test_boundaries.py", "tests/line.py", "functions/requirements.txt"):
@@ -37,7 +37,7 @@ def auction(tmp_path: Path) -> Project:
 
 
 def test_lint_and_types(auction: Project) -> None:
-    """Lint, format and types are content, of the app's tests too."""
+    """Lint, format and types pass, also for the app's tests."""
     shutil.copytree(FRONT_END, auction.folder, dirs_exist_ok=True)
     for command in (["check"], ["format", "--check"]):
         auction.run([".venv/bin/ruff", *command, *FOLDERS])
@@ -82,8 +82,8 @@ def test_front_end(auction: Project, packages: Path) -> None:
 
 @pytest.mark.chaos
 @pytest.mark.long
-def test_tests_of_ours(auction: Project) -> None:
-    """What of ours reads the app's folders and its parts of the template is content."""
+def test_our_tests(auction: Project) -> None:
+    """Our tests that read the app's folders and its parts of the template pass."""
     auction.test(*READING_YOURS)
 
 

@@ -12,18 +12,18 @@ from tests.kit.hosts import token
 
 ROOM = "storm"
 PAGE = Path(__file__).parent / "page.mjs"  # the small app's
-PATIENCE = 60  # seconds: pages that were away for long have much to catch up with
+PATIENCE = 60  # seconds: pages that were offline for long have much to catch up with
 
-# As a page connects by itself; where no websocket passes; and as other clients do.
+# As the page connects by default; where websockets are blocked; and as other clients connect.
 WAYS: list[list[str] | None] = [None, ["polling"], ["polling", "websocket"]]
 
 
-Stand = list[dict[str, Any]]  # how each page stands
+Stand = list[dict[str, Any]]  # the state of each page
 
 
 @dataclass(frozen=True)
 class Report:
-    """What one page has shown and was told."""
+    """What one page has shown, sent and received."""
 
     name: str
     shown: list[tuple[int, str]]  # seq and id of each message, in the order they appeared
@@ -39,7 +39,7 @@ class Crowd:
         self._process = process
 
     async def do(self, deed: str, *values: Any) -> Any:
-        """Have all pages do something; return what crowd.mjs answers."""
+        """Run a command in all pages; return the answer of crowd.mjs."""
         return await self._ask([deed, *values])
 
     async def _ask(self, line: Any) -> Any:
@@ -48,18 +48,18 @@ class Crowd:
         self._process.stdin.write(json.dumps(line).encode() + b"\n")
         async with asyncio.timeout(PATIENCE):
             answer = await self._process.stdout.readline()
-        assert answer, "the crowd has died; its last words are on stderr"
+        assert answer, "the crowd's process has ended; see its stderr"
         return json.loads(answer)
 
     async def flows(self, count: int = 10) -> None:
-        """Wait until every page has shown so many more messages."""
+        """Wait until every page has shown this many more messages."""
         before = {page["name"]: page["shown"] for page in await self.do("stand")}
         await self._stands(
             lambda stand: all(page["shown"] >= before[page["name"]] + count for page in stand)
         )
 
     async def agrees(self) -> None:
-        """Wait until every page has sent all it wrote and shows what all have written."""
+        """Wait until every page has sent all its messages and shows those of all pages."""
         await self._stands(_agree)
 
     async def _stands(self, condition: Callable[[Stand], bool]) -> None:
@@ -70,9 +70,7 @@ class Crowd:
                     await asyncio.sleep(0.05)
                     stand = await self.do("stand")
         except TimeoutError:
-            raise AssertionError(
-                "\n".join(["The pages stand like this:", *map(str, stand)])
-            ) from None
+            raise AssertionError("\n".join(["The state of the pages:", *map(str, stand)])) from None
 
     async def report(self) -> list[Report]:
         return [
@@ -90,7 +88,7 @@ def _agree(stand: Stand) -> bool:
 
 @asynccontextmanager
 async def crowd(urls: Sequence[str], page: Path = PAGE) -> AsyncIterator[Crowd]:
-    """Open a page for each address; the ways to connect take turns.
+    """Open a page for each address, alternating between the ways to connect.
 
     `page` is a module with a class Page such as the small app's.
     """
@@ -113,7 +111,7 @@ async def crowd(urls: Sequence[str], page: Path = PAGE) -> AsyncIterator[Crowd]:
         yield running
     finally:
         assert process.stdin
-        process.stdin.close()  # which ends it
+        process.stdin.close()  # ends it
         try:
             async with asyncio.timeout(10):
                 await process.wait()

@@ -1,9 +1,9 @@
-"""Light clients, a thousand in one process: `python -m tests.chaos.light`, told what by stdin.
+"""Lightweight clients, a thousand in one process, with a plan from stdin: `-m tests.chaos.light`.
 
-They speak the page's protocol with as little as it takes: a message that comes after a hole waits,
-and `history` is asked for; a message without an ack is sent again under its id; whoever loses its
-host connects to any. Prints `third` when a third of all messages is acked; holds the last third
-back until it reads a line; at the end prints the counts as JSON.
+They implement a minimum of the page's protocol: a message after a gap waits until `history` has
+filled it; a message without an ack is sent again with its id; a client that loses its host connects
+to any host. Prints `third` when a third of all messages is acked, sends the last third only after
+reading a line, and finally prints the counts as JSON.
 """
 
 import asyncio
@@ -25,18 +25,18 @@ DEADLINE = 240  # seconds
 
 @dataclass
 class Plan:
-    """Who is there, who writes how much, and what happened so far."""
+    """The clients, how much each writes, and what has happened so far."""
 
     urls: list[str]
     clients: int
     senders: int
     messages: int  # of each sender
     acked: dict[str, int] = field(default_factory=dict)  # seq by id
-    ids: dict[int, str] = field(default_factory=dict)  # id by seq, as the first to see it saw it
+    ids: dict[int, str] = field(default_factory=dict)  # id by seq, as first seen
     connects: int = 0
     sends: int = 0
-    asked: int = 0  # for history, because of a hole
-    doubled: int = 0  # messages that came live twice on one connection
+    asked: int = 0  # requests for history, because of a gap
+    doubled: int = 0  # messages that arrived twice on one connection
     differing: int = 0  # messages that clients saw differently
     go: asyncio.Event = field(default_factory=asyncio.Event)
     done: asyncio.Event = field(default_factory=asyncio.Event)
@@ -71,7 +71,7 @@ class Client(asyncio.Protocol):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def connect(self) -> None:
-        """Connect to a host that is there."""
+        """Connect to a running host."""
         loop = asyncio.get_running_loop()
         while True:
             address = urlsplit(random.choice(self.plan.urls))
@@ -82,7 +82,7 @@ class Client(asyncio.Protocol):
                 await asyncio.sleep(random.uniform(0.05, 0.3))
 
     async def write(self, count: int) -> None:
-        """Send messages, one after the other."""
+        """Send messages one after another."""
         for number in range(count):
             if number >= count * 2 // 3:
                 await self.plan.go.wait()
@@ -153,7 +153,7 @@ class Client(asyncio.Protocol):
                 if self.plan.finished == self.plan.clients:
                     self.plan.done.set()
 
-    # Engine.IO and Socket.IO, as far as the host speaks them to us
+    # The parts of Engine.IO and Socket.IO that the host uses here
 
     def _hear(self, packet: bytes) -> None:
         if packet.startswith(b'42["message",'):
@@ -234,7 +234,7 @@ class Client(asyncio.Protocol):
 
 
 def _frame(data: bytes, at: int) -> tuple[int, int, bytes] | None:
-    """Where the frame at a place ends, its opcode and its payload; None if it is not all there."""
+    """Return a frame's end, opcode and payload; None if it is incomplete."""
     if len(data) < at + 2:
         return None
     opcode, length = data[at] & 15, data[at + 1]
@@ -248,7 +248,7 @@ def _frame(data: bytes, at: int) -> tuple[int, int, bytes] | None:
 
 
 async def main() -> None:
-    """Do what stdin says; print what came of it."""
+    """Run the plan from stdin; print the results."""
     plan = Plan(**json.loads(sys.stdin.readline()))
     open_files.allow(plan.clients)
     clients = [Client(plan, number) for number in range(plan.clients)]

@@ -1,4 +1,4 @@
-"""An ordeal: storms come over a site while pages write, and after it every page has everything."""
+"""An ordeal: failures hit a site while pages write, and afterwards every page has every message."""
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,12 +19,12 @@ from tests.kit.buses import Redis
 
 PAGES = 6
 
-# Short, so that a page whose network fell silent notices soon.
+# Short, so that a page whose network is silent notices soon.
 PATIENCE = {"PING_INTERVAL": "1", "PING_TIMEOUT": "2", "DRAIN_SECONDS": "0.4"}
 
 
 class Stored(Protocol):
-    """A message as it is stored."""
+    """A stored message."""
 
     @property
     def seq(self) -> int: ...
@@ -38,7 +38,7 @@ class Stored(Protocol):
 
 @dataclass(frozen=True)
 class Ordeal:
-    """Whose hosts and pages have to stand it, and what comes over them."""
+    """The hosts and pages under test, and the failures that hit them."""
 
     environ: Callable[..., dict[str, str]]  # as `tests.kit.hosts.environ`
     storm: Callable[[Weather], Awaitable[None]]
@@ -51,7 +51,7 @@ class Ordeal:
     async def run(
         self, folder: Path, chance: Random, rounds: int, **settings: str
     ) -> tuple[list[Report], str]:
-        """Have storms come over a site; return what the pages have seen, and all in numbers."""
+        """Hit a site with failures; return the pages' reports, and the counts."""
         async with AsyncExitStack() as stack:
             weather = await self._weather(stack, folder, chance, settings)
             urls = [f"http://127.0.0.1:{wire.port}" for wire in weather.wires]
@@ -63,7 +63,7 @@ class Ordeal:
                 await people.flows()
                 await people.do("stop")
             await weather.site.well()
-            # Nobody says another word, by which a hole would show.
+            # No further message follows, which would reveal a gap.
             await people.agrees()
             reports = await people.report()
             return reports, _counts(reports, weather)
@@ -82,7 +82,7 @@ class Ordeal:
 async def _bus(
     stack: AsyncExitStack, folder: Path, kind: str
 ) -> tuple[Wire, Redis | None, str | None]:
-    """What is to be disturbed of a bus: the wire to it, and Redis itself or the topic."""
+    """The parts of a bus that can fail: the wire to it, and Redis itself or the topic."""
     if kind == "redis":
         redis = await stack.enter_async_context(buses.redis(folder))
         return await stack.enter_async_context(Wire(redis.port).open()), redis, None
@@ -91,21 +91,21 @@ async def _bus(
     port = urlsplit(os.environ["AWS_ENDPOINT_URL"]).port
     assert port
     wire = await stack.enter_async_context(Wire(port).open())
-    # For the hosts; aws puts back what was there.
+    # For the hosts; `aws` restores the former values.
     os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{wire.port}"
     return wire, None, topic
 
 
 def check(reports: list[Report], stored: Sequence[Stored]) -> None:
-    """Assert that every page shows what is stored, once and in order, and what was acked is."""
+    """Assert that each page shows what is stored, once and in order, and that no ack was false."""
     order = [(message.seq, message.id) for message in stored]
     assert [seq for seq, _ in order] == list(range(1, len(order) + 1))
     for report in reports:
-        assert report.shown == order, f"{report.name} shows something else than is stored"
+        assert report.shown == order, f"{report.name} does not show what is stored"
         assert report.acked.items() <= {id_: seq for seq, id_ in order}.items()
         theirs = [message.text for message in stored if message.author == report.name.lower()]
-        assert theirs == report.written, f"{report.name} wrote something else than is stored"
-        assert not report.counts["doubled"], f"{report.name} was told twice on one connection"
+        assert theirs == report.written, f"not what {report.name} wrote is stored"
+        assert not report.counts["doubled"], f"{report.name} received a duplicate"
 
 
 def _counts(reports: list[Report], weather: Weather) -> str:

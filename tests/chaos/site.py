@@ -1,4 +1,4 @@
-"""A site of several hosts: the edge, the load balancer's stand-in, and hosts in their processes."""
+"""A site of several hosts: the edge, the load balancer's stand-in, and the hosts' processes."""
 
 import asyncio
 import os
@@ -17,40 +17,40 @@ from scripts.commands.dev.proxy import Proxy
 from scripts.commands.dev.template import SOCKET_HOST, Template
 from tests.scripts.dev.edges import TEMPLATE
 
-PATIENCE = 30  # seconds: a deadline that only a failure meets, also on a busy machine
+PATIENCE = 30  # seconds: a deadline that even a busy machine meets
 
 
 class Site:
-    """Hosts that are started again whenever they end, behind one address."""
+    """Hosts behind one address, restarted whenever they end."""
 
     def __init__(self, port: int, hosts: list[Host]) -> None:
         self.port = port
         self.hosts = hosts
 
     async def kill(self, host: Host, number: signal.Signals = signal.SIGKILL) -> None:
-        """Send a signal to a host's process, and wait until another listens in its place."""
+        """Send a signal to a host's process, and wait until its replacement listens."""
         pid = host.pid
         assert pid
         os.kill(pid, number)
         await self.until(lambda: host.pid not in (pid, None) and host.address)
 
     async def well(self) -> None:
-        """Wait until every host listens and says that it, and its bus, is well."""
+        """Wait until every host listens, and reports itself and its bus as healthy."""
         async with asyncio.timeout(PATIENCE), ClientSession() as http:
             for host in self.hosts:
-                while not await _is_well(http, host):  # noqa: ASYNC110 - it is asked, not told
+                while not await _is_well(http, host):  # noqa: ASYNC110 - it has to be polled
                     await asyncio.sleep(0.05)
 
     async def health(self) -> list[dict[str, Any]]:
-        """What each host says of itself."""
+        """Return each host's health."""
         async with ClientSession() as http:
             answers = [await http.get(f"{host.address}/health") for host in self.hosts]
             return [await answer.json() for answer in answers]
 
     async def until(self, condition: Callable[[], Any]) -> None:
-        """Wait until something holds."""
+        """Wait until a condition is true."""
         async with asyncio.timeout(PATIENCE):
-            while not condition():  # noqa: ASYNC110 - whatever it is, it cannot tell us
+            while not condition():  # noqa: ASYNC110 - nothing signals it
                 await asyncio.sleep(0.01)
 
 
@@ -68,7 +68,7 @@ async def _is_well(http: ClientSession, host: Host) -> bool:
 async def site(
     environ: dict[str, str], count: int, module: str = "tests.small_app"
 ) -> AsyncIterator[Site]:
-    """So many hosts that share the settings, a bus among them."""
+    """A number of hosts with the same settings, including a bus."""
     hosts = [Host(environ, number, module) for number in range(1, count + 1)]
     listeners = listen(0)
     async with Proxy() as proxy:

@@ -1,4 +1,4 @@
-"""Storms: what goes wrong while people write. Each takes its chances from a seeded source."""
+"""Storms: failures while people write, with random choices from a seeded source."""
 
 import asyncio
 import signal
@@ -19,12 +19,12 @@ from tests.chaos.site import Site
 from tests.chaos.wire import Wire
 from tests.kit.buses import Redis
 
-CHANNEL = "socketio"  # on which hosts talk
+CHANNEL = "socketio"  # between hosts
 
 
 @dataclass
 class Weather:
-    """A site, and all that a storm can take hold of."""
+    """A site, and all the parts of it that a storm can disturb."""
 
     site: Site
     chance: Random
@@ -32,7 +32,7 @@ class Weather:
     wires: list[Wire]  # each between a page and the edge
     redis: Redis | None = None
     topic: Topic | None = None  # where the bus is SNS
-    repeated: int = field(default=0)  # bus messages that came more than once
+    repeated: int = field(default=0)  # messages that the bus has repeated
 
 
 async def kill(weather: Weather) -> None:
@@ -61,7 +61,7 @@ async def lose_redis(weather: Weather) -> None:
 
 
 async def hang_redis(weather: Weather) -> None:
-    """Redis hangs for longer than hosts have patience with it."""
+    """Redis hangs for longer than the hosts' timeout."""
     assert weather.redis
     weather.redis.signal(signal.SIGSTOP)
     await _while(weather, 6, 8)
@@ -70,7 +70,7 @@ async def hang_redis(weather: Weather) -> None:
 
 
 async def repeat_and_delay(weather: Weather) -> None:
-    """The bus brings messages late, and again, some of them much later."""
+    """The bus delays messages and repeats them, some much later."""
     weather.bus.delay = lambda: weather.chance.choice([0, 0, 0.02, 0.2])
     async with _echo(weather):
         await _while(weather, 2, 3)
@@ -78,7 +78,7 @@ async def repeat_and_delay(weather: Weather) -> None:
 
 
 async def cut(weather: Weather) -> None:
-    """Networks of half of the pages are cut or fall silent, and heal."""
+    """Half of the pages' networks are cut or fall silent, and recover."""
     for wire in weather.chance.sample(weather.wires, len(weather.wires) // 2):
         weather.chance.choice([wire.cut, wire.silence])()
         await _while(weather, 0, 0.3)
@@ -95,14 +95,14 @@ async def disturb(weather: Weather) -> None:
 
 
 async def disturb_sns(weather: Weather) -> None:
-    """SNS repeats and delays messages while a host is killed and comes back."""
+    """SNS repeats and delays messages while a host is killed and restarted."""
     async with asyncio.TaskGroup() as group:
         group.create_task(repeat_and_delay(weather))
         group.create_task(kill(weather))
 
 
 async def everything(weather: Weather) -> None:
-    """One thing after another goes wrong, and some at the same time."""
+    """One failure after another, some at the same time."""
     async with _echo(weather), asyncio.TaskGroup() as group:
         group.create_task(cut(weather))
         group.create_task(kill(weather))
@@ -131,7 +131,7 @@ async def _while(weather: Weather, shortest: float, longest: float) -> None:
 
 @asynccontextmanager
 async def _echo(weather: Weather) -> AsyncIterator[None]:
-    """Publish what is published a second time, soon or late."""
+    """Publish every message a second time, soon or much later."""
     task = asyncio.create_task(_repeat_by_sns(weather) if weather.topic else _repeat(weather))
     try:
         yield

@@ -1,4 +1,4 @@
-"""The promise in numbers: a thousand clients, two hosts, a million messages seen."""
+"""The promise in numbers: a thousand clients, two hosts, a million messages received."""
 
 import asyncio
 import json
@@ -28,11 +28,11 @@ async def test_a_million_messages(
     monkeypatch: pytest.MonkeyPatch,
     record_property: Callable[[str, object], None],
 ) -> None:
-    """Each of 1,000 clients in one room sees all 1,000 messages, once and in order.
+    """Each of 1,000 clients in one room receives all 1,000 messages, once and in order.
 
-    50 of them write 20 messages each, one after the other's ack. When a third is acked one of the
-    two hosts is killed; it returns while the rest is being written, and the last third is written
-    after that. That is 1,000,000 messages seen, 1,000 of them distinct.
+    50 of them write 20 messages each, each after the ack of the one before. When a third is acked,
+    one of the two hosts is killed. It is restarted while the rest is being written, and the last
+    third is written after that. That is 1,000,000 messages received, 1,000 of them distinct.
     """
     for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
         monkeypatch.delenv(name, raising=False)
@@ -46,7 +46,7 @@ async def test_a_million_messages(
                 crowd = await stack.enter_async_context(_crowd([staying.url, dying.url]))
                 async with asyncio.timeout(PATIENCE):
                     assert await crowd.stdout.readline() == b"third\n"
-            async with host_process(other) as returned:  # the block's end has killed the former
+            async with host_process(other) as returned:  # the former was killed by its block's end
                 await returned.ready()
                 async with asyncio.timeout(PATIENCE):
                     result, _ = await crowd.communicate(b"go\n")

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 
 class Wire:
-    """Passes bytes both ways. `delay` tells for how many seconds a piece is held back."""
+    """Passes bytes both ways. `delay` returns for how many seconds to hold a piece back."""
 
     def __init__(self, port: int) -> None:
         self.delay: Callable[[], float] = lambda: 0
@@ -19,16 +19,16 @@ class Wire:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def cut(self) -> None:
-        """Reset what is connected, and whoever connects from now on."""
+        """Reset all connections, and new ones from now on."""
         self._cut = True
         self._reset()
 
     def silence(self) -> None:
-        """Let nothing through any more, and tell nobody."""
+        """Silently pass nothing from now on."""
         self._passes.clear()
 
     def heal(self, *, forget: bool = False) -> None:
-        """Pass everything again; what was held back too, unless it is forgotten."""
+        """Pass everything again, including what was held back unless `forget` is set."""
         if forget:
             self._reset()
         self._cut = False
@@ -40,7 +40,7 @@ class Wire:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["Wire"]:
-        """Listen, for as long as this lasts."""
+        """Listen until the end of the block."""
         server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         try:
@@ -67,7 +67,7 @@ class Wire:
             self._ends |= ends
             await asyncio.gather(self._pass(reader, there), self._pass(there_reader, writer))
         except OSError:
-            pass  # nobody listens there now, or an end was reset
+            pass  # nothing listens there now, or an end was reset
         finally:
             self._ends -= ends
             for end in ends:

@@ -1,1 +1,1 @@
-"""What the documentation says is run, and held against the code."""
+"""Runs the code in the documentation, and compares its statements with the code."""

@@ -1,14 +1,14 @@
-"""The documents, and the blocks in them.
+"""The documents and their fenced code blocks.
 
-A block is fenced. One with a title is a file of yours, which belongs into the project:
+A block with a title is a file of yours, which belongs in the project:
 
     ```python title="socket_host/events/poll.py"
 
-Of a module it is the whole if it has a docstring. Else what follows a `...` is added to the module
-that is there: to a list behind `...,`, to a function behind `...`, and imports to the others. YAML
-is added to the reader's section of the template.
+A Python block with a docstring is a whole module. Without one, it is merged into the existing
+module: elements after `...,` are added to a list, statements after `...` to a function, and imports
+to the others. YAML is added to the reader's section of the template.
 
-A block of `sh` is run as it is written, unless the line above says why not:
+A block of `sh` is run as written, unless the line above says why not:
 
     <!-- not run: needs an AWS account -->
 """
@@ -29,7 +29,7 @@ _FENCE = re.compile(
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block, the file it is, if it is one, and why it is not run, if it is not."""
+    """A fenced block, with its file, if it is one, and the reason why it is not run, if any."""
 
     language: str
     text: str
@@ -38,24 +38,24 @@ class Block:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is a whole file: all are but modules without a docstring."""
+        """Whether it is a whole file: everything but a module without a docstring."""
         return self.language != "python" or self.text.startswith('"""')
 
 
 @dataclass(frozen=True)
 class Document:
-    """A page of the documentation, by its path in the project."""
+    """A page of the documentation, with its path in the project."""
 
     path: str
 
     @property
     def text(self) -> str:
-        """What it says."""
+        """The whole text."""
         return (ROOT / self.path).read_text("utf-8")
 
     @property
     def prose(self) -> str:
-        """What it says, without its fenced blocks."""
+        """The text without its fenced blocks."""
         return _FENCE.sub("", self.text)
 
     @property
@@ -71,14 +71,14 @@ class Document:
         return [block for block in self.blocks if block.title]
 
     def commands(self) -> list[str]:
-        """Every line of a shell, whether it is run or not."""
+        """Every shell command, whether it is run or not."""
         indented = re.findall(r"^    (scripts/.*)$", self.prose, re.MULTILINE)
         shell = [block.text for block in self.blocks if block.language == "sh"]
         lines = [*indented, *"".join(shell).splitlines()]
         return [line.partition("#")[0].strip() for line in lines]
 
     def anchors(self) -> set[str]:
-        """The names under which a link finds its headings."""
+        """The anchors of its headings."""
         headings = re.findall(r"^#+ (.+)$", self.prose, re.MULTILINE)
         return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
@@ -91,5 +91,5 @@ def documents() -> tuple[Document, ...]:
 
 
 def document(path: str) -> Document:
-    """The document of a path."""
+    """Return the document with a path."""
     return next(each for each in documents() if each.path == path)

@@ -1,4 +1,4 @@
-"""A copy of the project, into which the files of a document are put as a reader would."""
+"""A copy of the project, to which a document's files are added as a reader would."""
 
 import ast
 import os
@@ -27,7 +27,7 @@ PATIENCE = 300  # seconds: a deadline that even a busy machine meets
 
 
 class Project:
-    """A project without the sample, in the test's own folder."""
+    """A project without the sample, in the test's folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -36,12 +36,12 @@ class Project:
             shutil.copytree(ROOT / part, folder / part, ignore=unwanted)
         for path in (*FILES, "tests/long_form.py"):
             shutil.copy(ROOT / path, folder / path)
-        blank(folder)  # the reader does not have this project's own files
+        blank(folder)  # the reader does not have this project's files
         for path in (".venv", "node_modules"):
             (folder / path).symlink_to((ROOT / path).resolve())
 
     def put(self, block: Block) -> None:
-        """Write a file, or add a block to the one that is there."""
+        """Write a file, or merge a block into the existing one."""
         assert block.title
         path, text = self.folder / block.title, block.text
         if block.language == "yaml":
@@ -52,7 +52,7 @@ class Project:
         path.write_text(text, "utf-8")
 
     def run(self, command: Sequence[str] | str) -> str:
-        """Run a command, which has to succeed; return what it says."""
+        """Run a command, which must succeed; return its output."""
         environ = {name: os.environ[name] for name in os.environ if name not in _OURS}
         done = subprocess.run(
             command,
@@ -67,12 +67,12 @@ class Project:
         return done.stdout
 
     def shell(self, text: str) -> None:
-        """Run the lines of a shell as they are written; but what is there need not be set up."""
+        """Run shell commands as written, but without the setup that scripts/ do first."""
         for line in text.splitlines():
             self.run(re.sub(r"^scripts/(\w+)", r".venv/bin/python -m scripts.commands.\1", line))
 
     def check_types(self, *paths: str) -> None:
-        """Run mypy, which knows from the project itself what most modules are."""
+        """Run mypy, with a cache of the project's own modules."""
         cache = ".mypy_cache"
         if (ROOT / cache).is_dir():
             shutil.copytree(ROOT / cache, self.folder / cache)
@@ -83,14 +83,14 @@ class Project:
         return self.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *paths])
 
 
-# What conftest.py sets for this process.
+# Set by conftest.py for this process.
 _OURS = ("STAGE", "SESSION_SECRET", "PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER")
 
 
 def merged(module: str, addition: str) -> str:
-    """Return a module with what a block adds to it: imports, elements of lists, statements.
+    """Return a module merged with a block's imports, elements of lists, and statements.
 
-    Raises ValueError for an addition that has no place there.
+    Raises ValueError for an addition that cannot be merged.
     """
     for node in ast.parse(addition).body:
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -114,7 +114,7 @@ def declared(template: str, resources: str) -> str:
 
 
 def _imported(module: str, statement: str) -> str:
-    """Put an import below the others, unless it is there."""
+    """Add an import below the others, unless it exists."""
     lines, tree = module.splitlines(), ast.parse(module)
     imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     if statement in map(ast.unparse, imports):
@@ -124,7 +124,7 @@ def _imported(module: str, statement: str) -> str:
 
 
 def _extended(module: str, name: str, new: list[ast.expr], addition: str) -> str:
-    """Put elements at the end of a list: those below `...`, which stands for what is in it."""
+    """Append to a list the elements after `...`, which stands for the existing ones."""
     added = [ast.get_source_segment(addition, each) or "" for each in new]
     begun = _list(module, name)
     if begun is None:
@@ -154,7 +154,7 @@ def _list(module: str, name: str) -> ast.List | None:
 
 
 def _without(module: str, node: ast.expr, text: str) -> str:
-    """Put a text in the place of an expression."""
+    """Replace an expression with a text."""
     lines = module.splitlines(keepends=True)
     assert node.end_lineno is not None
     before = [*lines[: node.lineno - 1], lines[node.lineno - 1][: node.col_offset]]
@@ -163,7 +163,7 @@ def _without(module: str, node: ast.expr, text: str) -> str:
 
 
 def _continued(module: str, function: ast.FunctionDef, addition: str) -> str:
-    """Put statements at the end of a function; those below `...` in the block."""
+    """Append to a function the statements after `...` in the block."""
     below = [
         node
         for node in function.body

@@ -1,4 +1,4 @@
-"""docs/architecture.md tells how a message travels, in few files, which are as it says."""
+"""docs/architecture.md follows a message through a few files, which contain what it names."""
 
 import ast
 import re
@@ -7,7 +7,7 @@ import pytest
 
 from tests.docs.documents import ROOT, document
 
-MOST = 15  # files that a reader has to open
+MOST = 15  # files for a reader to open
 
 STORY = document("docs/architecture.md").text.partition("\n## One message\n")[2]
 STEPS = re.findall(
@@ -28,7 +28,7 @@ def names(path: str) -> set[str]:
 
 
 def test_few_files() -> None:
-    """The story needs no more files than promised, and every step of it is one that is checked."""
+    """The walk-through has no more files than allowed, and all of its steps are checked."""
     numbers = re.findall(r"^(\d+)\. ", STORY.partition("\n## ")[0], re.M)
     assert numbers == [str(number) for number in range(1, len(STEPS) + 1)]
     assert 0 < len({path for path, _ in STEPS}) <= MOST
@@ -36,5 +36,5 @@ def test_few_files() -> None:
 
 @pytest.mark.parametrize(("path", "said"), STEPS, ids=[path for path, _ in STEPS])
 def test_step(path: str, said: str) -> None:
-    """A file of the story has the functions that are named there."""
+    """A file in the walk-through has the functions that are named there."""
     assert set(re.findall(r"`([\w.]+)`", said)) <= names(path)

@@ -1,4 +1,4 @@
-"""What a reader copies out of the documentation works."""
+"""Code copied from the documentation works."""
 
 import ast
 import importlib
@@ -17,7 +17,7 @@ WITH_FILES = [document for document in documents() if document.files()]
 
 @pytest.mark.parametrize("document", WITH_FILES, ids=lambda document: document.path)
 def test_document(document: Document, tmp_path: Path) -> None:
-    """The files of a document, put into the project one after another, do what it says.
+    """A document's files work when they are added to the project one after another.
 
     Both halves start, its tests pass, its commands work, and lint, format and types are clean.
     """
@@ -26,7 +26,7 @@ def test_document(document: Document, tmp_path: Path) -> None:
     for block in blocks:
         project.put(block)
     modules = dict.fromkeys(b.title for b in blocks if b.title and b.language == "python")
-    # Where in a list of imports one belongs, the reader's editor knows.
+    # Sorting imports is left to the reader's editor.
     project.run([".venv/bin/ruff", "check", "--extend-ignore", "I001", *modules])
     whole = dict.fromkeys(
         b.title for b in blocks if b.title and b.language == "python" and b.is_whole
@@ -49,7 +49,7 @@ async def test_both_start(host, pages):
 """
 
 
-# What documents without tests of their own say that their files do.
+# Tests for documents without their own.
 MORE = {
     "README.md": """
 
@@ -65,7 +65,7 @@ async def test_readme(host, pages):
 
 
 def test_commands_need_a_project() -> None:
-    """Commands that are run stand in documents with files: the others say why they are not."""
+    """Commands that are run are in documents with files; all others have a reason not to be."""
     others = [document for document in documents() if document not in WITH_FILES]
     assert not [
         (document.path, block.text)
@@ -76,7 +76,7 @@ def test_commands_need_a_project() -> None:
 
 
 def test_programs_exist() -> None:
-    """Every program of ours that a command calls is there."""
+    """Every script of ours in a command exists."""
     called = {
         shlex.split(command)[0] for each in documents() for command in each.commands() if command
     }
@@ -126,13 +126,13 @@ def start(app):
 
 
 def test_merging() -> None:
-    """A block with `...` adds to the module that is there."""
+    """A block with `...` is merged into the existing module."""
     assert merged(MODULE, ADDITION) == MERGED
 
 
 @pytest.mark.parametrize("addition", ["others = [..., 1]", "print()", "def stop(app):\n    app"])
 def test_nothing_to_merge_with(addition: str) -> None:
-    """What has no place in the module is not lost without a word."""
+    """An addition that cannot be merged is an error."""
     with pytest.raises(ValueError, match="no "):
         merged(MODULE, addition)
 
@@ -147,7 +147,7 @@ SKETCHES = [
 
 @pytest.mark.parametrize("text", SKETCHES)
 def test_sketches(text: str) -> None:
-    """What is shown without being a file is Python, and what it imports of ours is there."""
+    """Code without a title is valid Python, and its imports from our modules exist."""
     text = textwrap.dedent(text)
     compile(text, "sketch", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     for node in ast.walk(ast.parse(text)):

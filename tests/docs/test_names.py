@@ -1,4 +1,4 @@
-"""Links, files, pictures and options that the documentation names are there."""
+"""Links, files, pictures and options in the documentation exist."""
 
 import posixpath
 import re
@@ -15,7 +15,7 @@ EVERY = pytest.mark.parametrize("page", documents(), ids=lambda page: page.path)
 
 @EVERY
 def test_links(page: Document) -> None:
-    """Every link within the project leads to a file, and to a heading of it where it names one."""
+    """Every link within the project leads to an existing file and heading."""
     broken = []
     for link in re.findall(r"\]\(([^)\s]+)\)", page.prose):
         if link.startswith(("https://", "http://")):
@@ -30,7 +30,7 @@ def test_links(page: Document) -> None:
 
 @EVERY
 def test_named_files(page: Document) -> None:
-    """Every file of ours that is named in passing is there, but those the reader makes."""
+    """Every file that is mentioned exists, except those that the reader creates."""
     made = {block.title for block in page.files()}
     named = set(re.findall(r"`((?:[a-z_.-]+/)+(?!NAME)[\w.-]*)`", page.prose))
     ours = ("functions/", "socket_host/", "infra/", "scripts/", "tests/", "docs/")
@@ -39,13 +39,13 @@ def test_named_files(page: Document) -> None:
 
 
 def test_every_page_is_found() -> None:
-    """The README leads to every page of docs/."""
+    """The README links to every page of docs/."""
     pages = {page.path for page in documents()} - {"README.md"}
     assert not {page for page in pages if f"]({page})" not in document("README.md").text}
 
 
 def test_readme_is_short() -> None:
-    """The README has 150 lines at the most: more belongs into docs/."""
+    """The README has at most 150 lines; anything more belongs in docs/."""
     assert len(document("README.md").text.splitlines()) <= 150
 
 
@@ -54,7 +54,7 @@ PROGRAMS = ("dev", "deploy", "destroy", "doctor", "bench", "pin")
 
 @cache
 def options(program: str) -> set[str]:
-    """The options that a program says it has."""
+    """Return the options in a program's help."""
     command = [sys.executable, "-m", f"scripts.commands.{program}", "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", done.stdout)) - {"--help"}
@@ -62,7 +62,7 @@ def options(program: str) -> set[str]:
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_options_exist(program: str) -> None:
-    """A command that is shown has no option that its program does not know."""
+    """Commands in the documentation use only options that exist."""
     shown = {
         option
         for page in documents()

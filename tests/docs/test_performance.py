@@ -1,11 +1,11 @@
-"""docs/performance.md shows the published run, all of it, and nothing else."""
+"""docs/performance.md shows exactly the published run."""
 
 from scripts.commands.bench.published import FIGURES, PAGE, written
 from scripts.commands.bench.report import Report
 
 
 def test_published_run() -> None:
-    """The page is what `scripts/bench --publish` makes of the figures beside it."""
+    """The page matches the stored figures, as `scripts/bench --publish` would write it."""
     page = PAGE.read_text("utf-8")
     report = Report.read(FIGURES)
     assert page == written(page, report), "run python -m scripts.commands.bench.published"
@@ -13,7 +13,7 @@ def test_published_run() -> None:
 
 
 def test_page_is_replaced() -> None:
-    """The figures of another run take the place of the former ones."""
+    """A new run's figures replace the former ones."""
     page = PAGE.read_text("utf-8")
     report = Report.read(FIGURES)
     report.date = "2030-01-01"

@@ -1,4 +1,4 @@
-"""docs/settings.md and docs/packages.md say what the code says."""
+"""docs/settings.md and docs/packages.md match the code."""
 
 import re
 import tomllib
@@ -20,20 +20,20 @@ ROWS = {
 
 
 def read_by(half: str) -> set[str]:
-    """The names of what a half reads from its environment, without those that are declared."""
+    """Return the names that a half reads from its environment, without declared settings."""
     code = (ROOT / HALVES[half] / "settings.py").read_text()
     return set(re.findall(r'"([A-Z][A-Z_]{2,})"', code))
 
 
 def test_settings() -> None:
-    """Every setting has a row that says which half reads it, and no row is without a setting."""
+    """Every setting has a row with the half that reads it, and every row has a setting."""
     for half in HALVES:
         rows = {name for name, (who, _) in ROWS.items() if who in (half, "both")}
         assert rows == read_by(half), f"rows for the {half}"
 
 
 def test_defaults() -> None:
-    """Each default is the one the host has."""
+    """Each default is the host's."""
     code = (ROOT / "socket_host/settings.py").read_text()
     for name, (half, default) in ROWS.items():
         if half == "host" and default != "none":
@@ -44,7 +44,7 @@ def test_defaults() -> None:
 
 
 def test_every_list_and_group_is_documented() -> None:
-    """Each dependency group and each list stands in the table, and exists."""
+    """Each dependency group and each list is in the table, and exists."""
     table = "".join(re.findall(r"^\|.*\n", PACKAGES, re.MULTILINE))
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     assert groups.keys() == {*TOGETHER.values(), *ALONE.values()}
@@ -53,5 +53,5 @@ def test_every_list_and_group_is_documented() -> None:
 
 
 def test_own_packages_come_last() -> None:
-    """The line to change is the last of pyproject.toml, as it is said."""
+    """The line for the reader's packages is the last of pyproject.toml, as documented."""
     assert (ROOT / "pyproject.toml").read_text().rstrip().splitlines()[-1].startswith("app = [")

@@ -1,4 +1,4 @@
-"""The workflow for GitHub runs what scripts/test runs, and deploys nothing but main."""
+"""The workflow for GitHub runs scripts/test, and deploys only main."""
 
 import json
 import re
@@ -18,13 +18,13 @@ def test_workflow_runs_the_tests() -> None:
 
 
 def test_workflow_knows_the_oldest_python() -> None:
-    """The oldest Python of the matrix is the one that pyproject.toml promises."""
+    """The oldest Python in the matrix is the oldest that pyproject.toml supports."""
     promised = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
     assert re.sub(r"\D*(.*)", r"\1", promised) == TEST["strategy"]["matrix"]["python"][0]
 
 
 def test_only_main_is_deployed() -> None:
-    """A deployment follows the tests, and it alone may ask for a token."""
+    """The deployment runs after the tests, and only it may request a token."""
     assert DEPLOY["needs"] == "test"
     assert "github.ref == 'refs/heads/main'" in DEPLOY["if"]
     assert WORKFLOW["permissions"] == {"contents": "read"}
@@ -32,7 +32,7 @@ def test_only_main_is_deployed() -> None:
 
 
 def test_trust_policy() -> None:
-    """The role trusts one branch of one repository, in both forms that GitHub writes."""
+    """The role trusts one branch of one repository, in both forms that GitHub uses."""
     (block,) = [each for each in document("docs/github.md").blocks if each.language == "json"]
     (statement,) = json.loads(block.text)["Statement"]
     (how, conditions) = next(iter(statement["Condition"].items()))

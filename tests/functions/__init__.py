@@ -1,1 +1,1 @@
-"""Tests of the function's half."""
+"""Tests of the function."""

@@ -1,4 +1,4 @@
-"""A site of a test's own routes, behind the HTTP API."""
+"""A site with a test's own routes, behind the HTTP API."""
 
 import base64
 from collections.abc import Callable
@@ -22,11 +22,10 @@ Ask = Callable[..., dict[str, Any]]
 
 
 def site(*routes: BaseRoute, bus: str = "", **more: Any) -> Ask:
-    """What asks a site of these routes; `more` stands in its package of pages too.
-    `bus` is where it says something to sockets.
+    """Return a function that sends requests to a site with these routes.
 
-    The session's cookie has its plain name, as in development, but errors are shown as they are in
-    production.
+    `more` are further attributes of its package of pages, and `bus` is the setting BUS. The session
+    cookie has its plain name, as in development, but errors are shown as in production.
     """
     pages = {"__path__": small.__path__, "routes": list(routes), "start": lambda app: None}
     app = create_app(Settings(SECRET, bus, development=True), SimpleNamespace(**pages | more))
@@ -47,7 +46,7 @@ def site(*routes: BaseRoute, bus: str = "", **more: Any) -> Ask:
 
 
 async def told(request: Request) -> Response:
-    """What a page knows of where it was asked."""
+    """Return what a page sees of its request's address."""
     return JSONResponse(
         {
             "path": request.url.path,

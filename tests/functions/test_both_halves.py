@@ -1,4 +1,4 @@
-"""Who has signed in on a page is the same at the socket host, until their sessions end."""
+"""A visitor who signs in on a page is signed in at the socket host, until the session ends."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ CLAIMS = {"role": "editor", "teams": ["a", "b"]}
 
 
 class Ended:
-    """Whose sessions have ended, as docs/sign-in.md has it, in memory."""
+    """Ended sessions as in docs/sign-in.md, in memory."""
 
     def __init__(self) -> None:
         self.ended: dict[str, float] = {}
@@ -36,7 +36,7 @@ class Ended:
 
 
 class Desk(Namespace):
-    """Says who a client is, and lets nobody in whose session has ended."""
+    """Returns a client's session, and refuses sessions that have ended."""
 
     ended: ClassVar[Ended]
 
@@ -68,13 +68,13 @@ async def leave_here(request: Request) -> Response:
 
 
 def answered(ask: Ask, path: str, former: str = "") -> str:
-    """The session's cookie that a browser with another, or none, gets for a form that it sends."""
+    """Post a form with a former cookie, or none; return the new session cookie."""
     (found,) = ask(path, method="POST", sec_fetch_site="same-origin", cookie=former)["cookies"]
     return str(found).partition(";")[0]
 
 
 async def test_one_browser_signs_out(tmp_path: Path) -> None:
-    """The sockets of that browser end, of its other tabs too; other browsers' go on."""
+    """All sockets of that browser are closed, and those of other browsers stay open."""
     Desk.ended = Ended()
     async with serving(tmp_path, Desk) as host, clients() as people:
         ask = site(
@@ -94,7 +94,7 @@ async def test_one_browser_signs_out(tmp_path: Path) -> None:
 
 @on_each_transport
 async def test_signed_in_until_the_end(transport: str, tmp_path: Path) -> None:
-    """The page's cookie carries the claims to events; after the end it opens no socket."""
+    """Events see the claims in the page's cookie; once the session has ended, it is refused."""
     assert SECRET == hosts.SECRET
     Desk.ended = Ended()
     ask = site(

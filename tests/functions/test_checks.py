@@ -1,4 +1,4 @@
-"""A mistake in what the pages declare is reported in one sentence at the start."""
+"""A mistake in the pages' declarations is reported in one sentence at the start."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -43,7 +43,7 @@ def opens_no_store(app: Any) -> None:
     ],
 )
 def test_pages(changed: dict[str, Any], words: str) -> None:
-    """What functions/pages/__init__.py has to declare is checked."""
+    """The declarations in functions/pages/__init__.py are checked."""
     declared: dict[str, Any] = {"routes": [], "start": start, "__path__": ["none"]} | changed
     with pytest.raises(StartError, match=rf"functions/pages/__init__.py: .*{words}"):
         create_app(Settings(SECRET, development=True), SimpleNamespace(**declared))

@@ -1,4 +1,4 @@
-"""A session carries claims; tokens of the old form stay valid, and go on being issued."""
+"""A session has claims; tokens of the old form stay valid, and are still issued without claims."""
 
 import json
 import time
@@ -20,13 +20,13 @@ def payload(token: str) -> Any:
 
 
 def signed(sessions: Sessions, content: object) -> str:
-    """A token with a payload that `issue` might not have written."""
+    """A signed token with a payload that `issue` may never write."""
     text = json.dumps(content, separators=(",", ":"))
     return sessions._signer.sign(base64_encode(text)).decode()
 
 
-def test_claims_come_back() -> None:
-    """What a session claims is in its token, and comes back as it was."""
+def test_claims_are_in_the_token() -> None:
+    """A session's claims are read from its token unchanged."""
     found = Sessions(SECRET).verify(Sessions(SECRET).issue(ANN))
     assert found == ANN
     assert found.claims == CLAIMS
@@ -34,13 +34,13 @@ def test_claims_come_back() -> None:
 
 
 def test_payload_is_versioned() -> None:
-    """With claims the payload says its version; without, it is the one that old hosts read too."""
+    """The payload has a version if there are claims, and else the form that old hosts can read."""
     assert payload(Sessions(SECRET).issue(ANN)) == [2, "ann", "Ann", CLAIMS]
     assert payload(Sessions(SECRET).issue(Session("ann", "Ann"))) == ["ann", "Ann"]
 
 
 def test_old_token_is_valid_until_it_expires(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token that the release before has signed is a session without claims, to its last day."""
+    """A token signed by the previous release is a session without claims until it expires."""
     sessions, now = Sessions(SECRET), time.time()
     monkeypatch.setattr(time, "time", lambda: now - MAX_AGE + 60)
     old = sessions._signer.sign(base64_encode(json.dumps(["ann", "Ann"]))).decode()
@@ -70,22 +70,22 @@ def test_old_token_is_valid_until_it_expires(monkeypatch: pytest.MonkeyPatch) ->
     ids=str,
 )
 def test_other_forms_are_refused(content: object) -> None:
-    """Of a version that this release does not know, or with another form, a token is no session."""
+    """A token with an unknown version or form is refused."""
     sessions = Sessions(SECRET)
     with pytest.raises(SessionError, match="unknown format"):
         sessions.verify(signed(sessions, content))
 
 
 @pytest.mark.parametrize("text", ['[2,"ann","Ann",{"a":NaN}]', '[2,"ann","Ann",{"a":1,"a":2}]'])
-def test_claims_that_are_no_json_are_refused(text: str) -> None:
-    """A number that JSON lacks, or a claim made twice, is nothing that we have issued."""
+def test_claims_that_are_not_json_are_refused(text: str) -> None:
+    """A token with a number that JSON lacks, or with a duplicate claim, is refused."""
     sessions = Sessions(SECRET)
     with pytest.raises(SessionError):
         sessions.verify(sessions._signer.sign(base64_encode(text)).decode())
 
 
-def test_nobody_elses_claims_change() -> None:
-    """A page that writes into the claims it was given changes no other request's."""
+def test_claims_are_not_shared() -> None:
+    """A page that changes a session's claims does not change those of other requests."""
     sessions = Sessions(SECRET)
     token = sessions.issue(ANN)
     for _ in range(2):
@@ -106,7 +106,7 @@ def test_nobody_elses_claims_change() -> None:
     ],
 )
 def test_claims_that_cannot_be_issued(claims: dict[str, Any], words: str) -> None:
-    """What no token can hold is an error where it is issued, which says so."""
+    """Claims that a token cannot hold are an error when it is issued."""
     with pytest.raises(ValueError, match=words):
         Sessions(SECRET).issue(Session("ann", "Ann", claims=claims))
 
@@ -133,14 +133,14 @@ def test_claims_that_cannot_be_issued(claims: dict[str, Any], words: str) -> Non
     ],
 )
 def test_has(claim: str, has: bool) -> None:
-    """A claim is asked for by its name, or with the text that it has to be or to hold."""
+    """`has` takes a claim's name, optionally with the string that it must be or contain."""
     session = Session("ann", "Ann", claims=CLAIMS | {"zero": 0, "empty": ""})
     assert session.has(claim) is has
     assert not Session("bob", "Bob").has(claim)
 
 
 def test_remembered_claims_count() -> None:
-    """What is remembered of tokens is bounded with their claims in it."""
+    """The cache of tokens is bounded, including their claims."""
     sessions = Sessions(SECRET)
     for number in range(100):
         claims = {"deep": [[] for _ in range(180)], "n": number}

@@ -1,4 +1,4 @@
-"""Types, encodings and static names: what the function answers is what it says it is."""
+"""Media types, encodings and names of static files in the function's responses."""
 
 import base64
 import gzip
@@ -26,7 +26,7 @@ LONG = "x" * 2_000
 
 
 def answered(response: Response, **asked: str) -> dict[str, Any]:
-    """What the API is given for a page's response."""
+    """Return the result that the API gets for a page's response."""
 
     async def page(request: Request) -> Response:
         return response
@@ -35,7 +35,7 @@ def answered(response: Response, **asked: str) -> dict[str, Any]:
 
 
 def sent(answer: dict[str, Any]) -> bytes:
-    """The bytes of an answer's body."""
+    """Return the bytes of a result's body."""
     body: str = answer["body"]
     return base64.b64decode(body) if answer["isBase64Encoded"] else body.encode()
 
@@ -60,14 +60,14 @@ def sent(answer: dict[str, Any]) -> bytes:
     ids=range(13),
 )
 def test_type(response: Response, kind: str | None) -> None:
-    """A body has the type that its page said, or none in particular; no body has none."""
+    """A body has the type set by its page, or a generic one; an empty body has none."""
     answer = answered(response)
     assert answer["headers"].get("content-type") == kind
     assert sent(answer) == response.body
 
 
 def test_redirects_have_no_type() -> None:
-    """What drops a slash has no body, and no type of one."""
+    """The redirect of a trailing slash has no body and no type."""
     for door in (http_api, function_url):
         answer = invoke(door("/about/"))
         assert answer["statusCode"] == 308
@@ -75,7 +75,7 @@ def test_redirects_have_no_type() -> None:
 
 
 def test_body_in_pieces() -> None:
-    """A body that comes in pieces, and from an app that sets no header, is whole."""
+    """A body sent in pieces, by an app that sets no headers, is complete."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -134,13 +134,13 @@ ENCODINGS = [
 
 @pytest.mark.parametrize(("header", "wanted"), ENCODINGS)
 def test_wants_gzip(header: str, wanted: bool) -> None:
-    """A client gets gzip if it takes it, and does not rather have it plain."""
+    """A client gets gzip if it accepts it, and does not prefer an uncompressed body."""
     assert wants_gzip(header) is wanted
 
 
 @pytest.mark.parametrize("header", [header for header, _ in ENCODINGS])
 def test_compression(header: str) -> None:
-    """What is compressed says so, and caches learn that it depends on what the client takes."""
+    """A compressed response has Content-Encoding, and Vary for caches."""
     answer = answered(PlainTextResponse(LONG), accept_encoding=header)
     is_gzip = answer["headers"].get("content-encoding") == "gzip"
     assert is_gzip is wants_gzip(header)
@@ -159,7 +159,7 @@ NAMES = [
 
 @pytest.fixture
 def static(tmp_path: Path) -> Path:
-    """The folder of a team's static files."""
+    """A folder of static files."""
     folder = tmp_path / "static"
     folder.mkdir()
     return folder
@@ -167,7 +167,7 @@ def static(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_name_of_a_static_file(name: str, static: Path) -> None:
-    """Whatever a file is called, the address that a page has of it leads to it."""
+    """A file with any name is served at the address that pages use."""
     file = static / name
     file.parent.mkdir(exist_ok=True)
     file.write_text(f"this is {name}")
@@ -182,7 +182,7 @@ def test_name_of_a_static_file(name: str, static: Path) -> None:
 
 
 def test_spelling_of_accents(static: Path) -> None:
-    """A file from a Mac, whose system takes accents apart, is found by the name one types."""
+    """A file from macOS, which decomposes accents, is found by the composed name."""
     typed, stored = "caf\u00e9.js", unicodedata.normalize("NFD", "caf\u00e9.js")
     assert typed != stored
     (static / stored).write_text("1")
@@ -193,20 +193,20 @@ def test_spelling_of_accents(static: Path) -> None:
         assert ask(f"/static/{name}")["statusCode"] == 200
 
 
-def test_name_that_is_no_text(static: Path) -> None:
-    """A name whose bytes are no UTF-8 harms nobody else's file."""
+def test_name_that_is_not_text(static: Path) -> None:
+    """A name that is not UTF-8 does not affect other files."""
     file = static / b"\xff.txt".decode(errors="surrogateescape")
     try:
         file.write_text("1")
     except OSError:
-        pytest.skip("this file system takes no such name")
+        pytest.skip("this file system does not allow such a name")
     (static / "a.txt").write_text("a")
     assert site(__path__=[str(static.parent)])("/static/a.txt")["body"] == "a"
 
 
 @pytest.mark.parametrize("name", [".env", ".git/config", "a/.cache/b.js"])
 def test_hidden_file(name: str, static: Path) -> None:
-    """A file that is hidden, or in a hidden folder, is not served."""
+    """A hidden file, or a file in a hidden folder, is not served."""
     file = static / name
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("secret")
@@ -214,7 +214,7 @@ def test_hidden_file(name: str, static: Path) -> None:
 
 
 def test_import_map_has_addresses(static: Path) -> None:
-    """Scripts are imported by addresses too, whatever they are called."""
+    """The import map has URL-encoded addresses, whatever the names of scripts."""
     (static / "a b#.js").write_text("1")
     assets = Assets(static)
     assert "/static/a%20b%23.js" in assets.import_map
@@ -222,7 +222,7 @@ def test_import_map_has_addresses(static: Path) -> None:
 
 
 def test_browser_that_has_a_file(static: Path) -> None:
-    """By its plain name a file is asked for each time, and sent if it is another by now."""
+    """A file under its plain name is revalidated each time, and sent only if it has changed."""
     (static / "a.js").write_text("1")
     ask = site(__path__=[str(static.parent)])
     first = ask("/static/a.js")
@@ -239,7 +239,7 @@ def test_browser_that_has_a_file(static: Path) -> None:
 
 
 def test_every_page_has_the_import_map(static: Path) -> None:
-    """Modules import each other by plain names on any page, an error's too, before any script."""
+    """Every page, including error pages, has the import map before any script."""
     (static / "a.mjs").write_text("1")
     page = site(__path__=[str(static.parent)])("/none")["body"]
     assert re.search(
@@ -271,7 +271,7 @@ TYPES = {
 
 @pytest.mark.parametrize("name", TYPES)
 def test_type_of_a_static_file(name: str, static: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file's type is the same on every machine, whatever that takes its name for."""
+    """A file's type does not depend on the machine."""
     monkeypatch.setattr(mimetypes, "guess_type", lambda *_, **__: ("text/x-other", None))
     (static / name).write_text("1")
     answer = site(__path__=[str(static.parent)])(f"/static/{name}")

@@ -14,7 +14,7 @@ from tests.kit.lambda_events import FRONT_DOORS, headers_of, load_balancer
 
 
 async def seen(request: Request) -> Response:
-    """Answer with what a page sees of a request."""
+    """Return what a page sees of a request."""
     body = await request.body()
     return JSONResponse(
         {

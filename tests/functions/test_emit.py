@@ -22,7 +22,7 @@ from tests.kit.hosts import PATIENCE, ROOT, SECRET
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[None]:
-    """AWS, as far as a bus needs it."""
+    """A stand-in for AWS."""
     with buses.aws():
         yield
 
@@ -37,12 +37,12 @@ async def host() -> AsyncIterator[Host]:
 
 
 async def emit(setting: str, *values: Any, secret: str = SECRET, **options: Any) -> None:
-    """Emit as a page would, which knows of no event loop."""
+    """Emit as a page would, without an event loop."""
     await asyncio.to_thread(open_emitter(setting, secret).emit, *values, **options)
 
 
 async def test_page_reaches_sockets_on_its_machine() -> None:
-    """What a function emits is heard in the room, with the arguments it had."""
+    """A function's emit reaches the room with all its arguments."""
     async with host() as alone:
         client = await alone.client()
         heard: list[tuple[Any, ...]] = []
@@ -57,7 +57,7 @@ async def test_page_reaches_sockets_on_its_machine() -> None:
 
 @pytest.mark.usefixtures("aws")
 async def test_page_reaches_sockets_on_every_host() -> None:
-    """A topic carries what a function emits to the clients of all hosts, in its order."""
+    """A function's emits reach the clients of all hosts through a topic, in order."""
     setting = buses.topic()
     async with buses.host(setting) as one, buses.host(setting) as other:
         clients = [await one.client(), await other.client()]
@@ -69,11 +69,11 @@ async def test_page_reaches_sockets_on_every_host() -> None:
         assert one.bus.health()["duplicates"] == 0
 
 
-async def test_loopback_asks_for_the_secret() -> None:
-    """Who does not know the session secret emits nothing, and is told so."""
+async def test_loopback_requires_the_secret() -> None:
+    """A function without the session secret is refused with a reason."""
     async with host() as alone:
         client = await alone.client()
-        with pytest.raises(EmitError, match="Only the functions of this host may emit"):
+        with pytest.raises(EmitError, match="Only this host's functions may emit"):
             await emit(f"{alone.url}bus", "news", secret="another-secret-of-32-characters!")
         await emit(f"{alone.url}bus", "end")
         await client.receive("end")
@@ -84,10 +84,10 @@ async def test_loopback_asks_for_the_secret() -> None:
     ("peer", "status"), [("127.0.0.1", 413), ("::1", 413), ("10.0.0.7", 403), ("fe80::1", 403)]
 )
 async def test_loopback_is_for_this_machine(peer: str, status: int) -> None:
-    """Another machine is refused, even one that knows the secret; the length is asked for later."""
+    """Another machine is refused, even with the secret, before the length is checked."""
 
     class Transport(asyncio.Transport):
-        """Comes from wherever the test says."""
+        """A connection from an address that the test chooses."""
 
         def get_extra_info(self, name: str, default: Any = None) -> Any:
             return (peer, 1) if name == "peername" else default
@@ -112,7 +112,7 @@ async def test_loopback_is_for_this_machine(peer: str, status: int) -> None:
     ],
 )
 async def test_loopback_takes_only_emits(body: bytes, status: int) -> None:
-    """Anything but an emit of bounded size is refused in words."""
+    """Anything but an emit of bounded size is refused with a reason."""
     headers = {"Authorization": f"Bearer {loopback_token(SECRET)}"}
     async with (
         host() as alone,
@@ -123,8 +123,8 @@ async def test_loopback_takes_only_emits(body: bytes, status: int) -> None:
         assert (await answer.text()).endswith(".\n")
 
 
-async def test_absent_host_is_told_of() -> None:
-    """When no host listens, the page hears so at once."""
+async def test_absent_host_is_an_error() -> None:
+    """If no host listens, the page gets an error at once."""
     async with host() as alone:
         address = f"{alone.url}bus"
     with pytest.raises(
@@ -133,8 +133,8 @@ async def test_absent_host_is_told_of() -> None:
         await emit(address, "news")
 
 
-async def test_hanging_host_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host that does not answer keeps a page waiting for a moment only."""
+async def test_hanging_host_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that does not answer delays a page only briefly."""
     monkeypatch.setattr("functions.web.emitters._LOOPBACK_SECONDS", 0.1)
     never = asyncio.Event()
 
@@ -151,8 +151,8 @@ async def test_hanging_host_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("aws")
-async def test_absent_sns_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When SNS refuses or cannot be reached, the page hears so in words."""
+async def test_absent_sns_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If SNS refuses or cannot be reached, the page gets an error with the reason."""
     with pytest.raises(EmitError, match=r"'news' was not emitted: .*NotFound"):
         await emit("sns:arn:aws:sns:eu-west-1:123456789012:none.fifo", "news")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
@@ -160,20 +160,20 @@ async def test_absent_sns_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
         await emit("sns:arn:aws:sns:eu-west-1:123456789012:none.fifo", "news")
 
 
-async def test_unset_bus_is_told_of() -> None:
-    """Without a setting a page can be served, and only an emit says what is missing."""
+async def test_unset_bus_is_an_error() -> None:
+    """Without a setting pages are served, and only an emit raises an error."""
     with pytest.raises(EmitError, match="'news' was not emitted: BUS is not set"):
         await emit("", "news")
 
 
 def test_data_that_cannot_be_sent_is_refused() -> None:
-    """What is no JSON is the page's mistake, found before anything is connected."""
+    """Data that is not JSON is an error before anything is connected."""
     with pytest.raises(BusMessageError, match="JSON"):
         open_emitter("http://127.0.0.1:1/bus", SECRET).emit("news", {1})
 
 
 def test_reserved_event_is_refused() -> None:
-    """An event that ends the connection of whoever hears it is the page's mistake."""
+    """An event that would end its recipients' connections is an error."""
     with pytest.raises(BusMessageError, match="The event 'connect' is reserved"):
         open_emitter("http://127.0.0.1:1/bus", SECRET).emit("connect")
 
@@ -182,13 +182,13 @@ def test_reserved_event_is_refused() -> None:
     "setting", ["local", "http://example.com/bus", "https://127.0.0.1/bus", "redis:host", "sns:x"]
 )
 def test_malformed_setting_is_refused(setting: str) -> None:
-    """A setting by which a function can reach nobody is answered with what one looks like."""
+    """A malformed setting is an error that shows the correct form."""
     with pytest.raises(ValueError, match="must be"):
         open_emitter(setting, SECRET)
 
 
 def test_boto3_is_imported_for_the_first_emit_only() -> None:
-    """Importing it takes longer than a page: no cold start pays for an emit it does not make."""
+    """A cold start does not import boto3, which takes longer than a page."""
     code = f"""
 import sys
 from functions.web.emitters import open_emitter
@@ -200,7 +200,7 @@ print("boto3" in sys.modules)
 
 
 def test_each_message_has_an_id_of_its_own() -> None:
-    """Copies of a function, restored from one snapshot, are not taken for each other."""
+    """Copies of a function restored from one snapshot use different ids."""
     ids = {encode_emit("news", 1, sender=sender).split(",")[0] for sender in ("a", "b")}
     assert ids == {'{"message_id":"a:1"', '{"message_id":"b:1"'}
 
@@ -217,6 +217,6 @@ def test_each_message_has_an_id_of_its_own() -> None:
     ],
 )
 def test_invalid_names(call: Any, words: str) -> None:
-    """A name that would reach nobody is an error in the call."""
+    """An invalid name is an error in the call."""
     with pytest.raises(BusMessageError, match=words):
         call(open_emitter("", SECRET))

@@ -1,4 +1,4 @@
-"""Headers of any bytes: none is an error of the site, on the way in or out."""
+"""Headers with any bytes, in requests and responses, cause no errors."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from starlette.routing import Route
 from tests.functions.answering import site
 from tests.kit.lambda_events import FRONT_DOORS, headers_of, http_api, invoke
 
-# As an event may have them: replaced by whoever made it JSON, escaped by it, or as they were meant.
+# As they may be in an event: replaced, escaped, or decoded correctly.
 VALUES = ["Jos\ufffd", "Jos\udce9", "Jos\ud83d", "José", "🦊", "\x7f", "\u2028", "a" * 8_000]
 
 
@@ -20,7 +20,7 @@ VALUES = ["Jos\ufffd", "Jos\udce9", "Jos\ud83d", "José", "🦊", "\x7f", "\u202
 )
 @pytest.mark.parametrize("value", VALUES, ids=range(len(VALUES)))
 def test_any_value(value: str, name: str, door: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever a client writes into a header, the page comes."""
+    """The page is served whatever a client puts into a header."""
     answer = invoke(door("/about", **{name: f"x={value}"}))
     assert answer["statusCode"] == 200
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
@@ -33,13 +33,13 @@ def test_any_value(value: str, name: str, door: Any, caplog: pytest.LogCaptureFi
     ids=range(9),
 )
 def test_any_port(port: str, door: Any) -> None:
-    """X-Forwarded-Port, which a client may send, is a number or it is ignored."""
+    """X-Forwarded-Port, which a client may send, is ignored if it is not a number."""
     assert invoke(door("/about", x_forwarded_port=port))["statusCode"] == 200
 
 
 @pytest.mark.parametrize("host", ["", "a:b:c", "[::1]:80", "a:", ":80", "[", "é"])
 def test_any_host(host: str) -> None:
-    """The host's name may be anything."""
+    """Any host name is accepted."""
     assert invoke(http_api("/about/", host=host))["headers"]["location"] == "/about"
     assert invoke(http_api("/about", host=host))["statusCode"] == 200
 
@@ -59,7 +59,7 @@ def test_any_scheme(proto: str) -> None:
     "part", ["headers", "body", "cookies", "multiValueHeaders", "queryStringParameters"]
 )
 def test_events_without_some_parts(part: str, door: Any) -> None:
-    """An event that has no headers, or no body, is a request all the same."""
+    """An event without headers or body is a valid request."""
     assert invoke(door("/about") | {part: None})["statusCode"] == 200
 
 
@@ -75,7 +75,7 @@ def test_events_without_some_parts(part: str, door: Any) -> None:
     ],
 )
 def test_page_sets_any_value(value: Any, expected: str, door: Any) -> None:
-    """A header that a page sets, as text or as bytes, reaches the API as the text that it is."""
+    """A header set by a page, as text or as bytes, reaches the API as text."""
 
     async def page(request: Request) -> Response:
         response = PlainTextResponse("hello")
@@ -86,7 +86,7 @@ def test_page_sets_any_value(value: Any, expected: str, door: Any) -> None:
     headers = headers_of(site(Route("/", page))("/", door=door))
     assert headers["x-name"] == [expected]
     assert f"name={expected}" in headers["set-cookie"]
-    assert len(headers["set-cookie"]) == 2  # and the session's
+    assert len(headers["set-cookie"]) == 2  # this one and the session's
 
 
 def test_page_sets_a_name_as_starlette_does() -> None:

@@ -1,4 +1,4 @@
-"""JSON comes in as an object of a model, and what is wrong with it goes out as problem+json."""
+"""JSON requests are read into models, and problems are returned as problem+json."""
 
 import json
 from dataclasses import dataclass, field, make_dataclass
@@ -18,7 +18,7 @@ from tests.functions.answering import Ask, site
 
 @dataclass
 class Line:
-    """What one line of an order says."""
+    """One line of an order."""
 
     item: str
     count: int = 1
@@ -45,7 +45,7 @@ GOOD = {"lines": [{"item": "tea"}], "price": 2}
 
 
 def test_parse() -> None:
-    """Data with the form of a model is an object of it; what it does not know is left out."""
+    """Data that fits a model becomes an instance of it; unknown fields are ignored."""
     assert parse(Order, GOOD | {"more": 1}) == Order([Line("tea")], 2.0)
     full = {
         "lines": [{"item": "tea", "count": 2}, {"item": ""}],
@@ -67,7 +67,7 @@ def test_parse() -> None:
         ({"lines": {}}, ("lines", "must be a list")),
         ({"lines": [7]}, ("lines.0", "must be an object")),
         ({"lines": [{"item": "a"}, {}]}, ("lines.1.item", "is missing")),
-        ({"lines": [{"item": 7}]}, ("lines.0.item", "must be a text")),
+        ({"lines": [{"item": 7}]}, ("lines.0.item", "must be a string")),
         ({"lines": [{"item": "a", "count": True}]}, ("lines.0.count", "must be a whole number")),
         ({"lines": [{"item": "a", "count": 1.5}]}, ("lines.0.count", "must be a whole number")),
         ({"lines": [{"item": "a", "count": 0}]}, ("lines.0", "count must be 1 or more")),
@@ -76,14 +76,14 @@ def test_parse() -> None:
         ({"price": False}, ("price", "must be a number")),
         ({"price": 10**400}, ("price", "is too large")),
         ({"gift": 1}, ("gift", "must be true or false")),
-        ({"note": 1}, ("note", "must be a text or null")),
+        ({"note": 1}, ("note", "must be a string or null")),
         ({"speed": "no"}, ("speed", "must be 'slow' or 'fast'")),
         ({"tags": []}, ("tags", "must be an object")),
-        ({"tags": {"a": 1}}, ("tags.a", "must be a text")),
+        ({"tags": {"a": 1}}, ("tags.a", "must be a string")),
     ],
 )
 def test_wrong_form(change: dict[str, Any], problem: tuple[str, str]) -> None:
-    """What is wrong is said of the field that has it."""
+    """A problem names its field."""
     with pytest.raises(PayloadError) as raised:
         parse(Order, GOOD | change)
     assert raised.value.problems == [problem]
@@ -91,21 +91,21 @@ def test_wrong_form(change: dict[str, Any], problem: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize("data", [None, [], "text", 7, True])
-def test_no_object(data: object) -> None:
-    """What is no object at all is no model's."""
+def test_not_an_object(data: object) -> None:
+    """Data that is not an object fits no model."""
     with pytest.raises(PayloadError, match=r"^It must be an object\.$"):
         parse(Order, data)
 
 
-def test_all_problems_are_told() -> None:
-    """Who sent it learns of everything at once."""
+def test_all_problems_are_reported() -> None:
+    """All problems are reported at once."""
     with pytest.raises(PayloadError) as raised:
         parse(Order, {"lines": [{}], "price": "x", "gift": "x"})
     assert [found.field for found in raised.value.problems] == ["lines.0.item", "price", "gift"]
 
 
 def test_model_with_another_type() -> None:
-    """A model that cannot be read from JSON is a mistake of whoever wrote it."""
+    """A model that cannot be read from JSON raises TypeError."""
 
     @dataclass
     class Wrong:
@@ -117,7 +117,7 @@ def test_model_with_another_type() -> None:
 
 @pytest.mark.parametrize("kind", [bytes, bytes | None, list[bytes], dict[str, bytes]])
 def test_bytes_are_not_in_json(kind: Any) -> None:
-    """A model with bytes is a mistake where JSON is read, also for JSON that has none of them."""
+    """A model with bytes raises TypeError for JSON, even if the data has none."""
     model = make_dataclass("Picture", [("data", kind, None)])
     for wrong in (model, make_dataclass("Album", [("cover", model, None)])):
         with pytest.raises(TypeError, match="only events can have bytes"):
@@ -126,14 +126,14 @@ def test_bytes_are_not_in_json(kind: Any) -> None:
 
 @dataclass
 class Tree:
-    """A model that holds itself."""
+    """A recursive model."""
 
     branches: list["Tree | str"]
     twin: "Tree | None" = None
 
 
 def test_deep_data() -> None:
-    """Data that is nested deeply is read in time, or refused in words."""
+    """Deeply nested data is read quickly, or refused with a reason."""
     data: Any = "leaf"
     for _ in range(50):
         data = {"branches": [data, 7], "twin": None}
@@ -151,13 +151,13 @@ def test_deep_data() -> None:
     [(Line | Order, {}), (list[int] | list[str], []), (dict[str, int] | Line | None, {})],
 )
 def test_types_that_cannot_be_told_apart(kind: Any, data: Any) -> None:
-    """A field that may be one object or another is a mistake of whoever wrote the model."""
+    """A field that may be one of several object types raises TypeError."""
     with pytest.raises(TypeError, match="more than one type of"):
         parse(make_dataclass("Several", [("field", kind)]), {"field": data})
 
 
 def test_many_problems() -> None:
-    """However much is wrong, one is told of twenty things."""
+    """At most twenty problems are reported."""
     for model, name in ((Order, "lines"), (Many, "numbers")):
         with pytest.raises(PayloadError) as raised:
             parse(model, {name: ["x"] * 10_000, "price": 1})
@@ -165,20 +165,20 @@ def test_many_problems() -> None:
 
 
 class Many(BaseModel):
-    """A list, by pydantic."""
+    """A pydantic model with a list."""
 
     numbers: list[int]
 
 
 class Vote(BaseModel):
-    """A model of pydantic's, for a team that uses it."""
+    """A pydantic model."""
 
     choice: str
     count: int = 1
 
 
 def test_pydantic() -> None:
-    """Its models are read by its rules, and its mistakes told alike."""
+    """Pydantic models are read by pydantic's rules, and problems reported in the same form."""
     assert parse(Vote, {"choice": "tea"}) == Vote(choice="tea")
     with pytest.raises(PayloadError) as raised:
         parse(Vote, {"count": "many"})
@@ -254,14 +254,14 @@ def ask() -> Ask:
 
 
 def send(ask: Ask, body: bytes | str, path: str = "/api/order", **headers: str) -> dict[str, Any]:
-    """What a page of the site gets for JSON that it sends."""
+    """Send JSON as a page of the site does; return the response."""
     defaults = {"content_type": "application/json", "sec_fetch_site": "same-origin"}
     sent = body.encode() if isinstance(body, str) else body
     return ask(path, method="POST", body=sent, **defaults | headers)
 
 
 def problem(answer: dict[str, Any]) -> dict[str, Any]:
-    """What is told of a problem."""
+    """Return the JSON of a problem."""
     assert answer["headers"]["content-type"] == "application/problem+json"
     assert answer["headers"]["cache-control"] == "private, no-store"
     found: dict[str, Any] = json.loads(answer["body"])
@@ -273,7 +273,7 @@ def problem(answer: dict[str, Any]) -> dict[str, Any]:
     "kind", ["application/json", "Application/JSON; charset=utf-8", "application/vnd.x+json"]
 )
 def test_read_json(kind: str, ask: Ask) -> None:
-    """A body that is JSON comes as an object of the model."""
+    """A JSON body becomes an instance of the model."""
     answer = send(ask, json.dumps(GOOD), content_type=kind)
     assert (answer["statusCode"], answer["body"]) == (200, '{"lines":1,"price":2.0}')
 
@@ -298,20 +298,20 @@ def test_read_json(kind: str, ask: Ask) -> None:
     ],
     ids=range(14),
 )
-def test_what_is_no_such_json(body: str, kind: str, status: int, words: str, ask: Ask) -> None:
-    """Anything else is refused with words for whoever wrote the client."""
+def test_invalid_json(body: str, kind: str, status: int, words: str, ask: Ask) -> None:
+    """Anything else is refused with a reason for the client's developer."""
     found = problem(send(ask, body, content_type=kind))
     assert found["status"] == status
     assert words in found["detail"]
 
 
-def test_body_that_is_no_text(ask: Ask) -> None:
-    """Bytes that are no UTF-8 are no JSON."""
+def test_body_that_is_not_text(ask: Ask) -> None:
+    """Bytes that are not UTF-8 are not JSON."""
     assert problem(send(ask, b"\xff"))["status"] == 400
 
 
 def test_fields_are_named(ask: Ask) -> None:
-    """A program learns which field is wrong, a reader too."""
+    """Both forms of the response name the wrong field."""
     wrong = json.dumps({"lines": [{}], "price": 1})
     expected = [{"field": "lines.0.item", "detail": "is missing"}]
     found = problem(send(ask, wrong))
@@ -321,7 +321,7 @@ def test_fields_are_named(ask: Ask) -> None:
     assert "lines.0.item is missing." in page["body"]
 
 
-# Of a browser that opens a page, and of fetch(); and what programs say.
+# From a browser that opens a page, from fetch(), and from programs.
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 FORMS = [
@@ -345,7 +345,7 @@ FORMS = [
 
 @pytest.mark.parametrize(("path", "accept", "is_problem"), FORMS)
 def test_form_of_an_error(path: str, accept: str, is_problem: bool, ask: Ask) -> None:
-    """Below /api, and to who accepts JSON rather than HTML, an error is problem+json."""
+    """Below /api, and for clients that prefer JSON to HTML, an error is problem+json."""
     answer = ask(path, accept=accept)
     assert answer["statusCode"] == 404
     if is_problem:
@@ -366,7 +366,7 @@ def test_form_of_an_error(path: str, accept: str, is_problem: bool, ask: Ask) ->
     ],
 )
 def test_every_error_of_an_api(path: str, headers: dict[str, str], status: int, ask: Ask) -> None:
-    """What refuses a request before its page, or instead of it, says so in the same form."""
+    """Errors raised before or instead of a page have the same form."""
     try:
         answer = ask(path, content_type="application/json", body=b"{}", **headers)
     except RuntimeError:
@@ -377,7 +377,7 @@ def test_every_error_of_an_api(path: str, headers: dict[str, str], status: int, 
 
 
 def test_json_of_a_page_is_answered_as_json(ask: Ask) -> None:
-    """fetch() that sends JSON, and accepts anything, is no reader of pages."""
+    """A request that sends JSON and accepts anything gets JSON errors, as from fetch()."""
     assert problem(send(ask, "{", "/order", accept="*/*"))["status"] == 400
 
 

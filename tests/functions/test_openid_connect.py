@@ -16,7 +16,7 @@ from functions.contract.cookie import read_cookie
 from functions.contract.session import Session, Sessions
 from tests.functions.answering import SECRET, Ask, site
 
-# Authlib's, of what it will leave out one day: the provider uses that, and says so in its thread.
+# A deprecation warning of Authlib's, raised in the provider's thread.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::authlib.deprecate.AuthlibDeprecationWarning"),
     pytest.mark.filterwarnings("ignore:get_jwt_config:DeprecationWarning"),
@@ -28,7 +28,7 @@ ADDRESS = "http://site.test"
 
 @pytest.fixture(scope="module")
 def recipe() -> ModuleType:
-    """The module that the recipe has one write."""
+    """The recipe's module."""
     text = (ROOT / "docs/sign-in.md").read_text().partition("## With an OpenID Connect provider")[2]
     (code,) = re.findall(r"```python\n(.*?)```", text.partition("\n## ")[0], re.DOTALL)
     module = ModuleType("sign_in")
@@ -38,7 +38,7 @@ def recipe() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[str]:
-    """The address of a provider that knows Ann."""
+    """The address of a provider with the user Ann."""
     import oidc_provider_mock as mock  # not with this module: it warns
 
     ann = mock.User(sub="7", claims={"name": "Ann", "email": "ann@example.com"})
@@ -60,14 +60,14 @@ def ask(recipe: ModuleType, issuer: str, monkeypatch: pytest.MonkeyPatch) -> Ask
 
 
 class NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Leaves a redirect to the test."""
+    """Follows no redirects."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
 
 
 def allowed(where: str, user: str) -> str:
-    """What the provider has the browser ask of the site once somebody has signed in there."""
+    """Sign in at the provider; return the request that it redirects the browser to."""
     data = urlencode({"sub": user}).encode()
     try:
         urllib.request.build_opener(NoRedirect).open(where, data, timeout=20)
@@ -91,7 +91,7 @@ def who(jar: dict[str, str]) -> Session:
 
 
 def test_sign_in_and_out(ask: Ask) -> None:
-    """The provider says who somebody is, and the site believes it until they sign out."""
+    """A user of the provider is signed in on the site until they sign out."""
     begun = ask("/sign-in")
     assert begun["statusCode"] == 302
     where = begun["headers"]["location"]
@@ -109,7 +109,7 @@ def test_sign_in_and_out(ask: Ask) -> None:
 
 @pytest.mark.parametrize("mistake", ["no flow", "another state", "error"])
 def test_refused_sign_in(mistake: str, ask: Ask) -> None:
-    """An answer that belongs to no sign-in of this browser, or says no, signs nobody in."""
+    """A response of another sign-in, or a refusal, does not sign the visitor in."""
     begun = ask("/sign-in")
     jar = cookies(begun)
     query = allowed(begun["headers"]["location"], "7")

@@ -1,4 +1,4 @@
-"""Trailing slashes go, once; the socket path and the query stay."""
+"""Trailing slashes are removed by one redirect; the socket path and the query are kept."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ class Resolved(NamedTuple):
 
 
 class Resolver:
-    """A WHATWG URL parser: Node's, the one browsers agree with."""
+    """A WHATWG URL parser, as in browsers: Node's."""
 
     def __init__(self) -> None:
         script = ROOT / "tests/kit/js/resolve.mjs"
@@ -50,7 +50,7 @@ def resolve() -> Iterator[Resolver]:
 
 
 def location(path: str, query: str = "", door: Any = http_api, **more: str) -> str | None:
-    """Where the function redirects a request to, if it does."""
+    """Return where the function redirects a request; None if it does not."""
     answer = invoke(door(path, query, **more))
     (found,) = headers_of(answer).get("location") or [None]
     assert (found is not None) == (answer["statusCode"] == 308)
@@ -87,7 +87,7 @@ def location(path: str, query: str = "", door: Any = http_api, **more: str) -> s
     ],
 )
 def test_redirect(path: str, query: str, expected: str) -> None:
-    """A path with trailing slashes answers 308 to the same path without, on the same site."""
+    """A path with trailing slashes gets a 308 to the path without, on the same site."""
     assert location(path, query) == expected
 
 
@@ -100,8 +100,8 @@ def test_no_redirect(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/socket.io", "/socket.io/", "/socket.io/x/", "/socket.io//"])
-def test_socket_path_answers_where_sockets_live(path: str) -> None:
-    """A socket request that reached the function is told where sockets live, not shown a page."""
+def test_socket_path_gets_an_explanation(path: str) -> None:
+    """A socket request that reaches the function gets an explanation instead of a page."""
     answer = invoke(http_api(path, "EIO=4&transport=polling"))
     assert answer["statusCode"] == 421
     assert "socket host" in answer["body"]
@@ -109,7 +109,7 @@ def test_socket_path_answers_where_sockets_live(path: str) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE"])
 def test_redirect_keeps_the_method(method: str) -> None:
-    """Every method is redirected with 308, by which a POST stays a POST."""
+    """Every method is redirected with 308, so a POST stays a POST."""
     assert location("/about/", "a=1", method=method) == "/about?a=1"
 
 
@@ -121,7 +121,7 @@ def test_redirect_behind_every_front_door(door: Any) -> None:
 
 @pytest.mark.parametrize("door", FRONT_DOORS)
 def test_path_is_decoded_once(door: Any) -> None:
-    """What stands for a percent sign is one, whatever follows it."""
+    """An encoded percent sign is decoded once, whatever follows it."""
     assert location("/a%2541/", door=door) == "/a%2541"
 
 
@@ -144,7 +144,7 @@ async def status_of(app: DropTrailingSlashes, path: str) -> int:
 
 
 async def test_options() -> None:
-    """The socket prefixes and the status are the constructor's."""
+    """The constructor sets the socket prefixes and the status."""
     app = DropTrailingSlashes(echo, socket_prefixes=["/ws", "/live"], status=301)
     paths = ["/ws/", "/live/x/", "/socket.io/", "/wsx/"]
     assert [await status_of(app, path) for path in paths] == [200, 200, 301, 301]
@@ -152,12 +152,12 @@ async def test_options() -> None:
 
 @pytest.mark.parametrize("options", [{"socket_prefixes": ["/ws/"]}, {"status": 200}])
 def test_options_are_checked(options: dict[str, Any]) -> None:
-    """A prefix that would never match and a status that is no redirect are refused at once."""
+    """A prefix that would never match, or a status that is not a redirect, is refused at once."""
     with pytest.raises(ValueError, match=r"prefix|status"):
         DropTrailingSlashes(echo, **options)
 
 
-# What has fooled redirect code before, in more than fair proportion.
+# Weighted towards what has fooled redirect code before.
 _TRICKY = (
     "/ // \\ . .. %2e %2E%2e %2F %5C %09 %0A %0D %00 @ : evil.example https: javascript: "
     "%20 ? # %25 %2525 socket.io %EF%BC%8F %FF ; ~ %7F"

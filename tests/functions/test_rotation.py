@@ -1,4 +1,4 @@
-"""A secret is replaced by another, step by step, and nobody is signed out meanwhile."""
+"""A secret is replaced step by step, without signing anybody out."""
 
 import asyncio
 from itertools import pairwise
@@ -16,11 +16,11 @@ from tests.kit.hosts import serving, url
 
 OLD, NEW = "the-old-secret-" * 3, "the-new-secret-" * 3
 
-# What docs/secrets.md has the setting be, one after another; the first signs.
+# The values of the setting in docs/secrets.md, in order; the first secret signs.
 STEPS = [(OLD,), (OLD, NEW), (NEW, OLD), (NEW,)]
 
-# While one step is deployed a half, or a host, is still at the one before. What the last but one
-# has signed, with the new secret, the last verifies.
+# While a step is being deployed, some processes still have the one before. The last step verifies
+# what the last but one has signed with the new secret.
 AT_ONCE = [pair for step in pairwise(STEPS) for pair in (step, step[::-1])]
 
 ANN = Session("ann", "Ann")
@@ -32,13 +32,13 @@ def settings(secrets: tuple[str, ...]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("one", "other"), AT_ONCE)
 def test_sessions(one: tuple[str, ...], other: tuple[str, ...]) -> None:
-    """A session that one half has issued is believed by the other."""
+    """A session issued by one half is valid in the other."""
     assert Sessions(*other).verify(Sessions(*one).issue(ANN)) == ANN
 
 
 @pytest.mark.parametrize(("one", "other"), AT_ONCE)
 def test_recovery(one: tuple[str, ...], other: tuple[str, ...]) -> None:
-    """A client that one host has let go is known by the other, and only to its owner."""
+    """A private id issued by one host is valid at the other, only for its owner."""
     pid = Recovery(120, *one).pid("sid", "ann")
     assert Recovery(120, *other).is_valid(pid, "ann")
     assert not Recovery(120, *other).is_valid(pid, "bob")
@@ -46,7 +46,7 @@ def test_recovery(one: tuple[str, ...], other: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(("one", "other"), AT_ONCE)
 async def test_loopback(one: tuple[str, ...], other: tuple[str, ...], tmp_path: Path) -> None:
-    """What a function emits reaches the clients of a host that is a step ahead or behind."""
+    """A function's emits reach a host that is a step ahead or behind."""
     async with serving(tmp_path, **settings(other)) as host, clients() as people:
         ann = await people.connect(url(host), Sessions(*one).issue(ANN))
         emitter = LoopbackEmitter(f"{url(host)}/bus", one[0])
@@ -55,7 +55,7 @@ async def test_loopback(one: tuple[str, ...], other: tuple[str, ...], tmp_path: 
 
 
 async def test_the_end_of_a_secret(tmp_path: Path) -> None:
-    """Once it is gone from the setting, an old secret opens nothing any more."""
+    """Once it is removed from the setting, an old secret is no longer valid."""
     async with serving(tmp_path, **settings(STEPS[-1])) as host, clients() as people:
         emitter = LoopbackEmitter(f"{url(host)}/bus", OLD)
         with pytest.raises(EmitError):

@@ -1,4 +1,4 @@
-"""A session is believed only as long as, and only from whom, it should be."""
+"""Sessions are accepted only if they are genuine and have not expired."""
 
 import json
 import re
@@ -15,7 +15,7 @@ SECRET = "a secret of this test, long enough"
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Moves the clock that tokens are judged by."""
+    """Moves the clock that tokens are checked against."""
     now = time.time()
 
     def move(seconds: float) -> None:
@@ -25,14 +25,14 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 def test_issued_session_verifies() -> None:
-    """What was issued comes back whole, whatever the name holds."""
+    """An issued session is read back unchanged, with any name."""
     session = Session(id="abc", name="Zoë “the 🦊” O'Hara")
     assert Sessions(SECRET).verify(Sessions(SECRET).issue(session)) == session
 
 
 @pytest.mark.parametrize("name", ["", "A", "An", "Ann", "Zoë 🦊"])
 def test_token_needs_no_quotes(name: str) -> None:
-    """A token is a cookie's value as it stands, for clients that would quote it otherwise."""
+    """A token is a valid cookie value without quotes, which clients handle differently."""
     assert re.fullmatch(r"[\w.-]+", Sessions(SECRET).issue(Session("a", name)), re.ASCII)
 
 
@@ -42,7 +42,7 @@ def test_new_sessions_differ() -> None:
 
 
 def test_expired_session_is_refused(later: Callable[[float], None]) -> None:
-    """A session ends when it said it would, with words for its holder."""
+    """A session expires on time, with a message for its visitor."""
     sessions = Sessions(SECRET, max_age=60)
     token = sessions.issue(Session.new())
     later(59)
@@ -53,7 +53,7 @@ def test_expired_session_is_refused(later: Callable[[float], None]) -> None:
 
 
 def test_session_is_due_in_its_second_half(later: Callable[[float], None]) -> None:
-    """A visitor who keeps coming gets a new token before the old one ends."""
+    """A visitor who keeps visiting gets a new token before the old one expires."""
     sessions = Sessions(SECRET, max_age=60)
     token = sessions.issue(Session.new())
     later(29)
@@ -64,7 +64,7 @@ def test_session_is_due_in_its_second_half(later: Callable[[float], None]) -> No
 
 @pytest.mark.parametrize("position", [0, 10, -10, -1])
 def test_forged_session_is_refused(position: int) -> None:
-    """A token changed in any part is refused."""
+    """A token that was changed anywhere is refused."""
     token = list(Sessions(SECRET).issue(Session.new()))
     token[position] = "A" if token[position] != "A" else "Q"
     with pytest.raises(SessionError, match="could not be verified"):
@@ -73,7 +73,7 @@ def test_forged_session_is_refused(position: int) -> None:
 
 @pytest.mark.parametrize("token", ["", "a.b.c", "💥", "a" * 10_000, "\0", "..", "null"])
 def test_garbage_is_refused(token: str) -> None:
-    """Text that is no token is refused like a forged one."""
+    """Text that is not a token is refused like a forged one."""
     with pytest.raises(SessionError):
         Sessions(SECRET).verify(token)
 
@@ -87,7 +87,7 @@ def test_other_secret_is_refused() -> None:
 
 @pytest.mark.parametrize("payload", [None, "text", ["id"], ["id", 1], ["a", "b", "c"], {}])
 def test_other_form_is_refused(payload: object) -> None:
-    """A token we signed with something else in it, by an older release say, is no session."""
+    """A genuine token with unknown content, such as an older release's, is refused."""
     sessions = Sessions(SECRET)
     signed = sessions._signer.sign(base64_encode(json.dumps(payload)))
     with pytest.raises(SessionError, match="unknown format"):
@@ -95,6 +95,6 @@ def test_other_form_is_refused(payload: object) -> None:
 
 
 def test_short_secret_is_refused() -> None:
-    """A secret that could be guessed never signs anything."""
+    """A secret that could be guessed is refused."""
     with pytest.raises(ValueError, match="32 characters"):
         Sessions("short")

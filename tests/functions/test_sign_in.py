@@ -1,4 +1,4 @@
-"""Pages say who somebody is; the visitor has that session from then on, and routes ask for it."""
+"""Pages sign visitors in and out, and routes require claims."""
 
 import logging
 import time
@@ -71,7 +71,7 @@ def issued(who: Session) -> str:
 
 
 def test_sign_in_and_out(ask: Ask) -> None:
-    """Signed in, a visitor has id, name and claims; signed out they are somebody new."""
+    """Signed in, a visitor has an id, a name and claims; signed out, a new session."""
     first = ask("/me")
     entered = ask("/enter", method="POST", cookie=cookie(first))
     assert session(entered) == ANN
@@ -84,19 +84,19 @@ def test_sign_in_and_out(ask: Ask) -> None:
 
 
 def test_first_request_signs_in(ask: Ask) -> None:
-    """A visitor without a session who signs in gets one cookie, and it is the right one."""
+    """A visitor who signs in with their first request gets a single, correct cookie."""
     entered = ask("/enter", method="POST", sec_fetch_site="same-origin")
     assert session(entered) == ANN
 
 
 def test_renewal_keeps_claims(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session in the second half of its life is issued anew, with all that it claims."""
+    """A session in the second half of its life is renewed with its claims."""
     monkeypatch.setattr(Sessions, "is_due", lambda sessions, token: True)
     assert session(ask("/me", cookie=issued(ANN))) == ANN
 
 
 def test_app_within_the_site() -> None:
-    """An app of its own that is mounted has the site's visitors, and signs them in and out."""
+    """A mounted app can read the visitor, and sign them in and out."""
     app = Starlette(routes=[Route("/enter", enter), Route("/me", me, claim="role=editor")])
     ask = site(Mount("/app", app))
     entered = ask("/app/enter")
@@ -106,7 +106,7 @@ def test_app_within_the_site() -> None:
 
 
 def test_due_session_does_not_outlive_a_sign_out(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session that would be renewed by the request that ends it is not."""
+    """A session that is due for renewal is not renewed by the request that signs out."""
     monkeypatch.setattr(Sessions, "is_due", lambda sessions, token: True)
     assert session(ask("/leave", method="POST", cookie=issued(ANN))) != ANN
 
@@ -130,15 +130,15 @@ def test_due_session_does_not_outlive_a_sign_out(ask: Ask, monkeypatch: pytest.M
         ("/staff/none", {}, 403),
     ],
 )
-def test_routes_ask_for_claims(path: str, claims: dict[str, Any], status: int, ask: Ask) -> None:
-    """A route, of whatever kind, or all of a mount, is for those whose session has a claim."""
+def test_routes_require_claims(path: str, claims: dict[str, Any], status: int, ask: Ask) -> None:
+    """A route of any kind, or a whole mount, can require a claim."""
     answer = ask(path, cookie=issued(Session("user-1", "Ann", claims=claims)))
     assert answer["statusCode"] == status
-    assert ("sign in with that one" in answer["body"]) is (status == 403)
+    assert ("sign in with it" in answer["body"]) is (status == 403)
 
 
 def test_refused_claim_is_a_page_or_a_problem(ask: Ask) -> None:
-    """Who lacks a claim is told so in the form that they can read."""
+    """A visitor without the claim gets a page, a program gets a problem."""
     assert ask("/edit", accept="text/html")["headers"]["content-type"].startswith("text/html")
     problem = ask("/edit", accept="application/json")
     assert problem["headers"]["content-type"] == "application/problem+json"
@@ -146,7 +146,7 @@ def test_refused_claim_is_a_page_or_a_problem(ask: Ask) -> None:
 
 @pytest.mark.parametrize("claim", ["", " "])
 def test_claim_has_a_name(claim: str) -> None:
-    """A route that asks for nothing by mistake is an error where it is written."""
+    """An empty claim raises StartError where the route is defined."""
     with pytest.raises(StartError, match="The route /: a claim must be a name, or a name and"):
         Route("/", me, claim=claim)
 
@@ -164,7 +164,7 @@ def test_claim_has_a_name(claim: str) -> None:
     ],
 )
 def test_wrong_sign_in(wrong: dict[str, Any], words: str) -> None:
-    """What cannot be issued is an error where the page says it, and changes nothing."""
+    """A session that cannot be issued raises ValueError in `sign_in`, and changes nothing."""
     problems = []
 
     async def mistaken(request: Request) -> Response:
@@ -178,8 +178,8 @@ def test_wrong_sign_in(wrong: dict[str, Any], words: str) -> None:
     assert '"name":"Ann"' in answer["body"]
 
 
-def test_when_one_has_signed_in() -> None:
-    """A session says when it was signed in to, unless the page knows better; others do not."""
+def test_signed_in_at() -> None:
+    """A session has the time of its sign-in, unless the page sets another; others have none."""
     found: list[Session] = []
 
     async def enter(request: Request) -> Response:
@@ -196,7 +196,7 @@ def test_when_one_has_signed_in() -> None:
 
 
 class Store:
-    """Whose sessions have ended, and when."""
+    """When each visitor's sessions were ended."""
 
     def __init__(self) -> None:
         self.ended: dict[str, float] = {}
@@ -217,7 +217,7 @@ async def leave_everywhere(request: Request) -> Response:
 
 
 def test_sign_out_everywhere() -> None:
-    """Every session that there was of a visitor has ended; the next is good, and others' are."""
+    """All sessions of the visitor end; the next one, and other visitors', are valid."""
     store = Store()
     ask = site(
         Route("/me", me),
@@ -241,7 +241,7 @@ def test_sign_out_everywhere() -> None:
 
 
 def test_sign_out_everywhere_without_a_store() -> None:
-    """Without a store it says what it needs, and nobody is signed out by half."""
+    """Without a store it raises an error that says so, and the visitor stays signed in."""
     problems = []
 
     async def mistaken(request: Request) -> Response:
@@ -254,8 +254,8 @@ def test_sign_out_everywhere_without_a_store() -> None:
     assert len(problems) == 1
 
 
-class Heard:
-    """An emitter that is told who is to be disconnected."""
+class FakeEmitter:
+    """An emitter that records whom it is asked to disconnect."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
@@ -275,8 +275,8 @@ def test_sockets_end_with_the_sign_out(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The hosts are told who has signed out; if they are away, the sign-out holds all the same."""
-    heard = Heard(error)
+    """Signing out disconnects the visitor's sockets, and works even if no host can be reached."""
+    heard = FakeEmitter(error)
 
     async def told(request: Request) -> Response:
         monkeypatch.setattr(Site.of(request).emitter, "disconnect", heard.disconnect)

@@ -1,4 +1,4 @@
-"""A site of pages, whatever they show: errors, sessions, static files, headers, settings."""
+"""The site around the pages: errors, sessions, static files, headers, settings."""
 
 import re
 import shutil
@@ -26,7 +26,7 @@ Serve = Callable[[Settings], None]
 
 @pytest.fixture
 def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
-    """Serves the small app's pages with other settings."""
+    """Serves the small app's pages with given settings."""
     opened: list[Posts] = []
 
     class Kept(Posts):
@@ -48,7 +48,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
 
 @pytest.mark.parametrize("path", ["/nope", "/about/a", "/static/nope.js"])
 def test_not_found(path: str) -> None:
-    """What does not exist answers 404 with a page of the site, and a way on."""
+    """A missing page gets a 404 with a page of the site that links to the front page."""
     answer = invoke(http_api(path))
     assert answer["statusCode"] == 404
     assert "There is no such page" in answer["body"]
@@ -57,7 +57,7 @@ def test_not_found(path: str) -> None:
 
 
 def test_wrong_method() -> None:
-    """A method that a page does not take is refused with the ones it does."""
+    """A method that a page does not accept is refused, with the accepted ones in Allow."""
     answer = invoke(http_api("/about", method="POST"))
     assert answer["statusCode"] == 405
     assert set(answer["headers"]["allow"].split(", ")) == {"GET", "HEAD"}
@@ -75,7 +75,7 @@ def test_failing_page(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A page that fails says so without detail, logs the cause, and shows it in development."""
+    """A failing page shows no details, except in development, and logs the cause."""
     monkeypatch.setattr(pages, "routes", [Route("/", broken)])
     serve(Settings(SAMPLE_SECRET, development=development))
     answer = invoke(http_api("/", accept="text/html"))
@@ -89,7 +89,7 @@ def test_failing_page(
 def test_broken_template_stops_the_start(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Templates are compiled with the start: what a deployment would break, it shows at once."""
+    """Templates are compiled at the start, so that a broken one is found at once."""
     for part in ("templates", "static"):
         shutil.copytree(Path(pages.__path__[0]) / part, tmp_path / part)
     (tmp_path / "templates/mine.html").write_text("{% if %}")
@@ -110,7 +110,7 @@ def test_every_front_door(build: Any) -> None:
 
 @pytest.mark.parametrize("build", FRONT_DOORS)
 def test_cookie_is_read_behind_every_front_door(build: Any) -> None:
-    """A visitor stays the same visitor, whichever service invoked the function."""
+    """The session cookie is read, whichever service invoked the function."""
     cookie = f"{COOKIE}={Sessions(SAMPLE_SECRET).issue(Session(id='me-1', name='Ann'))}"
     answer = invoke(build("/", cookie=f"other=1; {cookie}"))
     assert "Post as Ann" in answer["body"]
@@ -133,20 +133,20 @@ def test_first_visit_gets_a_session() -> None:
 
 @pytest.mark.parametrize("token", ["forged", "", '"', "a.b.c"])
 def test_bad_session_is_replaced(token: str) -> None:
-    """A cookie that is no session, of an old secret say, is replaced rather than an error."""
+    """An invalid cookie, such as one signed with an old secret, is replaced."""
     assert cookie_of(http_api("/", cookie=f"{COOKIE}={token}"))
 
 
 def test_cookie_is_secure_outside_development(
     serve: Serve,
 ) -> None:
-    """In production the cookie goes over HTTPS only."""
+    """In production the cookie is Secure."""
     serve(Settings("a secret of this test, long enough"))
     assert "Secure" in (cookie_of(http_api("/")) or "")
 
 
 def test_static_files_are_kept_for_ever() -> None:
-    """Every script and style of a page has its hash in its name and may be kept for a year."""
+    """Every script and style of a page has a hash in its name and may be cached for a year."""
     urls = re.findall(r'(?:src|href)="(/static/[^"]+)"', invoke(http_api("/"))["body"])
     assert len(urls) == 2
     for url in urls:
@@ -158,7 +158,7 @@ def test_static_files_are_kept_for_ever() -> None:
 
 
 def test_style_sheets_are_joined(tmp_path: Path) -> None:
-    """A style sheet of the same name follows the framework's; any other file takes its place."""
+    """A style sheet is appended to the framework's of the same name; other files replace it."""
     ours, yours = tmp_path / "ours", tmp_path / "yours"
     for folder in (ours, yours):
         folder.mkdir()
@@ -179,14 +179,14 @@ def test_scripts_import_each_other_by_hash() -> None:
 
 @pytest.mark.parametrize("path", ["/", "/about", "/nope"])
 def test_every_page_has_the_import_map(path: str) -> None:
-    """So does a page that is an error, before anything else that could load a script."""
+    """Every page, including error pages, has the import map before any script."""
     body = invoke(http_api(path))["body"]
     assert body.count('<script type="importmap">') == 1
     assert "<script" not in body.partition('<script type="importmap">')[0]
 
 
 def test_plain_names_have_an_etag() -> None:
-    """A file under its plain name is asked for each time, and sent only when it has changed."""
+    """A file under its plain name is revalidated each time, and sent only if it has changed."""
     first = invoke(http_api("/static/dot.svg"))
     tag = first["headers"]["etag"]
     assert tag.startswith('W/"')
@@ -202,7 +202,7 @@ def test_plain_names_have_an_etag() -> None:
 
 @pytest.mark.parametrize("path", ["/", "/about", "/nope", "/about/", "/static/dot.svg"])
 def test_security_headers(path: str) -> None:
-    """Whatever the function answers forbids foreign scripts, frames and type guessing."""
+    """Every response forbids foreign scripts, framing and type guessing."""
     headers = invoke(http_api(path))["headers"]
     assert "default-src 'self'" in headers["content-security-policy"]
     assert "unsafe" not in headers["content-security-policy"]

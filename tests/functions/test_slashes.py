@@ -1,4 +1,4 @@
-"""However a route is written, it answers at its one address, and nothing leads off the site."""
+"""However a route is written, it has one address, and no redirect leaves the site."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from tests.kit.lambda_events import API
 
 
 class Wrapped:
-    """Middleware as a team may write it."""
+    """Custom middleware."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -32,7 +32,7 @@ class Wrapped:
 
 
 def hidden(app: ASGIApp) -> ASGIApp:
-    """An app that shows nobody what is in it."""
+    """An app whose routes cannot be inspected."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         await app(scope, receive, send)
@@ -49,7 +49,7 @@ class Everything(HTTPEndpoint):
 
 
 def arrive(ask: Ask, path: str, query: str = "", **more: Any) -> dict[str, Any]:
-    """Follow redirects as a browser does; they stay on the site, and there is one at the most."""
+    """Follow redirects as a browser does: at most one, which stays on the site."""
     answer = ask(path, query, **more)
     location = answer["headers"].get("location")
     if location is None:
@@ -147,7 +147,7 @@ SITES: dict[str, tuple[list[BaseRoute], str, dict[str, Any]]] = {
 @pytest.mark.parametrize("spelled", ["", "/", "//"], ids=["bare", "slash", "slashes"])
 @pytest.mark.parametrize("name", SITES)
 def test_route_answers(name: str, spelled: str, method: str) -> None:
-    """A route is reached by any spelling, knows its one address, and gets what was sent to it."""
+    """A route can be reached by any spelling, and gets its canonical address and the body."""
     routes, path, params = SITES[name]
     body = "a=1" if method == "POST" else ""
     asked: dict[str, Any] = {"method": method, "sec_fetch_site": "same-origin"}
@@ -164,7 +164,7 @@ def test_route_answers(name: str, spelled: str, method: str) -> None:
 
 
 def test_folders_of_static_files(tmp_path: Any) -> None:
-    """A folder's index, which StaticFiles has at an address with a slash, is at the one without."""
+    """A folder's index is served at the address without a slash, unlike in StaticFiles."""
     (tmp_path / "guide").mkdir()
     for folder in (tmp_path, tmp_path / "guide"):
         (folder / "index.html").write_text(f"index of {folder.name}")
@@ -182,7 +182,7 @@ def test_folders_of_static_files(tmp_path: Any) -> None:
 
 
 def test_addresses_of_routes() -> None:
-    """What `url_for` gives needs no redirect."""
+    """The addresses returned by `url_for` are not redirected."""
     names = ["a", "shop:b", "shop:c", "legacy", "top"]
     found: list[str] = []
 
@@ -203,7 +203,7 @@ def test_addresses_of_routes() -> None:
 
 
 def test_addresses_in_templates(tmp_path: Any) -> None:
-    """A link that a template makes of a route's name is a path, without the API's host in it."""
+    """`url_for` in a template returns a path, without the API's host."""
     (tmp_path / "templates").mkdir()
     page = "{{ url_for('a', x='b') }} {{ url_for('shop:c') }}"
     (tmp_path / "templates" / "links.html").write_text(page)
@@ -222,7 +222,7 @@ def test_addresses_in_templates(tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("where", ["lost/", "./lost/", "../a/lost/", "?", "/a/lost/", "lost//"])
 def test_relative_redirects(where: str) -> None:
-    """A redirect that does not name the whole path is read as browsers do."""
+    """A relative redirect is resolved as in browsers."""
 
     async def lost(request: Request) -> Response:
         if request.url.path == "/a/lost":
@@ -258,7 +258,7 @@ async def home(request: Request) -> Response:
     ],
 )
 def test_redirects_of_pages(where: str, expected: str | None) -> None:
-    """A redirect that names the API's host is one on this site; all others are the page's own."""
+    """A redirect to the API's host becomes a path on this site; all others are unchanged."""
 
     async def lead(request: Request) -> Response:
         return RedirectResponse(where, 303)
@@ -272,14 +272,14 @@ def test_redirects_of_pages(where: str, expected: str | None) -> None:
 
 
 def test_redirect_to_a_named_route() -> None:
-    """A page may redirect to another by its name, as Starlette's documentation has it."""
+    """A page may redirect to a named route, as in Starlette's documentation."""
     answer = site(Route("/", home), Route("/told/", told, name="told"))("/")
     assert answer["headers"]["location"] == "/told"
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_redirect_to_oneself_ends(status: int) -> None:
-    """A page that sends everybody to its address with a slash is asked once more, and no more."""
+    """A page that always redirects to its address with a slash is called only once more."""
     asked = 0
 
     async def lost(request: Request) -> Response:
@@ -311,7 +311,7 @@ KEPT = [
 @pytest.mark.parametrize(("path", "expected"), KEPT)
 @pytest.mark.parametrize("method", BOTH)
 def test_prefix_that_keeps_its_slash(path: str, expected: str | None, method: str) -> None:
-    """Below it every page has a slash at its end, and who asks without is redirected, once."""
+    """Below it every page has a trailing slash, and requests without are redirected once."""
     ask = site(Route("/{rest:path}", told, methods=BOTH), keep_slash=["/legacy/"])
     asked = {"method": method, "sec_fetch_site": "same-origin"}
     answer = ask(path, "a=%2F", **asked)
@@ -334,7 +334,7 @@ def test_prefix_that_keeps_its_slash(path: str, expected: str | None, method: st
     ids=range(7),
 )
 def test_routes_below_such_a_prefix(route: BaseRoute) -> None:
-    """However they are written, they answer at the address with the slash."""
+    """However they are written, they are served at the address with the slash."""
     ask = site(route, keep_slash=["/legacy/"])
     for path in ("/legacy/page", "/legacy/page/"):
         answer = arrive(ask, path)
@@ -343,7 +343,7 @@ def test_routes_below_such_a_prefix(route: BaseRoute) -> None:
 
 
 def test_every_page_may_keep_its_slash() -> None:
-    """With `/` as the prefix all do, but for files, the front page, and sockets."""
+    """With the prefix `/` all do, except for files, the front page and sockets."""
     ask = site(Route("/{rest:path}", told), keep_slash=["/"])
     assert ask("/a")["headers"]["location"] == "/a/"
     for path in ("/", "/a/", "/a.txt", "/socket.io", "/socket.io/", "/static/dot.svg"):
@@ -361,7 +361,7 @@ _words = ["/", "//", "\\", ".", "..", "legacy", "legacy/", "/legacy/", "a.b", "e
     keep=st.sampled_from([(), ("/legacy/",), ("/",), ("/legacy/a/", "/b/")]),
 )
 def test_any_path_has_one_address(path: str, keep: tuple[str, ...]) -> None:
-    """Whatever the path, and whatever keeps its slash: one redirect settles it, on this site."""
+    """Any path takes at most one redirect, on this site, whatever the prefixes."""
     address = one_address(path, keep)
     assert one_address(address, keep) == address
     if address != path:
@@ -373,6 +373,6 @@ def test_any_path_has_one_address(path: str, keep: tuple[str, ...]) -> None:
     "wrong", ["/legacy/", ["/legacy"], ["legacy/"], [""], ["//a/"], ["/a/../"], [7]]
 )
 def test_wrong_prefix(wrong: Any) -> None:
-    """What is no prefix stops the start with a sentence that shows how one is written."""
+    """An invalid prefix is an error at the start that shows a valid one."""
     with pytest.raises(StartError, match=r"keep_slash.* such as \['/legacy/'\]"):
         site(keep_slash=wrong)

@@ -1,4 +1,4 @@
-"""Every test here is one of the suite that `-m fuzz` names."""
+"""Marks every test here as one of the suite `-m fuzz`."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ _FOLDER = Path(__file__).parent
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tell the tests, which are not collected yet, how hard to try."""
+    """Set the number of examples, before the tests are collected."""
     effort.long = is_long(config)
 
 

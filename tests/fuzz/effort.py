@@ -1,4 +1,4 @@
-"""How hard the fuzzers try: some examples in the suite, many with `-m fuzz`."""
+"""The number of examples: some in the suite, many with `-m fuzz`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ long = False  # set before the tests are collected
 
 
 def examples(count: int) -> Callable[[Any], Any]:
-    """Return a decorator: so many examples, the same at each run; in the long form new ones."""
+    """Return a decorator for this many examples: fixed ones, or in the long form, new ones."""
     phases = [phase for phase in Phase if phase is not Phase.explain]
     return settings(
         max_examples=count * _LONG if long else count,

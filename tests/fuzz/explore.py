@@ -1,7 +1,7 @@
-"""Fuzzes one target for a while, led by the lines its inputs reach: needs `atheris`.
+"""Fuzzes one target for a while, guided by coverage; needs `atheris`.
 
-`python -m tests.fuzz.explore NAME SECONDS FOLDER`: new inputs go to FOLDER/found, and one that
-breaks what has to hold to FOLDER/broken-…; the exit status says whether there was one.
+`python -m tests.fuzz.explore NAME SECONDS FOLDER` writes new inputs to FOLDER/found, and one that
+fails to FOLDER/broken-…; the exit status shows whether there was one.
 """
 
 import importlib
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import atheris  # type: ignore[import-not-found]  # no dependency: has no wheels for new Pythons
 
-import tests.conftest  # noqa: F401 - makes the settings that pages are imported with
+import tests.conftest  # noqa: F401 - sets the environment with which pages are imported
 
 with atheris.instrument_imports(include=["functions", "socket_host", "tests.fuzz"]):
     target = importlib.import_module(f"tests.fuzz.test_{sys.argv[1]}").TARGET
@@ -19,7 +19,7 @@ _MAX_LENGTH = 4_096  # bytes
 
 
 def main(seconds: str, folder: Path) -> None:
-    """Fuzz until the time is over, or something is broken."""
+    """Fuzz until the time is over, or an input fails."""
     found, words = folder / "found", folder / "words"
     found.mkdir(parents=True, exist_ok=True)
     lines = ("".join(f"\\x{byte:02x}" for byte in word) for word in target.words if word)

@@ -1,4 +1,4 @@
-"""A network inside one process: a host, its connections, and a clock that a test moves on."""
+"""A network inside one process: a host, its connections, and a clock that a test advances."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from socket_host.settings import Settings
 from tests.fuzz.loop import Loop
 from tests.kit.protocol_client import CLOSE, frame, handshake
 
-_SLICE = 5.0  # seconds of the clock between two looks at who has to answer a ping
+_SLICE = 5.0  # seconds of the clock between two checks for pings to answer
 _HIGH_WATER = 1 << 16  # bytes, asyncio's own
 
 
 class Connection(asyncio.Transport):
-    """A TCP connection as the server sees it; the test is at its other end."""
+    """The server's end of a TCP connection; the test is the client."""
 
     def __init__(self, loop: Loop, factory: Callable[[], asyncio.BaseProtocol]) -> None:
         super().__init__({"peername": ("192.0.2.7", 4711)})
@@ -49,13 +49,13 @@ class Connection(asyncio.Transport):
     # The client's end
 
     def send(self, *pieces: bytes) -> None:
-        """Send bytes, in as many segments as there are pieces."""
+        """Send bytes, each piece as a segment."""
         self._arrived += pieces
         self._loop.call_soon(self._deliver)
         self._loop.settle()
 
     def arrive(self, piece: bytes) -> None:
-        """Send bytes together with what comes next: the server has no time to answer them."""
+        """Send bytes together with what follows, so that the server cannot answer in between."""
         self._arrived.append(piece)
         self._loop.call_soon(self._deliver)
 
@@ -66,7 +66,7 @@ class Connection(asyncio.Transport):
         return data
 
     def stall(self, stalled: bool = True) -> None:
-        """Stop reading, or go on."""
+        """Stop reading, or resume."""
         self.reads = not stalled
         if self.reads and not self.lost:
             self.sent += self._unread
@@ -75,7 +75,7 @@ class Connection(asyncio.Transport):
             self._loop.settle()
 
     def trickle(self, size: int) -> None:
-        """Read so many bytes of what was written while the client stalled."""
+        """Read this many of the bytes that were written while the client stalled."""
         self.sent += self._unread[:size]
         del self._unread[:size]
         if len(self._unread) <= _HIGH_WATER // 4:
@@ -107,7 +107,7 @@ class Connection(asyncio.Transport):
             self.lost = self.closing = True
             self._unread.clear()
             self._protocol.connection_lost(error)
-            self._protocol = asyncio.Protocol()  # as asyncio's lets go of it
+            self._protocol = asyncio.Protocol()  # asyncio's transports drop theirs too
 
     def _drained(self) -> None:
         if self._full and not self.lost:
@@ -151,7 +151,7 @@ class Connection(asyncio.Transport):
     def close(self) -> None:
         if not self.closing:
             self.closing = True
-            if not self._unread:  # else only once it is
+            if not self._unread:  # otherwise once everything is read
                 self._loop.call_soon(self._lose, None)
 
     def abort(self) -> None:
@@ -177,7 +177,7 @@ class WebSocket:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.open = ""  # the packet that tells the session's terms
+        self.open = ""  # the open packet
         self._buffer = b""
 
     @property
@@ -186,11 +186,11 @@ class WebSocket:
         return str(json.loads(self.open[1:])["sid"])
 
     def send(self, *packets: str | bytes) -> None:
-        """Send packets, each in a frame of its own and all in one segment."""
+        """Send packets, each in its own frame, in one segment."""
         self.connection.send(b"".join(map(packet_frame, packets)))
 
     def receive(self) -> list[str | bytes]:
-        """Return the packets that have come; asserts that they are as a server may send them."""
+        """Return the packets that have arrived; assert that a server may send them."""
         packets: list[str | bytes] = []
         self._buffer += self.connection.read()
         while len(self._buffer) >= 2:
@@ -213,12 +213,12 @@ class WebSocket:
 
 
 class Log(logging.Handler):
-    """Keeps what the host would write to its log."""
+    """Records what the host logs."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.lines: list[str] = []
-        self.failures: list[str] = []  # with a stack trace: nobody has expected them
+        self.failures: list[str] = []  # unexpected: those with a traceback
 
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(record.getMessage())
@@ -227,7 +227,7 @@ class Log(logging.Handler):
 
 
 class Network:
-    """A host that answers events as `events` does, on a loop of its own; no port is opened.
+    """A host with the handlers of `events`, on its own loop, without a port.
 
     `bus` makes its bus.
     """
@@ -296,7 +296,7 @@ class Network:
         return connection
 
     def websocket(self, query: str = "EIO=4&transport=websocket") -> WebSocket:
-        """Return a websocket whose handshake is over; a new session's has its `open` packet."""
+        """Return a websocket after its handshake, with the `open` packet if the session is new."""
         socket = WebSocket(self.connect())
         socket.connection.send(handshake(query))
         head, _, rest = socket.connection.read().partition(b"\r\n\r\n")
@@ -308,7 +308,7 @@ class Network:
         return socket
 
     def joined(self, auth: str = "") -> WebSocket:
-        """Return a websocket that is in the main namespace."""
+        """Return a websocket that has joined the main namespace."""
         socket = self.websocket()
         socket.send("40" + auth)
         assert any(str(packet).startswith("40{") for packet in socket.receive())
@@ -317,7 +317,7 @@ class Network:
     def ask(
         self, query: str, body: bytes | None = None, connection: Connection | None = None
     ) -> Connection:
-        """Send a polling request: POST with a body, else GET. The answer may come later."""
+        """Send a polling request: POST with a body, else GET. The response may come later."""
         connection = connection or self.connect()
         method = "GET" if body is None else "POST"
         size = b"" if body is None else b"Content-Length: %d\r\n" % len(body)
@@ -330,7 +330,7 @@ class Network:
         return str(json.loads(answer(self.ask(""))[1][1:])["sid"])
 
     def healthy(self) -> None:
-        """Assert that nothing has gone wrong that nobody has expected."""
+        """Assert that there were no unexpected errors."""
         assert not self.log.failures, self.log.failures
         assert not self.loop.errors, self.loop.errors
 
@@ -341,6 +341,6 @@ def packet_frame(packet: str | bytes) -> bytes:
 
 
 def answer(connection: Connection) -> tuple[int, str]:
-    """Return status and body of the HTTP answer that has come, or 0 if none has."""
+    """Return the status and body of the HTTP response; status 0 if there is none yet."""
     head, _, body = connection.read().partition(b"\r\n\r\n")
     return (int(head.split(b" ", 2)[1]), body.decode()) if head else (0, "")

@@ -1,4 +1,4 @@
-"""What is fuzzed: a function that takes bytes, and asserts what has to hold for any of them."""
+"""Targets of fuzzing: functions that take bytes, and assert what must hold for any input."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Arc = tuple[str, int, int]  # a file, a line, and the one before it
 
 
 class Target(NamedTuple):
-    """A function to fuzz; `words` are what its inputs are made of."""
+    """A function to fuzz; `words` are typical parts of its inputs."""
 
     name: str
     check: Callable[[bytes], None]
@@ -27,17 +27,17 @@ class Target(NamedTuple):
 
     @property
     def folder(self) -> Path:
-        """Where its corpus is."""
+        """The folder of its corpus."""
         return CORPUS / self.name
 
     def corpus(self) -> list[bytes]:
-        """Return the inputs that are kept."""
+        """Return the inputs in the corpus."""
         return [file.read_bytes() for file in sorted(self.folder.glob("*"))]
 
     def keep(self, found: Iterable[bytes]) -> int:
-        """Keep of some inputs the smallest that reach what no kept one does; return how many.
+        """Keep the smallest of some inputs that reach new code; return how many.
 
-        One that breaks what has to hold is none to keep: it is a test of its own.
+        One that fails is not kept: it needs a test of its own.
         """
         known = {arc for data in self.corpus() for arc in self.arcs(data)}
         kept = 0
@@ -54,7 +54,7 @@ class Target(NamedTuple):
         return kept
 
     def arcs(self, data: bytes) -> set[Arc]:
-        """Return which lines of the project follow which when an input is checked."""
+        """Return the transitions between lines of the project while an input is checked."""
         arcs: set[Arc] = set()
 
         def trace(frame: FrameType, event: str, _: Any) -> Any:
@@ -81,7 +81,7 @@ class Target(NamedTuple):
 
 
 class Choices:
-    """Bytes read as choices, as far as they go; after their end every choice is the first."""
+    """Bytes read as choices; after their end, every choice is the first."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -93,18 +93,18 @@ class Choices:
         return len(self._data) - self._at
 
     def number(self, below: int) -> int:
-        """Return a number from 0 on."""
+        """Return a number from 0 to below a limit."""
         piece = self.bytes(1 if below <= 256 else 2)
         return int.from_bytes(piece, "big") % below
 
     def bytes(self, size: int) -> bytes:
-        """Return so many bytes, or what is left."""
+        """Return this many bytes, or what is left."""
         piece = self._data[self._at : self._at + size]
         self._at += len(piece)
         return piece
 
     def some(self) -> bytes:
-        """Return some bytes; the first says how many."""
+        """Return some bytes; the first one is their number."""
         return self.bytes(self.number(256))
 
     def rest(self) -> bytes:

@@ -1,4 +1,4 @@
-"""The bus: whatever it brings, the host goes on, hears the others, and harms no client."""
+"""The bus: after any message, the host still works, receives messages, and harms no client."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tests.fuzz.wire import Wire
 from tests.fuzz.world import Stage
 
 _RECOVERY = 20.0  # seconds
-_GONE = 10.0  # seconds after which a host that says nothing is lost
-_MOST_LINES = 20  # of log, however many messages nobody understands
+_GONE = 10.0  # seconds after which a silent host is lost
+_MOST_LINES = 20  # of log, however many messages are unknown
 
 
 class Hosts:
-    """A host on such a bus, with three clients; the other hosts are the test."""
+    """A host on such a bus, with three clients; the test acts as the other hosts."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -54,23 +54,23 @@ class Hosts:
 
     @property
     def question(self) -> str:
-        """The id of the last question this host has asked the others."""
+        """The id of the host's last request to the others."""
         asked = [said["body"][0] for said in self.bus.sent if said.get("subject") == "recovery.ask"]
         return asked[-1] if asked else ""
 
     def bring(self, *bodies: bytes) -> None:
-        """Have the bus bring messages."""
+        """Deliver messages from the bus."""
         for body in bodies:
             self.bus.incoming.put_nowait(body)
         self.network.loop.settle()
 
     def send(self, host: str, number: int, **message: Any) -> None:
-        """Have another host say something, well."""
+        """Deliver a valid message from another host."""
         identified = {"message_id": f"{host}:{number}", "host_id": host} | message
         self.bring(json.dumps(identified).encode())
 
     def announce(self, host: str, number: int, subject: str, body: Any) -> None:
-        """Have another host announce something, well."""
+        """Deliver a valid announcement from another host."""
         self.send(host, number, method="announcement", subject=subject, body=body)
 
 
@@ -82,7 +82,7 @@ def hosts() -> Any:
 
 
 def check(data: bytes) -> None:
-    """Take lines for messages; `?` stands for the id of the host's question."""
+    """Deliver lines as messages; `?` stands for the id of the host's request."""
     with hosts() as on:
         question = on.question.encode()
         for body in data.split(b"\n"):
@@ -91,17 +91,17 @@ def check(data: bytes) -> None:
 
 
 def check_messages(messages: list[Any]) -> None:
-    """Assert what has to hold after some messages."""
+    """Assert what must hold after some messages."""
     check(b"\n".join(json.dumps(message).encode() for message in messages))
 
 
 def check_after(on: Hosts) -> None:
-    """Assert that the host still hears the others and harms no client."""
+    """Assert that the host still receives messages and harms no client."""
     loop = on.network.loop
     assert not loop.errors, loop.errors
     _check_events(on)
     _check_recovery(on)
-    _check_attendance(on)
+    _check_presence(on)
     assert not loop.errors, loop.errors
     assert not on.network.host.transport._migration._requests
 
@@ -119,11 +119,11 @@ def _check_events(on: Hosts) -> None:
 
 
 def _no_number(name: str) -> None:
-    raise AssertionError(f"{name} is no JSON: the browser ends the connection")
+    raise AssertionError(f"{name} is not JSON: the browser ends the connection")
 
 
 def _check_recovery(on: Hosts) -> None:
-    """Those who ask to come back are answered, soon; the one this host knows has its state."""
+    """Clients that try to resume are answered soon; the one known here gets its state."""
     back = on.network.websocket()
     back.send("40" + on.auth)
     on.network.loop.move(5)
@@ -137,8 +137,8 @@ def _answers(packets: list[Any]) -> int:
     return sum(str(packet).startswith(("40{", "44{")) for packet in packets)
 
 
-def _check_attendance(on: Hosts) -> None:
-    """What a host says of its visitors is known, whatever others have said before."""
+def _check_presence(on: Hosts) -> None:
+    """A host's report of its visitors is applied, whatever others have reported before."""
     on.announce("honest", 2, "peers", {"word": "hello", "state": {"attendance": 1}})
     full = {"all": [["plaza", "ann", "Ann"]], "part": 0, "of": 1, "number": 1}
     on.announce("honest", 3, "attendance", full)
@@ -271,14 +271,14 @@ TARGET = Target(
 @examples(60)
 @given(st.lists(_emits | _commands | _announcements | _any, max_size=4))
 def test_any_messages(messages: list[Any]) -> None:
-    """After any messages, honest ones are heard, clients are answered, and none is harmed."""
+    """After any messages, valid ones are applied, clients are answered, and none is harmed."""
     check_messages(messages)
 
 
 @examples(50)
 @given(st.binary(max_size=40))
 def test_any_bytes(data: bytes) -> None:
-    """What is no message at all is passed over."""
+    """Bytes that are not a message are ignored."""
     check(data)
 
 
@@ -297,19 +297,19 @@ def _event(**changes: Any) -> dict[str, Any]:
     [
         pytest.param(_announcement("recovery.ask", ["q", "/", [], None]), id="sid is a list"),
         pytest.param(_announcement("recovery.ask", ["q", {}, "sid", None]), id="namespace is none"),
-        pytest.param(_event(room=[{}]), id="a room that is no name stays in the replay buffer"),
+        pytest.param(_event(room=[{}]), id="a room that is not a name stays in the replay buffer"),
         pytest.param(_event(event=None), id="event without a name"),
         pytest.param(_event(event="connect"), id="event whose name is the protocol's"),
         pytest.param(_event(data=[float("nan")]), id="NaN"),
     ],
 )
 def test_wrong_shapes_harm_nobody(message: dict[str, Any]) -> None:
-    """A message of a wrong shape is passed over: no task fails, no client is hurt by it."""
+    """An invalid message is ignored: no task fails, and no client is harmed."""
     check_messages([message])
 
 
-def test_what_is_not_understood_is_said_once() -> None:
-    """Messages that nobody understands do not flood the log."""
+def test_unknown_messages_are_logged_once() -> None:
+    """Unknown messages do not flood the log."""
     with hosts() as on:
         for number in range(100):
             on.announce("other", number, "recovery.answer", None)
@@ -317,7 +317,7 @@ def test_what_is_not_understood_is_said_once() -> None:
 
 
 def test_greetings_do_not_flood_the_log() -> None:
-    """Hosts that come and go write no line each, however many there are."""
+    """Hosts that start and stop do not write a line each."""
     with hosts() as on:
         for number in range(100):
             on.announce(f"host{number}", 1, "peers", {"word": "hello", "state": {}})
@@ -326,7 +326,7 @@ def test_greetings_do_not_flood_the_log() -> None:
 
 
 def test_memory_of_senders_has_a_bound_in_bytes() -> None:
-    """What messages leave behind is not as large as they are."""
+    """The memory kept per message does not depend on its size."""
     with hosts() as on:
         tracemalloc.start()
         for number in range(100):

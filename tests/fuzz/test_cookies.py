@@ -1,4 +1,4 @@
-"""Cookies: both halves take a visitor for the same, whatever else the header holds."""
+"""Cookies: both halves find the same visitor, whatever the header contains."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _namespace() -> Namespace:
 
 
 def check(data: bytes) -> None:
-    """Take a line for a Cookie header; `$` and `!` stand for the tokens of two visitors."""
+    """Check a line as a Cookie header; `$` and `!` stand for the tokens of two visitors."""
     line = bytes(byte for byte in data if byte >= 32 and byte != 127)
     for sign, name in zip((b"$", b"!"), _VISITORS, strict=True):
         line = line.replace(sign, _token(name).encode())
@@ -46,13 +46,13 @@ def check(data: bytes) -> None:
 
 
 def known_to_host(header: bytes) -> str:
-    """Return whom a socket host takes the sender of a header for."""
+    """Return the visitor that a socket host finds in a header."""
     raw = b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nCookie: " + header
     return _namespace().identify(Environ(Head(raw), None), None)
 
 
 def known_to_page(header: bytes) -> str:
-    """Return whom a page takes the sender of a header for."""
+    """Return the visitor that a page finds in a header."""
     scope = {
         "type": "http",
         "method": "GET",
@@ -92,7 +92,7 @@ TARGET = Target(
 @examples(200)
 @given(_headers.map(str.encode) | st.binary(max_size=20))
 def test_any_header(header: bytes) -> None:
-    """Whatever the Cookie header holds, pages and sockets know the same visitor by it."""
+    """Pages and sockets find the same visitor in any Cookie header."""
     check(header)
 
 
@@ -101,6 +101,6 @@ def test_any_header(header: bytes) -> None:
     [("{}=$", "ann"), ("a=b; {}=$; c", "ann"), ("{}=x", ""), ("x{}=$", ""), ("a={}=$", "")],
 )
 def test_plain_header(header: str, expected: str) -> None:
-    """A token in its cookie is found among others, and nowhere else."""
+    """A token is found in its own cookie, among others, and nowhere else."""
     line = header.format(COOKIE).replace("$", _token("ann")).encode()
     assert known_to_host(line) == known_to_page(line) == expected

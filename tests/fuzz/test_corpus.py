@@ -1,4 +1,4 @@
-"""Inputs that once reached something new are kept, checked again, and led on from."""
+"""The corpora: inputs that reached new code are kept, checked again, and fuzzed further."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ def _target(name: str) -> Target:
 
 @pytest.mark.parametrize("name", _NAMES)
 def test_kept_inputs_still_pass(name: str) -> None:
-    """What has to hold for any input holds for those that are kept."""
+    """The kept inputs pass."""
     target = _target(name)
     inputs = target.corpus()
-    assert inputs, "a target starts from something"
+    assert inputs, "the corpus is empty"
     for data in inputs:
         target.check(data)
 
 
 def test_corpora_stay_small() -> None:
-    """The kept inputs are few and small: what reaches nothing new is not kept."""
+    """The corpora are small, because inputs that reach nothing new are not kept."""
     assert sum(file.stat().st_size for file in CORPUS.glob("*/*")) < _MOST_KEPT
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", _NAMES)
 def test_no_input_is_found_that_fails(name: str, tmp_path: Path) -> None:
-    """Led by the lines it reaches, the fuzzer finds nothing that breaks; new inputs are kept."""
+    """Guided by coverage, the fuzzer finds no failing input; new inputs are kept."""
     if find_spec("atheris") is None:
         pytest.skip("atheris is not installed, which has wheels for Python 3.13 and older")
     seconds = os.environ.get("FUZZ_SECONDS", "60")

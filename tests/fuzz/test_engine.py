@@ -1,4 +1,4 @@
-"""The engine: whatever clients do, in any order, it goes on, and keeps nothing of them."""
+"""The engine: whatever clients do, in any order, it keeps working, and frees their memory."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _WORDS = tuple(packet.encode() for packet in [*_PACKETS, "|", "2probe|5"])
 
 
 def check(data: bytes) -> None:
-    """Take bytes for steps: what, who, how long, with what."""
+    """Run bytes as steps: the action, the client, and the data with its length."""
     choices = Choices(data)
     steps: list[Step] = []
     while choices.left and len(steps) < _MOST_STEPS:
@@ -93,14 +93,14 @@ TARGET = Target("engine", check, _WORDS)
 
 @examples(100)
 @given(_steps)
-@example([Step("poll", 0, b""), Step("post", 0, b"40"), Step("emit", 0, b"x")])  # it was kept
+@example([Step("poll", 0, b""), Step("post", 0, b"40"), Step("emit", 0, b"x")])  # leaked once
 def test_any_steps(steps: list[Step]) -> None:
-    """After any steps the host is well, serves who behaves, and keeps nothing of who has gone."""
+    """After any steps the host is healthy, serves honest clients, and has forgotten the others."""
     run(steps)
 
 
-def test_large_event_reaches_who_polls() -> None:
-    """An event larger than what may wait for a slow client does not end one that reads."""
+def test_large_event_reaches_a_polling_client() -> None:
+    """A client that reads gets an event that is larger than the limit for slow clients."""
     with Network(Stage) as network:
         poller = Poller(network)
         network.loop.run(network.host.sio.emit("news", "x" * (1 << 20)))

@@ -1,4 +1,4 @@
-"""WebSocket frames: read as RFC 6455 says, however the bytes arrive."""
+"""WebSocket frames are read according to RFC 6455, however the bytes arrive."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from tests.fuzz.target import Choices, Target
 from tests.kit.protocol_client import frame
 
 _LIMIT = 300  # bytes of a message
-_HEADER = 14  # bytes at the most
+_HEADER = 14  # bytes at most
 
 Read = tuple[list[tuple[int, bytes]], int]  # messages, and the code of the error after them, or 0
 
 
 def check(data: bytes) -> None:
-    """Take bytes for a client's, after some that say how they are cut."""
+    """Check bytes as a client's; the first ones determine how they are split."""
     choices = Choices(data)
     cuts = choices.bytes(choices.number(8))
     check_stream(choices.rest(), cuts)
 
 
 def check_stream(stream: bytes, cuts: bytes) -> None:
-    """Assert that bytes are read as the specification says, at once or in pieces."""
+    """Assert that bytes are read according to the specification, at once or in pieces."""
     expected, error = reference(stream)
     reader = FrameReader(_LIMIT)
     heard: list[tuple[int, bytes]] = []
@@ -52,7 +52,7 @@ def check_stream(stream: bytes, cuts: bytes) -> None:
 
 
 def _take(messages: list[tuple[int, bytes]], heard: list[tuple[int, bytes]]) -> None:
-    """Take messages as a websocket does: texts that came at once are checked only here."""
+    """Handle messages as a websocket does: texts in one frame are checked only here."""
     for opcode, payload in messages:
         if opcode == 1:
             utf8(payload)
@@ -77,9 +77,9 @@ def _check_content(opcode: int, payload: bytes) -> None:
 
 
 def reference(stream: bytes, *, texts: bool = True) -> Read:
-    """Return what RFC 6455 makes of a client's bytes, written for reading and not for speed.
+    """Return how RFC 6455 reads a client's bytes; written for clarity, not for speed.
 
-    Without `texts`, nothing is said of what is in a text.
+    Without `texts`, the content of texts is not checked.
     """
     messages: list[tuple[int, bytes]] = []
     at, kind, parts = 0, 0, b""
@@ -114,7 +114,7 @@ def reference(stream: bytes, *, texts: bool = True) -> Read:
 
 
 def _is_text(data: bytes, *, complete: bool) -> bool:
-    """Whether bytes are UTF-8, or may become that if they are not complete."""
+    """Whether bytes are UTF-8, or, if incomplete, may become UTF-8."""
     try:
         codecs.getincrementaldecoder("utf-8")().decode(data, complete)
     except UnicodeDecodeError:
@@ -123,7 +123,7 @@ def _is_text(data: bytes, *, complete: bool) -> bool:
 
 
 def _is_wrong(first: int, second: int, kind: int) -> bool:
-    """Whether a header is one that no client may send; `kind` is that of the fragments before."""
+    """Whether a header is invalid; `kind` is that of the fragments before."""
     opcode = first & 15
     if first & 0x70 or not second & 128 or opcode not in (0, 1, 2, 8, 9, 10):
         return True
@@ -133,9 +133,9 @@ def _is_wrong(first: int, second: int, kind: int) -> bool:
 
 
 def _size(stream: bytes, at: int) -> tuple[int, int]:
-    """Return a payload's size and where its mask is; -1 if it is not written in its shortest form.
+    """Return a payload's size and the place of its mask; -1 if the length is not the shortest form.
 
-    If the length is not all there, it ends beyond what is there.
+    If the length is incomplete, the place is beyond the end.
     """
     size, start = stream[at + 1] & 127, at + 2
     if size <= 125:
@@ -180,5 +180,5 @@ TARGET = Target(
 @examples(300)
 @given(_streams, st.binary(max_size=8))
 def test_any_bytes(stream: bytes, cuts: bytes) -> None:
-    """Frames are read as the specification says, in whatever pieces they come."""
+    """Frames are read according to the specification, in whatever pieces they arrive."""
     check_stream(stream, cuts)

@@ -1,4 +1,4 @@
-"""Heads of requests: any bytes are one or are refused, and read the same the second time."""
+"""Heads of requests: any bytes are parsed or refused, with the same result the second time."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ T = TypeVar("T")
 
 
 def check(data: bytes) -> None:
-    """Take lines for a head; the empty line that ends one is not there."""
+    """Check lines as a head, without the empty line at its end."""
     raw = data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n").partition(b"\r\n\r\n")[0]
     head = _unless_refused(lambda: Head(raw))
-    again = _unless_refused(lambda: Head(raw))  # of lines that are known by now
+    again = _unless_refused(lambda: Head(raw))  # from cached lines
     assert (head is None) == (again is None)
     if head is None or again is None:
         return
@@ -99,5 +99,5 @@ TARGET = Target("heads", check, (*_PLAIN.split(b"\n"), b"\n", b"Cookie: a=b", b"
 @example(b"GET /?" + b"a&" * 4_000 + b" HTTP/1.1")
 @example(b"GET / HTTP/1.1" + b"\na:b" * 200)
 def test_any_bytes(data: bytes) -> None:
-    """A head is read or refused, and its environment is the same before it settles and after."""
+    """A head is parsed or refused, and its environment is the same when compacted."""
     check(data)

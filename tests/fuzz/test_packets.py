@@ -1,4 +1,4 @@
-"""Socket.IO packets: any text is one or is refused, and costs what its length allows."""
+"""Socket.IO packets: any text is parsed or refused, at a cost in proportion to its length."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _LIMIT = 200_000  # bytes of a packet with its attachments
 
 
 def check(data: bytes) -> None:
-    """Take text for a packet; the lines after the first are its attachments."""
+    """Check a text as a packet; the lines after the first are its attachments."""
     first, *attachments = data.split(b"\n", 1)
     check_text(first.decode(errors="replace"), attachments[0].split(b"\n") if attachments else [])
 
 
 def check_text(text: str, attachments: list[bytes]) -> None:
-    """Assert that both ways of reading agree, and what they read is whole and can be sent on."""
+    """Assert that both parsers agree, and that their result is complete and can be sent."""
     packet = _parsed(text)
     try:
         plain = plain_event(text)
@@ -37,7 +37,7 @@ def check_text(text: str, attachments: list[bytes]) -> None:
     if packet is not None:
         assert packet.namespace.startswith("/")
         assert packet.kind in _KINDS[:5]
-        json.dumps(packet.data, allow_nan=False).encode()  # at the very least
+        json.dumps(packet.data, allow_nan=False).encode()  # does not raise
         if packet.attachments:
             _check_attachments(text, packet, attachments)
 
@@ -73,7 +73,7 @@ def _placeholders(data: Any) -> int:
 
 
 def _binary(data: Any) -> int:
-    """Return how many bytes of attachments there are in `data`."""
+    """Return the bytes of attachments in `data`."""
     if isinstance(data, list):
         return sum(map(_binary, data))
     if isinstance(data, dict):
@@ -110,20 +110,20 @@ TARGET = Target("packets", check, tuple(word.encode() for word in [*_KINDS, *_wo
 @example("2" + "9" * 100_000, [])
 @example('2["x",' + "9" * 100_000 + "]", [])
 def test_any_text(text: str, attachments: list[bytes]) -> None:
-    """Any text is a packet or raises PacketError; the fast way and the full one agree."""
+    """Any text is a packet or raises PacketError; the fast path and the full parser agree."""
     check_text(text, attachments)
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "1" + "0" * 400 + ".0"])
-def test_numbers_are_those_of_json(number: str) -> None:
-    """A number too large for JSON is null: sent on, it would break every browser that gets it."""
+def test_number_that_json_lacks_is_null(number: str) -> None:
+    """A number too large for JSON becomes null, because browsers could not read it."""
     text = f'2["x",{number}]'
     assert parse(text).data == ["x", None]
     assert plain_event(text) == (None, ["x", None])
 
 
 def test_attachment_is_sent_on_once() -> None:
-    """What a packet with attachments becomes is no larger than what came in."""
+    """A packet with attachments does not become larger when it is sent on."""
     places = ",".join(['{"_placeholder":true,"num":0}'] * 100)
     text = f'51-["x",{places}]'
     with pytest.raises(PacketError):
@@ -131,7 +131,7 @@ def test_attachment_is_sent_on_once() -> None:
 
 
 def test_attachments_have_one_limit_with_their_packet() -> None:
-    """Text and attachments together are no longer than a message may be."""
+    """Text and attachments together share the limit on a message."""
     text = '52-["x",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]'
     partial = Partial(text, parse(text), len(text) + 10)
     assert partial.add(bytes(6)) is None

@@ -1,4 +1,4 @@
-"""Pages: any request of the function is answered, and never with an error of the site."""
+"""Pages: any request gets a response, and never a server error."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _NAMES += ("x-forwarded-for", "authorization", "content-length", "transfer-encod
 
 
 def check(data: bytes) -> None:
-    """Take lines: the method and the path, the query, headers, and after an empty one the body."""
+    """Check lines as a request: method and path, query, headers, an empty line, the body."""
     head, _, body = data.partition(b"\n\n")
     lines = "".join(one for one in head.decode(errors="replace") if one == "\n" or one >= " ")
-    first, query, *rest = [*lines.split("\n"), ""]  # no front door passes control characters on
+    first, query, *rest = [*lines.split("\n"), ""]  # no AWS service passes control characters
     method, _, path = first.partition(" ")
     pairs = (line.partition(":") for line in rest)
     headers = {name or "x": value for name, _, value in pairs}
@@ -30,7 +30,7 @@ def check(data: bytes) -> None:
 
 
 def check_request(method: str, path: str, query: str, headers: dict[str, str], body: bytes) -> None:
-    """Assert that a request is answered as pages answer."""
+    """Assert that a request gets a page's response."""
     answer = invoke(_event(method, path, query, headers, body))
     assert 200 <= answer["statusCode"] < 500, answer
     sent = {name.lower(): value for name, value in answer.get("headers", {}).items()}
@@ -97,5 +97,5 @@ TARGET = Target(
 def test_any_request(
     method: str, path: str, query: str, headers: dict[str, str], body: bytes
 ) -> None:
-    """A request of any kind gets an answer, with the headers that keep a browser safe."""
+    """Any request gets a response with the security headers."""
     check_request(method, path, query, headers, body)

@@ -1,4 +1,4 @@
-"""Polling: whatever a POST brings, its packets arrive as they are, or the session ends."""
+"""Polling: the packets in any POST arrive unchanged, or the session ends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _UNJOINED = 4_096  # the same, before joining
 
 
 def check(data: bytes) -> None:
-    """Take bytes for a body, in pieces."""
+    """Check bytes as a body, in pieces."""
     choices = Choices(data)
     cuts = choices.bytes(choices.number(4))
     body = choices.rest().replace(b"|", SEPARATOR.encode())
@@ -29,7 +29,7 @@ def check(data: bytes) -> None:
 
 
 def check_body(body: bytes, cuts: bytes, joined: bool) -> None:
-    """Assert that a POST is answered, and what its packets were, before joining or after it."""
+    """Assert that a POST gets a response and which packets arrive, before or after joining."""
     with Network(Stage, max_payload=_PAYLOAD, recovery_seconds=0) as network:
         engine = network.host.sio.eio.engine
         received: list[str | bytes] = []
@@ -56,7 +56,7 @@ def check_body(body: bytes, cuts: bytes, joined: bool) -> None:
         assert (status == 413) == (len(body) > most)
         expected = _packets(body) if status != 413 else []
         if len(expected) > engine.limits.packet_burst:
-            assert (status, received) == (400, []), "they are too many"
+            assert (status, received) == (400, []), "too many packets"
         assert received == expected[: len(received)]
         if status == 200:
             assert text == "ok"
@@ -70,19 +70,19 @@ def check_body(body: bytes, cuts: bytes, joined: bool) -> None:
 
 
 def _bytes(text: bytes) -> bytes:
-    """Read base64 as Node does, but for what is none at all."""
+    """Decode base64 as Node does, except for invalid characters."""
     text = re.sub(rb"[ \t\r\n]", b"", text).rstrip(b"=").replace(b"-", b"+").replace(b"_", b"/")
     return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
 
 
 def _is_connect(packets: list[str | bytes]) -> bool:
-    """Whether the first message among packets is a CONNECT, or there is none."""
+    """Whether the first message in packets is a CONNECT, if there is a message."""
     messages = (one for one in packets if isinstance(one, bytes) or one[:1] == "4")
     return str(next(messages, "40")).startswith("40")
 
 
 def _packets(body: bytes) -> list[str | bytes]:
-    """Return the packets of a body, as Engine.IO's specification has them; none if one is wrong."""
+    """Return the packets of a body as in Engine.IO's specification; none if one is invalid."""
     packets: list[str | bytes] = []
     try:
         for text in body.decode().split(SEPARATOR):
@@ -129,5 +129,5 @@ TARGET = Target(
 @example(SEPARATOR.encode() * 500, b"", True)
 @example(b"40" + b"\x1e41" * 600, b"", False)
 def test_any_body(body: bytes, cuts: bytes, joined: bool) -> None:
-    """A POST of any bytes is answered; what arrives is what was sent, and others are served."""
+    """A POST of any bytes gets a response; its packets arrive, and others are served."""
     check_body(body, cuts, joined)

@@ -16,13 +16,13 @@ _REDIRECT = 308
 
 
 def check(data: bytes) -> None:
-    """Take the first line for a path as the API decodes it, the second for the query."""
+    """Check the first line as a path, decoded by the API, and the second as its query."""
     path, _, query = data.partition(b"\n")
     check_request(path.decode(errors="replace"), bytes(one for one in query if one > 32))
 
 
 def check_request(path: str, query: bytes) -> None:
-    """Assert that a browser which follows a redirect stays on the site, and is not sent on."""
+    """Assert that a redirect leads to the same site, and not to another redirect."""
     status, location = _answer("/" + path, query)
     if status != _REDIRECT:
         assert location is None
@@ -37,7 +37,7 @@ def check_request(path: str, query: bytes) -> None:
 
 
 def _resolved(target: str) -> str:
-    """Return the path that browsers make of a location's (URL standard, path state)."""
+    """Return the path to which browsers resolve a location's (URL standard, path state)."""
     assert target.startswith("/")
     assert target[1:2] not in ("/", "\\"), "another site"
     segments: list[str] = []
@@ -53,7 +53,7 @@ def _resolved(target: str) -> str:
 
 
 def _answer(path: str, query: bytes) -> tuple[int, bytes | None]:
-    """Return the status and the location that a path is answered with."""
+    """Return the status and the location of the response for a path."""
     said: list[Message] = []
 
     async def page(scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,10 +69,10 @@ def _answer(path: str, query: bytes) -> tuple[int, bytes | None]:
         {"type": "http", "path": path, "query_string": query}, receive, send
     )
     try:
-        answering.send(None)  # it waits for nothing
+        answering.send(None)  # never suspends
     except StopIteration:
         return said[0]["status"], dict(said[0]["headers"]).get(b"location")
-    raise AssertionError("it waits for something")
+    raise AssertionError("the app is waiting")
 
 
 _words = ["/", "//", "\\", ".", "..", "/./", "/../", "%2e", "%2E%2e", "%2F", "%5C", "%", "%25"]
@@ -87,5 +87,5 @@ TARGET = Target("redirects", check, tuple(w.encode(errors="replace") for w in _w
 @examples(600)
 @given(_paths.map(lambda path: path + "/") | _paths, _queries)
 def test_any_path(path: str, query: bytes) -> None:
-    """A path is redirected once at most, to this site, and its query stays."""
+    """A path is redirected at most once, within the site, with its query."""
     check_request(path, query)

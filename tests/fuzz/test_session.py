@@ -1,4 +1,4 @@
-"""Sessions: a token verifies if it is one that was issued, to the letter, and nothing else does."""
+"""Sessions: a token verifies only if it is exactly as issued."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def _token() -> str:
 
 
 def check(data: bytes) -> None:
-    """Take bytes for a token, in which `$` stands for one that was issued."""
+    """Check bytes as a token; `$` stands for an issued one."""
     check_token(data.decode(errors="surrogateescape").replace("$", _token()))
 
 
 def check_token(token: str) -> None:
-    """Assert that a token verifies if it was issued, and else raises SessionError."""
+    """Assert that an issued token verifies, and any other raises SessionError."""
     try:
         assert _sessions().verify(token) == _SESSION
     except SessionError:
@@ -44,7 +44,7 @@ def check_token(token: str) -> None:
 
 @st.composite
 def _mutations(draw: st.DrawFn) -> str:
-    """Tokens that differ from an issued one by little."""
+    """Tokens that differ slightly from an issued one."""
     token = _token()
     at = draw(st.integers(0, len(token)))
     more = draw(st.text("=.-_ \t\nAz09+/", max_size=3) | st.text(max_size=2))
@@ -57,23 +57,23 @@ TARGET = Target("session", check, (b"$", b".", b"=", b"==", b"\xff", b" ", b"\n"
 @examples(400)
 @given(_mutations() | st.text(st.characters(codec="ascii"), max_size=20))
 def test_any_token(token: str) -> None:
-    """Only what was issued verifies; anything else is refused, and with SessionError."""
+    """Only issued tokens verify; anything else raises SessionError."""
     check_token(token)
 
 
 @pytest.mark.parametrize("token", ["=$", " $", "$.", ".$", "$$"])
-def test_more_than_a_token_is_none(token: str) -> None:
-    """What is put around a token makes it another one, which is refused."""
+def test_text_around_a_token_is_refused(token: str) -> None:
+    """A token with anything around it is refused."""
     check_token(token.replace("$", _token()))
 
 
 @pytest.mark.parametrize("token", ["$=", "$" + "=" * 95_000, "$\n", "$ ", "$!"])
 def test_issued_token_has_one_form(token: str) -> None:
-    """No token of another form verifies: each would be remembered, however long it is."""
+    """No other spelling of a token verifies: each would be cached, however long it is."""
     check_token(token.replace("$", _token()))
 
 
 @pytest.mark.parametrize("token", [chr(0xD800), "$" + chr(0xDCFF), chr(0xDCFF) + ".a.b"])
-def test_text_that_is_no_unicode_is_refused(token: str) -> None:
-    """A lone surrogate, as JSON and a head can bring it, is refused as anything else is."""
+def test_invalid_unicode_is_refused(token: str) -> None:
+    """A lone surrogate, as in JSON or a head, is refused with SessionError too."""
     check_token(token.replace("$", _token()))

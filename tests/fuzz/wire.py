@@ -1,4 +1,4 @@
-"""A bus whose messages a test brings, and whose host says nothing to anybody."""
+"""A bus whose messages come from a test, and which discards those of its host."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from socket_host.bus.shared import SharedBus
 
 
 class Wire(SharedBus):
-    """A bus that is a queue, and takes everything at once."""
+    """A bus that is a queue, and accepts all messages at once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -22,10 +22,10 @@ class Wire(SharedBus):
     async def _send(self, entries: list[Entry]) -> None:
         for entry in entries:
             self.sent.append(json.loads(entry.body))
-            self.incoming.put_nowait(entry.body)  # buses bring a host its own words too
+            self.incoming.put_nowait(entry.body)  # buses deliver a host's own messages too
 
     async def _receive(self) -> AsyncIterator[bytes]:
-        self._hears()
+        self._receiving()
         while True:
             yield await self.incoming.get()
 

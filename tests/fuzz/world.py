@@ -1,4 +1,4 @@
-"""The world of a host: clients that do anything, in any order, and two that behave."""
+"""The world of a host: clients that do anything, in any order, and two honest ones."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from tests.kit.protocol_client import frame, handshake
 
 PAYLOAD = 2_000  # bytes of one packet
 _RECOVERY = 20.0  # seconds
-_OVER = 300.0  # seconds after which nothing of a client that has gone may be left
-_MOST_HELD = (1 << 20) + 64 * 1024  # bytes for one client: what may wait for it, and some more
-_UNJOINED = 32 * 1024  # bytes for one that is in no namespace: its head, and some more
+_OVER = 300.0  # seconds after which a client that left must be forgotten
+_MOST_HELD = (1 << 20) + 64 * 1024  # bytes for one client: what may wait for it, and a margin
+_UNJOINED = 32 * 1024  # bytes for one that is in no namespace: its head, and a margin
 
 _CONTAINERS = (list, tuple, set, frozenset, dict, deque)
 _CARRIERS = (Client, Protocol, FrameReader, Member, Message, Environ, Head)
 
 
 class Step(NamedTuple):
-    """What one of the clients does: the name of a method of World, who it is, and with what."""
+    """A client's action: the name of a method of World, the client's number, and data."""
 
     does: str
     who: int
@@ -40,7 +40,7 @@ class Step(NamedTuple):
 
 
 class Stage(Namespace):
-    """Answers events in all the ways there are."""
+    """Handles events in all possible ways."""
 
     async def on_echo(self, sid: str, *values: Any) -> tuple[Any, ...]:
         return values
@@ -71,7 +71,7 @@ class Stage(Namespace):
 
 
 class World:
-    """A host under any steps; each is followed by a look at what has to hold."""
+    """A host under any steps; after each, the invariants are checked."""
 
     def __init__(self) -> None:
         self.network = Network(
@@ -82,10 +82,10 @@ class World:
         self.sids: list[str] = []
         self.pids: list[str] = []
         self._steps = 0
-        self._http = False  # whether aiohttp got requests, of which wrong ones leave cycles
+        self._http = False  # whether aiohttp got requests: invalid ones leave cycles
         self._honest = self.network.joined()
         self._poller = Poller(self.network)
-        self._others = set(self.engine.clients)  # whom nobody else may speak for
+        self._others = set(self.engine.clients)  # the honest clients
 
     def __enter__(self) -> Self:
         gc.collect()
@@ -97,7 +97,7 @@ class World:
         self.network.__exit__(*exception)
 
     def take(self, step: Step) -> None:
-        """Do a step, and look."""
+        """Do a step, and check the invariants."""
         self._http |= step.does in ("poll", "get", "post", "request")
         getattr(self, step.does)(step.who, step.data)
         self._learn()
@@ -110,7 +110,7 @@ class World:
     # Steps
 
     def websocket(self, who: int, data: bytes) -> None:
-        """Open a session by websocket, and send something along with the handshake."""
+        """Open a session by websocket, and send data along with the handshake."""
         connection = self._connect()
         connection.send(handshake() + data)
 
@@ -118,8 +118,8 @@ class World:
         """Send CONNECT on a new websocket."""
         self._connect().send(handshake(), _text(b"40" + data))
 
-    def come_back(self, who: int, data: bytes) -> None:
-        """Send CONNECT with a private id that was given to somebody."""
+    def resume(self, who: int, data: bytes) -> None:
+        """Send CONNECT with a private id that was issued to any client."""
         auth = {"pid": _one(self.pids, who), "offset": data.decode(errors="replace")}
         self._connect().send(handshake(), _text(b"40" + json.dumps(auth).encode()))
 
@@ -128,21 +128,21 @@ class World:
         self.network.ask("", None, self._connect())
 
     def get(self, who: int, data: bytes) -> None:
-        """Ask for the packets of a polling session, or of any."""
+        """Poll a session, by polling or any other."""
         self.network.ask(f"&sid={_one(self.sids, who)}", None, self._connect())
 
     def post(self, who: int, data: bytes) -> None:
-        """Bring packets to a polling session, or to any."""
+        """Post packets to a session, by polling or any other."""
         body = data.replace(b"|", SEPARATOR.encode())
         self.network.ask(f"&sid={_one(self.sids, who)}", body, self._connect())
 
     def upgrade(self, who: int, data: bytes) -> None:
-        """Open a websocket for a session that there is, and say what an upgrade needs."""
+        """Open a websocket for an existing session, and send the packets of an upgrade."""
         query = f"EIO=4&transport=websocket&sid={_one(self.sids, who)}"
         self._connect().send(handshake(query), *(_text(one) for one in data.split(b"|")))
 
     def text(self, who: int, data: bytes) -> None:
-        """Send frames of text."""
+        """Send text frames."""
         self._send(who, b"".join(_text(one) for one in data.split(b"|")))
 
     def binary(self, who: int, data: bytes) -> None:
@@ -150,7 +150,7 @@ class World:
         self._send(who, frame(data, 2))
 
     def control(self, who: int, data: bytes) -> None:
-        """Send a ping, or say goodbye."""
+        """Send a ping or a close frame."""
         self._send(who, frame(data[:125], 9 if len(data) % 2 else 8))
 
     def raw(self, who: int, data: bytes) -> None:
@@ -172,24 +172,24 @@ class World:
             _one(self.connections, who).finish()
 
     def stall(self, who: int, data: bytes) -> None:
-        """Stop reading, or go on."""
+        """Stop reading, or resume."""
         if self.connections:
             _one(self.connections, who).stall(not data)
 
     def wait(self, who: int, data: bytes) -> None:
-        """Let some seconds go by."""
+        """Advance the clock by some seconds."""
         for _ in range((0, 1, 5, 12)[who % 4]):
             self.network.loop.move(5.0 if who % 4 else 0.5)
             self._serve()
 
     def emit(self, who: int, data: bytes) -> None:
-        """Have the host say something to everybody, or to a room."""
+        """Make the host emit to everybody, or to a room."""
         value = data.decode(errors="replace") * (1, 10, 300)[who % 3]
         room = "red" if who % 2 else None
         self.network.loop.run(self.network.host.sio.emit("news", value, room=room))
 
     def dismiss(self, who: int, data: bytes) -> None:
-        """Have the host close a client's session."""
+        """Make the host close a client's session."""
         if sid := _one(self.sids, who):
             self.network.loop.run(self.network.host.transport.close(sid))
 
@@ -202,7 +202,7 @@ class World:
             _one(self.connections, who).send(*pieces)
 
     def _learn(self) -> None:
-        """Note the ids that the host has given away since."""
+        """Note the ids that the host has issued since."""
         for sid in self.engine.clients:
             if sid not in self._others:
                 self._others.add(sid)
@@ -211,10 +211,10 @@ class World:
             for part in connection.read().split(b'"pid":"')[1:]:
                 self.pids.append(part.partition(b'"')[0].decode())
 
-    # What has to hold
+    # Invariants
 
     def _serve(self) -> None:
-        """Assert that those who behave are served."""
+        """Assert that the honest clients are served."""
         packets = self._honest.receive()
         self._honest.send(*("3" for packet in packets if packet == "2"))
         self._honest.send(f'42{self._steps}["echo",{self._steps}]')
@@ -241,7 +241,7 @@ class World:
                 assert room.members.keys() <= everybody.keys()
 
     def end(self) -> None:
-        """Have everybody leave; assert that nothing is left of them."""
+        """Disconnect all clients; assert that they are forgotten."""
         self._serve()
         for connection in self.network.connections:
             connection.stall(False)
@@ -268,11 +268,11 @@ class World:
         if not self._http:
             kinds.add(Protocol)
         kept = [one for one in gc.get_objects(0) if type(one) in kinds]
-        assert not kept, f"cycles, or somebody else, keep {kept}"
+        assert not kept, f"still referenced: {kept}"
 
 
 class Poller:
-    """A client that polls, and does it well."""
+    """An honest client that polls."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -282,7 +282,7 @@ class Poller:
         assert answer(self._post) == (200, "ok")
 
     def serve(self, event: str) -> None:
-        """Send an event; assert that its answer comes."""
+        """Send an event; assert that its ack arrives."""
         heard: list[str] = []
         for body in (event, ""):
             for _ in range(10):
@@ -310,7 +310,7 @@ class Poller:
 
 
 def weight(client: Client) -> int:
-    """Return how many bytes of text and binary are kept for one client alone."""
+    """Return how many bytes of text and binary are kept for one client."""
     total, seen, todo = 0, set(), [client]
     while todo:
         one: Any = todo.pop()
@@ -348,7 +348,7 @@ STEPS: tuple[str, ...] = tuple(
 
 
 def run(steps: list[Step]) -> None:
-    """Take the steps in a world of their own."""
+    """Run steps in a new world."""
     with contextlib.ExitStack() as stack:
         world = stack.enter_context(World())
         for step in steps:

@@ -1,4 +1,4 @@
-"""What attackers do, and an honest client that must not notice."""
+"""Attacks, and an honest client that must not notice them."""
 
 import asyncio
 import contextlib
@@ -9,24 +9,24 @@ from contextlib import asynccontextmanager
 from tests.kit.hosts import PATIENCE, token
 from tests.kit.protocol_client import Raw, frame, handshake, raw
 
-_CHUNK = 1 << 16  # bytes written before looking whether the host has hung up
+_CHUNK = 1 << 16  # bytes written before checking whether the host has hung up
 
 
 @asynccontextmanager
 async def websocket(port: int, name: str | None = None) -> AsyncIterator[Raw]:
-    """A websocket by hand; with a name it has joined the main namespace."""
+    """A raw websocket; with a name, it has joined the main namespace."""
     async with raw(port) as client:
         await client.upgrade()
         if name is not None:
             client.send(frame(b"40" + json.dumps({"session": token(name)}).encode()))
-            assert (await client.frame())[1].startswith(b"40"), "not let in"
+            assert (await client.frame())[1].startswith(b"40"), "the client was refused"
         yield client
 
 
 async def pour(client: Raw, data: bytes, most: int) -> int:
-    """Write `data` again and again until the host hangs up; return how many bytes that took.
+    """Write `data` repeatedly until the host hangs up; return how many bytes that took.
 
-    Fails if the host has taken `most` bytes.
+    Fails if the host has accepted `most` bytes.
     """
     data *= max(1, _CHUNK // len(data))
     ended = asyncio.ensure_future(_until_end(client))
@@ -52,14 +52,14 @@ async def _until_end(client: Raw) -> None:
 
 
 class Honest:
-    """A client that goes on sending events, and counts how many are answered."""
+    """A client that keeps sending events, and counts the acks."""
 
     def __init__(self, client: Raw) -> None:
         self.answered = 0
         self._client = client
 
-    async def go_on(self) -> None:
-        """Send an event, await its ack, and again."""
+    async def work(self) -> None:
+        """Send events repeatedly, each after the ack of the one before."""
         while True:
             self._client.send(frame(b'421["busy",true]'))
             while True:
@@ -75,15 +75,15 @@ class Honest:
 
 @asynccontextmanager
 async def honest(port: int) -> AsyncIterator[Honest]:
-    """An honest client at work; fails if it is closed or refused meanwhile."""
+    """An honest client that sends events; fails if it is closed or refused meanwhile."""
     async with websocket(port, "Honest") as client:
         person = Honest(client)
-        work = asyncio.create_task(person.go_on())
+        work = asyncio.create_task(person.work())
         try:
             yield person
             before = person.answered
             async with asyncio.timeout(PATIENCE):
-                while person.answered <= before and not work.done():  # noqa: ASYNC110 - it tells nobody
+                while person.answered <= before and not work.done():  # noqa: ASYNC110 - nothing signals it
                     await asyncio.sleep(0.01)
             assert not work.done(), work.exception()
         finally:

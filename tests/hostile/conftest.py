@@ -1,4 +1,4 @@
-"""Every test here is one of the suite that `-m hostile` names."""
+"""Marks every test here as one of the suite `-m hostile`."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -40,7 +40,7 @@ async def redis(tmp_path: Path) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
-    """Builds the small app's pages anew, with a secret that cookies here are signed by."""
+    """Builds the small app's pages again, with the secret that signs the cookies of these tests."""
 
     def build(**changes: Any) -> None:
         own = {"POSTS": f"{tmp_path}/posts.sqlite3", "MOST_VOTES": 9, "GREETING": "Hello"}

@@ -1,4 +1,4 @@
-"""Many clients in one process, cheap enough that what is measured is the host."""
+"""Many clients in one process, so cheap that measurements show the host."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ _PING, _PONG = b"\x81\x012", frame(b"3")
 
 
 class Member(asyncio.Protocol):
-    """A client by websocket that counts what it gets, or keeps it to be looked at."""
+    """A websocket client that counts what it receives, or keeps it."""
 
     def __init__(self) -> None:
         self.got = 0
@@ -24,7 +24,7 @@ class Member(asyncio.Protocol):
         self.lost = asyncio.Event()
         self._changed = asyncio.Event()
         self._numbers = 0
-        self.pid = ""  # the private id by which it may come back
+        self.pid = ""  # the private id with which it can resume
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -42,11 +42,11 @@ class Member(asyncio.Protocol):
             self._changed.set()
 
     def send(self, *packets: str) -> None:
-        """Send packets, together."""
+        """Send packets together."""
         self.transport.write(b"".join(frame(packet.encode()) for packet in packets))
 
     async def receive(self, what: bytes) -> None:
-        """Wait until `what` has been in what came, and forget all that came."""
+        """Wait until the received data contains `what`, and discard all of it."""
         async with asyncio.timeout(PATIENCE):
             while what not in self.text:
                 await self._change()
@@ -65,13 +65,13 @@ class Member(asyncio.Protocol):
                         text = self.text[at + len(head) :].decode(errors="ignore")
                         answer, _ = json.JSONDecoder().raw_decode(text)
                     except ValueError:
-                        pass  # the rest is on its way
+                        pass  # the rest will follow
                     else:
                         self.text.clear()
                         return answer
                 await self._change()
 
-    async def hear_offset(self, what: bytes) -> str:
+    async def receive_offset(self, what: bytes) -> str:
         """Wait for an event with `what` in it; return its offset."""
         async with asyncio.timeout(PATIENCE):
             while not (found := re.search(what + rb'.*?"([\w-]+\.\d+)"\]', bytes(self.text))):
@@ -80,7 +80,7 @@ class Member(asyncio.Protocol):
         return found[1].decode()
 
     async def join(self, connect: dict[str, Any], room: str | None) -> str:
-        """Connect, and join a room; return the private id by which this client may come back."""
+        """Connect, and join a room; return the private id with which this client can resume."""
         self.transport.write(handshake())
         await self.receive(b"0{")
         self.send("40" + json.dumps(connect))
@@ -99,7 +99,7 @@ class Member(asyncio.Protocol):
         await self._changed.wait()
 
     def count(self) -> None:
-        """From now on only count what comes."""
+        """Only count received data from now on."""
         self.keeps = False
         self.text.clear()
 
@@ -123,7 +123,7 @@ async def member(
 
 @asynccontextmanager
 async def audience(port: int, size: int, room: str | None = None) -> AsyncIterator[list[Member]]:
-    """As many members of a room, each of another visitor, who count what they get."""
+    """This many members of a room, each a different visitor, that count what they receive."""
     loop = asyncio.get_running_loop()
     members: list[Member] = []
     try:

@@ -1,7 +1,7 @@
-"""Clients that flood, and come back at once whenever they are closed.
+"""Clients that flood, and reconnect at once whenever they are closed.
 
-`python -m tests.hostile.flooders PORT HOW_MANY SECONDS HEX` sends the bytes in HEX again and again,
-from sockets that have joined. It prints how often they were closed.
+`python -m tests.hostile.flooders PORT HOW_MANY SECONDS HEX` sends the bytes in HEX repeatedly, from
+sockets that have joined. It prints how often they were closed.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ async def flood(port: int, name: str, data: bytes) -> None:
 
 
 async def main(port: int, many: int, seconds: float, data: bytes) -> None:
-    """Let them flood for some seconds."""
+    """Flood for some seconds."""
     data *= max(1, _CHUNK // len(data))
     closed = 0
 

@@ -1,4 +1,4 @@
-"""Floods: what one connection sends again and again, and a host needs no more than a few of."""
+"""Floods: packets that one connection sends repeatedly."""
 
 from tests.kit.protocol_client import PING, frame
 

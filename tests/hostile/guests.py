@@ -1,4 +1,4 @@
-"""Guests: clients written by hand that drop and come back, at a host of their own."""
+"""Guests: raw clients that drop and reconnect, and a host for them."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ on_both = pytest.mark.parametrize("way", ["websocket", "polling"])
 
 
 class Guest:
-    """A client that a test drops and brings back; it pongs, and notes what it hears."""
+    """A client that a test disconnects and reconnects; it answers pings and records events."""
 
     def __init__(self, port: int, way: str, auth: dict[str, Any]) -> None:
         self.port = port
@@ -31,7 +31,7 @@ class Guest:
         self.offset: str | None = None
         self.sid = ""
         self.recovered = False
-        self.heard: list[Any] = []  # first values of events
+        self.received: list[Any] = []  # first values of events
         self._way = _Websocket if way == "websocket" else _Poll
         self._stack = AsyncExitStack()
 
@@ -43,7 +43,7 @@ class Guest:
         await self.drop()
 
     async def come(self, **claim: Any) -> None:
-        """Connect; with its pid and offset if it has been here before."""
+        """Connect, with the pid and offset of a former connection, if any."""
         self._line = await self._stack.enter_async_context(self._way.open(self.port))
         if self.pid:
             offset = {} if self.offset is None else {"offset": self.offset}
@@ -68,13 +68,13 @@ class Guest:
             packet = await self._line.packet()
         if packet.startswith("42["):
             _, *values = json.loads(packet[2:])
-            self.heard.append(values[0])
+            self.received.append(values[0])
             self.offset = values[-1]
         return packet
 
     async def receive(self, last: Any) -> None:
-        """Read on, and answer pings, until something was heard."""
-        while last not in self.heard[-1:]:
+        """Read, and answer pings, until a value has been received."""
+        while last not in self.received[-1:]:
             if await self.packet() == "2":
                 await self.send("3")
 
@@ -154,7 +154,7 @@ async def in_garden(host: SocketHost, way: str = "websocket") -> AsyncIterator[G
 
 
 async def tell(host: Victim, texts: list[str]) -> None:
-    """Have everybody in the plaza told something, as a function does."""
+    """Emit texts to everybody in the plaza, as a function does."""
     headers = {"Authorization": f"Bearer {loopback_token(SECRET)}"}
     async with aiohttp.ClientSession(headers=headers) as http:
         for number, text in enumerate(texts):

@@ -1,4 +1,4 @@
-"""Intruders: whoever can publish on the bus, and what they say there."""
+"""Intruders: attackers who can publish on the bus, and their messages."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ MB = 1024 * 1024
 
 
 class Intruder:
-    """Somebody who publishes to the bus what no host would."""
+    """Publishes messages to the bus that no host would."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -29,7 +29,7 @@ class Intruder:
             await self.connection.publish("socketio", texts[start : start + 200])
 
     async def settled(self, host: Victim) -> dict[str, Any]:
-        """Wait until a host has taken in all that was published; return its health."""
+        """Wait until a host has processed all published messages; return its health."""
         had = (await host.health())["bus"]["duplicates"]
         twice = emit(uuid.uuid4().hex, namespace="/nobody")
         await self.publish(twice, twice)
@@ -37,9 +37,9 @@ class Intruder:
 
 
 async def when(host: Victim, so: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """Wait until a host says something of its bus; return its health."""
+    """Wait for a state of a host's bus; return the host's health."""
     async with asyncio.timeout(2 * PATIENCE):
-        while not so((health := await host.health())["bus"]):  # noqa: ASYNC110 - it tells nobody
+        while not so((health := await host.health())["bus"]):  # noqa: ASYNC110 - nothing signals it
             await asyncio.sleep(0.05)
     return health
 
@@ -55,7 +55,7 @@ async def intruder(redis: Redis) -> AsyncIterator[Intruder]:
 
 
 def emit(sender: str = "ghost", number: Any = 1, **changes: Any) -> dict[str, Any]:
-    """A message that emits, as python-socketio's managers write it."""
+    """An emit in the form of python-socketio's managers."""
     return {
         "message_id": f"{sender}:{number}",
         "method": "emit",
@@ -71,7 +71,7 @@ def emit(sender: str = "ghost", number: Any = 1, **changes: Any) -> dict[str, An
 
 
 def announcement(subject: str, body: Any, host: str = "ghost", number: int = 1) -> dict[str, Any]:
-    """A message of one host's to the others."""
+    """A host's announcement to the others."""
     return {
         "message_id": f"{host}:{number}",
         "method": "announcement",
@@ -81,8 +81,8 @@ def announcement(subject: str, body: Any, host: str = "ghost", number: int = 1) 
     }
 
 
-async def hears(speaker: Host, listener: Host, word: str = "hello") -> None:
-    """Make sure that what one host emits reaches the other's clients."""
+async def receives(speaker: Host, listener: Host, word: str = "hello") -> None:
+    """Assert that one host's emit reaches the other's clients."""
     client = await listener.client()
     await speaker.sio.emit("honest", word)
     assert await client.receive("honest") == word

@@ -13,21 +13,21 @@ from tests.kit.hosts import token
 from tests.kit.lambda_events import http_api, invoke
 from tests.kit.protocol_client import handshake
 
-_READ = 1 << 18  # bytes that an event loop hands over at once
-MOST_PEAK = 50.0  # bytes of memory for a byte on the wire, while it is worked on
-PAYLOAD = 100_000  # the default of MAXPAYLOAD
-_HEAD = 12_000  # bytes: nearly the longest head that is read
-_PACKETS = 800  # of one client at once: nearly as many as close it
-_EVENTS = 80  # the same, of events that are answered
-_CONNECTS = 40  # the same, of CONNECTs
-_SESSIONS = 10  # that send as many
-_FEW = 4_000  # bytes: nearly the longest message of one that has not joined
+_READ = 1 << 18  # bytes that an event loop reads at once
+MOST_PEAK = 50.0  # bytes of memory per byte on the wire, while it is processed
+PAYLOAD = 100_000  # the default of MAX_PAYLOAD
+_HEAD = 12_000  # bytes: nearly the longest allowed head
+_PACKETS = 800  # of one client at once: nearly the limit
+_EVENTS = 80  # the same for events that are answered
+_CONNECTS = 40  # the same for CONNECTs
+_SESSIONS = 10  # that each send as many
+_FEW = 4_000  # bytes: nearly the longest message before joining
 _AUTH = json.dumps({"session": token()})
-Attack = Callable[[], int]  # returns how many bytes it sent, and the host took
+Attack = Callable[[], int]  # returns how many bytes it sent and the host read
 
 
 class Kind(NamedTuple):
-    """A way in, and what strangers may send there; `size` is where the measuring begins."""
+    """A kind of input; `size` is the first size to measure."""
 
     prepare: Callable[[Network, int], Attack]
     size: int = 20_000
@@ -47,12 +47,12 @@ def _frames(payload: bytes, opcode: int = 1) -> bytes:
 
 
 def _flood(*packets: bytes, most: int = _PACKETS) -> Kind:
-    """Send frames of the same packets again and again."""
+    """Send frames with the same packets repeatedly."""
     return _stream(b"".join(map(_frames, packets)), len(packets), most)
 
 
 def _stream(frames: bytes, count: int = 1, most: int = _PACKETS, first: bytes = b"") -> Kind:
-    """Send the same frames, of which there are `count`, until a session has sent `most`."""
+    """Send the same `count` frames until a session has sent `most`."""
 
     def prepare(network: Network, size: int) -> Attack:
         sockets = [network.joined(_AUTH) for _ in range(_SESSIONS)]
@@ -60,7 +60,7 @@ def _stream(frames: bytes, count: int = 1, most: int = _PACKETS, first: bytes = 
 
         def attack() -> int:
             sent = sum(_send(socket.connection, [data]) for socket in sockets)
-            assert not any(socket.connection.is_closing() for socket in sockets), "not all is read"
+            assert not any(socket.connection.is_closing() for socket in sockets), "not all was read"
             return sent
 
         return attack
@@ -87,7 +87,7 @@ def _send(connection: Connection, pieces: Iterable[bytes]) -> int:
 
 
 def _one(text: Callable[[int], bytes], opcode: int = 1) -> Any:
-    """Send a message that is as long as it may be."""
+    """Send a message of the largest allowed length."""
 
     def prepare(network: Network, size: int) -> Attack:
         connection = network.joined(_AUTH).connection
@@ -97,7 +97,7 @@ def _one(text: Callable[[int], bytes], opcode: int = 1) -> Any:
 
 
 def _migrated(*packets: bytes) -> Kind:
-    """Open sessions that begin with such packets, and leave."""
+    """Open sessions that send these packets first, and close them."""
     pieces = [handshake(), b"".join(map(_frames, packets))]
 
     def prepare(network: Network, size: int) -> Attack:
@@ -123,7 +123,7 @@ _ATTACHMENTS = _frames(f'4510-["x",{_PLACES}]'.encode()) + _frames(b"x", 2) * 10
 
 
 def _heads(lines: Callable[[int], str], query: str = "EIO=4&transport=websocket") -> Any:
-    """Make handshakes with a head that is as long as it may be."""
+    """Send handshakes with the longest allowed head."""
 
     def prepare(network: Network, size: int) -> Attack:
         plain = handshake(query)[:-2]
@@ -141,7 +141,7 @@ def _slow_head(network: Network, size: int) -> Attack:
 
 
 def _query(part: str) -> Any:
-    """Make handshakes with a long query."""
+    """Send handshakes with a long query."""
     return _heads(lambda size: "x: y", "EIO=4&transport=websocket&" + part * (11_000 // len(part)))
 
 
@@ -156,7 +156,7 @@ def _all(network: Network, connections: Iterable[Iterable[bytes]]) -> int:
 
 
 def _with_token(made: Callable[[int], str]) -> Any:
-    """Join with a token in the auth."""
+    """Join with a token in `auth`."""
     return _migrated(b"40" + json.dumps({"session": made(_FEW)}).encode())
 
 
@@ -172,12 +172,12 @@ def _with_cookie(made: Callable[[int], str]) -> Any:
 
 
 def _forged(size: int) -> str:
-    """Return what looks like a token, and is as long as one may be."""
+    """Return a forged token of the largest allowed length."""
     return f"{'a' * 900}.aaaaaa.{'a' * 32}"
 
 
 def _post(body: Callable[[int], bytes], headers: str = "") -> Any:
-    """Make a POST whose body is as long as it may be."""
+    """Send a POST with a body of the largest allowed length."""
 
     def prepare(network: Network, size: int) -> Attack:
         data, sids = body(min(size, PAYLOAD - 10)), [joined_poller(network)]
@@ -187,7 +187,7 @@ def _post(body: Callable[[int], bytes], headers: str = "") -> Any:
 
 
 def _repeated(packet: bytes, most: int = _PACKETS) -> Kind:
-    """Make POSTs of as many packets as a session may send."""
+    """Send POSTs with as many packets as a session may send."""
 
     def prepare(network: Network, size: int) -> Attack:
         sids = [joined_poller(network) for _ in range(_SESSIONS)]
@@ -195,7 +195,7 @@ def _repeated(packet: bytes, most: int = _PACKETS) -> Kind:
 
         def attack() -> int:
             sent = _posted(network, sids, body)
-            assert not network.host.transport.closed()["floods"], "not all is read"
+            assert not network.host.transport.closed()["floods"], "not everything was read"
             return sent
 
         return attack
@@ -212,7 +212,7 @@ def joined_poller(network: Network) -> str:
 
 
 def _posted(network: Network, sids: list[str], body: bytes, headers: str = "") -> int:
-    """Return how many bytes were read, which are those of the head if it was refused."""
+    """Return how many bytes were read: only those of the head if it was refused."""
     sent = 0
     length = "" if "chunked" in headers else f"Content-Length: {len(body)}\r\n"
     for sid in sids:
@@ -227,13 +227,13 @@ def _posted(network: Network, sids: list[str], body: bytes, headers: str = "") -
 
 
 def _bomb(network: Network, size: int) -> Attack:
-    """Make POSTs whose body was longer before it was compressed."""
+    """Send POSTs with compressed bodies."""
     body, sids = gzip.compress(b"6" * PAYLOAD), [network.poll() for _ in range(size // 200)]
     return lambda: _posted(network, sids, body, "Content-Encoding: gzip\r\n")
 
 
 def _bus(body: Callable[[int], dict[str, Any]]) -> Any:
-    """Have the bus bring messages of another host."""
+    """Deliver messages of another host from the bus."""
 
     def prepare(network: Network, size: int) -> Attack:
         queue: Any = network.host.bus
@@ -250,14 +250,14 @@ def _bus(body: Callable[[int], dict[str, Any]]) -> Any:
 
 
 def _no_http(network: Network, size: int) -> Attack:
-    """Send what is no HTTP after a request that is."""
+    """Send bytes that are not HTTP after a valid request."""
     good = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
     bad = [good, b"x" * (min(size, _READ) - 4) + b"\r\n\r\n"]
     return lambda: _all(network, [bad] * max(1, size // _READ))
 
 
 def _page(**parts: Callable[[int], Any]) -> Any:
-    """Ask for a page with something long in the request."""
+    """Request a page with a long part in the request."""
 
     def prepare(network: Network, size: int) -> Attack:
         made = {name: make(size) for name, make in parts.items()}

@@ -1,8 +1,8 @@
-"""A crowd of honest clients: many that are idle, some that send an event every few seconds.
+"""A crowd of honest clients: many idle ones, and some that send an event every few seconds.
 
-`python -m tests.hostile.people PORT IDLE ACTIVE SECONDS` connects them, prints `ready`, and at last
-one line of JSON: how many were lost, how many acks came, and how long these took. The idle ones are
-in the plaza; the active ones are in rooms of ten.
+`python -m tests.hostile.people PORT IDLE ACTIVE SECONDS` connects them, prints `ready`, and finally
+a line of JSON: how many were lost, the number of acks, and their delays. The idle ones are in the
+plaza; the active ones are in rooms of ten.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ import uvloop
 from tests.kit.hosts import token
 from tests.kit.protocol_client import frame, handshake
 
-_AT_ONCE = 200  # handshakes under way
+_AT_ONCE = 200  # concurrent handshakes
 _PAUSE = 4.0  # seconds between two events of one active client, on average
 _PING, _PONG = b"\x81\x012", frame(b"3")
 _EVENT = frame(b'421["busy",true]')
 _ACK = b"431[{}]"
-_ROOM = 10  # people in one
+_ROOM = 10  # people in each room
 
 
 class Person(asyncio.Protocol):
@@ -49,7 +49,7 @@ class Person(asyncio.Protocol):
             self._transport.write(_PONG)
         if _ACK in data:
             self._crowd.delays.append(self._loop.time() - self._asked)
-            self.go_on()
+            self.send_events()
 
     async def join(self, room: str) -> None:
         """Move to a room."""
@@ -57,7 +57,7 @@ class Person(asyncio.Protocol):
         self._transport.write(frame(f'422["enter",{{"room":"{room}"}}]'.encode()))
         await self.joined
 
-    def go_on(self) -> None:
+    def send_events(self) -> None:
         """Send the next event after a while."""
         self._loop.call_later(random.uniform(0.5, 1.5) * _PAUSE, self._ask)
 
@@ -80,7 +80,7 @@ class Crowd:
         self._port = port
 
     async def gather(self, idle: int, active: int) -> None:
-        """Connect everybody, and let the active ones begin."""
+        """Connect all, and start the active ones."""
         slots = asyncio.Semaphore(_AT_ONCE)
 
         async def come(number: int) -> Person:
@@ -96,10 +96,10 @@ class Crowd:
         for number, person in enumerate(people[:active]):
             await person.join(f"room-{number // _ROOM}")
         for person in people[:active]:
-            person.go_on()
+            person.send_events()
 
     def report(self) -> dict[str, Any]:
-        """Return what came of it; delays in milliseconds."""
+        """Return the results; delays are in milliseconds."""
         delays = sorted(self.delays)
         ranks = {"p50": 0.5, "p99": 0.99, "max": 1.0}
         at = {name: delays[min(len(delays) - 1, int(len(delays) * q))] for name, q in ranks.items()}
@@ -111,7 +111,7 @@ class Crowd:
 
 
 async def main(port: int, idle: int, active: int, seconds: float) -> None:
-    """Be there for some seconds, and report."""
+    """Run for some seconds, and print the report."""
     crowd = Crowd(port)
     await crowd.gather(idle, active)
     print("ready", flush=True)

@@ -1,4 +1,4 @@
-"""Requests written by hand, and the answers to them."""
+"""Raw HTTP requests, and their responses."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ NOWHERE = b"POST /nowhere HTTP/1.1\r\nHost: x\r\n"
 
 
 async def answer(client: Raw) -> tuple[int, str, str]:
-    """Read one answer: its status, its head and its body."""
+    """Read a response; return its status, head and body."""
     head = await client.head()
     lines = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if line)
     async with asyncio.timeout(PATIENCE):
@@ -51,7 +51,7 @@ async def joined(client: Raw) -> str:
 
 
 async def flood(client: Raw, data: bytes, size: int) -> int:
-    """Send data again and again until so much is sent or the host hangs up; return how much was."""
+    """Send data repeatedly, up to a size or until the host hangs up; return the bytes sent."""
     sent = 0
     try:
         async with asyncio.timeout(PATIENCE):
@@ -65,7 +65,7 @@ async def flood(client: Raw, data: bytes, size: int) -> int:
 
 
 async def cost_of(host: Victim, data: bytes, times: int) -> float:
-    """Send data on as many new connections; return the processor seconds of each."""
+    """Send data on this many new connections; return the processor seconds of each."""
     before = host.cpu()
     for _ in range(times):
         async with raw(host.port) as client:

@@ -1,4 +1,4 @@
-"""A few bytes of a client make the host hold and do no more than a few times what it can read."""
+"""A few bytes from a client cause only a bounded amount of memory and work."""
 
 import asyncio
 import json
@@ -20,19 +20,19 @@ from tests.kit.hosts import on_each_transport, serving, token
 from tests.kit.protocol_client import SEPARATOR, http_client
 from tests.small_app.model.posts import MAX_TEXT
 
-LONGEST = "😀" * MAX_TEXT  # which JSON escapes: twelve bytes a character
+LONGEST = "😀" * MAX_TEXT  # JSON escapes each character with twelve bytes
 BYTES = 1_000_000
 
 
 def fill(folder: Path, room: str, count: int) -> None:
-    """Store posts 1 to `count`, each as long as can be."""
+    """Store posts 1 to `count`, each of the largest length."""
     rows = [(room, n, str(n), "eve", "Eve", LONGEST, n) for n in range(1, count + 1)]
     with closing(sqlite3.connect(folder / "posts.sqlite3")) as database, database:
         database.executemany("INSERT INTO post VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
 
 async def settled(host: Victim) -> int:
-    """Wait until the host has no more to do; return the most memory it had meanwhile."""
+    """Wait until the host is idle; return the peak of its memory."""
     most, idle = host.rss(), 0
     async with asyncio.timeout(60):
         while idle < 5:
@@ -46,7 +46,7 @@ async def settled(host: Victim) -> int:
 @pytest.mark.parametrize("transport", sorted(TRANSPORTS))
 @pytest.mark.parametrize("event", ['["missed",{"after":0}]', '["enter",{"room":"plaza"}]'])
 async def test_answers_that_nobody_reads(event: str, transport: str, tmp_path: Path) -> None:
-    """Clients that ask for much and do not read make the host hold little of it."""
+    """The host keeps little for clients that request much and do not read."""
     async with AsyncExitStack() as stack:
         host = await stack.enter_async_context(victim(tmp_path, TRANSPORT=transport))
         fill(tmp_path, "plaza", 250)
@@ -61,7 +61,7 @@ async def test_answers_that_nobody_reads(event: str, transport: str, tmp_path: P
 
 
 async def test_answers_to_clients_that_have_gone(tmp_path: Path) -> None:
-    """What a client has asked for is not read and encoded when it has gone."""
+    """Requests of a client that has gone are not read and encoded."""
     async with AsyncExitStack() as stack:
         host = await stack.enter_async_context(victim(tmp_path))
         fill(tmp_path, "plaza", 250)
@@ -76,7 +76,7 @@ async def test_answers_to_clients_that_have_gone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("transport", sorted(TRANSPORTS))
 async def test_polling_client_enters_a_full_room(transport: str, tmp_path: Path) -> None:
-    """A client that polls gets a room of the longest messages, a piece at a time."""
+    """A polling client gets a room of the longest messages in pieces."""
     async with victim(tmp_path, TRANSPORT=transport) as host, http_client(host.port) as http:
         fill(tmp_path, "den", 60)
         poller = await http.open()
@@ -104,7 +104,7 @@ async def test_polling_client_enters_a_full_room(transport: str, tmp_path: Path)
 
 
 class Generous(Namespace):
-    """Answers with much."""
+    """Returns large acks."""
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -118,7 +118,7 @@ class Generous(Namespace):
 
 @on_each_transport
 async def test_answers_of_any_handler(transport: str, tmp_path: Path) -> None:
-    """A handler is not called for a client that has yet to read the answers to former events."""
+    """A handler is not called for a client that has not read the answers to earlier events."""
     limits = {"event_burst": 10_000, "fanout_bytes_per_second": 1e12}
     async with serving(tmp_path, Generous, transport=transport, **limits) as host:
         loop = asyncio.get_running_loop()
@@ -137,7 +137,7 @@ async def test_answers_of_any_handler(transport: str, tmp_path: Path) -> None:
         while before != host.namespaces[0].times:
             before = host.namespaces[0].times
             await asyncio.sleep(0.5)
-        assert 1 <= host.namespaces[0].times < 150  # some MB are in the system's buffers
+        assert 1 <= host.namespaces[0].times < 150  # the system buffers some MB
         eve.transport.abort()
 
 
@@ -145,7 +145,7 @@ async def test_answers_of_any_handler(transport: str, tmp_path: Path) -> None:
 async def test_answer_that_is_too_large(
     transport: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A handler's answer has a bound; beyond it the client gets an error, and stays."""
+    """An ack above the limit is replaced by an error, and the client stays connected."""
     async with (
         serving(tmp_path, Generous, transport=transport) as host,
         member(host.port, "Ann") as ann,

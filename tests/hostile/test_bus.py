@@ -1,4 +1,4 @@
-"""Whoever can publish on the bus cannot stop it: not by numbers, sizes, or silence."""
+"""An attacker who can publish on the bus cannot stop it: not by numbers, sizes, or silence."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from socket_host.bus import redis_connection
 from socket_host.bus.peers import MAX_PEERS
 from socket_host.bus.redis_connection import Connection
 from socket_host.bus.seen_messages import SeenMessages
-from tests.hostile.intruders import MB, announcement, emit, hears, intruder, when
+from tests.hostile.intruders import MB, announcement, emit, intruder, receives, when
 from tests.hostile.victim import victim
 from tests.kit import buses
 from tests.kit.buses import Redis
@@ -30,13 +30,13 @@ pytestmark = pytest.mark.together("waiting")
 @on_each_transport
 @pytest.mark.parametrize("number", [10**12, 2**53 - 1, 1_000_100, "9" * 400, "-1", "1_0", "٣"])
 async def test_id_in_the_future(redis: Redis, transport: str, number: Any) -> None:
-    """One message with a host's id and a number far away silences nobody, and health says so."""
+    """A message with a host's id and a far number blocks no host, and is reported in /health."""
     async with (
         buses.host(redis.setting) as one,
         buses.host(redis.setting, transport) as other,
         intruder(redis) as evil,
     ):
-        await hears(one, other)
+        await receives(one, other)
         client = await other.client()
         await evil.publish(emit(one.bus.host_id, number))
         await until(lambda: other.bus.health()["invalid"])
@@ -47,7 +47,7 @@ async def test_id_in_the_future(redis: Redis, transport: str, number: Any) -> No
 
 
 async def test_id_that_came_first(redis: Redis) -> None:
-    """A host whose number was forged before it spoke is heard from its second message on."""
+    """A host whose number was forged before its first message is received from its second on."""
     async with (
         buses.host(redis.setting) as one,
         buses.host(redis.setting) as other,
@@ -60,15 +60,15 @@ async def test_id_that_came_first(redis: Redis) -> None:
         for word in "ab":
             await one.sio.emit("honest", word)
         assert await client.receive("honest") == "b"
-        assert gaps == [None]  # so that clients learn that they may have missed something
+        assert gaps == [None]  # so that clients are told that they may have missed something
         assert other.bus.health()["status"] == "degraded"
 
 
-def test_sender_that_is_far_ahead_is_believed_at_its_second_message() -> None:
-    """A host whose messages were lost by the hundred thousand is heard again."""
+def test_sender_that_is_far_ahead_is_accepted_from_its_second_message() -> None:
+    """A host that lost hundreds of thousands of messages is received again."""
     memory = SeenMessages()
     assert memory.is_new("a:1")
-    for number in (10**6, 10**7, 5 * 10**6):  # no two of them follow each other
+    for number in (10**6, 10**7, 5 * 10**6):  # none follows another
         with pytest.raises(ValueError, match="far ahead"):
             memory.is_new(f"a:{number}")
     assert memory.is_new("a:2")
@@ -80,7 +80,7 @@ def test_sender_that_is_far_ahead_is_believed_at_its_second_message() -> None:
 
 
 def test_memory_is_bounded_in_bytes() -> None:
-    """A sender's name is short, and so is the list of those whose numbers do not fit."""
+    """A sender's name is limited in length, and the list of doubtful numbers in size."""
     memory = SeenMessages()
     for sender in ("x" * 65, "a b", "\n", "é", ""):
         with pytest.raises(ValueError, match="message_id"):
@@ -94,7 +94,7 @@ def test_memory_is_bounded_in_bytes() -> None:
 
 
 async def test_thousands_of_greetings(redis: Redis, tmp_path: Path) -> None:
-    """Hosts that are none are bounded in number, answered together, and write a line or two."""
+    """Fake hosts are bounded in number, answered together, and cause only a line or two."""
     async with victim(tmp_path, BUS=redis.setting) as host, intruder(redis) as evil:
         answers = 0
 
@@ -127,7 +127,7 @@ async def test_thousands_of_greetings(redis: Redis, tmp_path: Path) -> None:
 
 
 async def test_hosts_that_fall_silent_together(redis: Redis, tmp_path: Path) -> None:
-    """However many hosts are lost at once, the log has one line."""
+    """Any number of hosts lost at once causes one line in the log."""
     async with victim(tmp_path, BUS=redis.setting) as host, intruder(redis) as evil:
         word = {"word": "alive", "state": {}}
         await evil.publish(*(announcement("peers", word, f"ghost{n}") for n in range(500)))
@@ -137,7 +137,7 @@ async def test_hosts_that_fall_silent_together(redis: Redis, tmp_path: Path) -> 
 
 
 async def test_report_without_end(redis: Redis, tmp_path: Path) -> None:
-    """What one host says of its visitors takes bounded memory; beyond it the bus is degraded."""
+    """One host's report of its visitors is limited in memory; beyond it the bus is degraded."""
     async with victim(tmp_path, BUS=redis.setting) as host, intruder(redis) as evil:
         await evil.publish(announcement("peers", {"word": "alive", "state": {}}))
         await evil.settled(host)
@@ -154,12 +154,12 @@ async def test_report_without_end(redis: Redis, tmp_path: Path) -> None:
 
 
 async def test_large_messages_are_not_parsed(redis: Redis, tmp_path: Path) -> None:
-    """A message that is larger than any may be costs no more than its bytes."""
+    """A message above the limit costs only the reading of its bytes."""
     async with victim(tmp_path, BUS=redis.setting) as host, intruder(redis) as evil:
         cpu = host.cpu()
         large = json.dumps(emit(data=[{"a": 1}] * 250_000)).encode()
         assert len(large) > 2 * MB
-        for number in range(1, 21):  # one by one: Redis cuts off who has much to read
+        for number in range(1, 21):  # one at a time: Redis disconnects slow readers
             await evil.publish(large)
             await when(host, lambda bus: bus["invalid"] == number)  # noqa: B023 - called here
         assert host.cpu() - cpu < 0.5
@@ -190,7 +190,7 @@ async def test_unread_messages_are_bounded_in_bytes(redis: Redis, transport: str
 
 @asynccontextmanager
 async def answering(reply: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[str]:
-    """The address of a server that lets everybody in, and then replies as a test says."""
+    """The address of a server that accepts every login, and then replies as a test says."""
     ended = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -211,7 +211,7 @@ async def answering(reply: Callable[[asyncio.StreamWriter], Awaitable[None]]) ->
 
 
 async def test_message_without_end() -> None:
-    """A reply that announces half a gigabyte ends the connection after a few megabytes."""
+    """A reply with a length of half a gigabyte ends the connection after a few megabytes."""
     sent = 0
 
     async def announce(writer: asyncio.StreamWriter) -> None:
@@ -235,8 +235,8 @@ async def test_message_without_end() -> None:
     "reply",
     [b"+OK\r\n" * 3, b">1\r\n+message\r\n", b">3\r\n$7\r\nmessage\r\n+a\r\n:5\r\n", b">0\r\n"],
 )
-async def test_server_that_makes_no_sense(reply: bytes) -> None:
-    """Replies of every kind where others belong end the connection in words."""
+async def test_nonsensical_server(reply: bytes) -> None:
+    """Replies of the wrong kind end the connection with a reason."""
 
     async def greet(writer: asyncio.StreamWriter) -> None:
         writer.write(reply)

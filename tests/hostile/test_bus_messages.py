@@ -1,4 +1,4 @@
-"""What comes over the bus in another shape than ours send is refused, and disturbs nobody."""
+"""Messages from the bus with an invalid shape are refused without harm."""
 
 import json
 from collections.abc import AsyncIterator
@@ -86,23 +86,23 @@ BAD_BODIES: list[tuple[Any, Any]] = [
 
 @pytest.mark.parametrize("changes", BAD_EMITS)
 def test_emit_of_another_shape(changes: dict[str, Any]) -> None:
-    """An event is taken only in the shape that python-socketio writes."""
+    """An event is accepted only in the shape that python-socketio writes."""
     message = emit() | changes
     body = json.dumps(message).encode()
     assert fault(parse(body.decode()))
-    if changes.get("message_id") != "a\nb:1":  # which the memory refuses
+    if changes.get("message_id") != "a\nb:1":  # SeenMessages refuses it
         assert plain_emit(body) is None
 
 
 @pytest.mark.parametrize("message", BAD_METHODS)
 def test_request_of_another_shape(message: dict[str, Any]) -> None:
-    """So is what else python-socketio's managers ask for."""
+    """Other messages of python-socketio's managers are checked too."""
     assert fault({"message_id": "ghost:1"} | message)
 
 
 @pytest.mark.parametrize(("subject", "body"), BAD_BODIES)
 def test_announcement_of_another_shape(subject: Any, body: Any) -> None:
-    """So is what hosts announce."""
+    """Announcements of hosts are checked too."""
     assert fault(announcement(subject, body))
 
 
@@ -144,8 +144,8 @@ def test_announcement_of_another_shape(subject: Any, body: Any) -> None:
         ),
     ],
 )
-def test_right_message_is_taken(message: dict[str, Any]) -> None:
-    """What hosts, functions and python-socketio's managers say passes."""
+def test_valid_message_is_accepted(message: dict[str, Any]) -> None:
+    """Messages of hosts, functions and python-socketio's managers are valid."""
     assert fault(message) == ""
 
 
@@ -153,13 +153,13 @@ def test_right_message_is_taken(message: dict[str, Any]) -> None:
     "text", ["NaN", "[Infinity]", "[-Infinity]", "1e400", "[-1e999]", '{"a":1e999999}', "{} {}", ""]
 )
 def test_what_is_not_json(text: str) -> None:
-    """A number that JSON lacks, or that overflows, is not read as one."""
+    """A number that JSON lacks, or that overflows, is refused."""
     with pytest.raises(ValueError, match=r"."):
         parse(text)
 
 
-async def test_room_that_is_no_text(redis: Redis, tmp_path: Path) -> None:
-    """An event for a room that is no text ends nobody's recovery."""
+async def test_room_that_is_not_text(redis: Redis, tmp_path: Path) -> None:
+    """An event for a room that is not text does not prevent any client's recovery."""
     async with serving(tmp_path, bus=redis.setting) as host, intruder(redis) as evil:
         async with raw(host.port) as client:
             sid, pid = await joined(client, "40" + json.dumps({"session": token()}))
@@ -174,7 +174,7 @@ async def test_room_that_is_no_text(redis: Redis, tmp_path: Path) -> None:
 
 
 async def joined(client: Raw, connect: str) -> tuple[str, str]:
-    """Open a websocket and a namespace on it; return the sid and the private id."""
+    """Join a namespace on a new websocket; return the sid and the private id."""
     await client.upgrade()
     client.send(frame(connect.encode()))
     welcome = json.loads((await client.frame())[1][2:])
@@ -183,7 +183,7 @@ async def joined(client: Raw, connect: str) -> tuple[str, str]:
 
 @on_each_transport
 async def test_messages_of_every_wrong_shape(redis: Redis, tmp_path: Path, transport: str) -> None:
-    """A host drops and counts all of them, writes a line for each cause, and goes on."""
+    """A host drops and counts all of them, logs each cause once, and keeps working."""
     bad: list[Any] = [emit(number=n) | changes for n, changes in enumerate(BAD_EMITS, 1)]
     bad += [{"message_id": f"other:{n}"} | message for n, message in enumerate(BAD_METHODS, 1)]
     bad += [announcement(*one, number=100 + n) for n, one in enumerate(BAD_BODIES)]
@@ -196,7 +196,7 @@ async def test_messages_of_every_wrong_shape(redis: Redis, tmp_path: Path, trans
     ):
         for _ in range(20):
             await evil.publish(*bad)
-            health = await evil.settled(host)  # or Redis cuts off a host with much to read
+            health = await evil.settled(host)  # otherwise Redis would disconnect the slow host
         assert health["bus"]["invalid"] == 20 * len(bad)
         assert health["status"] == "degraded"
         assert "Invalid messages arrive" in health["bus"]["why"]
@@ -206,8 +206,8 @@ async def test_messages_of_every_wrong_shape(redis: Redis, tmp_path: Path, trans
 
 @on_each_transport
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "-1e400"])
-async def test_numbers_that_are_none(redis: Redis, transport: str, number: str) -> None:
-    """What JSON cannot say reaches no browser over the bus."""
+async def test_invalid_numbers(redis: Redis, transport: str, number: str) -> None:
+    """Values that JSON lacks reach no browser over the bus."""
     async with buses.host(redis.setting, transport) as host, intruder(redis) as evil:
         client = await host.client()
         body = json.dumps(emit()).replace('"ghost"]', f"{number}]")
@@ -231,7 +231,7 @@ async def test_numbers_that_are_none(redis: Redis, transport: str, number: str) 
     ],
 )
 async def test_loopback_checks_the_shape(change: dict[str, Any], status: int) -> None:
-    """A function's message has the shape of one too, and is JSON."""
+    """A function's message must be JSON with a valid shape too."""
     headers = {"Authorization": f"Bearer {loopback_token(SECRET)}"}
     body = json.dumps(emit() | change)
     if "data" in change:
@@ -247,15 +247,15 @@ async def test_loopback_checks_the_shape(change: dict[str, Any], status: int) ->
 
 @pytest.mark.parametrize("authorization", ["Bearer \udcff", "Bearer é", "\udcc3("])
 async def test_loopback_refuses_any_authorization(authorization: str) -> None:
-    """Bytes of any kind in the header are refused, not an error of the host's."""
+    """Any bytes in the header are refused without a server error."""
     head = f"POST /bus HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nAuthorization: {authorization}"
     async with loopback() as url, raw(int(url.split(":")[2].split("/")[0])) as client:
         client.send(head.encode("utf-8", "surrogateescape") + b"\r\n\r\nx")
         assert (await client.head()).startswith("HTTP/1.1 403 ")
 
 
-async def test_loopback_takes_nothing_compressed() -> None:
-    """A message comes as it is: 300 bytes could be a megabyte."""
+async def test_loopback_refuses_compressed_bodies() -> None:
+    """Compressed messages are refused, because 300 bytes could be a megabyte."""
     headers = {"Authorization": f"Bearer {loopback_token(SECRET)}", "Content-Encoding": "gzip"}
     async with (
         loopback() as url,

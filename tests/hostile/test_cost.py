@@ -1,6 +1,6 @@
-"""What bytes of strangers cost: at most a microsecond each, and little memory, whatever they say.
+"""The cost of strangers' bytes: at most a microsecond each, and little memory, for any input.
 
-`pytest tests/hostile/test_cost.py -s` prints the table that docs/security.md has.
+`pytest tests/hostile/test_cost.py -s` prints the table in docs/security.md.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from tests.fuzz.world import Stage
 from tests.hostile.kinds import KINDS, PAYLOAD, joined_poller
 from tests.kit.hosts import SECRET
 
-_MOST = 1.0  # microseconds of processor for a byte on the wire
-_MOST_A_REQUEST = 200.0  # microseconds, however short it is: a wide roof, to see it leap
-_SLACK = 2.0  # times as much on a machine that does other things meanwhile
-_MOST_GROWTH = 2.5  # times what a byte costs, among four times as many: 4 if it is quadratic
-_MOST_KEPT = 0.5  # afterwards, when who sent it has gone
-_REMEMBERS = ("bus", "pages")  # these remember on purpose, and have tests of their bounds
-_OURS = 300_000  # bytes that the measuring may keep, and Python for its next tuples
+_MOST = 1.0  # microseconds of processor time per byte on the wire
+_MOST_A_REQUEST = 200.0  # microseconds for a short request: generous, to detect a jump
+_SLACK = 2.0  # times as much on a busy machine
+_MOST_GROWTH = 2.5  # growth of a byte's cost with four times as many: 4 if it is quadratic
+_MOST_KEPT = 0.5  # bytes kept per byte, after the sender has gone
+_REMEMBERS = ("bus", "pages")  # these have caches, whose bounds have their own tests
+_OURS = 300_000  # bytes that the measurement and Python's free lists may keep
 _TRIES = 3
 
 
@@ -52,11 +52,11 @@ def _micros(name: str, size: int) -> float:
 
 
 def _seen(name: str, size: int) -> tuple[int, int, int]:
-    """Return how many bytes were taken, and what memory that took at the most and afterwards."""
+    """Return how many bytes were read, the peak memory, and the memory kept."""
     with _network(name) as network:
         attack = KINDS[name].prepare(network, size)
         gc.collect()
-        gc.disable()  # cycles would be left for a long time
+        gc.disable()  # in production, cycles stay for a long time
         tracemalloc.start()
         sent = attack()
         peak = tracemalloc.get_traced_memory()[1]
@@ -73,7 +73,7 @@ def _seen(name: str, size: int) -> tuple[int, int, int]:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_processor(name: str) -> None:
-    """A byte on the wire costs a microsecond at the most, among many as among few."""
+    """A byte on the wire costs at most a microsecond, however many there are."""
     size = KINDS[name].size
     few = many = float("inf")
     for _ in range(_TRIES):  # other processes can only make it slower
@@ -89,9 +89,9 @@ def test_processor(name: str) -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_memory(name: str) -> None:
-    """A byte on the wire takes little memory, and none when who sent it has gone.
+    """A byte on the wire takes little memory, and none after its sender has gone.
 
-    Also if the garbage collector has not run: it seldom does.
+    That holds without the garbage collector, which seldom runs.
     """
     kind = KINDS[name]
     sent, peak, kept = _seen(name, 4 * kind.size)
@@ -119,7 +119,7 @@ REQUESTS = {
 
 @pytest.mark.parametrize("name", REQUESTS)
 def test_short_request(name: str) -> None:
-    """A request costs the same however short it is, which is more than a microsecond a byte."""
+    """A short request has a fixed cost, which is more than a microsecond a byte."""
     best, count = float("inf"), 50
     for _ in range(_TRIES):
         with _network("requests") as network:

@@ -19,16 +19,16 @@ from tests.kit.protocol_client import Socket, http_client
 
 pytestmark = pytest.mark.together("waiting")
 
-SHORT = 6.0  # seconds that are left of a session: on a busy machine a client needs some to connect
+SHORT = 6.0  # seconds that a session is valid: on a busy machine, connecting takes some
 PINGS = {"PING_INTERVAL": "0.4", "PING_TIMEOUT": "5"}
 EXPIRED = "Your session has expired. Reload the page to go on."
 
 
 async def join(socket: Socket, session: str) -> None:
-    """Connect with a token on a websocket that has just been opened."""
+    """Connect with a token on a new websocket."""
     await socket.receive()
     await socket.send("40" + json.dumps({"session": session}))
-    assert str(await socket.hear_message()).startswith("40")
+    assert str(await socket.receive_message()).startswith("40")
 
 
 @on_each_transport
@@ -36,7 +36,7 @@ async def test_clients_end_with_their_session(transport: str, tmp_path: Path) ->
     """A client is disconnected once its session has expired, even if it keeps sending pongs."""
     async with victim(tmp_path, TRANSPORT=transport, **PINGS) as host, asyncio.timeout(PATIENCE):
         short = aged(MAX_AGE - SHORT)
-        ends = (websocket_ends(host, short, pong), websocket_ends(host, short, pong_unasked))
+        ends = (websocket_ends(host, short, pong), websocket_ends(host, short, pong_early))
         await asyncio.gather(*ends, polling_ends(host, short))
         refusal = {"message": EXPIRED, "data": {"code": "session"}}
         assert await knock(host, short) == refusal
@@ -45,7 +45,7 @@ async def test_clients_end_with_their_session(transport: str, tmp_path: Path) ->
 async def websocket_ends(
     host: Victim, short: str, pong: Callable[[Socket], Awaitable[None]]
 ) -> None:
-    """Connect by websocket, and answer pings until the host hangs up; fail if it is early."""
+    """Connect by websocket, and answer pings until the host hangs up; fail if it is too early."""
     async with http_client(host.port) as http, http.websocket() as socket:
         await join(socket, short)
         await pong(socket)
@@ -53,7 +53,7 @@ async def websocket_ends(
 
 
 async def polling_ends(host: Victim, short: str) -> None:
-    """Connect by polling, and answer pings until the host hangs up; fail if it is early."""
+    """Connect by polling, and answer pings until the host hangs up; fail if it is too early."""
     async with http_client(host.port) as http:
         client = await http.open()
         await client.post("40" + json.dumps({"session": short}))
@@ -70,12 +70,12 @@ def expired(short: str) -> None:
 
 async def pong(socket: Socket) -> None:
     """Answer pings until the host hangs up."""
-    while await socket.hear_message() is not None:
+    while await socket.receive_message() is not None:
         pass
 
 
-async def pong_unasked(socket: Socket) -> None:
-    """Answer pings before they come, all the time, until the host hangs up."""
+async def pong_early(socket: Socket) -> None:
+    """Keep sending pongs without pings until the host hangs up."""
     closed = asyncio.create_task(socket.closed())
     while not closed.done():
         with contextlib.suppress(ConnectionError):
@@ -86,7 +86,7 @@ async def pong_unasked(socket: Socket) -> None:
 
 @on_each_transport
 async def test_expired_client_does_nothing(transport: str, tmp_path: Path) -> None:
-    """From the moment a session has expired its events are refused, before any ping is due."""
+    """Events are refused as soon as the session has expired, before the next ping."""
     async with victim(tmp_path, TRANSPORT=transport) as host:
         short = aged(MAX_AGE - SHORT)
         async with raw_client(host.url, short) as ann, asyncio.timeout(PATIENCE):
@@ -102,17 +102,17 @@ async def test_expired_client_does_nothing(transport: str, tmp_path: Path) -> No
 
 
 @on_each_transport
-async def test_expired_client_learns_why(transport: str, tmp_path: Path) -> None:
-    """The official client reconnects, and gets the error that tells it to reload."""
+async def test_expired_client_gets_the_reason(transport: str, tmp_path: Path) -> None:
+    """The official client reconnects, and gets the error that asks it to reload."""
     async with victim(tmp_path, TRANSPORT=transport, **PINGS) as host:
         await asyncio.gather(reconnect(host, "polling"), reconnect(host, "websocket"))
 
 
 async def reconnect(host: Victim, way: str) -> None:
     async with clients("javascript", way) as people:
-        await people.connect(host.url, token("Bob"))  # Node runs, before time begins to count
+        await people.connect(host.url, token("Bob"))  # so that Node runs before the time starts
         ann = await people.connect(host.url, aged(MAX_AGE - SHORT))
-        # A request that comes after the end is an error to the client, and it reconnects likewise.
+        # The client also reconnects if a request after the end gets an error.
         assert await ann.receive("disconnect") in ("transport close", "transport error")
         error = await ann.receive("connect_error")
         assert (error["message"], error["data"]) == (EXPIRED, {"code": "session"})

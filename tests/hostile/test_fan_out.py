@@ -1,4 +1,4 @@
-"""What a client may send, at the rate at which it may, costs the host little, whoever hears it."""
+"""A client that sends as much as it may costs the host little, however many recipients it has."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,7 +21,7 @@ RATE = 50  # events a second: the default
 
 Kind = Callable[[int], str]
 
-# Of a core: a processor that is shared with other tests takes longer for the same work.
+# Share of a core; a processor shared with other tests takes longer for the same work.
 _NOISE = 0.06
 
 KINDS: dict[str, Kind] = {
@@ -33,7 +33,7 @@ KINDS: dict[str, Kind] = {
 }
 
 
-# The stock transport takes several times as long for each listener.
+# The stock transport takes several times as long for each recipient.
 @pytest.mark.parametrize(("transport", "listeners"), [("fast", 1_000), ("stock", 300)])
 async def test_one_client(transport: str, listeners: int, tmp_path: Path) -> None:
     """One client that sends as much as it may costs the host less than a tenth of a core."""
@@ -44,7 +44,7 @@ async def test_one_client(transport: str, listeners: int, tmp_path: Path) -> Non
         )
         people = await stack.enter_async_context(audience(host.port, listeners))
         eves = {k: await stack.enter_async_context(member(host.port, f"Eve, {k}")) for k in KINDS}
-        await asyncio.sleep(1.5)  # until all know who is here
+        await asyncio.sleep(1.5)  # until presence is announced
         for kind, eve in eves.items():  # each has an allowance of its own
             cpu, got = host.cpu(), sum(one.got for one in people)
             await flood(eve, KINDS[kind], RATE, seconds)
@@ -56,7 +56,7 @@ async def test_one_client(transport: str, listeners: int, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("kind", ["draft", "busy"])
 async def test_many_sockets_of_one_visitor(kind: str, tmp_path: Path) -> None:
-    """A visitor has one allowance, however many sockets are opened for it."""
+    """A visitor has one allowance for all sockets."""
     seconds = 3
     async with AsyncExitStack() as stack:
         host = await stack.enter_async_context(victim(tmp_path))
@@ -65,13 +65,13 @@ async def test_many_sockets_of_one_visitor(kind: str, tmp_path: Path) -> None:
         await asyncio.sleep(1)
         cpu, got = host.cpu(), sum(one.got for one in people)
         await asyncio.gather(*(flood(eve, KINDS[kind], RATE, seconds) for eve in eves))
-        assert host.cpu() - cpu < 0.35 * seconds  # most of it to refuse 1,000 events a second
+        assert host.cpu() - cpu < 0.35 * seconds  # mostly for refusing 1,000 events a second
         assert sum(one.got for one in people) - got < 30 * MB
 
 
 @pytest.mark.parametrize("kind", ["busy", "message"])
 async def test_listeners_on_another_host(kind: str, tmp_path: Path) -> None:
-    """A client pays for those who hear it on other hosts too, where it costs as much."""
+    """A client is also charged for recipients on other hosts, where the cost is the same."""
     seconds, listeners = 3, 600
     (tmp_path / "other").mkdir()
     async with AsyncExitStack() as stack:
@@ -84,7 +84,7 @@ async def test_listeners_on_another_host(kind: str, tmp_path: Path) -> None:
         async with asyncio.timeout(PATIENCE):
             while (await eve.ask("enter", {"room": "den"}))["who"]["count"] <= listeners:  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
-        await asyncio.sleep(1.5)  # until all know who is here
+        await asyncio.sleep(1.5)  # until presence is announced
         cpu = there.cpu()
         await flood(eve, KINDS[kind], RATE, seconds)
         assert there.cpu() - cpu < (0.1 + _NOISE) * seconds
@@ -92,7 +92,7 @@ async def test_listeners_on_another_host(kind: str, tmp_path: Path) -> None:
 
 
 async def test_honest_room_of_a_thousand(tmp_path: Path) -> None:
-    """A room of 1,000 can chat: nobody who writes now and then is refused."""
+    """In a room of 1,000, people who write now and then are not refused."""
     async with AsyncExitStack() as stack:
         host = await stack.enter_async_context(victim(tmp_path, MAX_CONNECTIONS="1500"))
         await stack.enter_async_context(audience(host.port, 970))
@@ -113,7 +113,7 @@ async def test_honest_room_of_a_thousand(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("transport", sorted(TRANSPORTS))
 async def test_busy_room_refuses_before_it_stores(transport: str, tmp_path: Path) -> None:
-    """What a room can be sent is bounded; others in it are told to try again, and nothing stays."""
+    """A room's rate is limited; others in it get an error with `retry`, and nothing is stored."""
     async with AsyncExitStack() as stack:
         host = await stack.enter_async_context(
             victim(tmp_path, TRANSPORT=transport, ROOM_BYTES_PER_SECOND="1000")
@@ -135,7 +135,7 @@ async def test_busy_room_refuses_before_it_stores(transport: str, tmp_path: Path
 
 @pytest.mark.parametrize("kind", ["draft", "message"])
 async def test_replay_buffer_is_shared(kind: str, tmp_path: Path) -> None:
-    """Who dropped while another visitor sent as much as it may, by many sockets, is recovered."""
+    """A client that dropped recovers, even if a visitor with many sockets sends all it may."""
     async with AsyncExitStack() as stack:
         host = await stack.enter_async_context(victim(tmp_path))
         bob = await stack.enter_async_context(member(host.port, "Bob", "den"))
@@ -147,7 +147,7 @@ async def test_replay_buffer_is_shared(kind: str, tmp_path: Path) -> None:
             eve.count()
         async with member(host.port, "Ann", "den") as ann:
             await bob.ask("message", {"id": "1", "text": "before"})
-            offset = await ann.hear_offset(b'"before"')
+            offset = await ann.receive_offset(b'"before"')
 
         def packet(eve: int) -> Kind:
             if kind == "message":

@@ -1,4 +1,4 @@
-"""Floods: whoever sends more than any client may is closed, and nobody else notices."""
+"""Floods: a client that sends more than the limits is closed, and others are not affected."""
 
 import asyncio
 import base64
@@ -25,7 +25,7 @@ MB = 1 << 20
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("flood", FLOODS)
 async def test_flooders_are_closed(flood: str, transport: str, tmp_path: Path) -> None:
-    """Ten flooders are closed, at a bounded cost, and the others go on."""
+    """Ten flooders are closed at a bounded cost, and the others are served."""
     async with victim(tmp_path, TRANSPORT=transport) as host, AsyncExitStack() as stack:
         await stack.enter_async_context(honest(host.port))
         flooders = [
@@ -39,8 +39,8 @@ async def test_flooders_are_closed(flood: str, transport: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("flood", [b"3", b"6", b"40", b'40{"session":"nonsense"}', b"40/x,"])
-async def test_who_has_not_joined_is_closed_sooner(flood: bytes, tmp_path: Path) -> None:
-    """Before it has joined, a client may send next to nothing."""
+async def test_lower_limit_before_joining(flood: bytes, tmp_path: Path) -> None:
+    """Before joining, a client may send very little."""
     async with victim(tmp_path) as host, AsyncExitStack() as stack:
         await stack.enter_async_context(honest(host.port))
         flooders = [await stack.enter_async_context(websocket(host.port)) for _ in range(ATTACKERS)]
@@ -52,7 +52,7 @@ async def test_who_has_not_joined_is_closed_sooner(flood: bytes, tmp_path: Path)
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("packet", ["41", "3", "6", '42["x"]', "43[]", "41/x,", "40/x,", "2"])
 async def test_many_packets_in_one_post(packet: str, transport: str, tmp_path: Path) -> None:
-    """A POST full of small packets costs less than a microsecond a byte, and nobody is lost."""
+    """A POST full of small packets costs less than a microsecond a byte, and no client is lost."""
     async with (
         victim(tmp_path, TRANSPORT=transport) as host,
         honest(host.port),
@@ -67,7 +67,7 @@ async def test_many_packets_in_one_post(packet: str, transport: str, tmp_path: P
 
 
 async def test_compressed_post_is_refused(tmp_path: Path) -> None:
-    """What a few bytes can be inflated to is not looked at."""
+    """A compressed body is refused without being inflated."""
     async with victim(tmp_path) as host, http_client(host.port) as http:
         eve = await http.open()
         body = gzip.compress("\x1e".join(["41"] * 33_000).encode())
@@ -86,7 +86,7 @@ async def test_compressed_post_is_refused(tmp_path: Path) -> None:
 
 
 async def test_flood_of_posts_is_closed(tmp_path: Path) -> None:
-    """Small POSTs, one after the other, are packets too."""
+    """Small POSTs in a row count as packets."""
     async with victim(tmp_path) as host, honest(host.port), http_client(host.port) as http:
         eve = await http.open()
         cpu = host.cpu()
@@ -99,7 +99,7 @@ async def test_flood_of_posts_is_closed(tmp_path: Path) -> None:
 
 
 async def test_half_sent_attachments_are_bounded(tmp_path: Path) -> None:
-    """Clients that announce attachments and never send them all share one budget."""
+    """Incomplete attachments of all clients share one budget."""
     header = frame(b'510-["x",' + b",".join([b"[]"] * 20_000) + b"]")
     part = frame(os.urandom(10_000), BINARY)
     async with victim(tmp_path) as host, AsyncExitStack() as stack:
@@ -114,7 +114,7 @@ async def test_half_sent_attachments_are_bounded(tmp_path: Path) -> None:
 
 
 async def test_attachments_count_together(tmp_path: Path) -> None:
-    """A packet and its attachments have MAX_PAYLOAD bytes together."""
+    """A packet and its attachments share the limit MAX_PAYLOAD."""
     async with victim(tmp_path) as host, websocket(host.port, "Eve") as eve:
         eve.send(frame(b'53-["x",{"_placeholder":true,"num":0}]'))
         for _ in range(2):
@@ -123,7 +123,7 @@ async def test_attachments_count_together(tmp_path: Path) -> None:
 
 
 async def test_attachment_is_placed_once(tmp_path: Path) -> None:
-    """An attachment that is named twice would be copied for each place on its way out."""
+    """An attachment can be used only once, or a small packet could become large."""
     place = b'{"_placeholder":true,"num":0}'
     async with victim(tmp_path) as host, websocket(host.port, "Eve") as eve:
         eve.send(frame(b'51-["x",' + place + b"," + place + b"]") + frame(b"...", BINARY))
@@ -142,7 +142,7 @@ async def test_attachment_is_placed_once(tmp_path: Path) -> None:
     ids=["long CONNECT", "attachment", "fragment", "binary", "event"],
 )
 async def test_only_a_connect_before_joining(data: bytes, tmp_path: Path) -> None:
-    """Whoever has not joined may send a CONNECT of 4 kB, and is closed for anything else."""
+    """Before joining, a client may send a CONNECT of 4 kB, and is closed for anything else."""
     async with victim(tmp_path) as host, AsyncExitStack() as stack:
         rss = host.rss()
         for _ in range(100):
@@ -153,7 +153,7 @@ async def test_only_a_connect_before_joining(data: bytes, tmp_path: Path) -> Non
 
 
 async def test_long_connect_by_polling(tmp_path: Path) -> None:
-    """By polling, too, a CONNECT has 4 kB at the most."""
+    """By polling, a CONNECT may have at most 4 kB too."""
     async with victim(tmp_path) as host, http_client(host.port) as http:
         rss = host.rss()
 
@@ -167,7 +167,7 @@ async def test_long_connect_by_polling(tmp_path: Path) -> None:
 
 
 async def test_fragments_without_end_are_bounded(tmp_path: Path) -> None:
-    """Messages of which the last fragment never comes share one budget."""
+    """Messages without a last fragment share one budget."""
     part = frame(bytes(90_000), final=False)
     async with victim(tmp_path) as host, AsyncExitStack() as stack:
         await stack.enter_async_context(honest(host.port))
@@ -201,7 +201,7 @@ async def test_bodies_without_end_are_bounded(tmp_path: Path) -> None:
 
 
 async def test_an_upload_is_slowed_down_not_closed(tmp_path: Path) -> None:
-    """Bytes beyond the rate wait; the client that sends them stays."""
+    """Bytes beyond the rate have to wait, but the client stays connected."""
     event = frame(b'421["draft","' + b"x" * 50_000 + b'"]')
     async with victim(tmp_path) as host, websocket(host.port, "Ann") as ann:
         for _ in range(60):
@@ -212,7 +212,7 @@ async def test_an_upload_is_slowed_down_not_closed(tmp_path: Path) -> None:
 
 
 async def test_refused_clients_leave_nothing_behind(tmp_path: Path) -> None:
-    """Ten thousand refused CONNECTs leave no memory behind, not even for the collector."""
+    """Ten thousand refused CONNECTs leave no memory behind, not even garbage."""
     async with victim(tmp_path) as host, aiohttp.ClientSession() as http:
         address = f"{host.url}/socket.io/?EIO=4&transport=websocket"
         forged = base64.b64encode(os.urandom(1_500)).decode()
@@ -225,7 +225,7 @@ async def test_refused_clients_leave_nothing_behind(tmp_path: Path) -> None:
                         await ws.send_str(f'40{{"session":"{forged}"}}')
                         assert (await ws.receive_str()).startswith("44")
 
-        await refused(300)  # garbage that waits for its collector is no leak
+        await refused(300)  # uncollected garbage is not a leak
         rss = host.rss()
         await refused(500)
         assert host.rss() - rss < 4 * MB
@@ -247,7 +247,7 @@ async def test_refused_clients_leave_nothing_behind(tmp_path: Path) -> None:
     ],
 )
 async def test_no_exception_survives(packet: str, tmp_path: Path) -> None:
-    """An exception that refused a client is freed at once, with what the client sent."""
+    """The exception that refuses a client is freed at once, with the client's data."""
 
     def exceptions() -> int:
         return sum(isinstance(thing, BaseException) for thing in gc.get_objects())
@@ -265,7 +265,7 @@ async def test_no_exception_survives(packet: str, tmp_path: Path) -> None:
                     await ws.send_str(packet)
                     await ws.receive()
             async with asyncio.timeout(PATIENCE):
-                while host.transport.connections():  # noqa: ASYNC110 - it tells nobody
+                while host.transport.connections():  # noqa: ASYNC110 - nothing signals it
                     await asyncio.sleep(0.01)
             assert exceptions() - before < 10
         finally:

@@ -1,4 +1,4 @@
-"""What a stranger sends as HTTP is bounded, and answered or ended: heads, bodies, floods."""
+"""Strangers' HTTP requests are bounded, and answered or closed: heads, bodies, floods."""
 
 import asyncio
 import gzip
@@ -32,7 +32,7 @@ pytestmark = on_each_transport
 
 
 async def test_huge_heads_on_connections_that_were_used(transport: str, tmp_path: Path) -> None:
-    """A head is 12 KiB at the most, also of the second request and the third."""
+    """A head has at most 12 KiB, also in later requests of a connection."""
     async with victim(tmp_path, TRANSPORT=transport) as host:
         clients = [Raw(*await asyncio.open_connection("127.0.0.1", host.port)) for _ in range(40)]
         before = host.rss()
@@ -53,7 +53,7 @@ async def test_huge_heads_on_connections_that_were_used(transport: str, tmp_path
 async def test_size_of_a_head(
     before: bytes, size: int, status: int, transport: str, tmp_path: Path
 ) -> None:
-    """A head that is too large gets words that say so, whichever request of a connection it is."""
+    """A head that is too large gets an error that says so, in any request of a connection."""
     async with serving(tmp_path, transport=transport) as host, raw(host.port) as client:
         client.send(
             before + HEALTH[:-2] + b"X: %s\r\nY: %s\r\n\r\n" % (b"x" * 5_000, b"y" * (size - 5_100))
@@ -67,7 +67,7 @@ async def test_size_of_a_head(
 async def test_dripping_on_a_connection_that_was_used(
     before: bytes, transport: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The time for a head is that of every request, and a byte now and then does not prolong it."""
+    """Every request has the same time limit for its head, which single bytes do not extend."""
     quick(monkeypatch, head_time=0.3)
     async with serving(tmp_path, transport=transport) as host, raw(host.port) as client:
         client.send(before)
@@ -82,14 +82,14 @@ async def test_dripping_on_a_connection_that_was_used(
 
 
 def quick(monkeypatch: pytest.MonkeyPatch, **times: float) -> None:
-    """Have hosts made with other times."""
+    """Make new hosts use other timeouts."""
     limited(monkeypatch, **times)
 
 
 async def test_idle_connections_end(
     transport: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A connection that asked something and then nothing more ends."""
+    """An idle connection is closed."""
     monkeypatch.setattr(http_transport, "IDLE_SECONDS", 0.3)
     async with serving(tmp_path, transport=transport) as host, raw(host.port) as client:
         client.send(HEALTH)
@@ -104,7 +104,7 @@ async def test_idle_connections_end(
     ids=["health", "refused", "missing"],
 )
 async def test_pipelined_flood(request_: bytes, transport: str, tmp_path: Path) -> None:
-    """Ten connections of pipelined requests are hung up on; meanwhile events are answered soon."""
+    """Connections with floods of pipelined requests are closed; events are still answered soon."""
     async with (
         victim(tmp_path, TRANSPORT=transport, MAX_PER_ADDRESS="0") as host,
         raw_client(host.url, token("Ann")) as ann,
@@ -130,7 +130,7 @@ async def test_pipelined_flood(request_: bytes, transport: str, tmp_path: Path) 
 
 
 async def test_a_few_pipelined_requests(transport: str, tmp_path: Path) -> None:
-    """A client that sends a few requests ahead gets all answers, in order."""
+    """A client that pipelines a few requests gets all responses, in order."""
     async with victim(tmp_path, TRANSPORT=transport) as host, raw(host.port) as client:
         client.send((HEALTH + b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n") * 50)
         for _ in range(50):
@@ -139,7 +139,7 @@ async def test_a_few_pipelined_requests(transport: str, tmp_path: Path) -> None:
 
 
 async def test_requests_behind_one_that_waits(transport: str, tmp_path: Path) -> None:
-    """What is sent behind a poll that waits holds next to no memory."""
+    """Data sent behind a waiting poll takes almost no memory."""
     async with victim(tmp_path, TRANSPORT=transport, MAX_PER_ADDRESS="0") as host:
         clients = []
         for _ in range(40):
@@ -147,7 +147,7 @@ async def test_requests_behind_one_that_waits(transport: str, tmp_path: Path) ->
             clients.append(client)
             sid = await joined(client)
             client.send(poll(sid))
-            await answer(client)  # what came with joining
+            await answer(client)  # the response to joining
             client.send(poll(sid))
         before = host.rss()
         await asyncio.gather(*(flood(client, HEALTH * 1_000, 2_000_000) for client in clients))
@@ -183,7 +183,7 @@ async def test_compressed_bodies(transport: str, tmp_path: Path) -> None:
     [b"1\r\n4\r\n", b"4\r\n\r\n\r\n\r\n", b"001;x\r\n4\r\n", b"7d0\r\n%s\r\n" % (b"4" * 2_000)],
 )
 async def test_tiny_chunks(chunk: bytes, transport: str, tmp_path: Path) -> None:
-    """A body in chunks, however small, costs less than a microsecond for each byte."""
+    """A body in tiny chunks costs less than a microsecond a byte."""
     async with victim(tmp_path, TRANSPORT=transport, MAX_PER_VISITOR="0") as host:
 
         async def attack() -> int:
@@ -203,7 +203,7 @@ async def test_tiny_chunks(chunk: bytes, transport: str, tmp_path: Path) -> None
     "path", ["/socket.io/?EIO=4&transport=polling&sid=x", "/nowhere", "/health", "/bus"]
 )
 async def test_bodies_that_nobody_reads(path: str, transport: str, tmp_path: Path) -> None:
-    """A body that is not a session's is not read beyond a few kilobytes."""
+    """A body for any other path is read only up to a few kilobytes."""
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\n".encode()
 
     async def pour(length: bytes) -> int:
@@ -216,12 +216,12 @@ async def test_bodies_that_nobody_reads(path: str, transport: str, tmp_path: Pat
         for sent in await asyncio.gather(
             pour(b"Content-Length: 900000000"), pour(b"Transfer-Encoding: chunked")
         ):
-            assert sent < 20_000_000  # nearly all of it in the system's buffers
+            assert sent < 20_000_000  # mostly in the system's buffers
         assert host.cpu() - before < 0.3
 
 
 async def test_body_that_is_refused_is_the_last(transport: str, tmp_path: Path) -> None:
-    """Who sent too large a body is told that the connection ends, and sends nothing more on it."""
+    """After a body that is too large, the response announces the end of the connection."""
     async with serving(tmp_path, transport=transport) as host, raw(host.port) as client:
         sid = await session(client)
         client.send(post(sid, "Content-Length: 98000") + b"x" * 98_000)
@@ -231,7 +231,7 @@ async def test_body_that_is_refused_is_the_last(transport: str, tmp_path: Path) 
 
 
 async def test_slow_body(transport: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A body that drips in has no more time than a head, whatever path it is for."""
+    """A slow body has the same time limit as a head, for any path."""
     quick(monkeypatch, head_time=0.3)
     async with serving(tmp_path, transport=transport) as host, raw(host.port) as poller:
         sid = await joined(poller)
@@ -252,7 +252,7 @@ async def test_slow_body(transport: str, tmp_path: Path, monkeypatch: pytest.Mon
 async def test_answers_that_are_not_read(
     transport: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that does not read what it asked for is hung up on."""
+    """A client that does not read its response is closed."""
     monkeypatch.setattr(http_transport, "_STALL_SECONDS", 0.3)
     monkeypatch.setattr(app, "listen", listen_with_small_buffers)
     async with (
@@ -271,7 +271,7 @@ async def test_answers_that_are_not_read(
 
 
 def listen_with_small_buffers(bind: str, port: int) -> socket.socket:
-    """Listen so that next to nothing is sent before it is read."""
+    """Listen with small buffers, so that almost nothing is sent before it is read."""
     listening = socket.create_server((bind, port))
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     return listening
@@ -279,7 +279,7 @@ def listen_with_small_buffers(bind: str, port: int) -> socket.socket:
 
 @asynccontextmanager
 async def deaf(port: int) -> AsyncIterator[socket.socket]:
-    """A connection that nobody reads from, with a small window."""
+    """A connection with a small window that is not read."""
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.setblocking(False)

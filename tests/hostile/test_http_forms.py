@@ -1,4 +1,4 @@
-"""Requests of strange forms are answered as HTTP has it, and cost no more than others."""
+"""Unusual requests get correct HTTP responses, and cost no more than others."""
 
 import asyncio
 import socket
@@ -27,7 +27,7 @@ pytestmark = on_each_transport
 
 
 async def test_malformed_header_of_spaces(transport: str, tmp_path: Path) -> None:
-    """A header costs time in proportion to its length, also if only its last byte is wrong."""
+    """A header takes linear time, even if only its last byte is wrong."""
     line = b"X:" + b" \t" * 5_900 + b"\x01"
     for request in (handshake()[:-2] + line + b"\r\n\r\n", HEALTH[:-2] + line + b"\r\n\r\n"):
         async with victim(tmp_path, TRANSPORT=transport) as host:
@@ -36,7 +36,7 @@ async def test_malformed_header_of_spaces(transport: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("line", [b"\r\n", b"\n", b"\r\n\r\n0\r\n\r\n"])
 async def test_empty_lines(line: bytes, transport: str, tmp_path: Path) -> None:
-    """Empty lines before a request, however many, cost next to nothing."""
+    """Any number of empty lines before a request costs almost nothing."""
     async with victim(tmp_path, TRANSPORT=transport) as host:
         for before in (b"", HEALTH, HEALTH + b"G"):
             async with raw(host.port) as client:
@@ -48,7 +48,7 @@ async def test_empty_lines(line: bytes, transport: str, tmp_path: Path) -> None:
 
 
 async def test_byte_by_byte(transport: str, tmp_path: Path) -> None:
-    """A head that comes byte by byte costs what its packets cost, and no more than that."""
+    """A head sent byte by byte costs only as much as its segments."""
     async with victim(tmp_path, TRANSPORT=transport) as host, raw(host.port) as client:
         client.writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         before = host.cpu()
@@ -61,7 +61,7 @@ async def test_byte_by_byte(transport: str, tmp_path: Path) -> None:
 async def test_frames_sent_with_a_handshake_on_a_used_connection(
     transport: str, tmp_path: Path
 ) -> None:
-    """What follows an upgrade at once is not lost, whatever the connection carried before."""
+    """Data right behind an upgrade is not lost on a connection that has carried other requests."""
     async with serving(tmp_path, transport=transport) as host, raw(host.port) as client:
         client.send(HEALTH)
         await answer(client)
@@ -79,14 +79,14 @@ async def test_frames_sent_with_a_handshake_on_a_used_connection(
 
 
 async def test_requests_sent_with_a_refused_handshake(transport: str, tmp_path: Path) -> None:
-    """Requests behind an upgrade that is refused are answered, as many as there are."""
+    """All requests behind a refused upgrade are answered."""
     async with serving(tmp_path, transport=transport) as host, raw(host.port) as client:
         client.send(HEALTH + handshake("EIO=4&transport=nothing") + HEALTH)
         assert [(await answer(client))[0] for _ in range(3)] == [200, 400, 200]
 
 
 async def test_headers_of_every_answer(transport: str, tmp_path: Path) -> None:
-    """No answer is to be sniffed, and none says what serves here, in which version."""
+    """Every response has nosniff, and none reveals the server's name or version."""
     requests = {
         HEALTH: 200,
         OPEN: 200,
@@ -114,10 +114,10 @@ async def test_headers_of_every_answer(transport: str, tmp_path: Path) -> None:
                 assert "python" not in head, request
 
 
-async def test_methods_and_upgrades_that_make_no_sense(
+async def test_nonsensical_methods_and_upgrades(
     transport: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Strange requests are answered or hung up on, without a trace in the log."""
+    """Nonsensical requests are answered or closed, without a traceback in the log."""
     strange = [
         b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n" + b"x" * 1_000,
         b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -149,7 +149,7 @@ async def test_methods_and_upgrades_that_make_no_sense(
 
 
 async def test_many_polls_on_one_connection(transport: str, tmp_path: Path) -> None:
-    """A balancer that sends the requests of many clients over a few connections is served."""
+    """A load balancer may send many clients' requests over a few connections."""
     async with (
         serving(tmp_path, transport=transport, max_per_visitor=0) as host,
         raw(host.port) as balancer,

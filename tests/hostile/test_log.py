@@ -1,4 +1,4 @@
-"""Nobody can fill the log, forge a line in it, or hide another's cause behind their own."""
+"""Strangers cannot fill the log, forge lines in it, or hide other causes."""
 
 import asyncio
 import io
@@ -24,12 +24,12 @@ TIMES = 8
 
 
 def request(head: bytes, body: bytes = b"") -> bytes:
-    """A request as it is, on a connection of its own."""
+    """A raw request for its own connection."""
     return head.replace(b"\n", b"\r\n") + b"\r\nHost: x\r\nConnection: close\r\n\r\n" + body
 
 
 def websocket(*packets: bytes, **headers: str) -> bytes:
-    """A handshake, and what follows it at once."""
+    """A handshake, followed at once by packets."""
     return handshake(**headers) + b"".join(frame(packet) for packet in packets)
 
 
@@ -44,7 +44,7 @@ JOIN = b"40" + SESSION
 ATTACKS = {
     "a lone surrogate in a token": websocket(b'40{"session":"\\ud800"}'),
     "one behind a token": websocket(JOIN.replace(b'"}', b'\\udfff"}')),
-    "one in a token of who comes back": websocket(b'40{"session":"\\ud800","pid":"a.b"}'),
+    "one in the token of a resuming client": websocket(b'40{"session":"\\ud800","pid":"a.b"}'),
     "one in a private id": websocket(JOIN.replace(b"}", b',"pid":"\\ud800.b"}')),
     "a token that is not ASCII": websocket('40{"session":"é"}'.encode()),
     "0xff in the cookie": cookie(b"\xff\xfe"),
@@ -53,14 +53,14 @@ ATTACKS = {
         b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\nCookie: sidepath_session=\xff"
     ),
     "control characters in the cookie": cookie(b"\x01\x1b[31m"),
-    "no UTF-8 as authorization": request(
+    "authorization that is not UTF-8": request(
         b"POST /bus HTTP/1.1\nAuthorization: Bearer \xff\xe9\nContent-Length: 1", b"x"
     ),
-    "no ASCII as authorization": request(
+    "authorization that is not ASCII": request(
         "POST /bus HTTP/1.1\nAuthorization: Bearer é\nContent-Length: 1".encode(), b"x"
     ),
     "a body of bad chunks": request(b"POST /bus HTTP/1.1\nTransfer-Encoding: chunked", b"zz\r\n"),
-    "a body that is no gzip": request(
+    "a body that is not gzip": request(
         b"POST /bus HTTP/1.1\nContent-Encoding: gzip\nContent-Length: 3", b"zzz"
     ),
     "another for /health": request(
@@ -78,10 +78,10 @@ ATTACKS = {
     "a length and chunks": request(
         b"POST /x HTTP/1.1\nContent-Length: 3\nTransfer-Encoding: chunked", b"abc"
     ),
-    "an address that is none": request(b"GET http://[::1 HTTP/1.1"),
+    "an invalid address": request(b"GET http://[::1 HTTP/1.1"),
     "a head without end": request(b"GET / HTTP/1.1\nX: " + b"x" * 20_000),
     "0xff in the origin": handshake()[:-2] + b"Origin: http://\xff\r\n\r\n",
-    "an origin that is none": websocket(Origin="http://["),
+    "an invalid origin": websocket(Origin="http://["),
     "a session that forges a line": request(
         b"GET /socket.io/?EIO=4&transport=polling&sid=%0aERROR%20forged%1b[31m HTTP/1.1"
     ),
@@ -89,11 +89,11 @@ ATTACKS = {
         b"GET /socket.io/?EIO=4&transport=%0aERROR%20forged HTTP/1.1"
     ),
     "an event that forges a line": websocket(JOIN, b'421["a\\nERROR forged",1]'),
-    "a protocol that is none": websocket(Sec_WebSocket_Protocol="a,b"),
-    "a key that is none": websocket(Sec_WebSocket_Key="xxx"),
+    "an invalid protocol": websocket(Sec_WebSocket_Protocol="a,b"),
+    "an invalid key": websocket(Sec_WebSocket_Key="xxx"),
     "a frame without a mask": handshake() + frame(b"40", mask=False),
     "a frame of no kind": handshake() + frame(b"x", 5),
-    "text that is no UTF-8": websocket(b"4\xff"),
+    "text that is not UTF-8": websocket(b"4\xff"),
     "a packet of no kind": websocket(b"zzz"),
     "an empty packet": websocket(b""),
     "a binary packet": handshake() + frame(b"\xff\x00", 2),
@@ -112,7 +112,7 @@ ATTACKS = {
 
 
 async def attack(host: Victim, data: bytes) -> None:
-    """Send something, and wait for an answer or a moment."""
+    """Send data, and wait briefly for an answer."""
     async with raw(host.port) as client:
         client.send(data)
         try:
@@ -123,7 +123,7 @@ async def attack(host: Victim, data: bytes) -> None:
 
 
 async def poll(host: Victim) -> None:
-    """Post what is wrong to sessions by polling."""
+    """Post invalid data to polling sessions."""
     bodies = [b"\xff", b"b!!!!", b"zzz", b"40\x1e\x1e40", b'40{"session":"\\ud800"}', b"4" * 50_000]
     async with http_client(host.port) as http:
         for body in bodies:
@@ -134,8 +134,8 @@ async def poll(host: Victim) -> None:
 
 @on_each_transport
 async def test_no_attack_writes_many_lines(tmp_path: Path, transport: str) -> None:
-    """Whatever a stranger sends, and however often, each cause has a line, and a trace at most."""
-    # So many that those who have not joined are not turned away for that.
+    """Any input, however often, causes at most one line and one traceback for each cause."""
+    # So many that clients that have not joined are not refused for that.
     async with victim(tmp_path, TRANSPORT=transport, MAX_CONNECTIONS="15000") as host:
         for data in ATTACKS.values():
             for _ in range(TIMES):
@@ -154,7 +154,7 @@ async def test_no_attack_writes_many_lines(tmp_path: Path, transport: str) -> No
 
 @on_each_transport
 async def test_token_of_any_kind_is_a_plain_refusal(tmp_path: Path, transport: str) -> None:
-    """A token that cannot be one is refused as any other, without a line in the log."""
+    """An impossible token is refused like any other, without a line in the log."""
     async with victim(tmp_path, TRANSPORT=transport) as host:
         for data in list(ATTACKS.values())[:8]:
             await attack(host, data)
@@ -163,7 +163,7 @@ async def test_token_of_any_kind_is_a_plain_refusal(tmp_path: Path, transport: s
 
 
 class Failing(Plaza):
-    """Events that fail as an application's may."""
+    """Handlers that fail as an application's may."""
 
     async def on_boom(self, sid: str, text: str) -> None:
         raise ValueError(text)
@@ -182,7 +182,7 @@ class Failing(Plaza):
 
 @contextmanager
 def log_of(limit: LogLimit) -> Iterator[Callable[[], list[str]]]:
-    """The log as a host's process writes it."""
+    """The log in the form that a host's process writes."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(SafeFormatter())
@@ -196,7 +196,7 @@ def log_of(limit: LogLimit) -> Iterator[Callable[[], list[str]]]:
 
 @on_each_transport
 async def test_handler_that_fails(tmp_path: Path, transport: str) -> None:
-    """Each handler that fails has its trace once; what a client says with it is escaped."""
+    """Each failing handler is logged with one traceback; clients' text in it is escaped."""
     limit = LogLimit()
     with log_of(limit) as log:
         async with (
@@ -228,7 +228,7 @@ async def test_handler_that_fails(tmp_path: Path, transport: str) -> None:
 
 
 class Clock:
-    """A clock that a test moves."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -245,7 +245,7 @@ def record(message: Any = "a", *values: Any, line: int = 1, **more: Any) -> logg
 
 
 def raised(error: Exception) -> Any:
-    """What logging has of an exception."""
+    """Return an exception's `exc_info`."""
     try:
         raise error
     except Exception as caught:
@@ -253,7 +253,7 @@ def raised(error: Exception) -> Any:
 
 
 def test_cause_is_a_place_and_words() -> None:
-    """What a client sends makes no new cause; another place, format, name or exception does."""
+    """A client's input makes no new cause; another place, format, name or exception does."""
     limit = LogLimit()
     assert limit.filter(record("%s", "a"))
     assert not limit.filter(record("%s", "b"))
@@ -270,7 +270,7 @@ def test_cause_is_a_place_and_words() -> None:
 
 
 def test_record_passes_several_filters() -> None:
-    """What a logger's filter has let through a handler's does too."""
+    """A record that a logger's filter has accepted passes the handler's filter too."""
     limit, made = LogLimit(), record()
     assert limit.filter(made)
     assert limit.filter(made)
@@ -278,7 +278,7 @@ def test_record_passes_several_filters() -> None:
 
 
 def test_count_follows_each_minute(caplog: pytest.LogCaptureFixture) -> None:
-    """A cause that goes on has a count a minute, and a line again when it was quiet for long."""
+    """A repeating cause is counted every minute, and logged again after a long pause."""
     clock = Clock()
     limit = LogLimit(clock)
     assert limit.filter(record())
@@ -296,7 +296,7 @@ def test_count_follows_each_minute(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_causes_are_bounded() -> None:
-    """However many there are, no more are known, and the rest are one."""
+    """The number of tracked causes is limited, and further ones are counted as one."""
     limit = LogLimit()
     passed = sum(limit.filter(record(line=line)) for line in range(2 * MAX_CAUSES))
     assert passed == MAX_CAUSES + 1
@@ -305,7 +305,7 @@ def test_causes_are_bounded() -> None:
 
 @pytest.mark.parametrize("unsafe", ["\n", "\r", "\x00", "\x1b", "\x7f", "\x9b", "\u2028", "\u202e"])
 def test_line_is_one_line(unsafe: str) -> None:
-    """No text of a stranger's begins a line, moves the cursor or turns the direction of writing."""
+    """Strangers' text cannot begin a line, move the cursor or change the direction of writing."""
     text = SafeFormatter().format(record("a %s b", f"{unsafe}x"))
     assert unsafe not in text
     assert text.startswith("ERROR name: a \\")
@@ -317,7 +317,7 @@ def test_line_is_one_line(unsafe: str) -> None:
 
 
 def test_line_is_short_and_can_be_written() -> None:
-    """Neither a long text nor a lone surrogate, nor a trace without end, reaches the stream."""
+    """Long texts, lone surrogates and endless tracebacks do not reach the stream."""
     assert len(escaped("x" * 10_000)) < 2_100
     assert escaped("\ud800é").encode() == b"\\ud800\xc3\xa9"
 
@@ -337,18 +337,18 @@ def test_line_is_short_and_can_be_written() -> None:
 
 
 def test_record_that_cannot_be_shown() -> None:
-    """Values that do not fit, or cannot be written, make no trace of logging's own."""
+    """Arguments that do not fit, or cannot be written, cause no traceback in logging itself."""
     deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]
     assert SafeFormatter().format(record("%d", "x")) == "ERROR name: %d"
     assert SafeFormatter().format(record("%r", deep)) == "ERROR name: %r"
-    while deep:  # or to forget it would nest as deeply
+    while deep:  # otherwise freeing it would recurse as deeply
         deep = deep.pop()
 
 
-def test_errors_that_nobody_handles() -> None:
-    """What the event loop catches has a line for each kind of error."""
+def test_unhandled_errors() -> None:
+    """Errors caught by the event loop are logged once for each kind."""
     limit = LogLimit()
     loop: Any = None
     with log_of(limit) as log:
@@ -374,7 +374,7 @@ async def test_report_at_the_end(
     limit.filter(record())
     limit.filter(record())
     async with asyncio.timeout(5):
-        while not caplog.records:  # noqa: ASYNC110 - it tells nobody
+        while not caplog.records:  # noqa: ASYNC110 - nothing signals it
             await asyncio.sleep(0.01)
     limit.filter(record("b", line=7))
     limit.filter(record("b", line=7))

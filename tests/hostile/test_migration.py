@@ -1,4 +1,4 @@
-"""A session that another host had costs little to ask for, and no host is waited for in vain."""
+"""Requests to other hosts for a session are cheap, and dead hosts are not waited for."""
 
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from tests.socket_host.transport.moving import hosts, move
 from tests.socket_host.transport.recovering import emit, visiting
 
 
-class Deaf:
-    """A host that was killed a moment ago: it says nothing, and the others do not know it yet."""
+class Killed:
+    """A host that was just killed: it is silent, and the others have not noticed yet."""
 
     def __init__(self, host: SocketHost, patch: pytest.MonkeyPatch) -> None:
         patch.setattr(host.bus.peers, "_announce", lambda word: None)
@@ -32,7 +32,7 @@ class Deaf:
 async def test_killed_host_is_not_waited_for(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A host that does not answer costs the first who come a moment, and then nobody anything."""
+    """A host that does not answer delays the first clients briefly, and later ones not at all."""
     monkeypatch.setattr(migration_requests, "ASK_SECONDS", 3_600)
     async with hosts(tmp_path, redis.setting) as running:
         one, other = await running.start(), await running.start()
@@ -43,7 +43,7 @@ async def test_killed_host_is_not_waited_for(
         await until(gone(one))
         one.sio.recovery.take_all()
         with monkeypatch.context() as patch:
-            Deaf(one, patch)
+            Killed(one, patch)
             for person in people:
                 person.port = other.port
                 await person.come()
@@ -54,7 +54,7 @@ async def test_killed_host_is_not_waited_for(
 
 
 async def asked(host: SocketHost, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What a host asks the others from now on."""
+    """The requests of a host to the others from now on."""
     said: list[str] = []
     announce = host.bus.announce
 
@@ -70,7 +70,7 @@ async def asked(host: SocketHost, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 async def test_offset_is_short(
     offset: Any, redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client with an offset that cannot be one is let in anew, and nobody is asked about it."""
+    """A client with an impossible offset gets a new session, without a request to other hosts."""
     async with hosts(tmp_path, redis.setting) as running:
         one, other = await running.start(), await running.start()
         async with in_garden(one) as ann:
@@ -85,7 +85,7 @@ async def test_offset_is_short(
 async def test_question_that_cannot_be_asked_is_forgotten(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the bus does not take a question the client begins anew, and nothing stays."""
+    """If the bus refuses a request, the client gets a new session, and the request is forgotten."""
     async with hosts(tmp_path, redis.setting) as running:
         one, other = await running.start(), await running.start()
         async with in_garden(one) as ann:
@@ -105,7 +105,7 @@ async def test_question_that_cannot_be_asked_is_forgotten(
 async def test_one_pid_asks_once(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A pid that nobody knows does not make hosts ask each other again and again."""
+    """An unknown pid does not cause repeated requests."""
     async with hosts(tmp_path, redis.setting) as running:
         one, other = await running.start(), await running.start()
         async with in_garden(one) as ann:
@@ -125,7 +125,7 @@ async def test_one_pid_asks_once(
 async def test_questions_are_rationed(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of many that come from elsewhere at once some begin anew; none is refused."""
+    """If many clients of other hosts connect at once, some get new sessions; none is refused."""
     monkeypatch.setattr(migration_requests, "ASKS_PER_SECOND", 0.001)
     monkeypatch.setattr(migration_requests, "MAX_OPEN", 3)
     async with hosts(tmp_path, redis.setting) as running:
@@ -146,7 +146,7 @@ async def test_questions_are_rationed(
 async def test_old_pid_asks_nobody(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A pid expires: after that only the host that has its client believes it."""
+    """After a pid has expired, only the host that has its session accepts it."""
     async with hosts(tmp_path, redis.setting) as running:
         one, other = await running.start(), await running.start()
         async with in_garden(one) as ann:
@@ -165,7 +165,7 @@ async def test_old_pid_asks_nobody(
 
 
 async def test_host_restarted_in_place(redis: Redis, tmp_path: Path) -> None:
-    """A host that has just started has its clients' state from those whom it was left to."""
+    """A restarted host gets its clients' sessions from the hosts with its shutdown snapshot."""
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
         one, other, third = [await running.start() for _ in range(3)]
         async with visiting(one, people) as ann, visiting(one, people, "Bob") as bob:
@@ -193,8 +193,8 @@ async def test_host_restarted_in_place(redis: Redis, tmp_path: Path) -> None:
             assert (await ann.sid(), await ann.call("word")) == (sid, "apple")
 
 
-async def test_one_strange_client_does_not_spoil_an_estate(redis: Redis, tmp_path: Path) -> None:
-    """A session that is no JSON, a room that has no name and a huge event cost others nothing."""
+async def test_odd_session_in_a_shutdown_snapshot(redis: Redis, tmp_path: Path) -> None:
+    """A session that is not JSON, a room without a name and a huge event do not affect others."""
     async with hosts(tmp_path, redis.setting) as running:
         one, other = await running.start(), await running.start()
         async with guest(one, name="Bob") as bob, guest(one, name="Ann") as ann:
@@ -215,8 +215,8 @@ async def test_one_strange_client_does_not_spoil_an_estate(redis: Redis, tmp_pat
             await ann.receive("missed")
 
 
-def test_memories_are_joined() -> None:
-    """What either of two memories has had the joined one has, and nothing more."""
+def test_seen_messages_are_joined() -> None:
+    """Two joined SeenMessages have seen what either has seen, and nothing more."""
     one, other = SeenMessages(), SeenMessages()
     for memory, numbers in ((one, (1, 2, 5)), (other, (1, 3, 4))):
         for number in numbers:

@@ -1,4 +1,4 @@
-"""What pages of other origins send changes nothing."""
+"""Pages of other origins cannot change anything."""
 
 from typing import Any
 
@@ -33,13 +33,13 @@ ASKED = [
     ({"origin": f"{OWN}.evil.example"}, 403),
     ({"origin": "null"}, 403),
     ({"origin": ""}, 403),
-    ({}, 200),  # the session's cookie came along
+    ({}, 200),  # with the session cookie
 ]
 
 
 @pytest.fixture
 def changed(build: Build, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The methods by which a page was changed that takes all of them."""
+    """The methods with which a page that accepts all methods has been called."""
     done: list[str] = []
 
     async def change(request: Any) -> PlainTextResponse:
@@ -57,7 +57,7 @@ def changed(build: Build, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_other_origins_change_nothing(
     headers: dict[str, str], status: int, method: str, changed: list[str]
 ) -> None:
-    """Every unsafe method of every page is refused if another origin's page sent it, in words."""
+    """Unsafe methods from another origin's page are refused with a reason."""
     cookie = f"{HOST_COOKIE}={VALID}"
     answer = invoke(http_api("/change", method=method, cookie=cookie, **headers))
     assert answer["statusCode"] == status
@@ -67,17 +67,17 @@ def test_other_origins_change_nothing(
 
 
 @pytest.mark.parametrize("cookie", ["", f"{HOST_COOKIE}={FORGED}"], ids=["none", "forged"])
-def test_what_says_no_origin_brings_a_session(cookie: str, changed: list[str]) -> None:
-    """Without both headers, as with old browsers, only who brings a session changes something."""
+def test_session_is_required_without_an_origin(cookie: str, changed: list[str]) -> None:
+    """Without both headers, as from old browsers, the session cookie is required."""
     answer = invoke(http_api("/change", method="POST", cookie=cookie))
     assert (answer["statusCode"], changed) == (403, [])
-    assert "please send your message again" in answer["body"]
+    assert "please go back and send it again" in answer["body"]
     assert answer["cookies"][0].startswith(HOST_COOKIE)
 
 
 @pytest.mark.parametrize(("path", "status"), [("/change", 405), ("/nope", 404)])
-def test_what_no_page_takes(path: str, status: int, changed: list[str]) -> None:
-    """Reading is nobody's business, and what no page takes is said as ever."""
+def test_requests_without_a_route(path: str, status: int, changed: list[str]) -> None:
+    """Safe methods are allowed, and requests without a route get their usual errors."""
     method = "GET" if path == "/change" else "POST"
     answer = invoke(http_api(path, method=method, sec_fetch_site="cross-site"))
     assert (answer["statusCode"], changed) == (status, [])

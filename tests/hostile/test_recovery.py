@@ -1,4 +1,4 @@
-"""What clients leave behind when they drop, and what they missed, is bounded in bytes."""
+"""Dropped clients' sessions, and their missed events, are bounded in bytes."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -29,7 +29,7 @@ from tests.socket_host.transport.recovering import Rooms, emit
 
 @on_both
 async def test_missed_events_are_not_copied(way: str, tmp_path: Path) -> None:
-    """Clients that missed much cost nothing but references, back, gone again and back again."""
+    """Missed events are not copied for each client, even if clients drop and return repeatedly."""
     async with victim(tmp_path, MAX_CONNECTIONS="500") as host, AsyncExitStack() as stack:
         people = [guest(host, way, f"Ann {number}") for number in range(60)]
         for one in people:
@@ -44,11 +44,11 @@ async def test_missed_events_are_not_copied(way: str, tmp_path: Path) -> None:
             for one in people:
                 await one.come()
                 assert one.recovered
-                one.heard.clear()
+                one.received.clear()
                 await one.receive(texts[number])
                 offsets.append(one.offset)
                 await one.receive("end")
-                assert len([text for text in one.heard if text == "end"]) == 1
+                assert len([text for text in one.received if text == "end"]) == 1
             assert host.rss() - before < 20 * MB
             for one, offset in zip(people, offsets, strict=True):
                 one.offset = offset  # as if nothing else had arrived
@@ -56,8 +56,8 @@ async def test_missed_events_are_not_copied(way: str, tmp_path: Path) -> None:
             assert host.rss() - before < 20 * MB
 
 
-async def test_replays_that_nobody_reads_wait_in_the_journal(tmp_path: Path) -> None:
-    """Of what a client missed, no more than a piece waits for it to read."""
+async def test_unread_replays_stay_in_the_replay_buffer(tmp_path: Path) -> None:
+    """At most one piece of a client's missed events is queued for it."""
     async with victim(tmp_path, MAX_CONNECTIONS="500") as host, AsyncExitStack() as stack:
         people = [guest(host, name=f"Ann {number}") for number in range(30)]
         for one in people:
@@ -74,7 +74,7 @@ async def test_replays_that_nobody_reads_wait_in_the_journal(tmp_path: Path) -> 
 
 
 async def until_idle(host: Victim) -> None:
-    """Wait until a host has nothing more to do."""
+    """Wait until a host is idle."""
     async with asyncio.timeout(PATIENCE):
         used = -1.0
         while host.cpu() - used > 0.01:
@@ -85,7 +85,7 @@ async def until_idle(host: Victim) -> None:
 async def test_what_clients_leave_is_bounded_in_bytes(
     host: SocketHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of clients that leave much behind the last may come back; who leaves too much may not."""
+    """Of large sessions, the newest can be resumed; one that is too large cannot."""
     monkeypatch.setattr(recovery, "MAX_BYTES", 100_000)
     monkeypatch.setattr(recovery, "MAX_BYTES_EACH", 50_000)
     people = [guest(host, name=name) for name in ("Ann", "Bob", "Cid", "Dan")]
@@ -103,8 +103,8 @@ async def test_what_clients_leave_is_bounded_in_bytes(
         await one.drop()
 
 
-def estate_of(size: int, offset: str | None = None) -> list[dict[str, Any]]:
-    """What a host leaves that has said so many bytes to one client."""
+def snapshot_of(size: int, offset: str | None = None) -> list[dict[str, Any]]:
+    """Return the shutdown snapshot of a host that has emitted this many bytes to one client."""
     left = ReplayBuffer(1_000)
     client = DisconnectedSession("/", "ann", {}, None, ReplayPoint(0, offset))
     for _ in range(size // 1_000):
@@ -114,15 +114,15 @@ def estate_of(size: int, offset: str | None = None) -> list[dict[str, Any]]:
     return list(pieces(left, [client], {}))
 
 
-async def test_inheritances_are_bounded(
+async def test_shutdown_snapshots_are_bounded(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of what hosts leave, a host keeps the last, up to a limit in bytes."""
+    """A host keeps the newest shutdown snapshots, up to a limit in bytes."""
     monkeypatch.setattr(migration, "MAX_SNAPSHOT_BYTES", 500_000)
     async with serving(tmp_path, Rooms, origins=None, bus=redis.setting) as host:
         handed = host.transport._migration
         for number in range(5):
-            for piece in estate_of(100_000):
+            for piece in snapshot_of(100_000):
                 handed._on_snapshot(f"host {number}", piece)
         assert 0 < sum(snapshot.size for snapshot in handed._snapshots.values()) <= 500_000
         assert "host 4" in handed._snapshots
@@ -132,7 +132,7 @@ async def test_inheritances_are_bounded(
 async def test_quiet_client_is_recovered(
     way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that heard nothing while others had more than the journal holds is recovered."""
+    """A quiet client recovers, even if others got more than the replay buffer holds."""
     monkeypatch.setattr(replay_buffer, "MAX_ENTRIES", 20)
     async with (
         serving(tmp_path, Rooms, origins=None, ping_interval=0.1) as host,
@@ -148,11 +148,11 @@ async def test_quiet_client_is_recovered(
         await ann.come()
         assert ann.recovered
         await ann.receive("end")
-        assert ann.heard == ["end"]
+        assert ann.received == ["end"]
 
 
 async def test_quiet_for_longer_than_the_window(tmp_path: Path) -> None:
-    """A client that has not been pinged for longer than it may be away is recovered."""
+    """A client whose last ping is older than the recovery window recovers."""
     async with (
         serving(tmp_path, Rooms, origins=None, recovery_seconds=0.3) as host,
         in_garden(host) as ann,
@@ -166,8 +166,8 @@ async def test_quiet_for_longer_than_the_window(tmp_path: Path) -> None:
         assert ann.recovered
 
 
-async def test_a_pong_proves_nothing_of_what_comes_after_its_ping(tmp_path: Path) -> None:
-    """What is still to be sent again when a ping goes out is not taken for having arrived."""
+async def test_pong_does_not_confirm_later_events(tmp_path: Path) -> None:
+    """A pong does not confirm events of a replay that had not been sent before the ping."""
     async with (
         serving(tmp_path, Rooms, origins=None, ping_interval=0.2) as host,
         in_garden(host) as ann,
@@ -179,11 +179,11 @@ async def test_a_pong_proves_nothing_of_what_comes_after_its_ping(tmp_path: Path
         await ann.come()
         (client,) = host.sio.eio.engine.clients.values()
         (member,) = client.members.values()
-        assert member.replay  # 9 MB are more than the sockets take
+        assert member.replay  # 9 MB do not fit into the sockets' buffers
         await until(lambda: client in host.sio.eio.engine._pongs._due)
-        await ann.send("3")  # before it has come to the ping
+        await ann.send("3")  # before it has read the ping
         await until(lambda: client not in host.sio.eio.engine._pongs._due)
-        while not ann.heard:
+        while not ann.received:
             await ann.packet()
         await ann.drop()
         await until(gone(host))
@@ -191,13 +191,11 @@ async def test_a_pong_proves_nothing_of_what_comes_after_its_ping(tmp_path: Path
         await ann.come()
         assert ann.recovered
         await ann.receive("end")
-        assert ann.heard == [*texts, "end"]
+        assert ann.received == [*texts, "end"]
 
 
-async def test_what_was_brought_from_another_host_is_let_go_at_the_pong(
-    redis: Redis, tmp_path: Path
-) -> None:
-    """What a client missed elsewhere is kept for it until it surely has it, and no longer."""
+async def test_events_from_another_host_are_freed_at_the_pong(redis: Redis, tmp_path: Path) -> None:
+    """Missed events from another host are kept until their arrival is confirmed, and no longer."""
     async with hosts(tmp_path, redis.setting) as running:
         one, other = await running.start(), await running.start()
         async with in_garden(one) as ann:

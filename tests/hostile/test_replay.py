@@ -1,4 +1,4 @@
-"""A replay keeps the order, reaches whoever reads, and never goes on for ever."""
+"""A replay keeps the order, reaches clients that read, and ends."""
 
 import contextlib
 
@@ -17,7 +17,7 @@ from tests.socket_host.transport.recovering import emit
 
 @on_both
 async def test_much_missed_in_a_moment(way: str, host: SocketHost) -> None:
-    """A client that missed more than may wait for a slow one has all of it, then goes on live."""
+    """A client gets all missed events, even above the limit for slow clients, then live ones."""
     async with in_garden(host, way) as ann:
         await ann.drop()
         await until(gone(host))
@@ -27,12 +27,12 @@ async def test_much_missed_in_a_moment(way: str, host: SocketHost) -> None:
         assert ann.recovered
         await emit(host, "live", "end")
         await ann.receive("end")
-        assert ann.heard == [*texts, "live", "end"]
+        assert ann.received == [*texts, "live", "end"]
         assert not host.transport.closed()
 
 
 async def test_order_is_kept_behind_a_replay(host: SocketHost) -> None:
-    """Acks and live events come after what was missed, each in its place."""
+    """Acks and live events follow the missed events, in order."""
     async with in_garden(host) as ann:
         await ann.drop()
         await until(gone(host))
@@ -44,14 +44,14 @@ async def test_order_is_kept_behind_a_replay(host: SocketHost) -> None:
         await until(lambda: member.held)
         await emit(host, "end")
         order: list[str] = []
-        while not ann.heard or ann.heard[-1] != "end":
+        while not ann.received or ann.received[-1] != "end":
             order.append((await ann.packet())[:4])
-        assert ann.heard == [*texts, "mine", "end"]
+        assert ann.received == [*texts, "mine", "end"]
         assert order[-2:] == ["437[", '42["']
 
 
 @on_both
-async def test_event_that_ends_the_connection_is_not_sent_for_ever(
+async def test_event_that_ends_the_connection_is_not_repeated_forever(
     way: str, host: SocketHost
 ) -> None:
     """A client that disconnects on a replayed event gets a new session the next time."""
@@ -68,7 +68,7 @@ async def test_event_that_ends_the_connection_is_not_sent_for_ever(
             recovered += 1
             await ann.receive("poison")
             ann.offset = offset
-            ann.heard.clear()
+            ann.received.clear()
             await ann.drop()
             await until(gone(host))
         assert recovered == 1
@@ -76,7 +76,7 @@ async def test_event_that_ends_the_connection_is_not_sent_for_ever(
 
 
 async def test_idle_client_may_drop_as_often_as_it_likes(host: SocketHost) -> None:
-    """A client that missed nothing has failed at nothing."""
+    """Attempts to resume are not counted for a client that missed nothing."""
     async with in_garden(host) as ann:
         for _ in range(8):
             await ann.drop()
@@ -86,10 +86,10 @@ async def test_idle_client_may_drop_as_often_as_it_likes(host: SocketHost) -> No
             assert ann.recovered
 
 
-async def test_forgotten_in_the_middle_begins_anew(
+async def test_event_evicted_during_a_replay(
     host: SocketHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that reads slower than the journal forgets is closed once, and told so then."""
+    """A client that reads more slowly than events are evicted is closed, and then starts again."""
     async with in_garden(host) as ann:
         await ann.drop()
         await until(gone(host))
@@ -98,15 +98,15 @@ async def test_forgotten_in_the_middle_begins_anew(
         assert ann.recovered
         monkeypatch.setattr(replay_buffer, "MAX_ENTRIES", 5)
         await emit(host, *map(str, range(10)))
-        assert not await goes_on(ann)
+        assert not await stays_recovered(ann)
         await ann.drop()
         await until(gone(host))
         await ann.come()
         assert not ann.recovered
 
 
-async def test_begun_anew_and_dropped_at_once(host: SocketHost) -> None:
-    """A client that began anew and still has the offset of another host's event is recovered."""
+async def test_drop_right_after_a_new_session(host: SocketHost) -> None:
+    """A client with a new session, but an old offset of another host, recovers."""
     async with in_garden(host) as ann:
         await ann.drop()
         await until(gone(host))
@@ -120,10 +120,10 @@ async def test_begun_anew_and_dropped_at_once(host: SocketHost) -> None:
         assert ann.recovered
 
 
-async def test_large_event_leaves_the_others_theirs(
+async def test_event_that_is_too_large_to_keep(
     host: SocketHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One event that is too large to be kept costs those it was for their recovery, nobody else."""
+    """An event that is too large to keep prevents only its recipients' recovery."""
     monkeypatch.setattr(replay_buffer, "LARGEST", 100_000)
     async with in_garden(host) as ann, guest(host, name="Bob") as bob:
         await emit(host, "small")
@@ -134,11 +134,11 @@ async def test_large_event_leaves_the_others_theirs(
         await ann.come()
         await bob.come()
         assert bob.recovered
-        assert not await goes_on(ann)
+        assert not await stays_recovered(ann)
 
 
-async def goes_on(one: Guest) -> bool:
-    """Whether a client that has come is recovered, and not let go a moment later."""
+async def stays_recovered(one: Guest) -> bool:
+    """Whether a client that has connected is recovered, and not closed right afterwards."""
     if not one.recovered:
         return False
     await one.send('428["word"]')
@@ -151,7 +151,7 @@ async def goes_on(one: Guest) -> bool:
 
 
 async def test_caller_may_change_its_lists(host: SocketHost) -> None:
-    """Who is to be told what is decided when it is said, whatever the caller does to its lists."""
+    """An emit uses its arguments as they were, even if the caller changes its lists later."""
     async with in_garden(host) as ann:
         await ann.drop()
         await until(gone(host))
@@ -163,11 +163,11 @@ async def test_caller_may_change_its_lists(host: SocketHost) -> None:
         await emit(host, "end")
         await ann.come()
         await ann.receive("end")
-        assert ann.heard == ["to you", "end"]
+        assert ann.received == ["to you", "end"]
 
 
-async def test_room_that_is_none(host: SocketHost) -> None:
-    """An event for something that cannot be a room ends nobody's recovery."""
+async def test_invalid_room(host: SocketHost) -> None:
+    """An event for an invalid room does not prevent any client's recovery."""
     async with in_garden(host) as ann:
         await ann.drop()
         await until(gone(host))
@@ -178,11 +178,11 @@ async def test_room_that_is_none(host: SocketHost) -> None:
         await ann.come()
         assert ann.recovered
         await ann.receive("end")
-        assert ann.heard == ["end"]
+        assert ann.received == ["end"]
 
 
 async def test_names_count_in_the_replay_buffer() -> None:
-    """Names of rooms and of skipped clients count in the replay buffer, and go with their event."""
+    """Names of rooms and skipped clients count in the buffer, and are freed with the event."""
     replay_buffer = ReplayBuffer(3_600)
     rooms, skipped = ["r" * 1_000] * 60, ["s" * 1_000] * 60
     for _ in range(2 * MAX_BYTES // 120_000):

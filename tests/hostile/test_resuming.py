@@ -1,4 +1,4 @@
-"""A session is resumed as its handlers left it, and nobody waits for another for ever."""
+"""A session is resumed as its handlers left it, and clients never wait for each other forever."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from tests.socket_host.transport.recovering import Rooms, emit
 
 
 class Leaving(Rooms):
-    """Changes what it knows of a client when that drops."""
+    """Changes a client's rooms and session when it drops."""
 
     async def on_disconnect(self, sid: str, reason: str) -> None:
         await asyncio.sleep(0)
@@ -31,7 +31,7 @@ class Leaving(Rooms):
 
 
 async def test_state_is_what_the_disconnect_handler_left(tmp_path: Path) -> None:
-    """What `on_disconnect` saves, leaves and enters is there when the client is back."""
+    """Changes by `on_disconnect` to session and rooms are there when the client resumes."""
     async with serving(tmp_path, Leaving, origins=None) as host, in_garden(host) as ann:
         await ann.drop()
         await until(gone(host))
@@ -40,7 +40,7 @@ async def test_state_is_what_the_disconnect_handler_left(tmp_path: Path) -> None
         await ann.come()
         assert ann.recovered
         await ann.receive("end")
-        assert ann.heard == ["end"]
+        assert ann.received == ["end"]
         await ann.send('429["word"]')
         while not (packet := await ann.packet()).startswith("439"):
             pass
@@ -48,7 +48,7 @@ async def test_state_is_what_the_disconnect_handler_left(tmp_path: Path) -> None
 
 
 class Picky(Rooms):
-    """Lets nobody in at times."""
+    """Refuses clients while `full` is set."""
 
     full = False
 
@@ -58,8 +58,8 @@ class Picky(Rooms):
         return super().admit(sid, environ, auth)
 
 
-async def test_refused_client_may_come_back_later(tmp_path: Path) -> None:
-    """A client that is back while the host lets nobody in has its state the next time."""
+async def test_refused_client_may_resume_later(tmp_path: Path) -> None:
+    """A client that is refused when it reconnects can still resume later."""
     async with serving(tmp_path, Picky, origins=None) as host, in_garden(host) as ann:
         await ann.drop()
         await until(gone(host))
@@ -76,7 +76,7 @@ async def test_refused_client_may_come_back_later(tmp_path: Path) -> None:
 
 
 class Curious(Rooms):
-    """Notes what clients sent with CONNECT."""
+    """Records what clients send with CONNECT."""
 
     def admit(self, sid: str, environ: Any, auth: Any) -> Any:
         self.came.append(("admit", auth))
@@ -88,7 +88,7 @@ class Curious(Rooms):
 
 @pytest.mark.parametrize("own", [{}, {"offset": 3, "mine": 1}, {"pid": "my own"}])
 async def test_protocol_stays_out_of_auth(own: dict[str, Any], tmp_path: Path) -> None:
-    """`pid` and `offset` are not the application's business, unless they are its own."""
+    """`pid` and `offset` do not reach the application, unless they are its own."""
     async with serving(tmp_path, Curious, origins=None, session_secret=None) as host:
         ann = Guest(host.port, "websocket", own)
         await ann.come()
@@ -107,7 +107,7 @@ async def test_protocol_stays_out_of_auth(own: dict[str, Any], tmp_path: Path) -
 
 
 class Two(Rooms):
-    """Rooms, in a second namespace too."""
+    """Rooms in a second namespace."""
 
 
 @asynccontextmanager
@@ -134,7 +134,7 @@ async def join(one: Guest, namespace: str, pid: str | None = None) -> str:
 
 
 async def test_crosswise(tmp_path: Path) -> None:
-    """Two connections that each want what the other has do not wait for each other for ever."""
+    """Two connections that resume each other's sessions do not wait for each other forever."""
     async with with_namespaces(tmp_path, "/two") as host:
         async with raw_guest(host) as ann, raw_guest(host) as bob:
             pid_of_ann, pid_of_bob = await join(ann, "/"), await join(bob, "/two")
@@ -147,7 +147,7 @@ async def test_crosswise(tmp_path: Path) -> None:
 
 
 async def test_in_a_ring(tmp_path: Path) -> None:
-    """Nor do three, each of which wants what the next one has."""
+    """Nor do three in a ring."""
     names = ["/", "/two", "/three"]
     async with with_namespaces(tmp_path, *names[1:]) as host:
         async with raw_guest(host) as ann, raw_guest(host) as bob, raw_guest(host) as cid:
@@ -163,7 +163,7 @@ async def test_in_a_ring(tmp_path: Path) -> None:
 
 @asynccontextmanager
 async def raw_guest(host: SocketHost) -> AsyncIterator[Guest]:
-    """A guest that has joined nothing."""
+    """A guest that has not joined."""
     one = guest(host)
     one._line = await one._stack.enter_async_context(one._way.open(host.port))
     try:
@@ -173,14 +173,16 @@ async def raw_guest(host: SocketHost) -> AsyncIterator[Guest]:
 
 
 class Slow(Rooms):
-    """Takes for ever to say goodbye."""
+    """Has a disconnect handler that never ends."""
 
     async def on_disconnect(self, sid: str, reason: str) -> None:
         await self.gate.wait()
 
 
-async def test_goodbye_that_takes_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client whose old connection does not come to its end is let in after a while, anew."""
+async def test_disconnect_handler_that_never_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client whose old connection does not end gets a new session after a while."""
     monkeypatch.setattr(connecting, "_CLOSE_SECONDS", 0.2)
     async with serving(tmp_path, Slow, origins=None) as host:
         host.namespaces[0].gate = asyncio.Event()  # type: ignore[attr-defined]

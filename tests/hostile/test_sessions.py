@@ -1,4 +1,4 @@
-"""No token but one as issued lets anybody in, and none takes memory."""
+"""Only tokens as issued are accepted, and others take no memory."""
 
 import contextlib
 from pathlib import Path
@@ -27,7 +27,7 @@ from tests.kit.protocol_client import frame, handshake, raw
 
 
 def test_one_text_is_a_token() -> None:
-    """Of all spellings of a token only the one that was issued verifies, and only it is kept."""
+    """Only the issued spelling of a token verifies and is cached."""
     sessions = Sessions(SECRET)
     good = sessions.issue(ANN)
     kept = sessions.verify(good), sessions._verified.size
@@ -48,7 +48,7 @@ def test_one_text_is_a_token() -> None:
     ],
 )
 def test_signed_but_not_as_issued(payload: bytes) -> None:
-    """Even with the secret, what `issue` would have written otherwise is refused."""
+    """A payload that `issue` would have written differently is refused, even if signed."""
     sessions = Sessions(SECRET)
     text = sessions._signer.sign(base64_encode(payload)).decode()
     with pytest.raises(SessionError):
@@ -57,7 +57,7 @@ def test_signed_but_not_as_issued(payload: bytes) -> None:
 
 @pytest.mark.parametrize("stamp", ["AAAA", "AGFh", "________", "__________8"])
 def test_signed_at_another_time(stamp: str) -> None:
-    """A time with zeros before it, or one far from now, is refused, however it was signed."""
+    """A time with leading zeros, or far from now, is refused, even if signed."""
     sessions = Sessions(SECRET)
     value = f"{sessions.issue(ANN).partition('.')[0]}.{stamp}"
     signature = sessions._signer.get_signature(value).decode()
@@ -66,14 +66,14 @@ def test_signed_at_another_time(stamp: str) -> None:
 
 
 def test_too_large_a_session_is_not_issued() -> None:
-    """A session whose token nobody would accept is an error where it is made."""
+    """A session whose token would be too long is an error when it is issued."""
     with pytest.raises(ValueError, match="1,024 characters"):
         Sessions(SECRET).issue(Session("ann", "A" * 1_000))
 
 
 @on_each_transport
 async def test_padded_tokens_take_no_memory(transport: str, tmp_path: Path) -> None:
-    """Tokens with 3 kB behind them, by websocket one after another, leave nothing in the host."""
+    """Tokens with 3 kB appended leave nothing behind in the host."""
     async with victim(tmp_path, TRANSPORT=transport) as host:
         good = token("Ann")
         await knock(host, good)
@@ -86,7 +86,7 @@ async def test_padded_tokens_take_no_memory(transport: str, tmp_path: Path) -> N
 
 
 def test_remembered_tokens_are_bounded() -> None:
-    """However many tokens a stranger collects, and however long they are, 10 MB are kept."""
+    """At most 10 MB of tokens are cached, whatever their number and length."""
     sessions = Sessions(SECRET)
     with memory(10 * MB):
         for number in range(12_000):
@@ -100,7 +100,7 @@ HEADERS = [
     (f"a=1; \t{COOKIE} = {VALID} ; b=2", "ann"),
     (f"a=1,{COOKIE}={VALID},b=2", "ann"),
     (f"{HOST_COOKIE}={VALID}", "ann"),
-    # Two of the name: the first that verifies, the prefix before all others.
+    # Several cookies: the first valid one, with the prefix before others.
     (f"{COOKIE}={FORGED}; {COOKIE}={VALID}", "ann"),
     (f"{COOKIE}={VALID}; {COOKIE}={FORGED}", "ann"),
     (f"{COOKIE}={VALID}; {COOKIE}={PLANTED}", "ann"),
@@ -109,7 +109,7 @@ HEADERS = [
     (f"{HOST_COOKIE}=; {COOKIE}={VALID}", "ann"),
     (f"{COOKIE}={FORGED}; " * 100 + f"{HOST_COOKIE}={VALID}", "ann"),
     (f"{COOKIE}={'x' * 5_000}; {COOKIE}={VALID}", "ann"),
-    # What a sibling can plant to look like the prefix.
+    # Planted by a sibling to look like the prefix.
     (f"a=1,{HOST_COOKIE}={PLANTED}; {HOST_COOKIE}={VALID}", "ann"),
     (f"a=1,{HOST_COOKIE}={PLANTED}; {COOKIE}={VALID}", "ann"),
     (f"\u00a0{HOST_COOKIE}={PLANTED}; {HOST_COOKIE}={VALID}", "ann"),
@@ -140,7 +140,7 @@ HEADERS = [
 def test_cookie_at_the_function(
     header: str, who: str | None, build: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A page knows its visitor by the one cookie that both halves would take, and logs nothing."""
+    """A page uses the same cookie as the socket host, and logs nothing."""
     build()
     answer = invoke(http_api("/about", cookie=header))
     assert answer["statusCode"] == 200
@@ -164,7 +164,7 @@ def found_by(header: str) -> str | None:
 
 @on_each_transport
 async def test_cookie_at_the_host(transport: str, tmp_path: Path) -> None:
-    """A socket is let in by the same cookies as a page, as bytes of any kind, and logs nothing."""
+    """The host accepts the same cookies as a page, with any bytes, and logs nothing."""
     async with victim(tmp_path, TRANSPORT=transport) as host:
         silent = host.log()
         for header, who in HEADERS:
@@ -190,7 +190,7 @@ NOT_ENCODABLE = ["\udcff", f"{COOKIE}=\ud800", f"{COOKIE}={VALID}\udcff"]
 
 @pytest.mark.parametrize("header", NOT_ENCODABLE, ids=range(len(NOT_ENCODABLE)))
 def test_half_a_character_at_the_function(header: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A header that is no text is no session, in a page too."""
+    """A header that is not text has no session, in a page too."""
     answer = invoke(http_api("/about", cookie=header))
     assert answer["statusCode"] == 200
     assert any(COOKIE in cookie for cookie in answer["cookies"])
@@ -198,8 +198,8 @@ def test_half_a_character_at_the_function(header: str, caplog: pytest.LogCapture
 
 
 @on_each_transport
-async def test_tokens_that_are_no_text(transport: str, tmp_path: Path) -> None:
-    """Half a character, control characters and the like in `auth` are no session, and no log."""
+async def test_tokens_that_are_not_text(transport: str, tmp_path: Path) -> None:
+    """Lone surrogates, control characters and the like in `auth` are refused and not logged."""
     async with victim(tmp_path, TRANSPORT=transport) as host:
         silent = host.log()
         for bad in ("\ud800", VALID + "\ud800", "\0", VALID + "\0", "\x7f", "\u2028", "ÿ", "a.b.c"):
@@ -215,7 +215,7 @@ async def test_tokens_that_are_no_text(transport: str, tmp_path: Path) -> None:
 def test_cookie_is_renamed_in_production(
     development: bool, brought: str, name: str | None, build: Build
 ) -> None:
-    """Who comes with the plain name has the same session under the prefix from then on."""
+    """A session in a cookie with the plain name is issued again with the prefix."""
     build(development=development)
     made = invoke(http_api("/about", cookie=f"{brought}={VALID}")).get("cookies", [])
     assert [cookie.partition("=")[0] for cookie in made] == ([name] if name else [])
@@ -227,6 +227,6 @@ def test_cookie_is_renamed_in_production(
 
 @pytest.mark.parametrize(("ahead", "good"), [(1, True), (LEEWAY, True), (LEEWAY + 2, False)])
 def test_clocks_differ_a_little(ahead: float, good: bool) -> None:
-    """A token whose issuer's clock is a few seconds ahead is good; one from the future is not."""
+    """A token from a clock that is a few seconds ahead is valid; one from the future is not."""
     with contextlib.nullcontext() if good else pytest.raises(SessionError, match="expired"):
         assert Sessions(SECRET).verify(aged(-ahead)) == ANN

@@ -1,4 +1,4 @@
-"""The siege: a crowd of honest clients on a host that is flooded for a minute (`-m hostile`)."""
+"""The siege: honest clients on a host that is flooded for a minute (`-m hostile`)."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from tests.hostile.floods import FLOODS
 from tests.hostile.victim import victim
 from tests.kit.hosts import ROOT
 
-pytestmark = pytest.mark.together("siege")  # one after the other: each needs the machine
+pytestmark = pytest.mark.together("siege")  # one after another: each needs the whole machine
 
 IDLE, ACTIVE, FLOODERS = 10_000, 1_000, 10
 SECONDS = float(os.environ.get("SIEGE_SECONDS", "60"))
@@ -29,7 +29,7 @@ async def _start(module: str, *arguments: object) -> asyncio.subprocess.Process:
 
 
 def _core() -> int:
-    """The core that the host has for itself, where there are several."""
+    """The host's own core, if there are several."""
     return min(os.sched_getaffinity(0))
 
 
@@ -44,7 +44,7 @@ async def _line(process: asyncio.subprocess.Process, seconds: float) -> str:
 async def test_siege(
     flood: str, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    """Nobody honest is lost, and the host stays below the memory of the template's container."""
+    """No honest client is lost, and the host uses less memory than its container has."""
     settings = {"MAX_CONNECTIONS": "20000", "MAX_PER_ADDRESS": "0"}
     async with victim(tmp_path, **settings) as host:
         host.pin(_core())

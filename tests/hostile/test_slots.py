@@ -1,4 +1,4 @@
-"""Nobody fills a host: not those who join nothing, not one address, not one visitor."""
+"""A host cannot be filled by clients that do not join, by one address, or by one visitor."""
 
 import asyncio
 import json
@@ -24,13 +24,13 @@ WS = "/socket.io/?EIO=4&transport=websocket"
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hosts wait half a second for a client to join."""
+    """Make hosts wait only half a second for a client to join."""
     limited(monkeypatch, join_time=JOIN_TIME)
 
 
 @asynccontextmanager
 async def visitors() -> AsyncIterator[aiohttp.ClientSession]:
-    """As many websockets as a test likes, and a hundred requests at a time."""
+    """An HTTP client with any number of websockets, and a hundred requests at a time."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=100)) as http:
         yield http
         for websocket in kept:
@@ -42,14 +42,14 @@ kept: list[aiohttp.ClientWebSocketResponse] = []
 
 
 async def status(http: aiohttp.ClientSession, host: SocketHost, forwarded: str = "") -> int:
-    """Open a session by polling that joins nothing; return the status."""
+    """Open a polling session without joining; return the status."""
     headers = {"X-Forwarded-For": forwarded} if forwarded else {}
     async with http.get(url(host) + "/socket.io/", params=OPEN, headers=headers) as answer:
         return answer.status
 
 
 async def opened(http: aiohttp.ClientSession, host: SocketHost, **headers: str) -> Any:
-    """Open a websocket, which stays open."""
+    """Open a websocket that stays open."""
     websocket = await http.ws_connect(url(host) + WS, headers=headers)
     kept.append(websocket)
     await websocket.receive_str()
@@ -57,7 +57,7 @@ async def opened(http: aiohttp.ClientSession, host: SocketHost, **headers: str) 
 
 
 async def connect(websocket: Any, who: str) -> str:
-    """Join as a visitor, or as none; return the answer."""
+    """Join as a visitor, or without a session; return the answer."""
     await websocket.send_str("40" + json.dumps({"session": token(who) if who else "forged"}))
     while True:
         packet: str = await websocket.receive_str()
@@ -66,27 +66,27 @@ async def connect(websocket: Any, who: str) -> str:
 
 
 async def say(websocket: Any, packet: str) -> None:
-    """Send a packet, if the host has not hung up meanwhile."""
+    """Send a packet, unless the host has hung up."""
     with suppress(ConnectionError):
         await websocket.send_str(packet)
 
 
 async def test_one_address_opens_a_thousand_sessions(transport: str, tmp_path: Path) -> None:
-    """An address that joins nothing has a fortieth of the slots, and the others their own."""
+    """An address whose clients do not join gets a fortieth of the slots, others their share."""
     async with (
         serving(tmp_path, transport=transport, max_connections=400, proxies=1) as host,
         visitors() as http,
     ):
         asked = [status(http, host, "192.0.2.1") for _ in range(1_000)]
         statuses = await asyncio.gather(*asked)
-        assert 10 <= statuses.count(200) < 40  # some were let go meanwhile
+        assert 10 <= statuses.count(200) < 40  # some were closed meanwhile
         assert statuses.count(200) + statuses.count(429) == 1_000
         async with asyncio.timeout(PATIENCE):
             assert (await connect(await opened(http, host), "Ann")).startswith("40")
 
 
 async def test_many_addresses_open_sessions(transport: str, tmp_path: Path) -> None:
-    """Those who join nothing have a tenth of the slots, however many addresses they have."""
+    """Clients that do not join get a tenth of the slots, from any number of addresses."""
     async with (
         serving(tmp_path, transport=transport, max_connections=400, proxies=1) as host,
         visitors() as http,
@@ -101,7 +101,7 @@ async def test_many_addresses_open_sessions(transport: str, tmp_path: Path) -> N
 
 
 async def test_newcomers_while_others_wait(transport: str, tmp_path: Path) -> None:
-    """Those who have waited for long make room for somebody new, who has time enough to join."""
+    """Clients that have waited long make room for new ones, which have enough time to join."""
     async with (
         serving(tmp_path, transport=transport, max_connections=400, proxies=1) as host,
         visitors() as http,
@@ -117,7 +117,7 @@ async def test_newcomers_while_others_wait(transport: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("way", ["refused", "silent"])
 async def test_refused_again_and_again(way: str, transport: str, tmp_path: Path) -> None:
-    """A refused CONNECT does not begin the wait anew."""
+    """A refused CONNECT does not restart the deadline."""
     async with serving(tmp_path, transport=transport) as host, visitors() as http:
         websocket = await opened(http, host)
         began = asyncio.get_running_loop().time()
@@ -134,8 +134,8 @@ async def test_refused_again_and_again(way: str, transport: str, tmp_path: Path)
         await until(lambda: not host.transport.connections())
 
 
-async def test_connecting_for_ever(transport: str, tmp_path: Path) -> None:
-    """To be in the middle of connecting does not end the wait."""
+async def test_connecting_forever(transport: str, tmp_path: Path) -> None:
+    """A connect handler that is running does not end the deadline."""
     async with serving(tmp_path, transport=transport) as host, visitors() as http:
         forever = asyncio.Event()
 
@@ -153,7 +153,7 @@ async def test_connecting_for_ever(transport: str, tmp_path: Path) -> None:
 
 
 async def test_joining_and_leaving_in_turns(transport: str, tmp_path: Path) -> None:
-    """Who leaves its last namespace may wait once more; joining again does not prolong that."""
+    """Joining and leaving repeatedly does not extend the deadline."""
     async with serving(tmp_path, transport=transport) as host, visitors() as http:
         websocket = await opened(http, host)
         assert (await connect(websocket, "Ann")).startswith("40")
@@ -174,7 +174,7 @@ async def test_joining_and_leaving_in_turns(transport: str, tmp_path: Path) -> N
         await until(lambda: not host.transport.connections())
 
 
-async def test_who_leaves_may_join_again(transport: str, tmp_path: Path) -> None:
+async def test_client_that_leaves_may_join_again(transport: str, tmp_path: Path) -> None:
     """A client that leaves its last namespace has time to join another."""
     async with serving(tmp_path, transport=transport) as host, visitors() as http:
         websocket = await opened(http, host)
@@ -186,7 +186,7 @@ async def test_who_leaves_may_join_again(transport: str, tmp_path: Path) -> None
 
 
 async def test_one_visitor(transport: str, tmp_path: Path) -> None:
-    """A visitor has so many connections, is told when that is all, and may have others then."""
+    """A visitor's connections are limited; further ones are refused with a reason."""
     async with (
         serving(tmp_path, transport=transport, max_per_visitor=3) as host,
         visitors() as http,
@@ -225,7 +225,7 @@ async def test_one_visitor(transport: str, tmp_path: Path) -> None:
 async def test_whose_address(
     proxies: int, forwarded: str, same: bool, transport: str, tmp_path: Path
 ) -> None:
-    """An address is what trusted proxies say, of IPv6 the network, and nothing a client invents."""
+    """An address is what trusted proxies report (for IPv6, the network), not a client's claim."""
     async with (
         serving(tmp_path, transport=transport, max_connections=400, proxies=proxies) as host,
         visitors() as http,
@@ -235,7 +235,7 @@ async def test_whose_address(
 
 
 async def test_joined_ones_of_an_address(transport: str, tmp_path: Path) -> None:
-    """One address has its share of those who have joined too, whoever they say they are."""
+    """One address also gets only a share of joined clients, whoever their visitors are."""
     async with (
         serving(tmp_path, transport=transport, max_per_address=12) as host,
         visitors() as http,
@@ -249,8 +249,8 @@ async def test_joined_ones_of_an_address(transport: str, tmp_path: Path) -> None
         assert host.admission.refused == {"address": 1}
 
 
-async def test_nothing_is_left_of_those_who_were_there(transport: str, tmp_path: Path) -> None:
-    """However connections come and go, none is counted afterwards."""
+async def test_closed_connections_are_not_counted(transport: str, tmp_path: Path) -> None:
+    """Connections that have closed, in whatever way, are no longer counted."""
     async with serving(tmp_path, transport=transport, proxies=1) as host, visitors() as http:
         for n in range(10):
             await status(http, host, f"192.0.2.{n}")
@@ -270,7 +270,7 @@ async def test_nothing_is_left_of_those_who_were_there(transport: str, tmp_path:
 
 
 async def test_open_connections_are_bounded(transport: str, tmp_path: Path) -> None:
-    """However many connections are open, /health is answered, and there is room again later."""
+    """With any number of open connections, /health is answered, and later there is room again."""
     async with (
         serving(tmp_path, transport=transport, max_connections=20, max_per_address=0) as host,
         AsyncExitStack() as stack,
@@ -297,7 +297,7 @@ async def test_open_connections_are_bounded(transport: str, tmp_path: Path) -> N
 
 
 async def test_one_peer_does_not_take_all_connections(transport: str, tmp_path: Path) -> None:
-    """Without proxies in front, one address does not keep the others out by saying nothing."""
+    """Without proxies, one address cannot take all connections by staying silent."""
     async with serving(tmp_path, transport=transport, max_connections=400) as host:
         async with AsyncExitStack() as stack:
             for _ in range(600):

@@ -1,4 +1,4 @@
-"""Tokens and cookies, good ones and others."""
+"""Valid and invalid tokens and cookies."""
 
 import json
 import time
@@ -18,7 +18,7 @@ Build = Callable[..., None]
 
 
 def aged(seconds: float, session: Session = ANN, secret: str = SECRET) -> str:
-    """A token that was issued so many seconds ago."""
+    """A token that was issued this many seconds ago."""
     now = time.time()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "time", lambda: now - seconds)
@@ -26,9 +26,9 @@ def aged(seconds: float, session: Session = ANN, secret: str = SECRET) -> str:
 
 
 def spellings(good: str) -> list[str]:
-    """Other texts that say the same as a token, to whoever decodes before comparing."""
+    """Other texts that decode to the same values as a token."""
     payload, stamp, signature = good.split(".")
-    spare = chr(ord(stamp[-1]) + 1)  # the last of its bits are over
+    spare = chr(ord(stamp[-1]) + 1)  # its last bits are unused
     return [
         *(good + more for more in ("=", "==", "=" * 95_000, " ", "\n", "!", "\0", "\u00df", ".")),
         *(more + good for more in (" ", "=", "\n", ".", '"')),
@@ -51,7 +51,7 @@ OTHER = f"{COOKIE}2=x; x{COOKIE}=x"
 
 
 async def knock(host: Victim, session: str) -> Any:
-    """Connect with a token; return None if that was granted, else the refusal."""
+    """Connect with a token; return the refusal, or None if it was accepted."""
     async with http_client(host.port) as http, http.websocket() as socket:
         await socket.receive()
         await socket.send("40" + json.dumps({"session": session}))

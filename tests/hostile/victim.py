@@ -1,4 +1,4 @@
-"""The victim: a host in a process of its own whose processor time and memory a test measures."""
+"""The victim: a host in its own process, whose processor time and memory a test measures."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from tests.kit.waiting import until
 from tests.small_app.events import namespaces
 from tests.small_app.model.settings import settings as declared
 
-# Hosts are forked from a process that has imported what they need: imports take most of a start.
+# Hosts are forked from a process that has done their imports, which take most of a start.
 # `__main__` is the test runner, which each host would import otherwise.
 _FORKING = multiprocessing.get_context("forkserver")
 _FORKING.set_forkserver_preload(["__main__", "tests.hostile.victim", "uvloop"])
@@ -26,7 +26,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Victim:
-    """A host under attack. Linux only: it is measured by what /proc says."""
+    """A host under attack. Linux only, because measurements use /proc."""
 
     def __init__(self, pid: int, log: Path, url: str) -> None:
         self.url = url
@@ -36,24 +36,24 @@ class Victim:
         self._proc = Path(f"/proc/{pid}")
 
     def pin(self, core: int) -> None:
-        """Have the host run on one core only."""
+        """Run the host on one core only."""
         os.sched_setaffinity(self._pid, {core})
 
     def cpu(self) -> float:
-        """Return the seconds of processor the host has used so far."""
+        """Return the processor seconds that the host has used so far."""
         fields = (self._proc / "stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
     def rss(self) -> int:
-        """Return the bytes of memory the host has now."""
+        """Return the host's memory in bytes."""
         return int((self._proc / "statm").read_text().split()[1]) * _PAGE
 
     def log(self) -> list[str]:
-        """Return what the host has written to its log, line by line."""
+        """Return the lines of the host's log."""
         return self._log.read_text(errors="replace").splitlines()
 
     async def health(self) -> dict[str, Any]:
-        """Return what /health says."""
+        """Return the response of /health."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             writer.write(b"GET /health HTTP/1.1\r\nHost: victim\r\nConnection: close\r\n\r\n")
@@ -67,7 +67,7 @@ class Victim:
 
 @asynccontextmanager
 async def victim(folder: Path, **settings: str) -> AsyncIterator[Victim]:
-    """Run a host with the settings of a production host, changed by `settings`."""
+    """Run a host with production settings, changed by `settings`."""
     out, log = folder / "victim.out", folder / "victim.log"
     out.write_bytes(b"")
     log.write_bytes(b"")

@@ -80,8 +80,8 @@ class PythonClient:
         self.sio = socketio.AsyncClient(http_session=self._http, **options)
         self.sio.on("*", self._take, namespace)
         for event in ("connect", "disconnect", "connect_error"):
-            hear = partial(self._take, event)
-            self.sio.on(event, hear, namespace)
+            take = partial(self._take, event)
+            self.sio.on(event, take, namespace)
 
     def _take(self, event: str, *values: Any) -> None:
         self.inbox.put(event, values)

@@ -25,7 +25,7 @@ class Answer:
 
 
 class Visitor:
-    """Requests pages, with the session's cookie; redirects are not followed."""
+    """Requests pages with a session cookie, without following redirects."""
 
     def __init__(self) -> None:
         self._cookies: dict[str, str] = {}
@@ -35,7 +35,7 @@ class Visitor:
         return self._answer("GET", path, None, headers)
 
     def post(self, path: str, fields: dict[str, str], **headers: str) -> Answer:
-        """Send a form, like a page of the site."""
+        """Send a form, as a page of the site does."""
         headers = {
             "content_type": "application/x-www-form-urlencoded",
             "sec_fetch_site": "same-origin",
@@ -43,7 +43,7 @@ class Visitor:
         return self._answer("POST", path, urlencode(fields), headers)
 
     def post_json(self, path: str, data: Any, **headers: str) -> Answer:
-        """Send JSON, like a script of the site."""
+        """Send JSON, as a script of the site does."""
         headers = {"content_type": "application/json", "sec_fetch_site": "same-origin"} | headers
         return self._answer("POST", path, json.dumps(data), headers)
 

@@ -31,7 +31,7 @@ class Host:
     ) -> PythonClient:
         """Return python-socketio's client, connected with the session of a person.
 
-        Their id is their name in small letters. `way` is `websocket`, `polling` or `upgrade`.
+        Their id is their name in lower case. `way` is `websocket`, `polling` or `upgrade`.
         """
         session = token(name, claims=claims)
         client: PythonClient = await self._connect("python", session, namespace, way)

@@ -73,9 +73,9 @@ class Poller:
 
     async def join(self) -> None:
         assert await self.post("40") == (200, "ok")
-        heard: list[str] = []
-        while len(heard) < 2:  # the response to CONNECT, and `auth`
-            heard += (await self.get())[1].split(SEPARATOR)
+        received: list[str] = []
+        while len(received) < 2:  # the response to CONNECT, and `auth`
+            received += (await self.get())[1].split(SEPARATOR)
 
 
 class Socket:
@@ -94,7 +94,7 @@ class Socket:
             message = await self.ws.receive()
         return message.data if message.type.name in ("TEXT", "BINARY") else None
 
-    async def hear_message(self) -> Any:
+    async def receive_message(self) -> Any:
         """Return the next packet other than a ping."""
         while (packet := await self.receive()) == "2":
             await self.send("3")

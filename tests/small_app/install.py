@@ -1,11 +1,11 @@
-"""Puts the small app where yours is, in a copy of the project."""
+"""Replaces your app with the small app in a copy of the project."""
 
 import shutil
 from pathlib import Path
 
 HERE = Path(__file__).parent
 
-# Its packages, and where yours are.
+# Its packages, and those of yours that they replace.
 PLACES = {
     "pages": "functions.pages",
     "model": "functions.model",
@@ -14,7 +14,7 @@ PLACES = {
 
 
 def install(project: Path) -> None:
-    """Have a copy of the project hold the small app, and nothing that is yours."""
+    """Replace everything that is yours in a copy of the project with the small app."""
     for name, package in PLACES.items():
         folder = project / package.replace(".", "/")
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The small app's pages as Lambda calls them."""
+"""The small app's pages, as a Lambda handler."""
 
 import os
 

@@ -91,7 +91,7 @@ async def test_event_by_name(transport: str, tmp_path: Path) -> None:
         ann = await people.connect(url(host), token("Ann"))
         assert await ann.call("auction:bid", 7) == 7
         for name in ("bid", "take_order", "helper", "on_look"):
-            assert "Nothing here answers" in (await ann.call(name, 1))["error"]
+            assert "There is no handler" in (await ann.call(name, 1))["error"]
 
 
 @on_each_transport
@@ -145,7 +145,7 @@ async def test_limit_of_an_event(transport: str, tmp_path: Path) -> None:
         ({"amount": "7"}, "amount", "whole number"),
         ({"amount": True}, "amount", "whole number"),
         ({"amount": 7, "kind": "beer"}, "kind", "'tea' or 'milk'"),
-        ({"amount": 7, "lines": [{"item": "x"}, {"item": 2}]}, "lines.1.item", "text"),
+        ({"amount": 7, "lines": [{"item": "x"}, {"item": 2}]}, "lines.1.item", "string"),
         ({"amount": 7, "lines": {}}, "lines", "list"),
         ({"amount": 100}, "amount", "drink"),
     ],
@@ -215,7 +215,7 @@ async def test_bytes(transport: str, tmp_path: Path) -> None:
         assert await ann.call("all", [b"a", 1], {"x": b"bc"}) == 4
         refused = await ann.call("show", "abc")
         assert refused == {"error": "`data` must be binary data.", "field": "data"}
-        assert (await ann.call("say", 7))["error"] == "`words` must be binary data or a text."
+        assert (await ann.call("say", 7))["error"] == "`words` must be binary data or a string."
         assert (await ann.call("hang", {"data": b"", "others": [7]}))["field"] == "others.0"
 
 

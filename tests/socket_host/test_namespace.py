@@ -243,7 +243,7 @@ async def test_costs_are_charged(event: str, transport: str, tmp_path: Path) -> 
         answers = [await ann.call(event, value) for _ in range(3)]
         assert "error" not in str(answers[0])[:20]
         assert answers[-1].keys() == {"error", "retry"}
-        assert "many" in (await tab.call("store", 1))["error"]
+        assert "too much" in (await tab.call("store", 1))["error"]
         assert await bob.call("store", 1) == "stored"
         assert host.namespaces[0].refused["rate"] >= 2
 

@@ -130,7 +130,7 @@ async def test_nothing_is_kept_of_who_is_gone() -> None:
 
 async def test_crowd_is_told_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """The more there are to be told, the longer is the pause until they are told again."""
-    monkeypatch.setattr(presence, "TOLD_PER_SECOND", 20)
+    monkeypatch.setattr(presence, "RECIPIENTS_PER_SECOND", 20)
     told = Announcements()
     for number in range(6):
         told.presence.enter(str(number), "den", Session(str(number), "N"))

@@ -1,10 +1,10 @@
-// A live room, which continues from what the server has rendered.
+// A live room, which starts from what the server has rendered.
 
 import { io } from "./socket.io.esm.min.js";
 import { Timeline } from "./timeline.js";
 
 const ANSWER = 10_000; // ms to wait for an ack before trying again
-const PAUSE = 2_000; // ms before repeating what the host could not do
+const PAUSE = 2_000; // ms before retrying what the host could not do
 const RENDERED = 50; // largest number of messages that the server renders
 const TYPING = 3_000; // ms for which a "typing" is shown
 
@@ -20,19 +20,19 @@ let wasJoined = false; // before the connection dropped
 
 // ---- Connection ----
 
-function showStatus(state, words) {
+function showStatus(state, text) {
   $("status").hidden = false;
   $("status").dataset.state = state;
-  $("status").textContent = words;
+  $("status").textContent = text;
 }
 
 function showConnected() {
   showStatus("live", `Live · ${socket.io.engine.transport.name}`);
 }
 
-function notify(words) {
-  $("notice").textContent = words;
-  $("notice").hidden = !words;
+function notify(text) {
+  $("notice").textContent = text;
+  $("notice").hidden = !text;
 }
 
 socket.on("connect", async () => {
@@ -43,7 +43,7 @@ socket.on("connect", async () => {
 
 async function enter() {
   try {
-    await (socket.recovered && wasJoined ? goOn() : join());
+    await (socket.recovered && wasJoined ? resume() : join());
   } catch {
     // No ack. After a drop, the next connection joins; if the host is slow, try again.
     if (socket.connected) socket.disconnect().connect();
@@ -55,7 +55,7 @@ socket.on("disconnect", (reason) => {
   joined = false;
   $("who").hidden = true;
   showStatus("waiting", "Reconnecting…");
-  if (!socket.active) comeBack(); // disconnected by the host, so the client would not reconnect
+  if (!socket.active) reconnectLater(); // disconnected by the host, so the client would not reconnect
 });
 
 socket.on("connect_error", (error) => {
@@ -67,26 +67,26 @@ socket.on("connect_error", (error) => {
     renewSession(error.message);
   } else {
     notify(error.message); // refused by the host, for example because it is full
-    comeBack();
+    reconnectLater();
   }
 });
 
-function comeBack() {
+function reconnectLater() {
   setTimeout(() => socket.connect(), 5_000 + Math.random() * 5_000);
 }
 
-// Reloading renews the session's cookie. Only once: if that does not help, a second time will not.
-function renewSession(words) {
-  if (sessionStorage.getItem("renewed")) return notify(words);
+// Reloading renews the session's cookie. Reload only once: if that does not help, again will not.
+function renewSession(text) {
+  if (sessionStorage.getItem("renewed")) return notify(text);
   sessionStorage.setItem("renewed", "yes");
   location.reload();
 }
 
 // The session was recovered, and the host sends the missed events by itself.
-function goOn() {
+function resume() {
   joined = true;
   catchUp().catch(() => {}); // messages may have been missing when the connection dropped
-  if (noteUnsent) sayNote();
+  if (noteUnsent) sendNote();
   return send();
 }
 
@@ -100,10 +100,10 @@ async function join() {
   sessionStorage.removeItem("renewed");
   notify("");
   joined = true;
-  introduce(state.you);
+  setVisitor(state.you);
   state.messages.forEach(showMessage);
   if (state.more || !timeline.whole) await catchUp();
-  if (noteUnsent) sayNote();
+  if (noteUnsent) sendNote();
   else showNote(state.text);
   showPeople(state.who);
   await send();
@@ -111,23 +111,23 @@ async function join() {
 
 // ---- The visitor ----
 
-// Two tabs opened at the same time each get a session, and the browser keeps one. A tab that learns of
-// another identity reconnects, with the current cookie.
+// Two tabs opened at the same time each get a session, and the browser keeps one of them. A tab that
+// sees another identity reconnects, with the current cookie.
 const tabs = globalThis.BroadcastChannel && new BroadcastChannel("sidepath identity");
-const heeded = new Set(); // once for each identity, so that two tabs cannot reconnect forever
+const adopted = new Set(); // once for each identity, so that two tabs cannot reconnect forever
 
 tabs?.addEventListener("message", ({ data }) => {
-  if (!joined || data === me.id || heeded.has(data)) return;
-  heeded.add(data);
+  if (!joined || data === me.id || adopted.has(data)) return;
+  adopted.add(data);
   socket.disconnect().connect();
 });
 
-function introduce(you) {
+function setVisitor(you) {
   tabs?.postMessage(you.id);
   if (you.id === me.id && you.name === me.name) return;
   me = you;
   $("message").placeholder = `Message as ${you.name}`;
-  timeline.iAm(you);
+  timeline.setMe(you);
   // The page does not contain the authors of the messages that the server rendered.
   ask("history", { after: Math.max(0, Number(last) - RENDERED) })
     .then((answer) => answer.messages?.forEach((message) => timeline.attribute(message)))
@@ -150,23 +150,23 @@ function showMessage(message) {
   timeline.add(message);
 }
 
-function takeIn(message) {
+function receive(message) {
   if (message.room !== room) return;
   showMessage(message);
-  heal();
+  fillGap();
 }
 
-function heal() {
+function fillGap() {
   if (!timeline.whole) catchUp().catch(() => {});
 }
 
-socket.on("message", takeIn);
+socket.on("message", receive);
 
 // A killed host may have stored a message without sending it.
 socket.on("last", (news) => {
   if (news.room !== room) return;
-  timeline.hear(news.seq);
-  heal();
+  timeline.expect(news.seq);
+  fillGap();
 });
 
 let catchingUp;
@@ -211,7 +211,7 @@ async function sendOne(entry) {
     const { id, text } = entry;
     const { seq, at, error, retry } = await ask("message", { id, text });
     if (seq) {
-      takeIn({ room, seq, id, author: me.id, name: me.name, text, at });
+      receive({ room, seq, id, author: me.id, name: me.name, text, at });
       return true;
     }
     notify(error);
@@ -234,7 +234,7 @@ $("composer").addEventListener("submit", (event) => {
   $("empty").hidden = true;
   $("message").value = "";
   fit();
-  sayTyping(false);
+  sendTyping(false);
   send();
 });
 
@@ -253,12 +253,12 @@ function fit() {
 // ---- Typing ----
 
 const typists = new Map(); // id → { name, timer }
-let said = 0; // when "typing" was last sent; 0 if nothing is being typed
+let typingSentAt = 0; // when "typing" was last sent; 0 if nothing is being typed
 
-function sayTyping(typing) {
+function sendTyping(typing) {
   const now = Date.now();
-  if (typing ? now - said < TYPING / 2 : !said) return;
-  said = typing ? now : 0;
+  if (typing ? now - typingSentAt < TYPING / 2 : !typingSentAt) return;
+  typingSentAt = typing ? now : 0;
   if (joined) socket.volatile.emit("typing", typing);
 }
 
@@ -275,7 +275,7 @@ function showTyping({ id, name, typing }) {
 
 $("message").addEventListener("input", () => {
   fit();
-  sayTyping($("message").value !== "");
+  sendTyping($("message").value !== "");
 });
 
 socket.on("typing", (typist) => joined && showTyping(typist));
@@ -283,19 +283,19 @@ socket.on("typing", (typist) => joined && showTyping(typist));
 // ---- Shared note ----
 
 let noteUnsent = false; // whether the host lacks the current text
-let sayingNote = false;
+let sendingNote = false;
 
 // Sends the current note, one at a time; changes in the meantime are sent next.
-async function sayNote() {
+async function sendNote() {
   noteUnsent = true;
-  if (sayingNote) return;
-  sayingNote = true;
-  while (joined && noteUnsent) noteUnsent = !(await sayNoteOnce());
-  sayingNote = false;
+  if (sendingNote) return;
+  sendingNote = true;
+  while (joined && noteUnsent) noteUnsent = !(await sendNoteOnce());
+  sendingNote = false;
 }
 
 // Returns false if the note must be sent again.
-async function sayNoteOnce() {
+async function sendNoteOnce() {
   const text = $("note").value;
   try {
     const { error, retry } = await ask("input-change", text);
@@ -314,7 +314,7 @@ function showNote(text) {
   $("note").setSelectionRange(selectionStart, selectionEnd); // keeps the cursor's position
 }
 
-$("note").addEventListener("input", sayNote);
+$("note").addEventListener("input", sendNote);
 // Until the host has this text, others' changes are ignored, because it will replace them.
 socket.on("update-input", (text) => joined && !noteUnsent && showNote(text));
 

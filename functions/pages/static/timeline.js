@@ -12,7 +12,7 @@ export class Timeline {
     this.list = list;
     this.me = me;
     this.last = last;
-    this.heardOf = last; // the highest known sequence number
+    this.highest = last; // the highest known sequence number
     this.early = new Map(); // messages after a gap, by sequence number
     this.unsent = new Map(); // id → { id, text, item }, in the order they were written
     // Stored for the tab, so that a reload loses no unsent messages.
@@ -28,11 +28,11 @@ export class Timeline {
 
   /** Whether no known message is missing. */
   get whole() {
-    return this.last >= this.heardOf;
+    return this.last >= this.highest;
   }
 
-  /** Marks a changed visitor's own messages. */
-  iAm(me) {
+  /** Changes the visitor, and marks their own messages. */
+  setMe(me) {
     this.me = me;
     for (const { item } of this.unsent.values()) item.querySelector(".name").textContent = me.name;
     for (const item of this.list.querySelectorAll("[data-seq]")) {
@@ -48,15 +48,15 @@ export class Timeline {
   }
 
   /** Records that a message with this number exists. */
-  hear(seq) {
-    this.heardOf = Math.max(this.heardOf, seq);
+  expect(seq) {
+    this.highest = Math.max(this.highest, seq);
   }
 
   /** Adds a stored message. */
   add(message) {
     const written = this.unsent.get(message.id);
     if (written) this.drop(written);
-    this.hear(message.seq);
+    this.expect(message.seq);
     if (message.seq > this.last) this.early.set(message.seq, message);
     for (let next; (next = this.early.get(this.last + 1)); this.last++) {
       this.early.delete(next.seq);
@@ -143,7 +143,7 @@ function showTime(time) {
   time.title = dates.format(at);
 }
 
-// crypto.randomUUID exists only on secure origins, which a local network address is not.
+// Not crypto.randomUUID: it exists only on secure origins, not at a local network's address.
 function newId() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");

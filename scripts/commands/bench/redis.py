@@ -33,8 +33,8 @@ def redis(folder: Path) -> Iterator[tuple[int, str]]:
 def version() -> str:
     """Return the version of the installed Redis. Raises RedisError."""
     command = [_program(), "--version"]
-    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    found = re.search(r"v=([\d.]+)", said)
+    output = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    found = re.search(r"v=([\d.]+)", output)
     return found[1] if found else "of an unknown version"
 
 
@@ -56,9 +56,9 @@ def _program() -> str:
 
 def _await_ready(process: subprocess.Popen[str]) -> None:
     assert process.stdout
-    said = ""
+    last = ""
     for line in process.stdout:
         if "Ready to accept connections" in line:
             return
-        said = line.strip() or said
-    raise RedisError(f"redis-server did not start: {said}")
+        last = line.strip() or last
+    raise RedisError(f"redis-server did not start: {last}")

@@ -131,7 +131,7 @@ def _port(process: subprocess.Popen[str], server: Server, log: Path) -> int:
     if found:
         return int(found[1])
     process.wait()
-    said = log.read_text("utf-8").strip().splitlines()
+    lines = log.read_text("utf-8").strip().splitlines()
     raise ServerError(
-        f"{server.title} did not start: {said[-1] if said else 'it printed nothing'} (see {log})"
+        f"{server.title} did not start: {lines[-1] if lines else 'it printed nothing'} (see {log})"
     )

@@ -21,13 +21,13 @@ _REGISTERED = Path("/proc/sys/fs/binfmt_misc")
 
 def unable(program: str, platform: str) -> str | None:
     """Return why an engine cannot build for a platform; None if it can, or that is unknown."""
-    own = _PLATFORMS.get(_said([program, "info", "--format", _ASKED[program]]))
+    own = _PLATFORMS.get(_output([program, "info", "--format", _ASKED[program]]))
     # On other systems than Linux, engines run in a virtual machine that emulates.
     if own in (None, platform) or not sys.platform.startswith("linux"):
         return None
     if (_REGISTERED / _EMULATORS[platform]).exists():
         return None
-    if program == "docker" and platform in _said(["docker", "buildx", "inspect"]):
+    if program == "docker" and platform in _output(["docker", "buildx", "inspect"]):
         return None
     return (
         f"{program} runs on {own} and cannot build for {platform}, which --architecture asks for: "
@@ -47,7 +47,7 @@ def _other(platform: str) -> str:
     return "arm64" if platform == "linux/amd64" else "x86_64"
 
 
-def _said(command: list[str]) -> str:
+def _output(command: list[str]) -> str:
     """Return a program's output, or nothing if it fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE)

@@ -72,7 +72,7 @@ class Host:
     async def _run(self) -> None:
         """Start a process, and wait until it is time to start the next."""
         environ = {"DRAIN_SECONDS": str(DRAIN_SECONDS), **self._environ, "PORT": "0"}
-        process = await Process.spawn(self._name, [self._module], environ, self._hear)
+        process = await Process.spawn(self._name, [self._module], environ, self._read_line)
         self.pid = process.pid
         started = time.monotonic()
         try:
@@ -123,7 +123,7 @@ class Host:
         say(sentence)
         self.why_away = "\n".join([sentence, *words])
 
-    def _hear(self, line: str) -> None:
+    def _read_line(self, line: str) -> None:
         if found := _LISTENING.match(line):
             self.address = found[1]
             self._settled.set()

@@ -84,18 +84,18 @@ class Context:
 
 def _import(handler: str) -> Handler:
     module, _, name = handler.rpartition(".")
-    said = f"The template says Handler: {handler}, and"
+    problem = f"The template says Handler: {handler}, and"
     try:
         imported = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if f"{module}.".startswith(f"{error.name}."):
-            raise StartError(f"{said} there is no module {error.name}.") from None
+            raise StartError(f"{problem} there is no module {error.name}.") from None
         raise
     function: Handler | None = getattr(imported, name, None)
     if not callable(function):
-        raise StartError(f"{said} {module} has no function {name}.")
+        raise StartError(f"{problem} {module} has no function {name}.")
     if inspect.iscoroutinefunction(function):
-        raise StartError(f"{said} that is an `async def`, which Lambda does not await.")
+        raise StartError(f"{problem} that is an `async def`, which Lambda does not await.")
     return function
 
 

@@ -46,7 +46,7 @@ class MigrationRequests:
         self._open: dict[str, MigrationRequest] = {}
         self._rate = Bucket(ASKS_PER_SECOND, MAX_OPEN)
         self._answer_times = AnswerTimes(bus.ANSWER_SECONDS / 2)
-        bus.peers.subscribe(joined=self._wait_for, lost=self._lost, heard=self._alive)
+        bus.peers.subscribe(joined=self._wait_for, lost=self._lost, heartbeat=self._alive)
 
     def __len__(self) -> int:
         return len(self._open)

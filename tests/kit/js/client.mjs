@@ -9,11 +9,11 @@ const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 function connect(client, url, options) {
   const socket = io(url, { forceNew: true, ...options });
-  const hear = (event, ...values) => tell({ client, event, values });
-  socket.onAny(hear);
-  socket.on("connect", () => hear("connect"));
-  socket.on("disconnect", (reason) => hear("disconnect", reason));
-  socket.on("connect_error", ({ message, data }) => hear("connect_error", { message, data }));
+  const report = (event, ...values) => tell({ client, event, values });
+  socket.onAny(report);
+  socket.on("connect", () => report("connect"));
+  socket.on("disconnect", (reason) => report("disconnect", reason));
+  socket.on("connect_error", ({ message, data }) => report("connect_error", { message, data }));
   sockets.set(client, socket);
 }
 

@@ -1,4 +1,4 @@
-"""The small app's namespaces; `poll.Poll` takes the place of the first where a test says so."""
+"""The small app's namespaces; some tests replace the first one with `poll.Poll`."""
 
 from tests.small_app.events.hall import Hall
 from tests.small_app.events.plaza import Plaza

@@ -29,7 +29,7 @@ class Plaza(Namespace):
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         self.posts = await asyncio.to_thread(Posts, self.settings.own["POSTS"])
-        self.thread = ThreadPoolExecutor(1)  # one call after the other, so numbers keep their order
+        self.thread = ThreadPoolExecutor(1)  # a single thread, so that numbers keep their order
         self.turn = asyncio.Lock()
         self.drafts: dict[str, str] = {}  # by room, to be stored at the end
         self.presence = Presence(self.announce, self.bus, self.namespace)
@@ -88,7 +88,7 @@ class Plaza(Namespace):
         post, new = await self.call(self.posts.add, room, id_, visitor.id, visitor.name, words)
         if new:
             self.emit_soon("message", post._asdict(), room=room)
-        else:  # the host of the first try may have been killed before it told anybody
+        else:  # the host of the first try may have been killed before it sent the message
             self.remind(room, await self.last(room))
         return {"seq": post.seq, "at": post.at}
 
@@ -124,7 +124,7 @@ class Plaza(Namespace):
 
     async def past(self, sid: str, room: str, after: int | None) -> Ack:
         if not self.is_here(sid):
-            raise EventError("Nobody waits for this answer any more.", reason="gone")
+            raise EventError("The client has gone.", reason="gone")
         if after is None:
             latest = await self.call(self.posts.latest, room)
             messages = fitting([post._asdict() for post in reversed(latest)])[::-1]
@@ -144,16 +144,16 @@ class Plaza(Namespace):
     async def call(self, call: Callable[..., T], *values: Any) -> T:
         loop = asyncio.get_running_loop()
         try:
-            async with self.turn:  # so that no answer waits in memory until the loop has time
+            async with self.turn:  # so that no answers accumulate in memory
                 return await loop.run_in_executor(self.thread, partial(call, *values))
         except sqlite3.Error:
-            raise EventError("The posts are away.", reason="store", retry=True) from None
+            raise EventError("The posts cannot be reached.", reason="store", retry=True) from None
 
     def announce(self, room: str) -> None:
         self.emit_soon("who", self.presence.who(room), room=room, ignore_queue=True)
 
     async def resync(self) -> None:
-        """Tell each room its last number after a host, or what the bus carried, was lost."""
+        """Send each room its last number after a host or messages were lost."""
         while True:
             await self.due.wait()
             self.due.clear()
@@ -184,11 +184,11 @@ def number(data: Any) -> int:
     """Return the number of a post; raise EventError."""
     if isinstance(data, int) and not isinstance(data, bool) and 0 <= data < 2**53:
         return data
-    raise EventError("`after` is the number of the last post seen.")
+    raise EventError("`after` must be the number of the last post seen.")
 
 
 def cost(words: str) -> int:
-    """Return what it costs to store a text."""
+    """Return the cost of storing a text."""
     return 100 * (len(words.encode()) + 100)
 
 

@@ -9,7 +9,7 @@ from tests.small_app.model.votes import Votes
 
 
 class Poll(Namespace):
-    """Counts votes, and says the count to everybody."""
+    """Counts votes, and sends the counts to everybody."""
 
     def __init__(self, settings: Any, namespace: str | None = None) -> None:
         super().__init__(settings, namespace)

@@ -1,1 +1,1 @@
-"""What the small app keeps: posts in a file, votes in memory."""
+"""The small app's stores: posts in a file, votes in memory."""

@@ -1,4 +1,4 @@
-"""Posts: what people write in a room, numbered without holes, in one SQLite file."""
+"""Posts: the messages in rooms, numbered without gaps, in one SQLite file."""
 
 import sqlite3
 import threading
@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from functions.contract.setting import StartError
 
-PAGE = 50  # posts of a room that a newcomer gets
-BATCH = 200  # posts that one answer may hold
+PAGE = 50  # posts that a new client gets
+BATCH = 200  # posts in one answer
 MAX_TEXT = 2_000  # characters of a post, and of a draft
 MAX_ID = 64  # characters of a post's id
 
@@ -38,10 +38,10 @@ class Post(NamedTuple):
 
 
 class Posts:
-    """Posts and drafts by room. Calls raise sqlite3.Error where the file cannot be used."""
+    """Posts and drafts by room. Calls raise sqlite3.Error if the file cannot be used."""
 
     def __init__(self, path: str) -> None:
-        """Open a file, which other processes may have open too; raise StartError."""
+        """Open a file, which processes may share; may raise StartError."""
         self._lock = threading.Lock()
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ class Posts:
         weakref.finalize(self, self._db.close)  # pages do not close it
 
     def add(self, room: str, id_: str, author: str, name: str, text: str) -> tuple[Post, bool]:
-        """Store a post as the room's next; return the one stored under its id, and if it is new."""
+        """Store a post as the room's next; return the one with that id, and whether it is new."""
         at = time.time_ns() // 1_000_000
         with self._lock, self._db as db:
             db.execute("BEGIN IMMEDIATE")
@@ -109,7 +109,7 @@ def _prepare(db: sqlite3.Connection) -> None:
             db.executescript(_SCHEMA)
             return
         except sqlite3.OperationalError as error:
-            # Another process prepares the same new file: SQLite does not wait for its WAL.
+            # Another process is preparing the same new file, and SQLite does not wait for that.
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)

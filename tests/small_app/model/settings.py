@@ -4,14 +4,14 @@ from functions.contract.setting import Setting
 
 
 def parse_most(text: str) -> int:
-    """Return the most votes; raise ValueError, to be read after the setting's name."""
+    """Return the most votes; raise ValueError, whose text follows the setting's name."""
     if not text.isdecimal():
         raise ValueError(f"must be a whole number, not {text!r}")
     return int(text)
 
 
 def parse_file(text: str) -> str:
-    """Return the path of a file; raise ValueError, to be read after the setting's name."""
+    """Return the path of a file; raise ValueError, whose text follows the setting's name."""
     if "/" not in text:
         raise ValueError(f"must be the path of a file, not {text!r}")
     return text

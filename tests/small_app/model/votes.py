@@ -4,11 +4,11 @@ from functions.contract.setting import StartError
 
 
 class Votes:
-    """Votes by choice; for none at all it cannot be opened."""
+    """Votes by choice; `most` must be at least one."""
 
     def __init__(self, most: int) -> None:
         if not most:
-            raise StartError("A poll without votes is none. Set MOST_VOTES.")
+            raise StartError("A poll needs at least one vote. Set MOST_VOTES.")
         self._most = most
         self.counts: dict[str, int] = {}
 

@@ -1,4 +1,4 @@
-"""The small app's pages: a greeting with the posts, a form, and what says who served it."""
+"""The small app's pages: a greeting with the posts, a form, and an about page."""
 
 import uuid
 from contextlib import suppress
@@ -22,20 +22,20 @@ PLAZA = "plaza"
 
 @dataclass(frozen=True)
 class Stores:
-    """What the pages read and write."""
+    """The stores that the pages use."""
 
     posts: Posts
     votes: Votes
 
     @classmethod
     def of(cls, request: Request) -> "Stores":
-        """Return the stores of the site a request is for."""
+        """Return the stores of a request's site."""
         stores: Stores = request.app.state.stores
         return stores
 
 
 async def hello(request: Request) -> Response:
-    """Greet as the setting says, count the vote, and show the posts."""
+    """Show the greeting from the setting and the posts, and count a vote."""
     site, stores = Site.of(request), Stores.of(request)
     return site.page(
         request,
@@ -48,7 +48,7 @@ async def hello(request: Request) -> Response:
 
 
 async def post(request: Request) -> Response:
-    """Store what was written into the form, and tell the sockets."""
+    """Store the form's text, and emit it to the sockets."""
     fields, me = await read_form(request), visitor(request)
     text, id_ = fields.get("text", ""), fields.get("id") or uuid.uuid4().hex
     if not 0 < len(text) <= MAX_TEXT or len(id_) > MAX_ID:
@@ -60,7 +60,7 @@ async def post(request: Request) -> Response:
 
 
 async def about(request: Request) -> Response:
-    """Say which environment served this."""
+    """Show which environment served this page."""
     context = request.scope.get("aws.context")
     return Site.of(request).page(request, "served.html", context=context)
 

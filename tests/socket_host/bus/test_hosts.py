@@ -202,7 +202,9 @@ async def test_outage_loses_nothing(pair: Pair) -> None:
         await pair.one.sio.emit("news", number)
     await pair.other.sio.emit("news", "from the other")
     assert [await here.receive("news") for _ in range(100)] == list(range(100))
-    await until(lambda: "Messages to other hosts wait: " in pair.one.bus.health().get("why", ""))
+    await until(
+        lambda: "Messages to other hosts are waiting: " in pair.one.bus.health().get("why", "")
+    )
     assert pair.one.bus.health()["status"] == "degraded"
     assert pair.one.bus.health()["waiting"] == 100
     await pair.between.start()
@@ -226,7 +228,7 @@ async def test_outage_is_logged_once(pair: Pair, caplog: pytest.LogCaptureFixtur
         await until(lambda: pair.one.bus.health()["status"] == "ok")
     lines = [r.getMessage() for r in caplog.records if "to other hosts" in r.getMessage()]
     assert [line.partition(":")[0] for line in lines] == [
-        "Messages to other hosts wait",
+        "Messages to other hosts are waiting",
         "Messages to other hosts are sent again.",
     ] * 2
 

@@ -40,7 +40,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket_host.bus.shared.FLUSH_SECONDS", 0.5)
 
 
-async def hears(speaker: Host, listener: Host) -> None:
+async def receives(speaker: Host, listener: Host) -> None:
     """Make sure that what one host emits reaches the other's clients."""
     client = await listener.client()
     await speaker.sio.emit("news", "hello")
@@ -54,7 +54,7 @@ async def test_password_lets_in(tmp_path: Path) -> None:
         for login in (":s3cret", "host:s3cret%2F"):
             setting = f"valkey://{login}@127.0.0.1:{redis.port}/0"
             async with buses.host(setting) as one, buses.host(setting) as other:
-                await hears(one, other)
+                await receives(one, other)
 
 
 @pytest.mark.usefixtures("hurry")
@@ -88,7 +88,7 @@ async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                 await until(lambda: "certificate verify failed" in host.bus.health().get("why", ""))
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         async with buses.host(setting) as one, buses.host(setting) as other:
-            await hears(one, other)
+            await receives(one, other)
     finally:
         await redis.stop()
 
@@ -157,7 +157,7 @@ async def test_primary_that_becomes_a_replica(
         buses.host(redis.setting) as one,
         buses.host(redis.setting) as two,
     ):
-        await hears(one, two)
+        await receives(one, two)
         await tell(redis, f"REPLICAOF 127.0.0.1 {other.port}")
         await until(
             lambda: all("is a replica" in h.bus.health().get("why", "") for h in (one, two))
@@ -250,7 +250,7 @@ async def test_slow_host_misses_nothing(redis: Redis) -> None:
 async def test_emit_leaves_in_its_turn(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """An idle host writes to Redis while it emits, and waits for an answer before the next."""
     async with buses.host(redis.setting) as one, buses.host(redis.setting) as other:
-        await hears(one, other)
+        await receives(one, other)
         await until(lambda: one.bus.health()["waiting"] == 0)
         written: list[int] = []
         publish = Connection.publish_now
@@ -280,7 +280,7 @@ async def test_slow_host_does_not_lose_its_connection(
 
         await other.client()
         other.sio.on("disconnect", disconnect)
-        await hears(other, one)
+        await receives(other, one)
         await one.sio.disconnect(other.sids[0])
         for number in range(5):
             await one.sio.emit("news", number)
@@ -318,11 +318,11 @@ def test_it_runs_on_uvloop(tmp_path: Path) -> None:
         async with buses.redis(tmp_path) as redis:
             setting = redis.setting
             async with buses.host(setting) as one, buses.host(setting) as other:
-                await hears(one, other)
+                await receives(one, other)
                 await redis.stop()
                 await one.sio.emit("late")
                 await redis.start()
-                await hears(other, one)
+                await receives(other, one)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(asyncio.wait_for(outage(), 2 * PATIENCE))

@@ -136,7 +136,7 @@ async def test_store_is_away(
             assert await lease.held() >= 1
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert errors == [
-        "The lease cannot be read or written: there is no table. The `once` tasks wait."
+        "The lease cannot be read or written: there is no table. The `once` tasks are paused."
     ]
 
 

@@ -309,7 +309,7 @@ async def test_admin_interface_is_told_of_clients(on: Stage) -> None:
     async def listen_for(event: str) -> Any:
         async with asyncio.timeout(PATIENCE):
             while event not in heard:
-                packet = json.loads((await ws.hear_message()).removeprefix("42/admin,"))
+                packet = json.loads((await ws.receive_message()).removeprefix("42/admin,"))
                 heard[packet[0]] = packet[1:]
         return heard.pop(event)
 

@@ -185,7 +185,7 @@ async def test_too_late(tmp_path: Path) -> None:
         assert not await ann.back()
 
 
-async def test_journal_is_bounded(host: SocketHost, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_replay_buffer_is_bounded(host: SocketHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many events only the last are kept; who has missed more is not recovered."""
     monkeypatch.setattr("socket_host.transport.native.replay_buffer.MAX_ENTRIES", 5)
     async with clients("javascript") as people, visiting(host, people) as ann:

@@ -71,7 +71,9 @@ async def test_back_while_the_old_host_ends(redis: Redis, tmp_path: Path) -> Non
     """A client that was away while its host was stopped has its state from what that host left."""
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
         one = await running.start()
-        await emit(one, *map(str, range(10)))  # so that its journal is longer than the other's
+        await emit(
+            one, *map(str, range(10))
+        )  # so that its replay buffer is longer than the other's
         async with visiting(one, people) as ann:
             other = await running.start()
             sid = await ann.sid()
@@ -228,7 +230,9 @@ async def test_what_arrives_late_is_not_sent_twice(redis: Redis, tmp_path: Path)
             assert await ann.heard() == ["end"]
 
 
-async def test_large_estate(redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_large_shutdown_snapshot(
+    redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What a host leaves goes over the bus in pieces."""
     monkeypatch.setattr(shutdown_snapshot, "_PIECE", 1_000)
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:

@@ -47,7 +47,7 @@ async def test_large_messages_arrive(port: int) -> None:
         text = "x" * 900_000
         for _ in range(3):
             await ws.send(f'421["echo","{text}"]')
-            assert await ws.hear_message() == f'431["{text}"]'
+            assert await ws.receive_message() == f'431["{text}"]'
 
 
 async def test_broken_frames_close(port: int) -> None:

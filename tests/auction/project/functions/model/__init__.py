@@ -1,1 +1,1 @@
-"""What both halves know of the auction."""
+"""The auction's data, payloads and settings."""

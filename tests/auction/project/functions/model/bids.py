@@ -1,4 +1,4 @@
-"""What may be sent: lots that are offered, and bids for them."""
+"""The payloads: lots on offer, and bids for them."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,7 +10,7 @@ MOST = 1_000_000
 
 @dataclass
 class Bid:
-    """What somebody would pay for a lot."""
+    """A bid for a lot."""
 
     lot: str
     amount: int
@@ -21,7 +21,7 @@ class Bid:
 
 
 class Offer(BaseModel):
-    """A lot, and what it has to bring at least."""
+    """A lot and its reserve price."""
 
     lot: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
     reserve: Annotated[int, Field(ge=0, le=MOST)] = 0

@@ -1,4 +1,4 @@
-"""Lots in a DynamoDB table, an item for each."""
+"""Lots in a DynamoDB table, one item for each."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ class DynamoDBLots:
         self._table = table
 
     def offer(self, name: str, reserve: int, at: float) -> bool:
-        """Add a lot; False if there is one of that name."""
+        """Add a lot; return False if there is one with that name."""
         return self._changed(
             name,
             "SET amount = :amount, bidder = :bidder, seen = :at, sold = :no, fence = :zero",
@@ -31,7 +31,7 @@ class DynamoDBLots:
         )
 
     def bid(self, name: str, amount: int, bidder: str, at: float) -> bool:
-        """Store a bid; False if there is a higher one, or the lot is sold, or there is none."""
+        """Store a bid; return False if it is not the highest, or the lot is sold or missing."""
         return self._changed(
             name,
             "SET amount = :amount, bidder = :bidder, seen = :at",
@@ -40,7 +40,7 @@ class DynamoDBLots:
         )
 
     def sell(self, lot: Lot, number: int) -> bool:
-        """End a lot as it is known; False if it is not so any more, or somebody later has been."""
+        """Sell a lot; return False if it has changed, or the fencing number is too low."""
         return self._changed(
             lot.name,
             "SET sold = :yes, fence = :number",
@@ -62,7 +62,7 @@ class DynamoDBLots:
             return sorted(_lot(item) for page in pages for item in page["Items"])
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         self._dynamodb.close()
 
     def _changed(self, name: str, update: str, condition: str, values: dict[str, Any]) -> bool:

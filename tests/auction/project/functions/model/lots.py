@@ -1,15 +1,15 @@
-"""The lots: what is sold, and who has bid most."""
+"""The lots: what is for sale, and the highest bids."""
 
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 
 class LotsError(Exception):
-    """The lots cannot be reached just now; nothing was stored, and trying again does no harm."""
+    """The lots cannot be reached now; nothing was stored, and a retry is harmless."""
 
 
 class Lot(NamedTuple):
-    """A lot: what was bid for it, by whom and when, and whether it is sold."""
+    """A lot: its highest bid, by whom and when, and whether it is sold."""
 
     name: str
     amount: int
@@ -19,20 +19,20 @@ class Lot(NamedTuple):
 
 
 class Lots(Protocol):
-    """What lots can do, wherever they are kept. Every call may raise LotsError."""
+    """A store of lots. Every call may raise LotsError."""
 
     def offer(self, name: str, reserve: int, at: float) -> bool:
-        """Add a lot; False if there is one of that name."""
+        """Add a lot; return False if there is one with that name."""
         ...
 
     def bid(self, name: str, amount: int, bidder: str, at: float) -> bool:
-        """Store a bid; False if there is a higher one, or the lot is sold, or there is none."""
+        """Store a bid; return False if it is not the highest, or the lot is sold or missing."""
         ...
 
     def sell(self, lot: Lot, number: int) -> bool:
-        """End a lot as it is known; False if it is not so any more, or somebody later has been.
+        """Sell a lot; return False if it has changed, or if `number` is too low.
 
-        `number` is that of the host's lease: who writes with a lower one than the last is late.
+        `number` is that of the host's lease: a host with a lower one than stored has lost it.
         """
         ...
 
@@ -45,12 +45,12 @@ class Lots(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""
         ...
 
 
 def parse_store(setting: str) -> str:
-    """Return a setting that is fine; raise ValueError, to be read after its name, if it is not."""
+    """Return a valid setting; raise ValueError, whose text follows the setting's name."""
     kind, _, rest = setting.partition(":")
     if kind in ("sqlite", "dynamodb") and rest:
         return setting
@@ -61,7 +61,7 @@ def open_lots(setting: str) -> Lots:
     """Open the lots that a setting names."""
     kind, _, rest = setting.partition(":")
     if kind == "dynamodb":
-        # Here, because boto3 takes longer to import than everything else in a page.
+        # Not at the top of the module: boto3 is slow to import.
         from functions.model.dynamodb_lots import DynamoDBLots
 
         return DynamoDBLots(rest)

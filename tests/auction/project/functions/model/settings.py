@@ -43,7 +43,7 @@ settings = [
     ),
     Setting(
         "AUCTIONEER_PASSWORD",
-        "by which word the auctioneer signs in",
+        "the word with which the auctioneer signs in",
         halves=("function",),
         development="gavel",
     ),
@@ -55,7 +55,7 @@ settings = [
     ),
     Setting(
         "ADDRESS",
-        "the address of the site, which links begin with",
+        "the site's address, for links",
         halves=("function",),
         development="http://localhost:3000",
     ),

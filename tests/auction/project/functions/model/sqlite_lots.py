@@ -1,4 +1,4 @@
-"""Lots in an SQLite file, which several processes may use."""
+"""Lots in an SQLite file, which several processes can share."""
 
 import sqlite3
 from pathlib import Path
@@ -22,14 +22,14 @@ class SQLiteLots:
         self._db.execute(_TABLE)
 
     def offer(self, name: str, reserve: int, at: float) -> bool:
-        """Add a lot; False if there is one of that name."""
+        """Add a lot; return False if there is one with that name."""
         return self._changed(
             "INSERT OR IGNORE INTO lots (name, amount, bidder, at) VALUES (?, ?, '', ?)",
             (name, reserve, at),
         )
 
     def bid(self, name: str, amount: int, bidder: str, at: float) -> bool:
-        """Store a bid; False if there is a higher one, or the lot is sold, or there is none."""
+        """Store a bid; return False if it is not the highest, or the lot is sold or missing."""
         return self._changed(
             "UPDATE lots SET amount = ?, bidder = ?, at = ?"
             " WHERE name = ? AND amount < ? AND NOT sold",
@@ -37,7 +37,7 @@ class SQLiteLots:
         )
 
     def sell(self, lot: Lot, number: int) -> bool:
-        """End a lot as it is known; False if it is not so any more, or somebody later has been."""
+        """Sell a lot; return False if it has changed, or the fencing number is too low."""
         return self._changed(
             "UPDATE lots SET sold = 1, fence = ?"
             " WHERE name = ? AND amount = ? AND NOT sold AND fence <= ?",
@@ -54,7 +54,7 @@ class SQLiteLots:
         return [Lot(name, amount, by, at, bool(sold)) for name, amount, by, at, sold in rows]
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._db.close()
 
     def _changed(self, statement: str, values: tuple[Any, ...]) -> bool:

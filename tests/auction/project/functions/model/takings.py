@@ -1,4 +1,4 @@
-"""Every night: says what the auction has brought."""
+"""Every night: logs what the auction has earned."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ _log = logging.getLogger(__name__)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
-    """Write the sum into the log, and return it."""
+    """Log the sum, and return it."""
     with closing(open_lots(os.environ["LOTS"])) as lots:
         sold = [lot for lot in lots.all() if lot.sold and lot.bidder]
     takings = {"lots": len(sold), "takings": sum(lot.amount for lot in sold)}

@@ -1,4 +1,4 @@
-"""What is for sale, as pages and as JSON."""
+"""The lots for sale, as pages and as JSON."""
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,7 +16,7 @@ async def overview(request: Request) -> Response:
 
 
 async def one(request: Request) -> Response:
-    """Show one lot, at its address."""
+    """Show one lot."""
     lots: Lots = request.app.state.lots
     site, name = Site.of(request), request.path_params["name"]
     for lot in lots.all():
@@ -26,6 +26,6 @@ async def one(request: Request) -> Response:
 
 
 async def every(request: Request) -> Response:
-    """List everything for a program."""
+    """List all lots as JSON."""
     lots: Lots = request.app.state.lots
     return JSONResponse([lot._asdict() for lot in lots.all()])

@@ -1,4 +1,4 @@
-"""What the auctioneer does."""
+"""The auctioneer's actions."""
 
 import time
 
@@ -16,25 +16,25 @@ async def offer(request: Request) -> Response:
     """Offer a lot."""
     offered = await read_json(request, Offer)
     if not request.app.state.lots.offer(offered.lot, offered.reserve, time.time()):
-        raise HTTPException(409, "There is a lot of this name.")
+        raise HTTPException(409, "There is a lot with this name.")
     return JSONResponse({"lot": offered.lot}, 201)
 
 
 async def withdraw(request: Request) -> Response:
-    """Take a lot back, and have the hosts say so."""
+    """Withdraw a lot, and announce it to the hosts."""
     lot = (await read_form(request)).get("lot", "")
     request.app.state.lots.withdraw(lot)
     return PlainTextResponse(Site.of(request).emitter.announce("withdrawn", lot))
 
 
 async def tell(request: Request) -> Response:
-    """Tell everybody something."""
+    """Send news to everybody."""
     text = (await read_form(request)).get("text", "")[:200]
     emitted = Site.of(request).emitter.emit("news", {"text": text}, namespace="/auction")
     return PlainTextResponse(emitted)
 
 
 async def ban(request: Request) -> Response:
-    """Send somebody away."""
+    """Ban a visitor."""
     who = (await read_form(request)).get("visitor", "")
     return PlainTextResponse(Site.of(request).emitter.disconnect(who))

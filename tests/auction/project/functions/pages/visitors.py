@@ -1,4 +1,4 @@
-"""Who is who: the auctioneer by a word, everybody else by a name."""
+"""Sign-in: the auctioneer with a word, everybody else with a name."""
 
 import hmac
 
@@ -17,7 +17,7 @@ async def ask(request: Request) -> Response:
 
 
 async def enter(request: Request) -> Response:
-    """Take the form."""
+    """Sign in with the form."""
     fields = await read_form(request)
     name, word = fields.get("name", "").strip(), fields.get("password", "")
     if not 0 < len(name) <= 40 or not name.isprintable():
@@ -33,7 +33,7 @@ async def enter(request: Request) -> Response:
 
 
 async def leave(request: Request) -> Response:
-    """Be a stranger again."""
+    """Sign out."""
     sign_out(request)
     return RedirectResponse("/", 303)
 

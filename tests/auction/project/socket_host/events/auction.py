@@ -1,4 +1,4 @@
-"""The auction: bids, and what becomes of lots."""
+"""The auction: bids, and the sale of lots."""
 
 import asyncio
 import time
@@ -15,14 +15,14 @@ from socket_host.namespace import event, every, subscribe
 
 
 class Auction(Members):
-    """Takes bids, and sells a lot once nobody bids more."""
+    """Takes bids, and sells a lot once there are no more bids."""
 
     namespace = "/auction"
     volatile = frozenset({"tick"})
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        """Open the lots, and write down what is bid."""
+        """Open the lots, and start recording bids."""
         try:
             self.lots: Lots = await asyncio.to_thread(open_lots, self.settings.own["LOTS"])
         except OSError as error:
@@ -36,21 +36,21 @@ class Auction(Members):
         await asyncio.to_thread(self.lots.close)
 
     async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> bool | None:
-        """Let nobody in whose name is on the list."""
+        """Refuse visitors whose name is on the list."""
         return self.visitor(sid).name != "Mallory"
 
     def may_join(self, sid: str, room: str) -> bool:
-        """Keep what is not shown yet for the auctioneer."""
+        """Let only the auctioneer enter rooms of lots that are not shown yet."""
         return not room.startswith("secret-") or self.visitor(sid).has("role=auctioneer")
 
     async def on_look(self, sid: str, lot: str) -> dict[str, bool]:
-        """Hear of a lot from now on."""
+        """Subscribe to a lot."""
         await self.enter_room(sid, lot)
         return {"ok": True}
 
     @event("auction:bid", limit="5/s")
     async def bid(self, sid: str, bid: Bid) -> dict[str, int]:
-        """Take a bid, and tell everybody who looks at the lot."""
+        """Store a bid, and send it to everybody who is looking at the lot."""
         bidder = self.visitor(sid)
         self.check_room(bid.lot)
         try:
@@ -58,9 +58,9 @@ class Auction(Members):
                 self.lots.bid, bid.lot, bid.amount, bidder.id, time.time()
             )
         except LotsError as error:
-            raise EventError("Bids cannot be stored just now.", retry=True) from error
+            raise EventError("Bids cannot be stored right now.", retry=True) from error
         if not taken:
-            raise EventError("It is sold, or somebody has bid as much.", field="amount")
+            raise EventError("The lot is sold, or somebody has bid as much.", field="amount")
         self.bids.put_nowait(bid)
         shown = {"lot": bid.lot, "amount": bid.amount, "name": bidder.name}
         await self.emit("bid", shown, room=bid.lot)
@@ -68,21 +68,21 @@ class Auction(Members):
 
     @event("auction:written")
     async def tell_written(self, sid: str) -> list[str]:
-        """Tell which bids this host has written down."""
+        """Return the bids that this host has recorded."""
         return self.written
 
     async def on_sales(self, sid: str) -> int:
-        """Tell how many lots this host has sold."""
+        """Return how many lots this host has sold."""
         return self.sales
 
     @event("auction:ban", claim="role=auctioneer")
     async def ban(self, sid: str, visitor: str) -> None:
-        """Send somebody away, wherever they are."""
+        """Disconnect a visitor on all hosts."""
         self.disconnect_visitor(visitor)
 
     @every(0.2, once=True)
     async def sell(self, number: int) -> None:
-        """Sell what nobody bids more for: one host does."""
+        """Sell lots without recent bids, on one host."""
         patience = self.settings.own["CLOSING"]
         for lot in await asyncio.to_thread(self.lots.all):
             over = lot.bidder and not lot.sold and lot.at + patience < time.time()
@@ -92,16 +92,16 @@ class Auction(Members):
 
     @every(0.5)
     async def tick(self) -> None:
-        """Show the time: each host tells its own clients."""
+        """Send the time; each host sends it to its own clients."""
         await self.emit("tick", int(time.time()), ignore_queue=True)
 
     @subscribe("withdrawn")
     async def withdrawn(self, lot: str) -> None:
-        """Hear from a page that a lot is gone; each host tells its own clients."""
+        """Handle a lot's withdrawal by a page; each host informs its own clients."""
         await self.emit("withdrawn", lot, ignore_queue=True)
 
     async def write_down(self) -> None:
-        """Write down every bid; the list is full of what is not a lot."""
+        """Record every bid; fail for what is not a lot."""
         while True:
             bid = await self.bids.get()
             if bid.lot == "poison":

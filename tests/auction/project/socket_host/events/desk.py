@@ -16,7 +16,7 @@ from socket_host.namespace import event
 
 
 class Desk(Members):
-    """Offers lots, and knows where the camera is; for the auctioneer alone."""
+    """Offers lots, and has the camera's key; for the auctioneer only."""
 
     namespace = "/desk"
 
@@ -29,7 +29,7 @@ class Desk(Members):
         await asyncio.to_thread(self.lots.close)
 
     async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
-        """Let only the auctioneer in."""
+        """Refuse everybody but the auctioneer."""
         if not self.visitor(sid).has("role=auctioneer"):
             why = "This is the auctioneer's desk."
             raise exceptions.ConnectionRefusedError(why, {"code": "claim"})
@@ -38,10 +38,10 @@ class Desk(Members):
     async def offer(self, sid: str, offer: Offer) -> dict[str, str]:
         """Offer a lot."""
         if not await asyncio.to_thread(self.lots.offer, offer.lot, offer.reserve, time.time()):
-            raise EventError("There is a lot of this name.", field="lot")
+            raise EventError("There is a lot with this name.", field="lot")
         await self.emit("offered", offer.lot, namespace="/auction")
         return {"lot": offer.lot}
 
     async def on_camera(self, sid: str) -> int:
-        """Tell how long the camera's key is."""
+        """Return the length of the camera's key."""
         return len(self.settings.own["STREAM_KEY"])

@@ -10,22 +10,22 @@ from socket_host.presence import Presence
 
 
 class Hall(Namespace):
-    """Tells everybody in a room who else is there."""
+    """Shows everybody in a room who else is there."""
 
     namespace = "/hall"
     volatile = frozenset({"who"})
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        """Know who is where."""
+        """Keep track of who is where."""
         self.presence = Presence(self.announce, self.bus, self.namespace)
         yield
         self.presence.close()
 
     async def on_enter(self, sid: str, room: Any) -> Any:
-        """Enter a room, and get to know who is there."""
+        """Enter a room, and return who is there."""
         if not isinstance(room, str) or len(room) > 64:
-            raise EventError("A room's name is a text of up to 64 characters.")
+            raise EventError("A room's name is a string of up to 64 characters.")
         if len(self.presence.rooms(sid)) >= 10:
             raise EventError("You are in ten rooms already.")
         await self.enter_room(sid, room)
@@ -33,7 +33,7 @@ class Hall(Namespace):
         return self.presence.who(room)
 
     async def on_recover(self, sid: str) -> None:
-        """Be present again after a drop."""
+        """Return to the client's rooms after a drop."""
         for room in self.rooms(sid):
             if room != sid:
                 self.presence.enter(sid, room, self.visitor(sid))
@@ -43,6 +43,6 @@ class Hall(Namespace):
         self.presence.leave(sid)
 
     def announce(self, room: str) -> None:
-        """Tell this host's clients in a room who is there; every host tells its own."""
+        """Send this host's clients in a room the list of people; each host sends it to its own."""
         who = self.presence.who(room)
         self.emit_soon("who", who, room=room, ignore_queue=True)

@@ -1,1 +1,1 @@
-"""Yours: your data, the rules for what is sent, and your settings. Both halves carry it."""
+"""Yours: your data, payloads and settings, used by both halves."""

@@ -1,4 +1,4 @@
-"""Your settings: each is declared once, and read by both halves, scripts/dev and the tests."""
+"""Your settings: declare each once, for both halves, scripts/dev and the tests."""
 
 from functions.contract.setting import Setting
 

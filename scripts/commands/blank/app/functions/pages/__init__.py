@@ -1,4 +1,4 @@
-"""Yours: the pages, one function each. Their templates/ and static/ lie beside them."""
+"""Yours: the pages, one function each, with their templates/ and static/."""
 
 from starlette.applications import Starlette
 from starlette.requests import Request

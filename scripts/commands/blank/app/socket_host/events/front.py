@@ -12,7 +12,7 @@ class Front(Namespace):
     """Shows everybody what is typed."""
 
     async def on_input_change(self, sid: str, text: Any) -> dict[str, Any]:
-        """Tell everybody else the text."""
+        """Send the text to everybody else."""
         if not isinstance(text, str) or len(text) > MAX_TEXT:
             raise EventError(f"Send a text of up to {MAX_TEXT:,} characters.")
         self.emit_latest("update-input", text, room=None, skip_sid=sid)

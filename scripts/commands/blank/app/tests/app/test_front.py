@@ -5,7 +5,7 @@ from tests.kit.people import Host
 
 
 def test_page(pages: Visitor) -> None:
-    """The front page says hello, and loads the script that speaks to the host."""
+    """The front page says hello, and loads its script."""
     page = pages.get("/")
     assert page.status == 200
     assert "<h1>Hello, " in page.text
@@ -13,7 +13,7 @@ def test_page(pages: Visitor) -> None:
 
 
 async def test_others_see_what_is_typed(host: Host) -> None:
-    """What one client types reaches the others, and not itself."""
+    """What one client types reaches the others, but not the client itself."""
     ann, bob = await host.connect("Ann"), await host.connect("Bob")
     assert await ann.call("input-change", "Hel") == {}
     assert await bob.receive("update-input") == "Hel"
@@ -21,8 +21,8 @@ async def test_others_see_what_is_typed(host: Host) -> None:
     assert await ann.receive("update-input") == "Hello"
 
 
-async def test_what_is_no_text_is_refused(host: Host) -> None:
-    """Another value, or a text without end, gets an answer that says what to send."""
+async def test_invalid_text_is_refused(host: Host) -> None:
+    """Anything but a text of limited length gets an error that says what to send."""
     ann = await host.connect("Ann")
     for bad in (None, 7, "x" * 2_001):
         assert "Send a text" in (await ann.call("input-change", bad))["error"]
