@@ -18,7 +18,12 @@ case "$*" in
   *pytest*) echo "pytest $0 $*" >>calls; [ ! -f broken ];;
 esac
 """
-LISTS = ("", "functions/", "socket_host/", "scripts/", "tests/")
+FOLDERS = ("functions", "socket_host", "scripts", "tests")
+LISTS = (
+    "requirements.txt",
+    *(f"{folder}/requirements.txt" for folder in FOLDERS),
+    "scripts/tools/uv.txt",
+)
 TOOLS = ("bash", "cat", "cmp", "cp", "dirname", "env", "mkdir", "sh")
 
 
@@ -26,8 +31,8 @@ TOOLS = ("bash", "cat", "cmp", "cp", "dirname", "env", "mkdir", "sh")
 def project(tmp_path: Path) -> Path:
     """A project that is set up with Python 3.11, on a machine with 3.12 and 3.13 too."""
     for name in LISTS:
-        (tmp_path / name).mkdir(exist_ok=True)
-        (tmp_path / name / "requirements.txt").write_text(name)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
     for script in ("pythons", "help.sh"):
         shutil.copy(ROOT / "scripts" / script, tmp_path / "scripts" / script)
     (tmp_path / "own").write_text("3.11\n")
