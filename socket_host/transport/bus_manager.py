@@ -18,9 +18,7 @@ from functions.contract.bus import RESERVED_EVENTS, BusMessageError
 from socket_host.bus import Bus
 from socket_host.bus.schema import is_binary
 from socket_host.transport.limits import MOST_ATTACHMENTS
-from socket_host.transport.native.encoding import not_json
-from socket_host.transport.native.socket_packet import EVENT
-from socket_host.transport.strict_json import PLACEHOLDER
+from socket_host.transport.strict_json import PLACEHOLDER, TOO_MANY_ATTACHMENTS, not_json
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +90,7 @@ class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio s
         try:
             await super().emit(event, *arguments, **options)
         except RecursionError as error:
-            raise not_json(EVENT, [event], error) from None
+            raise not_json(event, error) from None
 
     async def enter_room(
         self, sid: str, namespace: str, room: Any, eio_sid: str | None = None
@@ -197,12 +195,12 @@ def _check_binary(message: Mapping[str, Any]) -> None:
     """Raise ValueError for attachments that no client accepts."""
     attachments = message["data"][1:]
     if len(attachments) > MOST_ATTACHMENTS:
-        why = f"clients accept at most {MOST_ATTACHMENTS} attachments"
+        why = TOO_MANY_ATTACHMENTS
     elif not is_binary(message["data"]):
         why = PLACEHOLDER
     else:
         return
-    raise not_json(EVENT, [message["event"]], why)
+    raise not_json(message["event"], why)
 
 
 def _data(message: Mapping[str, Any]) -> Any:
