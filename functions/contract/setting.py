@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from functions.contract.reserved import reserved_by
+
 Half = Literal["function", "host"]
 
 
@@ -60,6 +62,8 @@ def _misdeclared(setting: Setting, names: Collection[str]) -> str:
     """Return what is wrong with a declaration, to be read after its name."""
     if not isinstance(setting.name, str) or not _NAME.fullmatch(setting.name):
         return "must have a name of letters, digits and _, such as MOST_VOTES"
+    if who := reserved_by(setting.name):
+        return f"is a name that {who} uses, so your setting needs another one"
     if setting.name in names:
         return "is declared twice"
     if isinstance(setting.halves, str) or not set(setting.halves) <= set(_HALVES):

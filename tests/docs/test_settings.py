@@ -3,6 +3,7 @@
 import re
 import tomllib
 
+from functions.contract.reserved import FRAMEWORK
 from scripts.commands.pin.lists import ALONE, TOGETHER
 from tests.docs.documents import ROOT, document
 
@@ -30,6 +31,7 @@ def test_settings() -> None:
     for half in HALVES:
         rows = {name for name, (who, _) in ROWS.items() if who in (half, "both")}
         assert rows == read_by(half), f"rows for the {half}"
+    assert set(ROWS) == FRAMEWORK
 
 
 def test_defaults() -> None:
