@@ -15,7 +15,7 @@ HALVES = {"function": "functions/web", "host": "socket_host"}
 ROWS = {
     name: (half, default)
     for name, half, default in re.findall(
-        r"^\| `([A-Z_]+)` \| (\w+) \|.*\| (.*?) \|$", SETTINGS, re.MULTILINE
+        r"^\| `([A-Z0-9_]+)` \| (\w+) \|.*\| (.*?) \|$", SETTINGS, re.MULTILINE
     )
 }
 
@@ -23,7 +23,7 @@ ROWS = {
 def read_by(half: str) -> set[str]:
     """The names of what a half reads from its environment, without those that are declared."""
     code = (ROOT / HALVES[half] / "settings.py").read_text()
-    return set(re.findall(r'"([A-Z][A-Z_]{2,})"', code))
+    return set(re.findall(r'"([A-Z][A-Z0-9_]{2,})"', code))
 
 
 def test_settings() -> None:

@@ -39,7 +39,7 @@ def test_declaration(declared: Any, words: str) -> None:
 @pytest.mark.parametrize(
     ("names", "who"),
     [
-        (sorted(FRAMEWORK) + ["Port"], "the framework"),
+        ([*sorted(FRAMEWORK), "Port"], "the framework"),
         (["AWS_REGION", "LAMBDA_TASK_ROOT", "ECS_AGENT_URI", "PATH", "Path"], "the platform"),
         (["HOME", "TZ", "PYTHONPATH", "LD_PRELOAD", "https_proxy"], "the platform"),
     ],
