@@ -24,6 +24,7 @@ from socket_host.announcements import subscribe
 from socket_host.event_error import EventError
 from socket_host.handlers import Handler, event, find_handlers, large_answer
 from socket_host.lifespan import LifespanNamespace, every
+from socket_host.marks import check_marks
 from socket_host.settings import Settings
 from socket_host.transport.hooks import FAILURES, Hooks
 from socket_host.visitors import PAYER, Client, Member
@@ -52,6 +53,7 @@ class Namespace(LifespanNamespace, Hooks):
 
     def __init__(self, settings: Settings, namespace: str | None = None) -> None:
         """Raise StartError for handlers that cannot be used."""
+        check_marks(type(self), Namespace)
         super().__init__(settings, namespace or self.namespace)
         self.refused: Counter[str] = Counter()
         self._clients: dict[str, Member] = {}  # by sid

@@ -179,7 +179,7 @@ async def _run(options: argparse.Namespace) -> None:
         environ["BUS"] = options.bus
     elif address := relay_address(options.data):
         environ["BUS"] = address
-        environ |= queues.environ(functions, address.removesuffix(LOOPBACK_PATH))
+        environ.update(queues.environ(functions, address.removesuffix(LOOPBACK_PATH)))
     await run_now(functions, options.run, options.event, environ, plain=options.plain_runtime)
 
 
