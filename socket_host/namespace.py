@@ -81,6 +81,10 @@ class Namespace(LifespanNamespace, Hooks):
         """
         return True
 
+    def forbids(self, sid: str, room: str) -> bool:
+        """Whether a client is on this host, and may not enter a room."""
+        return self._guards_rooms and sid in self._clients and not self.may_join(sid, room)
+
     def admit(self, sid: str, environ: Mapping[str, Any], auth: Any) -> Session:
         """Return the session of a client that may come in; raise ConnectionRefusedError if not.
 
@@ -168,8 +172,14 @@ class Namespace(LifespanNamespace, Hooks):
     def enter_room(
         self, sid: str, room: str, namespace: str | None = None
     ) -> Coroutine[Any, Any, None]:
-        """Put a client into a room; raises EventError if it may not join that."""
-        if self._guards_rooms and not self.may_join(sid, room):
+        """Put a client into a room; raises EventError if it may not join that.
+
+        The host of the client decides: if that is another host, the client is not put in.
+        """
+        guard: Any = self
+        if namespace not in (None, self.namespace):
+            guard = self.server.namespace_handlers.get(namespace)
+        if isinstance(guard, Namespace) and guard.forbids(sid, room):
             raise EventError("You may not join this room.", reason="room")
         return super().enter_room(sid, room, namespace)
 

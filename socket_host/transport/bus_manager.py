@@ -17,6 +17,7 @@ from socketio.packet import Packet  # type: ignore[import-untyped]  # as above
 from functions.contract.bus import RESERVED_EVENTS, BusMessageError
 from socket_host.bus import Bus
 from socket_host.bus.schema import is_binary
+from socket_host.transport.hooks import Hooks
 from socket_host.transport.limits import MOST_ATTACHMENTS
 from socket_host.transport.strict_json import PLACEHOLDER, TOO_MANY_ATTACHMENTS, not_json
 
@@ -143,6 +144,16 @@ class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio s
         callbacks.pop(number, None)
         if len(callbacks) == 1:  # only the counter is left
             del self.callbacks[sid]
+
+    async def _handle_enter_room(self, message: Mapping[str, Any]) -> None:
+        sid, namespace, room = message["sid"], message["namespace"], message["room"]
+        if not self.is_connected(sid, namespace) and not self.is_pre_connected(sid, namespace):
+            return
+        handler = self.server.namespace_handlers.get(namespace)
+        if isinstance(handler, Hooks) and not handler.may_join(sid, room):
+            _log.warning("A client was not put into the room %.100r, which it may not join.", room)
+        else:
+            self.basic_enter_room(sid, namespace, room)
 
     async def _return_callback(
         self, host_id: str | None, sid: str, namespace: str, callback_id: int, *values: Any
