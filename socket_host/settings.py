@@ -8,8 +8,8 @@ from functions.contract.reserved import framework_setting
 from functions.contract.session import parse_secrets
 from functions.contract.setting import Setting, SettingError, read_settings
 from socket_host.bus import parse_bus, parse_function_queue
-from socket_host.client_metric import parse_namespace
 from socket_host.lease import parse_leases
+from socket_host.metrics import parse_namespace
 from socket_host.origin import parse_origins
 
 TRANSPORTS = ("fast", "stock")
@@ -45,7 +45,7 @@ class Settings:
     drain_seconds: float = 10  # to disconnect clients in; well below the container's stop timeout
     recovery_seconds: float = 120  # for which a dropped client may resume; 0: no recovery
     transport: str = "fast"
-    metric_namespace: str = ""  # CloudWatch's, of the client metric; empty: it is not written
+    metric_namespace: str = ""  # CloudWatch's, of the host's metrics; empty: they are not written
     ecs_metadata: str = ""  # the URL of the ECS task's metadata; empty outside ECS
     leases: str = "sqlite:.sidepath/leases.sqlite3"
     # They sign no new tokens, but tokens that they have signed are still valid.
