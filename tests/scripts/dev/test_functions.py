@@ -89,7 +89,7 @@ def test_queues() -> None:
     policy = (
         "    Properties: {{ RedrivePolicy: {{ deadLetterTargetArn: {}, maxReceiveCount: {} }} }}\n"
     )
-    assert functions(NIGHTLY).queues == {"Mails": Queue(5)}
+    assert functions(NIGHTLY).queues["Mails"] == Queue(5)
     for target, count, name, tries in [
         ("!GetAtt Dead.Arn", "3", "Dead", 3),
         ("!GetAtt Dead.Arn", '"2"', "Dead", 2),
@@ -97,7 +97,8 @@ def test_queues() -> None:
     ]:
         dead = mails.replace("Mails", "Dead")
         found = functions(NIGHTLY, (mails, mails + policy.format(target, count) + dead))
-        assert found.queues == {"Mails": Queue(tries, name), "Dead": Queue(5)}
+        assert found.queues["Mails"] == Queue(tries, name)
+        assert found.queues["Dead"] == Queue(5)
         assert len(found.problems) == (name != "Dead")
         assert all(f"has no other queue {DEAD}, so" in problem for problem in found.problems)
 
