@@ -11,8 +11,11 @@ from functions.contract.reserved import reserved_by
 Half = Literal["function", "host"]
 
 
-class StartError(Exception):
-    """A half cannot start; the text says why, and what to do."""
+class StartError(ImportError):
+    """A half cannot start; the text says why, and what to do.
+
+    An ImportError, because Lambda logs the text of that, and a stack trace of any other.
+    """
 
 
 class SettingError(StartError):
