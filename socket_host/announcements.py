@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from functions.contract.bus import APP
@@ -11,8 +12,18 @@ from functions.contract.setting import StartError
 from socket_host.bus import Bus
 from socket_host.event_error import EventError
 from socket_host.handlers import Handler
+from socket_host.marks import Mark, add_mark, is_method, marked
 
 F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, object]])
+
+
+@dataclass(frozen=True)
+class _Subject(Mark):
+    """The argument that `subscribe` was called with."""
+
+    decorator = "@subscribe"
+    name: str
+
 
 MAX_WAITING = 1_000  # announcements on one subject; further ones are dropped
 
@@ -25,14 +36,10 @@ def subscribe(subject: str) -> Callable[[F], F]:
     It is called on every host, in order, one announcement at a time; the body is converted to the
     type of the method's annotation. A misuse is a StartError when the host starts.
     """
-    if callable(subject):  # `@subscribe` without parentheses
+    if is_method(subject):  # `@subscribe` without parentheses
         return subscribe("")(subject)
 
-    def mark(method: F) -> F:
-        method.subject = subject  # type: ignore[attr-defined]  # functions take any attribute
-        return method
-
-    return mark
+    return lambda method: add_mark(method, _Subject(subject))
 
 
 class Subscription:
@@ -65,11 +72,9 @@ class Subscription:
 
 def subscriptions(namespace: object, bus: Bus) -> Iterator[tuple[str, Subscription]]:
     """Yield a namespace's subscriptions by the names of their methods; may raise StartError."""
-    for name in dir(type(namespace)):
-        if not hasattr(getattr(type(namespace), name), "subject"):
-            continue
+    for name, mark in marked(type(namespace), _Subject):
         method, where = getattr(namespace, name), f"{type(namespace).__name__}.{name}"
-        subject = method.subject
+        subject = mark.name
         if not isinstance(subject, str) or not subject:
             raise StartError(f'{where} needs the subject that it subscribes to: @subscribe("…").')
         if not inspect.iscoroutinefunction(method) or not _takes_one(method):

@@ -15,10 +15,10 @@ from socket_host.address import Addresses
 from socket_host.admission import Admission, Check, Rejection
 from socket_host.bus import Bus, Loopback, open_bus
 from socket_host.checks import make_namespaces
-from socket_host.client_metric import keep_writing
 from socket_host.drain import release
 from socket_host.lease import Lease, open_lease
 from socket_host.listening import listen
+from socket_host.metrics import keep_writing
 from socket_host.namespace import Namespace
 from socket_host.origin import Origins
 from socket_host.session_end import SessionEnd
@@ -138,7 +138,7 @@ class SocketHost:
             self.port: int = listening.getsockname()[1]
             if self.settings.metric_namespace:
                 writing = asyncio.create_task(
-                    keep_writing(self.settings.metric_namespace, self._count)
+                    keep_writing(self.settings.metric_namespace, self._count, self._bus_degraded)
                 )
                 starting.callback(writing.cancel)
             self._running = starting.pop_all()
@@ -170,6 +170,9 @@ class SocketHost:
 
     def _count(self) -> int:
         return len(self.transport.connections())
+
+    def _bus_degraded(self) -> bool:
+        return bool(self.bus.health()["status"] != "ok")
 
     def _check(self, origin: str | None, opens: bool, address: bytes) -> Rejection | None:
         return self.admission.check(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from functions.contract.setting import StartError
+from socket_host.marks import check_functions
 from socket_host.namespace import Namespace
 from socket_host.settings import Settings
 
@@ -29,6 +30,7 @@ def make_namespaces(kinds: Sequence[type[Namespace]], settings: Settings) -> lis
     if not isinstance(kinds, list | tuple):
         raise StartError(f"{_WHERE} must be a list of classes, such as [Chat], not {kinds!r}.")
     made = [_make(kind, settings) for kind in kinds]
+    check_functions(kinds)
     for name, count in Counter(each.namespace for each in made).items():
         if count > 1:
             twice = " and ".join(type(each).__name__ for each in made if each.namespace == name)

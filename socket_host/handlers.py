@@ -13,6 +13,7 @@ from functions.contract.payload import PayloadError, check_type, parse
 from functions.contract.session import Session
 from functions.contract.setting import StartError
 from socket_host.event_error import EventError
+from socket_host.marks import Mark, add_mark, find_mark, is_method
 from socket_host.transport.bucket import Bucket
 from socket_host.visitors import Client
 
@@ -49,9 +50,10 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class _Event:
+class _Event(Mark):
     """The arguments that `event` was called with."""
 
+    decorator = "@event"
     name: str | None = None
     limit: str | None = None
     claim: str | None = None
@@ -80,14 +82,13 @@ def event(
 
     A misuse is a StartError when the host starts.
     """
-    found = _Event(name, limit, claim)
+    if is_method(name):  # `@event` without parentheses
+        return event()(name)
+    return lambda method: add_mark(method, _Event(name, limit, claim))
 
-    def mark(method: _F) -> _F:
-        method.event = found  # type: ignore[attr-defined]  # functions take any attribute
-        return method
 
-    bare: Any = name if callable(name) else None  # `@event` without parentheses
-    return event()(bare) if bare else mark
+class _LargeAnswer(Mark):
+    decorator = "@large_answer"
 
 
 def large_answer(method: _F) -> _F:
@@ -96,8 +97,7 @@ def large_answer(method: _F) -> _F:
     For each client, such handlers run one at a time, each once the client has read what it was sent
     before. For a client that has gone, they do not run.
     """
-    method.large_answer = True  # type: ignore[attr-defined]  # functions take any attribute
-    return method
+    return add_mark(method, _LargeAnswer())
 
 
 class Handler:
@@ -116,17 +116,24 @@ class Handler:
         "plain",
     )
 
-    def __init__(self, method: Callable[..., Any], *, takes_sid: bool = True) -> None:
-        """Inspect the method's parameters; `takes_sid` is whether the first is the client's sid.
+    def __init__(
+        self,
+        method: Callable[..., Any],
+        declared: _Event | None = None,
+        *,
+        large: bool = False,
+        takes_sid: bool = True,
+    ) -> None:
+        """Inspect the method's parameters; `takes_sid`: the first is the client's sid.
 
         Raises ValueError, TypeError or NameError for a method that cannot be a handler.
         """
-        declared: _Event = getattr(method, "event", _Event())
+        declared = declared or _Event()
         declared.check()
         self.method = method
         self.limit = None if declared.limit is None else Limit.parse(declared.limit)
         self._claim = declared.claim
-        self.large = getattr(method, "large_answer", False)
+        self.large = large
         parameters = _parameters(method, takes_sid)
         self.fewest = sum(p.default is p.empty and p.kind in _SINGLE for p in parameters)
         several = any(p.kind is p.VAR_POSITIONAL for p in parameters)
@@ -213,17 +220,17 @@ def find_handlers(namespace: object, hooks: type) -> dict[str, Handler]:
     Methods that `hooks` also has are not handlers. Raises StartError if two methods handle the same
     event, or if one has parameters that no event can fill.
     """
+    kind = type(namespace)
     found: dict[str, Handler] = {}
-    for attribute in dir(type(namespace)):
-        method = getattr(type(namespace), attribute)
-        declared = getattr(method, "event", None)
-        declared = declared if isinstance(declared, _Event) else None
+    for attribute in dir(kind):
+        declared = find_mark(kind, attribute, _Event)
         named = attribute.startswith("on_") and not hasattr(hooks, attribute)
-        if not callable(method) or not (named or declared):
+        if not callable(getattr(kind, attribute)) or not (named or declared):
             continue
-        where = f"{type(namespace).__name__}.{attribute}"
+        where = f"{kind.__name__}.{attribute}"
         names = list(_names(attribute, declared, where))
-        handler = _handler(getattr(namespace, attribute), where)
+        large = find_mark(kind, attribute, _LargeAnswer) is not None
+        handler = _handler(getattr(namespace, attribute), declared, where, large=large)
         for name in names:
             if name in found:
                 raise StartError(f"{where} handles {name!r}, but so does another method.")
@@ -244,9 +251,11 @@ def _names(attribute: str, declared: _Event | None, where: str) -> Iterator[str]
         yield name.replace("_", "-")
 
 
-def _handler(method: Callable[..., Any], where: str) -> Handler:
+def _handler(
+    method: Callable[..., Any], declared: _Event | None, where: str, *, large: bool
+) -> Handler:
     try:
-        return Handler(method)
+        return Handler(method, declared, large=large)
     except ValueError as error:
         raise StartError(f"{where}: {error}.") from None
     except (TypeError, NameError) as error:

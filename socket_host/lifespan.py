@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +12,7 @@ from functions.contract.setting import StartError
 from socket_host.announcements import subscriptions
 from socket_host.emission import EmittingNamespace
 from socket_host.lease import Lease
+from socket_host.marks import Mark, add_mark, is_method, marked
 from socket_host.settings import Settings
 from socket_host.supervisor import Supervisor
 
@@ -20,9 +21,10 @@ F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, object]])
 
 
 @dataclass(frozen=True)
-class _Job:
+class _Job(Mark):
     """The arguments that `every` was called with."""
 
+    decorator = "@every"
     seconds: float
     once: bool
 
@@ -46,14 +48,10 @@ def every(seconds: float, *, once: bool = False) -> Callable[[F], F]:
 
     A misuse is a StartError when the host starts.
     """
-    if callable(seconds):  # `@every` without parentheses
+    if is_method(seconds):  # `@every` without parentheses
         return every(0)(seconds)
 
-    def mark(method: F) -> F:
-        method.job = _Job(seconds, once)  # type: ignore[attr-defined]  # functions take any attribute
-        return method
-
-    return mark
+    return lambda method: add_mark(method, _Job(seconds, once))
 
 
 class LifespanNamespace(EmittingNamespace):
@@ -64,13 +62,13 @@ class LifespanNamespace(EmittingNamespace):
     def __init__(self, settings: Settings, namespace: str) -> None:
         super().__init__(settings, namespace)
         self._supervisor = Supervisor()
-        for name, job in _jobs(type(self)):
+        for name, job in marked(type(self), _Job):
             job.check(getattr(self, name), f"{type(self).__name__}.{name}")
 
     @property
     def needs_lease(self) -> bool:
         """Whether it has `once` methods."""
-        return any(job.once for _, job in _jobs(type(self)))
+        return any(job.once for _, job in marked(type(self), _Job))
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -112,7 +110,7 @@ class LifespanNamespace(EmittingNamespace):
         try:
             for name, subscription in subscriptions(self, self.bus):
                 self._supervisor.start(subscription.run, name)
-            for name, job in _jobs(type(self)):
+            for name, job in marked(type(self), _Job):
                 self._supervisor.start(partial(self._repeat, job, getattr(self, name)), name)
             yield
         finally:
@@ -164,11 +162,3 @@ def _is_async(work: Callable[..., Any]) -> bool:
 
 def _arguments(method: Callable[..., Any]) -> int:
     return len(inspect.signature(method).parameters)
-
-
-def _jobs(kind: type) -> Iterator[tuple[str, _Job]]:
-    """Yield the methods marked with `every`, by name."""
-    for name in dir(kind):
-        job = getattr(getattr(kind, name), "job", None)
-        if isinstance(job, _Job):
-            yield name, job

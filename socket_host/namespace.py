@@ -24,6 +24,7 @@ from socket_host.announcements import subscribe
 from socket_host.event_error import EventError
 from socket_host.handlers import Handler, event, find_handlers, large_answer
 from socket_host.lifespan import LifespanNamespace, every
+from socket_host.marks import check_marks
 from socket_host.settings import Settings
 from socket_host.transport.hooks import FAILURES, Hooks
 from socket_host.visitors import PAYER, Client, Member
@@ -52,6 +53,7 @@ class Namespace(LifespanNamespace, Hooks):
 
     def __init__(self, settings: Settings, namespace: str | None = None) -> None:
         """Raise StartError for handlers that cannot be used."""
+        check_marks(type(self), Namespace)
         super().__init__(settings, namespace or self.namespace)
         self.refused: Counter[str] = Counter()
         self._clients: dict[str, Member] = {}  # by sid
@@ -79,6 +81,10 @@ class Namespace(LifespanNamespace, Hooks):
         is called again for each of its rooms, and the client leaves those it may no longer be in.
         """
         return True
+
+    def forbids(self, sid: str, room: str) -> bool:
+        """Whether a client is on this host, and may not enter a room."""
+        return self._guards_rooms and sid in self._clients and not self.may_join(sid, room)
 
     def admit(self, sid: str, environ: Mapping[str, Any], auth: Any) -> Session:
         """Return the session of a client that may connect; else raise ConnectionRefusedError.
@@ -168,8 +174,14 @@ class Namespace(LifespanNamespace, Hooks):
     def enter_room(
         self, sid: str, room: str, namespace: str | None = None
     ) -> Coroutine[Any, Any, None]:
-        """Put a client into a room; raises EventError if `may_join` forbids it."""
-        if self._guards_rooms and not self.may_join(sid, room):
+        """Put a client into a room; raises EventError if `may_join` forbids it.
+
+        The host of the client decides: if that is another host, the client is not put in.
+        """
+        guard: Any = self
+        if namespace not in (None, self.namespace):
+            guard = self.server.namespace_handlers.get(namespace)
+        if isinstance(guard, Namespace) and guard.forbids(sid, room):
             raise EventError("You may not join this room.", reason="room")
         return super().enter_room(sid, room, namespace)
 

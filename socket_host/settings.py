@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from functions.contract.reserved import framework_setting
 from functions.contract.session import parse_secrets
 from functions.contract.setting import Setting, SettingError, read_settings
 from socket_host.bus import parse_bus, parse_function_queue
-from socket_host.client_metric import parse_namespace
 from socket_host.lease import parse_leases
+from socket_host.metrics import parse_namespace
 from socket_host.origin import parse_origins
 
 TRANSPORTS = ("fast", "stock")
@@ -44,7 +45,7 @@ class Settings:
     drain_seconds: float = 10  # to disconnect clients in; well below the container's stop timeout
     recovery_seconds: float = 120  # for which a dropped client may resume; 0: no recovery
     transport: str = "fast"
-    metric_namespace: str = ""  # CloudWatch's, of the client metric; empty: it is not written
+    metric_namespace: str = ""  # CloudWatch's, of the host's metrics; empty: they are not written
     ecs_metadata: str = ""  # the URL of the ECS task's metadata; empty outside ECS
     leases: str = "sqlite:.sidepath/leases.sqlite3"
     # They sign no new tokens, but the tokens that they have signed are still valid.
@@ -109,7 +110,7 @@ class _Reader:
         self.problems: list[str] = []
 
     def text(self, name: str, default: str) -> str:
-        return self._environ.get(name) or default  # empty counts as not set
+        return framework_setting(self._environ, name) or default  # empty counts as not set
 
     def one_of(self, name: str, default: str, choices: tuple[str, ...]) -> str:
         text = self.text(name, default)
@@ -137,7 +138,7 @@ class _Reader:
         return default
 
     def secrets(self) -> tuple[str, ...]:
-        text = self._environ.get("SESSION_SECRET", "")
+        text = self.text("SESSION_SECRET", "")
         stage = self.one_of("STAGE", "production", ("production", "development"))
         try:
             return parse_secrets(text, development=stage == "development")
@@ -159,7 +160,7 @@ class _Reader:
         return text
 
     def function_queue(self) -> str:
-        text = self._environ.get("FUNCTION_QUEUE", "")
+        text = self.text("FUNCTION_QUEUE", "")
         try:
             return text and parse_function_queue(text, self.text("BUS", "local"))
         except ValueError as error:
@@ -167,7 +168,7 @@ class _Reader:
             return ""
 
     def metric_namespace(self) -> str:
-        text = self._environ.get("METRIC_NAMESPACE", "")
+        text = self.text("METRIC_NAMESPACE", "")
         try:
             return text and parse_namespace(text)
         except ValueError as error:
@@ -184,7 +185,7 @@ class _Reader:
 
     def origins(self) -> tuple[str, ...]:
         try:
-            return parse_origins(self._environ.get("PUBLIC_ORIGIN", ""))
+            return parse_origins(self.text("PUBLIC_ORIGIN", ""))
         except ValueError as error:
             self.problems.append(f"PUBLIC_ORIGIN {error}.")
             return ()

@@ -29,6 +29,7 @@ class Server(Protocol):
     """
 
     manager: Any
+    namespace_handlers: dict[str, Any]  # the namespaces, by name
 
     def emit(
         self,

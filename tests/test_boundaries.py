@@ -70,6 +70,14 @@ def test_host_imports_only_what_both_carry() -> None:
     assert {(f, name) for f, name in found if not name.startswith(SHARED)} == set()
 
 
+def test_transports_do_not_share_a_transport() -> None:
+    """What both transports are built on needs neither of them."""
+    shared = (ROOT / "socket_host/transport").glob("*.py")
+    found = {(file.name, name) for file in shared for name in imports(file)}
+    transports = ("socket_host.transport.native", "socket_host.transport.stock")
+    assert {(file, name) for file, name in found if name.startswith(transports)} == set()
+
+
 # Pairs of modules that import each other: a session and what keeps all sessions.
 CIRCLES = [{"socket_host.transport.native.client", "socket_host.transport.native.engine"}]
 

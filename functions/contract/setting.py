@@ -6,11 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from functions.contract.reserved import reserved_by
+
 Half = Literal["function", "host"]
 
 
-class StartError(Exception):
-    """A half cannot start; the message says why, and what to do."""
+class StartError(ImportError):
+    """A half cannot start; the text says why, and what to do.
+
+    An ImportError, because Lambda logs the text of that, and a stack trace of any other.
+    """
 
 
 class SettingError(StartError):
@@ -60,6 +65,8 @@ def _misdeclared(setting: Setting, names: Collection[str]) -> str:
     """Return what is wrong with a declaration; the text follows its name."""
     if not isinstance(setting.name, str) or not _NAME.fullmatch(setting.name):
         return "must have a name of letters, digits and _, such as MOST_VOTES"
+    if who := reserved_by(setting.name):
+        return f"is a name that {who} uses, so your setting needs another one"
     if setting.name in names:
         return "is declared twice"
     if isinstance(setting.halves, str) or not set(setting.halves) <= set(_HALVES):

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from functions.contract.bus import Topic, loopback_token
 from functions.contract.redis_address import SCHEMES, Address
+from functions.contract.reserved import framework_setting
 from functions.web.emit import EmitError, Emitter
 
 _LOOPBACK_SECONDS = 2.0
@@ -40,7 +41,8 @@ def emitter_from(environ: Mapping[str, str]) -> Emitter:
 
     scripts/dev sets the other variables that it needs. Raises ValueError as `open_emitter` does.
     """
-    return open_emitter(environ.get("BUS", ""), environ.get("SESSION_SECRET", ""))
+    bus, secret = (framework_setting(environ, name) for name in ("BUS", "SESSION_SECRET"))
+    return open_emitter(bus, secret)
 
 
 class SnsEmitter(Emitter):

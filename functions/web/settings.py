@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from functions.contract.reserved import framework_setting
 from functions.contract.session import parse_secrets
 from functions.contract.setting import Setting, SettingError, read_settings
 from functions.web.emitters import open_emitter
@@ -25,14 +26,17 @@ class Settings:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], declared: Sequence[Setting] = ()) -> Self:
         """Return the settings in an environment; raise SettingError listing every problem."""
-        development = environ.get("STAGE", "production") == "development"
-        bus = environ.get("BUS", "")
+        stage = framework_setting(environ, "STAGE") or "production"
+        development = stage == "development"
+        bus = framework_setting(environ, "BUS")
         problems = []
-        if environ.get("STAGE", "production") not in ("production", "development"):
+        if stage not in ("production", "development"):
             problems.append("STAGE must be production or development.")
         secrets: tuple[str, ...] = ("",)
         try:
-            secrets = parse_secrets(environ.get("SESSION_SECRET", ""), development=development)
+            secrets = parse_secrets(
+                framework_setting(environ, "SESSION_SECRET"), development=development
+            )
         except ValueError as error:
             problems.append(f"SESSION_SECRET {error}.")
         try:

@@ -17,10 +17,9 @@ from socketio.packet import Packet  # type: ignore[import-untyped]  # as above
 from functions.contract.bus import RESERVED_EVENTS, BusMessageError
 from socket_host.bus import Bus
 from socket_host.bus.schema import is_binary
+from socket_host.transport.hooks import Hooks
 from socket_host.transport.limits import MOST_ATTACHMENTS
-from socket_host.transport.native.encoding import not_json
-from socket_host.transport.native.socket_packet import EVENT
-from socket_host.transport.strict_json import PLACEHOLDER
+from socket_host.transport.strict_json import PLACEHOLDER, TOO_MANY_ATTACHMENTS, not_json
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +91,7 @@ class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio s
         try:
             await super().emit(event, *arguments, **options)
         except RecursionError as error:
-            raise not_json(EVENT, [event], error) from None
+            raise not_json(event, error) from None
 
     async def enter_room(
         self, sid: str, namespace: str, room: Any, eio_sid: str | None = None
@@ -146,6 +145,16 @@ class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio s
         if len(callbacks) == 1:  # only the counter is left
             del self.callbacks[sid]
 
+    async def _handle_enter_room(self, message: Mapping[str, Any]) -> None:
+        sid, namespace, room = message["sid"], message["namespace"], message["room"]
+        if not self.is_connected(sid, namespace) and not self.is_pre_connected(sid, namespace):
+            return
+        handler = self.server.namespace_handlers.get(namespace)
+        if isinstance(handler, Hooks) and not handler.may_join(sid, room):
+            _log.warning("A client was not put into the room %.100r, which it may not join.", room)
+        else:
+            self.basic_enter_room(sid, namespace, room)
+
     async def _return_callback(
         self, host_id: str | None, sid: str, namespace: str, callback_id: int, *values: Any
     ) -> None:
@@ -197,12 +206,12 @@ def _check_binary(message: Mapping[str, Any]) -> None:
     """Raise ValueError for attachments that no client accepts."""
     attachments = message["data"][1:]
     if len(attachments) > MOST_ATTACHMENTS:
-        why = f"clients accept at most {MOST_ATTACHMENTS} attachments"
+        why = TOO_MANY_ATTACHMENTS
     elif not is_binary(message["data"]):
         why = PLACEHOLDER
     else:
         return
-    raise not_json(EVENT, [message["event"]], why)
+    raise not_json(message["event"], why)
 
 
 def _data(message: Mapping[str, Any]) -> Any:

@@ -32,6 +32,10 @@ class Hooks(ABC):
         may raise ConnectionRefusedError too.
         """
 
+    def may_join(self, sid: str, room: str) -> bool:
+        """Whether a client of this host may enter a room, as another host asks."""
+        return True
+
     @abstractmethod
     def begin_event(self, sid: str, event: Any) -> dict[str, Any] | None:
         """Count a client's event; return an ack to refuse the event with, or None."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from socket_host.transport.native.encoding import arguments_of, encode, encode_binary, not_json
-from socket_host.transport.native.socket_packet import EVENT
+from socket_host.transport.strict_json import detach, encode, not_json
 
 _FIXED = frozenset([str, bool, type(None)])  # types that need no copy: immutable, and always JSON
 
@@ -26,12 +25,15 @@ def snapshot(event: str, data: Any) -> Any:
     except TypeError:  # it contains bytes, or something that is not JSON
         return _binary(event, data)
     except (ValueError, RecursionError) as error:
-        raise not_json(EVENT, [event], error) from None
+        raise not_json(event, error) from None
     return tuple(copied) if isinstance(data, tuple) else copied
 
 
 def _binary(event: str, data: Any) -> Any:
-    encode_binary(EVENT, "", [event, *arguments_of(data)])
+    try:
+        encode(detach(data)[0])
+    except (TypeError, ValueError, RecursionError) as error:
+        raise not_json(event, error) from None
     return _copy(data)
 
 

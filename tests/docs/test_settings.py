@@ -3,6 +3,7 @@
 import re
 import tomllib
 
+from functions.contract.reserved import FRAMEWORK
 from scripts.commands.pin.lists import ALONE, TOGETHER
 from tests.docs.documents import ROOT, document
 
@@ -14,7 +15,7 @@ HALVES = {"function": "functions/web", "host": "socket_host"}
 ROWS = {
     name: (half, default)
     for name, half, default in re.findall(
-        r"^\| `([A-Z_]+)` \| (\w+) \|.*\| (.*?) \|$", SETTINGS, re.MULTILINE
+        r"^\| `([A-Z0-9_]+)` \| (\w+) \|.*\| (.*?) \|$", SETTINGS, re.MULTILINE
     )
 }
 
@@ -22,7 +23,7 @@ ROWS = {
 def read_by(half: str) -> set[str]:
     """Return the names that a half reads from its environment, without declared settings."""
     code = (ROOT / HALVES[half] / "settings.py").read_text()
-    return set(re.findall(r'"([A-Z][A-Z_]{2,})"', code))
+    return set(re.findall(r'"([A-Z][A-Z0-9_]{2,})"', code))
 
 
 def test_settings() -> None:
@@ -30,6 +31,7 @@ def test_settings() -> None:
     for half in HALVES:
         rows = {name for name, (who, _) in ROWS.items() if who in (half, "both")}
         assert rows == read_by(half), f"rows for the {half}"
+    assert set(ROWS) == FRAMEWORK
 
 
 def test_defaults() -> None:

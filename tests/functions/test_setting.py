@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from functions.contract.reserved import FRAMEWORK, framework_setting
 from functions.contract.setting import Setting, SettingError, development, read_settings
 
 GOOD = Setting("MOST", "how many", parse=int, defaults={"host": "5"})
@@ -33,6 +34,30 @@ def test_declaration(declared: Any, words: str) -> None:
         read_settings(declared, "host", {})
     with pytest.raises(SettingError, match=words):
         development(declared, "data")
+
+
+@pytest.mark.parametrize(
+    ("names", "who"),
+    [
+        ([*sorted(FRAMEWORK), "Port"], "the framework"),
+        (["AWS_REGION", "LAMBDA_TASK_ROOT", "ECS_AGENT_URI", "PATH", "Path"], "the platform"),
+        (["HOME", "TZ", "PYTHONPATH", "LD_PRELOAD", "https_proxy"], "the platform"),
+    ],
+)
+def test_reserved_name(names: list[str], who: str) -> None:
+    """A name that already means something else to a half is refused, whoever reads it."""
+    for name in names:
+        with pytest.raises(SettingError, match=f" {name} is a name that {who} uses, so your"):
+            development([Setting(name, "x", halves=("function",), defaults={"function": ""})], "")
+    free = [Setting(name, "x") for name in ("PORTS", "PATHS", "MY_PATH", "AWSOME", "STAGE_2")]
+    assert development(free, "") == {}
+
+
+def test_framework_settings_are_reserved() -> None:
+    """No framework setting can be read that is not reserved."""
+    assert framework_setting({"BUS": "x"}, "BUS") == "x"
+    with pytest.raises(KeyError):
+        framework_setting({"NEW": "x"}, "NEW")
 
 
 @pytest.mark.parametrize(

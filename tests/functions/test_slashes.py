@@ -122,6 +122,16 @@ SITES: dict[str, tuple[list[BaseRoute], str, dict[str, Any]]] = {
         "/new",
         {},
     ),
+    "page beside an empty path parameter": (
+        [Route("/a/{x:path}", Everything), Route("/a", told, methods=BOTH)],
+        "/a",
+        {},
+    ),
+    "parameter beside an empty path parameter": (
+        [Route("/a/{x:path}", Everything), Route("/{name}", told, methods=BOTH)],
+        "/a",
+        {"name": "a"},
+    ),
     "mount before a route that takes all": (
         [
             Mount("/shop", routes=[root]),

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from scripts import ROOT
-from socket_host.client_metric import embedded_metric, parse_namespace
+from socket_host.metrics import embedded_metrics, parse_namespace
 from tests.infra.templates import Json, container, of_kind, properties, references
 
 pytestmark = pytest.mark.together("template")
@@ -41,7 +41,7 @@ def test_hosts_are_counted_by_their_clients(template: Json) -> None:
     """Autoscaling and the dashboard use the metric that a host writes."""
     environ = {e["Name"]: e["Value"] for e in container(template)["Environment"]}
     assert environ["METRIC_NAMESPACE"] == STACK_NAME
-    written = json.loads(embedded_metric(parse_namespace("a-stack"), 7, 0.0))
+    written = json.loads(embedded_metrics(parse_namespace("a-stack"), 7, 0.0))
     (metric,) = written["_aws"]["CloudWatchMetrics"]
     ((dimension,),) = metric["Dimensions"]
     (measured,) = metric["Metrics"]
@@ -75,6 +75,21 @@ def test_missing_hosts_are_noticed(template: Json) -> None:
     ]
     for name in ("Namespace", "MetricName", "Dimensions"):
         assert alarm[name] == policy[name]
+
+
+def test_lasting_outage_of_the_bus_is_noticed(template: Json) -> None:
+    """An outage raises the alarm by itself: a host writes the metric as long as it lasts."""
+    written = json.loads(embedded_metrics("a-stack", 7, 0.0, bus_degraded=True))
+    (metrics,) = written["_aws"]["CloudWatchMetrics"]
+    ((dimension,),) = metrics["Dimensions"]
+    alarm = properties(template, "BusDegraded")
+    assert alarm["Namespace"] == STACK_NAME
+    assert {"Name": alarm["MetricName"], "Unit": "Count"} in metrics["Metrics"]
+    assert alarm["Dimensions"] == [{"Name": dimension, "Value": written[dimension]}]
+    assert written[alarm["MetricName"]] >= alarm["Threshold"]
+    assert (alarm["Statistic"], alarm["Period"]) == ("Maximum", 60)  # one value a minute and host
+    assert alarm["TreatMissingData"] == "notBreaching"  # a bus that works has no value
+    assert alarm["MetricName"] not in embedded_metrics("a-stack", 7, 0.0)
 
 
 def test_scaling_uses_no_load_balancer_metrics(template: Json) -> None:

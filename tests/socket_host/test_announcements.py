@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -184,7 +185,9 @@ async def no_json(self: Any, body: Path) -> None: ...
 )
 async def test_subscribers_are_checked(mark: Any, method: Any, words: str, tmp_path: Path) -> None:
     """A method that cannot be a subscriber stops the host at the start."""
-    kind = type("Odd", (Namespace,), {"hear": mark(method)})
+    fresh = FunctionType(method.__code__, globals())  # not marked before
+    fresh.__annotations__ = method.__annotations__
+    kind = type("Odd", (Namespace,), {"hear": mark(fresh)})
     with pytest.raises(StartError, match=f"Odd.hear.* {words}"):
         async with serving(tmp_path, kind):
             pass

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import aiohttp
@@ -145,6 +146,11 @@ async def test_start_that_fails(tmp_path: Path) -> None:
     assert clock.life[-1] == "closed"
 
 
+def again(method: Any) -> Any:
+    """A function like another, which is not marked."""
+    return FunctionType(method.__code__, globals(), method.__name__)
+
+
 async def work(self: Any) -> None: ...
 
 
@@ -167,7 +173,7 @@ def plain(self: Any) -> None: ...
 )
 def test_misuse_of_every(mark: Any, method: Any, words: str, tmp_path: Path) -> None:
     """An invalid interval, or a method that cannot be called, stops the host at the start."""
-    kind = type("Odd", (Namespace,), {"job": mark(method)})
+    kind = type("Odd", (Namespace,), {"job": mark(again(method))})
     with pytest.raises(StartError, match=f"Odd.job.* {words}"):
         create_app(settings(tmp_path), [kind])
 

@@ -57,7 +57,7 @@ class Deployment:
             alarms=sum(_metrics(a["Properties"]) for a in alarms if "Condition" not in a)
             + 2 * sum(_metrics(s.get(_CUSTOM, {})) for s in scaling),
             valkey_alarms=sum(_metrics(a["Properties"]) for a in alarms if "Condition" in a),
-            metrics=1,  # the client metric; that of dropped messages has values only when it has
+            metrics=1,  # the number of clients; the others have values only when something is wrong
             dashboards=len(_of(resources, "AWS::CloudWatch::Dashboard")),
             heartbeat=HEARTBEAT,
             poll=POLL_SECONDS,

@@ -51,7 +51,7 @@ class Sums:
         return self.deployment.snapshot * self.price("snapshot") * _SECONDS
 
     def watching(self) -> float:
-        """Return the cost of alarms, the client metric and the dashboard."""
+        """Return the cost of alarms, the metric and the dashboard."""
         has = self.deployment
         return (
             has.alarms * self.price("alarm")

@@ -30,13 +30,7 @@ from scripts.commands.dev.listeners import PortError, listen
 from scripts.commands.dev.queues import Queues
 from scripts.commands.dev.run import RunError, relay_address, relaying, run_now
 from scripts.commands.dev.scheduler import Scheduler
-from scripts.commands.dev.settings import (
-    CONNECTIONS,
-    OriginError,
-    OwnSettings,
-    live_environ,
-    make_environ,
-)
+from scripts.commands.dev.settings import CONNECTIONS, OriginError, OwnSettings, make_environ
 from scripts.commands.dev.stand_in import StandIn, StandInError
 from scripts.commands.dev.template import Template
 from scripts.commands.dev.template_error import TemplateError
@@ -180,12 +174,12 @@ def _url(text: str) -> str:
 
 async def _run(options: argparse.Namespace) -> None:
     functions = Template.read(TEMPLATE).functions
-    environ = make_environ(options.data, options.port, options.env)
+    environ = make_environ(OwnSettings(options.data, options.env), options.port)
     if options.bus.startswith("sns:"):
         environ["BUS"] = options.bus
     elif address := relay_address(options.data):
         environ["BUS"] = address
-        environ |= queues.environ(functions, address.removesuffix(LOOPBACK_PATH))
+        environ.update(queues.environ(functions, address.removesuffix(LOOPBACK_PATH)))
     await run_now(functions, options.run, options.event, environ, plain=options.plain_runtime)
 
 
@@ -199,7 +193,7 @@ async def _serve(options: argparse.Namespace) -> None:
     relayed = sam_local.listen() if options.pages else [socket.create_server(("127.0.0.1", 0))]
     template = Template.read(TEMPLATE)
     own = OwnSettings(options.data, options.env)
-    environ = live_environ(own, port)
+    environ = make_environ(own, port)
     aws = await StandIn.start(TEMPLATE) if options.pages else None
     if aws:
         environ.update(sam_local.host_environ(TEMPLATE.read_text(encoding="utf-8"), aws.url))

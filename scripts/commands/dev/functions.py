@@ -15,8 +15,6 @@ _API = "AWS::Serverless::HttpApi"
 _QUEUE = "AWS::SQS::Queue"
 _IMPLICIT_API = "ServerlessHttpApi"  # the API that SAM creates if an event does not name one
 
-_TRIES = 5  # attempts per message, if its queue sets no limit; AWS retries for days
-
 PAGES = "Pages"  # a function's default name
 
 
@@ -27,6 +25,14 @@ class Timer:
     name: str
     schedule: Schedule
     event: Any = None
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A queue: attempts per message, and the queue for those that have failed as often."""
+
+    tries: int = 5  # without a limit in the template; AWS retries for days
+    dead_letters: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,7 @@ class Functions:
     others: Mapping[str, FunctionSettings]
     routes: tuple[ApiRoute, ...] = ()  # of the edge's API, other than $default
     problems: tuple[str, ...] = ()
-    queues: Mapping[str, int] = field(default_factory=dict)  # attempts per message, by queue
+    queues: Mapping[str, Queue] = field(default_factory=dict)  # by name
 
     def reader(self, queue: str) -> tuple[str, QueueEvent] | None:
         """Return the name of the function that reads a queue, and its event; None if none does."""
@@ -95,7 +101,7 @@ def read(resources: Mapping[str, Any], shared: Any, domain: Any) -> Functions:
     settings = _settings(edge, found[edge])
     others: dict[str, FunctionSettings] = {}
     routes = [*_routes(edge, found[edge], apis)]
-    problems = _problems(edge, found.pop(edge), queues)
+    problems = [*_queue_problems(queues), *_problems(edge, found.pop(edge), queues)]
     for name, properties in found.items():
         try:
             others[name] = _settings(name, properties)
@@ -226,15 +232,38 @@ def _problems(name: str, properties: Mapping[str, Any], queues: Collection[str])
     ]
 
 
-def _queues(resources: Mapping[str, Any]) -> dict[str, int]:
-    """Return the attempts per message of each queue in a template, by name."""
-    return {name: _tries(queue.get("Properties")) for name, queue in _of_kind(resources, _QUEUE)}
+def _queues(resources: Mapping[str, Any]) -> dict[str, Queue]:
+    """Return the queues of a template, by name."""
+    return {name: _queue(queue.get("Properties")) for name, queue in _of_kind(resources, _QUEUE)}
 
 
-def _tries(properties: Any) -> int:
+def _queue(properties: Any) -> Queue:
     policy = properties.get("RedrivePolicy") if isinstance(properties, dict) else None
-    count = policy.get("maxReceiveCount") if isinstance(policy, dict) else None
-    return count if isinstance(count, int) else _TRIES
+    if not isinstance(policy, dict):
+        return Queue()
+    count = str(policy.get("maxReceiveCount"))  # CloudFormation takes a string, too
+    tries = int(count) if count.isdecimal() else Queue.tries
+    return Queue(tries, _queue_name(policy.get("deadLetterTargetArn")))
+
+
+def _queue_problems(queues: Mapping[str, Queue]) -> Iterator[str]:
+    for name, queue in queues.items():
+        if queue.dead_letters and (queue.dead_letters not in queues or queue.dead_letters == name):
+            yield (
+                f"{name}: the template has no other queue {queue.dead_letters}, so messages that "
+                "fail too often are discarded here."
+            )
+
+
+def _queue_name(arn: Any) -> str:
+    """Return the name of the queue whose ARN this is, if the template has that queue."""
+    match arn:
+        case {"Fn::GetAtt": [str(queue), "Arn"]}:
+            return queue
+        case None:
+            return ""
+        case other:
+            return str(other)
 
 
 def _queue_events(properties: Mapping[str, Any]) -> Iterator[QueueEvent]:
@@ -242,11 +271,7 @@ def _queue_events(properties: Mapping[str, Any]) -> Iterator[QueueEvent]:
     for _, kind, event in _events(properties):
         if kind != "SQS" or _is_off(event):
             continue
-        match event.get("Queue"):
-            case {"Fn::GetAtt": [str(queue), "Arn"]}:
-                pass
-            case other:
-                queue = str(other)
+        queue = _queue_name(event.get("Queue"))
         batch = event.get("BatchSize", QueueEvent.batch)
         reports = "ReportBatchItemFailures" in (event.get("FunctionResponseTypes") or ())
         yield QueueEvent(queue, max(1, batch) if isinstance(batch, int) else 1, reports)

@@ -1,13 +1,15 @@
 """A local stand-in for SQS: accepts messages, and calls the functions that read the queues.
 
 It supports only the calls for sending, so that pages, event handlers and functions can send with
-boto3, as in the cloud. Messages are kept in memory until scripts/dev ends.
+boto3, as in the cloud. Messages are kept in memory until scripts/dev ends. One that fails too often
+goes to its queue's dead-letter queue.
 """
 
 import asyncio
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from urllib.parse import urlsplit
 from scripts.commands.dev import background, event
 from scripts.commands.dev.aws import KEYS, REGION
 from scripts.commands.dev.event import Message
-from scripts.commands.dev.functions import Functions, QueueEvent
+from scripts.commands.dev.functions import Functions, Queue, QueueEvent
 from scripts.commands.dev.invocation import FunctionError
 from scripts.terminal import say
 
@@ -43,6 +45,7 @@ class Queues:
     def __init__(self, functions: Callable[[], Functions], invoke: Invoke) -> None:
         self._functions = functions
         self._invoke = invoke
+        self._held: dict[Message, str] = {}  # by queue: all whose fate is not decided
         self._waiting: dict[str, list[Message]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -57,7 +60,9 @@ class Queues:
         return 400, {"__type": f"com.amazonaws.sqs#{refused.code}", "message": str(refused)}
 
     async def stop(self) -> None:
-        """Stop calling functions."""
+        """Stop calling functions, and print which queues still have messages."""
+        for queue, left in Counter(self._held.values()).items():
+            say(f"{queue} had {left} message(s) left, which are lost.")
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -101,6 +106,7 @@ class Queues:
         return {"MessageId": message.id, "MD5OfMessageBody": digest}
 
     def _put_later(self, queue: str, message: Message, seconds: float) -> None:
+        self._held[message] = queue
         if seconds > 0:
             asyncio.get_running_loop().call_later(seconds, self._put, queue, message)
         else:
@@ -116,12 +122,18 @@ class Queues:
             found = self._functions().reader(queue)
             if found is None:
                 say(f"No function in the template reads {queue}: {len(waiting)} message(s) lost.")
+                for message in waiting:
+                    del self._held[message]
                 waiting.clear()
                 return
             name, reads = found
             batch, self._waiting[queue] = waiting[: reads.batch], waiting[reads.batch :]
-            for message in await self._failed(name, reads, batch):
-                self._try_again(name, queue, message)
+            failed = await self._failed(name, reads, batch)
+            for message in batch:
+                if message in failed:
+                    self._try_again(name, queue, message)
+                else:
+                    del self._held[message]
 
     async def _failed(
         self, name: str, reads: QueueEvent, batch: Sequence[Message]
@@ -140,10 +152,20 @@ class Queues:
         return [message for message in batch if message.id in failed]
 
     def _try_again(self, name: str, queue: str, message: Message) -> None:
-        if message.received >= self._functions().queues.get(queue, 0):
-            say(f"{name} failed {message.received} times on a message, which is now discarded.")
+        settings = self._functions().queues.get(queue, Queue(tries=0))
+        if message.received < settings.tries:
+            self._put_later(queue, message, min(2.0 ** (message.received - 1), MAX_PAUSE))
             return
-        self._put_later(queue, message, min(2.0 ** (message.received - 1), MAX_PAUSE))
+        del self._held[message]
+        failed = f"{name} failed {message.received} times on a message, which is now"
+        dead_letters = settings.dead_letters
+        if dead_letters == queue or dead_letters not in self._functions().queues:
+            say(f"{failed} discarded.")
+        elif len(self._waiting.get(dead_letters, ())) >= MAX_WAITING:
+            say(f"{failed} discarded, because {dead_letters} is full.")
+        else:
+            say(f"{failed} in {dead_letters}.")
+            self._put_later(dead_letters, Message(message.body, message.attributes, message.id), 0)
 
 
 def environ(functions: Functions, address: str) -> dict[str, str]:

@@ -31,7 +31,8 @@ class OriginError(Exception):
 class OwnSettings:
     """Your settings: their development values, or those in the file for this machine.
 
-    `values` is always the same dictionary; `renew` updates it in place.
+    `values` is always the same dictionary; `renew` updates it in place. Raises EnvFileError for a
+    malformed file, and SettingError for a wrong declaration.
     """
 
     def __init__(self, data: Path, env_file: Path) -> None:
@@ -60,21 +61,15 @@ class OwnSettings:
         self.values.update(json.loads(printed.splitlines()[-1]))
 
 
-def _own(data: Path, env_file: Path | None) -> dict[str, str]:
-    own = read_env_file(env_file, declared) if env_file else {}
-    return {**development(declared, data), **own}
+def _own(data: Path, env_file: Path) -> dict[str, str]:
+    return {**development(declared, data), **read_env_file(env_file, declared)}
 
 
-def make_environ(data: Path, port: int, env_file: Path | None = None) -> dict[str, str]:
-    """Return the settings of both halves for a site on a port; raise OriginError or EnvFileError.
+def make_environ(own: OwnSettings, port: int) -> MutableMapping[str, str]:
+    """Return the settings of both halves for a site on a port; raise OriginError.
 
-    Settings in the file replace the development values of your settings.
+    They always have the current values of `own`.
     """
-    return {**_own(data, env_file), **_ours(port)}
-
-
-def live_environ(own: OwnSettings, port: int) -> MutableMapping[str, str]:
-    """Return the same as `make_environ`, but always with the current values of `own`."""
     return ChainMap(_ours(port), own.values)
 
 

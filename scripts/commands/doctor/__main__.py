@@ -16,7 +16,7 @@ from scripts.commands.doctor.checks import CHECKS
 from scripts.commands.doctor.examination import examine
 from scripts.commands.doctor.reach import UnreachableError, reach
 from scripts.commands.doctor.report import Report
-from scripts.commands.doctor.site import Address, Site, Speech
+from scripts.commands.doctor.site import Address, Broadcast, Site
 
 UNREACHABLE = 2
 
@@ -45,7 +45,7 @@ async def _examine(options: argparse.Namespace) -> Report:
         page=options.page,
         session=options.session,
         namespace=options.namespace,
-        speech=_speech(options),
+        broadcast=_broadcast(options),
     ) as site:
         await reach(site)
         findings = await examine(site, CHECKS, options.skip)
@@ -93,7 +93,7 @@ def _options() -> argparse.Namespace:
         "--value", type=_json, metavar="JSON", help="the event's argument (default null)"
     )
     parser.add_argument(
-        "--heard", metavar="NAME", help="event that they receive (default the same)"
+        "--received", metavar="NAME", help="event that they receive (default the same)"
     )
     parser.add_argument(
         "--page",
@@ -113,10 +113,10 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _speech(options: argparse.Namespace) -> Speech | None:
+def _broadcast(options: argparse.Namespace) -> Broadcast | None:
     if options.event is None:
         return None
-    return Speech(options.event, options.value, options.heard or options.event)
+    return Broadcast(options.event, options.value, options.received or options.event)
 
 
 def _json(text: str) -> Any:

@@ -53,5 +53,5 @@ CHECKS = (
     Check(TALK, "by-polling", conversation.by_polling, (*_POLLS, *_LET_IN)),
     Check(TALK, "by-websocket", conversation.by_websocket, ("websocket", *_LET_IN)),
     Check(TALK, "by-upgrade", conversation.by_upgrade, ("websocket", *_POLLS, *_LET_IN)),
-    Check(TALK, "others-hear", conversation.others_hear, ("websocket", *_LET_IN)),
+    Check(TALK, "broadcast", conversation.broadcast, ("websocket", *_LET_IN)),
 )

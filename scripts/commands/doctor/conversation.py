@@ -21,7 +21,7 @@ from scripts.commands.doctor.site import Site
 # Seconds for a client to disconnect: the stock transport does not end a pending poll.
 GOODBYE = 1.0
 
-LISTENERS = 4  # with two hosts, they are hardly ever all on the sender's
+RECEIVERS = 4  # with two hosts, they are hardly ever all on the sender's
 
 
 class Client:
@@ -31,13 +31,13 @@ class Client:
         self.sio = sio
         self._patience = _patience(site)
         self._namespace = site.namespace
-        self.heard = asyncio.Event()
-        sio.on(site.speech.heard if site.speech else "", self._hear, site.namespace)
+        self.received = asyncio.Event()
+        sio.on(site.broadcast.received if site.broadcast else "", self._receive, site.namespace)
 
-    def _hear(self, *news: Any) -> None:
-        self.heard.set()
+    def _receive(self, *values: Any) -> None:
+        self.received.set()
 
-    async def say(self, event: str, value: Any) -> Any:
+    async def call(self, event: str, value: Any) -> Any:
         """Send an event and return its ack; raise Failure if none comes."""
         try:
             return await self.sio.call(event, value, self._namespace, self._patience)
@@ -106,37 +106,37 @@ async def _converse(site: Site, *transports: str) -> str:
                 "stickiness, and the host's log.",
             )
         took = round((monotonic() - started) * 1000)
-        await client.say(_unheard_of(), None)
+        await client.call(_unknown_event(), None)
     return f"Connected in {took} ms; the host acks events."
 
 
-async def others_hear(site: Site) -> str:
+async def broadcast(site: Site) -> str:
     """An event that one client sends reaches all others, whichever host they are on."""
-    speech = site.speech
-    if speech is None:
+    event = site.broadcast
+    if event is None:
         raise Skip(
             "Name an event of yours that others receive: --event NAME, with --value JSON for its "
-            "argument, and --heard NAME if they receive it under another name."
+            "argument, and --received NAME if they receive it under another name."
         )
     async with AsyncExitStack() as stack:
-        speaker, *others = [
+        sender, *others = [
             await stack.enter_async_context(connected(site, "websocket"))
-            for _ in range(1 + LISTENERS)
+            for _ in range(1 + RECEIVERS)
         ]
-        _check_accepted(speech.event, await speaker.say(speech.event, speech.value))
-        waiting = [asyncio.create_task(other.heard.wait()) for other in others]
-        _, deaf = await asyncio.wait(waiting, timeout=_patience(site))
-        for task in deaf:
+        _check_accepted(event.name, await sender.call(event.name, event.value))
+        waiting = [asyncio.create_task(other.received.wait()) for other in others]
+        _, missing = await asyncio.wait(waiting, timeout=_patience(site))
+        for task in missing:
             task.cancel()
-    if deaf:
+    if missing:
         raise Failure(
-            f"{len(deaf)} of {LISTENERS} clients did not receive {speech.heard}.",
+            f"{len(missing)} of {RECEIVERS} clients did not receive {event.received}.",
             why="Visitors do not see what others do.",
             do="If there are several hosts, the bus between them does not work: see the hosts' "
-            f"/health and log. With one host, see the handler of {speech.event} in "
+            f"/health and log. With one host, see the handler of {event.name} in "
             "socket_host/events.",
         )
-    return f"All {LISTENERS} other clients received the event."
+    return f"All {RECEIVERS} other clients received the event."
 
 
 def _patience(site: Site) -> float:
@@ -144,7 +144,7 @@ def _patience(site: Site) -> float:
     return site.patience / 2
 
 
-def _unheard_of() -> str:
+def _unknown_event() -> str:
     return f"doctor-{secrets.token_hex(8)}"
 
 

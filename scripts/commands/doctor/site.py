@@ -64,12 +64,12 @@ class Address:
 
 
 @dataclass(frozen=True)
-class Speech:
+class Broadcast:
     """An event of the site, and the event that all other clients get when one sends it."""
 
-    event: str
+    name: str
     value: Any
-    heard: str
+    received: str
 
 
 _COOKIES = (HOST_COOKIE, COOKIE)  # the names of the site's own session cookie
@@ -79,7 +79,7 @@ class Site:
     """Sends requests to one site and returns its responses; follows no redirect, keeps no cookie.
 
     `page` is the path that represents all pages, and `session` the cookie of visits, as its value
-    or as NAME=VALUE; `namespace` is the one that clients connect to, and `speech` an event that
+    or as NAME=VALUE; `namespace` is the one that clients connect to, and `broadcast` an event that
     they send; `tls` says which certificates to trust, by default the system's; `patience` is the
     timeout of one response in seconds.
     """
@@ -95,11 +95,11 @@ class Site:
         tls: ssl.SSLContext | bool = True,
         patience: float = PATIENCE,
         namespace: str = "/",
-        speech: Speech | None = None,
+        broadcast: Broadcast | None = None,
     ) -> None:
         self.address = address
         self.namespace = namespace
-        self.speech = speech
+        self.broadcast = broadcast
         self.page = page
         self._cookies = self._named(session)
         self.patience = patience

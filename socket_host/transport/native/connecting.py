@@ -19,12 +19,7 @@ from socket_host.transport.emitting import EmittingServer
 from socket_host.transport.hooks import FAILURES, Hooks, check_registration
 from socket_host.transport.limits import Limits
 from socket_host.transport.native.client import Client
-from socket_host.transport.native.encoding import (
-    encode,
-    encode_binary,
-    engine_message,
-    not_json,
-)
+from socket_host.transport.native.encoding import encode_binary, engine_message, event_of
 from socket_host.transport.native.environ import Environ
 from socket_host.transport.native.message import Message
 from socket_host.transport.native.packet_types import MESSAGE
@@ -38,6 +33,7 @@ from socket_host.transport.native.recovery import (
 from socket_host.transport.native.replay import Replays
 from socket_host.transport.native.rooms import Member
 from socket_host.transport.native.socket_packet import CONNECT, CONNECT_ERROR, PLAIN
+from socket_host.transport.strict_json import encode, not_json
 
 _UNKNOWN = "Invalid namespace"  # required by the specification
 _CLOSE_SECONDS = 5.0  # for a session's handlers to end before another connection resumes it
@@ -306,7 +302,7 @@ class ConnectingServer(EmittingServer):
         except TypeError:  # there are bytes in it, or it is not JSON and this raises again
             return encode_binary(kind, f"{place}{number}", data)
         except (ValueError, RecursionError) as error:
-            raise not_json(kind, data, error) from None
+            raise not_json(event_of(kind, data), error) from None
 
     async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
         client = self.eio.engine.clients.get(eio_sid)

@@ -39,12 +39,13 @@ def measure(kind: int, data: list[Any]) -> int:
 
     Raises ValueError if it is not JSON, or if clients would close the connection on it.
     """
+    event = data[0] if kind == socketio.packet.EVENT else None
     try:
         encoded = Packet(kind, data=data).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"The data cannot be sent as JSON: {error}.") from None
+        raise strict_json.not_json(event, error) from None
     if isinstance(encoded, str):
         return len(encoded)
     if len(encoded) > 1 + MOST_ATTACHMENTS:
-        raise ValueError(f"Clients accept at most {MOST_ATTACHMENTS} attachments.")
+        raise strict_json.not_json(event, strict_json.TOO_MANY_ATTACHMENTS)
     return sum(map(len, encoded))

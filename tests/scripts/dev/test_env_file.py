@@ -33,7 +33,7 @@ def test_replaces_development(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(settings, "declared", DECLARED)
     file = tmp_path / ".env"
     file.write_text("KEY=real\n")
-    environ = settings.make_environ(tmp_path, 3000, file)
+    environ = settings.make_environ(settings.OwnSettings(tmp_path, file), 3000)
     assert (environ["KEY"], environ["PLACE"]) == ("real", f"{tmp_path}/place")
     assert environ["STAGE"] == "development"
 

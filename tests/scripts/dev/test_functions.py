@@ -3,7 +3,7 @@
 import pytest
 
 from scripts.commands.dev.api_route import ApiRoute
-from scripts.commands.dev.functions import Functions, QueueEvent
+from scripts.commands.dev.functions import Functions, Queue, QueueEvent
 from scripts.commands.dev.template import Template
 from scripts.commands.dev.template_error import TemplateError
 from tests.scripts.dev.edges import TEMPLATE
@@ -78,6 +78,29 @@ def test_settings() -> None:
     known = {"STAGE": "development", "SESSION_SECRET": "not its own"}
     assert nightly.environ(known) == {"STAGE": "development", "TRIES": "3", "LOUD": "true"}
     assert nightly.unknown(known) == ["TABLE"]
+
+
+DEAD = "arn:aws:sqs:eu-west-1:1:Dead"
+
+
+def test_queues() -> None:
+    """A queue's limit and dead-letter queue are read; what cannot be followed is a problem."""
+    mails = "  Mails:\n    Type: AWS::SQS::Queue\n"
+    policy = (
+        "    Properties: {{ RedrivePolicy: {{ deadLetterTargetArn: {}, maxReceiveCount: {} }} }}\n"
+    )
+    assert functions(NIGHTLY).queues["Mails"] == Queue(5)
+    for target, count, name, tries in [
+        ("!GetAtt Dead.Arn", "3", "Dead", 3),
+        ("!GetAtt Dead.Arn", '"2"', "Dead", 2),
+        (DEAD, "!Ref Tries", DEAD, 5),
+    ]:
+        dead = mails.replace("Mails", "Dead")
+        found = functions(NIGHTLY, (mails, mails + policy.format(target, count) + dead))
+        assert found.queues["Mails"] == Queue(tries, name)
+        assert found.queues["Dead"] == Queue(5)
+        assert len(found.problems) == (name != "Dead")
+        assert all(f"has no other queue {DEAD}, so" in problem for problem in found.problems)
 
 
 def test_shared_settings() -> None:

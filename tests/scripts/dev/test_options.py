@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scripts import ROOT
-from scripts.commands.dev.settings import OriginError, make_environ
+from scripts.commands.dev.settings import OriginError, OwnSettings, make_environ
 from socket_host.origin import parse_origins
 from tests.scripts.dev.edges import PATIENCE
 
@@ -94,10 +94,15 @@ def test_command_says_where_it_was_called(tmp_path: Path) -> None:
         assert said == [str(folder), str(tmp_path), *ran]
 
 
+def environ_of(folder: Path) -> Mapping[str, str]:
+    """Return the settings of a site on port 3000 that has no file of its own."""
+    return make_environ(OwnSettings(folder, folder / "none"), 3000)
+
+
 def test_names_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A browser on this machine may connect under any of its names."""
     monkeypatch.delenv("PUBLIC_ORIGIN", raising=False)
-    assert parse_origins(make_environ(tmp_path, 3000)["PUBLIC_ORIGIN"]) == (
+    assert parse_origins(environ_of(tmp_path)["PUBLIC_ORIGIN"]) == (
         *("http://localhost:3000", "http://127.0.0.1:3000", "http://[::1]:3000"),
     )
 
@@ -105,7 +110,7 @@ def test_names_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 def test_further_origins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """PUBLIC_ORIGIN adds origins, such as a tunnel's or a forwarded port's."""
     monkeypatch.setenv("PUBLIC_ORIGIN", "https://abc.tunnel.example, http://localhost:8080")
-    origins = parse_origins(make_environ(tmp_path, 3000)["PUBLIC_ORIGIN"])
+    origins = parse_origins(environ_of(tmp_path)["PUBLIC_ORIGIN"])
     assert {"https://abc.tunnel.example", "http://localhost:8080", "http://[::1]:3000"} < {*origins}
 
 
@@ -120,4 +125,4 @@ def test_malformed_origin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text:
     """A malformed PUBLIC_ORIGIN stops the start with a message that names it."""
     monkeypatch.setenv("PUBLIC_ORIGIN", text)
     with pytest.raises(OriginError, match="PUBLIC_ORIGIN must be the site's address"):
-        make_environ(tmp_path, 3000)
+        environ_of(tmp_path)

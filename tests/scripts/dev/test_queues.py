@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import RawTestServer
 
 from scripts.commands.dev import queues
-from scripts.commands.dev.functions import Functions, FunctionSettings, QueueEvent
+from scripts.commands.dev.functions import Functions, FunctionSettings, Queue, QueueEvent
 from scripts.commands.dev.invocation import FunctionError
 from scripts.commands.dev.queues import Queues
 from scripts.commands.dev.relay import Relay
@@ -27,8 +27,19 @@ def reading(*events: QueueEvent) -> FunctionSettings:
 
 FUNCTIONS = Functions(
     EDGE,
-    {"Mailer": reading(QueueEvent("Mails", 2), QueueEvent("Orders", reports_failures=True))},
-    queues={"Mails": 3, "Orders": 3, "Unread": 3},
+    {
+        "Mailer": reading(
+            *(QueueEvent("Mails", 2), QueueEvent("Orders", reports_failures=True)),
+            *(QueueEvent("Letters"), QueueEvent("DeadLetters")),
+        )
+    },
+    queues={
+        "Mails": Queue(3),
+        "Orders": Queue(3, "Unread"),
+        "Unread": Queue(3),
+        "Letters": Queue(2, "DeadLetters"),
+        "DeadLetters": Queue(1, "DeadLetters"),
+    },
 )
 
 
@@ -137,6 +148,45 @@ async def test_reported_failures(sqs: Any, mailer: Mailer) -> None:
     assert mailer.bodies == [["0", "1", "2"], ["1"], ["1"]]
 
 
+async def test_dead_letters(sqs: Any, mailer: Mailer, capsys: pytest.CaptureFixture[str]) -> None:
+    """A message that fails too often goes to the dead-letter queue, and to whoever reads that."""
+    mailer.fails = 3
+    attributes = {"Kind": {"DataType": "String", "StringValue": "news"}}
+    sent = await asyncio.to_thread(
+        sqs.send_message, QueueUrl="Letters", MessageBody="a", MessageAttributes=attributes
+    )
+    await eventually(lambda: len(mailer.calls) == 3)
+    (first,), _, (last,) = mailer.calls
+    assert (last["body"], last["messageId"]) == ("a", sent["MessageId"])
+    assert last["messageAttributes"] == first["messageAttributes"]
+    assert [call[0]["eventSourceARN"].rpartition(":")[2] for call in mailer.calls] == [
+        *("Letters", "Letters", "DeadLetters")
+    ]
+    said = capsys.readouterr().err
+    assert "Mailer failed 2 times on a message, which is now in DeadLetters." in said
+    await asyncio.to_thread(sqs.send_message, QueueUrl="Letters", MessageBody="b")
+    await eventually(lambda: len(mailer.calls) == 4)
+    said += capsys.readouterr().err
+    assert "Mailer failed 1 times on a message, which is now discarded." in said
+
+
+async def test_messages_left(mailer: Mailer, capsys: pytest.CaptureFixture[str]) -> None:
+    """At the end, the messages that no function has taken are reported, delayed ones too."""
+    queued = Queues(lambda: FUNCTIONS, mailer.invoke)
+    for body in (
+        b'{"QueueUrl": "Mails", "MessageBody": "a"}',
+        b'{"QueueUrl": "Mails", "MessageBody": "b", "DelaySeconds": 900}',
+    ):
+        assert queued.answer("AmazonSQS.SendMessage", body)[0] == 200
+    await queued.stop()
+    assert "Mails had 2 message(s) left, which are lost." in capsys.readouterr().err
+    queued = Queues(lambda: FUNCTIONS, mailer.invoke)
+    assert queued.answer("AmazonSQS.SendMessage", b'{"QueueUrl": "Mails", "MessageBody": "c"}')
+    await eventually(lambda: mailer.bodies == [["c"]] and not queued._held)
+    await queued.stop()
+    assert "left" not in capsys.readouterr().err
+
+
 async def test_refused(sqs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A queue that is not in the template, or an unsupported call, causes a clear error."""
     with pytest.raises(sqs.exceptions.QueueDoesNotExist, match="no queue Males, only: Mails"):
@@ -180,7 +230,7 @@ def test_environ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     address = "http://127.0.0.1:1"
-    assert queues.environ(Functions(EDGE, {}, queues={"Mails": 3}), address) == {}
+    assert queues.environ(Functions(EDGE, {}, queues={"Mails": Queue(3)}), address) == {}
     found = queues.environ(FUNCTIONS, address)
     assert found.keys() == {
         *("AWS_ENDPOINT_URL_SQS", "AWS_ACCESS_KEY_ID"),

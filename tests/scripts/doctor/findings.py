@@ -6,7 +6,7 @@ from scripts.commands.doctor.checks import CHECKS
 from scripts.commands.doctor.examination import examine
 from scripts.commands.doctor.finding import FAILED, Finding
 from scripts.commands.doctor.reach import reach
-from scripts.commands.doctor.site import Address, Site, Speech
+from scripts.commands.doctor.site import Address, Broadcast, Site
 from tests.scripts.dev.edges import PATIENCE
 
 
@@ -33,12 +33,12 @@ async def examined(
     *parts: str,
     tls: Any = True,
     patience: float = PATIENCE,
-    speech: Speech | None = None,
+    broadcast: Broadcast | None = None,
     **visit: str,
 ) -> Findings:
     """Run all checks on a site, or some; `visit` has the page and the session."""
     address = Address.parse(address) if isinstance(address, str) else address
-    async with Site(address, tls=tls, patience=patience, speech=speech, **visit) as visited:
+    async with Site(address, tls=tls, patience=patience, broadcast=broadcast, **visit) as visited:
         await reach(visited)
         checks = [check for check in CHECKS if not parts or check.part in parts]
         return Findings(await examine(visited, checks))

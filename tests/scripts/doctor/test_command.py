@@ -32,7 +32,7 @@ async def test_healthy(tmp_path: Path, transport: str) -> None:
         findings = await examined(edge.url)
         await everybody_gone(edge)
     assert findings.failed == set()
-    assert findings.with_outcome(SKIPPED) == {"hsts", "https", "others-hear"}
+    assert findings.with_outcome(SKIPPED) == {"hsts", "https", "broadcast"}
     with closing(sqlite3.connect(tmp_path / "posts.sqlite3")) as posts:
         assert posts.execute("SELECT * FROM post").fetchall() == []
 

@@ -15,7 +15,7 @@ from scripts.commands.dev.template import SOCKET_HOST
 from scripts.commands.doctor import sockets, stickiness
 from scripts.commands.doctor.checks import PAGES, SOCKETS, TALK, WHO
 from scripts.commands.doctor.finding import SKIPPED, Failure
-from scripts.commands.doctor.site import Address, Site, Speech
+from scripts.commands.doctor.site import Address, Broadcast, Site
 from socket_host import namespace
 from socket_host.namespace import Namespace
 from tests.kit.hosts import serving, url
@@ -141,11 +141,11 @@ async def test_events_unanswered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """An event without an ack, or one that others do not receive, is found."""
     monkeypatch.setattr(namespace, "_SETTLE_SECONDS", 0.1)
     async with site(tmp_path, events=Silent) as edge:
-        speech = Speech("nod", None, "nod")
-        findings = await examined(edge.url, TALK, patience=4, speech=speech)
-    assert findings.failed == {"by-polling", "by-websocket", "by-upgrade", "others-hear"}
+        event = Broadcast("nod", None, "nod")
+        findings = await examined(edge.url, TALK, patience=4, broadcast=event)
+    assert findings.failed == {"by-polling", "by-websocket", "by-upgrade", "broadcast"}
     assert "got no ack" in findings.words("by-polling")
-    assert "4 of 4 clients did not receive nod" in findings.words("others-hear")
+    assert "4 of 4 clients did not receive nod" in findings.words("broadcast")
 
 
 async def test_site_without_named_events(tmp_path: Path) -> None:
@@ -153,22 +153,22 @@ async def test_site_without_named_events(tmp_path: Path) -> None:
     async with site(tmp_path, events=Namespace) as edge:
         findings = await examined(edge.url)
     assert findings.failed == set()
-    assert "others-hear" in findings.with_outcome(SKIPPED)
-    assert "--event NAME" in findings.words("others-hear")
+    assert "broadcast" in findings.with_outcome(SKIPPED)
+    assert "--event NAME" in findings.words("broadcast")
 
 
 @pytest.mark.parametrize(
-    ("speech", "failed"),
+    ("event", "failed"),
     [
-        (Speech("draft", "Hello", "drafted"), set()),
-        (Speech("draft", 7, "drafted"), {"others-hear"}),
+        (Broadcast("draft", "Hello", "drafted"), set()),
+        (Broadcast("draft", 7, "drafted"), {"broadcast"}),
     ],
-    ids=["heard", "refused"],
+    ids=["received", "refused"],
 )
-async def test_named_event(speech: Speech, failed: set[str], tmp_path: Path) -> None:
+async def test_named_event(event: Broadcast, failed: set[str], tmp_path: Path) -> None:
     """A named event is sent with its value, and must be accepted and received by others."""
     async with site(tmp_path) as edge:
-        findings = await examined(edge.url, TALK, speech=speech)
+        findings = await examined(edge.url, TALK, broadcast=event)
     assert findings.failed == failed
 
 

@@ -15,7 +15,8 @@ from socket_host.namespace import Namespace
 from socket_host.transport import bus_manager
 from tests.kit import buses
 from tests.kit.buses import Host, Line, Redis
-from tests.kit.hosts import PATIENCE, serving
+from tests.kit.clients import clients
+from tests.kit.hosts import PATIENCE, on_each_transport, serving, token, url
 from tests.kit.waiting import until
 
 
@@ -169,6 +170,56 @@ async def test_rooms_from_another_host(pair: Pair) -> None:
     await pair.one.sio.emit("news", "end")
     assert await client.receive("news") == "in"
     assert await client.receive("news") == "end"
+
+
+class Guarded(Namespace):
+    """Lets visitors into the room that has their name only; `/side` has its own rule."""
+
+    def may_join(self, sid: str, room: str) -> bool:
+        return self.visitor(sid).name == room
+
+    async def on_enter(self, sid: str, other: str, room: str, namespace: str | None = None) -> None:
+        await self.enter_room(other, room, namespace)
+
+
+class Side(Guarded):
+    """A second namespace, which lets visitors into another room."""
+
+    namespace = "/side"
+
+    def may_join(self, sid: str, room: str) -> bool:
+        return self.visitor(sid).name + "'s" == room
+
+
+@on_each_transport
+async def test_may_join_is_asked_where_the_client_is(
+    transport: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client's own host decides which rooms it may be put into, by handlers of any host."""
+    async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(buses.redis(tmp_path))
+        one, other = [
+            await stack.enter_async_context(
+                serving(tmp_path, Guarded, Side, bus=redis.setting, transport=transport)
+            )
+            for _ in "ab"
+        ]
+        people = await stack.enter_async_context(clients())
+        ann = await people.connect(url(one), token("Ann"))
+        bob = await people.connect(url(other), token("Bob"))
+        (sid,) = other.namespaces[0]._clients
+        for room in ("Ann", "Bob"):
+            assert await ann.call("enter", sid, room) is None
+        await until(lambda: "Bob" in other.namespaces[0].rooms(sid))
+        assert other.namespaces[0].rooms(sid) in ([sid, "Bob"], ["Bob", sid])
+        assert "not put into the room 'Ann', which it may not join" in caplog.text
+        assert "Traceback" not in caplog.text
+        side = await people.connect(url(other), token("Bob"), namespace="/side")
+        (sid,) = other.namespaces[1]._clients
+        refused = {"error": "You may not join this room."}
+        assert await bob.call("enter", sid, "Bob", "/side") == refused
+        assert await bob.call("enter", sid, "Bob's", "/side") is None
+        assert await side.call("enter", sid, "Bob") == refused
 
 
 async def test_each_senders_order_holds(pair: Pair) -> None:

@@ -1,4 +1,4 @@
-"""The client metric: what the host writes for CloudWatch, and when."""
+"""The metrics: what the host writes for CloudWatch, and when."""
 
 import asyncio
 import json
@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from socket_host import client_metric
-from socket_host.client_metric import embedded_metric, next_moment
+from socket_host import metrics
+from socket_host.metrics import embedded_metrics, next_moment
+from tests.kit import buses
 from tests.kit.clients import clients
 from tests.kit.hosts import serving, token, url
 from tests.kit.waiting import until
@@ -16,9 +17,9 @@ from tests.kit.waiting import until
 BEGIN = 1_700_000_040.0  # the beginning of a minute
 
 
-def test_line_is_an_embedded_metric() -> None:
+def test_line_is_an_embedded_metrics() -> None:
     """The line is what CloudWatch's specification asks for: each name it refers to is there."""
-    said = json.loads(embedded_metric("my-stack", 12, BEGIN))
+    said = json.loads(embedded_metrics("my-stack", 12, BEGIN))
     (metric,) = said["_aws"]["CloudWatchMetrics"]
     assert said["_aws"]["Timestamp"] == BEGIN * 1_000  # milliseconds
     assert metric["Namespace"] == "my-stack"
@@ -56,8 +57,8 @@ class Log(list[dict[str, Any]]):
 def log(monkeypatch: pytest.MonkeyPatch) -> Log:
     """The log of a host for which a minute is a moment."""
     found = Log()
-    monkeypatch.setattr(client_metric, "_MINUTE", 0.02)
-    monkeypatch.setattr(client_metric, "print", found.add, raising=False)
+    monkeypatch.setattr(metrics, "_MINUTE", 0.02)
+    monkeypatch.setattr(metrics, "print", found.add, raising=False)
     return found
 
 
@@ -79,16 +80,29 @@ async def test_host_counts_its_clients(tmp_path: Path, log: Log) -> None:
     assert sorted(set(times)) == times
 
 
+async def test_bus_is_degraded(tmp_path: Path, log: Log) -> None:
+    """As long as the bus is away there is a value for that, even if nobody emits."""
+    async with buses.redis(tmp_path) as redis:
+        settings = {"metric_namespace": "my-stack", "bus": redis.setting}
+        async with serving(tmp_path, **settings):
+            await until(lambda: log)
+            assert "BusDegraded" not in log[-1]
+            await redis.stop()
+            await until(lambda: log[-1].get("BusDegraded") == 1)
+            await redis.start()
+            await until(lambda: "BusDegraded" not in log[-1])
+
+
 async def test_log_that_nobody_reads(
     tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A value that cannot be written is not the last."""
 
     def fail(*_: Any, **__: Any) -> None:
-        monkeypatch.setattr(client_metric, "print", log.add, raising=False)
+        monkeypatch.setattr(metrics, "print", log.add, raising=False)
         raise BrokenPipeError
 
-    monkeypatch.setattr(client_metric, "print", fail, raising=False)
+    monkeypatch.setattr(metrics, "print", fail, raising=False)
     async with serving(tmp_path, metric_namespace="my-stack"):
         await until(lambda: log)
 
@@ -96,7 +110,7 @@ async def test_log_that_nobody_reads(
 async def test_no_metric_without_a_namespace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where nobody has asked for it, as on a laptop, nothing is written."""
+    """Where nobody has asked for them, as on a laptop, nothing is written."""
     monkeypatch.delattr("socket_host.app.keep_writing")
     async with serving(tmp_path) as host:
         assert host.settings.metric_namespace == ""

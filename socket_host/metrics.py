@@ -1,7 +1,7 @@
-"""The client metric: the host's number of clients, once a minute.
+"""The host's metrics, once a minute: its number of clients, and whether the bus is degraded.
 
-It is a line on stdout in CloudWatch's embedded metric format, which CloudWatch extracts from the
-log. Autoscaling and the dashboard in infra/template.yaml use it.
+They are a line on stdout in CloudWatch's embedded metric format, which CloudWatch extracts from the
+log. Autoscaling, alarms and the dashboard in infra/template.yaml use them.
 """
 
 import asyncio
@@ -11,7 +11,8 @@ import re
 import time
 from collections.abc import Callable
 
-NAME = "Clients"
+CLIENTS = "Clients"
+BUS_DEGRADED = "BusDegraded"
 DIMENSION = ("Service", "socket-host")  # its name and its value
 
 _MINUTE = 60  # seconds: CloudWatch's period
@@ -29,16 +30,22 @@ def parse_namespace(text: str) -> str:
     return text
 
 
-def embedded_metric(namespace: str, clients: int, moment: float) -> str:
-    """Return the line with the number of clients; `moment` is in seconds since 1970."""
+def embedded_metrics(
+    namespace: str, clients: int, moment: float, *, bus_degraded: bool = False
+) -> str:
+    """Return the line with the metrics at a moment, in seconds since 1970.
+
+    A bus that works has no value, because a metric is charged for the hours in which it has any.
+    """
     dimension, value = DIMENSION
-    metric = {
+    values = {CLIENTS: clients, **({BUS_DEGRADED: 1} if bus_degraded else {})}
+    metrics = {
         "Namespace": namespace,
         "Dimensions": [[dimension]],
-        "Metrics": [{"Name": NAME, "Unit": "Count"}],
+        "Metrics": [{"Name": name, "Unit": "Count"} for name in values],
     }
-    about = {"Timestamp": int(moment * 1_000), "CloudWatchMetrics": [metric]}
-    return json.dumps({"_aws": about, dimension: value, NAME: clients})
+    about = {"Timestamp": int(moment * 1_000), "CloudWatchMetrics": [metrics]}
+    return json.dumps({"_aws": about, dimension: value, **values})
 
 
 def next_moment(now: float, last: float) -> float:
@@ -52,11 +59,14 @@ def next_moment(now: float, last: float) -> float:
     return moment + _MINUTE if abs(moment - last) < _MINUTE / 2 else moment
 
 
-async def keep_writing(namespace: str, count: Callable[[], int]) -> None:
-    """Write the metric every minute, also while there are no clients, until cancelled."""
+async def keep_writing(
+    namespace: str, count: Callable[[], int], bus_degraded: Callable[[], bool]
+) -> None:
+    """Write the metrics every minute, also while there are no clients, until cancelled."""
     moment = 0.0
     while True:
         moment = next_moment(time.time(), moment)
         await asyncio.sleep(moment - time.time())
         with contextlib.suppress(OSError):  # stdout cannot be written now; try again in a minute
-            print(embedded_metric(namespace, count(), moment), flush=True)
+            line = embedded_metrics(namespace, count(), moment, bus_degraded=bus_degraded())
+            print(line, flush=True)
