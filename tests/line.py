@@ -1,7 +1,7 @@
-"""The line between yours and ours: which files are whose, and what ours imports of yours.
+"""The line between your files and ours, and what ours may import from yours.
 
-Ours may import `functions.pages`, of which it uses `routes` and `start`, `namespaces` of
-socket_host/events, and `settings` of functions/model/settings.py, and nothing else.
+They may import `functions.pages` (for `routes` and `start`), `namespaces` from socket_host/events,
+and `settings` from functions/model/settings.py, and nothing else.
 """
 
 import ast
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 
 YOURS = tuple(f"{folder}/" for folder in FOLDERS)
 
-# Apps that are yours in a copy of the project: scripts/blank's, and that of tests/auction.
+# Apps that become yours in copies of the project: scripts/blank's and tests/auction's.
 _APPS = ("scripts/commands/blank/app/", "tests/auction/project/")
 
 _FOLDERS = ("functions/", "socket_host/", "scripts/", "infra/", "tests/")
@@ -31,7 +31,7 @@ ALLOWED = {
 
 
 def files() -> Iterator[str]:
-    """Every file of ours that holds code or configuration, by its path."""
+    """The paths of all our files with code or configuration."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -46,7 +46,7 @@ def files() -> Iterator[str]:
 
 
 def imported(text: str) -> set[str]:
-    """What a module of ours, with this text, imports of yours beyond what it may."""
+    """Return what a module of ours with this text imports from yours, beyond what it may."""
     return {name for name in _imports(ast.parse(text)) if name.startswith(PACKAGES)} - ALLOWED
 
 

@@ -1,4 +1,4 @@
-"""The long form of the slow suites: `-m chaos`, `-m hostile`, `-m fuzz` run it, nothing else."""
+"""The long form of the slow suites, which only `-m chaos`, `-m hostile` and `-m fuzz` run."""
 
 import pytest
 
@@ -6,5 +6,5 @@ SUITES = ("chaos", "hostile", "fuzz")
 
 
 def is_long(config: pytest.Config) -> bool:
-    """Tell if a slow suite was asked for by its name."""
+    """Whether a slow suite was selected by its name."""
     return str(config.getoption("-m")).strip() in SUITES

@@ -123,7 +123,7 @@ def open_files() -> int:
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until something holds."""
+    """Wait until a condition is true."""
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.01)

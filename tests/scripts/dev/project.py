@@ -26,7 +26,7 @@ PARTS = ("functions", "socket_host", "scripts", "infra")
 
 
 def copy_project(folder: Path) -> Path:
-    """A copy of what scripts/dev runs, in the test's own folder."""
+    """A copy of what scripts/dev runs, in the test's folder."""
     for part in PARTS:
         shutil.copytree(ROOT / part, folder / part)
     return folder

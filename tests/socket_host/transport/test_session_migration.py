@@ -71,9 +71,7 @@ async def test_back_while_the_old_host_ends(redis: Redis, tmp_path: Path) -> Non
     """A client that was away while its host was stopped has its state from what that host left."""
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
         one = await running.start()
-        await emit(
-            one, *map(str, range(10))
-        )  # so that its replay buffer is longer than the other's
+        await emit(one, *map(str, range(10)))  # so that its buffer is longer's
         async with visiting(one, people) as ann:
             other = await running.start()
             sid = await ann.sid()
