@@ -124,7 +124,7 @@ class Handler:
         large: bool = False,
         takes_sid: bool = True,
     ) -> None:
-        """Inspect the method's parameters; `takes_sid`: the first is the client's sid.
+        """Inspect the method's parameters, of which the first is the sid if `takes_sid`.
 
         Raises ValueError, TypeError or NameError for a method that cannot be a handler.
         """
