@@ -20,6 +20,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.contract.aws_error import explain
 from functions.model.room_log import BATCH, PAGE, Appended, Message, RoomLogError, RoomState
 
 KEPT_DAYS = 90  # after which DynamoDB's TTL deletes a message
@@ -44,7 +45,7 @@ class DynamoDBRoomLog:
     """A room log in a DynamoDB table; `client` replaces boto3's in tests."""
 
     def __init__(self, table: str, client: Any = None) -> None:
-        with _aws():
+        with _aws(table):
             self._dynamodb = client or boto3.client("dynamodb", config=_PATIENCE)
         self._table = table
         self._lock = threading.Lock()
@@ -85,7 +86,7 @@ class DynamoDBRoomLog:
     def keep_text(self, room: str, text: str) -> None:
         """Store the room's current text: a draft, not yet a message."""
         item = {**_key(room, _TEXT), "text": {"S": text}, "expires": _expires()}
-        with _aws():
+        with _aws(self._table):
             self._dynamodb.put_item(TableName=self._table, Item=item)
 
     def text(self, room: str) -> str:
@@ -105,7 +106,7 @@ class DynamoDBRoomLog:
         """
         puts = [self._new(message, _seq(message.seq)), self._new(message, f"id#{message.id}")]
         try:
-            with _aws("TransactionCanceledException"):
+            with _aws(self._table, "TransactionCanceledException"):
                 self._dynamodb.transact_write_items(TransactItems=puts)
         except ClientError as error:
             by_seq, by_id = error.response["CancellationReasons"]
@@ -157,7 +158,7 @@ class DynamoDBRoomLog:
         items: list[Item] = []
         # DynamoDB ends a response at 1 MB, complete or not.
         while len(items) < limit:
-            with _aws():
+            with _aws(self._table):
                 found = self._dynamodb.query(**query, Limit=limit - len(items))
             items += found["Items"]
             if "LastEvaluatedKey" not in found:
@@ -182,14 +183,15 @@ def _tries() -> Iterator[None]:
 
 
 @contextmanager
-def _aws(*expected: str) -> Iterator[None]:
+def _aws(table: str, *expected: str) -> Iterator[None]:
     """Turn boto3's exceptions into RoomLogError, except for the expected error codes."""
     try:
         yield
     except ClientError as error:
         if error.response["Error"]["Code"] in expected:
             raise
-        raise RoomLogError(f"DynamoDB refused: {error}.") from error
+        why = explain(error, f"the table {table}")
+        raise RoomLogError(f"DynamoDB refused: {why}.") from error
     except BotoCoreError as error:
         raise RoomLogError(f"DynamoDB cannot be used now: {error}.") from error
 

@@ -16,6 +16,7 @@ from functions.model.room_log import RoomLog, RoomLogError
 from functions.model.room_logs import open_room_log
 from functions.pages.message_items import MessageItems, iso
 from functions.web.emit import EmitError
+from functions.web.errors import error_response
 from functions.web.form import read_form
 from functions.web.site import Site
 from functions.web.visitor import visitor
@@ -45,10 +46,18 @@ def start(app: Starlette) -> None:
     except RoomLogError as error:
         raise StartError(str(error)) from error
     app.state.rooms = Rooms(log, RoomCache(log))
+    app.add_exception_handler(RoomLogError, unavailable)
     env = site.templates.env
     env.filters["iso"] = iso
     item = env.get_template("message.html").module.item  # type: ignore[attr-defined]  # its macro
     env.globals["message_items"] = MessageItems(item)
+
+
+async def unavailable(request: Request, error: Exception) -> Response:
+    """Answer with 503 while the room log cannot be used, and log why in one line."""
+    _log.error("%s", error)
+    words = "Messages cannot be stored or read just now. Try again in a moment."
+    return await error_response(request, HTTPException(503, words))
 
 
 async def lobby(request: Request) -> Response:

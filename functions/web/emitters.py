@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
+from functions.contract.aws_error import explain
 from functions.contract.bus import Topic, loopback_token
 from functions.contract.redis_address import SCHEMES, Address
 from functions.contract.reserved import framework_setting
@@ -69,7 +70,7 @@ class SnsEmitter(Emitter):
                 MessageDeduplicationId=sender,
             )
         except (BotoCoreError, ClientError) as error:
-            raise EmitError(error) from error
+            raise EmitError(explain(error, f"the topic {self._topic.arn}")) from error
 
     def _connect(self) -> None:
         import boto3  # type: ignore[import-untyped]  # ships no types

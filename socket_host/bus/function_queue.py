@@ -28,6 +28,7 @@ class FunctionQueue:
         self._calls = SerialExecutor("function-queue")
         self._sqs = boto3.client("sqs", config=POLL_CONFIG)
         self._queue = SqsQueue(self._sqs, url)
+        self._where = f"the queue {url}"
 
     async def pass_on(self, outbox: Outbox) -> None:
         """Move functions' emits into an outbox, until cancelled.
@@ -50,10 +51,10 @@ class FunctionQueue:
         self._sqs.close()
 
     async def _pass_on(self, outbox: Outbox) -> None:
-        messages = await call(self._calls, partial(self._queue.receive, wait=True))
+        messages = await call(self._calls, partial(self._queue.receive, wait=True), self._where)
         if not messages:
             return
         for message in messages:
             outbox.add(Entry("", message["Body"].encode("utf-8", "surrogatepass")))
         await outbox.sent()
-        await call(self._calls, partial(self._queue.delete, messages))
+        await call(self._calls, partial(self._queue.delete, messages), self._where)

@@ -73,7 +73,11 @@ class SnsBus(SharedBus):
             for number, entry in enumerate(entries)
         ]
         publish = partial(self._sns.publish_batch, TopicArn=self._topic.arn)
-        answer = await call(self._publish_calls, partial(publish, PublishBatchRequestEntries=batch))
+        answer = await call(
+            self._publish_calls,
+            partial(publish, PublishBatchRequestEntries=batch),
+            f"the topic {self._topic.arn}",
+        )
         if failures := answer.get("Failed"):
             self._refused(entries, {int(failure["Id"]): failure for failure in failures})
 
@@ -95,24 +99,31 @@ class SnsBus(SharedBus):
 
     async def _receive(self) -> AsyncIterator[bytes]:
         queue = self._queue
-        await call(self._receive_calls, queue.open)
+        await call(self._receive_calls, queue.open, self._both)
         wait = False  # the first time, to find out quickly whether it works
         while True:
-            messages = await call(self._receive_calls, partial(queue.receive, wait=wait))
+            receive = partial(queue.receive, wait=wait)
+            messages = await call(self._receive_calls, receive, f"the queue {queue.name}")
             self._receiving()
             for message in messages:
                 yield message["Body"].encode("utf-8", "surrogatepass")  # may be invalid UTF-8
             if messages:
-                await call(self._receive_calls, partial(queue.delete, messages))
+                delete = partial(queue.delete, messages)
+                await call(self._receive_calls, delete, f"the queue {queue.name}")
             wait = True
+
+    @property
+    def _both(self) -> str:
+        return f"the queue {self._queue.name} or the topic {self._topic.arn}"
 
     async def _keep(self) -> None:
         """Repeatedly mark the queue as in use and delete queues whose mark is too old."""
         while True:
             await asyncio.sleep(self._heartbeat * random.uniform(0.8, 1.2))  # not all hosts at once
             try:
-                await call(self._keep_calls, self._queue.beat)
-                await call(self._keep_calls, partial(self._queue.sweep, self._orphan))
+                await call(self._keep_calls, self._queue.beat, self._both)
+                sweep = partial(self._queue.sweep, self._orphan)
+                await call(self._keep_calls, sweep, self._both)
             except BusError as error:
                 self._keeping.begin(error)
             else:
@@ -121,7 +132,7 @@ class SnsBus(SharedBus):
     async def _leave(self) -> None:
         try:
             async with asyncio.timeout(_LEAVE_SECONDS):
-                await call(self._keep_calls, self._queue.close)
+                await call(self._keep_calls, self._queue.close, self._both)
         except (BusError, TimeoutError) as error:
             _log.warning("The host's queue %s could not be deleted: %s", self._queue.name, error)
         for executor in (self._publish_calls, self._receive_calls, self._keep_calls):

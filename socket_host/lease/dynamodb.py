@@ -11,6 +11,7 @@ from botocore.exceptions import (  # type: ignore[import-untyped]  # as above
     ClientError,
 )
 
+from functions.contract.aws_error import explain
 from socket_host.lease.row import LeaseError, Row
 
 _CONFIG = Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 2})
@@ -57,7 +58,7 @@ class DynamoDbLease:
                 self._dynamodb = boto3.client("dynamodb", config=_CONFIG)
             yield
         except (BotoCoreError, ClientError) as error:
-            raise LeaseError(f"{self._table}: {error}") from error
+            raise LeaseError(explain(error, f"the table {self._table}")) from error
 
 
 def _unchanged(seen: Row | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pytest
 from functions import app as door
 from functions import pages
 from functions.contract.session import COOKIE, SAMPLE_SECRET, Session, Sessions
-from functions.model.room_log import RoomLog
+from functions.model.room_log import RoomLog, RoomLogError
 from functions.pages import rooms
 from functions.web.settings import Settings
 from tests.kit.lambda_events import http_api
@@ -148,3 +148,20 @@ def test_first_load_is_small() -> None:
     sizes = [len(base64.b64decode(answer["body"])) for answer in answers]
     assert len(sizes) + 1 <= 5
     assert sum(sizes) + len(body) < 40_000
+
+
+def test_room_log_that_cannot_be_used(
+    log: RoomLog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While rooms cannot be read, their pages say so, and the log why, in a line each."""
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise RoomLogError("The table is gone.")
+
+    monkeypatch.setattr(log, "state", fail)
+    status, page, _ = get(f"/rooms/{uuid.uuid4().hex}")
+    assert status == 503
+    assert "This is not your fault. Try again in a moment." in page.text
+    assert [(one.getMessage(), one.exc_info) for one in caplog.records] == [
+        ("The table is gone.", None)
+    ]

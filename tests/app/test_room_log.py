@@ -258,7 +258,7 @@ def test_busy_room_is_an_error_to_retry(monkeypatch: pytest.MonkeyPatch) -> None
 def test_unreachable_dynamodb_is_an_error_to_retry(monkeypatch: pytest.MonkeyPatch) -> None:
     """When DynamoDB cannot be reached or lacks the table, the caller hears so, in words."""
     log = open_room_log("dynamodb:nowhere")
-    with pytest.raises(RoomLogError, match="DynamoDB refused"):
+    with pytest.raises(RoomLogError, match="DynamoDB refused: the table nowhere does not exist"):
         say(log, "hello")
     log.close()
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
