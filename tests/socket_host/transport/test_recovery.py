@@ -26,7 +26,7 @@ async def test_dropped_client_goes_on(way: str, host: SocketHost) -> None:
         await ann.call("keep", "apple")
         sid = await ann.sid()
         await emit(host, "before")
-        assert await ann.heard("before") == ["before"]
+        assert await ann.received("before") == ["before"]
         await ann.drop()
         await emit(host, "one", "two")
         await emit(host, "elsewhere", room="kitchen")
@@ -35,7 +35,7 @@ async def test_dropped_client_goes_on(way: str, host: SocketHost) -> None:
         await emit(host, "not to you", skip_sid=sid)
         assert await ann.back()
         await emit(host, "end")
-        assert await ann.heard() == ["one", "two", "everywhere", "to you", "end"]
+        assert await ann.received() == ["one", "two", "everywhere", "to you", "end"]
         assert await ann.sid() == sid
         assert await ann.call("word") == "apple"
         assert host.namespaces[0].came == [("connect", sid), ("recover", sid)]  # type: ignore[attr-defined]
@@ -49,7 +49,7 @@ async def test_nothing_before_the_drop(host: SocketHost) -> None:
         await emit(host, "one")
         assert await ann.back()
         await emit(host, "end")
-        assert await ann.heard() == ["one", "end"]
+        assert await ann.received() == ["one", "end"]
 
 
 async def test_second_drop(host: SocketHost) -> None:
@@ -62,7 +62,7 @@ async def test_second_drop(host: SocketHost) -> None:
         await ann.drop()
         assert await ann.back()
         await emit(host, "end")
-        assert await ann.heard() == ["missed 0", "missed 1", "missed 2", "end"]
+        assert await ann.received() == ["missed 0", "missed 1", "missed 2", "end"]
 
 
 async def test_drop_in_the_middle_of_what_was_missed(host: SocketHost) -> None:
@@ -86,7 +86,7 @@ async def test_drop_in_the_middle_of_what_was_missed(host: SocketHost) -> None:
         await ann.client.receive("disconnect")
         assert await ann.back()
         await emit(host, "end")
-        assert await ann.heard() == ["one", "two", "three", "four", "five", "end"]
+        assert await ann.received() == ["one", "two", "three", "four", "five", "end"]
 
 
 async def test_what_comes_with_the_end_is_had_once(host: SocketHost) -> None:
@@ -100,7 +100,7 @@ async def test_what_comes_with_the_end_is_had_once(host: SocketHost) -> None:
         await ann.client.receive("disconnect")
         assert await ann.back()
         await emit(host, "end")
-        assert await ann.heard() == ["last", "end"]
+        assert await ann.received() == ["last", "end"]
 
 
 async def test_room_entered_late(host: SocketHost) -> None:
@@ -112,7 +112,7 @@ async def test_room_entered_late(host: SocketHost) -> None:
         await emit(host, "after", room="kitchen")
         assert await ann.back()
         await emit(host, "end")
-        assert await ann.heard() == ["after", "end"]
+        assert await ann.received() == ["after", "end"]
 
 
 async def test_back_before_the_host_has_noticed(host: SocketHost) -> None:
@@ -129,7 +129,7 @@ async def test_back_before_the_host_has_noticed(host: SocketHost) -> None:
         assert len(host.transport.connections()) == 1
         assert await ann.back()
         await emit(host, "end")
-        assert await ann.heard() == ["one", "end"]
+        assert await ann.received() == ["one", "end"]
         assert await ann.sid() == sid
         assert len(host.transport.connections()) == 1
 
@@ -250,7 +250,7 @@ async def test_volatile_events_are_not_kept(tmp_path: Path) -> None:
         await bob.call("whisper", "unheard")
         await bob.call("say", "garden", "end")
         assert await ann.back()
-        assert await ann.heard() == ["one", "end"]
+        assert await ann.received() == ["one", "end"]
         await bob.call("whisper", "last")
         assert await ann.client.receive("whispered") == "last"
         await ann.drop()

@@ -56,14 +56,14 @@ async def test_back_at_another_host(way: str, bus: str, tmp_path: Path) -> None:
             await emit(other, "from the other")
             assert await move(ann, other)
             await emit(one, "live")
-            assert set(await ann.heard("live")) == {"from one", "from the other", "live"}
+            assert set(await ann.received("live")) == {"from one", "from the other", "live"}
             assert (await ann.sid(), await ann.call("word")) == (sid, "apple")
             await ann.drop()
             assert await move(ann, one)
             await ann.drop()
             await emit(other, "end")
             assert await move(ann, one)
-            assert await ann.heard() == ["end"]
+            assert await ann.received() == ["end"]
             assert one.namespaces[0].came[-1] == ("recover", sid)  # type: ignore[attr-defined]
 
 
@@ -76,14 +76,14 @@ async def test_back_while_the_old_host_ends(redis: Redis, tmp_path: Path) -> Non
             other = await running.start()
             sid = await ann.sid()
             await emit(one, "before")
-            assert await ann.heard("before") == ["before"]
+            assert await ann.received("before") == ["before"]
             await ann.drop()
             await emit(one, "missed there")
             await running.stop(one)
             await emit(other, "missed here")
             assert await move(ann, other)
             await emit(other, "end")
-            assert await ann.heard() == ["missed there", "missed here", "end"]
+            assert await ann.received() == ["missed there", "missed here", "end"]
             assert await ann.sid() == sid
 
 
@@ -96,13 +96,13 @@ async def test_rolling_restart(redis: Redis, tmp_path: Path) -> None:
             for number, host in enumerate(old):
                 new = await running.start()
                 await emit(new, f"before {number}")
-                assert await ann.heard(f"before {number}") == [f"before {number}"]
+                assert await ann.received(f"before {number}") == [f"before {number}"]
                 await running.stop(host)
                 await ann.client.receive("disconnect")
                 await emit(new, f"meanwhile {number}")
                 assert await move(ann, old[1] if number == 0 else new)
                 await emit(new, f"after {number}")
-                heard = await ann.heard(f"after {number}")
+                heard = await ann.received(f"after {number}")
                 assert heard == [f"meanwhile {number}", f"after {number}"]
             assert await ann.sid() == sid
 
@@ -154,7 +154,7 @@ async def test_back_at_a_newcomer(
             assert await move(ann, newcomer)
             assert not newcomer.bus.peers
             await emit(newcomer, "end")
-            assert await ann.heard() == ["missed", "end"]
+            assert await ann.received() == ["missed", "end"]
 
 
 async def test_answer_of_a_late_acquaintance_is_awaited(
@@ -203,7 +203,7 @@ async def test_what_arrives_late_is_not_sent_twice(redis: Redis, tmp_path: Path)
         one, other = await running.start(), await running.start()
         async with visiting(one, people) as ann:
             await emit(one, "first")
-            assert await ann.heard("first") == ["first"]
+            assert await ann.received("first") == ["first"]
             await ann.drop()
             # As if a third host's messages up to the fifth had reached the first host only.
             one.bus._seen._had["third"] = (5, 0b11111)
@@ -220,12 +220,12 @@ async def test_what_arrives_late_is_not_sent_twice(redis: Redis, tmp_path: Path)
                 }
                 await other.sio.manager.apply(message)
             await emit(other, "end")
-            assert await ann.heard() == ["third 6", "end"]
+            assert await ann.received() == ["third 6", "end"]
             # And after a drop it does not get them either.
             await ann.drop()
             assert await ann.back()
             await emit(other, "end")
-            assert await ann.heard() == ["end"]
+            assert await ann.received() == ["end"]
 
 
 async def test_large_shutdown_snapshot(
@@ -245,8 +245,8 @@ async def test_large_shutdown_snapshot(
             for visitor in (ann, bob):
                 assert await move(visitor, other)
             await emit(other, "end")
-            assert await ann.heard() == [*texts, "end"]
-            assert await bob.heard() == [*texts, "end"]
+            assert await ann.received() == [*texts, "end"]
+            assert await bob.received() == [*texts, "end"]
 
 
 def test_memory_can_be_told() -> None:
