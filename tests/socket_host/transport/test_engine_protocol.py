@@ -185,7 +185,7 @@ async def test_invalid_packet_closes_a_websocket(http: Http, packet: str) -> Non
 
 
 async def test_second_get_closes_the_session(http: Http) -> None:
-    """Two GETs at once are a client gone wrong: the first is told that it is over."""
+    """A client must not send two GETs at once: the first one gets the end of the session."""
     poller = await http.open()
     first = asyncio.create_task(poller.get())
     await asyncio.sleep(0.05)
@@ -218,7 +218,7 @@ async def test_second_post_closes_the_session(http: Http) -> None:
 
 
 async def test_cancelled_get_closes_the_session(http: Http) -> None:
-    """A GET that its client gives up would swallow packets: the session ends."""
+    """An aborted GET would lose packets, so the session ends."""
     poller = await http.open()
     get = asyncio.create_task(poller.get())
     await asyncio.sleep(0.05)
@@ -247,14 +247,14 @@ async def test_heartbeat_by_websocket(hasty: Http) -> None:
 
 
 async def test_ping_timeout_by_polling(hasty: Http) -> None:
-    """A polling client that is silent for interval and timeout is gone."""
+    """A polling client that is silent for the interval and the timeout is closed."""
     poller = await hasty.open()
     await asyncio.sleep(0.3 + 0.2)
     assert (await poller.get())[0] == 400
 
 
 async def test_ping_timeout_by_websocket(hasty: Http) -> None:
-    """A websocket client that does not answer a ping is gone, whatever else it says."""
+    """A websocket client that does not answer a ping is closed, whatever else it sends."""
     async with hasty.websocket() as socket:
         await socket.receive()
         await socket.send("40", "6")
@@ -262,7 +262,7 @@ async def test_ping_timeout_by_websocket(hasty: Http) -> None:
 
 
 async def test_close_by_polling(http: Http) -> None:
-    """A close packet ends the session; the GET that waits ends with a noop."""
+    """A close packet ends the session, and a waiting GET gets a noop."""
     poller = await http.open()
     get = asyncio.create_task(poller.get())
     await asyncio.sleep(0.05)
@@ -280,7 +280,7 @@ async def test_close_by_websocket(http: Http) -> None:
 
 
 async def test_engine_alone(hasty: Http) -> None:
-    """The engine without Socket.IO, which the official suite is run against, pings too."""
+    """The engine without Socket.IO, as the official suite tests it, sends pings too."""
     hasty.base = hasty.base.replace("socket.io", "engine.io")
     async with hasty.websocket() as socket:
         await socket.receive()
