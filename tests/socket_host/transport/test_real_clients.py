@@ -284,4 +284,4 @@ async def test_raw_client_by_token(tmp_path: Path, transport: str) -> None:
         serving(tmp_path, Bytes, transport=transport) as host,
         raw_client(url(host), token()) as ann,
     ):
-        assert "Nothing here" in (await ann.ask('["none"]'))["error"]
+        assert "no handler" in (await ann.ask('["none"]'))["error"]
