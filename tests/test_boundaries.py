@@ -64,13 +64,13 @@ def test_contract_imports_only_contract() -> None:
     assert {(f, name) for f, name in found if not name.startswith("functions.contract")} == set()
 
 
-def test_host_imports_only_what_its_image_has() -> None:
-    """The image contains socket_host/, functions/contract/ and functions/model/."""
+def test_host_imports_only_what_both_carry() -> None:
+    """The image holds socket_host/, functions/contract/ and functions/model/."""
     found = imported("socket_host", below=("functions", "scripts", "tests"))
     assert {(f, name) for f, name in found if not name.startswith(SHARED)} == set()
 
 
-# Known pairs of modules that import each other: a session, and the module that keeps all of them.
+# Pairs of modules that import each other: a session and what keeps all sessions.
 CIRCLES = [{"socket_host.transport.native.client", "socket_host.transport.native.engine"}]
 
 

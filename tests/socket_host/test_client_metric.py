@@ -17,7 +17,7 @@ BEGIN = 1_700_000_040.0  # the beginning of a minute
 
 
 def test_line_is_an_embedded_metric() -> None:
-    """The line follows CloudWatch's specification: it has every name that it refers to."""
+    """The line is what CloudWatch's specification asks for: each name it refers to is there."""
     said = json.loads(embedded_metric("my-stack", 12, BEGIN))
     (metric,) = said["_aws"]["CloudWatchMetrics"]
     assert said["_aws"]["Timestamp"] == BEGIN * 1_000  # milliseconds
@@ -41,12 +41,12 @@ def test_every_minute_has_one_value(early: float) -> None:
 
 
 def test_clock_that_is_set_back() -> None:
-    """After the clock is set back, values continue to be written."""
+    """A clock that is set back does not end the values for as long."""
     assert next_moment(BEGIN - 3_600, BEGIN + 30) == BEGIN - 3_600 + 30
 
 
 class Log(list[dict[str, Any]]):
-    """The metrics in a host's log."""
+    """What a host has written to its log, as far as it is a metric."""
 
     def add(self, text: str, **_: Any) -> None:
         self.append(json.loads(text))
@@ -54,7 +54,7 @@ class Log(list[dict[str, Any]]):
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Log:
-    """The log of a host with very short minutes."""
+    """The log of a host for which a minute is a moment."""
     found = Log()
     monkeypatch.setattr(client_metric, "_MINUTE", 0.02)
     monkeypatch.setattr(client_metric, "print", found.add, raising=False)
@@ -62,7 +62,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
 
 
 async def test_host_counts_its_clients(tmp_path: Path, log: Log) -> None:
-    """A host writes its number of clients, even if it is zero, and while it drains."""
+    """A host says how many clients it has: when it has none, too, and while it drains."""
     settings = {"metric_namespace": "my-stack", "drain_seconds": 3_600}
     async with serving(tmp_path, **settings) as host, clients() as made:
         await until(lambda: log)
@@ -79,10 +79,10 @@ async def test_host_counts_its_clients(tmp_path: Path, log: Log) -> None:
     assert sorted(set(times)) == times
 
 
-async def test_log_that_cannot_be_written(
+async def test_log_that_nobody_reads(
     tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a value that could not be written, the next one is."""
+    """A value that cannot be written is not the last."""
 
     def fail(*_: Any, **__: Any) -> None:
         monkeypatch.setattr(client_metric, "print", log.add, raising=False)
@@ -96,7 +96,7 @@ async def test_log_that_cannot_be_written(
 async def test_no_metric_without_a_namespace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a namespace, as in development, nothing is written."""
+    """Where nobody has asked for it, as on a laptop, nothing is written."""
     monkeypatch.delattr("socket_host.app.keep_writing")
     async with serving(tmp_path) as host:
         assert host.settings.metric_namespace == ""
