@@ -1,4 +1,4 @@
-"""Each half imports only what it carries, and starts with nothing of the other beside it."""
+"""Each half imports only what is deployed with it, and starts without the other."""
 
 import ast
 import shutil
@@ -15,24 +15,24 @@ from tests.kit.hosts import own_texts
 
 ROOT = Path(__file__).parent.parent
 
-# The packages whose import name is not their name on the index.
+# Packages whose import name differs from their name.
 NAMES = {"socketio": "python-socketio", "engineio": "python-engineio"}
 
-# What Lambda's Python brings along.
-# What both halves carry.
+# Packages of Lambda's Python.
+# Folders that both halves have.
 SHARED = ("functions.contract", "functions.model")
 
 IN_LAMBDA = {"functions": {"boto3", "botocore"}, "socket_host": set()}
 
 
 def imports(file: Path) -> set[str]:
-    """Every module a file imports, wherever in it."""
+    """Every module that a file imports anywhere."""
     found = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file} imports by dots; use the full name"
+            assert node.level == 0, f"{file} has a relative import; use the full name"
             found.add(str(node.module))
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
@@ -54,12 +54,12 @@ def imported(*folders: str, below: tuple[str, ...]) -> set[tuple[str, str]]:
 
 
 def test_functions_import_only_functions() -> None:
-    """The zip holds functions/ and nothing else, so nothing else can be imported from it."""
+    """The zip contains only functions/, so nothing else can be imported."""
     assert imported("functions", below=("socket_host", "scripts", "tests")) == set()
 
 
 def test_contract_imports_only_contract() -> None:
-    """The contract knows neither half."""
+    """The contract imports neither half."""
     found = imported("functions/contract", below=("functions",))
     assert {(f, name) for f, name in found if not name.startswith("functions.contract")} == set()
 
@@ -96,7 +96,7 @@ def circles(*folders: str) -> list[set[str]]:
     found = {module(file): imports(file) for file in ours}
     graph = {name: names & found.keys() - {name} for name, names in found.items()}
     for name, file in ((module(file), file) for file in ours):
-        # `from package import module` needs the module, not what its package has besides.
+        # `from package import module` needs only the module, not the rest of its package.
         graph[name] -= {
             str(node.module)
             for node in ast.walk(ast.parse(file.read_text()))
@@ -132,7 +132,7 @@ def test_imports_go_one_way(part: str, known: list[set[str]]) -> None:
 
 @pytest.mark.parametrize("half", ["functions", "socket_host"])
 def test_packages_are_pinned(half: str) -> None:
-    """Every package a half imports stands in its own list or the team's, or comes with Lambda."""
+    """Every package that a half imports is in its own list or the team's, or part of Lambda."""
     folders = [half] if half == "functions" else [half, "functions/contract", "functions/model"]
     names = {name.split(".")[0] for file in files(*folders) for name in imports(file)}
     names -= {*sys.stdlib_module_names, "functions", "socket_host"}
@@ -144,7 +144,7 @@ def copy(part: str, to: Path) -> None:
 
 
 def run(code: str, cwd: Path) -> str:
-    """Run code where only what lies in a folder can be imported, beside the packages."""
+    """Run code that can import only packages and the contents of a folder."""
     environ = {
         "STAGE": "development",
         "SESSION_SECRET": "sample-secret-for-development-only",
@@ -158,7 +158,7 @@ def run(code: str, cwd: Path) -> str:
 
 
 def test_function_starts_alone(tmp_path: Path) -> None:
-    """The function needs nothing beside its folder, and loads nothing a page does not use."""
+    """The function needs only its folder, and loads nothing that pages do not use."""
     copy("functions", tmp_path)
     loaded = run("import sys, functions.app; print(*sys.modules, sep='\\n')", tmp_path).split()
     assert "starlette" in loaded
@@ -166,7 +166,7 @@ def test_function_starts_alone(tmp_path: Path) -> None:
 
 
 def test_host_starts_alone(tmp_path: Path) -> None:
-    """The host needs nothing but its folder, the contract and the model."""
+    """The host needs only its folder, the contract and the model."""
     copy("socket_host", tmp_path)
     copy("functions/contract", tmp_path)
     copy("functions/model", tmp_path)
@@ -189,7 +189,7 @@ def test_missing_setting_stops_the_function(tmp_path: Path) -> None:
 
 
 def test_ours_imports_nothing_of_yours() -> None:
-    """Modules of ours import of yours the two lists, what starts the pages, and the settings."""
+    """Our modules import from yours only the two lists, the pages' `start`, and the settings."""
     modules = [path for path in line.files() if path.endswith(".py")]
     found = {path: line.imported((ROOT / path).read_text()) for path in modules}
     assert {path: names for path, names in found.items() if names} == {}
@@ -209,5 +209,5 @@ def test_ours_imports_nothing_of_yours() -> None:
     ],
 )
 def test_import_of_yours_is_found(text: str) -> None:
-    """Whatever a module of ours imports of yours is found."""
+    """Any other import from your modules is found."""
     assert line.imported(text)

@@ -1,7 +1,8 @@
-"""Both halves behind what AWS puts before them: CloudFront, its API, and a load balancer by http.
+"""Both halves behind AWS's services: CloudFront, and an API or a load balancer over http.
 
-The headers are those that arrive at an origin: CloudFront's, what its policies let through of the
-viewer's (AllViewer to hosts, AllViewerExceptHostHeader to the function), and the next one's own.
+The headers are those that reach an origin: CloudFront's own, those of the viewer's that its
+policies forward (AllViewer to hosts, AllViewerExceptHostHeader to the function), and the next
+service's own.
 """
 
 import re
@@ -18,14 +19,14 @@ from tests.kit.lambda_events import http_api, invoke
 from tests.small_app.events.plaza import Plaza
 
 SITE = URL(ORIGIN)
-VIEWER, EDGE = "192.0.2.4", "198.51.100.7"  # addresses: of the viewer, and of CloudFront's server
+VIEWER, EDGE = "192.0.2.4", "198.51.100.7"  # addresses of the viewer, and of CloudFront's server
 
 FROM_CLOUDFRONT = {
     "Via": "2.0 d111.cloudfront.net (CloudFront)",
     "X-Amz-Cf-Id": "an-id-of-the-request",
 }
 
-# What the load balancer makes of it: it hears http, and says so, whatever the viewer speaks.
+# As the load balancer forwards it: it reports http, whatever the viewer uses.
 AT_THE_HOST = FROM_CLOUDFRONT | {
     "Host": str(SITE.host),
     "Origin": ORIGIN,
@@ -38,7 +39,7 @@ AT_THE_HOST = FROM_CLOUDFRONT | {
 
 
 class Asking(Plaza):
-    """Events, and one that tells what the host knows of the client."""
+    """A namespace with an event that returns what the host knows about the client."""
 
     async def on_where(self, sid: str) -> dict[str, Any]:
         assert self.server
@@ -49,9 +50,9 @@ class Asking(Plaza):
 @on_each_transport
 @pytest.mark.parametrize("way", WAYS)
 async def test_host_behind_the_load_balancer(way: str, transport: str, tmp_path: Path) -> None:
-    """The site's pages connect over http from the balancer, by the cookie beside its own.
+    """The site's pages connect over http from the load balancer, with a cookie beside its own.
 
-    Events see the viewer's address where the edge has put it, and whom the host speaks to as such.
+    Events see the viewer's address as added by the edge, and the load balancer as the peer.
     """
     async with (
         serving(tmp_path, Asking, transport=transport) as host,
@@ -63,7 +64,7 @@ async def test_host_behind_the_load_balancer(way: str, transport: str, tmp_path:
 
 
 def at_the_function(path: str, query: str = "", *, method: str = "GET", **headers: str) -> Any:
-    """The API's event: its own Host, https, and CloudFront as who has asked."""
+    """The API's event: with its own Host, https, and CloudFront as the client."""
     event = http_api(
         path,
         query,
@@ -82,7 +83,7 @@ def at_the_function(path: str, query: str = "", *, method: str = "GET", **header
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("proto", ["http", "https"])
 def test_redirects_behind_the_edge(method: str, proto: str) -> None:
-    """A redirect names neither the API's host nor a scheme, whatever the last mile speaks."""
+    """A redirect contains neither the API's host nor a scheme, whatever the viewer's scheme."""
     event = at_the_function("/about/", "a=%2F&b", method=method)
     event["headers"]["x-forwarded-proto"] = proto
     answer = invoke(event)
@@ -90,7 +91,7 @@ def test_redirects_behind_the_edge(method: str, proto: str) -> None:
 
 
 def test_pages_behind_the_edge() -> None:
-    """A page names no host but by what it calls its own, and its cookie belongs to who got it."""
+    """A page contains no host name of the API, and its cookie is limited to its own host."""
     answer = invoke(at_the_function("/"))
     assert answer["statusCode"] == 200
     host = at_the_function("/")["headers"]["host"]
@@ -102,7 +103,7 @@ def test_pages_behind_the_edge() -> None:
 
 
 def test_session_behind_the_edge() -> None:
-    """The cookie that a page has set comes back through the edge among others, and is kept."""
+    """The session cookie comes back through the edge among other cookies, and stays valid."""
     (cookie,) = invoke(at_the_function("/"))["cookies"]
     session = cookie.partition(";")[0]
     again = invoke(at_the_function("/", cookie=f"AWSALB=a-host; {session}; other=1"))

@@ -1,4 +1,4 @@
-"""An app of another kind than the sample: its pages, namespaces, store and settings just work."""
+"""An app of another kind than the sample works: pages, namespaces, store and settings."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -26,7 +26,7 @@ ENVIRON = {"SESSION_SECRET": SAMPLE_SECRET, "STAGE": "development", "GREETING": 
 
 
 def visit(folder: Path, path: str, **changes: str) -> Any:
-    """What the small app's pages answer, with their data in a folder."""
+    """Request a page of the small app, with its data in a folder."""
     environ = {**ENVIRON, "MOST_VOTES": "9", "POSTS": f"{folder}/posts", **changes}
     found = PageSettings.from_environ(environ, declared)
     with pytest.MonkeyPatch.context() as patch:
@@ -43,21 +43,21 @@ def test_page(tmp_path: Path) -> None:
 
 
 def test_error_page(tmp_path: Path) -> None:
-    """A site without an error page or a header of its own has those of the framework."""
+    """A site without its own error page or header uses the framework's."""
     answer = visit(tmp_path, "/nothing")
     assert answer["statusCode"] == 404
     assert "There is no such page" in answer["body"]
 
 
 def test_function_does_not_start_without_its_store(tmp_path: Path) -> None:
-    """What the pages cannot open stops the function with a sentence."""
+    """A store that the pages cannot open stops the function with a sentence."""
     with pytest.raises(StartError, match="Set MOST_VOTES"):
         visit(tmp_path, "/", MOST_VOTES="0")
 
 
 @on_each_transport
 async def test_two_namespaces(transport: str, tmp_path: Path) -> None:
-    """Each namespace answers its own events, and hears of its own clients only."""
+    """Each namespace handles its own events and clients only."""
     own = {"MOST_VOTES": 9}
     both = {"namespaces": ["/", "/hall"]}
     host: Any
@@ -80,7 +80,7 @@ async def test_two_namespaces(transport: str, tmp_path: Path) -> None:
 
 
 async def test_host_does_not_start_without_its_store(tmp_path: Path) -> None:
-    """What a namespace cannot open stops the host, and what had started is stopped."""
+    """A store that a namespace cannot open stops the host, and everything that had started."""
 
     class Broken(Poll):
         namespace = "/broken"
@@ -99,14 +99,14 @@ async def test_host_does_not_start_without_its_store(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("read", [PageSettings.from_environ, Settings.from_environ])
 def test_malformed_setting_is_named(read: Any) -> None:
-    """A half says what is wrong with a declared setting as it does with its own."""
+    """A wrong value of a declared setting is reported like that of a framework setting."""
     environ = {**ENVIRON, "POSTS": "/x", "MOST_VOTES": "many", "PUBLIC_ORIGIN": "http://localhost"}
     with pytest.raises(SettingError, match="MOST_VOTES must be a whole number, not 'many'"):
         read(environ, declared)
 
 
 def test_missing_setting_is_named() -> None:
-    """A declared setting without a default has to be there, in the halves that it is for."""
+    """A declared setting without a default is required in its halves."""
     environ: Mapping[str, str] = {"SESSION_SECRET": SAMPLE_SECRET, "STAGE": "development"}
     with pytest.raises(SettingError) as raised:
         PageSettings.from_environ(environ, declared)

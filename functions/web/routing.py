@@ -15,7 +15,7 @@ from functions.contract.setting import StartError
 from functions.web.redirects import one_address
 from functions.web.visitor import visitor
 
-_NOT_YOURS = "You do not have access to this page. If you have another account, sign in with it."
+_NOT_YOURS = "You do not have access. If you have another account, sign in with it."
 
 
 class Route(routing.Route):

@@ -1,5 +1,5 @@
-// The page's own room.js and timeline.js, unchanged: each page in a context of its own, with as much
-// of a browser around it as they touch. What they show and are told is counted.
+// Runs the app's own room.js and timeline.js, unchanged. Each page has a context of its own, with the few
+// parts of a browser that the scripts use. Counts what they show and receive.
 
 import { readFileSync } from "node:fs";
 import vm from "node:vm";
@@ -10,7 +10,7 @@ const scripts = Object.fromEntries(
   ["room.js", "timeline.js"].map((name) => [name, readFileSync(new URL(name, STATIC), "utf8")]),
 );
 
-const HASTE = 5; // the page's pauses are so many times shorter than a reader's patience allows
+const SPEED = 5; // the page's timers run this many times faster
 
 export class Page {
   shown = []; // [seq, id] of the messages, in the order in which they appeared
@@ -73,7 +73,7 @@ export class Page {
         setItem: (key, value) => stored.set(key, value),
         removeItem: (key) => stored.delete(key),
       },
-      setTimeout: (call, ms, ...values) => setTimeout(call, ms / HASTE, ...values),
+      setTimeout: (call, ms, ...values) => setTimeout(call, ms / SPEED, ...values),
       clearTimeout,
       navigator: { onLine: true },
       crypto,
@@ -81,7 +81,7 @@ export class Page {
     };
   }
 
-  // What the page takes for `io`: the official client, told where the site is.
+  // Stands in for the page's `io`: the official client, connected to this site.
   #io = (options) => {
     this.socket = io(this.url, {
       ...options,
@@ -98,13 +98,13 @@ export class Page {
 
   #count() {
     const { socket, counts } = this;
-    let heard;
+    let received;
     socket.on("connect", () => counts.connects++);
-    socket.io.on("open", () => (heard = new Set()));
+    socket.io.on("open", () => (received = new Set()));
     socket.on("message", ({ seq }) => {
       counts.live++;
-      if (heard.has(seq)) counts.doubled++; // the page would not mind, but nobody promised that
-      heard.add(seq);
+      if (received.has(seq)) counts.doubled++; // the page would ignore it, but it must not be sent
+      received.add(seq);
     });
     const ask = socket.emitWithAck.bind(socket);
     socket.emitWithAck = async (event, data) => {
@@ -160,8 +160,8 @@ class Element {
     return this.children.filter((child) => child.tag === tag);
   }
 
-  addEventListener(event, hear) {
-    this.#listeners[event] = hear;
+  addEventListener(event, listener) {
+    this.#listeners[event] = listener;
   }
 
   requestSubmit() {

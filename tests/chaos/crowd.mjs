@@ -1,5 +1,5 @@
-// A crowd of pages, told what to do by lines of JSON: [{ url, token, room, name, transports }, …] first.
-// What a page does stands in the module that is named as the argument.
+// Runs many pages. The argument is the module that exports `Page`. The first line of standard input is
+// [{ url, token, room, name, transports }, …], and every other line a command, both in JSON.
 
 import { createInterface } from "node:readline";
 
@@ -9,8 +9,8 @@ const pages = JSON.parse((await lines.next()).value).map((options) => new Page(o
 const writing = [];
 const UNSENT = 5;
 
-const deeds = {
-  // Each page writes about every so many ms, until told to stop; less if it cannot send.
+const commands = {
+  // Every page writes about once in `ms` milliseconds until `stop`; less often if it cannot send.
   write: (ms) => {
     const write = (page) => page.unsent < UNSENT && page.write();
     for (const page of pages) writing.push(setInterval(write, ms * (0.75 + Math.random() / 2), page));
@@ -29,8 +29,8 @@ const deeds = {
 await Promise.all(pages.map((page) => page.open()));
 process.stdout.write(`${JSON.stringify("open")}\n`);
 for await (const line of lines) {
-  const [deed, ...values] = JSON.parse(line);
-  process.stdout.write(`${JSON.stringify(deeds[deed](...values) ?? null)}\n`);
+  const [command, ...values] = JSON.parse(line);
+  process.stdout.write(`${JSON.stringify(commands[command](...values) ?? null)}\n`);
 }
 for (const page of pages) page.close();
 process.exit(0);

@@ -38,9 +38,9 @@ class Crowd:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
-    async def do(self, deed: str, *values: Any) -> Any:
+    async def do(self, command: str, *values: Any) -> Any:
         """Run a command in all pages; return the answer of crowd.mjs."""
-        return await self._ask([deed, *values])
+        return await self._ask([command, *values])
 
     async def _ask(self, line: Any) -> Any:
         assert self._process.stdin

@@ -1,5 +1,5 @@
-// A page of the small app, as far as its messages go: it sends one after the other, each again until it is
-// acked, and shows what was sent in the order of the numbers. Where one is missing it asks for it.
+// The messages of a page of the small app. It sends one at a time and repeats each until it is acked. It
+// shows messages in the order of their numbers and fetches those that are missing.
 
 import { setTimeout as pause } from "node:timers/promises";
 import { io } from "socket.io-client";
@@ -56,8 +56,8 @@ export class Page {
 
   #listen() {
     const { socket, counts } = this;
-    let heard;
-    socket.io.on("open", () => (heard = new Set()));
+    let received;
+    socket.io.on("open", () => (received = new Set()));
     socket.on("connect", () => {
       counts.connects++;
       this.#entered = false;
@@ -65,8 +65,8 @@ export class Page {
     });
     socket.on("message", (message) => {
       counts.live++;
-      if (heard.has(message.seq)) counts.doubled++;
-      heard.add(message.seq);
+      if (received.has(message.seq)) counts.doubled++;
+      received.add(message.seq);
       this.#show([message]);
       if (this.#early.size) this.#catchUp();
     });
@@ -74,7 +74,7 @@ export class Page {
   }
 
   async #catchUp() {
-    this.#stale = true; // whoever is told so while it asks asks again
+    this.#stale = true; // if a request is already under way, it is repeated
     if (this.#catching) return;
     this.#catching = true;
     while (this.#stale && this.socket.connected) {

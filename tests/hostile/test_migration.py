@@ -173,7 +173,7 @@ async def test_host_restarted_in_place(redis: Redis, tmp_path: Path) -> None:
             sid = await ann.sid()
             await emit(one, "before")
             for visitor in (ann, bob):
-                assert await visitor.heard("before") == ["before"]
+                assert await visitor.received("before") == ["before"]
                 await visitor.drop()
             await emit(one, "there")
             await running.stop(one)
@@ -185,7 +185,7 @@ async def test_host_restarted_in_place(redis: Redis, tmp_path: Path) -> None:
                 assert await move(visitor, again)
             await emit(again, "end")
             for visitor in (ann, bob):
-                heard = await visitor.heard()
+                heard = await visitor.received()
                 assert sorted(heard) == sorted(
                     ["there", "meanwhile", "meanwhile too", "after", "end"]
                 )

@@ -1,7 +1,7 @@
-"""A host whose only work is to be done once: `python -m tests.socket_host.once_host`.
+"""A host with one `once` task: `python -m tests.socket_host.once_host`.
 
-It tells LEDGER, a port, when it begins and when it acts, and by which number; and stands still in
-between if that says so.
+It reports to the port LEDGER when it begins and when it acts, with its lease's number, and pauses
+in between if the reply says so.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from socket_host.namespace import Namespace, every
 
 keeper.LEASE_SECONDS, keeper.RENEW_SECONDS, keeper.WATCH_SECONDS = 2.0, 0.4, 0.2
 
-CONTINUED = threading.Event()  # the process was stopped, and goes on
+CONTINUED = threading.Event()  # set when the stopped process continues
 
 SETTINGS = [Setting("NAME", "who this is"), Setting("LEDGER", "the port of the ledger", parse=int)]
 
@@ -28,15 +28,15 @@ class Worker(Namespace):
 
     @every(0.05, once=True)
     async def work(self, number: int) -> None:
-        # In a thread, which nobody can cancel: as a write that is under way.
+        # In a thread, which cannot be cancelled, like a write in progress.
         await asyncio.to_thread(self._work, number)
 
     def _work(self, number: int) -> None:
         if self._tell("begins", number) == "stop":
-            # In the thread that writes the lease, so that this does not happen in a transaction:
-            # what is stopped there keeps the file locked.
+            # In the thread that writes the lease, so that the process is not stopped during a
+            # transaction, which would keep the file locked.
             self.lease._thread.submit(os.kill, os.getpid(), signal.SIGSTOP).result()
-            CONTINUED.wait()  # other threads may go on for a moment before all stop
+            CONTINUED.wait()  # other threads may run for a moment before all stop
         self._tell("acts", number)
 
     def _tell(self, what: str, number: int) -> str:

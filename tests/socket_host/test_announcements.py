@@ -1,4 +1,4 @@
-"""Announcements of functions are heard by the namespaces of every host, over each kind of bus."""
+"""Functions' announcements reach the namespaces of every host, over each kind of bus."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -24,7 +24,7 @@ from tests.kit.waiting import until
 
 @dataclass
 class Price:
-    """What a function announces."""
+    """The body of an announcement."""
 
     item: str
     amount: int
@@ -42,7 +42,7 @@ class Market(Namespace):
         if price.amount < 0:
             raise RuntimeError("a bug")
         self.heard.append(price)
-        # Each host hears it, so each tells its own clients.
+        # Every host gets it, so each emits to its own clients.
         await self.emit("price", price.amount, room=price.item, ignore_queue=True)
 
     async def on_watch(self, sid: str, item: str) -> None:
@@ -60,7 +60,7 @@ Hosts = tuple[list[SocketHost], Emitter]
 
 @asynccontextmanager
 async def market(kind: str, folder: Path) -> AsyncIterator[Hosts]:
-    """Hosts on a bus, and what a function has to speak to them."""
+    """Hosts on a bus, and an emitter for it."""
     async with AsyncExitStack() as stack:
         setting = "local"
         if kind == "redis":
@@ -79,7 +79,7 @@ async def market(kind: str, folder: Path) -> AsyncIterator[Hosts]:
 async def test_function_reaches_every_host(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Events, announcements and the end of a visitor come in their order, each with an id."""
+    """Events, announcements and disconnects arrive in order, each with an id."""
     if kind == "sns":
         request.getfixturevalue("aws")
     caplog.set_level("INFO")
@@ -93,7 +93,7 @@ async def test_function_reaches_every_host(
                 *(emitter.announce("prices", {"item": "tea", "amount": n}) for n in range(5)),
                 emitter.announce("prices", {"item": "tea"}),
                 emitter.announce("prices", {"item": "tea", "amount": -1}),
-                emitter.announce("nobody hears this"),
+                emitter.announce("no subscriber"),
                 emitter.emit("price", 5, room="tea"),
                 emitter.disconnect("ann"),
             ]
@@ -119,12 +119,12 @@ async def test_function_reaches_every_host(
 
 
 def count(caplog: pytest.LogCaptureFixture, words: str) -> int:
-    """How many lines of the log say this."""
+    """How many lines of the log contain a text."""
     return sum(words in record.getMessage() for record in caplog.records)
 
 
 async def test_redis_that_was_away(tmp_path: Path) -> None:
-    """A function is told that Redis is away, and connects again when it is back."""
+    """A function gets an error while Redis is down, and reconnects afterwards."""
     async with redis(tmp_path) as server:
         emitter = open_emitter(server.setting, SECRET)
         await asyncio.to_thread(emitter.emit, "news")
@@ -137,7 +137,7 @@ async def test_redis_that_was_away(tmp_path: Path) -> None:
 
 
 async def test_redis_with_a_password(tmp_path: Path) -> None:
-    """A wrong password is told of; the right one is used."""
+    """A wrong password is an error; the correct one is used."""
     async with redis(tmp_path, "--requirepass", "secret") as server:
         right, wrong = (
             server.setting.replace("//", f"//:{password}@") for password in ("secret", "guess")
@@ -150,7 +150,7 @@ async def test_redis_with_a_password(tmp_path: Path) -> None:
 
 
 def test_subjects_of_the_framework_are_not_yours(tmp_path: Path) -> None:
-    """What hosts say to each other cannot be said by a function's announcement."""
+    """A function's announcement cannot use the hosts' own subjects."""
     said: list[str] = []
 
     class Recording(Emitter):
@@ -170,7 +170,7 @@ async def no_body(self: Any) -> None: ...
 async def any_body(self: Any, body: Any) -> None: ...
 
 
-async def no_json(self: Any, body: Path) -> None: ...
+async def not_json(self: Any, body: Path) -> None: ...
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ async def no_json(self: Any, body: Path) -> None: ...
         (subscribe("prices"), no_body, "must be async, and take the body"),
         (subscribe, any_body, "needs the subject"),
         (subscribe(5), any_body, "needs the subject"),  # type: ignore[arg-type]
-        (subscribe("prices"), no_json, "cannot be used"),
+        (subscribe("prices"), not_json, "cannot be used"),
     ],
 )
 async def test_subscribers_are_checked(mark: Any, method: Any, words: str, tmp_path: Path) -> None:

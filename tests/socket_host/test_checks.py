@@ -1,4 +1,4 @@
-"""A mistake in a namespace is reported at the start, and not when its first client connects."""
+"""A mistake in a namespace is reported at the start, not when its first client connects."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What visitors do together, by both clients that people use and every way they connect."""
+"""Visitors' conversations, with both client libraries and every way to connect."""
 
 import asyncio
 import uuid
@@ -16,7 +16,7 @@ from tests.kit.hosts import serving, token, url
 
 @dataclass
 class Scene:
-    """A host, and clients of one kind that connect to it in one way."""
+    """A host, and clients of one kind that connect in one way."""
 
     host: SocketHost
     people: Clients
@@ -41,7 +41,7 @@ async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 async def test_draft_reaches_the_others(scene: Scene) -> None:
-    """A client that joins nothing is in the plaza, where its text reaches everyone but itself."""
+    """A client that enters no room is in the plaza; its text reaches everyone else there."""
     ann = await scene.enter("Ann")
     bob = await scene.enter("Bob")
     assert await ann.call("draft", "Hel") == {}
@@ -52,8 +52,8 @@ async def test_draft_reaches_the_others(scene: Scene) -> None:
     assert ann.inbox.order.count("drafted") == 1
 
 
-async def test_message_is_acked_then_heard(scene: Scene) -> None:
-    """A message is acked with its number, and only then reaches everybody, its author too."""
+async def test_ack_arrives_before_the_message(scene: Scene) -> None:
+    """A message is acked with its number before it reaches everybody, including its author."""
     ann = await scene.enter("Ann")
     bob = await scene.enter("Bob")
     for client in (ann, bob):
@@ -81,7 +81,7 @@ async def test_message_is_acked_then_heard(scene: Scene) -> None:
 
 
 async def test_many_messages_keep_their_order(scene: Scene) -> None:
-    """Messages that two clients send at once reach everybody in the order of their numbers."""
+    """Messages sent by two clients at once reach everybody in the order of their numbers."""
     pair = [await scene.enter(name) for name in ("Ann", "Bob")]
     for n in range(40):
         for client in pair:
@@ -95,7 +95,7 @@ async def test_many_messages_keep_their_order(scene: Scene) -> None:
 
 
 async def test_who_is_here(scene: Scene) -> None:
-    """Who comes and goes is told to the room, and a visitor with two tabs open is there once."""
+    """The room is informed who enters and leaves; a visitor with two tabs counts once."""
     ann = await scene.enter("Ann")
     assert await ann.receive("who") == {"count": 1, "names": ["Ann"]}
     for _ in range(2):
@@ -108,13 +108,13 @@ async def test_who_is_here(scene: Scene) -> None:
     assert (await ann.call("enter", {"room": "plaza"}))["who"] == who
 
 
-async def test_who_has_gone(scene: Scene) -> None:
-    """Who closes the last tab is not there any more, and the others are told."""
+async def test_who_has_left(scene: Scene) -> None:
+    """When a visitor closes the last tab, the others are informed."""
     ann = await scene.enter("Ann")
     bob = await scene.enter("Bob")
     while (await ann.receive("who"))["count"] != 2:
         pass
-    # Not awaited: python-socketio's client, when it polls, waits for an answer to its last request.
+    # Not awaited: python-socketio's polling client waits for the response to its last request.
     leaving = asyncio.create_task(bob.close())
     while (who := await ann.receive("who"))["count"] != 1:
         pass
@@ -124,7 +124,7 @@ async def test_who_has_gone(scene: Scene) -> None:
 
 
 async def test_somebody_is_busy(scene: Scene) -> None:
-    """That somebody is busy, and no longer, is told to the others in their room only."""
+    """`busy` reaches only the others in the same room."""
     ann, bob, cat = [await scene.enter(n) for n in ("Ann", "Bob", "Cat")]
     await cat.call("enter", {"room": "den"})
     for busy in (True, False):
@@ -134,8 +134,8 @@ async def test_somebody_is_busy(scene: Scene) -> None:
     assert ann.inbox.unread("busy") == cat.inbox.unread("busy") == []
 
 
-async def test_refused_session_is_told_why(scene: Scene) -> None:
-    """A client without a good session hears a sentence for people and a code for programs."""
+async def test_refused_session_gets_a_reason(scene: Scene) -> None:
+    """A client without a valid session gets a sentence for people and a code for programs."""
     options = {"wait": False, "retry": False} if scene.people.kind == "python" else {}
     client = await scene.people.begin(url(scene.host), "forged", **options)
     refused = await client.receive("connect_error")
@@ -143,8 +143,8 @@ async def test_refused_session_is_told_why(scene: Scene) -> None:
     assert "Reload the page" in refused["message"]
 
 
-async def test_nothing_is_heard_before_connect(scene: Scene) -> None:
-    """A client hears of its connection before it hears any event, also when the room is busy."""
+async def test_no_event_arrives_before_connect(scene: Scene) -> None:
+    """A client gets the answer to CONNECT before any event, even in a busy room."""
     ann = await scene.enter("Ann")
     for n in range(20):
         await ann.emit("draft", f"text {n}")

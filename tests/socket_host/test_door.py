@@ -1,4 +1,4 @@
-"""`python -m socket_host`: starts with good settings only, ends when told, loses nothing."""
+"""`python -m socket_host`: checks settings, stops on a signal, and loses nothing."""
 
 import asyncio
 import signal
@@ -13,8 +13,8 @@ from tests.kit.hosts import environ, host_process, token
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_ends_when_told(number: signal.Signals, tmp_path: Path) -> None:
-    """SIGTERM, and Ctrl-C, let the clients go and end the host with status 0 and no complaint."""
+async def test_stops_on_a_signal(number: signal.Signals, tmp_path: Path) -> None:
+    """SIGTERM and Ctrl-C disconnect the clients and end the host with status 0 and no output."""
     settings = environ(tmp_path, DRAIN_SECONDS="0.3")
     async with host_process(settings) as host, clients() as people:
         await host.ready()
@@ -25,13 +25,13 @@ async def test_ends_when_told(number: signal.Signals, tmp_path: Path) -> None:
 
 
 async def test_second_signal_hurries(tmp_path: Path) -> None:
-    """Told once, a host lets its clients go a few at a time; told twice, it does not wait."""
+    """A first signal drains the host slowly; a second one disconnects all clients at once."""
     settings = environ(tmp_path, DRAIN_SECONDS="600", MAX_PER_VISITOR="0")
     many = aiohttp.TCPConnector(limit=0)
     async with host_process(settings) as host, aiohttp.ClientSession(connector=many) as http:
         await host.ready()
         address = f"{host.url}/socket.io/?EIO=4&transport=websocket"
-        # So many that, one after the other, they would outlast the patience of `ended`.
+        # So many that a slow drain would exceed the timeout of `ended`.
         sockets = [await joined(http, address) for _ in range(150)]
         host.process.terminate()
         ends = [asyncio.create_task(until_closed(socket)) for socket in sockets]
@@ -59,7 +59,7 @@ async def until_closed(websocket: aiohttp.ClientWebSocketResponse) -> None:
 
 
 async def test_killed_host_loses_nothing(tmp_path: Path) -> None:
-    """What a host acked before kill -9 is there after, and a repeated message is not doubled."""
+    """Messages acked before kill -9 are stored, and a repeated one is not stored twice."""
     async with clients() as people:
         async with host_process(environ(tmp_path)) as host:
             await host.ready()
@@ -76,7 +76,7 @@ async def test_killed_host_loses_nothing(tmp_path: Path) -> None:
 
 
 async def test_taken_port(tmp_path: Path) -> None:
-    """A port that another program has ends the start with one sentence, before anything runs."""
+    """A port in use stops the start with one sentence, before anything runs."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         async with host_process(environ(tmp_path, PORT=port)) as host:
@@ -99,7 +99,7 @@ async def test_taken_port(tmp_path: Path) -> None:
     ids=["settings", "setting", "file", "address", "name"],
 )
 async def test_cannot_start(changes: dict[str, str], words: list[str], tmp_path: Path) -> None:
-    """What stops a start is said in one line, without a traceback, and the status is 1."""
+    """An error at the start is one line without a traceback, with exit status 1."""
     async with host_process(environ(tmp_path, **changes)) as host:
         status, stderr = await host.ended()
     assert status == 1

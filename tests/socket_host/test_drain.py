@@ -1,4 +1,4 @@
-"""The drain: clients are let go without being sent away, and find the next host by themselves."""
+"""The drain: clients are disconnected so that they reconnect to another host by themselves."""
 
 import asyncio
 from pathlib import Path
@@ -18,7 +18,7 @@ CASES = [(kind, way) for kind in ("python", "javascript") for way in WAYS]
 async def test_clients_find_the_next_host(
     kind: str, way: str, transport: str, tmp_path: Path
 ) -> None:
-    """A drained client reconnects by itself to the host that comes after, and misses nothing."""
+    """A drained client reconnects by itself to the next host, and misses nothing."""
     async with clients(kind, way) as people:
         options = {"client": {"reconnection_delay": 0.05}} if kind == "python" else {}
         async with serving(tmp_path, transport=transport, drain_seconds=0.2) as host:
@@ -36,8 +36,8 @@ async def test_clients_find_the_next_host(
 
 
 @on_each_transport
-async def test_draining_host_takes_nobody(transport: str, tmp_path: Path) -> None:
-    """While it drains, a host fails its health check and tells newcomers to come again."""
+async def test_draining_host_accepts_no_clients(transport: str, tmp_path: Path) -> None:
+    """A draining host fails its health check and refuses new clients with a reason."""
     async with (
         serving(tmp_path, transport=transport, drain_seconds=60) as host,
         clients() as people,
@@ -59,7 +59,7 @@ async def test_draining_host_takes_nobody(transport: str, tmp_path: Path) -> Non
 
 
 async def test_clients_go_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In each slice of a drain an even share of the clients is let go; in a hurry, all the rest."""
+    """Each slice of a drain closes an equal share of the clients; `hurry` closes all the rest."""
     monkeypatch.setattr(drain, "_SLICE", 3_600)
     connected = {str(number) for number in range(1_000)}
     hurry = asyncio.Event()
@@ -78,7 +78,7 @@ async def test_clients_go_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @on_each_transport
 async def test_drain_ends_when_nobody_is_left(transport: str, tmp_path: Path) -> None:
-    """A drain does not wait for its time when the last client goes by itself."""
+    """A drain ends early when the last client disconnects."""
     async with (
         serving(tmp_path, transport=transport, drain_seconds=600) as host,
         clients() as people,
@@ -93,7 +93,7 @@ async def test_drain_ends_when_nobody_is_left(transport: str, tmp_path: Path) ->
 
 @on_each_transport
 async def test_message_under_way_is_kept(transport: str, tmp_path: Path) -> None:
-    """A message and a text that came in just before the stop are in the next host's log."""
+    """A message and a draft that arrived just before the stop are stored."""
     async with clients() as people:
         async with serving(tmp_path, transport=transport) as host:
             ann = await people.connect(url(host), token("Ann"), client={"reconnection": False})
@@ -111,7 +111,7 @@ async def test_message_under_way_is_kept(transport: str, tmp_path: Path) -> None
 
 @on_each_transport
 async def test_health_counts(transport: str, tmp_path: Path) -> None:
-    """The health check says how many are connected and what was refused."""
+    """/health has the number of clients and counts of refusals."""
     async with (
         serving(tmp_path, transport=transport) as host,
         clients() as people,

@@ -1,4 +1,4 @@
-"""What one client can make grow is bounded, and nobody else notices when it tries."""
+"""What one client can make grow is bounded, and other clients are not affected."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ pytestmark = on_each_transport
 
 
 class Slow(Namespace):
-    """Answers when its gate is open."""
+    """Has a handler that waits for a gate to open."""
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -32,7 +32,7 @@ class Slow(Namespace):
 
 
 async def test_too_many_events(transport: str, tmp_path: Path) -> None:
-    """A client that sends faster than it may is told to slow down; the others go on."""
+    """A client that sends too fast gets errors; the others are served."""
     limits = {"event_burst": 5, "events_per_second": 0.001}
     async with serving(tmp_path, transport=transport, **limits) as host, clients() as people:
         ann = await people.connect(url(host), token("Ann"))
@@ -45,8 +45,8 @@ async def test_too_many_events(transport: str, tmp_path: Path) -> None:
         assert host.namespaces[0].refused == {"rate": 2}
 
 
-async def test_allowance_comes_back(transport: str, tmp_path: Path) -> None:
-    """Who waits a little may send again."""
+async def test_allowance_is_refilled(transport: str, tmp_path: Path) -> None:
+    """After a pause, a client may send again."""
     limits = {"event_burst": 1, "events_per_second": 20}
     async with serving(tmp_path, transport=transport, **limits) as host, clients() as people:
         ann = await people.connect(url(host), token("Ann"))
@@ -57,7 +57,7 @@ async def test_allowance_comes_back(transport: str, tmp_path: Path) -> None:
 
 
 async def test_too_many_waiting(transport: str, tmp_path: Path) -> None:
-    """Events that wait for their answers do not pile up without end."""
+    """The number of unanswered events is limited."""
     limits = {"event_burst": 3, "events_per_second": 1_000_000}
     async with serving(tmp_path, Slow, transport=transport, **limits) as host, clients() as people:
         ann = await people.connect(url(host), token("Ann"))
@@ -71,11 +71,11 @@ async def test_too_many_waiting(transport: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "way"),
-    # Not python by polling: that client takes half a minute to notice a refused request.
+    # Not Python by polling: that client takes half a minute to notice a refused request.
     [("python", "websocket"), ("javascript", "websocket"), ("javascript", "polling")],
 )
 async def test_huge_message(kind: str, way: str, transport: str, tmp_path: Path) -> None:
-    """A message above the limit closes its sender's connection, and nobody else's."""
+    """A message above the limit closes only its sender's connection."""
     async with serving(tmp_path, transport=transport) as host, clients(kind, way) as people:
         ann = await people.connect(url(host), token("Ann"))
         bob = await people.connect(url(host), token("Bob"))
@@ -86,7 +86,7 @@ async def test_huge_message(kind: str, way: str, transport: str, tmp_path: Path)
 
 
 async def test_many_packets_in_one_request(transport: str, tmp_path: Path) -> None:
-    """What a polling client saved up while it was away arrives in one request, all of it."""
+    """Everything that a polling client has buffered arrives in one request."""
     async with serving(tmp_path, transport=transport) as host, aiohttp.ClientSession() as http:
         address = f"{url(host)}/socket.io/?EIO=4&transport=polling"
         async with http.get(address) as answer:
@@ -109,7 +109,7 @@ MALFORMED = ["42", "42{}", "42[", "49", '4299999["busy"', "44", "45", "9", "x", 
 
 @pytest.mark.parametrize("packet", MALFORMED)
 async def test_malformed_packet(packet: str, transport: str, tmp_path: Path) -> None:
-    """A packet that makes no sense troubles nobody but, perhaps, its sender."""
+    """A malformed packet affects at most its sender."""
     async with serving(tmp_path, transport=transport) as host, clients() as people:
         ann = await people.connect(url(host), token("Ann"))
         async with raw_client(url(host), token("Eve")) as eve:
@@ -120,7 +120,7 @@ async def test_malformed_packet(packet: str, transport: str, tmp_path: Path) -> 
 
 
 async def test_connections_are_bounded(transport: str, tmp_path: Path) -> None:
-    """Connections that skip the session check by staying silent are bounded too."""
+    """Connections that avoid the session check by staying silent are limited too."""
     async with (
         serving(tmp_path, transport=transport, max_connections=200, max_per_address=0) as host,
         aiohttp.ClientSession() as http,

@@ -1,4 +1,4 @@
-"""Handlers: events by name, limits of their own, payloads by annotation, and hooks."""
+"""Handlers: names of events, their limits, annotated payloads, and hooks."""
 
 import asyncio
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class Line:
 
 @dataclass
 class Order:
-    """What a client orders."""
+    """A client's order."""
 
     amount: int
     kind: Literal["tea", "milk"] = "tea"
@@ -40,7 +40,7 @@ class Order:
 
 
 class Label(pydantic.BaseModel):
-    """A model of pydantic's."""
+    """A pydantic model."""
 
     text: str = pydantic.Field(max_length=3)
 
@@ -86,7 +86,7 @@ class Shop(Namespace):
 
 @on_each_transport
 async def test_event_by_name(transport: str, tmp_path: Path) -> None:
-    """A name that no method can have names an event; the method's own name does not."""
+    """`@event` sets an event's name; the method's own name is then no event."""
     async with serving(tmp_path, Shop, transport=transport) as host, clients() as people:
         ann = await people.connect(url(host), token("Ann"))
         assert await ann.call("auction:bid", 7) == 7
@@ -96,8 +96,8 @@ async def test_event_by_name(transport: str, tmp_path: Path) -> None:
 
 @on_each_transport
 @pytest.mark.parametrize("name", ["connect", "disconnect", "recover", "on_connect", "admit"])
-async def test_hooks_are_no_events(name: str, transport: str, tmp_path: Path) -> None:
-    """No client calls a hook, whatever it calls its events."""
+async def test_hooks_are_not_events(name: str, transport: str, tmp_path: Path) -> None:
+    """Clients cannot call hooks by sending events with their names."""
     async with serving(tmp_path, Shop, transport=transport) as host, clients() as people:
         ann = await people.connect(url(host), token("Ann"))
         for values in ((), ({},), ({}, {})):
@@ -107,14 +107,14 @@ async def test_hooks_are_no_events(name: str, transport: str, tmp_path: Path) ->
 
 
 @on_each_transport
-async def test_client_calls_disconnect_as_it_goes(transport: str, tmp_path: Path) -> None:
-    """An event called `disconnect` is none of its sender's end, not even while that comes."""
+async def test_event_named_disconnect_while_disconnecting(transport: str, tmp_path: Path) -> None:
+    """An event named `disconnect` does not call the hook, even while its sender disconnects."""
     async with serving(tmp_path, Shop, transport=transport) as host, clients() as people:
         ann = await people.connect(url(host), token("Ann"))
         await ann.emit("disconnect", "forged")
         await ann.close()
         async with asyncio.timeout(20):
-            while len(host.namespaces[0].called) < 2:  # noqa: ASYNC110 - it tells nobody
+            while len(host.namespaces[0].called) < 2:  # noqa: ASYNC110 - nothing signals it
                 await asyncio.sleep(0.01)
         connect, disconnect = host.namespaces[0].called
         assert connect == "connect"
@@ -123,7 +123,7 @@ async def test_client_calls_disconnect_as_it_goes(transport: str, tmp_path: Path
 
 @on_each_transport
 async def test_limit_of_an_event(transport: str, tmp_path: Path) -> None:
-    """Each event with a limit has its own; each client has its own, in all namespaces."""
+    """Limits apply to each event and each client separately, in all namespaces."""
     async with serving(tmp_path, Shop, transport=transport) as host, clients() as people:
         ann = await people.connect(url(host), token("Ann"))
         bob = await people.connect(url(host), token("Bob"))
@@ -151,7 +151,7 @@ async def test_limit_of_an_event(transport: str, tmp_path: Path) -> None:
     ],
 )
 async def test_mistake_in_a_payload(payload: Any, field_: str, words: str, tmp_path: Path) -> None:
-    """A payload of another form than the annotation is answered with what is wrong, and where."""
+    """A payload that does not fit its annotation gets an error that names the field."""
     async with serving(tmp_path, Shop) as host, clients() as people:
         ann = await people.connect(url(host), token("Ann"))
         answer = await ann.call("order", payload or {})
@@ -162,7 +162,7 @@ async def test_mistake_in_a_payload(payload: Any, field_: str, words: str, tmp_p
 
 
 async def test_payloads(tmp_path: Path) -> None:
-    """Payloads come as the annotation says: dataclasses, models of pydantic's, plain types."""
+    """Payloads are converted to the annotated type: dataclasses, pydantic models, plain types."""
     async with serving(tmp_path, Shop) as host, clients() as people:
         ann = await people.connect(url(host), token("Ann"))
         order = {"amount": 2, "kind": "milk", "lines": [{"item": "x"}], "unknown": 1}
@@ -177,7 +177,7 @@ async def test_payloads(tmp_path: Path) -> None:
 
 @dataclass
 class Picture:
-    """What has bytes in it, and a constant that no client sends."""
+    """A payload with bytes, and with a field that clients cannot set."""
 
     data: bytes
     others: list[bytes | None] = field(default_factory=list)
@@ -202,7 +202,7 @@ class Gallery(Namespace):
 
 @on_each_transport
 async def test_bytes(transport: str, tmp_path: Path) -> None:
-    """Bytes come as the annotation says, and what is none is refused."""
+    """Arguments annotated as bytes accept only bytes."""
     async with (
         serving(tmp_path, Gallery, transport=transport) as host,
         clients() as people,
@@ -219,8 +219,8 @@ async def test_bytes(transport: str, tmp_path: Path) -> None:
         assert (await ann.call("hang", {"data": b"", "others": [7]}))["field"] == "others.0"
 
 
-def test_limits_are_read() -> None:
-    """A limit is a number for a second, a minute or an hour."""
+def test_limits_are_parsed() -> None:
+    """A limit is a number per second, minute or hour."""
     assert Limit.parse("5/s") == Limit(5, 5)
     assert Limit.parse("30/m") == Limit(0.5, 30)
     assert Limit.parse("1/h").burst == 1
@@ -246,13 +246,13 @@ class Nameless(Namespace):
 
 
 class Odd(Namespace):
-    """A payload that no JSON can be."""
+    """A payload that cannot be JSON."""
 
     def on_bid(self, sid: str, when: Path) -> None: ...
 
 
 class Unknown(Namespace):
-    """An annotation that is nothing."""
+    """An annotation with an unknown name."""
 
     def on_bid(self, sid: str, when: "Nothing") -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
@@ -350,17 +350,17 @@ class Ambiguous(Namespace):
     ],
 )
 def test_wrong_handlers_stop_the_start(kind: type[Namespace], words: str, tmp_path: Path) -> None:
-    """A handler that cannot work is a sentence at the start, not an error for its first client."""
+    """An invalid handler is an error at the start, not for its first client."""
     with pytest.raises(StartError, match=words):
         kind(settings(tmp_path))
 
 
 @on_each_transport
 @pytest.mark.parametrize("namespace", [None, "/", "*"])
-async def test_registering_past_the_guards(
+async def test_registering_other_handlers(
     namespace: str | None, transport: str, tmp_path: Path
 ) -> None:
-    """What would get events past the limits of a namespace is refused; another namespace is not."""
+    """Handlers that would bypass a namespace's limits are refused; others are allowed."""
     async with serving(tmp_path, Shop, transport=transport) as host:
         with pytest.raises(StartError, match="Shop handles the events"):
             host.sio.on("look", lambda sid: None, namespace=namespace)

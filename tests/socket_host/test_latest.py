@@ -1,4 +1,4 @@
-"""Of what comes fast only the last value is sent, and the very last one always is."""
+"""Of values in quick succession only the latest is sent, and the last one always."""
 
 import asyncio
 
@@ -30,7 +30,7 @@ async def test_first_and_last_are_sent() -> None:
 
 
 async def test_value_waits_as_long_as_it_has_to() -> None:
-    """What may not be sent yet is kept back, and then sent as it is by that time."""
+    """A value that has to wait is replaced by later ones until it is sent."""
     sent: list[int] = []
     busy = True
     values: Latest[int] = Latest(sent.append, lambda value: 0.02 if busy else 0)
@@ -43,7 +43,7 @@ async def test_value_waits_as_long_as_it_has_to() -> None:
 
 
 async def test_flush_leaves_nothing() -> None:
-    """What waits can be sent before its time."""
+    """`flush` sends waiting values at once."""
     sent: list[int] = []
     values: Latest[int] = Latest(sent.append, lambda value: 0)
     values.put("a", 1)

@@ -1,4 +1,4 @@
-"""The lifespan of a namespace: what is opened and closed, and tasks that are supervised."""
+"""The lifespan of a namespace: setup, teardown, and supervised tasks."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ from tests.kit.waiting import until
 
 
 async def health(host: SocketHost) -> Any:
-    """What /health answers."""
+    """Return the JSON of /health."""
     async with aiohttp.ClientSession() as http, http.get(f"{url(host)}/health") as answer:
         return await answer.json()
 
@@ -63,11 +63,11 @@ class Clock(Namespace):
 
 
 class Silent(Namespace):
-    """A namespace with nothing of its own."""
+    """An empty namespace."""
 
 
 async def test_lifespan_surrounds_all(tmp_path: Path) -> None:
-    """What is opened is closed, after the last event and the end of its tasks."""
+    """Teardown runs after the last event and the end of all tasks."""
     async with serving(tmp_path, Clock) as host:
         clock: Any = host.namespaces[0]
         await until(lambda: len(clock.life) == 2)
@@ -77,7 +77,7 @@ async def test_lifespan_surrounds_all(tmp_path: Path) -> None:
 
 @on_each_transport
 async def test_every(transport: str, tmp_path: Path) -> None:
-    """A job runs again and again, on a host that is alone, and is heard by those who listen."""
+    """A job runs repeatedly on a single host, and its emits reach clients."""
     async with serving(tmp_path, Clock, transport=transport) as host, clients() as people:
         ann = await people.begin(url(host), token("Ann"), namespaces=["/clock"])
         ticks: asyncio.Queue[int] = asyncio.Queue()
@@ -89,13 +89,13 @@ async def test_every(transport: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no such price"), asyncio.CancelledError()])
-async def test_task_that_dies(
+async def test_task_that_fails(
     error: BaseException,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A task that dies is logged by its name, shows in /health, and begins again."""
+    """A task that fails is logged with its name, shown in /health, and restarted."""
     monkeypatch.setattr(supervisor, "FIRST_PAUSE", 0.2)
     async with serving(tmp_path, Clock, Silent) as host:
         clock: Any = host.namespaces[0]
@@ -114,7 +114,7 @@ async def test_task_that_dies(
 
 
 async def test_job_that_fails_is_degraded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a task waits to begin again the host says that it is degraded, and serves."""
+    """While a task waits for its restart the host is degraded, but serves clients."""
 
     class Broken(Namespace):
         @every(1)
@@ -130,7 +130,7 @@ async def test_job_that_fails_is_degraded(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 async def test_start_that_fails(tmp_path: Path) -> None:
-    """What a lifespan cannot open stops the host; what was open by then is closed."""
+    """An error in a lifespan stops the host; lifespans that were entered are closed."""
 
     class Broken(Namespace):
         @asynccontextmanager
@@ -205,8 +205,8 @@ async def test_invalid_lifespan(lifespan: Any, tmp_path: Path) -> None:
         await host.start()
 
 
-async def test_two_tasks_of_a_name(tmp_path: Path) -> None:
-    """Two tasks of one name could not be told apart."""
+async def test_two_tasks_with_one_name(tmp_path: Path) -> None:
+    """A second task with the same name is refused."""
     async with serving(tmp_path, Clock) as host:
         clock: Any = host.namespaces[0]
         with pytest.raises(StartError, match="'watch' is running already"):

@@ -1,4 +1,4 @@
-"""Limits count what is used, give it back in time, and forget who has used nothing lately."""
+"""Limits count usage, refill over time, and forget full buckets."""
 
 import json
 
@@ -9,7 +9,7 @@ from socket_host.limits import Meter, fitting
 
 
 class Clock:
-    """The time, as a test says it is."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -26,8 +26,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_debt_is_waited_for(clock: Clock) -> None:
-    """A key may use a burst, and once what it owes; then it waits until that is paid."""
+def test_debt_must_be_paid(clock: Clock) -> None:
+    """A key may use a burst and go into debt once; then it waits until the debt is paid."""
     meter = Meter(100, 4)
     meter.charge("a", 400)
     assert meter.wait("a") == 0
@@ -45,7 +45,7 @@ def test_debt_is_waited_for(clock: Clock) -> None:
 
 
 def test_half_is_left(clock: Clock) -> None:
-    """What can wait is told to do so when half of the bucket is used."""
+    """`wait_for_half` waits while less than half of the bucket is left."""
     meter = Meter(100, 4)
     assert meter.wait_for_half("a") == 0
     meter.charge("a", 300)
@@ -56,14 +56,14 @@ def test_half_is_left(clock: Clock) -> None:
 
 
 def test_debt_has_an_end(clock: Clock) -> None:
-    """However much something has cost, a minute is the longest wait."""
+    """The longest wait is a minute, whatever the cost."""
     meter = Meter(1, 4)
     meter.charge("a", 1e9)
     assert meter.wait("a") == pytest.approx(60)
 
 
 def test_full_buckets_are_forgotten(clock: Clock) -> None:
-    """Memory is taken by those who used something lately."""
+    """Only buckets that are not full take memory."""
     meter = Meter(100, 4)
     for number in range(50_000):
         meter.charge(number, 1_000)
@@ -73,7 +73,7 @@ def test_full_buckets_are_forgotten(clock: Clock) -> None:
 
 
 def test_fitting() -> None:
-    """What fits into an answer is its first values, and never nothing."""
+    """`fitting` returns the first values that fit, and at least one."""
     values = ["x" * 100, "ä" * 100, "y" * 10_000, "z"]
     assert fitting(values, 1_000) == values[:2]
     assert fitting(values, 100) == values[:1]

@@ -1,4 +1,4 @@
-"""What the namespace does for every event, so that no handler has to."""
+"""What a namespace does for every event."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -58,7 +58,7 @@ class App(Namespace):
 
 
 async def test_method_answers_its_event(transport: str, tmp_path: Path) -> None:
-    """A method `on_add_up` answers `add-up`, and `add_up`, plain or async, with what it returns."""
+    """`on_add_up` handles `add-up` and `add_up`, async or not; its return value is the ack."""
     async with serving(tmp_path, App, transport=transport) as host, clients() as people:
         ann = await people.connect(url(host), token("Ann"))
         assert await ann.receive("greeting") == "Ann"
@@ -76,7 +76,7 @@ async def test_method_answers_its_event(transport: str, tmp_path: Path) -> None:
 async def test_bug_in_a_handler(
     event: str, transport: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A handler that fails is logged once, with its traceback; its client is told, and stays."""
+    """A failing handler is logged once, with a traceback; its client gets an error, and stays."""
     async with serving(tmp_path, App, transport=transport) as host, clients() as people:
         ann = await people.connect(url(host), token("Ann"))
         answer = await ann.call(event)
@@ -86,8 +86,8 @@ async def test_bug_in_a_handler(
     assert repr(event) in record.getMessage()
 
 
-async def test_client_names_its_events_as_it_likes(transport: str, tmp_path: Path) -> None:
-    """An event called `disconnect` or `connect` is no news of the client that sent it."""
+async def test_events_named_like_hooks(transport: str, tmp_path: Path) -> None:
+    """An event named `disconnect` or `connect` does not connect or disconnect its sender."""
     async with serving(tmp_path, App, transport=transport) as host, clients() as people:
         ann = await people.connect(url(host), token("Ann"))
         for event in ("connect", "disconnect"):
@@ -95,13 +95,13 @@ async def test_client_names_its_events_as_it_likes(transport: str, tmp_path: Pat
         assert host.namespaces[0].gone == []
         await ann.close()
         async with asyncio.timeout(PATIENCE):
-            while not host.namespaces[0].gone:  # noqa: ASYNC110 - the app notes it, it tells nobody
+            while not host.namespaces[0].gone:  # noqa: ASYNC110 - nothing signals it
                 await asyncio.sleep(0.01)
         assert [name for name, _ in host.namespaces[0].gone] == ["Ann"]
 
 
 async def test_stop_waits_for_answers(transport: str, tmp_path: Path) -> None:
-    """A host that stops lets the events under way come to their end before it closes the app."""
+    """A stopping host finishes running events before it closes the app."""
     async with serving(tmp_path, App, transport=transport) as host, clients() as people:
         ann = await people.connect(url(host), token("Ann"), client={"reconnection": False})
         await ann.emit("wait")
@@ -112,7 +112,7 @@ async def test_stop_waits_for_answers(transport: str, tmp_path: Path) -> None:
 
 
 class Slow(App):
-    """Takes its time to greet."""
+    """Has a slow `on_connect`."""
 
     async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
         await self.gate.wait()
@@ -123,8 +123,8 @@ class Slow(App):
         return self.greeted
 
 
-async def test_client_is_in_after_its_greeting(transport: str, tmp_path: Path) -> None:
-    """No client is in, and no event is handled, before `on_connect` has come to its end."""
+async def test_client_is_connected_after_on_connect(transport: str, tmp_path: Path) -> None:
+    """No client is connected, and no event is handled, before `on_connect` has ended."""
     async with serving(tmp_path, Slow, transport=transport) as host, clients() as people:
         connecting = asyncio.create_task(people.connect(url(host), token("Ann")))
         await until(lambda: host.namespaces[0]._clients)
@@ -135,8 +135,8 @@ async def test_client_is_in_after_its_greeting(transport: str, tmp_path: Path) -
         assert await ann.call("greeted") is True
 
 
-async def test_client_goes_while_it_is_greeted(transport: str, tmp_path: Path) -> None:
-    """Of a client that goes before it is in, nothing is left."""
+async def test_client_leaves_during_on_connect(transport: str, tmp_path: Path) -> None:
+    """A client that leaves before it is connected is forgotten."""
     javascript = clients("javascript")
     async with serving(tmp_path, Slow, transport=transport) as host, javascript as people:
         ann = await people.begin(url(host), token("Ann"), wait=False)
@@ -149,7 +149,7 @@ async def test_client_goes_while_it_is_greeted(transport: str, tmp_path: Path) -
 
 
 class Picky(App):
-    """Refuses in each way there is."""
+    """Refuses clients in every possible way."""
 
     def admit(self, sid: str, environ: Mapping[str, Any], auth: Any) -> Session:
         session = super().admit(sid, environ, auth)
@@ -175,7 +175,7 @@ class Picky(App):
 async def test_app_refuses_clients(
     transport: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An app refuses in `admit`, or in `on_connect`; such a client is not in at any time."""
+    """A client refused by `admit` or `on_connect` is never connected."""
     javascript = clients("javascript")
     async with serving(tmp_path, Picky, transport=transport) as host, javascript as people:
         ann = await people.begin(url(host), token("Ann"), wait=False)
@@ -199,7 +199,7 @@ async def test_app_refuses_clients(
 
 
 class Megaphone(Namespace):
-    """Lets clients be heard by everybody, in each way there is."""
+    """Emits to everybody in every possible way."""
 
     async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
         await self.emit("greeting", "x" * 50_000, to=sid)
@@ -231,7 +231,7 @@ LOUD = "x" * 40_000
 
 @pytest.mark.parametrize("event", ["shout", "shout-later", "big"])
 async def test_costs_are_charged(event: str, transport: str, tmp_path: Path) -> None:
-    """Who has cost too much has to wait, in all its tabs; others, and greetings, need not."""
+    """A visitor who has used too much has to wait, in all tabs; others, and connects, need not."""
     async with (
         serving(tmp_path, Megaphone, transport=transport, fanout_bytes_per_second=10_000) as host,
         clients() as people,
@@ -249,7 +249,7 @@ async def test_costs_are_charged(event: str, transport: str, tmp_path: Path) -> 
 
 
 async def test_debt_is_paid(transport: str, tmp_path: Path) -> None:
-    """Who waits may go on."""
+    """After waiting, a visitor may continue."""
     async with (
         serving(tmp_path, Megaphone, transport=transport, fanout_bytes_per_second=1_000) as host,
         clients() as people,
@@ -263,7 +263,7 @@ async def test_debt_is_paid(transport: str, tmp_path: Path) -> None:
 
 
 async def test_busy_room(transport: str, tmp_path: Path) -> None:
-    """A handler can ask if a room is sent too much; each room is by itself, and all is another."""
+    """`check_room` checks each room, and the whole namespace, separately."""
     async with (
         serving(tmp_path, Megaphone, transport=transport, room_bytes_per_second=2_000) as host,
         clients() as people,
@@ -282,7 +282,7 @@ async def test_busy_room(transport: str, tmp_path: Path) -> None:
 
 
 async def test_latest_is_sent(transport: str, tmp_path: Path) -> None:
-    """Of an event whose last value alone matters the first and the last one are sent."""
+    """`emit_latest` sends the first and the last value."""
     async with serving(tmp_path, Megaphone, transport=transport) as host, clients() as people:
         ann = await people.connect(url(host), token("Ann"))
         bob = await people.connect(url(host), token("Bob"))

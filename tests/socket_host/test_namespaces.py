@@ -1,4 +1,4 @@
-"""Several namespaces on one host: each has its events, and a client its limits in all of them."""
+"""Several namespaces on one host: each has its own events, and limits apply to all together."""
 
 import asyncio
 from itertools import product
@@ -38,13 +38,13 @@ BOTH: dict[str, Any] = {"namespaces": ["/", "/other"]}
 
 
 async def call(client: Any, namespace: str, *values: Any) -> Any:
-    """An event of a namespace, answered."""
+    """Send an event in a namespace; return its ack."""
     return await client.sio.call(*values, namespace=namespace)
 
 
 @on_each_transport
-async def test_namespace_that_is_not_there(transport: str, tmp_path: Path) -> None:
-    """A host without the main namespace lets nobody into that, and into no other than its own."""
+async def test_unknown_namespace(transport: str, tmp_path: Path) -> None:
+    """Clients can connect only to existing namespaces, even if the main one does not exist."""
     async with serving(tmp_path, Other, transport=transport) as host, clients() as people:
         for session, namespace in product((token("Ann"), None), ("/", "/none")):
             with pytest.raises(Refused):
@@ -71,8 +71,8 @@ async def test_client_has_one_allowance(transport: str, tmp_path: Path) -> None:
 
 
 @on_each_transport
-async def test_visitor_pays_once(transport: str, tmp_path: Path) -> None:
-    """What a visitor has cost in one namespace counts in the other."""
+async def test_costs_are_shared(transport: str, tmp_path: Path) -> None:
+    """A visitor's costs in one namespace count in the other."""
     async with (
         serving(tmp_path, Main, Other, transport=transport, fanout_bytes_per_second=10_000) as host,
         clients() as people,
@@ -84,7 +84,7 @@ async def test_visitor_pays_once(transport: str, tmp_path: Path) -> None:
 
 @on_each_transport
 async def test_connections_are_counted_once(transport: str, tmp_path: Path) -> None:
-    """A connection in two namespaces is one, of its host and of its visitor."""
+    """A connection in two namespaces counts once for the host and for the visitor."""
     changes: dict[str, Any] = {"max_connections": 2, "max_per_visitor": 1}
     async with (
         serving(tmp_path, Main, Other, transport=transport, **changes) as host,
@@ -110,8 +110,8 @@ async def test_connections_are_counted_once(transport: str, tmp_path: Path) -> N
 
 
 @on_each_transport
-async def test_sessions_hold_in_all(transport: str, tmp_path: Path) -> None:
-    """Without a session no namespace lets anybody in."""
+async def test_sessions_are_required_in_all(transport: str, tmp_path: Path) -> None:
+    """Every namespace requires a session."""
     async with serving(tmp_path, Main, Other, transport=transport) as host, clients() as people:
         for namespace in ("/", "/other"):
             with pytest.raises(Exception, match="One or more namespaces failed"):
@@ -119,7 +119,7 @@ async def test_sessions_hold_in_all(transport: str, tmp_path: Path) -> None:
         assert [each.refused["session"] for each in host.namespaces] == [1, 1]
 
 
-async def test_client_is_back_in_both(tmp_path: Path) -> None:
+async def test_client_recovers_in_both(tmp_path: Path) -> None:
     """A client that drops is recovered in each of its namespaces."""
     javascript = clients("javascript")
     async with serving(tmp_path, Main, Other) as host, javascript as people:
@@ -128,7 +128,7 @@ async def test_client_is_back_in_both(tmp_path: Path) -> None:
             "globalThis.other = socket.io.socket('/other', {});"
             "return new Promise(done => other.on('connect', () => done(1)).connect());"
         )
-        await host.namespaces[0].emit("mark", 1)  # whoever has an offset can be recovered
+        await host.namespaces[0].emit("mark", 1)  # recovery needs an offset
         await host.namespaces[1].emit("mark", 1)
         assert await ann.receive("mark") == 1
         await ann.script(
@@ -144,7 +144,7 @@ async def test_client_is_back_in_both(tmp_path: Path) -> None:
         assert await recovered == [True, True]
 
 
-def test_two_of_one_name(tmp_path: Path) -> None:
-    """Two namespaces of one name are a sentence at the start."""
+def test_two_with_one_name(tmp_path: Path) -> None:
+    """Two namespaces with one name are an error at the start."""
     with pytest.raises(StartError, match="has two namespaces named '/': Main and Main"):
         create_app(settings(tmp_path), [Main, Main])

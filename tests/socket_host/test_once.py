@@ -1,4 +1,4 @@
-"""What is to be done once is done by one host, whatever becomes of hosts."""
+"""A `once` task runs on one host, whatever happens to hosts."""
 
 import asyncio
 import signal
@@ -15,17 +15,17 @@ pytestmark = pytest.mark.together("waiting")
 
 
 class Ledger:
-    """What hosts did, in its order: the name of each, and the number of its lease.
+    """What hosts did, in order: each host's name, and the number of its lease.
 
-    As a store with conditional writes it refuses what comes by a smaller number than it has had.
+    Like a store with conditional writes, it refuses smaller numbers than it has seen.
     """
 
     def __init__(self) -> None:
         self.acts: list[tuple[str, int]] = []
         self.refused: list[tuple[str, int]] = []
-        self.stops = ""  # the host that is told to stand still when it begins for the next time
+        self.stops = ""  # the host that has to pause when it begins next
 
-    async def hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         what, name, number = (await reader.readline()).decode().split()
         answer = "go"
         if what == "begins" and name == self.stops:
@@ -37,15 +37,15 @@ class Ledger:
         writer.close()
 
     def largest(self, name: str) -> int:
-        """The largest number by which a host has acted."""
+        """The largest number with which a host has acted."""
         return max((number for one, number in self.acts if one == name), default=0)
 
     def beyond(self, name: str, number: int) -> Callable[[], bool]:
-        """Whether a host has acted by a larger number."""
+        """Whether a host has acted with a larger number."""
         return lambda: self.largest(name) > number
 
     def check(self) -> None:
-        """Each number is one host's."""
+        """Assert that each number belongs to one host."""
         assert len(set(self.acts)) == len({number for _, number in self.acts})
 
 
@@ -53,7 +53,7 @@ class Ledger:
 async def ledger() -> AsyncIterator[tuple[Ledger, str]]:
     """A ledger, and the port where hosts reach it."""
     kept = Ledger()
-    server = await asyncio.start_server(kept.hear, "127.0.0.1", 0)
+    server = await asyncio.start_server(kept.serve, "127.0.0.1", 0)
     try:
         yield kept, str(server.sockets[0].getsockname()[1])
     finally:
@@ -63,7 +63,7 @@ async def ledger() -> AsyncIterator[tuple[Ledger, str]]:
 
 @asynccontextmanager
 async def host(folder: Path, name: str, port: str) -> AsyncIterator[HostProcess]:
-    """A host of its own process, which shares the lease with the others of a folder."""
+    """A host in its own process, which shares a folder's lease with others."""
     settings = environ(folder, NAME=name, LEDGER=port)
     async with host_process(settings, "tests.socket_host.once_host") as process:
         await process.ready()
@@ -71,7 +71,7 @@ async def host(folder: Path, name: str, port: str) -> AsyncIterator[HostProcess]
 
 
 async def test_another_takes_over(tmp_path: Path) -> None:
-    """One of two hosts acts; when it is killed the other does, and a third when that stops."""
+    """One of two hosts acts; when it is killed, the other does; when that stops, a third."""
     async with ledger() as (kept, port), host(tmp_path, "a", port) as a:
         await until(kept.beyond("a", 0))
         async with host(tmp_path, "b", port) as b:
@@ -82,10 +82,10 @@ async def test_another_takes_over(tmp_path: Path) -> None:
                 await until(kept.beyond("c", kept.largest("b")))
 
 
-async def test_host_that_stood_still(tmp_path: Path) -> None:
-    """What a host began before it stood still comes too late, and its number shows that.
+async def test_paused_host(tmp_path: Path) -> None:
+    """Work that a host began before it was paused is late, which its number shows.
 
-    It acts again by a larger one, once the host that took over is dead.
+    It acts again with a larger number, once the host that took over is dead.
     """
     async with ledger() as (kept, port), host(tmp_path, "a", port) as a:
         await until(kept.beyond("a", 0))

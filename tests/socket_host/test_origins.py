@@ -1,4 +1,4 @@
-"""The origin check, and what else a request for the socket path meets at the host."""
+"""The origin check, and other checks of requests for the socket path."""
 
 import logging
 from pathlib import Path
@@ -30,7 +30,7 @@ async def get(host: SocketHost, path: str = "/socket.io/", **headers: str) -> tu
 async def test_own_pages_connect(
     path: str, headers: dict[str, str], transport: str, tmp_path: Path
 ) -> None:
-    """The site's pages connect, and so does what is no page, under both spellings of the path."""
+    """The site's pages and other programs can connect, at both spellings of the path."""
     async with serving(tmp_path, transport=transport) as host:
         status, body = await get(host, path, **headers)
         assert status == 200
@@ -39,7 +39,7 @@ async def test_own_pages_connect(
 
 @pytest.mark.parametrize("path", ["/socket.io/", "/socket.io"])
 async def test_websocket_path(path: str, transport: str, tmp_path: Path) -> None:
-    """A websocket opens under both spellings of the path."""
+    """A websocket opens at both spellings of the path."""
     async with (
         serving(tmp_path, transport=transport) as host,
         aiohttp.ClientSession() as http,
@@ -72,7 +72,7 @@ FOREIGN = [
 async def test_other_pages_do_not(
     headers: dict[str, str], transport: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Another origin's page is refused, whatever it says of hosts; the log says what to set."""
+    """Another origin's page is refused, whatever its other headers; the log names the setting."""
     async with serving(tmp_path, transport=transport) as host:
         status, body = await get(host, **headers)
         assert status == 403
@@ -87,10 +87,8 @@ async def test_other_pages_do_not(
 @pytest.mark.parametrize(
     "origin", ["wss://sidepath.test", "WSS://Sidepath.test:443/", "capacitor://localhost"]
 )
-async def test_programs_that_say_where_they_are_from(
-    origin: str, transport: str, tmp_path: Path
-) -> None:
-    """An Origin that no browser sends is taken for the page it means, and apps have their own."""
+async def test_programs_with_an_origin(origin: str, transport: str, tmp_path: Path) -> None:
+    """Origins as sent by other programs are normalized, and apps have their own schemes."""
     origins = (ORIGIN, "capacitor://localhost")
     async with serving(tmp_path, transport=transport, origins=origins) as host:
         assert (await get(host, Origin=origin))[0] == 200
@@ -111,7 +109,7 @@ async def test_other_pages_open_no_websocket(transport: str, tmp_path: Path) -> 
 async def test_log_of_refusals_is_bounded(
     transport: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Somebody who makes up origins does not fill the log."""
+    """Made-up origins cannot fill the log."""
     async with serving(tmp_path, transport=transport) as host:
         for number in range(150):
             assert host.admission.check(f"https://{number}.test", opens=True, connections=0)

@@ -1,4 +1,4 @@
-"""Presence knows which sessions are where, forgets who is gone, and tells it not too often."""
+"""Presence tracks who is where, forgets who has left, and does not announce too often."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ def _short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Announcements:
-    """What a presence announced: the count of the room at that time."""
+    """Records announcements with the room's count at that time."""
 
     def __init__(self) -> None:
         self.presence = Presence(self.take, Bus())
@@ -29,9 +29,9 @@ class Announcements:
         self.counts.put_nowait(self.presence.who(room)["count"])
 
     async def pauses_end(self) -> None:
-        """Wait until the next change would be told at once."""
+        """Wait until the next change would be announced at once."""
         async with asyncio.timeout(PATIENCE):
-            while self.presence._pauses:  # noqa: ASYNC110 - nothing tells when a pause ends
+            while self.presence._pauses:  # noqa: ASYNC110 - nothing signals the end of a pause
                 await asyncio.sleep(0.01)
 
     async def next(self) -> int:
@@ -40,7 +40,7 @@ class Announcements:
 
 
 async def test_session_with_two_tabs_counts_once() -> None:
-    """A visitor is there from the first tab to the last."""
+    """A visitor is present from the first tab to the last."""
     here = Announcements().presence
     for sid in ("1", "2"):
         here.enter(sid, "den", ANN)
@@ -65,8 +65,8 @@ async def test_client_is_in_several_rooms() -> None:
     assert (here.rooms("1"), here.rooms()) == ([], [])
 
 
-async def test_person_is_known_by_their_id() -> None:
-    """Who has another name in another tab is one person still."""
+async def test_person_is_identified_by_id() -> None:
+    """A visitor with different names in two tabs is one person."""
     here = Announcements().presence
     here.enter("1", "den", ANN)
     here.enter("2", "den", Session("ann", "Annabel"))
@@ -79,7 +79,7 @@ async def test_person_is_known_by_their_id() -> None:
 
 
 async def test_names_are_bounded() -> None:
-    """A crowd is counted in full and named in part."""
+    """All people are counted, but only some named."""
     here = Announcements().presence
     for number in range(MAX_NAMES + 10):
         here.enter(str(number), "den", Session(str(number), f"N{number}"))
@@ -89,7 +89,7 @@ async def test_names_are_bounded() -> None:
 
 
 async def test_announced_at_once_then_together() -> None:
-    """The first change is told at once, those soon after in one go, and never the last one not."""
+    """The first change is announced at once, later ones together, and the last one always."""
     told = Announcements()
     for number in range(10):
         told.presence.enter(str(number), "den", Session(str(number), "N"))
@@ -101,8 +101,8 @@ async def test_announced_at_once_then_together() -> None:
     assert told.counts.empty()
 
 
-async def test_second_tab_is_no_news() -> None:
-    """Nobody is told of what makes no difference."""
+async def test_second_tab_is_not_announced() -> None:
+    """A change that makes no difference is not announced."""
     told = Announcements()
     told.presence.enter("1", "den", ANN)
     assert await told.next() == 1
@@ -116,8 +116,8 @@ async def test_second_tab_is_no_news() -> None:
     assert told.counts.empty()
 
 
-async def test_nothing_is_kept_of_who_is_gone() -> None:
-    """Rooms and clients that came and went leave no memory behind."""
+async def test_people_who_left_are_forgotten() -> None:
+    """Former rooms and clients leave no memory behind."""
     told = Announcements()
     here = told.presence
     for number in range(1_000):
@@ -128,8 +128,8 @@ async def test_nothing_is_kept_of_who_is_gone() -> None:
     assert here._presence_sync._news == {}
 
 
-async def test_crowd_is_told_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The more there are to be told, the longer is the pause until they are told again."""
+async def test_crowd_gets_fewer_announcements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The more recipients, the longer the pause between announcements."""
     monkeypatch.setattr(presence, "RECIPIENTS_PER_SECOND", 20)
     told = Announcements()
     for number in range(6):

@@ -1,4 +1,4 @@
-"""Who is in a room is known on every host, whatever happens to hosts and to the bus."""
+"""Every host knows who is in a room, whatever happens to hosts and the bus."""
 
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -29,13 +29,13 @@ def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[None]:
-    """AWS, as far as a bus needs it."""
+    """A stand-in for AWS."""
     with buses.aws():
         yield
 
 
 class Site:
-    """Hosts on one bus, and people on them, all in the room `den`."""
+    """Hosts on one bus, with people in the room `den`."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Site:
         self._transport = transport
 
     async def host(self) -> SocketHost:
-        """One more host, once all know each other."""
+        """Add a host, and wait until all know each other."""
         host = serving(self._folder, bus=self.bus, transport=self._transport)
         self._hosts.append(await self._stack.enter_async_context(host))
         others = len(self._hosts) - 1
@@ -70,7 +70,7 @@ class Site:
 
 @pytest.fixture
 async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Site]:
-    """A site whose bus is a Redis, or what the test asks for."""
+    """A site whose bus is a Redis, or as the test requests."""
     kind, _, transport = getattr(request, "param", "redis-fast").partition("-")
     async with AsyncExitStack() as stack:
         if kind == "redis":
@@ -82,32 +82,32 @@ async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
 
 def fill(host: SocketHost, *names: str) -> None:
-    """Have visitors in `den` who need no client."""
+    """Put visitors into `den` without clients."""
     for name in names:
         host.namespaces[0].presence.enter(name, "den", Session(name, name))
 
 
 def names(host: SocketHost) -> set[str]:
-    """Who is in `den`, as a host knows it."""
+    """Who is in `den` according to a host."""
     who = host.namespaces[0].presence.who("den")
     assert who["count"] == len(who["names"])
     return set(who["names"])
 
 
 async def count(hosts: list[SocketHost], number: int) -> None:
-    """Wait until all hosts know how many are there."""
+    """Wait until all hosts have this count."""
     for host in hosts:
         await until(lambda: host.namespaces[0].presence.who("den")["count"] == number)  # noqa: B023
 
 
 async def agree(hosts: list[SocketHost], *there: str) -> None:
-    """Wait until all hosts know who is there."""
+    """Wait until all hosts have these names."""
     await until(lambda: [names(host) for host in hosts] == [set(there)] * len(hosts))
 
 
 @pytest.mark.parametrize("site", ["redis-fast", "redis-stock"], indirect=True)
 async def test_visitor_on_two_hosts_is_there_once(site: Site) -> None:
-    """A visitor is there from the first tab to the last, whichever hosts they are on."""
+    """A visitor is present from the first tab to the last, on any host."""
     hosts = [await site.host(), await site.host()]
     one, other = map(url, hosts)
     tabs = [await site.enter(where, "Ann") for where in (one, other)]
@@ -115,14 +115,14 @@ async def test_visitor_on_two_hosts_is_there_once(site: Site) -> None:
     await agree(hosts, "Ann", "Bob")
     await tabs[0].close()
     await until(lambda: not hosts[0].namespaces[0].presence._places)
-    await site.enter(one, "Cid")  # told after Ann's leave
+    await site.enter(one, "Cid")  # announced after Ann left
     await agree(hosts, "Ann", "Bob", "Cid")
     await tabs[1].close()
     await agree(hosts, "Bob", "Cid")
 
 
 @pytest.mark.parametrize("site", ["redis-fast", "sns-fast"], indirect=True)
-async def test_newcomer_learns_of_everybody(site: Site) -> None:
+async def test_new_host_gets_all_reports(site: Site) -> None:
     """A host that starts last soon knows who is on the others, and they know its people."""
     hosts = [await site.host(), await site.host()]
     for host, who in zip(hosts, ("Ann", "Bob"), strict=True):
@@ -135,8 +135,8 @@ async def test_newcomer_learns_of_everybody(site: Site) -> None:
     await agree(hosts, "Ann", "Bob", "Cid")
 
 
-async def test_room_is_told_by_its_own_host(site: Site) -> None:
-    """Who comes and goes elsewhere is told to the room, once, by the host of each client."""
+async def test_each_host_informs_its_own_clients(site: Site) -> None:
+    """Changes on other hosts are announced to a room once, by each client's own host."""
     here, there = [await site.host(), await site.host()]
     ann = await site.enter(url(here), "Ann")
     fill(there, "Bob")
@@ -148,11 +148,11 @@ async def test_room_is_told_by_its_own_host(site: Site) -> None:
     await ann.receive("end")
     plaza, *den = [who["count"] for who in ann.inbox.unread("who")]
     assert (plaza, den[0], den[-1]) == (1, 1, 1)
-    assert den in ([1, 2, 1], [1, 1])  # those who came and went within a pause are no news
+    assert den in ([1, 2, 1], [1, 1])  # changes within a pause may cancel out
 
 
 async def test_people_of_a_killed_host_vanish(site: Site) -> None:
-    """A host that is killed takes its people along, and nobody else's."""
+    """Only the people of the killed host disappear."""
     host = await site.host()
     ann = await site.enter(url(host), "Ann")
     async with host_process(environ(Path(site._folder), BUS=site.bus)) as doomed:
@@ -170,7 +170,7 @@ async def test_people_of_a_killed_host_vanish(site: Site) -> None:
 async def test_people_of_a_stopped_host_vanish_at_once(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A host that stops says so: its people are gone before it has missed a heartbeat."""
+    """The people of a host that stops disappear before it has missed a heartbeat."""
     monkeypatch.setattr(peers, "HEARTBEAT", 3_600)
     hosts = [await site.host(), await site.host()]
     fill(hosts[0], "Ann")
@@ -181,44 +181,44 @@ async def test_people_of_a_stopped_host_vanish_at_once(
     assert hosts[0].namespaces[0].presence._presence_sync._reports == {}
 
 
-async def test_host_that_was_lost_comes_back_with_its_people(
+async def test_host_that_was_lost_returns_with_its_people(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who was taken for dead, because it was silent for long, is there again once it is heard."""
+    """The people of a host that was considered lost are back with its next heartbeat."""
     monkeypatch.setattr(peers, "HEARTBEAT", 0.2)
     host, silent = await site.host(), await site.host()
     fill(silent, "Bob")
     await agree([host], "Bob")
     silent.bus.peers._beating.cancel()
     await agree([host])
-    monkeypatch.setattr(peers, "HEARTBEAT", 3_600)  # one word is enough now
+    monkeypatch.setattr(peers, "HEARTBEAT", 3_600)  # one heartbeat is enough now
     silent.bus.peers._announce("alive")
     await agree([host], "Bob")
 
 
 async def test_outage_heals(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After an outage all agree: on who stayed, who came and went, and what the bus has lost."""
+    """After an outage all hosts agree again, even if the bus has lost messages."""
     monkeypatch.setattr(peers, "HEARTBEAT", 0.5)
     hosts = [await site.host(), await site.host()]
     fill(hosts[0], "Ann", "Cid")
     fill(hosts[1], "Bob", "Dan")
     await agree(hosts, "Ann", "Bob", "Cid", "Dan")
     assert site.redis
-    hosts[0].bus._outbox._max_count = 1  # so that it cannot keep what it had to say
+    hosts[0].bus._outbox._max_count = 1  # so that it drops its messages
     await site.redis.stop()
     for host, who in zip(hosts, ("Ann", "Bob"), strict=True):
         host.namespaces[0].presence.leave(who)
     await until(lambda: hosts[0].bus.health()["dropped"])
     fill(hosts[0], "Eve")
-    assert names(hosts[0]) == {"Bob", "Cid", "Dan", "Eve"}  # what else could it know
+    assert names(hosts[0]) == {"Bob", "Cid", "Dan", "Eve"}  # the former state
     await site.redis.start()
     await agree(hosts, "Cid", "Dan", "Eve")
     for host in hosts:
         await until(lambda: host.bus.health()["status"] == "ok")  # noqa: B023 - called here
 
 
-async def test_crowd_is_told_in_parts(site: Site) -> None:
-    """More people than one message of the bus can hold are told of in several."""
+async def test_large_report_has_parts(site: Site) -> None:
+    """A report that is too large for one message of the bus is sent in several."""
     crowd = [Session(f"visitor-{number}", "Somebody" * 20) for number in range(4_000)]
     assert sum(len(session.id + session.name) for session in crowd) > MAX_BYTES
     hosts = [await site.host(), await site.host()]

@@ -1,4 +1,4 @@
-"""Sockets end with their session, on every host; claims say who may do what."""
+"""Sockets end with their session, on every host; claims restrict events and rooms."""
 
 import asyncio
 import time
@@ -18,12 +18,12 @@ from tests.kit.waiting import until
 
 
 def claiming(name: str, **claims: Any) -> str:
-    """A token of a visitor about whom a sign-in has said something."""
+    """A token of a visitor who has signed in with claims."""
     return Sessions(SECRET).issue(Session(name.lower(), name, claims=claims))
 
 
 class Club(Namespace):
-    """Asks for claims."""
+    """Requires claims."""
 
     @event("club:close", claim="role=keeper")
     def close(self, sid: str, why: str) -> str:
@@ -47,8 +47,8 @@ class Bar(Club):
 
 
 @on_each_transport
-async def test_event_asks_for_a_claim(transport: str, tmp_path: Path) -> None:
-    """Only who has the claim may send the event; the others are told so, whatever they send."""
+async def test_event_requires_a_claim(transport: str, tmp_path: Path) -> None:
+    """Clients without the claim get an error, whatever their payload."""
     async with serving(tmp_path, Club, transport=transport) as host, clients() as people:
         ann = await people.connect(url(host), claiming("Ann", role="keeper"))
         bob = await people.connect(url(host), claiming("Bob", role="guest"))
@@ -59,8 +59,8 @@ async def test_event_asks_for_a_claim(transport: str, tmp_path: Path) -> None:
 
 
 @on_each_transport
-async def test_room_asks_for_a_claim(transport: str, tmp_path: Path) -> None:
-    """A room is entered only by those who may join it."""
+async def test_room_requires_a_claim(transport: str, tmp_path: Path) -> None:
+    """Only clients that may join a room can enter it."""
     async with serving(tmp_path, Club, transport=transport) as host, clients() as people:
         ann = await people.connect(url(host), claiming("Ann", board=True))
         bob = await people.connect(url(host), token("Bob"))
@@ -69,8 +69,8 @@ async def test_room_asks_for_a_claim(transport: str, tmp_path: Path) -> None:
         assert await bob.call("enter", "hall") == ["hall"]
 
 
-async def test_room_is_left_by_who_comes_back_without_the_claim(tmp_path: Path) -> None:
-    """A client that is back is asked again, and does not hear what was said there."""
+async def test_recovered_client_leaves_forbidden_rooms(tmp_path: Path) -> None:
+    """A recovered client is checked again, and does not get the missed events of such a room."""
     allowed = {"board"}
 
     class Moody(Club):
@@ -94,7 +94,7 @@ async def test_room_is_left_by_who_comes_back_without_the_claim(tmp_path: Path) 
 async def test_expired_session_ends_its_socket(
     transport: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client whose session expires is closed within seconds, though nobody pings it."""
+    """A client whose session expires is closed within seconds, even between pings."""
     monkeypatch.setattr(session_end, "SWEEP_SECONDS", 0.05)
     soon = Sessions(SECRET, max_age=10**6)
     short = soon.issue(Session("ann", "Ann"))
@@ -113,8 +113,8 @@ async def test_expired_session_ends_its_socket(
 
 
 @on_each_transport
-async def test_visitor_is_sent_away_everywhere(transport: str, tmp_path: Path) -> None:
-    """A ban on one host ends the visitor's sockets on all, in all namespaces, and nobody else's."""
+async def test_visitor_is_disconnected_everywhere(transport: str, tmp_path: Path) -> None:
+    """A ban on one host closes only the visitor's sockets, on all hosts and in all namespaces."""
     both: dict[str, Any] = {"namespaces": ["/", "/bar"]}
     async with (
         redis(tmp_path) as server,
@@ -133,8 +133,8 @@ async def test_visitor_is_sent_away_everywhere(transport: str, tmp_path: Path) -
         assert await bob.call("enter", "hall") == ["hall"]
 
 
-async def test_function_sends_a_visitor_away(tmp_path: Path) -> None:
-    """A page that signs somebody out ends their sockets."""
+async def test_function_disconnects_a_visitor(tmp_path: Path) -> None:
+    """A page that signs a visitor out closes their sockets."""
     async with serving(tmp_path, Club) as host, clients() as people:
         ann = await people.connect(url(host), token("Ann"))
         emitter = open_emitter(f"{url(host)}/bus", SECRET)

@@ -1,4 +1,4 @@
-"""Only visitors with a session that the pages issued come in."""
+"""Only visitors with a session issued by the pages are admitted."""
 
 import time
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.kit.hosts import SECRET, serving, token, url
 
 
 def expired(monkeypatch: pytest.MonkeyPatch) -> str:
-    """A token issued longer ago than a session lives."""
+    """A token whose session has expired."""
     now = time.time()
     with monkeypatch.context() as patch:
         patch.setattr(time, "time", lambda: now - MAX_AGE - 10)
@@ -22,7 +22,7 @@ def expired(monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.mark.parametrize("way", ["cookie", "auth"])
 async def test_session_names_the_visitor(way: str, tmp_path: Path) -> None:
-    """The page's cookie says who is there; a client that is no browser says it in `auth`."""
+    """The session is in the page's cookie; for other clients, it is in `auth`."""
     async with serving(tmp_path) as host, clients() as people:
         if way == "cookie":
             other = f"a=1; {COOKIE}={token('Ann')}; b=2"
@@ -34,12 +34,12 @@ async def test_session_names_the_visitor(way: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("auth", [None, "text", 7, ["x"], {"session": 5}, {"session": ""}, {}])
 async def test_without_session(auth: Any, tmp_path: Path) -> None:
-    """A client that brings no token, whatever else it brings, is told to get one."""
+    """A client without a token, whatever else it sends, is asked to get one."""
     await refused(tmp_path, auth=auth)
 
 
 async def test_bad_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token that is forged, from another secret, or too old opens nothing."""
+    """A token that is forged, from another secret, or expired is refused."""
     good = token("Ann")
     for bad in ("x", good[:-1], good + "x", token(secret="another-secret-" * 3)):
         await refused(tmp_path, auth={"session": bad})
@@ -47,7 +47,7 @@ async def test_bad_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def refused(folder: Path, **options: Any) -> str:
-    """Connect and be refused for the session; return the words."""
+    """Connect and be refused because of the session; return the message."""
     async with serving(folder) as host, clients() as people:
         client = await people.begin(url(host), None, **options, wait=False)
         error = await client.receive("connect_error")
@@ -57,7 +57,7 @@ async def refused(folder: Path, **options: Any) -> str:
 
 
 async def test_full_host(tmp_path: Path) -> None:
-    """A host that is full says so, and takes a new client when one has gone."""
+    """A full host refuses clients with a reason until another client leaves."""
     async with serving(tmp_path, max_connections=1) as host, clients() as people:
         ann = await people.connect(url(host), token("Ann"))
         with pytest.raises(socketio.exceptions.ConnectionError):

@@ -1,4 +1,4 @@
-"""The host's settings come from the environment, and what is wrong with them is said at once."""
+"""The host's settings are read from the environment, and all mistakes are reported at once."""
 
 import pytest
 
@@ -10,7 +10,7 @@ GOOD = {"SESSION_SECRET": "s" * 32, "PUBLIC_ORIGIN": "https://a.example"}
 
 
 def test_defaults() -> None:
-    """A secret and an origin are all that must be set."""
+    """Only a secret and an origin must be set."""
     settings = Settings.from_environ(GOOD)
     assert settings == Settings(session_secret="s" * 32, origins=("https://a.example",))
     assert (settings.bind, settings.port) == ("127.0.0.1", 3200)
@@ -81,8 +81,8 @@ def test_everything_can_be_set() -> None:
         ),
     ],
 )
-def test_origins_are_written_as_browsers_do(text: str, origins: tuple[str, ...]) -> None:
-    """However the operator writes an origin, it is compared as browsers send it."""
+def test_origins_are_normalized(text: str, origins: tuple[str, ...]) -> None:
+    """An origin in any spelling is normalized to that of browsers."""
     assert Settings.from_environ(GOOD | {"PUBLIC_ORIGIN": text}).origins == origins
 
 
@@ -133,13 +133,13 @@ def test_malformed_setting_is_named(name: str, value: str, words: str) -> None:
 
 @pytest.mark.parametrize("url", ["sqs:queue", "https://sqs.example/1/standard", "q.fifo"])
 def test_malformed_function_queue(url: str) -> None:
-    """The function queue is a URL, and of a FIFO queue, or messages would lose their order."""
+    """The function queue must be the URL of a FIFO queue, so that messages keep their order."""
     with pytest.raises(SettingError, match=r"FUNCTION_QUEUE must be the URL of an SQS FIFO queue"):
         Settings.from_environ(GOOD | {"BUS": "valkey://h", "FUNCTION_QUEUE": url})
 
 
 def test_all_wrong_settings_are_named() -> None:
-    """Who starts a host learns of all that is missing at once."""
+    """All missing settings are reported at once."""
     with pytest.raises(SettingError) as error:
         Settings.from_environ({"PORT": "x", "DRAIN_SECONDS": "y"})
     for name in ("SESSION_SECRET", "PUBLIC_ORIGIN", "PORT", "DRAIN_SECONDS"):
@@ -147,13 +147,13 @@ def test_all_wrong_settings_are_named() -> None:
 
 
 def test_sample_secret_is_for_development() -> None:
-    """A clone starts without any setting of its own, in development only."""
+    """The sample secret is accepted in development only."""
     sample = GOOD | {"SESSION_SECRET": SAMPLE_SECRET, "STAGE": "development"}
     assert Settings.from_environ(sample).session_secret == SAMPLE_SECRET
 
 
 def test_secret_is_not_shown() -> None:
-    """Settings can be logged without giving the secret away."""
+    """The representation of settings does not contain the secret."""
     secrets = {"BUS": "redis://:password@redis.example", "BUS_PASSWORD": "another"}
     settings = Settings.from_environ(GOOD | secrets)
     assert "s" * 32 not in repr(settings)

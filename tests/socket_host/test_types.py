@@ -1,4 +1,4 @@
-"""What a namespace offers has types: a mistake in a handler is one that mypy finds."""
+"""A namespace's methods have types, so that mypy finds mistakes in handlers."""
 
 import subprocess
 import sys

@@ -5,11 +5,11 @@ import { io } from "socket.io-client";
 
 const sockets = new Map();
 let lives = 0; // how often all of them have been disconnected
-const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
+const write = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 function connect(client, url, options) {
   const socket = io(url, { forceNew: true, ...options });
-  const report = (event, ...values) => tell({ client, event, values });
+  const report = (event, ...values) => write({ client, event, values });
   socket.onAny(report);
   socket.on("connect", () => report("connect"));
   socket.on("disconnect", (reason) => report("disconnect", reason));
@@ -17,7 +17,7 @@ function connect(client, url, options) {
   sockets.set(client, socket);
 }
 
-const deeds = {
+const commands = {
   call: (socket, event, values) => socket.timeout(15_000).emitWithAck(event, ...values),
   emit: (socket, event, values) => void socket.emit(event, ...values),
   close: (socket) => void socket.disconnect(),
@@ -32,16 +32,16 @@ function end() {
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const { ask, client, do: deed, values } = JSON.parse(line);
+  const { ask, client, do: command, values } = JSON.parse(line);
   const done =
-    deed === "end" ? end()
-    : deed === "connect" ? connect(client, ...values)
-    : deeds[deed](sockets.get(client), ...values);
+    command === "end" ? end()
+    : command === "connect" ? connect(client, ...values)
+    : commands[command](sockets.get(client), ...values);
   const life = lives;
-  const answer = (words) => life === lives && tell(words);
+  const answer = (line) => life === lives && write(line);
   Promise.resolve(done).then(
     (value) => answer({ answer: ask, value: value ?? null }),
-    (error) => answer({ answer: ask, error: `${deed}: ${error}` }),
+    (error) => answer({ answer: ask, error: `${command}: ${error}` }),
   );
 }
 

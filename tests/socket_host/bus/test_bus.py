@@ -1,4 +1,4 @@
-"""A bus message is what python-socketio's managers act on."""
+"""Bus messages are understood by python-socketio's managers."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ class QueueManager(AsyncPubSubManager):  # type: ignore[misc] - python-socketio 
         self.bus: asyncio.Queue[str] = asyncio.Queue()
 
     async def _publish(self, data: Any) -> None:
-        """Nobody else listens."""
+        """Do nothing: there are no other hosts."""
 
     async def _listen(self) -> AsyncIterator[str]:
         while True:
@@ -38,7 +38,7 @@ class QueueManager(AsyncPubSubManager):  # type: ignore[misc] - python-socketio 
 
 
 async def test_managers_understand_it() -> None:
-    """A host that hears the message emits the event, with its data, to the room and no other."""
+    """A host that receives the message emits the event, with its data, to the room and no other."""
     manager = QueueManager()
     server = socketio.AsyncServer(async_mode="aiohttp", client_manager=manager)
     app = web.Application()
@@ -62,33 +62,33 @@ async def test_managers_understand_it() -> None:
 
 
 @pytest.mark.parametrize("data", [{1, 2}, float("nan"), object()])
-def test_data_that_is_no_json_is_refused(data: object) -> None:
-    """Data that the other side could not read never goes over the bus."""
+def test_data_that_is_not_json_is_refused(data: object) -> None:
+    """Data that other hosts could not read is not sent over the bus."""
     with pytest.raises(BusMessageError, match="cannot be sent as JSON"):
         encode_emit("news", data, sender="page")
 
 
 def test_every_character_can_be_sent() -> None:
-    """SQS takes what XML can hold; all else stands escaped in the message."""
+    """Characters that SQS does not accept are escaped in the message."""
     for text in ("\0\x08\x1f", "\ud800", "\ufffe\uffff", "\t\n é \U0001f98a"):
         sent = encode_emit("news", text, sender="page")
         assert not re.search("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", sent)
         assert json.loads(sent)["data"] == [text]
 
 
-def test_text_is_not_blown_up() -> None:
-    """What is not ASCII takes the bytes it has in UTF-8, so that a full message still fits."""
+def test_text_is_not_escaped_needlessly() -> None:
+    """Text beyond ASCII takes as many bytes as in UTF-8, so that a full message still fits."""
     assert len(encode_emit("news", "ж" * 100_000, sender="page").encode()) < MAX_BYTES
 
 
 def test_id_comes_first() -> None:
-    """A host knows its own messages by how they begin."""
+    """A host recognises its own messages by their first bytes."""
     message = {"method": "close_room", "host_id": "other"}
     assert encode(message, "me:7").startswith('{"message_id":"me:7","method":')
 
 
-def test_topic_is_known_by_its_arn() -> None:
-    """The ARN says where the topic and its queues are."""
+def test_topic_is_parsed_from_its_arn() -> None:
+    """The ARN has the region and account of the topic and its queues."""
     topic = Topic.parse("sns:arn:aws-cn:sns:cn-north-1:123456789012:sidepath-Bus_1.fifo")
     assert topic == Topic(
         arn="arn:aws-cn:sns:cn-north-1:123456789012:sidepath-Bus_1.fifo",
@@ -100,14 +100,14 @@ def test_topic_is_known_by_its_arn() -> None:
 
 
 def test_loopback_token_keeps_the_secret() -> None:
-    """Each secret has its token, which does not tell it."""
+    """Each secret has its own token, which does not reveal it."""
     one, other = loopback_token("a" * 32), loopback_token("b" * 32)
     assert one != other
     assert "a" * 32 not in one
 
 
 def test_too_large_message_is_refused() -> None:
-    """The limit of the bus is met with a sentence, not with AWS's error."""
+    """A message above the limit is refused with a sentence, not with AWS's error."""
     room = len(encode_emit("news", "", sender="page"))
     text = encode_emit("news", "x" * (MAX_BYTES - room), sender="page")
     assert len(json.loads(text)["data"][0]) == MAX_BYTES - room

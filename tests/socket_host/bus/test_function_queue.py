@@ -1,4 +1,4 @@
-"""The function queue: hosts on Redis or Valkey hear what functions emit, without being reached."""
+"""The function queue: functions' emits reach hosts on Redis or Valkey."""
 
 import asyncio
 import signal
@@ -20,14 +20,14 @@ from tests.kit.waiting import until
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[None]:
-    """AWS, as far as a bus needs it."""
+    """A stand-in for AWS."""
     with buses.aws():
         yield
 
 
 @dataclass
 class Site:
-    """Two hosts on a Redis, and a topic whose queue they take from."""
+    """Two hosts on a Redis, and a topic whose queue they read."""
 
     topic: str
     queue: str
@@ -36,20 +36,20 @@ class Site:
     other: Host
 
     async def emit(self, *numbers: int) -> None:
-        """Emit numbers as one function would, which knows of no bus but the topic."""
+        """Emit numbers as one function would, through the topic."""
         emitter = open_emitter(self.topic, SECRET)
         for number in numbers:
             await asyncio.to_thread(emitter.emit, "news", number, room="plaza")
 
     def waiting(self) -> int:
-        """How many messages are in the queue, those included that somebody has received."""
+        """How many messages are in the queue, including those received but not deleted."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         found = boto3.client("sqs").get_queue_attributes(QueueUrl=self.queue, AttributeNames=names)
         return sum(int(found["Attributes"][name]) for name in names)
 
 
 def make_queue(topic: str) -> str:
-    """Make a queue that a topic feeds, as the template does; return its URL."""
+    """Create a queue subscribed to a topic, as in the template; return its URL."""
     sqs = boto3.client("sqs")
     name = f"{uuid.uuid4().hex[:8]}-functions.fifo"
     attributes = {"FifoQueue": "true", "VisibilityTimeout": "1"}
@@ -78,7 +78,7 @@ async def site(aws: None, tmp_path: Path) -> AsyncIterator[Site]:
 
 
 async def test_functions_reach_every_host(site: Site) -> None:
-    """What a function emits comes to the clients of all hosts, once and in its order."""
+    """A function's emits reach the clients of all hosts, once and in order."""
     here, there = [await host.client() for host in (site.one, site.other)]
     await site.emit(*range(30))
     await until(lambda: not site.waiting())
@@ -89,7 +89,7 @@ async def test_functions_reach_every_host(site: Site) -> None:
 
 
 async def test_queue_keeps_what_the_bus_has_not(site: Site) -> None:
-    """While the bus is away messages stay in the queue; later all clients hear them, once each."""
+    """While the bus is down messages stay in the queue; later all clients get them, once each."""
     here, there = [await host.client() for host in (site.one, site.other)]
     site.redis.signal(signal.SIGSTOP)
     await site.emit(1, 2, 3)
@@ -104,7 +104,7 @@ async def test_queue_keeps_what_the_bus_has_not(site: Site) -> None:
 
 
 async def test_host_that_dies_leaves_its_messages(aws: None, tmp_path: Path) -> None:
-    """What a host has received, and has not passed on when it is killed, another host passes on."""
+    """Messages that a killed host had received but not passed on are passed on by another host."""
     topic = buses.topic()
     queue = make_queue(topic)
     await asyncio.to_thread(open_emitter(topic, SECRET).emit, "news", 1)
@@ -119,8 +119,8 @@ async def test_host_that_dies_leaves_its_messages(aws: None, tmp_path: Path) -> 
             assert await client.receive("news") == 1
 
 
-async def test_queue_that_is_away_is_told_of(aws: None, tmp_path: Path) -> None:
-    """Without its queue a host says that functions are not heard, and goes on with the bus."""
+async def test_missing_queue_is_reported(aws: None, tmp_path: Path) -> None:
+    """Without its queue a host is degraded, and keeps using the bus."""
     missing = "http://127.0.0.1:1/123456789012/none.fifo"
     async with (
         buses.redis(tmp_path) as redis,

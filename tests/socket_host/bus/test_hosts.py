@@ -1,4 +1,4 @@
-"""What hosts promise each other, whichever bus is between them and whichever transport below."""
+"""Hosts on a bus, with each kind of bus and each transport."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -22,13 +22,13 @@ from tests.kit.waiting import until
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[None]:
-    """AWS, as far as a bus needs it."""
+    """A stand-in for AWS."""
     with buses.aws():
         yield
 
 
 class Pair:
-    """Two hosts and what is between them, which can be stopped and started again."""
+    """Two hosts and the connection between them, which can be stopped and restarted."""
 
     def __init__(self, one: Host, other: Host, between: Line | Redis) -> None:
         self.one = one
@@ -54,7 +54,7 @@ async def pair(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
 
 async def test_emit_reaches_the_room_on_every_host(pair: Pair) -> None:
-    """A room is one room, wherever its members are connected; others hear nothing of it."""
+    """A room has members on any host, and only they get its events."""
     here, there, elsewhere = [await host.client() for host in (pair.one, pair.other, pair.other)]
     await pair.other.sio.leave_room(pair.other.sids[-1], "plaza")
     await pair.one.sio.emit("news", {"text": "é\U0001f98a\ud800\x00"}, room="plaza")
@@ -66,7 +66,7 @@ async def test_emit_reaches_the_room_on_every_host(pair: Pair) -> None:
 
 
 async def test_client_can_be_left_out(pair: Pair) -> None:
-    """`skip_sid` names a client, whichever host it is on."""
+    """`skip_sid` works for a client of any host."""
     there, skipped = [await pair.other.client() for _ in "ab"]
     await pair.one.sio.emit("news", 1, room="plaza", skip_sid=pair.other.sids[-1])
     await pair.one.sio.emit("end")
@@ -76,7 +76,7 @@ async def test_client_can_be_left_out(pair: Pair) -> None:
 
 
 async def test_data_arrives_as_it_was(pair: Pair) -> None:
-    """Another host's clients get the very arguments that this host's get."""
+    """Clients of another host get the same arguments as those of this host."""
     heard: list[list[tuple[Any, ...]]] = [[], []]
     for host, inbox in zip((pair.one, pair.other), heard, strict=True):
         client = await host.client()
@@ -89,7 +89,7 @@ async def test_data_arrives_as_it_was(pair: Pair) -> None:
 
 
 async def test_ack_comes_back_from_another_host(pair: Pair) -> None:
-    """A client can be asked from any host, and its answer comes back to who asked."""
+    """A client's ack reaches the host that emitted the event."""
     client = await pair.other.client()
     client.sio.on("question", lambda *values: ("answer", *values))
     answer = await pair.one.sio.call("question", ("a", 1), to=pair.other.sids[-1], timeout=PATIENCE)
@@ -97,7 +97,7 @@ async def test_ack_comes_back_from_another_host(pair: Pair) -> None:
 
 
 async def test_answer_with_bytes_from_another_host(pair: Pair) -> None:
-    """Bytes in an answer come back too."""
+    """Acks from another host may contain bytes."""
     client = await pair.other.client()
     client.sio.on("question", lambda *_: (b"\x01", {"deep": [b"\x02"]}))
     answer = await pair.one.sio.call("question", to=pair.other.sids[-1], timeout=PATIENCE)
@@ -149,7 +149,7 @@ async def test_unanswered_callbacks(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 async def test_disconnect_from_another_host(pair: Pair) -> None:
-    """A client can be disconnected from any host; its own runs the handler."""
+    """A client can be disconnected by any host; its own host runs the handler."""
     client = await pair.other.client()
     await pair.one.sio.disconnect(pair.other.sids[-1])
     await client.receive("disconnect")
@@ -157,7 +157,7 @@ async def test_disconnect_from_another_host(pair: Pair) -> None:
 
 
 async def test_rooms_from_another_host(pair: Pair) -> None:
-    """A client can be put into a room, and taken out, and a room be closed, from any host."""
+    """Any host can put a client into a room, take it out, and close a room."""
     client = await pair.other.client()
     sid = pair.other.sids[-1]
     await pair.one.sio.enter_room(sid, "garden")
@@ -223,16 +223,16 @@ async def test_may_join_is_asked_where_the_client_is(
 
 
 async def test_each_senders_order_holds(pair: Pair) -> None:
-    """Four hundred messages, both hosts talking at once: all arrive once, each host's in order."""
+    """Of 400 messages that both hosts send at once, all arrive once, each host's in order."""
     heard: list[list[Any]] = [[], []]
     for host, inbox in zip((pair.one, pair.other), heard, strict=True):
         (await host.client()).sio.on("news", inbox.append)
     for start in range(0, 200, 25):
         for number in range(start, start + 25):
             for name, host in (("one", pair.one), ("other", pair.other)):
-                # Each in a task of its own, as events do it.
+                # Each in its own task, like events.
                 host.sio.start_background_task(host.sio.emit, "news", [name, number])
-        # moto's time for a message grows with how many wait.
+        # moto takes longer for a message if more are waiting.
         await until(lambda many=2 * (start + 25): [len(inbox) for inbox in heard] == [many] * 2)
     for inbox in heard:
         for name in ("one", "other"):
@@ -240,9 +240,9 @@ async def test_each_senders_order_holds(pair: Pair) -> None:
 
 
 async def test_outage_loses_nothing(pair: Pair) -> None:
-    """While the bus is away local clients hear at once; when it is back others hear all, in order.
+    """During an outage local clients get events at once; afterwards others get all, in order.
 
-    The host says meanwhile that it is degraded, and why.
+    Meanwhile the host is degraded, with the reason.
     """
     here, there = [await host.client() for host in (pair.one, pair.other)]
     await pair.one.sio.emit("news", "before")
@@ -267,7 +267,7 @@ async def test_outage_loses_nothing(pair: Pair) -> None:
 
 
 async def test_outage_is_logged_once(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
-    """The log has a line when the bus goes and one when it is back, whatever fails between."""
+    """An outage is logged once when it begins and once when it ends."""
     caplog.set_level("INFO", "socket_host.bus")
     there = await pair.other.client()
     for _ in range(2):
@@ -284,8 +284,8 @@ async def test_outage_is_logged_once(pair: Pair, caplog: pytest.LogCaptureFixtur
     ] * 2
 
 
-async def test_outbox_gives_up_its_oldest(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
-    """What an outage makes wait is bounded: the oldest are dropped, counted and logged."""
+async def test_outbox_drops_the_oldest(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
+    """Waiting messages are bounded: the oldest are dropped, counted and logged."""
     there = await pair.other.client()
     pair.one.bus._outbox._max_count = 10
     await pair.between.stop()
@@ -302,7 +302,7 @@ async def test_outbox_gives_up_its_oldest(pair: Pair, caplog: pytest.LogCaptureF
     assert heard == list(range(1_000 - len(heard), 1_000))
 
 
-async def test_what_the_bus_never_takes_is_refused(pair: Pair) -> None:
+async def test_invalid_data_is_refused(pair: Pair) -> None:
     """Data that is not JSON, or is too large, is refused with a reason before it is sent."""
     here = await pair.one.client()
     most = pair.one.bus.LARGEST
@@ -332,8 +332,8 @@ async def test_late_event_too_large(tmp_path: Path, caplog: pytest.LogCaptureFix
         assert "Traceback" not in caplog.text
 
 
-async def test_what_no_client_takes_is_refused(pair: Pair) -> None:
-    """What client libraries hang up on is refused before anybody hears of it, on any host."""
+async def test_data_that_clients_reject_is_refused(pair: Pair) -> None:
+    """Data on which clients would close the connection is refused before any client gets it."""
     here, there = await pair.one.client(), await pair.other.client()
     place = {"_placeholder": True, "num": 0}
     for data in ([b"x"] * 11, [b"x", place], [b"x", place | {"num": 5}]):
@@ -350,8 +350,8 @@ async def test_what_no_client_takes_is_refused(pair: Pair) -> None:
     assert pair.other.bus.health()["invalid"] == 0
 
 
-async def test_as_much_as_the_bus_takes(pair: Pair) -> None:
-    """What just fits reaches the clients of both hosts, by Redis many times what SNS takes."""
+async def test_largest_message(pair: Pair) -> None:
+    """A message of the bus's largest size reaches the clients of both hosts."""
     here, there = await pair.one.client(), await pair.other.client()
     assert (pair.one.bus.LARGEST > MAX_BYTES) == isinstance(pair.one.bus, RedisBus)
     size = pair.one.bus.LARGEST - 1_000
@@ -363,8 +363,8 @@ async def test_as_much_as_the_bus_takes(pair: Pair) -> None:
     assert pair.other.bus.health()["invalid"] == 0
 
 
-async def test_stopping_host_says_what_it_has_to_say(pair: Pair) -> None:
-    """What was emitted before a host stopped reaches the others."""
+async def test_stopping_host_sends_waiting_messages(pair: Pair) -> None:
+    """Events emitted before a host stops reach the others."""
     there = await pair.other.client()
     for number in range(50):
         await pair.one.sio.emit("news", number)
@@ -375,7 +375,7 @@ async def test_stopping_host_says_what_it_has_to_say(pair: Pair) -> None:
 async def test_stop_has_a_deadline(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A host stops in time even if the bus is away, and says how much nobody heard."""
+    """A host stops in time even if the bus is down, and logs the number of unsent messages."""
     monkeypatch.setattr(shared, "FLUSH_SECONDS", 0.1)
     await pair.between.stop()
     await pair.one.sio.emit("news", 1)
@@ -385,7 +385,7 @@ async def test_stop_has_a_deadline(
 
 
 async def test_host_starts_without_its_bus(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host starts while the bus is away, serves its own clients, and joins when it is back."""
+    """A host starts during an outage, serves its own clients, and connects afterwards."""
     monkeypatch.setattr(shared, "START_SECONDS", 0.1)
     setting = _setting_of(pair)
     await pair.between.stop()
@@ -408,7 +408,7 @@ def _setting_of(pair: Pair) -> str:
 
 
 async def test_local_bus_is_the_host_alone() -> None:
-    """A host on no bus reaches its own clients, and is never degraded."""
+    """A host without a bus reaches its own clients, and is never degraded."""
     async with buses.host("local") as host:
         client = await host.client()
         await host.sio.emit("news", "here", room="plaza")
@@ -431,7 +431,7 @@ async def test_local_bus_is_the_host_alone() -> None:
     ],
 )
 def test_malformed_setting_is_refused(setting: str, words: str) -> None:
-    """A setting that names no bus is answered with what one looks like."""
+    """A malformed setting is refused with the correct form."""
     with pytest.raises(ValueError, match=words):
         open_bus(setting)
 
@@ -441,12 +441,12 @@ def test_malformed_setting_is_refused(setting: str, words: str) -> None:
     ["redis://h", "valkey://h:1/0", "rediss://u:p%40@h", "valkeys://:p@h:6380", "redis://[::1]:1"],
 )
 def test_redis_settings(setting: str) -> None:
-    """Redis and Valkey are written alike, with a password and TLS if need be."""
+    """Redis and Valkey have the same settings, optionally with a password and TLS."""
     assert open_bus(setting).is_shared
 
 
 def test_password_is_not_shown() -> None:
-    """A setting that is refused is not quoted if a password may be in it."""
+    """A malformed setting is not quoted if it may contain a password."""
     with pytest.raises(ValueError, match="redis://") as refusal:
         open_bus("redis://:secret@host:port")
     assert "secret" not in str(refusal.value)

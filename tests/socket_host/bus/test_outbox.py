@@ -1,4 +1,4 @@
-"""The outbox keeps the order and its bound, and the memory knows what it has had."""
+"""The outbox keeps its order and limits; SeenMessages recognises duplicates."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ def numbers(entries: list[Entry]) -> list[int]:
 
 
 async def test_batches_have_both_limits() -> None:
-    """A batch has so many messages and so many bytes at the most, but always one."""
+    """A batch is limited in messages and in bytes, but has at least one message."""
     outbox = Outbox()
     for number, size in enumerate((1, 1, 1, 50, 60, 200, 1)):
         outbox.add(entry(number, size))
@@ -32,7 +32,7 @@ async def test_batches_have_both_limits() -> None:
 
 
 async def test_unsent_comes_first() -> None:
-    """What was not sent is taken again before everything else, in its order."""
+    """Unsent entries are taken again first, in order."""
     outbox = Outbox()
     for number in range(5):
         outbox.add(entry(number))
@@ -41,10 +41,10 @@ async def test_unsent_comes_first() -> None:
     assert numbers(await outbox.take(10)) == [1, 3, 4]
 
 
-async def test_what_was_in_it_is_sent() -> None:
-    """Whoever waits for what is in it now does not wait for what comes after."""
+async def test_sent_ignores_later_entries() -> None:
+    """`sent` waits for the current entries, and not for later ones."""
     outbox = Outbox()
-    await outbox.sent()  # there is nothing
+    await outbox.sent()  # it is empty
     for number in range(3):
         outbox.add(entry(number))
     waiting = asyncio.create_task(outbox.sent())
@@ -61,8 +61,8 @@ async def test_what_was_in_it_is_sent() -> None:
     assert len(outbox) == 2
 
 
-async def test_who_waits_is_told_of_what_is_dropped() -> None:
-    """What is dropped is waited for no longer; who has stopped waiting is no trouble."""
+async def test_sent_ends_when_entries_are_dropped() -> None:
+    """`sent` does not wait for dropped entries, and may be cancelled."""
     outbox = Outbox(count=1)
     outbox.add(entry(0))
     gone, waiting = [asyncio.create_task(outbox.sent()) for _ in "ab"]
@@ -76,7 +76,7 @@ async def test_who_waits_is_told_of_what_is_dropped() -> None:
 
 @pytest.mark.parametrize("limits", [{"count": 3}, {"size": 30}])
 async def test_oldest_are_dropped(limits: dict[str, int]) -> None:
-    """Beyond either bound the oldest go, also those that come back unsent, and are counted."""
+    """Beyond either limit the oldest entries, including unsent ones, are dropped and counted."""
     outbox = Outbox(**limits)
     assert [outbox.add(entry(number, 10)) for number in range(4)] == [True, True, True, False]
     batch = await outbox.take(2)
@@ -87,7 +87,7 @@ async def test_oldest_are_dropped(limits: dict[str, int]) -> None:
 
 
 async def test_empty_means_sent() -> None:
-    """Whoever waits for the outbox to be empty waits for what is being sent, too."""
+    """`empty` also waits for entries that are being sent."""
     outbox = Outbox()
     await outbox.empty()
     outbox.add(entry(1))
@@ -105,7 +105,7 @@ async def test_empty_means_sent() -> None:
 
 
 async def test_idle_outbox_is_emptied_at_once() -> None:
-    """What is added while nothing is being sent goes to the taker, all else waits its turn."""
+    """Entries added while nothing is being sent go to the taker; others wait."""
     outbox = Outbox()
     taken: list[list[int]] = []
 
@@ -129,7 +129,7 @@ async def test_idle_outbox_is_emptied_at_once() -> None:
 
 
 async def test_what_the_taker_leaves_can_be_waited_for() -> None:
-    """A taker that cannot take leaves the entries, and those behind them, in their order."""
+    """A taker that takes nothing leaves the entries and later ones in order."""
     outbox = Outbox()
     outbox.taker = lambda: False
     outbox.add(entry(1))
@@ -139,16 +139,16 @@ async def test_what_the_taker_leaves_can_be_waited_for() -> None:
 
 
 @given(st.lists(st.integers(0, 60), max_size=200), st.integers(1, 10**12))
-def test_memory_knows_each_message(arrivals: list[int], start: int) -> None:
-    """In whatever order a sender's messages come, and come again, each is new exactly once."""
+def test_each_message_is_new_once(arrivals: list[int], start: int) -> None:
+    """In whatever order a sender's messages and duplicates arrive, each is new exactly once."""
     memory, had = SeenMessages(), set[int]()
     for number in arrivals:
         assert memory.is_new(f"sender:{start + number}") is (number not in had)
         had.add(number)
 
 
-def test_memory_of_long_ago() -> None:
-    """A message far behind the sender's newest counts as had, one of an unknown sender as new."""
+def test_old_messages() -> None:
+    """A message far behind its sender's newest counts as seen; one of an unknown sender is new."""
     memory = SeenMessages()
     assert memory.is_new("a:5000")
     assert not memory.is_new("a:3000")
@@ -159,8 +159,8 @@ def test_memory_of_long_ago() -> None:
     assert memory.is_new(None)
 
 
-def test_memory_is_bounded() -> None:
-    """It forgets the senders that have been silent for longest."""
+def test_seen_messages_are_bounded() -> None:
+    """The senders that have been silent longest are forgotten."""
     memory = SeenMessages(senders=10)
     assert memory.is_new("busy:1")
     for number in range(100):
@@ -172,7 +172,7 @@ def test_memory_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("message_id", ["", "a", "a:", "a:b", ":"])
-def test_memory_refuses_other_ids(message_id: str) -> None:
-    """An id of another form is an error, not a message."""
+def test_malformed_ids_are_refused(message_id: str) -> None:
+    """A malformed id raises ValueError."""
     with pytest.raises(ValueError, match="invalid literal"):
         SeenMessages().is_new(message_id)

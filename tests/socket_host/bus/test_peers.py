@@ -1,4 +1,4 @@
-"""Hosts know which others are alive: soon, and whatever happens to the bus between them."""
+"""Hosts soon know which others are alive, whatever happens to the bus."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -34,7 +34,7 @@ async def hosts(bus: Redis, tmp_path: Path) -> AsyncIterator[list[SocketHost]]:
 
 
 class Watch:
-    """What a host is told of its peers."""
+    """Records changes of a host's peers."""
 
     def __init__(self, of: Peers) -> None:
         self.joined: list[str] = []
@@ -43,7 +43,7 @@ class Watch:
 
 
 def silence(host: SocketHost) -> None:
-    """Have a host say nothing more, as if it were killed."""
+    """Make a host silent, as if it were killed."""
     assert host.bus.peers._beating
     host.bus.peers._beating.cancel()
 
@@ -69,8 +69,8 @@ async def test_greeting_is_answered(hosts: list[SocketHost]) -> None:
 
 
 @pytest.mark.usefixtures("_no_heartbeat")
-async def test_goodbye_is_heard_at_once(hosts: list[SocketHost]) -> None:
-    """A host that stops is gone before anybody has missed a heartbeat."""
+async def test_goodbye_takes_effect_at_once(hosts: list[SocketHost]) -> None:
+    """The others forget a host that stops before it has missed a heartbeat."""
     one, other, leaving = hosts
     watch = Watch(one.bus.peers)
     await leaving.stop()
@@ -80,7 +80,7 @@ async def test_goodbye_is_heard_at_once(hosts: list[SocketHost]) -> None:
 
 @pytest.mark.usefixtures("_quick_heartbeat")
 async def test_silent_host_is_lost(hosts: list[SocketHost]) -> None:
-    """A host that falls silent is lost, the others are not; once heard again it has joined."""
+    """Only the silent host is lost; with its next heartbeat it has joined again."""
     one, other, silent = hosts
     watch = Watch(one.bus.peers)
     silence(silent)
@@ -93,10 +93,10 @@ async def test_silent_host_is_lost(hosts: list[SocketHost]) -> None:
 
 
 @pytest.mark.usefixtures("_quick_heartbeat")
-async def test_nobody_is_lost_with_the_bus(
+async def test_no_host_is_lost_during_an_outage(
     monkeypatch: pytest.MonkeyPatch, bus: Redis, tmp_path: Path
 ) -> None:
-    """While the bus is away silence means nothing, and when it is back all have time to return."""
+    """No host is lost while the bus is down, and afterwards all have time to reconnect."""
     monkeypatch.setattr(outage, "LONGEST_PAUSE", 0.05)
     monkeypatch.setattr(redis, "_GATHER_SECONDS", 0.05)
     async with (
@@ -117,7 +117,7 @@ async def test_nobody_is_lost_with_the_bus(
 async def test_failing_watcher_stops_no_heartbeat(
     hosts: list[SocketHost], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A fault in what watches the peers is logged, and the others are told nevertheless."""
+    """A failing subscriber is logged, and the others are still called."""
     one, leaving, _ = hosts
     one.bus.peers.subscribe(lost=lambda host: 1 / 0)
     watch = Watch(one.bus.peers)
@@ -127,6 +127,6 @@ async def test_failing_watcher_stops_no_heartbeat(
 
 
 async def test_host_alone_has_no_peers(tmp_path: Path) -> None:
-    """On no bus there is nobody else."""
+    """Without a bus a host has no peers."""
     async with serving(tmp_path) as host:
         assert list(host.bus.peers) == []

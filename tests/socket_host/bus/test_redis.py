@@ -1,4 +1,4 @@
-"""The bus through Redis and Valkey: who may use it, and what it does when the server misbehaves."""
+"""The bus over Redis and Valkey: logins, and faults of the server."""
 
 import asyncio
 import datetime
@@ -35,20 +35,20 @@ async def redis(tmp_path: Path) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no host wait long for a bus that it will not reach."""
+    """Shorten the time that hosts wait for an unreachable bus."""
     monkeypatch.setattr("socket_host.bus.shared.START_SECONDS", 0.5)
     monkeypatch.setattr("socket_host.bus.shared.FLUSH_SECONDS", 0.5)
 
 
 async def receives(speaker: Host, listener: Host) -> None:
-    """Make sure that what one host emits reaches the other's clients."""
+    """Assert that one host's emit reaches the other's clients."""
     client = await listener.client()
     await speaker.sio.emit("news", "hello")
     assert await client.receive("news") == "hello"
 
 
-async def test_password_lets_in(tmp_path: Path) -> None:
-    """A host logs in with the password, and the name if there is one, of its setting."""
+async def test_password(tmp_path: Path) -> None:
+    """A host logs in with the password in its setting, and the username if there is one."""
     user = ["--user", "host", "on", ">s3cret/", "~*", "&*", "+@all"]
     async with buses.redis(tmp_path, "--requirepass", "s3cret", *user) as redis:
         for login in (":s3cret", "host:s3cret%2F"):
@@ -61,8 +61,8 @@ async def test_password_lets_in(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("login", "words"), [("", "NOAUTH"), (":wrong@", "WRONGPASS"), ("mute:x@", "NOPERM")]
 )
-async def test_refused_login_is_told_of(tmp_path: Path, login: str, words: str) -> None:
-    """A host that is not let in, or not to the channel, is degraded and says what it was told."""
+async def test_refused_login_is_reported(tmp_path: Path, login: str, words: str) -> None:
+    """A host whose login or channel is refused is degraded, with the server's reason."""
     user = ["--user", "mute", "on", ">x", "resetchannels", "+@all"]
     async with (
         buses.redis(tmp_path, "--requirepass", "s3cret", *user) as redis,
@@ -94,7 +94,7 @@ async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that vouches for itself, and its key."""
+    """A self-signed certificate for 127.0.0.1, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sidepath test")])
     address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
@@ -123,11 +123,11 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 
 
 @pytest.mark.usefixtures("hurry")
-async def test_replica_is_not_spoken_to(
+async def test_replica_is_not_used(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A host does not publish to a replica, whose listeners alone would hear it."""
-    monkeypatch.setattr(redis_connection, "_ROLE_SECONDS", 3_600)  # it is noticed from the start
+    """A host does not publish to a replica, which would not forward the message."""
+    monkeypatch.setattr(redis_connection, "_ROLE_SECONDS", 3_600)  # noticed at the start
     (tmp_path / "replica").mkdir()
     follow = ("--replicaof", "127.0.0.1", str(redis.port))
     async with (
@@ -137,8 +137,8 @@ async def test_replica_is_not_spoken_to(
         await until(lambda: "is a replica" in host.bus.health().get("why", ""))
 
 
-async def tell(server: Redis, command: str) -> None:
-    """Have a server do something, as its operator."""
+async def run(server: Redis, command: str) -> None:
+    """Run a command on a server, as its operator."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(f"{command}\r\n".encode())
     async with asyncio.timeout(PATIENCE):
@@ -149,7 +149,7 @@ async def tell(server: Redis, command: str) -> None:
 async def test_primary_that_becomes_a_replica(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A host leaves a server that another has taken the place of, and loses nothing by it."""
+    """A host leaves a server that has been replaced by another, and loses no messages."""
     monkeypatch.setattr(redis_connection, "_ROLE_SECONDS", 0.1)
     (tmp_path / "other").mkdir()
     async with (
@@ -158,19 +158,19 @@ async def test_primary_that_becomes_a_replica(
         buses.host(redis.setting) as two,
     ):
         await receives(one, two)
-        await tell(redis, f"REPLICAOF 127.0.0.1 {other.port}")
+        await run(redis, f"REPLICAOF 127.0.0.1 {other.port}")
         await until(
             lambda: all("is a replica" in h.bus.health().get("why", "") for h in (one, two))
         )
         client = await two.client()
         await one.sio.emit("news", "meanwhile")
-        await tell(redis, "REPLICAOF NO ONE")
+        await run(redis, "REPLICAOF NO ONE")
         assert await client.receive("news") == "meanwhile"
 
 
 @pytest.mark.usefixtures("hurry")
-async def test_server_of_another_kind_is_told_of() -> None:
-    """What listens at the address and is no Redis is named as such."""
+async def test_server_that_is_not_redis() -> None:
+    """A server that is not Redis is reported as such."""
 
     async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -183,7 +183,7 @@ async def test_server_of_another_kind_is_told_of() -> None:
 
 
 async def test_silent_server_is_noticed(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that keeps its connections but answers nothing counts as away, until it answers."""
+    """A server that accepts connections but does not answer counts as down until it answers."""
     monkeypatch.setattr(redis_connection, "_ANSWER_SECONDS", 0.2)
     monkeypatch.setattr(redis_connection, "_SILENCE_SECONDS", 0.1)
     async with buses.host(redis.setting) as one, buses.host(redis.setting) as other:
@@ -197,7 +197,7 @@ async def test_silent_server_is_noticed(redis: Redis, monkeypatch: pytest.Monkey
 
 
 async def test_hosts_wait_for_each_other(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first host that is back after an outage does not speak before the others listen."""
+    """After an outage, the first host waits with its messages until the others have subscribed."""
     async with buses.host(redis.setting) as one, buses.host(redis.setting) as other:
         client = await other.client()
         await one.sio.emit("news", "before")
@@ -212,7 +212,7 @@ async def test_hosts_wait_for_each_other(redis: Redis, monkeypatch: pytest.Monke
 async def test_silent_host_waits_for_others_too(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also a host that never spoke waits with its first word until the others are back."""
+    """A host that had not published before the outage waits for the others too."""
     async with buses.host(redis.setting) as one, buses.host(redis.setting) as other:
         client = await other.client()
         monkeypatch.setattr(other.bus._incoming, "pause", lambda: asyncio.sleep(0.5))
@@ -225,7 +225,7 @@ async def test_silent_host_waits_for_others_too(
 
 
 async def test_slow_host_misses_nothing(redis: Redis) -> None:
-    """A host that is busy with one message reads on when it is done, and has bounded memory."""
+    """A host that is busy with one message reads the others later, in bounded memory."""
     async with buses.host(redis.setting) as one, buses.host(redis.setting) as other:
         leaves, stays = [await other.client() for _ in "ab"]
         goodbye = asyncio.Event()
@@ -247,8 +247,8 @@ async def test_slow_host_misses_nothing(redis: Redis) -> None:
         await leaves.receive("disconnect")
 
 
-async def test_emit_leaves_in_its_turn(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An idle host writes to Redis while it emits, and waits for an answer before the next."""
+async def test_emit_is_written_at_once(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An idle host writes an emit to Redis at once, and the next one after the reply."""
     async with buses.host(redis.setting) as one, buses.host(redis.setting) as other:
         await receives(one, other)
         await until(lambda: one.bus.health()["waiting"] == 0)
@@ -270,7 +270,7 @@ async def test_emit_leaves_in_its_turn(redis: Redis, monkeypatch: pytest.MonkeyP
 async def test_slow_host_does_not_lose_its_connection(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A host that reads no further for a while does not take the silence for the server's."""
+    """A host that stops reading for a while does not consider the server silent."""
     monkeypatch.setattr(redis_connection, "_MAX_UNREAD", 1)
     async with buses.host(redis.setting) as one, buses.host(redis.setting) as other:
         goodbye = asyncio.Event()
@@ -296,7 +296,7 @@ async def test_slow_host_does_not_lose_its_connection(
 
 
 async def test_messages_of_other_programs(redis: Redis) -> None:
-    """What python-socketio's managers publish is understood; what is no message is ignored."""
+    """Messages of python-socketio's managers are applied; anything else is ignored."""
     async with buses.host(redis.setting) as host:
         client = await host.client()
         program = await Connection.open(Address.parse(redis.setting))
@@ -312,7 +312,7 @@ async def test_messages_of_other_programs(redis: Redis) -> None:
 
 
 def test_it_runs_on_uvloop(tmp_path: Path) -> None:
-    """The event loop that the host uses where it can has transports of its own kind."""
+    """The bus works on uvloop, which has its own transports."""
 
     async def outage() -> None:
         async with buses.redis(tmp_path) as redis:

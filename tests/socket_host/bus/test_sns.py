@@ -1,4 +1,4 @@
-"""The bus through SNS and SQS keeps its queue, and everybody else's, as it should be."""
+"""The bus over SNS and SQS, and its queues."""
 
 import asyncio
 import json
@@ -21,20 +21,20 @@ from tests.kit.waiting import until
 
 @pytest.fixture(scope="module", autouse=True)
 def aws() -> Iterator[None]:
-    """AWS, as far as a bus needs it."""
+    """A stand-in for AWS."""
     with buses.aws():
         yield
 
 
 @pytest.fixture
 def topic() -> Topic:
-    """A topic that nobody else uses."""
+    """A new topic."""
     return Topic.parse(buses.topic())
 
 
 def host(topic: Topic, **options: Any) -> Any:
-    """A host whose queue is swept and marked in a hurry."""
-    # A busy machine may keep a host from marking its queue for a second or two.
+    """A host with short intervals for marking and sweeping queues."""
+    # On a busy machine, a host may mark its queue a second or two late.
     options = {"heartbeat": 0.1, "orphan": 3.0} | options
     return Host(SnsBus(topic, **options), "fast").serving()
 
@@ -52,14 +52,14 @@ def endpoints(topic: Topic) -> list[str]:
 
 
 def seen(topic: Topic, host: Host) -> float:
-    """When a host has marked its queue as in use for the last time."""
+    """When a host last marked its queue as in use."""
     sqs = boto3.client("sqs")
     [url] = [url for url in queues(topic) if host.bus._queue.name in url]
     return float(sqs.list_queue_tags(QueueUrl=url)["Tags"]["sidepath:seen"])
 
 
 async def test_queue_lives_as_long_as_its_host(topic: Topic) -> None:
-    """Each host makes a queue of its own, subscribes it, and takes both away when it stops."""
+    """Each host creates and subscribes its own queue, and deletes both when it stops."""
     async with host(topic):
         async with host(topic):
             assert len(queues(topic)) == len(endpoints(topic)) == 2
@@ -68,7 +68,7 @@ async def test_queue_lives_as_long_as_its_host(topic: Topic) -> None:
 
 
 async def test_queue_is_what_the_bus_needs(topic: Topic) -> None:
-    """Only the topic may put messages into the queue, which come in order and as they are."""
+    """Only the topic may send to the queue; messages arrive unchanged and in order."""
     async with host(topic):
         [url], [endpoint] = queues(topic), endpoints(topic)
         sqs, sns = boto3.client("sqs"), boto3.client("sns")
@@ -103,7 +103,7 @@ asyncio.run(main())
 
 
 async def test_queue_of_a_killed_host_is_swept(topic: Topic) -> None:
-    """What a host that was killed leaves behind is deleted by those that live, not their own."""
+    """A killed host's queue and subscription are deleted by the others, which keep their own."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", ABANDON, f"sns:{topic.arn}"),
         cwd=ROOT,
@@ -125,7 +125,7 @@ async def test_queue_of_a_killed_host_is_swept(topic: Topic) -> None:
 
 
 async def test_queues_of_others_are_left_alone(topic: Topic) -> None:
-    """A queue without our tags, or for another topic, stays, whatever its name and age."""
+    """A queue without our tags, or of another topic, is kept, whatever its name and age."""
     sqs = boto3.client("sqs")
     old = {"sidepath:seen": "1.0"}
     for number, tags in enumerate(({}, old, old | {"sidepath:topic": f"{topic.arn}2"})):
@@ -135,12 +135,12 @@ async def test_queues_of_others_are_left_alone(topic: Topic) -> None:
     name = f"{prefix(topic)}3.fifo"
     sqs.create_queue(QueueName=name, Attributes={"FifoQueue": "true"}, tags=ours)
     async with host(topic):
-        await until(lambda: len(queues(topic)) == 4)  # three of others, and the host's own
+        await until(lambda: len(queues(topic)) == 4)  # three others, and the host's own
     assert len(queues(topic)) == 3
 
 
 async def test_subscription_without_queue_is_swept(topic: Topic) -> None:
-    """A subscription whose queue is gone is deleted too; one to something else is not."""
+    """A subscription without a queue is deleted too; one of another kind is not."""
     sns = boto3.client("sns")
     arn = f"arn:aws:sqs:{topic.region}:{topic.account}"
     for name in (f"{prefix(topic)}gone.fifo", "somebody-elses.fifo"):
@@ -151,7 +151,7 @@ async def test_subscription_without_queue_is_swept(topic: Topic) -> None:
 
 
 async def test_queue_that_is_not_listed_yet_counts(topic: Topic) -> None:
-    """A list of queues may lack the youngest, whose subscription is nevertheless in use."""
+    """A new queue that is missing from the list of queues keeps its subscription."""
     async with host(topic) as one, host(topic, heartbeat=60) as other:
         young = other.bus._queue.name
 
@@ -165,15 +165,15 @@ async def test_queue_that_is_not_listed_yet_counts(topic: Topic) -> None:
 
 
 async def test_heartbeat_keeps_the_queue(topic: Topic) -> None:
-    """A host marks its queue as in use again and again, so that no other takes it for an orphan."""
+    """A host keeps marking its queue as in use, so that others do not delete it."""
     async with host(topic) as one, host(topic) as other:
         mine, before = queues(topic), seen(topic, one)
         await until(lambda: min(seen(topic, one), seen(topic, other)) > before + 3.5)
         assert queues(topic) == mine
 
 
-async def test_messages_are_deleted_when_heard(topic: Topic) -> None:
-    """What a host has heard does not stay in its queue."""
+async def test_received_messages_are_deleted(topic: Topic) -> None:
+    """Messages that a host has received are deleted from its queue."""
     async with host(topic) as one:
         [url] = queues(topic)
         async with host(topic) as other:
@@ -192,8 +192,8 @@ async def test_messages_are_deleted_when_heard(topic: Topic) -> None:
             await until(lambda: kept() == ["0", "0"])
 
 
-async def test_deleted_queue_is_made_anew(topic: Topic) -> None:
-    """A host whose queue somebody has deleted says so, and gets itself another."""
+async def test_deleted_queue_is_recreated(topic: Topic) -> None:
+    """A host whose queue has been deleted reports that, and creates another."""
     async with host(topic) as one, host(topic) as other:
         client = await one.client()
         sqs = boto3.client("sqs")
@@ -207,7 +207,7 @@ async def test_deleted_queue_is_made_anew(topic: Topic) -> None:
         assert await client.receive("news") == "again"
 
 
-async def test_deleted_subscription_is_made_anew(topic: Topic) -> None:
+async def test_deleted_subscription_is_recreated(topic: Topic) -> None:
     """A host that was unsubscribed is subscribed again at its next heartbeat."""
     async with host(topic) as one:
         sns = boto3.client("sns")
@@ -217,7 +217,7 @@ async def test_deleted_subscription_is_made_anew(topic: Topic) -> None:
 
 
 async def test_missing_topic_is_named(topic: Topic, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host whose topic does not exist serves its own clients, and says what is wrong."""
+    """A host whose topic does not exist serves its own clients, and reports the problem."""
     monkeypatch.setattr("socket_host.bus.shared.START_SECONDS", 0.1)
     monkeypatch.setattr("socket_host.bus.shared.FLUSH_SECONDS", 0.1)
     boto3.client("sns").delete_topic(TopicArn=topic.arn)
@@ -226,12 +226,12 @@ async def test_missing_topic_is_named(topic: Topic, monkeypatch: pytest.MonkeyPa
         await one.sio.emit("news", "here")
         assert await client.receive("news") == "here"
         words = f"the topic {topic.arn} does not exist in this account and region"
-        # Who publishes and who listens say so, and sooner or later who keeps the queue.
+        # Reported by publishing, by receiving, and later by maintaining the queue.
         await until(lambda: one.bus.health().get("why", "").count(words) >= 2)
 
 
-async def test_message_that_comes_twice_is_heard_once(topic: Topic) -> None:
-    """A message published again, after SNS has forgotten the first time, is noticed as had."""
+async def test_duplicate_is_dropped(topic: Topic) -> None:
+    """A message published again after SNS's deduplication window is recognised."""
     async with host(topic) as one, host(topic) as other:
         client = await other.client()
         bodies: list[str] = []
@@ -255,7 +255,7 @@ async def test_message_that_comes_twice_is_heard_once(topic: Topic) -> None:
 
 
 def refuse_once(bus: SnsBus, number: int, code: str) -> None:
-    """Have the message of that number in the first batch refused, as SNS may do."""
+    """Make SNS refuse a message in the first batch."""
     refused: list[str] = []
 
     def take_out(params: dict[str, Any], **_: Any) -> None:
@@ -274,7 +274,7 @@ def refuse_once(bus: SnsBus, number: int, code: str) -> None:
 
 
 async def test_refused_message_is_tried_again_first(topic: Topic) -> None:
-    """A message that SNS refuses for now goes out before those that were not sent yet."""
+    """A message that SNS refuses temporarily is sent again before later ones."""
     async with host(topic) as one, host(topic) as other:
         client = await other.client()
         refuse_once(one.bus, 1, "InternalError")
@@ -285,10 +285,10 @@ async def test_refused_message_is_tried_again_first(topic: Topic) -> None:
         assert one.bus.health()["dropped"] == 0
 
 
-async def test_message_that_sns_never_takes_holds_nothing_up(
+async def test_message_that_sns_never_accepts(
     topic: Topic, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A message that SNS finds invalid is dropped, counted and logged; the others go out."""
+    """A message that SNS rejects is dropped, counted and logged; the others are sent."""
     async with host(topic) as one, host(topic) as other:
         client = await other.client()
         refuse_once(one.bus, 1, "InvalidParameter")

@@ -1,4 +1,4 @@
-"""The lease: one row that hosts write by conditions, and what a host believes of it."""
+"""The lease: its row, written conditionally, and each host's view of it."""
 
 import asyncio
 import threading
@@ -28,7 +28,7 @@ def server() -> Iterator[None]:
 
 @pytest.fixture(params=["sqlite", "dynamodb"])
 def setting(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The setting of a lease that nobody has held."""
+    """The setting for a new lease."""
     if request.param == "sqlite":
         return f"sqlite:{tmp_path}/data/leases.sqlite3"
     request.getfixturevalue("server")
@@ -39,8 +39,8 @@ def setting(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"dynamodb:{table}"
 
 
-def test_row_is_written_by_conditions(setting: str) -> None:
-    """A row is written only by whoever has seen the last one."""
+def test_row_is_written_conditionally(setting: str) -> None:
+    """A row is replaced only by a host that has seen the last one."""
     store = open_lease(setting)
     assert store.read() is None
     first, second = Row("a", 1, 0), Row("a", 1, 1)
@@ -55,7 +55,7 @@ def test_row_is_written_by_conditions(setting: str) -> None:
 
 
 def test_one_of_many_takes_it(setting: str) -> None:
-    """Of many who have seen the same row one writes the next."""
+    """Of many hosts that have seen the same row, one replaces it."""
     stores = [open_lease(setting) for _ in range(8)]
     with ThreadPoolExecutor(8) as threads:
         taken = list(threads.map(lambda n: stores[n].replace(None, Row(str(n), 1, 0)), range(8)))
@@ -64,14 +64,14 @@ def test_one_of_many_takes_it(setting: str) -> None:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks at the lease more often than hosts do; it is held for as long as theirs."""
+    """Check the lease more often than usual, with the usual duration."""
     monkeypatch.setattr(keeper, "WATCH_SECONDS", 0.02)
     monkeypatch.setattr(keeper, "RENEW_SECONDS", 0.02)
 
 
 @pytest.mark.usefixtures("quick")
-async def test_one_holds_and_another_follows(setting: str) -> None:
-    """One of two holds the lease until it stops; then the other does, by the next number."""
+async def test_lease_passes_to_another_host(setting: str) -> None:
+    """One of two hosts holds the lease until it stops; then the other does, with a new number."""
     first, second = (Lease(open_lease(setting), owner) for owner in ("a", "b"))
     async with AsyncExitStack() as stack:
         async with first.running():
@@ -86,7 +86,7 @@ async def test_one_holds_and_another_follows(setting: str) -> None:
 
 
 class Broken:
-    """Keeps a row until it is told to fail."""
+    """A store that can be made to fail."""
 
     def __init__(self) -> None:
         self.row: Row | None = None
@@ -113,7 +113,7 @@ class Broken:
 async def test_store_is_away(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A host that cannot renew its lease has lost it in time, says so once, and stops its work."""
+    """A host that cannot renew its lease loses it in time, logs that once, and stops its work."""
     monkeypatch.setattr(keeper, "LEASE_SECONDS", 0.5)
     store = Broken()
     lease = Lease(store, "a")
@@ -127,7 +127,7 @@ async def test_store_is_away(
             ended.set()
 
     async with lease.running():
-        while not ended.is_set():  # a machine that is very busy may lose it before
+        while not ended.is_set():  # on a very busy machine, it may be lost earlier
             await lease.hold(work, await lease.held())
         assert lease.number is None
         await until(lambda: lease.health()["status"] == "degraded")
@@ -141,8 +141,8 @@ async def test_store_is_away(
 
 
 @pytest.mark.usefixtures("quick")
-async def test_somebody_else_has_taken_it() -> None:
-    """A host that finds another in the row has lost the lease at once."""
+async def test_lease_taken_by_another_host() -> None:
+    """A host that finds another owner in the row loses the lease at once."""
     store = Broken()
     lease = Lease(store, "a")
     async with lease.running():
@@ -153,8 +153,8 @@ async def test_somebody_else_has_taken_it() -> None:
     assert store.row == Row("b", number + 1, 0)
 
 
-async def test_error_of_the_work_comes_through() -> None:
-    """What the work raises is for whoever has begun it."""
+async def test_error_of_the_work_is_raised() -> None:
+    """`hold` raises the work's error."""
     lease = Lease(Broken(), "a")
 
     async def work(number: int) -> None:
@@ -169,7 +169,7 @@ async def test_error_of_the_work_comes_through() -> None:
     "text", ["", "sqlite", "sqlite:", "dynamodb:", "dynamodb:a b", "redis://x"]
 )
 def test_setting_is_checked(text: str) -> None:
-    """Any other text is refused with what it must be."""
+    """A malformed setting is refused with the correct form."""
     with pytest.raises(ValueError, match="must be sqlite:PATH or dynamodb:TABLE"):
         parse_leases(text)
 

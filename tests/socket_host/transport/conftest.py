@@ -1,4 +1,4 @@
-"""Servers that several modules here talk to."""
+"""Servers shared by the tests of several modules."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -19,6 +19,6 @@ async def on() -> AsyncIterator[Stage]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[Http]:
-    """A client of a host whose heartbeat does not get in the way."""
+    """A client of a host with rare heartbeats."""
     async with protocol_server() as host, http_client(host.port) as http:
         yield http

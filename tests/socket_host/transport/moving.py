@@ -1,4 +1,4 @@
-"""Hosts on one bus, which clients move between."""
+"""Hosts on one bus, between which clients move."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,7 +11,7 @@ from tests.socket_host.transport.recovering import Rooms, Visitor
 
 
 class Hosts:
-    """Hosts on one bus, each stopped when it is told to, or at the end."""
+    """Hosts on one bus; those still running are stopped at the end."""
 
     def __init__(self, folder: Path, bus: str) -> None:
         self._folder = folder
@@ -19,7 +19,7 @@ class Hosts:
         self._running: list[tuple[SocketHost, AsyncExitStack]] = []
 
     async def start(self) -> SocketHost:
-        """A new host, once it and the others know each other."""
+        """Start a host, and wait until it and the others know each other."""
         host = await self.start_unknown()
         others = len(self._running) - 1
         for one, _ in self._running:
@@ -27,7 +27,7 @@ class Hosts:
         return host
 
     async def start_unknown(self) -> SocketHost:
-        """A new host, which may not know the others yet."""
+        """Start a host that may not know the others yet."""
         stack = AsyncExitStack()
         host = await stack.enter_async_context(
             serving(self._folder, Rooms, origins=None, bus=self._bus)
@@ -36,7 +36,7 @@ class Hosts:
         return host
 
     async def stop(self, host: SocketHost) -> None:
-        """Stop a host as SIGTERM does."""
+        """Stop a host as on SIGTERM."""
         (found,) = [entry for entry in self._running if entry[0] is host]
         self._running.remove(found)
         await host.drain()
@@ -57,6 +57,6 @@ async def hosts(folder: Path, bus: str) -> AsyncIterator[Hosts]:
 
 
 async def move(visitor: Visitor, host: SocketHost) -> bool:
-    """Let a client come back to this host; whether it was recovered."""
+    """Reconnect a client to a host; return whether it was recovered."""
     await visitor.client.script(f"socket.io.uri = '{url(host)}'")
     return await visitor.back()

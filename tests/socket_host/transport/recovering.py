@@ -1,4 +1,4 @@
-"""Official clients that drop and come back, and the rooms that they are in."""
+"""Official clients that drop and reconnect, and their rooms."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ RETURN = f"socket.connect(); return {BACK}"
 
 
 class Rooms(Namespace):
-    """Lets clients enter rooms, keeps a word for each, and notes who came how."""
+    """Lets clients enter rooms and save a word, and records how they connect."""
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -53,12 +53,12 @@ class Visitor:
         self.call = client.call
 
     async def drop(self) -> None:
-        """Close the connection, as a network that goes away does."""
+        """Close the connection, as in a network failure."""
         await self.client.script(DROP)
         await self.client.receive("disconnect")
 
     async def back(self) -> bool:
-        """Connect again; whether it was recovered."""
+        """Reconnect; return whether the session was recovered."""
         recovered = await self.client.script(RETURN)
         assert isinstance(recovered, bool)
         return recovered
@@ -66,8 +66,8 @@ class Visitor:
     async def sid(self) -> str:
         return str(await self.client.script("return socket.id"))
 
-    async def heard(self, last: str = "end") -> list[str]:
-        """All that was said up to a last word."""
+    async def received(self, last: str = "end") -> list[str]:
+        """Return all texts received up to a last one."""
         heard: list[str] = []
         while not heard or heard[-1] != last:
             heard.append(await self.client.receive("said"))

@@ -1,4 +1,4 @@
-"""A server of python-socketio's kind on our transport, and its clients."""
+"""A SocketServer on our transport, and its clients."""
 
 import asyncio
 import json

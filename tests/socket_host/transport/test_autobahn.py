@@ -1,4 +1,4 @@
-"""The Autobahn test suite, whose cases kosoku runs: the websocket keeps RFC 6455, strictly."""
+"""The Autobahn test suite, run by kosoku: the websocket follows RFC 6455 strictly."""
 
 import asyncio
 import itertools
@@ -20,7 +20,7 @@ kosoku = pytest.importorskip("kosoku", reason="kosoku, which has the cases, is n
 
 COMPRESSION = ["12.*", "13.*"]
 FINE = ("OK", "INFORMATIONAL")
-ATTEMPTS = 3  # some cases give a server a second, which a loaded machine may not
+ATTEMPTS = 3  # some cases have a limit of a second, which a busy machine may exceed
 
 LIMITS = Limits(
     payload=32 << 20,
@@ -33,10 +33,10 @@ LIMITS = Limits(
 
 
 class Nobody:
-    """The layer above an engine that has none."""
+    """A listener that does nothing."""
 
     def refusal(self, head: Head, environ: Environ, opens: bool) -> None:
-        """Let everybody in."""
+        """Accept every request."""
 
     def opened(self, client: Client) -> None:
         """Do nothing."""
@@ -52,7 +52,7 @@ class Nobody:
 
 
 class Mirror(Engine):
-    """Sends every message of a websocket back to it, be it a packet or not."""
+    """Echoes every websocket message, whether it is a packet or not."""
 
     def open_websocket(self, head: Head, environ: Environ, socket: Socket) -> None:
         client = self._open(environ)
@@ -66,7 +66,7 @@ class Mirror(Engine):
 
 @asynccontextmanager
 async def mirror() -> AsyncIterator[str]:
-    """The address of a mirror."""
+    """The address of a Mirror."""
     ids = map(str, itertools.count())
     engine = Mirror(Nobody(), LIMITS, lambda: next(ids))
     acceptor = Acceptor(engine, frozenset(["/"]), asyncio.Protocol)
@@ -93,7 +93,7 @@ def verdict(result: Any) -> tuple[str, str]:
 
 
 async def test_autobahn() -> None:
-    """Every case passes strictly, but for those about compression, which is not offered."""
+    """Every case passes strictly, except those about compression, which is not offered."""
     async with mirror() as address:
         results = {result.case_id: verdict(result) for result in await run(address, None)}
         assert len(results) > 290

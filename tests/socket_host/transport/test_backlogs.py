@@ -1,4 +1,4 @@
-"""Backlogs: a client is slow when it makes no progress, not when much waits for it."""
+"""Backlogs: a client is slow if it makes no progress, not if much is waiting for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.fuzz.network import Network, WebSocket, answer
 from tests.kit.protocol_client import PING, SEPARATOR, frame
 
 _MB = 1 << 20
-_LOOK = Limits.stall_time  # seconds between two looks at a client that is behind
+_LOOK = Limits.stall_time  # seconds between two checks of a client that is behind
 
 
 class Echo(Namespace):
@@ -31,7 +31,7 @@ def network(request: pytest.FixtureRequest) -> Iterator[Network]:
 
 
 def emit(network: Network, *sizes: int, **options: Any) -> None:
-    """Emit events of so many bytes, one after the other."""
+    """Emit events of these sizes in bytes, one after another."""
     for size in sizes:
         network.loop.run(network.host.sio.emit("news", "x" * size, **options))
 
@@ -41,12 +41,12 @@ def engine(network: Network) -> Engine:
 
 
 def slow(network: Network) -> int:
-    """How many were closed for being slow."""
+    """How many clients were closed for being slow."""
     return network.host.transport.closed().get("slow clients", 0)
 
 
 def lengths(socket: WebSocket) -> list[int]:
-    """Return how long each event was that arrived, in 100,000 bytes."""
+    """Return the size of each received event, in units of 100,000 bytes."""
     return [len(packet) // 100_000 for packet in socket.receive() if packet[:2] == "42"]
 
 
@@ -60,8 +60,8 @@ def polling(network: Network) -> str:
 @pytest.mark.parametrize(
     "sizes", [(1_100_000,), (8_000_000, 10, 10), (3_000_000,) * 4, (17_000_000, 10)]
 )
-def test_large_events_reach_who_polls(network: Network, sizes: tuple[int, ...]) -> None:
-    """However much is emitted, a client that fetches it has it."""
+def test_large_events_reach_a_polling_client(network: Network, sizes: tuple[int, ...]) -> None:
+    """A client that keeps polling gets everything, whatever its size."""
     sid = polling(network)
     emit(network, *sizes)
     status, body = answer(network.ask(sid))
@@ -77,8 +77,8 @@ def test_large_events_reach_who_polls(network: Network, sizes: tuple[int, ...]) 
 @pytest.mark.parametrize(
     "sizes", [(1_500_000,), (8_000_000, 100_000), (3_000_000,) * 4, (17_000_000, 100_000)]
 )
-def test_large_events_reach_who_reads(network: Network, sizes: tuple[int, ...]) -> None:
-    """A client that takes longer than an instant to read, and longer than a look, has it all."""
+def test_large_events_reach_a_client_that_reads(network: Network, sizes: tuple[int, ...]) -> None:
+    """A client that reads slowly, for longer than between two checks, gets everything."""
     socket = network.joined()
     socket.connection.stall()
     emit(network, *sizes)
@@ -95,8 +95,8 @@ def test_large_events_reach_who_reads(network: Network, sizes: tuple[int, ...]) 
     assert not len(engine(network).backlogs)
 
 
-def test_who_reads_nothing_is_closed(network: Network) -> None:
-    """A client that reads nothing of a backlog for a while is closed; others hear everything."""
+def test_client_that_reads_nothing_is_closed(network: Network) -> None:
+    """A client that reads nothing of its backlog for a while is closed; others get everything."""
     deaf, other = network.joined(), network.joined()
     deaf.connection.stall()
     emit(network, *[100_000] * 20)
@@ -109,8 +109,8 @@ def test_who_reads_nothing_is_closed(network: Network) -> None:
     assert not len(engine(network).backlogs)
 
 
-def test_who_reads_no_further_is_closed(network: Network) -> None:
-    """To have read something once does not help."""
+def test_client_that_stops_reading_is_closed(network: Network) -> None:
+    """A client that has read something before is closed too."""
     socket = network.joined()
     socket.connection.stall()
     emit(network, *[100_000] * 30)
@@ -122,8 +122,8 @@ def test_who_reads_no_further_is_closed(network: Network) -> None:
     assert slow(network) == 1
 
 
-def test_who_fetches_nothing_is_closed(network: Network) -> None:
-    """A client that polls and does not come back is closed as well."""
+def test_client_that_stops_polling_is_closed(network: Network) -> None:
+    """A polling client that sends no further GET is closed too."""
     sid = polling(network)
     emit(network, 2 * _MB, 10)
     network.loop.move(_LOOK + 0.1)
@@ -131,8 +131,8 @@ def test_who_fetches_nothing_is_closed(network: Network) -> None:
     assert slow(network) == 1
 
 
-def test_answer_that_is_on_its_way(network: Network) -> None:
-    """Who is still reading a long answer is not closed for what is sent meanwhile."""
+def test_response_in_progress(network: Network) -> None:
+    """A client that is reading a long response is not closed for events sent meanwhile."""
     sid = polling(network)
     emit(network, 3 * _MB)
     poll = network.connect()
@@ -150,8 +150,8 @@ def test_answer_that_is_on_its_way(network: Network) -> None:
     assert [len(packet) // _MB for packet in body.split(SEPARATOR)] == [2, 0, 0]
 
 
-def test_all_who_do_not_read_have_a_bound(network: Network) -> None:
-    """Beyond what all may leave unread, whoever has been behind for longest is closed."""
+def test_all_backlogs_have_a_limit(network: Network) -> None:
+    """Beyond the limit for all clients, the one that has been behind longest is closed."""
     deaf = [network.joined() for _ in range(5)]
     for socket in deaf:
         socket.connection.stall()
@@ -163,8 +163,8 @@ def test_all_who_do_not_read_have_a_bound(network: Network) -> None:
     assert slow(network) == 5
 
 
-def test_pings_of_who_does_not_read_are_bounded(network: Network) -> None:
-    """Who pings and reads nothing is closed as well."""
+def test_pings_of_a_client_that_does_not_read(network: Network) -> None:
+    """A client that sends pings and reads nothing is closed too."""
     socket = network.joined()
     socket.connection.stall()
     while socket.connection.get_write_buffer_size() <= 2 * _MB:
@@ -178,7 +178,7 @@ def test_pings_of_who_does_not_read_are_bounded(network: Network) -> None:
 
 
 def test_names_that_fill_the_replay_buffer(network: Network) -> None:
-    """An emit that is larger than the whole replay buffer is sent all the same."""
+    """An emit that is larger than the whole replay buffer is still sent."""
     socket = network.joined()
     emit(network, 10, skip_sid=["x" * 1_000] * 20_000)
     emit(network, 10, room=None)

@@ -17,7 +17,7 @@ class Quiet(Namespace):
 
 @on_each_transport
 async def test_recipients(tmp_path: Path, transport: str) -> None:
-    """A list, tuple or set of rooms reaches all of them; an empty one, or an empty name, nobody."""
+    """A list, tuple or set of rooms reaches all of them; an empty one, or an empty name, none."""
     async with serving(tmp_path, Quiet, transport=transport) as host, clients() as people:
         quiet: Any = host.namespaces[0]
         ann = await people.connect(url(host), token("Ann"))

@@ -1,4 +1,4 @@
-"""Engine.IO, version 4: every statement of the specification that a server can break."""
+"""Engine.IO, version 4: every requirement of the specification on servers."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ FIELDS = {"sid", "upgrades", "pingInterval", "pingTimeout", "maxPayload"}
 
 
 async def test_polling_handshake_has_all_fields(hasty: Http) -> None:
-    """The open packet of a polling session offers the upgrade; fractions of a second survive."""
+    """The open packet of a polling session offers the upgrade, with fractions of seconds."""
     status, text = await hasty.ask(EIO="4", transport="polling")
     fields = json.loads(text[1:])
     assert (status, text[0]) == (200, "0")
@@ -69,7 +69,7 @@ async def test_every_session_has_its_own_id(http: Http) -> None:
 async def test_bad_requests_are_answered_with_400(
     http: Http, method: str, query: dict[str, str], code: int, message: str
 ) -> None:
-    """A request that makes no sense gets status 400 and the error that Engine.IO defines."""
+    """An invalid request gets status 400 and Engine.IO's error."""
     status, text = await http.ask(method, **query)
     assert status == 400
     assert json.loads(text) == {"code": code, "message": message}
@@ -95,7 +95,7 @@ async def test_bad_websocket_handshakes_are_refused(http: Http, query: dict[str,
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
 async def test_other_methods_do_not_touch_a_session(http: Http, method: str) -> None:
-    """Only GET and POST mean anything to a session; the others leave it as it is."""
+    """Methods other than GET and POST do not affect a session."""
     poller = await http.open()
     status, _ = await http.ask(method, EIO="4", transport="polling", sid=poller.sid)
     assert status == 400
@@ -103,7 +103,7 @@ async def test_other_methods_do_not_touch_a_session(http: Http, method: str) -> 
 
 
 async def test_both_spellings_of_the_path(http: Http) -> None:
-    """Clients may leave the slash at the end of the path away, on both transports."""
+    """Clients may omit the slash at the end of the path, on both transports."""
     http.base = http.base.removesuffix("/")
     await (await http.open()).join()
     async with http.joined() as socket:
@@ -112,7 +112,7 @@ async def test_both_spellings_of_the_path(http: Http) -> None:
 
 
 async def echoed(poller: Poller, *packets: str) -> list[str]:
-    """Post packets, and get as many back."""
+    """Post packets, and receive as many."""
     assert await poller.post(*packets) == (200, "ok")
     heard: list[str] = []
     async with asyncio.timeout(PATIENCE):
@@ -124,10 +124,10 @@ async def echoed(poller: Poller, *packets: str) -> list[str]:
 
 
 async def test_polling_carries_several_packets(http: Http) -> None:
-    """A payload of several packets is taken apart, and the answers come in order."""
+    """The packets of a payload are answered in order."""
     poller = await http.open()
     await poller.join()
-    packets = [f'42{n}["echo",{n}]' for n in range(40)]  # more than python-engineio takes
+    packets = [f'42{n}["echo",{n}]' for n in range(40)]  # more than python-engineio accepts
     assert await echoed(poller, *packets) == [f"43{n}[{n}]" for n in range(40)]
 
 
@@ -141,7 +141,7 @@ async def test_polling_carries_text_and_binary(http: Http) -> None:
 
 
 async def test_polling_payload_is_utf8(http: Http) -> None:
-    """Text beyond ASCII arrives unharmed."""
+    """Text beyond ASCII arrives unchanged."""
     poller = await http.open()
     await poller.join()
     (answer,) = await echoed(poller, '421["echo","ü€😀"]')
@@ -152,7 +152,7 @@ async def test_polling_payload_is_utf8(http: Http) -> None:
     "body", ["abc", "", "2", "0", "7", "4" + SEPARATOR, "b***", b"4\xff", "2probe"]
 )
 async def test_invalid_payload_closes_a_polling_session(http: Http, body: str | bytes) -> None:
-    """A payload that is not made of packets is answered with 400, and ends the session."""
+    """A payload without valid packets gets a 400, and ends the session."""
     poller = await http.open()
     query = {"EIO": "4", "transport": "polling", "sid": poller.sid}
     assert (await http.ask("POST", body, **query))[0] == 400
@@ -160,7 +160,7 @@ async def test_invalid_payload_closes_a_polling_session(http: Http, body: str | 
 
 
 async def test_payload_over_the_limit_closes_a_polling_session(http: Http) -> None:
-    """A body longer than maxPayload is not even read to its end."""
+    """A body longer than maxPayload is not read to its end."""
     poller = await http.open()
     assert (await poller.post("4" + "x" * 1_000_001))[0] == 413
     assert (await poller.get())[0] == 400
@@ -185,7 +185,7 @@ async def test_invalid_packet_closes_a_websocket(http: Http, packet: str) -> Non
 
 
 async def test_second_get_closes_the_session(http: Http) -> None:
-    """Two GETs at once are a client gone wrong: the first is told that it is over."""
+    """A client must not send two GETs at once: the first one gets the end of the session."""
     poller = await http.open()
     first = asyncio.create_task(poller.get())
     await asyncio.sleep(0.05)
@@ -218,7 +218,7 @@ async def test_second_post_closes_the_session(http: Http) -> None:
 
 
 async def test_cancelled_get_closes_the_session(http: Http) -> None:
-    """A GET that its client gives up would swallow packets: the session ends."""
+    """An aborted GET would lose packets, so the session ends."""
     poller = await http.open()
     get = asyncio.create_task(poller.get())
     await asyncio.sleep(0.05)
@@ -247,14 +247,14 @@ async def test_heartbeat_by_websocket(hasty: Http) -> None:
 
 
 async def test_ping_timeout_by_polling(hasty: Http) -> None:
-    """A polling client that is silent for interval and timeout is gone."""
+    """A polling client that is silent for the interval and the timeout is closed."""
     poller = await hasty.open()
     await asyncio.sleep(0.3 + 0.2)
     assert (await poller.get())[0] == 400
 
 
 async def test_ping_timeout_by_websocket(hasty: Http) -> None:
-    """A websocket client that does not answer a ping is gone, whatever else it says."""
+    """A websocket client that does not answer a ping is closed, whatever else it sends."""
     async with hasty.websocket() as socket:
         await socket.receive()
         await socket.send("40", "6")
@@ -262,7 +262,7 @@ async def test_ping_timeout_by_websocket(hasty: Http) -> None:
 
 
 async def test_close_by_polling(http: Http) -> None:
-    """A close packet ends the session; the GET that waits ends with a noop."""
+    """A close packet ends the session, and a waiting GET gets a noop."""
     poller = await http.open()
     get = asyncio.create_task(poller.get())
     await asyncio.sleep(0.05)
@@ -280,7 +280,7 @@ async def test_close_by_websocket(http: Http) -> None:
 
 
 async def test_engine_alone(hasty: Http) -> None:
-    """The engine without Socket.IO, which the official suite is run against, pings too."""
+    """The engine without Socket.IO, as the official suite tests it, sends pings too."""
     hasty.base = hasty.base.replace("socket.io", "engine.io")
     async with hasty.websocket() as socket:
         await socket.receive()

@@ -11,7 +11,7 @@ from tests.kit.waiting import until
 from tests.socket_host.transport.staging import Stage
 
 
-async def test_broadcast_excepts_whom_it_should(on: Stage) -> None:
+async def test_broadcast_with_exceptions(on: Stage) -> None:
     """`skip_sid` may be one sid or several; `room` may be one room or several."""
     (a, wa), (b, wb), (c, wc) = [await on.client() for _ in range(3)]
     await on.sio.emit("x", 1, skip_sid=a)
@@ -33,7 +33,7 @@ async def test_broadcast_excepts_whom_it_should(on: Stage) -> None:
 async def test_broadcasts_of_a_turn_are_one_write(
     on: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is sent to a client in one turn of the loop is written at once."""
+    """Everything sent to a client in one iteration of the loop is one write."""
     sid, ws = await on.client()
     client = on.sio.manager.member(sid, "/").client
     written: list[bytes] = []
@@ -47,7 +47,7 @@ async def test_broadcasts_of_a_turn_are_one_write(
 
 
 async def test_ack_does_not_overtake_a_broadcast(on: Stage) -> None:
-    """A handler that emits and then returns is heard in that order, in every room it said it."""
+    """Emits of a handler, to any rooms, arrive before its ack."""
 
     @on.sio.on("go")
     async def go(sid: str) -> str:
@@ -66,7 +66,7 @@ async def test_ack_does_not_overtake_a_broadcast(on: Stage) -> None:
 
 
 async def test_sender_gets_its_ack_after_the_broadcast(on: Stage) -> None:
-    """The same when all broadcasts of a turn go to one room."""
+    """The same if all broadcasts of an iteration go to one room."""
 
     @on.sio.on("go")
     async def go(sid: str) -> str:
@@ -81,8 +81,8 @@ async def test_sender_gets_its_ack_after_the_broadcast(on: Stage) -> None:
     assert [await other.receive() for _ in range(2)] == ['42["a"]', '42["b"]']
 
 
-async def test_goodbye_arrives_before_the_close(on: Stage) -> None:
-    """What was emitted before a disconnect is heard before the end."""
+async def test_emit_before_a_disconnect_arrives(on: Stage) -> None:
+    """Events emitted before a disconnect arrive before the close."""
     sid, ws = await on.client()
     await on.sio.emit("bye")
     await on.sio.disconnect(sid)
@@ -90,7 +90,7 @@ async def test_goodbye_arrives_before_the_close(on: Stage) -> None:
 
 
 async def test_many_emits_in_one_turn_let_others_run(on: Stage) -> None:
-    """A handler that emits in a loop does not stop the host, and loses nothing."""
+    """A handler that emits in a loop does not block the host, and loses nothing."""
     _, ws = await on.client()
     turns = 0
 
@@ -109,8 +109,8 @@ async def test_many_emits_in_one_turn_let_others_run(on: Stage) -> None:
     assert turns > 5
 
 
-async def test_pollers_and_websockets_hear_the_same(on: Stage) -> None:
-    """Polling clients get every broadcast, once and in order, beside the others."""
+async def test_pollers_and_websockets_get_the_same(on: Stage) -> None:
+    """Polling clients get every broadcast too, once and in order."""
     _, ws = await on.client()
     _, poller = await on.poller()
     for number in range(100):
@@ -133,8 +133,8 @@ async def test_binary_broadcast(on: Stage) -> None:
     assert [await ws.receive() for _ in range(3)] == [b"1", b"2", '42["y"]']
 
 
-async def test_what_is_not_json_is_an_error_of_the_caller(on: Stage) -> None:
-    """Emitting what cannot be sent raises where it was written, and sends nothing."""
+async def test_data_that_is_not_json_is_an_error(on: Stage) -> None:
+    """`emit` raises for data that cannot be sent, and sends nothing."""
     _, ws = await on.client()
     with pytest.raises(ValueError, match="JSON"):
         await on.sio.emit("x", object())
@@ -143,8 +143,8 @@ async def test_what_is_not_json_is_an_error_of_the_caller(on: Stage) -> None:
 
 
 @pytest.mark.parametrize("callback", [None, print])
-async def test_reserved_event_is_an_error_of_the_caller(on: Stage, callback: Any) -> None:
-    """Clients hang up when a server sends what their own library emits: it raises instead."""
+async def test_reserved_event_is_an_error(on: Stage, callback: Any) -> None:
+    """`emit` raises for reserved events, on which clients would close the connection."""
     _, ws = await on.client()
     with pytest.raises(ValueError, match="The event 'disconnect' is reserved"):
         await on.sio.emit("disconnect", callback=callback)

@@ -1,4 +1,4 @@
-"""WebSocket frames: what a client may send arrives, what it may not is named."""
+"""WebSocket frames: valid ones are read, invalid ones get the right close code."""
 
 import os
 
@@ -14,7 +14,7 @@ LIMIT = 100_000
 
 
 def read(data: bytes, limit: int = LIMIT) -> list[tuple[int, bytes]]:
-    """Everything a reader makes of some bytes."""
+    """Return everything that a reader reads from some bytes."""
     reader = FrameReader(limit)
     messages = reader.feed(data)
     while reader.more:
@@ -23,7 +23,7 @@ def read(data: bytes, limit: int = LIMIT) -> list[tuple[int, bytes]]:
 
 
 def code(data: bytes, limit: int = LIMIT) -> int:
-    """The close code that bytes are refused with."""
+    """Return the close code with which bytes are refused."""
     with pytest.raises(FrameError) as error:
         read(data, limit)
     return error.value.code
@@ -32,14 +32,14 @@ def code(data: bytes, limit: int = LIMIT) -> int:
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, 99_999])
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 def test_message_of_any_size_arrives(size: int, opcode: int) -> None:
-    """A message arrives whole, whichever form its length has."""
+    """A message of any length arrives complete."""
     payload = os.urandom(size)
     assert read(frame(payload, opcode)) == [(opcode, payload)]
 
 
 @pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])
 def test_server_frames_have_the_shortest_length(size: int) -> None:
-    """What the server writes is final, unmasked, and has its length in the shortest form."""
+    """The server's frames are final and unmasked, with the shortest form of the length."""
     expected = frame(bytes(size), BINARY, mask=False)
     assert frames.frame(BINARY, bytes(size)) == expected
 
@@ -49,12 +49,12 @@ def test_server_frames_have_the_shortest_length(size: int) -> None:
     st.lists(st.integers(1, 200), min_size=1),
 )
 def test_fragments_and_chunks_do_not_matter(parts: list[bytes], cuts: list[int]) -> None:
-    """A message is the same however it is cut into fragments and TCP into segments."""
+    """A message is the same, whatever its fragments and TCP segments."""
     stream = b""
     for place, part in enumerate(parts):
         opcode = BINARY if place == 0 else 0
         stream += frame(part, opcode, final=place == len(parts) - 1)
-        stream += frame(b"beat", PING)  # control frames may come between fragments
+        stream += frame(b"beat", PING)  # control frames may be between fragments
     reader, messages = FrameReader(LIMIT), []
     while stream:
         size = cuts[len(stream) % len(cuts)]
@@ -70,7 +70,7 @@ def test_fragments_and_chunks_do_not_matter(parts: list[bytes], cuts: list[int])
     st.lists(st.integers(1, 30), min_size=1),
 )
 def test_pieces_that_wait(parts: list[str], cuts: list[int]) -> None:
-    """What waits for more is read with it, is counted soon, and text is checked all the same."""
+    """Incomplete input is joined with the rest, counted early, and checked if it is text."""
     texts = [part.encode() for part in parts]
     fine = frame(texts[0], final=False)
     fine += b"".join(frame(text, 0, final=False) for text in texts[1:]) + frame(b"", 0)
@@ -87,8 +87,8 @@ def test_pieces_that_wait(parts: list[str], cuts: list[int]) -> None:
                 assert unseen < 256
                 stream = stream[size:]
         except FrameError as error:
-            assert error.code == frames.BAD_DATA  # noqa: PT017 - not for the fine one
-            assert len(stream) >= 50, "not only when all of it is here"
+            assert error.code == frames.BAD_DATA  # noqa: PT017 - only for invalid text
+            assert len(stream) >= 50, "it was checked too late"
         else:
             assert messages == [(TEXT, b"".join(texts))]
             assert reader.idle
@@ -99,7 +99,7 @@ _whole = st.builds(frame, st.binary(max_size=130), st.sampled_from([TEXT, BINARY
 
 @given(st.lists(_whole | st.binary(max_size=12), max_size=6).map(b"".join))
 def test_short_texts_are_what_a_reader_reads(stream: bytes) -> None:
-    """The short way and the long one agree on any bytes, on wrong ones too."""
+    """The fast path and the reader agree on any bytes, including invalid ones."""
     short, at = frames.short_texts(stream, 64)
     try:
         expected = read(stream, limit=64)
@@ -112,8 +112,8 @@ def test_short_texts_are_what_a_reader_reads(stream: bytes) -> None:
 
 @given(st.binary(max_size=400), st.integers(1, 50))
 @example(b"\x01\x81\0\0\0\0\x80", 1)
-def test_no_bytes_do_more_than_be_refused(data: bytes, size: int) -> None:
-    """Whatever a client sends is read or refused; nothing else is raised, nothing is kept."""
+def test_any_bytes(data: bytes, size: int) -> None:
+    """Any bytes are read or refused with FrameError, and nothing is kept."""
     reader = FrameReader(64)
     try:
         for at in range(0, len(data), size):
@@ -126,7 +126,7 @@ def test_no_bytes_do_more_than_be_refused(data: bytes, size: int) -> None:
 
 @given(st.binary(max_size=200), st.binary(min_size=4, max_size=4))
 def test_mask_is_undone(payload: bytes, mask: bytes) -> None:
-    """Unmasking is the exclusive-or that the specification describes, for every length."""
+    """Unmasking is the specification's exclusive or, for every length."""
     masked = bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
     assert frames.unmask(masked, mask) == payload
 
@@ -149,19 +149,19 @@ def test_mask_is_undone(payload: bytes, mask: bytes) -> None:
         ),
     ],
 )
-def test_protocol_errors_are_named(data: bytes) -> None:
-    """Bytes that no client may send are refused with 1002."""
+def test_protocol_errors(data: bytes) -> None:
+    """Invalid bytes are refused with 1002."""
     assert code(data) == frames.PROTOCOL_ERROR
 
 
 def test_too_long_is_refused_by_its_header() -> None:
-    """A message over the limit is refused when its length is known, not when it is here."""
+    """A message over the limit is refused as soon as its length is known."""
     assert code(frame(bytes(65))[:6], limit=64) == frames.TOO_BIG
     assert code(b"\x81\xff" + (1 << 63).to_bytes(8, "big")) == frames.TOO_BIG
 
 
 def test_fragments_count_together() -> None:
-    """The limit is one of a message, not of its fragments."""
+    """The limit applies to a message, not to its fragments."""
     assert code(frame(bytes(40), final=False) + frame(bytes(40), 0), limit=64) == frames.TOO_BIG
 
 
@@ -170,7 +170,7 @@ def test_fragments_count_together() -> None:
     [(b"", 1005), (b"\x03\xe8", 1000), (b"\x03\xe9bye", 1001), (b"\x0b\xb8", 3000)],
 )
 def test_close_codes_are_read(payload: bytes, expected: int) -> None:
-    """The code of a close frame is known; without one it is 1005."""
+    """The code of a close frame is returned; without one it is 1005."""
     assert frames.close_code(payload) == expected
 
 
@@ -185,7 +185,7 @@ def test_close_codes_are_read(payload: bytes, expected: int) -> None:
     ],
 )
 def test_wrong_close_frames_are_refused(payload: bytes, expected: int) -> None:
-    """A close frame with a code that must not be sent, or a reason that is no text, is an error."""
+    """A close frame with an invalid code, or a reason that is not text, is an error."""
     with pytest.raises(FrameError) as error:
         frames.close_code(payload)
     assert error.value.code == expected

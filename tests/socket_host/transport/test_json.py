@@ -1,4 +1,4 @@
-"""What a client library would hang up on never reaches it: refused where it is emitted."""
+"""Data on which a client library would close the connection is refused when it is emitted."""
 
 import asyncio
 import copy
@@ -21,7 +21,7 @@ PLACE = {"_placeholder": True, "num": 5}
 ITSELF: list[Any] = []
 ITSELF.append(ITSELF)
 
-# What JavaScript, or JSON, has not.
+# Values that JavaScript or JSON lacks.
 UNSENDABLE = {
     "NaN": math.nan,
     "Infinity": {"a": [math.inf]},
@@ -43,7 +43,7 @@ NOT_JSON = r"The data of '(said|message)' cannot be sent as JSON: "
 
 
 class Doors(Namespace):
-    """Says what it is told to in every way that there is."""
+    """Emits data in every possible way."""
 
     value: Any = None
 
@@ -91,7 +91,7 @@ class Doors(Namespace):
 async def listening(
     folder: Path, transport: str, **settings: Any
 ) -> AsyncIterator[tuple[SocketHost, Doors, JavaScriptClient]]:
-    """A host, its namespace, and an official client that hangs up on what it cannot read."""
+    """A host, its namespace, and an official client, which closes on data that it cannot read."""
     async with (
         clients("javascript") as people,
         serving(folder, Doors, transport=transport, **settings) as host,
@@ -109,7 +109,7 @@ async def there(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 
 
 async def test_emit_is_refused(there: Any) -> None:
-    """Every way to emit raises an error that says why; who would have heard it stays connected."""
+    """Every way to emit raises an error with the reason, and recipients stay connected."""
     host, doors, client = there
     for what, doors.value in UNSENDABLE.items():
         for door in ("emit", "to_itself", "send", "call"):
@@ -123,7 +123,7 @@ async def test_emit_is_refused(there: Any) -> None:
 
 
 async def test_emit_soon_and_latest_are_refused(there: Any) -> None:
-    """What cannot be sent is refused by the call, not later, where nobody would see it."""
+    """Data that cannot be sent is refused by the call, and not later."""
     _, doors, client = there
     for what, doors.value in UNSENDABLE.items():
         for door in ("soon", "latest"):
@@ -139,18 +139,18 @@ async def test_emit_soon_and_latest_are_refused(there: Any) -> None:
 
 
 class Name(str):
-    """A text of a class of its own."""
+    """A subclass of str."""
 
     __slots__ = ()
 
 
-async def test_emit_soon_and_latest_send_what_they_were_given(there: Any) -> None:
-    """What the caller does with its data and its rooms afterwards changes nothing."""
+async def test_emit_soon_and_latest_copy_their_arguments(there: Any) -> None:
+    """Later changes to data and rooms have no effect."""
     _, doors, client = there
     value: Any = {Name("a"): [1, 2.5, {"b": (None, True)}], 7: 10**21, "c": Name("d")}
     sent = {"a": [1, 2.5, {"b": [None, True]}], "7": 10**21, "c": "d"}
     (sid,) = doors._clients
-    for _ in range(2):  # the second of the latest waits for the end of the pause
+    for _ in range(2):  # the second `emit_latest` waits for the end of the pause
         data, rooms, skipped = copy.deepcopy(value), [sid], ["nobody"]
         doors.emit_soon("soon", data, room=rooms, skip_sid=skipped)
         doors.emit_soon("several", (data, bytearray(b"xy")))
@@ -166,18 +166,18 @@ async def test_emit_soon_and_latest_send_what_they_were_given(there: Any) -> Non
 
 
 async def test_ack_says_that_it_cannot_be_sent(there: Any) -> None:
-    """An answer that cannot be sent is answered all the same."""
+    """An ack that cannot be sent is replaced by an error."""
     host, doors, client = there
     for what, value in UNSENDABLE.items():
         if value is ITSELF and host.settings.transport == "stock":
-            continue  # python-socketio fails before we are asked
+            continue  # python-socketio fails before our code is called
         doors.value = (value,)
         answer = await client.call("ack")
         assert answer == {"error": "The answer cannot be sent as JSON."}, what
     assert await client.call("echo", 1) == 1
 
 
-async def test_what_no_client_takes_for_an_event(there: Any) -> None:
+async def test_names_of_events(there: Any) -> None:
     """An event's name is a string that Socket.IO does not reserve."""
     host, _, client = there
     for event in (None, True, 5, math.nan, b"x", "connect", "disconnect"):
@@ -187,7 +187,7 @@ async def test_what_no_client_takes_for_an_event(there: Any) -> None:
 
 
 async def test_numbers_that_arrive(there: Any) -> None:
-    """A number that JSON lacks arrives as null, and goes on as that."""
+    """A number that JSON lacks arrives as null, and is sent as null."""
     host, _, client = there
     async with raw_client(url(host), token("Bob")) as bob:
         for number in ("1e400", "-1e400", "NaN", "-Infinity", "1" + "0" * 5_000):
@@ -196,8 +196,8 @@ async def test_numbers_that_arrive(there: Any) -> None:
     assert await client.call("echo", 1) == 1
 
 
-async def test_refused_in_words_that_are_no_json(tmp_path: Path) -> None:
-    """A client that is refused with what is no JSON is refused in words of the host."""
+async def test_refusal_that_is_not_json(tmp_path: Path) -> None:
+    """A client that is refused with data that is not JSON gets the host's message."""
     async with listening(tmp_path, "fast") as (host, doors, client):
         doors.value = math.nan
         async with raw_client(url(host), None) as bob:
@@ -207,20 +207,20 @@ async def test_refused_in_words_that_are_no_json(tmp_path: Path) -> None:
 
 
 async def test_surrogates_and_names_of_events(there: Any) -> None:
-    """Half a character is no UTF-8, but JSON writes it; it goes to and fro."""
+    """A lone surrogate is not UTF-8, but valid in JSON, and is sent in both directions."""
     _, _, client = there
     lone = "socket.emit('echo', '\\ud800', (answer) => done(answer.charCodeAt(0)))"
     assert await client.script(f"return new Promise((done) => {lone})") == 0xD800
 
 
 async def test_name_that_is_a_number(tmp_path: Path) -> None:
-    """An event whose name is a number is one that nothing answers to, as with Node."""
+    """An event whose name is a number has no handler, as with Node."""
     async with listening(tmp_path, "fast") as (host, _, _), raw_client(url(host), token()) as bob:
-        assert "Nothing here answers" in (await bob.ask("[5]"))["error"]
+        assert "There is no handler" in (await bob.ask("[5]"))["error"]
 
 
-async def test_bytes_and_what_looks_like_them(there: Any) -> None:
-    """Bytes anywhere travel; a placeholder without bytes beside it is a dictionary like others."""
+async def test_bytes_and_placeholders(there: Any) -> None:
+    """Bytes may be anywhere; a placeholder without bytes is an ordinary dictionary."""
     _, doors, client = there
     doors.value = {"deep": [b"\x01", {"a": bytearray(b"\x02")}], "text": "x"}
     heard = "socket.once('said', (b) => done(b.deep[0].length + b.deep[1].a.length + b.text))"

@@ -1,4 +1,4 @@
-"""Life-cycle hooks: they say what they say on both transports, and no client can call them."""
+"""Life-cycle hooks: they work alike on both transports, and clients cannot call them."""
 
 import asyncio
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.kit.waiting import until
 
 
 class Hooked(Namespace):
-    """Notes which hooks were called, and does what clients ask for in their auth."""
+    """Records the calls of hooks, and does what clients request in `auth`."""
 
     called: list[str]
 
@@ -53,8 +53,8 @@ class Hooked(Namespace):
 
 @on_each_transport
 @pytest.mark.parametrize("how", ["false", "disconnect", "disconnect later", "error", "cancelled"])
-async def test_who_is_refused_was_never_in(tmp_path: Path, transport: str, how: str) -> None:
-    """A client that `on_connect` refuses, or lets go, leaves nothing behind."""
+async def test_refused_client_was_never_connected(tmp_path: Path, transport: str, how: str) -> None:
+    """A client that `on_connect` refuses or disconnects leaves nothing behind."""
     async with serving(tmp_path, Hooked, transport=transport) as host:
         hooked: Any = host.namespaces[0]
         hooked.called = []
@@ -67,8 +67,8 @@ async def test_who_is_refused_was_never_in(tmp_path: Path, transport: str, how: 
 
 
 @on_each_transport
-async def test_hooks_are_no_events(tmp_path: Path, transport: str) -> None:
-    """Events called like hooks, or like other methods, are events that nothing answers to."""
+async def test_hooks_are_not_events(tmp_path: Path, transport: str) -> None:
+    """Events named like hooks, or like other methods, have no handler."""
     names = ["connect", "disconnect", "recover", "on_recover", "lifespan", "emit", "trigger_event"]
     async with serving(tmp_path, Hooked, transport=transport) as host:
         hooked: Any = host.namespaces[0]
@@ -77,7 +77,7 @@ async def test_hooks_are_no_events(tmp_path: Path, transport: str) -> None:
             await ann.websocket.send_str(f'40{{"session":"{token()}"}}')
             await ann.receive("40")
             for name in names:
-                assert "Nothing here answers" in (await ann.ask(f'["{name}"]'))["error"], name
+                assert "There is no handler" in (await ann.ask(f'["{name}"]'))["error"], name
             assert await ann.ask('["echo",1]') == 1
             assert hooked.called == ["connect"]
         await until(lambda: hooked.called == ["connect", "disconnect"])
@@ -85,7 +85,7 @@ async def test_hooks_are_no_events(tmp_path: Path, transport: str) -> None:
 
 @on_each_transport
 async def test_session_ends_with_its_client(tmp_path: Path, transport: str) -> None:
-    """What was saved for a client is gone for the next one on the same connection."""
+    """The session of a client is empty for the next one on the same connection."""
     async with (
         serving(tmp_path, Hooked, transport=transport) as host,
         raw_client(url(host), None) as ann,

@@ -18,7 +18,7 @@ OURS = (Client, Member, WebSocket)
 
 @pytest.fixture(autouse=True)
 def _no_collector() -> Iterator[None]:
-    """What is freed in these tests is freed without the collector's help."""
+    """Disable the garbage collector, so that memory is freed without it."""
     gc.collect()
     gc.disable()
     yield
@@ -52,7 +52,7 @@ ENDINGS = {
 
 @pytest.mark.parametrize("ending", ENDINGS)
 async def test_websockets_leave_nothing(ending: str) -> None:
-    """However a websocket ends, all of it is freed at once."""
+    """However a websocket ends, its memory is freed at once."""
     async with protocol_server() as host:
         for _ in range(20):
             async with raw(host.port) as ws:
@@ -89,7 +89,7 @@ async def test_refused_handshakes_leave_nothing() -> None:
 
 
 async def test_parsed_headers_are_not_kept() -> None:
-    """The headers of a client that nobody asks for any more are bytes, not a dictionary."""
+    """Headers that are no longer used are kept as bytes, not as a dictionary."""
     async with protocol_server() as host, http_client(host.port) as http, http.joined():
         (client,) = host.sio.eio.engine.clients.values()
         assert client.environ["HTTP_HOST"]

@@ -1,4 +1,4 @@
-"""The options of python-socketio's server, each honoured or refused, and its environment."""
+"""The options of python-socketio's server, all supported or refused, and its environment."""
 
 import copy
 import json
@@ -22,7 +22,7 @@ OWN_COOKIE = {"name": "node", "path": "/", "Secure": True}
     [("io", "io={}; path=/; SameSite=Lax"), (OWN_COOKIE, "node={}; path=/; Secure"), (None, "")],
 )
 async def test_option_cookie(cookie: Any, expected: str) -> None:
-    """The answer that opens a session by polling sets the cookie that is asked for."""
+    """The response that opens a polling session sets the configured cookie."""
     async with AsyncExitStack() as stack:
         on = await stage(stack, cookie=cookie)
         query = {"EIO": "4", "transport": "polling"}
@@ -50,7 +50,7 @@ async def test_option_cookie(cookie: Any, expected: str) -> None:
 async def test_option_compression(
     options: dict[str, Any], accepted: str, encoding: str | None
 ) -> None:
-    """Long answers to polls are compressed, if the client takes that and the options say so."""
+    """Long responses to polls are compressed if the client accepts it and the options allow it."""
     async with AsyncExitStack() as stack:
         on = await stage(stack, **options)
         on.sio.on("echo", lambda sid, value: value)
@@ -66,7 +66,7 @@ async def test_option_compression(
 
 
 async def test_option_ping_interval_with_grace() -> None:
-    """Clients are told that a ping may come later than it is sent."""
+    """The interval announced to clients includes the grace period."""
     async with AsyncExitStack() as stack:
         on = await stage(stack, ping_interval=(20, 5))
         _, text = await on.http.ask(EIO="4", transport="polling")
@@ -78,13 +78,13 @@ async def test_option_ping_interval_with_grace() -> None:
     [{"async_mode": "asgi"}, {"monitor_clients": False}, {"pingInterval": 5}, {"nonsense": 1}],
 )
 async def test_options_that_would_do_nothing_are_refused(options: dict[str, Any]) -> None:
-    """What python-socketio would accept, and this server would ignore, is an error in words."""
+    """Options that python-socketio accepts, but this server would ignore, are an error."""
     with pytest.raises(TypeError, match="SocketServer"):
         SocketServer(**options)
 
 
-async def test_options_that_are_taken() -> None:
-    """All the others may be given."""
+async def test_supported_options() -> None:
+    """All other options are accepted."""
     SocketServer(
         async_mode="aiohttp",
         monitor_clients=True,
@@ -101,7 +101,7 @@ async def test_options_that_are_taken() -> None:
 
 
 async def test_other_json_reads_and_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another JSON module than the default is asked for every packet, those that come in too."""
+    """A custom JSON module is used for every packet, in both directions."""
     for module in (socketio.packet, engineio.packet):
         monkeypatch.setattr(module.Packet, "json", module.Packet.json)  # it is set for the process
 
@@ -121,7 +121,7 @@ async def test_other_json_reads_and_writes(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_environ_is_the_dictionary_of_python_engineio() -> None:
-    """It can be copied, merged and asked for aiohttp's request, then and later."""
+    """It can be copied and merged, and has aiohttp's request, also later."""
     async with AsyncExitStack() as stack:
         on = await stage(stack)
         seen: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""What python-socketio promises: rooms, sessions, handlers, managers, serializers, the admin UI."""
+"""python-socketio's features: rooms, sessions, handlers, managers, serializers, the admin UI."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ class BusFanOut(Bus, FanOut):
 
 
 async def test_rooms_of_a_member(on: Stage) -> None:
-    """Rooms are entered, left and closed; a sid is a room nobody else can enter."""
+    """Rooms are entered, left and closed; a sid is a room that no other client can enter."""
     (a, _), (b, _) = [await on.client() for _ in range(2)]
     await on.sio.enter_room(a, "red")
     await on.sio.enter_room(b, "red")
@@ -59,7 +59,7 @@ async def test_rooms_of_a_member(on: Stage) -> None:
 
 
 async def test_session_lasts_to_the_disconnect_handler(on: Stage) -> None:
-    """What a session holds is there until the disconnect handler has ended."""
+    """A session can be read until the disconnect handler has ended."""
     seen: list[Any] = []
 
     @on.sio.on("disconnect")
@@ -81,7 +81,7 @@ async def test_session_lasts_to_the_disconnect_handler(on: Stage) -> None:
     ("packet", "reason"), [("41", "client disconnect"), ("1", "client disconnect")]
 )
 async def test_reason_of_a_disconnect(on: Stage, packet: str, reason: str) -> None:
-    """Handlers are told why, in python-socketio's words, and only once."""
+    """Handlers get python-socketio's reason, and are called once."""
     reasons: list[str] = []
     on.sio.on("disconnect", lambda sid, reason: reasons.append(reason))
     _, ws = await on.client()
@@ -92,8 +92,8 @@ async def test_reason_of_a_disconnect(on: Stage, packet: str, reason: str) -> No
     assert reasons == [reason]
 
 
-async def test_environ_tells_of_the_request(on: Stage) -> None:
-    """Handlers see the request as WSGI has it; what they put into it stays."""
+async def test_environ_describes_the_request(on: Stage) -> None:
+    """Handlers get the request as a WSGI environment, and can add to it."""
     seen: dict[str, Any] = {}
 
     @on.sio.on("connect")
@@ -113,8 +113,8 @@ async def test_environ_tells_of_the_request(on: Stage) -> None:
     assert on.sio.transport(sid) == "websocket"
 
 
-async def test_refused_connection_is_told_why(on: Stage) -> None:
-    """A refusal reaches the client as CONNECT_ERROR; what was emitted before it does not."""
+async def test_refused_connection_gets_a_reason(on: Stage) -> None:
+    """A refusal reaches the client as CONNECT_ERROR; events emitted before it do not."""
 
     @on.sio.on("connect")
     async def connect(sid: str, environ: Any) -> None:
@@ -129,7 +129,7 @@ async def test_refused_connection_is_told_why(on: Stage) -> None:
 
 
 async def test_emit_in_connect_comes_after_the_answer(on: Stage) -> None:
-    """A client hears that it is connected before anything else, also by broadcasts."""
+    """A client gets the answer to CONNECT before any event, including broadcasts."""
 
     @on.sio.on("connect")
     async def connect(sid: str, environ: Any) -> None:
@@ -145,7 +145,7 @@ async def test_emit_in_connect_comes_after_the_answer(on: Stage) -> None:
 
 
 async def test_failing_connect_handler_refuses(on: Stage, caplog: pytest.LogCaptureFixture) -> None:
-    """An error in a connect handler is logged once and told the client, without its details."""
+    """An error in a connect handler is logged once, and the client gets no details."""
     caplog.set_level(logging.ERROR, "socketio.server")
     on.sio.logger.propagate = True
 
@@ -171,7 +171,7 @@ async def test_failing_handlers_leave_the_connection(on: Stage) -> None:
     async def disconnect(sid: str, reason: str) -> None:
         raise RuntimeError("expected")
 
-    on.sio.on("echo", lambda sid, value: value)  # a plain function will do
+    on.sio.on("echo", lambda sid, value: value)  # need not be async
     _, ws = await on.client()
     await ws.send('421["fail"]', '422["echo",2]')
     assert await ws.receive() == "432[2]"
@@ -200,7 +200,7 @@ async def test_handlers_one_at_a_time() -> None:
 
 
 async def test_handlers_have_a_task(on: Stage) -> None:
-    """A handler runs in a task of its own, which libraries like redis-py rely on."""
+    """A handler runs in its own task, which libraries like redis-py rely on."""
     tasks: list[Any] = []
 
     @on.sio.on("x")
@@ -217,7 +217,7 @@ async def test_handlers_have_a_task(on: Stage) -> None:
 
 
 async def test_class_based_namespace(on: Stage) -> None:
-    """A registered namespace object answers events."""
+    """A registered namespace object handles events."""
 
     class Chat(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socketio ships no types
         async def on_hello(self, sid: str, name: str) -> str:
@@ -234,7 +234,7 @@ async def test_class_based_namespace(on: Stage) -> None:
 
 
 async def test_manager_of_several_hosts() -> None:
-    """A manager of the library works over our fan-out: it publishes, and delivers what it hears."""
+    """A manager of the library works with our fan-out: it publishes and delivers events."""
     async with AsyncExitStack() as stack:
         manager = BusFanOut()
         on = await stage(stack, client_manager=manager)
@@ -255,13 +255,13 @@ async def test_manager_of_several_hosts() -> None:
 
 
 async def test_manager_without_fan_out_is_refused() -> None:
-    """A manager that is not on our fan-out is refused with a sentence that says what to do."""
+    """A manager without our fan-out is refused, with what to do."""
     with pytest.raises(TypeError, match="FanOut"):
         SocketServer(client_manager=socketio.AsyncManager())  # type: ignore[arg-type]
 
 
 class Shouting(socketio.packet.Packet):  # type: ignore[misc]  # python-socketio ships no types
-    """A serializer of another kind than the default."""
+    """A custom serializer."""
 
     def encode(self) -> Any:
         encoded = super().encode()
@@ -269,7 +269,7 @@ class Shouting(socketio.packet.Packet):  # type: ignore[misc]  # python-socketio
 
 
 async def test_other_serializer() -> None:
-    """Another serializer than the default is asked for every packet."""
+    """A custom serializer is used for every packet."""
     async with AsyncExitStack() as stack:
         on = await stage(stack, serializer=Shouting)
         on.sio.on("echo", lambda sid, value: value)
@@ -285,7 +285,7 @@ async def test_other_serializer() -> None:
 
 @pytest.mark.parametrize("event", ['"connect"', '"disconnect"', "1", "[]", "null"])
 async def test_events_of_the_library_are_not_for_clients(on: Stage, event: str) -> None:
-    """A client cannot call the handlers of connect and disconnect by events of that name."""
+    """A client cannot call the handlers of connect and disconnect with events of that name."""
     called: list[Any] = []
 
     @on.sio.on("disconnect")
@@ -299,7 +299,7 @@ async def test_events_of_the_library_are_not_for_clients(on: Stage, event: str) 
     assert called == ["transport error"]
 
 
-async def test_admin_interface_is_told_of_clients(on: Stage) -> None:
+async def test_admin_interface(on: Stage) -> None:
     """`instrument` reports sockets, rooms and statistics to the admin namespace."""
     admin = on.sio.instrument(auth=False, server_stats_interval=0.05)
     on.stack.push_async_callback(admin.shutdown)
@@ -326,14 +326,14 @@ async def test_admin_interface_is_told_of_clients(on: Stage) -> None:
 
 
 def test_other_versions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a version that it was not written for, the transport says so and does not start."""
+    """With another version than the one it was written for, the transport does not start."""
     monkeypatch.setitem(versions.WRITTEN_FOR, "python-socketio", "0.0.1")
     with pytest.raises(VersionError, match=r"python-socketio 0\.0\.1"):
         SocketServer()
 
 
-async def test_rooms_can_be_gone_through(on: Stage) -> None:
-    """`manager.rooms` reads as python-socketio's: rooms by name, each from sid to Engine.IO sid."""
+async def test_rooms_can_be_iterated(on: Stage) -> None:
+    """`manager.rooms` is like python-socketio's: rooms by name, each from sid to Engine.IO sid."""
     (ann, _), (bob, _) = await on.client(), await on.client()
     await on.sio.enter_room(ann, "garden")
     rooms = on.sio.manager.rooms["/"]
@@ -350,7 +350,7 @@ async def test_rooms_can_be_gone_through(on: Stage) -> None:
 
 
 async def test_room_of_its_own_sid(on: Stage) -> None:
-    """A client is in the room of its own sid; to enter it again does nothing."""
+    """A client is in the room of its own sid; entering it again does nothing."""
     (ann, ws), (bob, _) = await on.client(), await on.client()
     await on.sio.enter_room(ann, ann)
     await on.sio.emit("hello", room=ann)

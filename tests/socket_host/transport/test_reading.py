@@ -1,4 +1,4 @@
-"""Reading: when a client is read and when not, and that nothing of it is forgotten meanwhile."""
+"""Reading: when a client's input is read and when not, without losing any of it."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def network() -> Iterator[Network]:
 
 
 def client(network: Network) -> Client:
-    """Return the only client there is."""
+    """Return the only client."""
     (one,) = network.host.sio.eio.engine.clients.values()
     assert isinstance(one, Client)
     return one
 
 
 def _asked(packets: list[Any]) -> str:
-    """Return the number of a question."""
+    """Return the ack number of a server's event."""
     (question,) = (one for one in packets if str(one).endswith('["question"]'))
     return str(question)[2:].partition("[")[0]
 
@@ -62,7 +62,7 @@ def _upgrading(network: Network, sid: str) -> WebSocket:
 
 
 def test_busy_client_that_upgrades_is_not_read(network: Network) -> None:
-    """What it sent by polling is still waiting: its websocket has to wait too, not be collected."""
+    """While packets from polling wait, the websocket is not read."""
     sid = network.poll()
     query = f"&sid={sid}"
     network.ask(query, b"40")
@@ -81,8 +81,8 @@ def test_busy_client_that_upgrades_is_not_read(network: Network) -> None:
     assert socket.connection.is_reading()
 
 
-def test_client_that_has_gone_while_it_was_busy_leaves_nothing(network: Network) -> None:
-    """Nor does one whose websocket was on its way."""
+def test_client_that_leaves_while_it_is_busy(network: Network) -> None:
+    """A busy client that leaves, even during an upgrade, leaves nothing behind."""
     socket = network.joined()
     socket.send('42["ask"]')
     socket.send(f'43{_asked(socket.receive())}["yes"]', *['42["echo",1]'] * 300)
@@ -96,7 +96,7 @@ def test_client_that_has_gone_while_it_was_busy_leaves_nothing(network: Network)
 
 
 def test_full_websocket_is_watched_after_its_upgrade(network: Network) -> None:
-    """One that was full of pongs before the upgrade does not wait without a limit after it."""
+    """A websocket that was full before the upgrade has a backlog limit after it."""
     sid = network.poll()
     network.ask(f"&sid={sid}", b"40")
     socket = _upgrading(network, sid)
@@ -113,8 +113,8 @@ def test_full_websocket_is_watched_after_its_upgrade(network: Network) -> None:
     assert network.host.transport.closed()["slow clients"] == 1
 
 
-def test_full_websocket_goes_on_when_it_has_read(network: Network) -> None:
-    """What was sent to one that was full at its upgrade comes, and in its order."""
+def test_full_websocket_continues_after_reading(network: Network) -> None:
+    """Messages to a websocket that was full at its upgrade arrive, in order."""
     sid = network.poll()
     network.ask(f"&sid={sid}", b"40")
     socket = _upgrading(network, sid)
@@ -129,8 +129,8 @@ def test_full_websocket_goes_on_when_it_has_read(network: Network) -> None:
     assert client(network).write is not None
 
 
-def test_client_that_says_goodbye_and_reads_nothing_is_hung_up_on(network: Network) -> None:
-    """Its session ends at once, and its connection, with all that waits for it, soon."""
+def test_closing_client_that_does_not_read(network: Network) -> None:
+    """Its session ends at once, and its connection soon."""
     socket = network.joined()
     socket.connection.stall()
     network.loop.run(network.host.sio.emit("news", "x" * 100_000))
@@ -140,8 +140,8 @@ def test_client_that_says_goodbye_and_reads_nothing_is_hung_up_on(network: Netwo
     assert socket.connection.lost
 
 
-def test_events_wait_for_what_is_held(network: Network) -> None:
-    """Who waits until a client has read its messages goes on when none is held any more."""
+def test_caught_up_with_held_messages(network: Network) -> None:
+    """`caught_up` ends when no messages are held any more."""
     socket = network.joined()
     one, message = client(network), Message.of("4" + "x" * 100_000)
     socket.connection.stall()
@@ -157,7 +157,7 @@ def test_events_wait_for_what_is_held(network: Network) -> None:
 
 @pytest.mark.parametrize("held", [False, True])
 def test_handlers_one_at_a_time_when_a_client_has_read(network: Network, held: bool) -> None:
-    """An event that had to wait is done before the next, if handlers are to run one at a time."""
+    """With `async_handlers=False`, an event that had to wait is handled before the next."""
     network.host.sio.async_handlers = False
     socket = network.joined()
     if held:
@@ -171,7 +171,7 @@ def test_handlers_one_at_a_time_when_a_client_has_read(network: Network, held: b
 
 
 def test_stray_cancellation_leaves_no_client_behind(network: Network, monkeypatch: Any) -> None:
-    """A handler may await what was cancelled: that ends its own work and nothing else."""
+    """A handler that awaits something cancelled ends only its own work."""
 
     async def cancelled(*_: Any) -> None:
         raise asyncio.CancelledError
@@ -192,8 +192,8 @@ def test_stray_cancellation_leaves_no_client_behind(network: Network, monkeypatc
     assert not sio.manager.rooms
 
 
-def test_who_finishes_messages_is_not_evicted_for_the_next(network: Network) -> None:
-    """Input is as old as the message it is part of, not as the stream of them."""
+def test_complete_messages_reset_the_age_of_input(network: Network) -> None:
+    """The age of incomplete input is that of its message, not of the stream."""
     budget: InputBudget = network.host.sio.eio.engine.input
     busy, idle = network.joined(), network.joined()
     long = frame(b'42["?","' + b"x" * 1_000 + b'"]', TEXT)
@@ -209,7 +209,7 @@ def test_who_finishes_messages_is_not_evicted_for_the_next(network: Network) -> 
 
 
 def test_refused_client_that_has_gone(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that resets its connection while it is refused is no error of the host."""
+    """A client that resets its connection while it is refused causes no error."""
 
     def gone() -> None:
         raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")

@@ -1,4 +1,4 @@
-"""What clients send that are not the newest official one: all options, and other languages."""
+"""Clients other than the newest official one: all options, and other languages."""
 
 import asyncio
 import base64
@@ -34,7 +34,7 @@ async def http(host: SocketHost) -> AsyncIterator[Http]:
 
 
 class Bytes(Namespace):
-    """Says how many bytes it got, and sends as many."""
+    """Returns how many bytes it received, and as many bytes."""
 
     async def on_bytes(self, sid: str, value: Any) -> Any:
         await self.emit("bytes", value, to=sid)
@@ -66,7 +66,7 @@ OPTIONS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("way", ["polling", "websocket", "upgrade"])
 async def test_options_of_the_official_client(tmp_path: Path, way: str) -> None:
-    """With each of its options the official client connects, and bytes go to and fro."""
+    """With each of its options the official client connects, and sends and receives bytes."""
     ask = "const [size, back] = await socket.timeout(15000).emitWithAck('bytes', Buffer.alloc(999))"
     script = f"return (async () => {{{ask}; return size + back.length}})()"
     async with clients("javascript", way) as people, serving(tmp_path, Bytes) as host:
@@ -94,7 +94,7 @@ async def test_base64_by_websocket(http: Http) -> None:
 
 @pytest.mark.parametrize("size", [1, 200, 70_000])
 async def test_base64_in_return(http: Http, size: int) -> None:
-    """A client that says `b64` gets bytes as text, by websocket too, also after an upgrade."""
+    """A client that sends `b64` gets bytes as text, by websocket too, even after an upgrade."""
     data, text = bytes(size), "b" + base64.b64encode(bytes(size)).decode()
     poller = await http.open()
     await poller.join()
@@ -113,7 +113,7 @@ async def test_base64_in_return(http: Http, size: int) -> None:
 
 
 async def test_base64_to_a_slow_reader(host: SocketHost) -> None:
-    """What waits for a client that asked for text is text as well."""
+    """Messages that wait for such a client are text as well."""
     async with raw(host.port) as client:
         await client.upgrade("EIO=4&transport=websocket&b64=1")
         client.send(b"\x81\x82\0\0\0\0" + b"40")
@@ -140,7 +140,7 @@ async def test_base64_as_other_languages_write_it(http: Http, text: str) -> None
 
 
 async def test_base64_for_urls(http: Http) -> None:
-    """The letters that are for URLs mean the same."""
+    """The URL-safe alphabet is accepted."""
     poller = await http.open()
     await poller.join()
     assert await poller.post(f'451-["message",{PLACE}]', "b-_-_") == (200, "ok")
@@ -148,8 +148,8 @@ async def test_base64_for_urls(http: Http) -> None:
 
 
 @pytest.mark.parametrize("packet", ["b***", "bA", "b=A=", "bé"])
-async def test_what_is_no_base64(http: Http, packet: str) -> None:
-    """What is no base64 at all ends the session, by websocket as by polling."""
+async def test_invalid_base64(http: Http, packet: str) -> None:
+    """Invalid base64 ends the session, by websocket and by polling."""
     async with http.joined() as socket:
         await socket.send(f'451-["message",{PLACE}]', packet)
         assert await socket.closed() == 1008
@@ -164,7 +164,7 @@ async def test_what_is_no_base64(http: Http, packet: str) -> None:
     [("one", "one"), ("one, two", "one"), (None, None), ("", None), ("a b", None)],
 )
 async def test_subprotocols(transport: str, offered: str | None, accepted: str | None) -> None:
-    """The first subprotocol that is offered is accepted: else browsers would hang up."""
+    """The first subprotocol offered is accepted, because otherwise browsers would hang up."""
     async with protocol_server(transport=transport) as host, raw(host.port) as client:
         client.send(handshake(Sec_WebSocket_Protocol=offered))
         lines = (await client.head()).lower().split("\r\n")
@@ -175,16 +175,16 @@ async def test_subprotocols(transport: str, offered: str | None, accepted: str |
 
 @on_each_transport
 @pytest.mark.parametrize("query", [{}, {"b64": "1"}])
-async def test_jsonp_is_refused_in_words(transport: str, query: dict[str, str]) -> None:
-    """Polling by scripts comes without an Origin, so it is refused."""
+async def test_jsonp_is_refused(transport: str, query: dict[str, str]) -> None:
+    """JSONP is refused with a reason, because scripts are requested without an Origin."""
     async with protocol_server(transport=transport) as host, http_client(host.port) as http:
         status, text = await http.ask(EIO="4", transport="polling", j="0", **query)
         assert status == 400
         assert "JSONP is not supported" in text
 
 
-async def test_version_three_is_refused_in_words(http: Http) -> None:
-    """A client of Socket.IO 2 is told what is wrong, as by Node without `allowEIO3`."""
+async def test_version_three_is_refused(http: Http) -> None:
+    """A client of Socket.IO 2 gets a reason, as from Node without `allowEIO3`."""
     for transport in ("polling", "websocket"):
         status, text = await http.ask(EIO="3", transport=transport)
         assert status == 400
@@ -210,7 +210,7 @@ async def test_queries_of_other_clients(host: SocketHost, query: str) -> None:
 
 
 async def test_upgrade_without_a_probe(host: SocketHost, http: Http) -> None:
-    """Some clients do not probe, and have been served by Node for years."""
+    """Clients that do not probe are served, as by Node."""
     poller = await http.open()
     await poller.join()
     client = host.sio.eio.engine.clients[poller.sid]
@@ -224,7 +224,7 @@ async def test_upgrade_without_a_probe(host: SocketHost, http: Http) -> None:
 
 
 async def test_upgrade_packet_without_upgrade(http: Http) -> None:
-    """A client that sends an upgrade packet without upgrading is served all the same."""
+    """A client that sends an upgrade packet without upgrading is still served."""
     async with http.joined() as socket:
         await socket.send("5", '421["echo",1]')
         assert await socket.receive() == "431[1]"
@@ -235,7 +235,7 @@ async def test_upgrade_packet_without_upgrade(http: Http) -> None:
 
 
 async def test_all_at_once_without_waiting(http: Http) -> None:
-    """A client on a small board sends probe, upgrade and CONNECT without listening meanwhile."""
+    """A client may send probe, upgrade and CONNECT at once, as on small boards."""
     poller = await http.open()
     async with http.websocket(sid=poller.sid) as socket:
         await socket.send("2probe", "5", "40", '421["echo",1]')
@@ -245,7 +245,7 @@ async def test_all_at_once_without_waiting(http: Http) -> None:
 
 
 async def test_post_of_any_type(http: Http) -> None:
-    """What a client says a POST is does not matter, as with Node."""
+    """The content type of a POST does not matter, as with Node."""
     for kind in ("text/plain;charset=UTF-8", "application/octet-stream", "application/json", ""):
         poller = await http.open()
         query = {"EIO": "4", "transport": "polling", "sid": poller.sid}
@@ -255,7 +255,7 @@ async def test_post_of_any_type(http: Http) -> None:
 
 @on_each_transport
 async def test_preflight(tmp_path: Path, transport: str) -> None:
-    """A page of an allowed origin may send headers of its own, and cookies."""
+    """A page of an allowed origin may send custom headers and cookies."""
     origin = "https://app.test"
     async with (
         serving(tmp_path, Bytes, transport=transport, origins=(origin,)) as host,
@@ -279,9 +279,9 @@ async def test_preflight(tmp_path: Path, transport: str) -> None:
 
 @on_each_transport
 async def test_raw_client_by_token(tmp_path: Path, transport: str) -> None:
-    """A client that is no browser brings its session in `auth`."""
+    """A client other than a browser can send its session in `auth`."""
     async with (
         serving(tmp_path, Bytes, transport=transport) as host,
         raw_client(url(host), token()) as ann,
     ):
-        assert "Nothing here" in (await ann.ask('["none"]'))["error"]
+        assert "no handler" in (await ann.ask('["none"]'))["error"]

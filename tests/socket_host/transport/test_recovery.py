@@ -1,4 +1,4 @@
-"""A client that drops goes on where it was: with the official client, by every transport."""
+"""Dropped clients resume where they were: the official client, on every transport."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,13 +20,13 @@ async def host(tmp_path: Path) -> AsyncIterator[SocketHost]:
 
 
 @pytest.mark.parametrize("way", ["polling", "websocket", "upgrade"])
-async def test_dropped_client_goes_on(way: str, host: SocketHost) -> None:
-    """Sid, rooms and session are there again, and what was missed comes first, once, in order."""
+async def test_dropped_client_resumes(way: str, host: SocketHost) -> None:
+    """Sid, rooms and session are restored, and missed events arrive first, once, in order."""
     async with clients("javascript", way) as people, visiting(host, people) as ann:
         await ann.call("keep", "apple")
         sid = await ann.sid()
         await emit(host, "before")
-        assert await ann.heard("before") == ["before"]
+        assert await ann.received("before") == ["before"]
         await ann.drop()
         await emit(host, "one", "two")
         await emit(host, "elsewhere", room="kitchen")
@@ -35,25 +35,25 @@ async def test_dropped_client_goes_on(way: str, host: SocketHost) -> None:
         await emit(host, "not to you", skip_sid=sid)
         assert await ann.back()
         await emit(host, "end")
-        assert await ann.heard() == ["one", "two", "everywhere", "to you", "end"]
+        assert await ann.received() == ["one", "two", "everywhere", "to you", "end"]
         assert await ann.sid() == sid
         assert await ann.call("word") == "apple"
         assert host.namespaces[0].came == [("connect", sid), ("recover", sid)]  # type: ignore[attr-defined]
 
 
 async def test_nothing_before_the_drop(host: SocketHost) -> None:
-    """A client that had heard nothing yet is recovered too, and hears all since it came."""
+    """A client that had received no event is recovered too, and gets all since it connected."""
     await emit(host, "too early", room=None)
     async with clients("javascript") as people, visiting(host, people) as ann:
         await ann.drop()
         await emit(host, "one")
         assert await ann.back()
         await emit(host, "end")
-        assert await ann.heard() == ["one", "end"]
+        assert await ann.received() == ["one", "end"]
 
 
 async def test_second_drop(host: SocketHost) -> None:
-    """A client that drops again, having heard nothing, something or all, is recovered again."""
+    """A client that drops again during or after a replay is recovered again."""
     async with clients("javascript") as people, visiting(host, people) as ann:
         for number in range(3):
             await ann.drop()
@@ -62,16 +62,16 @@ async def test_second_drop(host: SocketHost) -> None:
         await ann.drop()
         assert await ann.back()
         await emit(host, "end")
-        assert await ann.heard() == ["missed 0", "missed 1", "missed 2", "end"]
+        assert await ann.received() == ["missed 0", "missed 1", "missed 2", "end"]
 
 
 async def test_drop_in_the_middle_of_what_was_missed(host: SocketHost) -> None:
-    """Of what is sent again, a client that drops meanwhile is sent the rest once more."""
+    """A client that drops during a replay gets the rest of it the next time."""
     hold = "socket.io.engine.transport.ws._socket.pause()"
     async with clients("javascript") as people, visiting(host, people) as ann:
         await ann.drop()
         await emit(host, "one", "two", "three")
-        # Goes away for good as soon as it has heard the first.
+        # Drops as soon as it has received the first one.
         await ann.client.script(
             "socket.once('said', () => socket.io.engine.transport.ws.terminate());socket.connect()"
         )
@@ -86,11 +86,11 @@ async def test_drop_in_the_middle_of_what_was_missed(host: SocketHost) -> None:
         await ann.client.receive("disconnect")
         assert await ann.back()
         await emit(host, "end")
-        assert await ann.heard() == ["one", "two", "three", "four", "five", "end"]
+        assert await ann.received() == ["one", "two", "three", "four", "five", "end"]
 
 
-async def test_what_comes_with_the_end_is_had_once(host: SocketHost) -> None:
-    """A client that is let go just when it is told something hears that once, by polling too."""
+async def test_event_right_before_the_end(host: SocketHost) -> None:
+    """An event right before the connection is closed arrives once, by polling too."""
     async with clients("javascript", "polling") as people, visiting(host, people) as ann:
         engine = host.sio.eio.engine
         (ann_there,) = engine.clients.values()
@@ -100,11 +100,11 @@ async def test_what_comes_with_the_end_is_had_once(host: SocketHost) -> None:
         await ann.client.receive("disconnect")
         assert await ann.back()
         await emit(host, "end")
-        assert await ann.heard() == ["last", "end"]
+        assert await ann.received() == ["last", "end"]
 
 
 async def test_room_entered_late(host: SocketHost) -> None:
-    """What was said in a room before a client entered it is not sent as missed."""
+    """Events from before a client entered a room are not sent as missed."""
     async with clients("javascript") as people, visiting(host, people) as ann:
         await emit(host, "before", room="kitchen")
         await ann.call("enter", "kitchen")
@@ -112,14 +112,14 @@ async def test_room_entered_late(host: SocketHost) -> None:
         await emit(host, "after", room="kitchen")
         assert await ann.back()
         await emit(host, "end")
-        assert await ann.heard() == ["after", "end"]
+        assert await ann.received() == ["after", "end"]
 
 
-async def test_back_before_the_host_has_noticed(host: SocketHost) -> None:
-    """A client whose old connection still seems to be there has its state from it."""
+async def test_resumed_before_the_drop_is_noticed(host: SocketHost) -> None:
+    """A client whose old connection still seems to be open gets its session."""
     async with clients("javascript") as people, visiting(host, people) as ann:
         sid = await ann.sid()
-        # The network changed under it: nothing arrives any more, and nobody says goodbye.
+        # As if the network changed: nothing arrives any more, and nothing is closed.
         await ann.client.script(
             "const ws = socket.io.engine.transport.ws; ws._socket.pause();"
             "ws.close = () => ws.emit('close', 1006, Buffer.alloc(0)); socket.io.engine.close()"
@@ -129,13 +129,13 @@ async def test_back_before_the_host_has_noticed(host: SocketHost) -> None:
         assert len(host.transport.connections()) == 1
         assert await ann.back()
         await emit(host, "end")
-        assert await ann.heard() == ["one", "end"]
+        assert await ann.received() == ["one", "end"]
         assert await ann.sid() == sid
         assert len(host.transport.connections()) == 1
 
 
 async def test_binary_is_recovered(host: SocketHost) -> None:
-    """An event with attachments is sent again whole."""
+    """An event with attachments is replayed completely."""
     async with clients("javascript") as people, visiting(host, people) as ann:
         await ann.drop()
         await host.namespaces[0].emit("bytes", {"data": b"\x00\xff"}, room="garden")
@@ -149,8 +149,8 @@ async def test_binary_is_recovered(host: SocketHost) -> None:
 @pytest.mark.parametrize(
     "pid", ["socket._pid", "socket.id + '.forged'", "'é'", "'x'.repeat(300)", "42", "socket.id"]
 )
-async def test_only_the_owner_comes_back(pid: str, host: SocketHost) -> None:
-    """Another visitor does not get a client's state, whatever pid it brings."""
+async def test_only_the_owner_can_resume(pid: str, host: SocketHost) -> None:
+    """Another visitor does not get a client's session, whatever pid it sends."""
     async with clients("javascript") as people, visiting(host, people) as ann:
         sid, stolen = await ann.sid(), await ann.client.script(f"return {pid}")
         await ann.drop()
@@ -160,8 +160,8 @@ async def test_only_the_owner_comes_back(pid: str, host: SocketHost) -> None:
         assert await ann.back()
 
 
-async def test_leaving_is_for_good(host: SocketHost) -> None:
-    """A client that said goodbye, or was told to go, begins anew."""
+async def test_no_recovery_after_a_disconnect(host: SocketHost) -> None:
+    """A client that disconnected, or was disconnected, gets a new session."""
     async with clients("javascript") as people, visiting(host, people) as ann:
         await ann.client.script("socket.disconnect()")
         await ann.client.receive("disconnect")
@@ -173,7 +173,7 @@ async def test_leaving_is_for_good(host: SocketHost) -> None:
 
 
 async def test_too_late(tmp_path: Path) -> None:
-    """Who is away for too long is told so, by `recovered` being false, and has a new sid."""
+    """A client that returns too late gets `recovered` false and a new sid."""
     async with (
         serving(tmp_path, Rooms, origins=None, recovery_seconds=0.1) as host,
         clients("javascript") as people,
@@ -186,7 +186,7 @@ async def test_too_late(tmp_path: Path) -> None:
 
 
 async def test_replay_buffer_is_bounded(host: SocketHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of many events only the last are kept; who has missed more is not recovered."""
+    """Only the newest events are kept; a client that has missed more is not recovered."""
     monkeypatch.setattr("socket_host.transport.native.replay_buffer.MAX_ENTRIES", 5)
     async with clients("javascript") as people, visiting(host, people) as ann:
         for count, recovered in ((5, True), (6, False)):
@@ -197,7 +197,7 @@ async def test_replay_buffer_is_bounded(host: SocketHost, monkeypatch: pytest.Mo
 
 
 async def test_dropped_are_bounded(host: SocketHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of many that drop only the last may come back."""
+    """Only the newest dropped sessions are kept."""
     monkeypatch.setattr("socket_host.transport.native.recovery.MAX_DROPPED", 1)
     async with (
         clients("javascript") as people,
@@ -212,7 +212,7 @@ async def test_dropped_are_bounded(host: SocketHost, monkeypatch: pytest.MonkeyP
 
 
 async def test_off(tmp_path: Path) -> None:
-    """With RECOVERY_SECONDS=0 events carry no offset, and nobody is recovered."""
+    """With RECOVERY_SECONDS=0 events have no offset, and no client is recovered."""
     async with (
         serving(tmp_path, Rooms, origins=None, recovery_seconds=0) as host,
         clients("javascript") as people,
@@ -227,7 +227,7 @@ async def test_off(tmp_path: Path) -> None:
 
 
 class Volatile(Rooms):
-    """Says some things that are not worth keeping."""
+    """Emits volatile events."""
 
     volatile = frozenset({"whispered"})
 
@@ -236,7 +236,7 @@ class Volatile(Rooms):
 
 
 async def test_volatile_events_are_not_kept(tmp_path: Path) -> None:
-    """An event that is volatile is not sent to who dropped, and does not keep it from returning."""
+    """A volatile event is not replayed, and does not prevent recovery."""
     async with (
         clients("javascript") as people,
         serving(tmp_path, Volatile, transport="fast") as host,
@@ -250,15 +250,15 @@ async def test_volatile_events_are_not_kept(tmp_path: Path) -> None:
         await bob.call("whisper", "unheard")
         await bob.call("say", "garden", "end")
         assert await ann.back()
-        assert await ann.heard() == ["one", "end"]
+        assert await ann.received() == ["one", "end"]
         await bob.call("whisper", "last")
         assert await ann.client.receive("whispered") == "last"
         await ann.drop()
         assert await ann.back()
 
 
-async def test_note_is_told_to_who_is_back(tmp_path: Path) -> None:
-    """Who is recovered has the room's text as it stands, of which the changes are not kept."""
+async def test_draft_is_sent_after_recovery(tmp_path: Path) -> None:
+    """A recovered client gets the room's current draft, whose changes are volatile."""
     javascript = clients("javascript")
     async with javascript as people, serving(tmp_path, transport="fast") as host:
         ann = await people.connect(url(host), token("Ann"), reconnection=False)
@@ -273,7 +273,7 @@ async def test_note_is_told_to_who_is_back(tmp_path: Path) -> None:
 
 
 class Light(Rooms):
-    """Shows a client that is back how the light is."""
+    """Sends a recovered client the state of the light."""
 
     volatile = frozenset({"light"})
 
@@ -281,8 +281,8 @@ class Light(Rooms):
         await self.emit("light", True, room=sid)
 
 
-async def test_greeting_of_a_client_that_is_back(tmp_path: Path) -> None:
-    """What on_recover sends arrives after what was missed, even if it is volatile."""
+async def test_emits_of_on_recover(tmp_path: Path) -> None:
+    """Emits of `on_recover`, even volatile ones, arrive after the missed events."""
     async with (
         serving(tmp_path, Light, origins=None) as host,
         clients("javascript") as people,

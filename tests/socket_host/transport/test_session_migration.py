@@ -1,4 +1,4 @@
-"""A client that drops goes on at another host, and when all hosts are replaced."""
+"""Dropped clients resume at another host, and when all hosts are replaced."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,14 +21,14 @@ from tests.socket_host.transport.recovering import Visitor, emit, visiting
 
 @pytest.fixture
 async def redis(tmp_path: Path) -> AsyncIterator[Redis]:
-    """A Redis that runs."""
+    """A running Redis."""
     async with buses.redis(tmp_path) as server:
         yield server
 
 
 @pytest.fixture
 async def bus(kind: str, tmp_path: Path) -> AsyncIterator[str]:
-    """The setting of a bus of a kind."""
+    """The setting for a kind of bus."""
     if kind == "sns":
         with buses.aws():
             yield buses.topic()
@@ -40,8 +40,8 @@ async def bus(kind: str, tmp_path: Path) -> AsyncIterator[str]:
 @pytest.mark.parametrize(
     ("kind", "way"), [("redis", "polling"), ("redis", "websocket"), ("sns", "websocket")]
 )
-async def test_back_at_another_host(way: str, bus: str, tmp_path: Path) -> None:
-    """Sid, rooms, session and what was missed come along, wherever it was said, and again back."""
+async def test_resumed_at_another_host(way: str, bus: str, tmp_path: Path) -> None:
+    """Sid, rooms, session and missed events of all hosts move with the client, and back again."""
     async with hosts(tmp_path, bus) as running, clients("javascript", way) as people:
         one, other = await running.start(), await running.start()
         async with visiting(one, people) as ann:
@@ -56,19 +56,19 @@ async def test_back_at_another_host(way: str, bus: str, tmp_path: Path) -> None:
             await emit(other, "from the other")
             assert await move(ann, other)
             await emit(one, "live")
-            assert set(await ann.heard("live")) == {"from one", "from the other", "live"}
+            assert set(await ann.received("live")) == {"from one", "from the other", "live"}
             assert (await ann.sid(), await ann.call("word")) == (sid, "apple")
             await ann.drop()
             assert await move(ann, one)
             await ann.drop()
             await emit(other, "end")
             assert await move(ann, one)
-            assert await ann.heard() == ["end"]
+            assert await ann.received() == ["end"]
             assert one.namespaces[0].came[-1] == ("recover", sid)  # type: ignore[attr-defined]
 
 
-async def test_back_while_the_old_host_ends(redis: Redis, tmp_path: Path) -> None:
-    """A client that was away while its host was stopped has its state from what that host left."""
+async def test_resumed_after_the_old_host_stopped(redis: Redis, tmp_path: Path) -> None:
+    """A client whose host stopped meanwhile gets its session from the shutdown snapshot."""
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
         one = await running.start()
         await emit(one, *map(str, range(10)))  # so that its buffer is longer's
@@ -76,19 +76,19 @@ async def test_back_while_the_old_host_ends(redis: Redis, tmp_path: Path) -> Non
             other = await running.start()
             sid = await ann.sid()
             await emit(one, "before")
-            assert await ann.heard("before") == ["before"]
+            assert await ann.received("before") == ["before"]
             await ann.drop()
             await emit(one, "missed there")
             await running.stop(one)
             await emit(other, "missed here")
             assert await move(ann, other)
             await emit(other, "end")
-            assert await ann.heard() == ["missed there", "missed here", "end"]
+            assert await ann.received() == ["missed there", "missed here", "end"]
             assert await ann.sid() == sid
 
 
 async def test_rolling_restart(redis: Redis, tmp_path: Path) -> None:
-    """While all hosts are replaced, new before old, connected clients go on, and miss nothing."""
+    """While all hosts are replaced, new before old, clients miss nothing."""
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
         old = [await running.start(), await running.start()]
         async with visiting(old[0], people) as ann:
@@ -96,19 +96,19 @@ async def test_rolling_restart(redis: Redis, tmp_path: Path) -> None:
             for number, host in enumerate(old):
                 new = await running.start()
                 await emit(new, f"before {number}")
-                assert await ann.heard(f"before {number}") == [f"before {number}"]
+                assert await ann.received(f"before {number}") == [f"before {number}"]
                 await running.stop(host)
                 await ann.client.receive("disconnect")
                 await emit(new, f"meanwhile {number}")
                 assert await move(ann, old[1] if number == 0 else new)
                 await emit(new, f"after {number}")
-                heard = await ann.heard(f"after {number}")
+                heard = await ann.received(f"after {number}")
                 assert heard == [f"meanwhile {number}", f"after {number}"]
             assert await ann.sid() == sid
 
 
 async def forgotten(visitor: Visitor, host: SocketHost) -> None:
-    """Have a client drop, and its host know nothing of it any more."""
+    """Drop a client, and make its host forget the session."""
     await visitor.drop()
     await until(lambda: not host.transport.connections())
     host.sio.recovery.take_all()
@@ -117,7 +117,7 @@ async def forgotten(visitor: Visitor, host: SocketHost) -> None:
 async def test_old_host_was_killed(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that nobody knows any more is told so as soon as all hosts have answered."""
+    """A client with an unknown session gets a new one as soon as all hosts have answered."""
     monkeypatch.setattr(SharedBus, "ANSWER_SECONDS", 0)
     monkeypatch.setattr(migration_requests, "ASK_SECONDS", 3_600)
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
@@ -130,7 +130,7 @@ async def test_old_host_was_killed(
 async def test_nobody_answers(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Hosts that do not answer keep no client waiting for long."""
+    """Hosts that do not answer delay clients only briefly."""
     monkeypatch.setattr(migration_requests, "ASK_SECONDS", 0.1)
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
         one, other = await running.start(), await running.start()
@@ -140,10 +140,10 @@ async def test_nobody_answers(
             assert not await move(ann, other)
 
 
-async def test_back_at_a_newcomer(
+async def test_resumed_at_a_new_host(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A host that has just started, and knows no other yet, asks all the same."""
+    """A host that has just started, and knows no others yet, asks them too."""
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
         one = await running.start()
         async with visiting(one, people) as ann:
@@ -154,13 +154,13 @@ async def test_back_at_a_newcomer(
             assert await move(ann, newcomer)
             assert not newcomer.bus.peers
             await emit(newcomer, "end")
-            assert await ann.heard() == ["missed", "end"]
+            assert await ann.received() == ["missed", "end"]
 
 
-async def test_answer_of_a_late_acquaintance_is_awaited(
+async def test_answer_of_a_host_met_later_is_awaited(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of the others a newcomer waits also for one that it gets to know after it has asked."""
+    """A new host also waits for a host that it meets after its request."""
     monkeypatch.setattr(SharedBus, "ANSWER_SECONDS", 0.5)
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
         one = await running.start()
@@ -184,10 +184,10 @@ async def test_answer_of_a_late_acquaintance_is_awaited(
             assert await moving
 
 
-async def test_newcomer_that_is_alone_says_no(
+async def test_new_host_that_is_alone(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that nobody knows hears so as soon as the others would have been there."""
+    """A client with an unknown session gets a new one once other hosts would have answered."""
     monkeypatch.setattr(SharedBus, "ANSWER_SECONDS", 0.5)
     monkeypatch.setattr(migration_requests, "ASK_SECONDS", 3_600)
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
@@ -197,15 +197,15 @@ async def test_newcomer_that_is_alone_says_no(
             assert not await ann.back()
 
 
-async def test_what_arrives_late_is_not_sent_twice(redis: Redis, tmp_path: Path) -> None:
-    """What a client has had at the old host it does not get when the new one hears it later."""
+async def test_late_messages_are_not_sent_twice(redis: Redis, tmp_path: Path) -> None:
+    """Messages that a client received at the old host are not sent again by the new one."""
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
         one, other = await running.start(), await running.start()
         async with visiting(one, people) as ann:
             await emit(one, "first")
-            assert await ann.heard("first") == ["first"]
+            assert await ann.received("first") == ["first"]
             await ann.drop()
-            # As if a third host's messages up to the fifth had reached the first host only.
+            # As if a third host's messages up to the fifth had reached only the first host.
             one.bus._seen._had["third"] = (5, 0b11111)
             assert await move(ann, other)
             for number in (4, 5, 6):
@@ -220,18 +220,18 @@ async def test_what_arrives_late_is_not_sent_twice(redis: Redis, tmp_path: Path)
                 }
                 await other.sio.manager.apply(message)
             await emit(other, "end")
-            assert await ann.heard() == ["third 6", "end"]
-            # And after a drop it does not get them either.
+            assert await ann.received() == ["third 6", "end"]
+            # Nor after a drop.
             await ann.drop()
             assert await ann.back()
             await emit(other, "end")
-            assert await ann.heard() == ["end"]
+            assert await ann.received() == ["end"]
 
 
 async def test_large_shutdown_snapshot(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a host leaves goes over the bus in pieces."""
+    """A shutdown snapshot goes over the bus in pieces."""
     monkeypatch.setattr(shutdown_snapshot, "_PIECE", 1_000)
     async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
         one, other = await running.start(), await running.start()
@@ -245,12 +245,12 @@ async def test_large_shutdown_snapshot(
             for visitor in (ann, bob):
                 assert await move(visitor, other)
             await emit(other, "end")
-            assert await ann.heard() == [*texts, "end"]
-            assert await bob.heard() == [*texts, "end"]
+            assert await ann.received() == [*texts, "end"]
+            assert await bob.received() == [*texts, "end"]
 
 
-def test_memory_can_be_told() -> None:
-    """A snapshot of a memory knows what the memory knows."""
+def test_snapshot_of_seen_messages() -> None:
+    """A snapshot of SeenMessages has the same content."""
     memory = SeenMessages()
     for number in (1, 2, 4, 7):
         memory.is_new(f"a:{number}")

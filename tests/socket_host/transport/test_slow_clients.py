@@ -1,4 +1,4 @@
-"""Slow and hostile clients: refused cheaply, bounded in memory, and nobody else notices."""
+"""Slow and hostile clients: refused cheaply, bounded in memory, without affecting others."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ QUICK = {
 
 @pytest.fixture
 async def host(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SocketHost]:
-    """A host with little patience, and room for 100,000 bytes that a client does not read."""
+    """A host with short timeouts, and a limit of 100,000 unread bytes."""
     limited(monkeypatch, **QUICK, backlog=100_000)
     async with protocol_server() as host:
         yield host
@@ -38,14 +38,14 @@ def engine(host: SocketHost) -> Engine:
 
 
 async def works(host: SocketHost) -> None:
-    """Assert that a well-behaved client is served."""
+    """Assert that an honest client is served."""
     async with http_client(host.port) as http, http.joined() as ws:
         await ws.send('421["echo",1]')
         assert await ws.receive() == "431[1]"
 
 
 async def deaf(host: SocketHost, stack: AsyncExitStack) -> Raw:
-    """A client that has joined and reads nothing more, with a small window."""
+    """A client with a small window that has joined and stopped reading."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.setblocking(False)
@@ -66,16 +66,16 @@ async def deaf(host: SocketHost, stack: AsyncExitStack) -> Raw:
         b"\x16\x03\x01\x02\x00",
     ],
 )
-async def test_unfinished_request_is_hung_up_on(host: SocketHost, start: bytes) -> None:
-    """A connection that never gets to the end of its headers ends."""
+async def test_unfinished_request_is_closed(host: SocketHost, start: bytes) -> None:
+    """A connection that never completes its headers is closed."""
     async with raw(host.port) as client:
         client.send(start)
         assert await client.rest() == b""
     await works(host)
 
 
-async def test_dripping_headers_do_not_help(host: SocketHost) -> None:
-    """A byte now and then does not prolong the wait."""
+async def test_slow_headers_do_not_extend_the_timeout(host: SocketHost) -> None:
+    """A byte now and then does not extend the timeout."""
     async with raw(host.port) as client:
         ended = asyncio.create_task(client.rest())
         while not ended.done():
@@ -86,7 +86,7 @@ async def test_dripping_headers_do_not_help(host: SocketHost) -> None:
 
 
 async def test_headers_without_end_are_refused(host: SocketHost) -> None:
-    """Headers that are too large get 431, however they come."""
+    """Headers that are too large get 431, however they arrive."""
     async with raw(host.port) as client:
         client.send(b"GET /socket.io/ HTTP/1.1\r\nX: " + b"x" * 20_000)
         assert (await client.rest()).startswith(b"HTTP/1.1 431 ")
@@ -96,7 +96,7 @@ async def test_headers_without_end_are_refused(host: SocketHost) -> None:
 
 
 async def test_too_many_headers_are_refused(host: SocketHost) -> None:
-    """A hundred headers are enough."""
+    """More than a hundred headers are refused."""
     async with raw(host.port) as client:
         client.send(handshake(**{f"X{n}": "" for n in range(200)}))
         assert (await client.rest()).startswith(b"HTTP/1.1 400 ")
@@ -105,7 +105,7 @@ async def test_too_many_headers_are_refused(host: SocketHost) -> None:
 async def test_thousand_half_open_connections(
     host: SocketHost, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A thousand connections that say nothing disturb nobody, and end, with one line in the log."""
+    """A thousand silent connections affect no other, and are closed, with one line in the log."""
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(raw(host.port)) for _ in range(1000)]
         await works(host)
@@ -116,12 +116,12 @@ async def test_thousand_half_open_connections(
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What this host has logged that somebody would look at."""
+    """The warnings in this host's log."""
     return [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
 
 
-async def test_websocket_that_joins_nothing_is_let_go(host: SocketHost) -> None:
-    """A session without a namespace ends, by websocket and by polling."""
+async def test_session_that_does_not_join_is_closed(host: SocketHost) -> None:
+    """A session that joins no namespace is closed, by websocket and by polling."""
     async with http_client(host.port) as http:
         poller = await http.open()
         async with http.websocket() as ws:
@@ -131,7 +131,7 @@ async def test_websocket_that_joins_nothing_is_let_go(host: SocketHost) -> None:
 
 
 async def test_probe_that_stays_half_way_ends(host: SocketHost) -> None:
-    """An upgrade that is begun and not finished closes its websocket; polling goes on."""
+    """An unfinished upgrade closes its websocket, and polling continues."""
     async with http_client(host.port) as http:
         poller = await http.open()
         await poller.join()
@@ -171,7 +171,7 @@ async def test_body_that_never_ends_closes_the_session(host: SocketHost) -> None
 
 
 async def test_deaf_websocket_is_closed(host: SocketHost, caplog: pytest.LogCaptureFixture) -> None:
-    """A client that stops reading is closed in a while; the others get everything meanwhile."""
+    """A client that stops reading is closed after a while; the others get everything."""
     async with AsyncExitStack() as stack:
         clients = [await deaf(host, stack) for _ in range(3)]
         http = await stack.enter_async_context(http_client(host.port))
@@ -187,7 +187,7 @@ async def test_deaf_websocket_is_closed(host: SocketHost, caplog: pytest.LogCapt
 
 
 async def test_deaf_poller_is_closed(host: SocketHost) -> None:
-    """A polling client that does not come back is closed when too much waits for it."""
+    """A client that stops polling is closed when too much is waiting for it."""
     async with http_client(host.port) as http:
         poller = await http.open()
         await poller.join()
@@ -215,7 +215,7 @@ async def test_pings_of_a_deaf_client_are_bounded(host: SocketHost) -> None:
 async def test_garbage_is_refused_without_a_trace(
     host: SocketHost, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Broken frames, bad text, wrong packets and no HTTP at all: a line per kind, no exception."""
+    """Invalid frames, text, packets and HTTP cause one line per kind, and no exception."""
     garbage = [
         handshake() + frame(b"40", mask=False),
         handshake() + frame(b"4\xff\xff"),
@@ -251,7 +251,7 @@ async def test_reset_in_the_middle_of_a_handshake(host: SocketHost) -> None:
 
 
 async def test_messages_at_once_from_a_silent_reader(host: SocketHost) -> None:
-    """Who does not read its answers is not read either: what waits for it stays bounded."""
+    """A client that does not read its answers is not read either, so its backlog stays bounded."""
     async with AsyncExitStack() as stack:
         client = await deaf(host, stack)
         await until(lambda: bool(engine(host).clients))

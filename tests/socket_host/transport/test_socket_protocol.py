@@ -1,4 +1,4 @@
-"""Socket.IO, version 5: every statement of the specification that a server can break."""
+"""Socket.IO, version 5: every requirement of the specification on servers."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ async def http() -> AsyncIterator[Http]:
     ],
 )
 async def test_connect(http: Http, connect: str, prefix: str, auth: str) -> None:
-    """A namespace is joined, with its own sid, and what it sends comes after the answer."""
+    """A namespace is joined with its own sid, and its events arrive after the answer."""
     async with http.websocket() as socket:
         opened = json.loads((await socket.receive())[1:])
         await socket.send(connect)
@@ -57,14 +57,14 @@ async def test_unknown_namespace(http: Http) -> None:
 
 
 async def test_connecting_twice_closes(http: Http) -> None:
-    """A client that joins a namespace twice has lost count: its session ends."""
+    """A client that joins a namespace twice is closed."""
     async with http.joined() as socket:
         await socket.send("40")
         assert await socket.closed() == 1008
 
 
 async def test_disconnect_leaves_the_session_open(http: Http) -> None:
-    """A client may leave a namespace and go on in another."""
+    """A client may leave a namespace and stay in another."""
     async with http.joined() as socket:
         await socket.send("40/custom")
         await socket.receive()
@@ -76,7 +76,7 @@ async def test_disconnect_leaves_the_session_open(http: Http) -> None:
 
 
 async def test_left_namespace_can_be_joined_again(http: Http) -> None:
-    """Leaving a namespace is not for ever."""
+    """A namespace can be joined again after leaving it."""
     async with http.joined() as socket:
         await socket.send("41", "40")
         assert (await socket.receive()).startswith("40{")
@@ -94,7 +94,7 @@ async def test_namespaces_are_apart(http: Http) -> None:
 
 
 async def test_query_of_a_namespace_is_not_its_name(http: Http) -> None:
-    """Clients may put a query behind a namespace."""
+    """Clients may append a query to a namespace."""
     async with http.websocket() as socket:
         await socket.receive()
         await socket.send("40/custom?token=abc,")
@@ -105,7 +105,7 @@ async def test_query_of_a_namespace_is_not_its_name(http: Http) -> None:
 
 
 async def test_event_with_arguments(http: Http) -> None:
-    """Arguments come back as they went."""
+    """Arguments are echoed unchanged."""
     async with http.joined() as socket:
         await socket.send('42["message",1,"2",{"3":[true]}]')
         assert await socket.receive() == '42["message-back",1,"2",{"3":[true]}]'
@@ -119,21 +119,21 @@ async def test_event_with_ack(http: Http) -> None:
 
 
 async def test_nan_becomes_null(http: Http) -> None:
-    """What is not JSON, though Python takes it, becomes what JavaScript makes of it."""
+    """A number that JSON lacks, but Python accepts, becomes null, as in JavaScript."""
     async with http.joined() as socket:
         await socket.send('421["echo",[NaN,-Infinity,1]]')
         assert await socket.receive() == "431[[null,null,1]]"
 
 
 async def test_ack_id_zero(http: Http) -> None:
-    """Zero is an id like any other: clients begin with it."""
+    """Zero is a valid id: clients begin with it."""
     async with http.joined() as socket:
         await socket.send('420["message-with-ack"]')
         assert await socket.receive() == "430[]"
 
 
 async def test_binary_event(http: Http) -> None:
-    """Attachments go back to where they were."""
+    """Attachments are echoed in their places."""
     async with http.joined() as socket:
         await socket.send(f'452-["message",{ONE},{TWO}]', b"\1\2\3", b"\4\5\6")
         assert await socket.receive() == f'452-["message-back",{ONE},{TWO}]'
@@ -151,7 +151,7 @@ async def test_binary_event_with_ack(http: Http) -> None:
 
 
 async def test_unknown_ack_is_ignored(http: Http) -> None:
-    """An ack that nobody waits for does no harm."""
+    """An unexpected ack is ignored."""
     async with http.joined() as socket:
         await socket.send("43999[1]", "430[1]", f"461-5[{ONE}]", b"x", '421["echo",1]')
         assert await socket.receive() == "431[1]"
@@ -179,24 +179,24 @@ async def test_broadcast_reaches_everyone_else(http: Http) -> None:
         pytest.param("47", id="type out of range"),
         pytest.param("44", id="connect error, which only servers send"),
         pytest.param("42", id="event without payload"),
-        pytest.param("42{}", id="event whose payload is no list"),
+        pytest.param("42{}", id="event whose payload is not a list"),
         pytest.param("42[]", id="event without name"),
         pytest.param('42["message",', id="broken JSON"),
         pytest.param("42" + "[" * 50_000, id="deep JSON"),
-        pytest.param('42abc["message"]', id="ack id that is no number"),
+        pytest.param('42abc["message"]', id="ack id that is not a number"),
         pytest.param("42" + "1" * 50 + '["message"]', id="endless ack id"),
         pytest.param('421-["message"]', id="attachments of a plain event"),
         pytest.param("43[1]", id="ack without id"),
-        pytest.param("431{}", id="ack whose payload is no list"),
+        pytest.param("431{}", id="ack whose payload is not a list"),
         pytest.param('41{"a":1}', id="disconnect with payload"),
         pytest.param(f'45["message",{ONE}]', id="binary event without count"),
         pytest.param(f'4599-["message",{ONE}]', id="too many attachments"),
         pytest.param(f'459999999999-["message",{ONE}]', id="far too many attachments"),
-        pytest.param(b"unannounced", id="attachment that nobody announced"),
+        pytest.param(b"unannounced", id="unexpected attachment"),
     ],
 )
 async def test_invalid_packet_closes(http: Http, packet: str | bytes) -> None:
-    """A packet that is none ends the session."""
+    """An invalid packet ends the session."""
     async with http.joined() as socket:
         await socket.send(packet)
         assert await socket.closed() == 1008
@@ -232,7 +232,7 @@ async def test_order_of_one_client_is_kept(http: Http) -> None:
 
 
 async def test_events_may_follow_connect_at_once(http: Http) -> None:
-    """What a client sends before it has the answer to CONNECT waits for it."""
+    """Packets sent before the answer to CONNECT wait for it."""
     async with http.websocket() as socket:
         await socket.receive()
         await socket.send("40", '421["echo",1]', "40/custom", '42/custom,2["echo",2]')
@@ -242,8 +242,8 @@ async def test_events_may_follow_connect_at_once(http: Http) -> None:
         assert heard[0].startswith("40{")
 
 
-async def test_silent_client_is_let_go(http: Http) -> None:
-    """A client that leaves its last namespace is not let go before it can join another."""
+async def test_time_to_join_another_namespace(http: Http) -> None:
+    """A client that leaves its last namespace is not closed before it can join another."""
     async with http.joined() as socket:
         await socket.send("41")
         with pytest.raises(TimeoutError):

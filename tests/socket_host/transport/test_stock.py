@@ -12,7 +12,7 @@ from tests.kit.protocol_client import handshake, http_client
 
 
 async def test_too_many_attachments(tmp_path: Path) -> None:
-    """An event that announces attachments without end is dropped at once."""
+    """An event with too many attachments is dropped at once."""
     async with (
         serving(tmp_path, transport="stock") as host,
         raw_client(url(host), token("Ann")) as ann,
@@ -22,7 +22,7 @@ async def test_too_many_attachments(tmp_path: Path) -> None:
 
 
 async def test_malformed_packets(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Packets that make no sense neither stop the host nor fill its log."""
+    """Malformed packets neither stop the host nor fill its log."""
     async with (
         serving(tmp_path, transport="stock") as host,
         raw_client(url(host), token("Ann")) as ann,
@@ -49,7 +49,7 @@ async def test_session_that_a_packet_ends(tmp_path: Path, caplog: pytest.LogCapt
 
 
 async def test_silent_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that never says what it came for is closed; one that does stays."""
+    """A connection that does not join is closed; one that joins stays open."""
     limited(monkeypatch, join_time=0.5)
     async with (
         serving(tmp_path, transport="stock") as host,
@@ -73,14 +73,14 @@ def test_client_gone_before_its_answer() -> None:
 
 
 class Unreachable(Namespace):
-    """A namespace whose health cannot be told, because of a connection of its own."""
+    """A namespace whose health check fails, because of a connection of its own."""
 
     def health(self) -> dict[str, int]:
         raise ConnectionRefusedError("no database")
 
 
 def test_other_lost_connection() -> None:
-    """An error of the host's own connections is no disconnect of a client."""
+    """An error of the host's own connections is not taken for a client's disconnect."""
     with Network(Unreachable, transport="stock") as network:
         connection = network.connect()
         connection.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")

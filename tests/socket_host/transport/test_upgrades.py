@@ -1,4 +1,4 @@
-"""Upgrades from polling to websocket: complete, refused, or given up."""
+"""Upgrades from polling to websocket: complete, refused, or abandoned."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from tests.kit.protocol_client import SEPARATOR, Http
 
 
 async def test_upgrade(http: Http) -> None:
-    """Probe, noop for the waiting GET, upgrade: then the websocket carries the session."""
+    """After probe, noop for the waiting GET, and upgrade, the websocket carries the session."""
     poller = await http.open()
     await poller.join()
     get = asyncio.create_task(poller.get())
@@ -48,7 +48,7 @@ async def test_nothing_is_lost_or_doubled_by_an_upgrade(http: Http) -> None:
 
 
 async def test_polling_is_over_after_the_upgrade(http: Http) -> None:
-    """A request by polling is refused once the websocket carries the session, which goes on."""
+    """After an upgrade, polling requests are refused, and the session continues."""
     poller = await http.open()
     await poller.join()
     async with http.websocket(sid=poller.sid) as socket:
@@ -62,7 +62,7 @@ async def test_polling_is_over_after_the_upgrade(http: Http) -> None:
 
 
 async def test_second_websocket_is_closed(http: Http) -> None:
-    """A second websocket for an upgraded session is opened and closed; the first stays."""
+    """A second websocket for an upgraded session is closed; the first stays open."""
     poller = await http.open()
     await poller.join()
     async with http.websocket(sid=poller.sid) as socket:
@@ -76,7 +76,7 @@ async def test_second_websocket_is_closed(http: Http) -> None:
 
 @pytest.mark.parametrize("packets", [["2"], ["4x"], ["2probe", "4x"], ["2probe", "2"]])
 async def test_failed_probe_leaves_polling_alone(http: Http, packets: list[str]) -> None:
-    """A websocket that does not keep to the upgrade's steps is closed; polling goes on."""
+    """A websocket that does not follow the upgrade's steps is closed; polling continues."""
     poller = await http.open()
     async with http.websocket(sid=poller.sid) as socket:
         await socket.send(*packets)
@@ -85,7 +85,7 @@ async def test_failed_probe_leaves_polling_alone(http: Http, packets: list[str])
 
 
 async def test_abandoned_probe_leaves_polling_alone(http: Http) -> None:
-    """A probe that is hung up may be tried again."""
+    """An abandoned probe may be tried again."""
     poller = await http.open()
     async with http.websocket(sid=poller.sid) as socket:
         await socket.send("2probe")
@@ -98,7 +98,7 @@ async def test_abandoned_probe_leaves_polling_alone(http: Http) -> None:
 
 
 async def test_session_that_ends_ends_its_probe(http: Http) -> None:
-    """A websocket on its way to replace polling closes with the session."""
+    """A websocket that was to replace polling closes with the session."""
     poller = await http.open()
     async with http.websocket(sid=poller.sid) as socket:
         await socket.send("2probe")
@@ -108,7 +108,7 @@ async def test_session_that_ends_ends_its_probe(http: Http) -> None:
 
 
 async def test_websocket_on_a_connection_that_has_polled(http: Http) -> None:
-    """A websocket may come on a connection that carried other requests, as balancers do it."""
+    """A websocket may use a connection that carried other requests, as with load balancers."""
     poller = await http.open()  # the client keeps this connection for its next request
     async with http.websocket(sid=poller.sid) as socket:
         await socket.send("2probe", "5", "40")

@@ -1,4 +1,4 @@
-"""The transport on uvloop, as `python -m socket_host` runs it: its transports are not asyncio's."""
+"""The transport on uvloop, as `python -m socket_host` runs it."""
 
 import asyncio
 import sys
@@ -12,7 +12,7 @@ from tests.kit.protocol_client import PATIENCE, SEPARATOR, Http, frame, http_cli
 
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
-    """The port of a protocol server in a process of its own."""
+    """The port of a protocol server in its own process."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.kit.protocol_server", "--port", "0",
         cwd=ROOT, stdout=asyncio.subprocess.PIPE,
@@ -28,7 +28,7 @@ async def port() -> AsyncIterator[int]:
 
 
 async def test_websocket_and_polling_and_upgrade(port: int) -> None:
-    """Clients of all transports hear each other's events."""
+    """Clients of all transports receive each other's events."""
     async with http_client(port) as http, http.joined() as ws:
         poller = await http.open()
         await poller.join()
@@ -42,7 +42,7 @@ async def test_websocket_and_polling_and_upgrade(port: int) -> None:
 
 
 async def test_large_messages_arrive(port: int) -> None:
-    """A message larger than all buffers between the two arrives whole, several times."""
+    """A message larger than all buffers arrives complete, several times."""
     async with http_client(port) as http, http.joined() as ws:
         text = "x" * 900_000
         for _ in range(3):
@@ -51,7 +51,7 @@ async def test_large_messages_arrive(port: int) -> None:
 
 
 async def test_broken_frames_close(port: int) -> None:
-    """A client that breaks the protocol is told so before the server hangs up."""
+    """A client that breaks the protocol gets a close code before the server hangs up."""
     async with raw(port) as ws:
         await ws.upgrade()
         ws.send(frame(b"4x", mask=False))

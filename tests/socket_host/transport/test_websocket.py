@@ -27,7 +27,7 @@ from tests.kit.protocol_server import protocol_server
 
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
-    """The port of a host whose messages may have 1,000 bytes."""
+    """The port of a host with a limit of 1,000 bytes per message."""
     async with protocol_server(max_payload=1000) as host:
         yield host.port
 
@@ -43,7 +43,7 @@ async def ws(port: int) -> AsyncIterator[Raw]:
         yield ws
 
 
-async def test_handshake_proves_it_has_read_the_key(port: int) -> None:
+async def test_handshake_accepts_the_key(port: int) -> None:
     """The accept header is what the specification computes from the key."""
     key = base64.b64encode(b"sixteen bytes ok").decode()
     async with raw(port) as ws:
@@ -54,7 +54,7 @@ async def test_handshake_proves_it_has_read_the_key(port: int) -> None:
 
 
 async def test_no_extension_is_accepted(port: int) -> None:
-    """Compression costs more memory than all else about a client: an offer is declined."""
+    """Compression, which takes much memory, is declined."""
     async with raw(port) as ws:
         ws.send(handshake(Sec_WebSocket_Extensions="permessage-deflate"))
         assert "extensions" not in (await ws.head()).lower()
@@ -86,7 +86,7 @@ async def test_bad_handshakes_are_refused(
 
 
 async def test_handshake_may_arrive_in_pieces(port: int) -> None:
-    """Headers that come byte by byte are headers too."""
+    """Headers may arrive byte by byte."""
     async with raw(port) as ws:
         for byte in handshake():
             ws.send(bytes([byte]))
@@ -96,17 +96,17 @@ async def test_handshake_may_arrive_in_pieces(port: int) -> None:
 
 
 async def test_frames_may_follow_the_handshake_at_once(port: int) -> None:
-    """What comes in the same segment as the handshake is not lost."""
+    """Frames in the same segment as the handshake are not lost."""
     async with raw(port) as ws:
         ws.send(handshake() + frame(b"40") + frame(b'421["echo",1]'))
         await ws.head()
-        heard = [(await ws.frame())[1] for _ in range(4)]
-        assert b"431[1]" in heard
+        received = [(await ws.frame())[1] for _ in range(4)]
+        assert b"431[1]" in received
 
 
 @pytest.mark.parametrize("size", [1, 90, 125, 126, 900])
 async def test_message_of_any_length(ws: Raw, size: int) -> None:
-    """Messages of every form of length come back whole."""
+    """Messages with every form of length are echoed completely."""
     ws.send(frame(b'421["echo","%s"]' % (b"x" * size)))
     assert await ws.frame() == (TEXT, b'431["%s"]' % (b"x" * size))
 
@@ -127,7 +127,7 @@ async def test_several_messages_in_one_segment(ws: Raw) -> None:
 
 
 async def test_answers_to_one_segment_are_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What several clients send at a time is answered in order, with one write for each of them."""
+    """Several messages of each client are answered in order, with one write per client."""
     written: list[bytes] = []
     async with protocol_server() as host, AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(raw(host.port)) for _ in range(3)]
@@ -152,17 +152,17 @@ def _note(written: list[bytes], write: Callable[[bytes], None], data: bytes) -> 
 
 
 async def test_nothing_follows_the_close_frame(ws: Raw) -> None:
-    """To a client that says goodbye nothing is written after the answer to that."""
+    """After the answer to a close frame nothing is written."""
     ws.send(frame(b'421["echo",1]') + frame(b'422["echo",2]') + frame(b"\x03\xe8", CLOSE))
-    heard = []
+    received = []
     while (message := await ws.frame())[0] != CLOSE:
-        heard.append(message[1])
-    assert heard in ([], [b"431[1]", b"432[2]"])  # as far as the handlers had come
+        received.append(message[1])
+    assert received in ([], [b"431[1]", b"432[2]"])  # depends on which handlers had run
     assert not await ws.reader.read()
 
 
 async def test_message_cut_anywhere(ws: Raw) -> None:
-    """A message that arrives in two segments is one message, wherever the cut is."""
+    """A message may be split into two segments anywhere."""
     data = frame(b'421["echo","%s"]' % (b"x" * 200))
     for cut in (1, 2, 3, 5, 8, 9, 100, len(data) - 1):
         ws.send(data[:cut])
@@ -173,7 +173,7 @@ async def test_message_cut_anywhere(ws: Raw) -> None:
 
 
 async def test_close_is_answered_with_its_code(ws: Raw) -> None:
-    """A close frame is answered in kind, and the connection ends."""
+    """A close frame is answered with a close frame, and the connection ends."""
     ws.send(frame(b"\x03\xe9going", CLOSE))
     assert await ws.frame() == (CLOSE, b"\x03\xe9")
     assert await ws.rest() == b""
@@ -186,8 +186,8 @@ async def test_close_without_code_is_answered(ws: Raw) -> None:
     assert await ws.rest() == b""
 
 
-async def test_unasked_pong_is_ignored(ws: Raw) -> None:
-    """Clients may send a pong that nobody asked for."""
+async def test_unexpected_pong_is_ignored(ws: Raw) -> None:
+    """Clients may send pongs without pings."""
     ws.send(frame(b"hello", PONG) + frame(b'421["echo",1]'))
     assert await ws.frame() == (TEXT, b"431[1]")
 
@@ -208,14 +208,14 @@ async def test_unasked_pong_is_ignored(ws: Raw) -> None:
     ],
 )
 async def test_broken_frames_close(ws: Raw, data: bytes, code: int) -> None:
-    """What breaks the protocol is answered with its close code, and the connection ends."""
+    """Invalid frames get the right close code, and the connection ends."""
     ws.send(data)
     assert await ws.close_code() == code
     await ws.rest()
 
 
-async def test_server_hangs_up_on_a_client_that_will_not(ws: Raw) -> None:
-    """After a close the server hangs up, though the client goes on sending."""
+async def test_server_hangs_up_after_a_close(ws: Raw) -> None:
+    """After a close the server hangs up, even if the client keeps sending."""
     ws.send(frame(b"x", mask=False))
     assert await ws.close_code() == 1002
     ws.send(frame(b'421["echo",1]'))
@@ -223,21 +223,21 @@ async def test_server_hangs_up_on_a_client_that_will_not(ws: Raw) -> None:
 
 
 async def test_upgrade_elsewhere_is_answered_at_once(port: int) -> None:
-    """A websocket for another path is refused, not left hanging."""
+    """A websocket for another path is refused at once."""
     async with raw(port) as ws:
         ws.send(handshake().replace(b"/socket.io/", b"/elsewhere"))
         assert "404" in await ws.head()
 
 
 async def test_path_that_only_begins_like_ours(port: int) -> None:
-    """`/socket.iox` is not ours."""
+    """`/socket.iox` is not the socket path."""
     async with raw(port) as ws:
         ws.send(handshake().replace(b"/socket.io/", b"/socket.iox"))
         assert "404" in await ws.head()
 
 
 async def test_other_requests_pass_through(port: int) -> None:
-    """What is not a websocket is answered by the web application, on the same port."""
+    """Other requests are handled by the web application, on the same port."""
     async with raw(port) as ws:
         request = b"GET /health HTTP/1.1\r\nHost: sidepath.test\r\n\r\n"
         for _ in range(2):  # on one connection
@@ -248,31 +248,31 @@ async def test_other_requests_pass_through(port: int) -> None:
             assert "status" in json.loads(await ws.reader.readexactly(size))
 
 
-async def test_what_came_before_a_broken_frame(ws: Raw) -> None:
-    """In one segment with a frame that is none, the events before it are answered all the same."""
+async def test_events_before_an_invalid_frame(ws: Raw) -> None:
+    """Events before an invalid frame in the same segment are answered."""
     ws.send(frame(b'421["echo",1]') + frame(b'422["echo",2]') + b"\xf1\x80\0\0\0\0")
     assert await ws.frame() == (TEXT, b"431[1]")
     assert await ws.frame() == (TEXT, b"432[2]")
     assert await ws.close_code() == 1002
 
 
-async def test_what_came_before_text_that_is_none(ws: Raw) -> None:
-    """The same holds for text that is no UTF-8."""
+async def test_events_before_invalid_text(ws: Raw) -> None:
+    """The same holds for text that is not UTF-8."""
     ws.send(frame(b'421["echo",1]') + frame(b"42\xff"))
     assert await ws.frame() == (TEXT, b"431[1]")
     assert await ws.close_code() == 1007
 
 
 @pytest.mark.parametrize("final", [True, False])
-async def test_bad_text_ends_the_connection_as_it_comes(ws: Raw, final: bool) -> None:
-    """Not only once all of a message is here: a fragment, or the beginning of a frame, will do."""
+async def test_invalid_text_ends_the_connection_early(ws: Raw, final: bool) -> None:
+    """Invalid text is noticed in a fragment, or at the beginning of a frame."""
     data = frame(b'42["\xce\xba\xf4\x90' + b"x" * 200, final=final)
     ws.send(data[:-150] if final else data)
     assert await ws.close_code() == 1007
 
 
 async def test_letters_in_pieces(ws: Raw) -> None:
-    """A letter of several bytes may be cut anywhere, by fragments and by segments."""
+    """A character of several bytes may be split by fragments and by segments."""
     text = '421["echo","ü€😀"]'.encode()
     for cut in range(1, len(text)):
         ws.send(frame(text[:cut], final=False) + frame(text[cut:], 0))
@@ -287,7 +287,7 @@ async def test_letters_in_pieces(ws: Raw) -> None:
 
 
 async def test_frame_beside_its_handshake_on_a_kept_connection(port: int) -> None:
-    """What comes in the segment of a handshake is heard, also where other requests came before."""
+    """A frame in the segment of the handshake is read, even after other requests."""
     async with raw(port) as ws:
         ws.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
         head = await ws.head()
@@ -296,5 +296,5 @@ async def test_frame_beside_its_handshake_on_a_kept_connection(port: int) -> Non
         await ws.reader.readexactly(int(length[1]))
         ws.send(handshake() + frame(b"40") + frame(b'421["echo",1]'))
         assert "101" in await ws.head()
-        heard = [(await ws.frame())[1] for _ in range(4)]
-        assert b"431[1]" in heard
+        received = [(await ws.frame())[1] for _ in range(4)]
+        assert b"431[1]" in received

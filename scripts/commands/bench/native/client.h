@@ -36,7 +36,7 @@ struct client {
     bool probed;     /* the server has answered the probe of the upgrade */
     bool polling;    /* a poll is waiting for its answer */
     char sid[64];    /* of the Engine.IO session, while it polls */
-    unsigned heard;  /* the number of the last message it received, if that is counted */
+    unsigned last;   /* the number of the last message it received, if that is counted */
     struct line socket, poll, post;
     struct websocket websocket;
 };

@@ -279,14 +279,14 @@ static size_t took_count;
 
 static void take_told(struct client *client, const char *packet, size_t length)
 {
-    if (number_of(packet, length) != client->heard + 1) {
+    if (number_of(packet, length) != client->last + 1) {
         strays++; /* duplicated, out of order, or after one that was lost */
         return;
     }
-    client->heard++;
+    client->last++;
     delivered++;
     if (client->position >= speakers)
-        took[took_count++] = monotonic() - due[client->heard];
+        took[took_count++] = monotonic() - due[client->last];
 }
 
 static void told(double seconds, double rate)
@@ -297,7 +297,7 @@ static void told(double seconds, double rate)
     delivered = strays = took_count = 0;
     round_number = 0;
     for (size_t i = 0; i < ready_count; i++)
-        ready[i]->heard = 0;
+        ready[i]->last = 0;
     due = calloc(rounds + 1, sizeof *due);
     took = calloc(goal + 1, sizeof *took);
     if (!due || !took)
