@@ -1,5 +1,6 @@
 """A team's repository and a later version of ours, merged by scripts/upgrade and by git alone."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ PARTS = (
     *("functions", "socket_host", "infra", "tests/kit", "tests/small_app", "tests/infra"),
     *("tests/__init__.py", "tests/conftest.py", "tests/long_form.py", "tests/line.py"),
     *("pyproject.toml", "requirements.txt", "README.md", "CHANGELOG.md"),
+    *("package.json", "package-lock.json"),
 )
 
 # A team's files, each in one of its folders.
@@ -247,6 +249,51 @@ def test_upgrade_after_upgrade(team: Team, upstream: Upstream) -> None:
         assert team.yours() == before
         assert "# Of the sample." not in (team.root / TEMPLATE).read_text()
     team.test()
+
+
+def test_packages_beside_ours(team: Team, upstream: Upstream) -> None:
+    """A team's npm packages, and versions that it has pinned, do not conflict with our new ones."""
+    ours = json.loads((team.root / "package.json").read_text())
+    added = {"scripts": {"build": "esbuild"}, "devDependencies": {"esbuild": "^0.28.2"}}
+    ours["devDependencies"] |= added["devDependencies"]
+    save(team, "package.json", json.dumps(ours | {"scripts": added["scripts"]}, indent=2))
+    save(team, "package-lock.json", "a team's")
+    save(team, "functions/requirements.txt", "a team's")
+    team.commit("Packages")
+    theirs = json.loads((upstream.root / "package.json").read_text())
+    theirs["devDependencies"] = dict.fromkeys(theirs["devDependencies"], "9.9.9")
+    save(upstream, "package.json", json.dumps(theirs | {"type": "commonjs"}, indent=2))
+    save(upstream, "package-lock.json", "ours")
+    save(upstream, "functions/requirements.txt", "ours")
+    upstream.commit("Packages")
+    team.git("fetch", "--quiet", "upstream")
+    status, said = team.upgrade()
+    assert status == 0, said
+    assert team.git("status", "--porcelain") == ""
+    assert json.loads((team.root / "package.json").read_text()) == theirs | {
+        "type": "commonjs",
+        "scripts": added["scripts"],
+        "devDependencies": theirs["devDependencies"] | added["devDependencies"],
+    }
+    assert (team.root / "package-lock.json").read_text() == "a team's"
+    assert (team.root / "functions/requirements.txt").read_text() == "ours"
+
+
+def test_same_package_in_two_versions(team: Team, upstream: Upstream) -> None:
+    """If both sides want another version of a package, somebody has to decide."""
+    for project, version in ((team, "1.1.1"), (upstream, "2.2.2")):
+        project.replace("package.json", '"socket.io-client": "', f'"socket.io-client": "{version}-')
+        project.commit("Another version")
+    team.git("fetch", "--quiet", "upstream")
+    status, said = team.upgrade()
+    assert status == 1
+    assert "git merge --abort" in said
+    assert "UU package.json" in team.git("status", "--porcelain")
+
+
+def save(project: Project, path: str, text: str) -> None:
+    """Write a file of a project."""
+    (project.root / path).write_text(text)
 
 
 def test_conflict_in_ours_is_left_to_git(team: Team, upstream: Upstream) -> None:
