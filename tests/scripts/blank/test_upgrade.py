@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from scripts.yours import FOLDERS, TEMPLATE, parts, with_parts
+from tests.own_packages import with_packages
 from tests.scripts.blank.project import Project
 
 PARTS = (
     *("functions", "socket_host", "infra", "tests/kit", "tests/small_app", "tests/infra"),
     *("tests/__init__.py", "tests/conftest.py", "tests/long_form.py", "tests/line.py"),
     *("pyproject.toml", "requirements.txt", "README.md", "CHANGELOG.md"),
-    *("package.json", "package-lock.json"),
 )
 
 # A team's files, each in one of its folders.
@@ -87,6 +87,12 @@ async def test_bid(host: Host) -> None:
     assert (await ann.call("bid", 7))["where"].endswith("/bids")
     assert await bob.receive("bid") == 7
 """,
+}
+
+PACKAGE = {
+    "type": "module",
+    "dependencies": {"socket.io-client": "4.8.4"},
+    "devDependencies": {"axe-core": "4.14.1"},
 }
 
 IMPORT = "from functions.pages.bids import bids"
@@ -203,6 +209,11 @@ class Team(Upstream):
 @pytest.fixture
 def upstream(tmp_path: Path) -> Upstream:
     upstream = Upstream(tmp_path / "upstream", *PARTS)
+    pyproject = upstream.root / "pyproject.toml"
+    pyproject.write_text(with_packages(pyproject.read_text(), []))
+    save(upstream, "requirements.txt", "")
+    save(upstream, "package.json", json.dumps(PACKAGE, indent=2))
+    save(upstream, "package-lock.json", "{}")
     upstream.begin()
     return upstream
 
@@ -253,28 +264,21 @@ def test_upgrade_after_upgrade(team: Team, upstream: Upstream) -> None:
 
 def test_packages_beside_ours(team: Team, upstream: Upstream) -> None:
     """A team's npm packages, and versions that it has pinned, do not conflict with our new ones."""
-    ours = json.loads((team.root / "package.json").read_text())
-    added = {"scripts": {"build": "esbuild"}, "devDependencies": {"esbuild": "^0.28.2"}}
-    ours["devDependencies"] |= added["devDependencies"]
-    save(team, "package.json", json.dumps(ours | {"scripts": added["scripts"]}, indent=2))
-    save(team, "package-lock.json", "a team's")
-    save(team, "functions/requirements.txt", "a team's")
-    team.commit("Packages")
-    theirs = json.loads((upstream.root / "package.json").read_text())
-    theirs["devDependencies"] = dict.fromkeys(theirs["devDependencies"], "9.9.9")
-    save(upstream, "package.json", json.dumps(theirs | {"type": "commonjs"}, indent=2))
-    save(upstream, "package-lock.json", "ours")
-    save(upstream, "functions/requirements.txt", "ours")
-    upstream.commit("Packages")
+    own = {"axe-core": "4.14.1", "esbuild": "^0.28.2"}
+    build = {"scripts": {"build": "esbuild"}}
+    save(team, "package.json", json.dumps(PACKAGE | {"devDependencies": own} | build, indent=2))
+    theirs = {"type": "commonjs", "devDependencies": {"axe-core": "9.9.9"}}
+    save(upstream, "package.json", json.dumps(PACKAGE | theirs, indent=2))
+    for project, text in ((team, "a team's"), (upstream, "ours")):
+        save(project, "package-lock.json", text)
+        save(project, "functions/requirements.txt", text)
+        project.commit("Packages")
     team.git("fetch", "--quiet", "upstream")
     status, said = team.upgrade()
     assert status == 0, said
     assert team.git("status", "--porcelain") == ""
-    assert json.loads((team.root / "package.json").read_text()) == theirs | {
-        "type": "commonjs",
-        "scripts": added["scripts"],
-        "devDependencies": theirs["devDependencies"] | added["devDependencies"],
-    }
+    both = {"type": "commonjs", "devDependencies": own | {"axe-core": "9.9.9"}}
+    assert json.loads((team.root / "package.json").read_text()) == PACKAGE | both | build
     assert (team.root / "package-lock.json").read_text() == "a team's"
     assert (team.root / "functions/requirements.txt").read_text() == "ours"
 
