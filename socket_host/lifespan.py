@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from functions.contract.setting import StartError
+from socket_host import threads
 from socket_host.announcements import subscriptions
 from socket_host.emission import EmittingNamespace
 from socket_host.lease import Lease
@@ -78,7 +79,7 @@ class LifespanNamespace(EmittingNamespace):
 
         What stands before the `yield` happens once the host has its port, and before the first
         client; a StartError stops the host with its text. What stands after it happens when no
-        client, no event and no task is left.
+        client, no event and no task is left, and none of their calls of `asyncio.to_thread` runs.
         """
         yield
 
@@ -117,6 +118,7 @@ class LifespanNamespace(EmittingNamespace):
             yield
         finally:
             await self._supervisor.stop()
+            await threads.finished()
             # Also where another namespace could not start: what is after the `yield` is to happen.
             await lifespan.__aexit__(None, None, None)
 
