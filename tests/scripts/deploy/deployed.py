@@ -141,7 +141,7 @@ def host_environ(cloud: Cloud, stack: str) -> dict[str, str]:
 async def site(
     cloud: Cloud, stack: str, folder: Path, listener: socket.socket
 ) -> AsyncIterator[None]:
-    """The whole stack of a cloud, over https on a listening socket."""
+    """The whole stack of a cloud, over https on a listening socket; `folder` has the project."""
     code = folder / "task"
     cloud.zipped(stack).extractall(code)
     packages = str(lambda_packages(folder / "lambda"))
@@ -153,7 +153,9 @@ async def site(
         environ = function_environ(cloud, stack) | keys | {"PYTHONPATH": packages}
         await enter(pages.running(code, handler, environ))
         host = await enter(
-            host_process(host_environ(cloud, stack) | cloud.environ, module="socket_host")
+            host_process(
+                host_environ(cloud, stack) | cloud.environ, "socket_host", folder / "project"
+            )
         )
         await host.ready(PATIENCE)
         balancer = Host(host.url, await enter(Proxy()))
