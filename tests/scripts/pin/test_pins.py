@@ -279,14 +279,32 @@ def test_pin_says_what_is_wrong(project: Path) -> None:
     (project / ".venv").symlink_to(ROOT / ".venv")
     file = project / "pyproject.toml"
     file.write_text(with_packages(file.read_text(), ["python-socketio<5"]))
-    before = [(project / path).read_text() for path in TOGETHER]
-    command = [sys.executable, "-m", "scripts.commands.pin"]
-    pinned = subprocess.run(command, cwd=project, capture_output=True, text=True)
-    said = pinned.stderr.strip().splitlines()[-1]
-    if said.startswith("No registry"):
-        pytest.skip(said)
-    assert (pinned.returncode, said) == (
+    assert pinned(project) == (
         1,
         "No compatible versions were found; see uv's message above. Correct pyproject.toml.",
     )
+
+
+@pytest.mark.parametrize("mistake", ['app = ["x>>6"]', "app = [x]", "app = 7", ""])
+def test_pin_reads_no_mistake(mistake: str, project: Path) -> None:
+    """A mistake in pyproject.toml is not taken for an unreachable registry."""
+    shutil.copytree(ROOT / "scripts", project / "scripts", dirs_exist_ok=True)
+    (project / ".venv").symlink_to(ROOT / ".venv")
+    file = project / "pyproject.toml"
+    file.write_text(with_packages(file.read_text(), []).replace("app = []", mistake))
+    assert pinned(project) == (
+        1,
+        "pyproject.toml has a mistake; see uv's message above. Nothing was changed.",
+    )
+
+
+def pinned(project: Path) -> tuple[int, str]:
+    """Run scripts/pin, which must change no list; return its status and its last line."""
+    before = [(project / path).read_text() for path in TOGETHER]
+    command = [sys.executable, "-m", "scripts.commands.pin"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    said = done.stderr.strip().splitlines()[-1]
+    if said.startswith("No registry"):
+        pytest.skip(said)
     assert [(project / path).read_text() for path in TOGETHER] == before
+    return done.returncode, said
