@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from functions.contract.bus import LOOPBACK_PATH
+from socket_host import threads
 from socket_host.address import Addresses
 from socket_host.admission import Admission, Check, Rejection
 from socket_host.bus import Bus, Loopback, open_bus
@@ -105,6 +106,7 @@ class SocketHost:
 
         Raises StartError, such as PortTakenError, after stopping whatever it had started.
         """
+        threads.install()
         async with AsyncExitStack() as starting:
             listening = starting.enter_context(listen(self.settings.bind, self.settings.port))
             # The bus starts before the namespaces and stops after them, to send what they publish.

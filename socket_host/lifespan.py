@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from functions.contract.setting import StartError
+from socket_host import threads
 from socket_host.announcements import subscriptions
 from socket_host.emission import EmittingNamespace
 from socket_host.lease import Lease
@@ -76,7 +77,7 @@ class LifespanNamespace(EmittingNamespace):
 
         The part before the `yield` runs once the host has its port, before the first client; a
         StartError stops the host with its message. The part after it runs when no client, event or
-        task is left.
+        task is left, and none of their calls of `asyncio.to_thread` runs.
         """
         yield
 
@@ -115,6 +116,7 @@ class LifespanNamespace(EmittingNamespace):
             yield
         finally:
             await self._supervisor.stop()
+            await threads.finished()
             # Even if another namespace could not start, so that the part after the `yield` runs.
             await lifespan.__aexit__(None, None, None)
 

@@ -19,7 +19,11 @@ _NOT_YOURS = "You do not have access. If you have another account, sign in with 
 
 
 class Route(routing.Route):
-    """Starlette's Route, with a `claim` that the visitor must have: see `Session.has`."""
+    """Starlette's Route, with a `claim` that the visitor must have: see `Session.has`.
+
+    With `any_origin`, other programs and other sites' pages may send it POST and the like, such as
+    a webhook. The endpoint must check the sender itself, for example by a signature.
+    """
 
     def __init__(
         self,
@@ -32,7 +36,9 @@ class Route(routing.Route):
         middleware: Sequence[Middleware] = (),
         max_body_size: int | None = None,
         claim: str | None = None,
+        any_origin: bool = False,
     ) -> None:
+        self.any_origin = any_origin
         super().__init__(
             path,
             endpoint,

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from functions.contract.cookie import HOST_COOKIE, read_cookie, write_cookie
 from functions.contract.session import Session, SessionError, Sessions
 from functions.web.emit import EmitError
+from functions.web.sender import is_foreign
 from functions.web.site import Site, main_app
 
 _log = logging.getLogger(__name__)
@@ -33,7 +34,9 @@ class EndedSessions(Protocol):
 class Visitors:
     """ASGI middleware that verifies the session cookie, or issues one, before a page runs.
 
-    `sign_in` and `sign_out` replace the request's session before its response starts.
+    `sign_in` and `sign_out` replace the request's session before its response starts. A request that another site's page sent, and that may change something,
+    has no session of the visitor's, and leaves it as it is: browsers withhold the cookie, so the
+    new one would sign them out.
     """
 
     def __init__(self, app: ASGIApp, *, sessions: Sessions, secure: bool) -> None:
@@ -42,7 +45,11 @@ class Visitors:
         self.secure = secure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        session, known, due = self._session("; ".join(Headers(scope=scope).getlist("cookie")))
+        if is_foreign(scope):
+            session, known, due = Session.new(), False, False
+        else:
+            cookies = Headers(scope=scope).getlist("cookie")
+            session, known, due = self._session("; ".join(cookies))
         if session.signed_in_at:
             ended = _ended_sessions(scope)
             if ended is not None and ended.is_ended(session):

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from scripts.yours import FOLDERS, TEMPLATE, parts, with_parts
+from tests.own_packages import with_packages
 
 AUCTION = Path(__file__).parent / "project"
 FRONT_END = AUCTION / "front_end"
@@ -30,10 +31,8 @@ def install(project: Path) -> None:
     assert own.keys() == parts(template.read_text()).keys()
     template.write_text(with_parts(template.read_text(), own))
     # As scripts/pin would, which needs a package index.
-    ours = (project / "pyproject.toml").read_text()
-    assert "\napp = []" in ours or "\napp = [" in ours
-    head, _, _ = ours.rpartition("\napp = [")
-    (project / "pyproject.toml").write_text(f"{head}\napp = {list(PACKAGES)}\n")
+    pyproject = project / "pyproject.toml"
+    pyproject.write_text(with_packages(pyproject.read_text(), PACKAGES))
     pinned = "".join(f"{package}=={version(package)}\n" for package in PACKAGES)
     (project / "requirements.txt").write_text(pinned)
 

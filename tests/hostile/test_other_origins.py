@@ -3,10 +3,13 @@
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from functions.contract.cookie import HOST_COOKIE
+from functions.web import routing
+from functions.web.visitor import visitor
 from tests.hostile.tokens import FORGED, VALID, Build
 from tests.kit.lambda_events import http_api, invoke
 from tests.small_app import pages
@@ -64,6 +67,53 @@ def test_other_origins_change_nothing(
     assert changed == ([method] if status == 200 else [])
     if status == 403:
         assert "Open the page on this site, and send it from there." in answer["body"]
+
+
+@pytest.mark.parametrize("path", ["/change", "/nope"])
+@pytest.mark.parametrize("cookie", ["", f"{HOST_COOKIE}={VALID}"], ids=["none", "valid"])
+def test_no_other_site_signs_anybody_out(path: str, cookie: str, changed: list[str]) -> None:
+    """Browsers send another site's form without the cookie: the response must not replace it."""
+    answer = invoke(http_api(path, method="POST", cookie=cookie, sec_fetch_site="cross-site"))
+    assert not answer.get("cookies")
+    assert not changed
+
+
+@pytest.mark.parametrize(
+    ("headers", "acts"),
+    [
+        ({}, False),
+        ({"origin": "https://evil.example"}, False),
+        ({"sec_fetch_site": "cross-site"}, False),
+        ({"sec_fetch_site": "same-site", "cookie": f"{HOST_COOKIE}={VALID}"}, False),
+        ({"sec_fetch_site": "same-origin", "cookie": f"{HOST_COOKIE}={VALID}"}, True),
+    ],
+)
+@pytest.mark.parametrize("mounted", [False, True])
+def test_route_for_any_origin(
+    headers: dict[str, str],
+    acts: bool,
+    mounted: bool,
+    build: Build,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A route may take what other programs send, but none of them acts as the visitor."""
+    visitors: list[str] = []
+
+    async def paid(request: Request) -> PlainTextResponse:
+        visitors.append(visitor(request).id)
+        return PlainTextResponse("done")
+
+    routes = [
+        routing.Route("/paid", paid, methods=["POST"], any_origin=True),
+        routing.Route("/refund", paid, methods=["POST"]),
+    ]
+    monkeypatch.setattr(pages, "routes", [routing.Mount("/hooks", routes=routes), *routes])
+    build()
+    hooks = "/hooks" if mounted else ""
+    assert invoke(http_api(f"{hooks}/paid", method="POST", **headers))["statusCode"] == 200
+    assert (visitors == ["ann"]) == acts
+    status = invoke(http_api(f"{hooks}/refund", method="POST", **headers))["statusCode"]
+    assert status == (200 if acts else 403)
 
 
 @pytest.mark.parametrize("cookie", ["", f"{HOST_COOKIE}={FORGED}"], ids=["none", "forged"])

@@ -133,16 +133,19 @@ def environ(folder: Path, **changes: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def host_process(
-    settings: Mapping[str, str], module: str = "tests.small_app"
+    settings: Mapping[str, str], module: str = "tests.small_app", project: Path = ROOT
 ) -> AsyncIterator[HostProcess]:
-    """A host's process, killed at the end if it is still running; call `ready` or `ended`."""
+    """A host's process, killed at the end if it is still running; call `ready` or `ended`.
+
+    `project` is the folder of the code that it runs.
+    """
     # Coverage of a subprocess needs its environment variables.
     coverage = {name: value for name, value in os.environ.items() if name.startswith("COV")}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         module,
-        cwd=ROOT,
+        cwd=project,
         env={"PATH": os.environ["PATH"]} | coverage | dict(settings),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -1,8 +1,9 @@
 """The lifespan of a namespace: setup, teardown, and supervised tasks."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -73,6 +74,45 @@ async def test_lifespan_surrounds_all(tmp_path: Path) -> None:
         await until(lambda: len(clock.life) == 2)
         assert clock.life == ["open", "watch ab"]
     assert clock.life == ["open", "watch ab", "watch ends", "closed"]
+
+
+class Reader(Namespace):
+    """Reads in a thread, which cannot be cancelled."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.life: list[str] = []
+        self.read = threading.Event()
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        yield
+        self.life.append("closed")
+
+    @every(60)
+    async def reads(self) -> None:
+        try:
+            await asyncio.to_thread(self.blocks)
+        finally:
+            self.life.append("cancelled")
+
+    def blocks(self) -> None:
+        self.life.append("reads")
+        self.read.wait(PATIENCE)
+        self.life.append("has read")
+
+
+async def test_threads_end_before_the_lifespan(tmp_path: Path) -> None:
+    """What a job does in a thread has ended when the namespace closes what it has opened."""
+    async with AsyncExitStack() as running:
+        host = await running.enter_async_context(serving(tmp_path, Reader))
+        reader: Any = host.namespaces[0]
+        await until(lambda: reader.life == ["reads"])
+        stopping = asyncio.create_task(running.pop_all().aclose())
+        await until(lambda: "cancelled" in reader.life)
+        reader.read.set()
+        await stopping
+    assert reader.life == ["reads", "cancelled", "has read", "closed"]
 
 
 @on_each_transport

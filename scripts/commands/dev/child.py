@@ -12,6 +12,8 @@ import sys
 import threading
 import time
 
+from scripts.commands.dev import start_failure
+
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 
 
@@ -23,7 +25,10 @@ def main() -> None:
     os.close(nothing)
     threading.Thread(target=_end_with_parent, args=[parent], daemon=True).start()
     del sys.argv[0]
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    except Exception as error:
+        sys.exit(start_failure.describe(error).rstrip())
 
 
 def no_debugger() -> None:

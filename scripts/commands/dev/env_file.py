@@ -32,7 +32,8 @@ def read_env_file(file: Path, declared: Sequence[Setting]) -> dict[str, str]:
             raise EnvFileError(f"{file}, line {number}: write NAME=VALUE, or # before a comment.")
         if name not in names:
             raise EnvFileError(
-                f"{file}, line {number}: functions/model/settings.py declares no {name[:80]}."
+                f"{file}, line {number}: functions/model/settings.py declares no {name[:80]}. "
+                "Here are only settings of yours; scripts/dev takes others from its environment."
             )
         quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
         found[name] = value[1:-1] if quoted else value

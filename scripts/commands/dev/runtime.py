@@ -17,6 +17,7 @@ from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
 from functions.contract.setting import StartError
+from scripts.commands.dev import start_failure
 
 Handler = Callable[[Any, Any], Any]
 
@@ -34,8 +35,10 @@ def main(handler: str, *options: str) -> None:
         api.call("POST", "/init/error", json.dumps({"errorType": "", "errorMessage": str(error)}))
         sys.exit(1)
     except (Exception, SystemExit) as error:
-        traceback.print_exc()
-        api.call("POST", "/init/error", json.dumps(_describe(error)))
+        text = start_failure.describe(error)
+        print(text, end="", file=sys.stderr)
+        told = _describe(error) | {"stackTrace": [text]}
+        api.call("POST", "/init/error", json.dumps(told))
         sys.exit(1)
     if "--plain" in options or importlib.util.find_spec("awslambdaric") is None:
         api.serve(function)

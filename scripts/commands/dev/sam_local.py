@@ -40,8 +40,9 @@ _GET_ADDRESS = 0x8915  # SIOCGIFADDR
 def settings(template: str) -> dict[str, str]:
     """Return the function's settings, with the table names in the text of a template."""
     here = f"http://{MACHINE}:{PORT}"
+    own = [setting for setting in declared if "function" in setting.halves]
     return (
-        development(declared, DATA)
+        development(own, DATA)
         | _stores(template)
         | {
             "STAGE": "development",

@@ -6,13 +6,14 @@
 import asyncio
 import json
 import os
+import re
 import sys
 from collections import ChainMap
 from collections.abc import MutableMapping
 from pathlib import Path
 
 from functions.contract.session import SAMPLE_SECRET
-from functions.contract.setting import development
+from functions.contract.setting import StartError, development
 from functions.model.settings import settings as declared
 from scripts import ROOT
 from scripts.commands.dev.env_file import EnvFileError, read_env_file
@@ -54,11 +55,18 @@ class OwnSettings:
             return
         printed, why = await process.communicate()
         if process.returncode:
-            last = why.decode(errors="replace").strip().rpartition("\n")[2]
-            say(f"Your settings were not reloaded: {last}")
+            say(f"Your settings were not reloaded: {_reason(why.decode(errors='replace'))}")
             return
         self.values.clear()
         self.values.update(json.loads(printed.splitlines()[-1]))
+
+
+def _reason(output: str) -> str:
+    """Return the last line of the output, after the place that a traceback ends with."""
+    places = re.findall(r'^ *File "(.+)", (line \d+)', output, re.MULTILINE)
+    file, line = places[-1] if places else ("", "")
+    where = f"{file.removeprefix(f'{ROOT}/')}, {line}: " if places else ""
+    return where + output.strip().rpartition("\n")[2]
 
 
 def _own(data: Path, env_file: Path) -> dict[str, str]:
@@ -100,5 +108,5 @@ def _further_origins() -> tuple[str, ...]:
 if __name__ == "__main__":
     try:
         print(json.dumps(_own(Path(sys.argv[1]), Path(sys.argv[2]))))
-    except EnvFileError as error:
+    except (EnvFileError, StartError) as error:
         sys.exit(str(error))

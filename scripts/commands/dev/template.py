@@ -42,7 +42,7 @@ class Template:
         except UnicodeDecodeError as error:
             raise TemplateError(f"{path.name} is not UTF-8: {error}.") from None
         except TemplateError as error:
-            raise TemplateError(f"{path.name}: {error}") from None
+            raise TemplateError(f"{path.parent.name}/{path.name}: {error}") from None
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -76,7 +76,15 @@ def load(text: str) -> Any:
     try:
         return yaml.load(text, _Loader)  # derived from the safe loader
     except yaml.YAMLError as error:
-        raise TemplateError(f"this is not YAML: {' '.join(str(error).split())}.") from None
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        raise TemplateError(f"this is not YAML{where}: {_problem(error)}.") from None
+
+
+def _problem(error: yaml.YAMLError) -> str:
+    """Return what is wrong, in one line and without the name that the parser gives to a text."""
+    parts = (getattr(error, name, None) for name in ("context", "problem"))
+    return " ".join((": ".join(part for part in parts if part) or str(error)).split())
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # either works

@@ -1,8 +1,11 @@
 """Sessions: the host accepts only clients with a session, by the page's own cookie."""
 
 from scripts.commands.doctor.engine import Refusal, knock
-from scripts.commands.doctor.finding import Failure
+from scripts.commands.doctor.finding import Failure, Skip
 from scripts.commands.doctor.site import Site
+
+# Codes of refusals that have nothing to do with who the visitor is.
+_TROUBLE = ("full", "visitor", "failed")
 
 
 async def accepted(site: Site) -> str:
@@ -17,7 +20,14 @@ async def accepted(site: Site) -> str:
             do="If you have no namespace with this name, name one of yours: --namespace /PATH. "
             "See namespaces in socket_host/events.",
         )
-    if refusal.code != "session":
+    if refusal.code not in ("session", *_TROUBLE):
+        raise Failure(
+            f'The namespace {site.namespace} refuses this visitor: "{refusal.message}"',
+            why="Nothing more can be checked there.",
+            do="If it is not for everybody, pass the session of somebody it admits, --session "
+            "COOKIE, or name another namespace, --namespace /PATH.",
+        )
+    if refusal.code in _TROUBLE:
         raise Failure(
             f'The host accepts nobody: "{refusal.message}"',
             why="Pages work, but nobody can connect.",
@@ -41,6 +51,8 @@ async def accepted(site: Site) -> str:
 
 async def refused(site: Site) -> str:
     """A client without a session, or with a forged one, is refused with a reason."""
+    if (anyway := await knock(site, cookie=site.token)) and not anyway.code:
+        raise Skip(f'Everybody is refused: "{anyway.message}"')
     forged = _forged(site.token)
     attempts = {
         "without a session": await knock(site),

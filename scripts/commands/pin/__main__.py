@@ -9,7 +9,7 @@ import sys
 from scripts import ROOT
 from scripts.commands.pin import lists, npm
 from scripts.commands.pin.base import Base, BaseError
-from scripts.commands.pin.lists import ListsError, RegistryError
+from scripts.commands.pin.lists import ListsError, ProjectError, RegistryError
 from scripts.commands.pin.npm import NpmError
 from scripts.terminal import say
 
@@ -77,6 +77,8 @@ def main() -> None:
             _base()
         else:
             _pin(options.upgrade)
+    except ProjectError:
+        sys.exit("pyproject.toml has a mistake; see uv's message above. Nothing was changed.")
     except RegistryError:
         sys.exit("No registry can be reached; see uv's message above. Nothing was changed.")
     except ListsError:

@@ -33,11 +33,17 @@ WAIT = timedelta(days=7)
 
 _OLDEST_PYTHON = "3.11"
 
-_UNREACHABLE = 2  # uv's exit status for errors other than unsatisfiable requirements
+# uv's exit status for errors other than unsatisfiable requirements, and what distinguishes one that
+# has nothing to do with a registry.
+_UNREACHABLE, _UNREADABLE = 2, "dependency group"
 
 
 class ListsError(Exception):
     """No compatible versions were found; uv has printed why."""
+
+
+class ProjectError(ListsError):
+    """The groups of pyproject.toml cannot be read; uv has printed why."""
 
 
 class RegistryError(ListsError):
@@ -115,6 +121,10 @@ def _compile(root: Path, output: Path, groups: Iterable[str], words: Sequence[st
         *("--output-file", str(output), *words),
     ]
     environ = SYSTEM_CERTIFICATES | os.environ
-    status = subprocess.run(command, cwd=root, env=environ, stdout=sys.stderr).returncode
-    if status:
-        raise RegistryError if status == _UNREACHABLE else ListsError
+    done = subprocess.run(command, cwd=root, env=environ, stderr=subprocess.PIPE, text=True)
+    sys.stderr.write(done.stderr)
+    if not done.returncode:
+        return
+    if _UNREADABLE in done.stderr:
+        raise ProjectError
+    raise RegistryError if done.returncode == _UNREACHABLE else ListsError

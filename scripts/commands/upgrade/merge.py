@@ -8,6 +8,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from scripts.commands.upgrade.conflicts import settle
 from scripts.yours import FOLDERS, TEMPLATE, GitError, git, parts, with_parts
 
 
@@ -33,9 +34,11 @@ def merge(project: Path, ref: str) -> None:
     try:
         git(project, "merge", "--no-ff", "-m", f"Merge {ref}", made)
     except GitError as error:
-        if git(project, "ls-files", "--unmerged"):
+        if not git(project, "ls-files", "--unmerged"):
+            raise
+        if not settle(project):
             raise ConflictError(str(error)) from None
-        raise
+        git(project, "commit", "--quiet", "--no-edit")
 
 
 def _tree(project: Path, theirs: str) -> str:

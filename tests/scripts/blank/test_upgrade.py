@@ -1,5 +1,6 @@
 """A team's repository and a later version of ours, merged by scripts/upgrade and by git alone."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from scripts.yours import FOLDERS, TEMPLATE, parts, with_parts
+from tests.own_packages import with_packages
 from tests.scripts.blank.project import Project
 
 PARTS = (
@@ -85,6 +87,12 @@ async def test_bid(host: Host) -> None:
     assert (await ann.call("bid", 7))["where"].endswith("/bids")
     assert await bob.receive("bid") == 7
 """,
+}
+
+PACKAGE = {
+    "type": "module",
+    "dependencies": {"socket.io-client": "4.8.4"},
+    "devDependencies": {"axe-core": "4.14.1"},
 }
 
 IMPORT = "from functions.pages.bids import bids"
@@ -201,6 +209,11 @@ class Team(Upstream):
 @pytest.fixture
 def upstream(tmp_path: Path) -> Upstream:
     upstream = Upstream(tmp_path / "upstream", *PARTS)
+    pyproject = upstream.root / "pyproject.toml"
+    pyproject.write_text(with_packages(pyproject.read_text(), []))
+    save(upstream, "requirements.txt", "")
+    save(upstream, "package.json", json.dumps(PACKAGE, indent=2))
+    save(upstream, "package-lock.json", "{}")
     upstream.begin()
     return upstream
 
@@ -247,6 +260,44 @@ def test_upgrade_after_upgrade(team: Team, upstream: Upstream) -> None:
         assert team.yours() == before
         assert "# Of the sample." not in (team.root / TEMPLATE).read_text()
     team.test()
+
+
+def test_packages_beside_ours(team: Team, upstream: Upstream) -> None:
+    """A team's npm packages, and versions that it has pinned, do not conflict with our new ones."""
+    own = {"axe-core": "4.14.1", "esbuild": "^0.28.2"}
+    build = {"scripts": {"build": "esbuild"}}
+    save(team, "package.json", json.dumps(PACKAGE | {"devDependencies": own} | build, indent=2))
+    theirs = {"type": "commonjs", "devDependencies": {"axe-core": "9.9.9"}}
+    save(upstream, "package.json", json.dumps(PACKAGE | theirs, indent=2))
+    for project, text in ((team, "a team's"), (upstream, "ours")):
+        save(project, "package-lock.json", text)
+        save(project, "functions/requirements.txt", text)
+        project.commit("Packages")
+    team.git("fetch", "--quiet", "upstream")
+    status, said = team.upgrade()
+    assert status == 0, said
+    assert team.git("status", "--porcelain") == ""
+    both = {"type": "commonjs", "devDependencies": own | {"axe-core": "9.9.9"}}
+    assert json.loads((team.root / "package.json").read_text()) == PACKAGE | both | build
+    assert (team.root / "package-lock.json").read_text() == "a team's"
+    assert (team.root / "functions/requirements.txt").read_text() == "ours"
+
+
+def test_same_package_in_two_versions(team: Team, upstream: Upstream) -> None:
+    """If both sides want another version of a package, somebody has to decide."""
+    for project, version in ((team, "1.1.1"), (upstream, "2.2.2")):
+        project.replace("package.json", '"socket.io-client": "', f'"socket.io-client": "{version}-')
+        project.commit("Another version")
+    team.git("fetch", "--quiet", "upstream")
+    status, said = team.upgrade()
+    assert status == 1
+    assert "git merge --abort" in said
+    assert "UU package.json" in team.git("status", "--porcelain")
+
+
+def save(project: Project, path: str, text: str) -> None:
+    """Write a file of a project."""
+    (project.root / path).write_text(text)
 
 
 def test_conflict_in_ours_is_left_to_git(team: Team, upstream: Upstream) -> None:

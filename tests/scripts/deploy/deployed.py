@@ -19,6 +19,7 @@ from typing import Any, cast
 from aiohttp import web
 
 from scripts import ROOT
+from scripts.commands.blank.blanking import blank
 from scripts.commands.dev.environment import Environment
 from scripts.commands.dev.function import Function
 from scripts.commands.dev.invocation import Invocation
@@ -27,6 +28,7 @@ from scripts.commands.dev.origins import FunctionOrigin
 from scripts.commands.dev.proxy import Proxy
 from scripts.commands.dev.runtime_api import serving
 from scripts.commands.dev.template import FUNCTION, SOCKET_HOST, Template, load
+from scripts.yours import TEMPLATE
 from tests.infra.templates import SOURCE
 from tests.kit.hosts import SECRET, host_process
 from tests.scripts.deploy.rehearsal import REGION, Cloud
@@ -130,14 +132,16 @@ def host_environ(cloud: Cloud, stack: str) -> dict[str, str]:
     here = {"BIND": "127.0.0.1", "PORT": "0", "MAX_CONNECTIONS": "500"}
     # moto leaves AWS::NoValue in lists.
     secrets = {secret["Name"]: SECRET for secret in container["Secrets"] if secret}
-    return {e["Name"]: e["Value"] for e in container["Environment"]} | secrets | here
+    # CloudFormation passes on a parameter of the type Number as text, which moto does not.
+    own = {setting["Name"]: str(setting["Value"]) for setting in container["Environment"]}
+    return own | secrets | here
 
 
 @asynccontextmanager
 async def site(
     cloud: Cloud, stack: str, folder: Path, listener: socket.socket
 ) -> AsyncIterator[None]:
-    """The whole stack of a cloud, over https on a listening socket."""
+    """The whole stack of a cloud, over https on a listening socket; `folder` has the project."""
     code = folder / "task"
     cloud.zipped(stack).extractall(code)
     packages = str(lambda_packages(folder / "lambda"))
@@ -149,7 +153,9 @@ async def site(
         environ = function_environ(cloud, stack) | keys | {"PYTHONPATH": packages}
         await enter(pages.running(code, handler, environ))
         host = await enter(
-            host_process(host_environ(cloud, stack) | cloud.environ, module="socket_host")
+            host_process(
+                host_environ(cloud, stack) | cloud.environ, "socket_host", folder / "project"
+            )
         )
         await host.ready(PATIENCE)
         balancer = Host(host.url, await enter(Proxy()))
@@ -160,16 +166,19 @@ async def site(
 
 
 def copy_project(folder: Path) -> Path:
-    """A copy that a test may change and deploy, with the original's environments."""
+    """A copy that a test may change and deploy, with the original's environments.
+
+    It is the blank app, with your parts of the template: they are deployed too.
+    """
     project.copy_project(folder)
-    for name in (
-        ".dockerignore",
-        "samconfig.toml",
-        "package.json",
-        "package-lock.json",
-        "requirements.txt",
-    ):
+    text = (folder / TEMPLATE).read_text()
+    blank(folder)
+    (folder / TEMPLATE).write_text(text)
+    for name in (".dockerignore", "samconfig.toml", "package-lock.json"):
         shutil.copy(ROOT / name, folder / name)
+    package = json.loads((ROOT / "package.json").read_text())
+    (folder / "package.json").write_text(json.dumps(package | {"scripts": {}}))
+    (folder / "requirements.txt").touch()
     subprocess.run(["scripts/sam"], cwd=ROOT, check=True)  # waits if it is still being installed
     for name in (".venv", ".venv-sam"):
         (folder / name).symlink_to(ROOT / name)

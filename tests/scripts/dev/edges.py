@@ -18,20 +18,22 @@ from scripts.commands.dev.listeners import listen
 from scripts.commands.dev.origin_request import OriginRequest
 from scripts.commands.dev.origins import Origin
 from scripts.commands.dev.template import FUNCTION, SOCKET_HOST, Template
+from scripts.yours import with_parts
 
-TEMPLATE = (ROOT / "infra/template.yaml").read_text()
+# Without the parts that are yours.
+TEMPLATE = with_parts((ROOT / "infra/template.yaml").read_text(), {})
 
 PATIENCE = 20  # seconds: a deadline that even a busy machine meets
 
 
 @cache
 def real_template() -> Template:
-    """The project's template; read-only, because tests share it."""
+    """Our parts of the template; read-only, because tests share it."""
     return Template.parse(TEMPLATE)
 
 
 def changed(*replacements: tuple[str, str]) -> Template:
-    """The project's template with pieces of its text replaced; each piece must exist."""
+    """Our parts of the template with pieces of its text replaced; each piece must exist."""
     text = TEMPLATE
     for old, new in replacements:
         assert old in text, f"the template no longer says {old!r}"

@@ -130,7 +130,7 @@ HOST_POLICY = "216adef6-5c7f-47e4-b989-5492eafa07d3"
         ("Handler: functions.app.handler", "Handler: handler", "must have the form module.name"),
         ("AWS::CloudFront::Distribution", "AWS::CloudFront::Function", "there are 0"),
         ("DefaultCacheBehavior:", "OtherCacheBehavior:", "has no DefaultCacheBehavior"),
-        ("Resources:", "Resources: [", "this is not YAML"),
+        ("Resources:", "Resources: [", r"this is not YAML in line \d+: "),
         ("Resources:", "Things:", "the template has no Resources"),
     ],
 )

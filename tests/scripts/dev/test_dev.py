@@ -168,9 +168,13 @@ async def test_broken_host(dev: Dev) -> None:
     dev.save(PLAZA, "class Plaza(", "oops\n\n\nclass Plaza(")
     text = await dev.becomes(POLL, 502, "before it listened")
     assert "NameError: name 'oops' is not defined" in text
+    assert PLAZA in text
+    assert "runpy" not in text  # nor anything else that is not the project's
     await dev.says("NameError: name 'oops' is not defined")
     assert (await dev.get("/"))[0] == 200
-    dev.save(PLAZA, "oops\n\n\nclass Plaza(", "class Plaza(")
+    dev.save(PLAZA, "oops\n\n\nclass Plaza(", "import oops\n\n\nclass Plaza(")
+    await dev.becomes(POLL, 502, "No installed package has the module oops. Add its package to")
+    dev.save(PLAZA, "import oops\n\n\nclass Plaza(", "class Plaza(")
     await dev.becomes(POLL, 200)
 
 

@@ -203,7 +203,11 @@ async def test_setting_added(dev: Dev) -> None:
     await dev.becomes("/setting", 200, "two")
     file.unlink()
     await dev.becomes("/setting", 200, "one")
-    await said(dev, "were not reloaded: SyntaxError", lambda: declaration.write_text("def"))
+    await said(
+        dev,
+        "were not reloaded: functions/model/settings.py, line 1: SyntaxError",
+        lambda: declaration.write_text("def"),
+    )
     declaration.write_text(text)
     await dev.becomes("/", 200)
     await dev.becomes(POLL, 200)

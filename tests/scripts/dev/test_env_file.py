@@ -44,7 +44,7 @@ def test_replaces_development(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("# fine\ns3cret", "line 2: write NAME=VALUE"),
         ("=s3cret", "line 1: write NAME=VALUE"),
         ("KEYS=s3cret", "line 1: functions/model/settings.py declares no KEYS"),
-        ("STAGE=s3cret", "declares no STAGE"),
+        ("STAGE=s3cret", "declares no STAGE. Here are only settings of yours"),
         ("KEY=s3cret\0", "line 1: write NAME=VALUE"),
     ],
 )

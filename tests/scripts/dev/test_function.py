@@ -224,8 +224,9 @@ async def test_broken_code(workshop: Workshop, code: str, sentence: str) -> None
         assert error.status == 500
         assert error.broken
         assert error.sentence.startswith(sentence)
-        assert "Traceback" in error.detail
-        assert "workpiece" in error.detail
+        assert 'workpiece.py", line 1' in error.detail
+        assert "importlib" not in error.detail
+        assert ("scripts/pin" in error.detail) == code.startswith("import")
     workshop.save(HANDLER)
     workshop.function.start()
     await workshop.call()

@@ -12,8 +12,8 @@ import pytest
 
 from scripts.commands.dev.template import SOCKET_HOST
 from scripts.commands.doctor.finding import FAILED, SKIPPED
-from tests.kit.development import start_development
 from tests.scripts.dev.edges import PATIENCE, RunningEdge
+from tests.scripts.dev.project import running, small_project
 from tests.scripts.doctor.command import doctor
 from tests.scripts.doctor.findings import examined
 from tests.scripts.doctor.ports import unused_port
@@ -49,8 +49,8 @@ async def everybody_gone(edge: RunningEdge) -> None:
 
 async def test_scripts_dev(tmp_path: Path) -> None:
     """A site under scripts/dev passes: a table, and exit status 0."""
-    with start_development(tmp_path) as development:
-        status, said, _ = await doctor(development.url)
+    async with running(small_project(tmp_path)) as dev:
+        status, said, _ = await doctor(dev.url)
     assert status == 0, said
     assert "  ok       by-upgrade           Connected in" in said
     assert "0 FAILED, 3 skipped." in said

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from functions.contract.session import SAMPLE_SECRET
 from scripts.commands.dev.origin_request import OriginRequest
 from scripts.commands.dev.proxy import Proxy
 from scripts.commands.dev.template import SOCKET_HOST
@@ -18,7 +19,7 @@ from scripts.commands.doctor.finding import SKIPPED, Failure
 from scripts.commands.doctor.site import Address, Broadcast, Site
 from socket_host import namespace
 from socket_host.namespace import Namespace
-from tests.kit.hosts import serving, url
+from tests.kit.hosts import serving, token, url
 from tests.scripts.dev.edges import PATIENCE, running
 from tests.scripts.doctor.findings import examined
 from tests.scripts.doctor.sites import (
@@ -73,6 +74,33 @@ async def test_no_session_check(tmp_path: Path) -> None:
     async with site(tmp_path, session_secret=None) as edge:
         findings = await examined(edge.url)
     assert findings.failed == {"no-session"}
+
+
+class Desk(Namespace):
+    """Admits only staff."""
+
+    namespace = "/desk"
+
+    async def on_connect(self, sid: str, environ: Any, auth: Any) -> bool:
+        return self.visitor(sid).has("role=staff")
+
+
+async def test_namespace_for_some(tmp_path: Path) -> None:
+    """If a namespace does not admit the visitor, advice is to pass the session of another."""
+    async with site(tmp_path, events=Desk) as edge:
+        findings = await examined(edge.url, namespace="/desk")
+        assert findings.failed == {"session"}
+        assert "--session COOKIE" in findings.words("session")
+        staff = token("Eve", secret=SAMPLE_SECRET, claims={"role": "staff"})
+        assert (await examined(edge.url, namespace="/desk", session=staff)).failed == set()
+
+
+async def test_no_such_namespace(tmp_path: Path) -> None:
+    """A namespace that does not exist is one failure, not several."""
+    async with site(tmp_path, events=Desk) as edge:
+        findings = await examined(edge.url)
+    assert findings.failed == {"session"}
+    assert "--namespace /PATH" in findings.words("session")
 
 
 async def test_two_secrets(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from scripts.commands.pin.__main__ import UNREACHABLE
 from scripts.commands.pin.base import Base, BaseError
 from scripts.commands.pin.lists import ALONE, TOGETHER, ListsError, RegistryError
 from scripts.packages import PackagesError, install_into
+from tests.own_packages import with_packages
 from tests.scripts.deploy.engine import DIGEST, install
 
 GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
@@ -166,9 +167,7 @@ def project(tmp_path: Path) -> Path:
 def resolved(project: Path, *own: str) -> dict[str, str]:
     """The lists of a project with its own packages."""
     file = project / "pyproject.toml"
-    text = file.read_text()
-    assert text.endswith("\napp = []\n")
-    file.write_text(text.removesuffix("app = []\n") + f"app = {json.dumps(own)}\n")
+    file.write_text(with_packages(file.read_text(), own))
     try:
         return lists.resolve(project)
     except RegistryError:
@@ -279,15 +278,33 @@ def test_pin_says_what_is_wrong(project: Path) -> None:
     shutil.copytree(ROOT / "scripts", project / "scripts", dirs_exist_ok=True)
     (project / ".venv").symlink_to(ROOT / ".venv")
     file = project / "pyproject.toml"
-    file.write_text(file.read_text().replace("\napp = []", '\napp = ["python-socketio<5"]'))
-    before = [(project / path).read_text() for path in TOGETHER]
-    command = [sys.executable, "-m", "scripts.commands.pin"]
-    pinned = subprocess.run(command, cwd=project, capture_output=True, text=True)
-    said = pinned.stderr.strip().splitlines()[-1]
-    if said.startswith("No registry"):
-        pytest.skip(said)
-    assert (pinned.returncode, said) == (
+    file.write_text(with_packages(file.read_text(), ["python-socketio<5"]))
+    assert pinned(project) == (
         1,
         "No compatible versions were found; see uv's message above. Correct pyproject.toml.",
     )
+
+
+@pytest.mark.parametrize("mistake", ['app = ["x>>6"]', "app = [x]", "app = 7", ""])
+def test_pin_reads_no_mistake(mistake: str, project: Path) -> None:
+    """A mistake in pyproject.toml is not taken for an unreachable registry."""
+    shutil.copytree(ROOT / "scripts", project / "scripts", dirs_exist_ok=True)
+    (project / ".venv").symlink_to(ROOT / ".venv")
+    file = project / "pyproject.toml"
+    file.write_text(with_packages(file.read_text(), []).replace("app = []", mistake))
+    assert pinned(project) == (
+        1,
+        "pyproject.toml has a mistake; see uv's message above. Nothing was changed.",
+    )
+
+
+def pinned(project: Path) -> tuple[int, str]:
+    """Run scripts/pin, which must change no list; return its status and its last line."""
+    before = [(project / path).read_text() for path in TOGETHER]
+    command = [sys.executable, "-m", "scripts.commands.pin"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    said = done.stderr.strip().splitlines()[-1]
+    if said.startswith("No registry"):
+        pytest.skip(said)
     assert [(project / path).read_text() for path in TOGETHER] == before
+    return done.returncode, said

@@ -1,0 +1,49 @@
+"""The worker threads of `asyncio.to_thread`, and how to wait for those at work.
+
+A thread cannot be cancelled: when a task that awaits one is, the thread goes on. What it uses, such
+as an SQLite connection, must not be closed meanwhile.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PATIENCE = 10.0  # seconds that `finished` waits at most
+
+
+class _Threads(ThreadPoolExecutor):
+    def __init__(self) -> None:
+        super().__init__(thread_name_prefix="asyncio")
+        self.at_work: set[Future[Any]] = set()
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future = super().submit(fn, *args, **kwargs)
+        self.at_work.add(future)
+        future.add_done_callback(self.at_work.discard)
+        return future
+
+
+_of: WeakKeyDictionary[asyncio.AbstractEventLoop, _Threads] = WeakKeyDictionary()
+
+
+def install() -> None:
+    """Have the running event loop use threads that `finished` can wait for."""
+    loop = asyncio.get_running_loop()
+    if loop not in _of:
+        _of[loop] = _Threads()
+        loop.set_default_executor(_of[loop])
+
+
+async def finished() -> None:
+    """Wait until the calls that now run in threads have returned, for PATIENCE at most."""
+    threads = _of.get(asyncio.get_running_loop())
+    if threads and (calls := [asyncio.wrap_future(call) for call in threads.at_work.copy()]):
+        await asyncio.wait(calls, timeout=PATIENCE)
+        for call in calls:
+            if call.done() and not call.cancelled():
+                call.exception()  # retrieved, because whoever awaited it has been cancelled
