@@ -19,7 +19,12 @@ _NOT_YOURS = "You do not have access to this. If you have another account, sign 
 
 
 class Route(routing.Route):
-    """Starlette's, and `claim` says what the visitor's session must have: see `Session.has`."""
+    """Starlette's, with two more arguments.
+
+    `claim` says what the visitor's session must have: see `Session.has`. `same_origin=False` takes
+    requests that change something from anywhere, as a webhook must. Such a route has to find out by
+    itself who sent a request, for example by a signature, and must not rely on the session.
+    """
 
     def __init__(
         self,
@@ -32,6 +37,7 @@ class Route(routing.Route):
         middleware: Sequence[Middleware] = (),
         max_body_size: int | None = None,
         claim: str | None = None,
+        same_origin: bool = True,
     ) -> None:
         super().__init__(
             path,
@@ -39,13 +45,14 @@ class Route(routing.Route):
             methods=methods,
             name=name,
             include_in_schema=include_in_schema,
-            middleware=_asking(claim, path, middleware),
+            middleware=_asking(claim, path, middleware, same_origin),
             max_body_size=max_body_size,
         )
+        self.same_origin = same_origin
 
 
 class Mount(routing.Mount):
-    """Starlette's, and `claim` says what the visitor's session must have: see `Session.has`."""
+    """Starlette's, with `claim` and `same_origin` for everything in it: see Route."""
 
     def __init__(
         self,
@@ -57,24 +64,33 @@ class Mount(routing.Mount):
         middleware: Sequence[Middleware] = (),
         max_body_size: int | None = None,
         claim: str | None = None,
+        same_origin: bool = True,
     ) -> None:
         super().__init__(
             path,
             app,
             routes,
             name,
-            middleware=_asking(claim, path, middleware),
+            middleware=_asking(claim, path, middleware, same_origin),
             max_body_size=max_body_size,
         )
+        self.same_origin = same_origin
 
 
-def _asking(claim: str | None, path: str, middleware: Sequence[Middleware]) -> Sequence[Middleware]:
+def _asking(
+    claim: str | None, path: str, middleware: Sequence[Middleware], same_origin: bool
+) -> Sequence[Middleware]:
     if claim is None:
         return middleware
     if not isinstance(claim, str) or not claim.strip():
         raise StartError(
             f"The route {path}: a claim must be a name, or a name and value like 'role=editor', "
             f"not {claim!r}."
+        )
+    if not same_origin:
+        raise StartError(
+            f"The route {path}: with same_origin=False it must not rely on the session, so it "
+            "cannot have a claim."
         )
     return [Middleware(ClaimRequired, claim=claim), *middleware]
 

@@ -32,7 +32,8 @@ class SameOrigin:
     A request with neither does not come from a current browser, and must carry the session's
     cookie, which browsers leave out of another site's form (SameSite=Lax).
 
-    Requests that no route matches pass: they get a 404 or 405.
+    Requests that no route matches pass: they get a 404 or 405. So do requests for a route with
+    `same_origin=False`: see functions/web/routing.py.
     """
 
     def __init__(self, app: ASGIApp, *, routes: Sequence[BaseRoute]) -> None:
@@ -41,12 +42,32 @@ class SameOrigin:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self.app
-        if scope["method"] not in _SAFE and self._is_taken(scope) and (why := _problem(scope)):
+        why = None if scope["method"] in _SAFE else _problem(scope)
+        scope["state"]["foreign"] = why is _FOREIGN
+        if why and self._is_protected(scope):
             app = await error_response(Request(scope), HTTPException(403, why))
         await app(scope, receive, send)
 
-    def _is_taken(self, scope: Scope) -> bool:
-        return any(route.matches(scope)[0] is Match.FULL for route in self.routes)
+    def _is_protected(self, scope: Scope) -> bool:
+        found = _match(self.routes, scope)
+        return found is not None and not _is_open(*found)
+
+
+def _match(routes: Sequence[BaseRoute], scope: Scope) -> tuple[BaseRoute, Scope] | None:
+    """Return the route that takes a request, and the scope for the routes within it."""
+    for route in routes:
+        match, child = route.matches(scope)
+        if match is Match.FULL:
+            return route, {**scope, **child}
+    return None
+
+
+def _is_open(route: BaseRoute, scope: Scope) -> bool:
+    """Whether a route, or the one within it that takes the request, has `same_origin=False`."""
+    if not getattr(route, "same_origin", True):
+        return True
+    found = _match(getattr(route, "routes", None) or (), scope)
+    return found is not None and _is_open(*found)
 
 
 def _problem(scope: Scope) -> str | None:

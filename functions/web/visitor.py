@@ -34,7 +34,9 @@ class Visitors:
     """ASGI middleware that verifies the session cookie, or issues one, before a page runs.
 
     The visitor keeps the session that the request holds when its response starts; `sign_in` and
-    `sign_out` replace it.
+    `sign_out` replace it. A request that SameOrigin finds to be from another site gets no new
+    session: browsers leave the cookie (SameSite=Lax) out of another site's form, and the response
+    would replace the visitor's session by an anonymous one.
     """
 
     def __init__(self, app: ASGIApp, *, sessions: Sessions, secure: bool) -> None:
@@ -53,7 +55,8 @@ class Visitors:
 
         async def send_with_cookie(message: Message) -> None:
             held: Session = state["session"]
-            if message["type"] == "http.response.start" and (due or held is not session):
+            changed = held is not session or (due and not state.get("foreign"))
+            if message["type"] == "http.response.start" and changed:
                 token, max_age = self.sessions.issue(held), self.sessions.max_age
                 headers = MutableHeaders(scope=message)
                 headers.append("set-cookie", write_cookie(token, max_age, secure=self.secure))

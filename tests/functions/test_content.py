@@ -10,9 +10,11 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from functions.web.assets import Assets, _address
@@ -146,6 +148,43 @@ def test_compression(header: str) -> None:
     assert is_gzip is wants_gzip(header)
     assert (gzip.decompress(sent(answer)) if is_gzip else sent(answer)) == LONG.encode()
     assert answer["headers"]["vary"] == "Accept-Encoding"
+
+
+@pytest.mark.parametrize(
+    ("etag", "compressed"), [('"a"', 'W/"a"'), ('W/"a"', 'W/"a"'), (None, None)]
+)
+@pytest.mark.parametrize("accepted", ["gzip", "identity"])
+def test_compressed_body_has_a_weak_etag(
+    etag: str | None, compressed: str | None, accepted: str
+) -> None:
+    """A strong ETag is for the same bytes, and would let a client resume one form with another."""
+    headers = {"etag": etag} if etag else {}
+    answer = answered(PlainTextResponse(LONG, headers=headers), accept_encoding=accepted)
+    assert answer["headers"].get("etag") == (compressed if accepted == "gzip" else etag)
+
+
+def test_file_that_a_client_has_compressed(tmp_path: Path) -> None:
+    """A file of Starlette's StaticFiles is not sent again to who has it compressed."""
+    (tmp_path / "a.txt").write_text(LONG)
+    ask = site(Mount("/files", StaticFiles(directory=tmp_path)))
+    etag = ask("/files/a.txt", accept_encoding="gzip")["headers"]["etag"]
+    assert etag.startswith("W/")
+    again = ask("/files/a.txt", accept_encoding="gzip", if_none_match=etag)
+    assert again["statusCode"] == 304
+
+
+@pytest.mark.parametrize("status", [204, 304])
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+def test_status_without_a_body(status: int, accept: str) -> None:
+    """A page that raises a status which has no body sends none, but its headers."""
+
+    async def page(request: Request) -> Response:
+        raise HTTPException(status, headers={"etag": '"a"'})
+
+    answer = site(Route("/", page))("/", accept=accept)
+    assert (answer["statusCode"], sent(answer)) == (status, b"")
+    assert answer["headers"]["etag"] == '"a"'
+    assert "content-type" not in answer["headers"]
 
 
 # ---- Static files ----

@@ -15,7 +15,9 @@ from functions import app as door
 from functions.contract.session import COOKIE, SAMPLE_SECRET, Session, Sessions
 from functions.contract.setting import SettingError
 from functions.web.assets import Assets
+from functions.web.emit import Emitter
 from functions.web.settings import Settings
+from functions.web.site import Site
 from tests.kit.lambda_events import FRONT_DOORS, Event, http_api, invoke
 from tests.small_app import pages, site
 from tests.small_app.model.posts import Posts
@@ -96,6 +98,16 @@ def test_broken_template_stops_the_start(
     monkeypatch.setattr(pages, "__path__", [str(tmp_path)])
     with pytest.raises(TemplateSyntaxError):
         serve(Settings("a secret of this test, long enough"))
+
+
+@pytest.mark.parametrize("name", ["a.html", "a.svg", "a.xml", "a.html.j2", "a", "a.txt"])
+def test_escaping(name: str, tmp_path: Path) -> None:
+    """What a template inserts is escaped, whatever the template is called, except in plain text."""
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / name).write_text("{{ x }}")
+    settings = Settings(SAMPLE_SECRET)
+    made = Site.create(settings, Emitter(), tmp_path).templates.get_template(name)
+    assert made.render(x="<b>") == ("<b>" if name == "a.txt" else "&lt;b&gt;")
 
 
 @pytest.mark.parametrize("build", FRONT_DOORS)
