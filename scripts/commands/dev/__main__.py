@@ -191,7 +191,7 @@ async def _run(options: argparse.Namespace) -> None:
 
 async def _serve(options: argparse.Namespace) -> None:
     stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in stop_signals():
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     allow(2 * CONNECTIONS)  # each needs one to the browser and one to the host
     listeners = listen(options.port)
@@ -254,6 +254,12 @@ async def _serve(options: argparse.Namespace) -> None:
             *([background.keep("Watching hosts", balancer.watch)] if sockets is balancer else []),
         )
         await asyncio.gather(*(each.stop() for each in (*halves, queued, scheduler, aws) if each))
+
+
+def stop_signals() -> list[signal.Signals]:
+    """Return the signals that end this program; nohup has it ignore that of a closed terminal."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([] if ignored else [signal.SIGHUP])]
 
 
 def _hosts(
