@@ -36,6 +36,7 @@ from scripts.commands.dev.settings import (
     OwnSettings,
     live_environ,
     make_environ,
+    site_names,
 )
 from scripts.commands.dev.stand_in import StandIn, StandInError
 from scripts.commands.dev.template import Template
@@ -239,7 +240,7 @@ async def _serve(options: argparse.Namespace) -> None:
         )
         balancer = Balancer(hosts, proxy, lambda: edge.template.stickiness)
         sockets = balancer if len(hosts) > 1 else HostOrigin(hosts[0], proxy)
-        edge = Edge(template, {FUNCTION: pages, SOCKET_HOST: sockets})
+        edge = Edge(template, {FUNCTION: pages, SOCKET_HOST: sockets}, site_names(environ))
         reload = Reload(TEMPLATE, edge, hosts, function, scheduler, front_end, own)
         await stack.enter_async_context(serving(edge.answer, listeners))
         passing_on = Relay(sockets, queued, PagesOrigin(aws.url, proxy) if aws else None)

@@ -49,6 +49,13 @@ class FunctionOrigin:
                 "This behaviour forwards the viewer's Host header, but an HTTP API answers only to "
                 "its own host name. Use the policy AllViewerExceptHostHeader.",
             )
+        if (size := request.head_size) > http_api.MAX_HEAD:
+            raise RefusedError(
+                431,
+                f"The request's headers take {size:,} bytes, {request.size_of('cookie'):,} of them "
+                f"for cookies, and an HTTP API accepts {http_api.MAX_HEAD:,}. Cookies of other "
+                "sites on localhost count too: delete those that you do not need.",
+            )
         function, event = self._function, http_api.event(request)
         if routed := self._routed(request):
             function = routed.function
@@ -84,9 +91,12 @@ class HostOrigin:
 
 
 class PagesOrigin:
-    """Pages from elsewhere, such as `sam local start-api`, in place of the function."""
+    """Pages from elsewhere, such as `sam local start-api`, in place of the function.
 
-    sockets = False
+    A front end's development server may open websockets, to reload what is saved.
+    """
+
+    sockets = True
 
     def __init__(self, url: str, proxy: Proxy) -> None:
         self._url = url.rstrip("/")
