@@ -21,8 +21,8 @@ SECRET = "a-secret-for-tests-that-is-long-enough"
 Ask = Callable[..., dict[str, Any]]
 
 
-def site(*routes: BaseRoute, bus: str = "", **more: Any) -> Ask:
-    """What asks a site of these routes; `more` stands in its package of pages too.
+def application(*routes: BaseRoute, bus: str = "", **more: Any) -> Any:
+    """A site of these routes; `more` stands in its package of pages too.
     `bus` is where it says something to sockets.
 
     The session's cookie has its plain name, as in development, but errors are shown as they are in
@@ -34,8 +34,15 @@ def site(*routes: BaseRoute, bus: str = "", **more: Any) -> Ask:
     while not hasattr(router, "debug"):
         router = router.app
     router.debug = False
+    return app
+
+
+def site(*routes: BaseRoute, bus: str = "", **more: Any) -> Ask:
+    """What asks such a site."""
     with function_loop():
-        handler: Any = Mangum(app, lifespan="off", custom_handlers=FRONT_DOORS)
+        handler: Any = Mangum(
+            application(*routes, bus=bus, **more), lifespan="off", custom_handlers=FRONT_DOORS
+        )
 
     def ask(
         path: str, query: str = "", *, body: bytes = b"", door: Any = http_api, **headers: str
