@@ -31,6 +31,7 @@ from functions.web.same_origin import SameOrigin
 from functions.web.settings import Settings
 from functions.web.site import Site
 from functions.web.visitor import Visitors
+from functions.web.whole_responses import WholeResponses
 
 SOCKET_PATH = "/socket.io"
 
@@ -54,7 +55,7 @@ def create_app(settings: Settings, pages: Pages) -> SecurityHeaders:
 
     Raises StartError for pages that cannot be served.
     """
-    check_pages(pages)
+    check_pages(pages, taken=[PREFIX, f"{SOCKET_PATH}/"])
     keep = tuple(getattr(pages, "keep_slash", ()))
     emitter = open_emitter(settings.bus, settings.session_secret)
     site = Site.create(settings, emitter, Path(pages.__path__[0]))
@@ -93,6 +94,7 @@ def _router(site: Site, *routes: BaseRoute, start: Callable[[Starlette], None]) 
     app = Starlette(
         debug=site.settings.development,
         routes=routes,
+        middleware=[Middleware(WholeResponses)],
         exception_handlers={HTTPException: error_response, 500: error_response},
     )
     app.state.site = site

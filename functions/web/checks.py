@@ -1,10 +1,11 @@
 """Checks of what the pages declare, so that a mistake is reported in one sentence at the start."""
 
 import inspect
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Mount
 
 from functions.contract.setting import StartError
 from functions.web.redirects import checked_prefixes
@@ -12,8 +13,11 @@ from functions.web.redirects import checked_prefixes
 _WHERE = "functions/pages/__init__.py:"
 
 
-def check_pages(pages: Any) -> None:
-    """Raise StartError if the pages' package does not declare what the function needs."""
+def check_pages(pages: Any, taken: Sequence[str] = ()) -> None:
+    """Raise StartError if the pages' package does not declare what the function needs.
+
+    `taken` are the prefixes whose requests no page gets, such as `/static/`.
+    """
     routes, start = getattr(pages, "routes", None), getattr(pages, "start", None)
     if not isinstance(routes, list | tuple):
         raise StartError(
@@ -24,6 +28,11 @@ def check_pages(pages: Any) -> None:
             raise StartError(
                 f'{_WHERE} `routes` must hold routes such as Route("/", front), not {route!r}.'
             )
+    for path, prefix in _hidden(routes, taken):
+        raise StartError(
+            f"{_WHERE} the route {path} gets no requests, because all below {prefix} go elsewhere. "
+            "Static files belong in functions/pages/static, and events in socket_host/events."
+        )
     if not callable(start) or inspect.iscoroutinefunction(start) or not _takes_app(start):
         raise StartError(f"{_WHERE} `start` must be a function `def start(app)`, and not async.")
     try:
@@ -42,6 +51,17 @@ def check_started(app: Starlette) -> None:
             f"{_WHERE} app.state.ended_sessions needs the methods `end` and `is_ended`, and "
             f"{type(store).__name__} lacks one."
         )
+
+
+def _hidden(
+    routes: Iterable[BaseRoute], taken: Sequence[str], parent: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Yield the paths of routes below a prefix that is taken, and the prefix."""
+    for route in routes:
+        path = parent + getattr(route, "path", "")
+        below = f"{path}/" if isinstance(route, Mount) else path
+        yield from ((path, prefix) for prefix in taken if below.startswith(prefix))
+        yield from _hidden(getattr(route, "routes", None) or (), taken, path)
 
 
 def _takes_app(start: Any) -> bool:

@@ -5,14 +5,21 @@ import gzip
 import mimetypes
 import re
 import unicodedata
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import (
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
@@ -91,6 +98,38 @@ def test_body_in_pieces() -> None:
     answer = site(Route("/", page))("/")
     assert sent(answer) == "é".encode()
     assert answer["headers"]["content-type"] == "application/octet-stream"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_error_in_the_middle_of_a_body(encoding: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A body that fails half-way becomes the error page, with the headers of any response."""
+
+    async def pieces() -> AsyncIterator[str]:
+        yield LONG
+        raise RuntimeError("secret detail")
+
+    async def page(request: Request) -> Response:
+        return StreamingResponse(pieces(), headers={"x-half": "1"})
+
+    answer = site(Route("/", page))("/", accept="text/html", accept_encoding=encoding)
+    assert answer["statusCode"] == 500
+    text = sent(answer) if encoding == "identity" else gzip.decompress(sent(answer))
+    assert b"This is not your fault" in text
+    assert b"x" * 100 not in text
+    assert "content-security-policy" in answer["headers"]
+    assert "x-half" not in answer["headers"]
+    assert "secret detail" in caplog.text
+
+
+def test_error_after_the_response(caplog: pytest.LogCaptureFixture) -> None:
+    """A background task that fails is in the log, and the response arrives."""
+
+    async def task() -> None:
+        raise RuntimeError("secret detail")
+
+    answer = answered(PlainTextResponse("done", background=BackgroundTask(task)))
+    assert (answer["statusCode"], answer["body"]) == (200, "done")
+    assert "secret detail" in caplog.text
 
 
 # ---- Compression ----
