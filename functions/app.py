@@ -3,7 +3,10 @@
 import asyncio
 import gc
 import os
+import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
@@ -120,5 +123,8 @@ loop = asyncio.new_event_loop()
 asyncio.set_event_loop(loop)
 app = create_app(Settings.from_environ(os.environ, declared), pages)
 handler = Mangum(app, lifespan="off", custom_handlers=FRONT_DOORS)
+with suppress(ImportError):  # which only Lambda has
+    # Otherwise all copies that are restored from one snapshot draw the same random numbers.
+    import_module("snapshot_restore_py").register_after_restore(random.seed)
 # Objects made at the start live as long as the process, so garbage collection need not visit them.
 gc.freeze()
