@@ -66,7 +66,7 @@ class Edge:
                 404, f"No websocket can be opened at {path}: a function answers there.", close=True
             )
         _check_method(viewer, behaviour)
-        body = b"" if upgrades else await _read(viewer)
+        body = b"" if upgrades else await read_body(viewer)
         if body and viewer.method == "GET":
             raise RefusedError(403, "CloudFront does not let a GET request with a body through.")
         policy = behaviour.policy
@@ -154,7 +154,8 @@ def _check_method(viewer: web.BaseRequest, behaviour: Behaviour) -> None:
         )
 
 
-async def _read(viewer: web.BaseRequest) -> bytes:
+async def read_body(viewer: web.BaseRequest) -> bytes:
+    """Return a request's body; raise RefusedError for one that is too large or malformed."""
     if (viewer.content_length or 0) > MAX_BODY:
         raise _too_large()
     expects = viewer.headers.get("Expect", "").lower() == "100-continue"

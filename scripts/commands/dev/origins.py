@@ -1,5 +1,6 @@
 """The origins on one machine: what each origin id of the template stands for."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Protocol
@@ -63,8 +64,15 @@ class FunctionOrigin:
             if routed.variables:
                 event["pathParameters"] = dict(routed.variables)
         try:
-            result = await function.invoke(event)
+            async with asyncio.timeout(http_api.SECONDS):
+                result = await function.invoke(event)
             answer = http_api.response(result)
+        except TimeoutError:
+            raise RefusedError(
+                503,
+                f"The function has not answered within {http_api.SECONDS:g} s, and an HTTP API "
+                "waits no longer, even if the function's Timeout in the template is longer.",
+            ) from None
         except FunctionError as error:
             raise _refusal(error) from None
         except http_api.ResultError as error:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scripts.commands.dev import http_api
 from scripts.commands.dev.function import Function
 from scripts.commands.dev.origin_request import MAX_BODY
 from scripts.commands.dev.origins import FunctionOrigin
@@ -320,6 +321,26 @@ async def test_long_headers(caplog: pytest.LogCaptureFixture) -> None:
         assert status(await edge.get(f"/?{'a' * 11_000}")) == 431
         assert status(await edge.get("/socket.io/", f"Cookie: a={'b' * 11_000}")) == 200
     assert not caplog.records
+
+
+async def test_slow_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that takes longer than an HTTP API waits fails here too, not only in the cloud."""
+    monkeypatch.setattr(http_api, "SECONDS", 0.05)
+    ended = asyncio.Event()
+
+    class Slow:
+        async def invoke(self, event: object) -> None:
+            try:
+                await asyncio.sleep(10 * PATIENCE)
+            finally:
+                ended.set()
+
+    origins = {FUNCTION: FunctionOrigin(cast(Function, Slow())), SOCKET_HOST: Recorder("host")}
+    async with running(origins=origins) as edge:
+        answer = await edge.get("/")
+        assert status(answer) == 503
+        assert "an HTTP API waits no longer" in answer
+    assert ended.is_set()
 
 
 async def test_compressed_body_is_unchanged() -> None:
