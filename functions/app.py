@@ -102,7 +102,7 @@ def _router(site: Site, *routes: BaseRoute, start: Callable[[Starlette], None]) 
     )
     app.state.site = site
     start(app)
-    check_started(app)
+    check_started(app, routes)
     if not site.settings.development:  # in production, SnapStart's snapshot has them compiled
         site.compile_templates()
     return app

@@ -41,8 +41,14 @@ def check_pages(pages: Any, taken: Sequence[str] = ()) -> None:
         raise StartError(f"{_WHERE} `keep_slash` {error}.") from None
 
 
-def check_started(app: Starlette) -> None:
-    """Raise StartError if the store of ended sessions lacks a method."""
+def check_started(app: Starlette, routes: Sequence[BaseRoute]) -> None:
+    """Raise StartError if `start` added to the app's routes, or its store lacks a method."""
+    for route in app.router.routes:
+        if not any(route is each for each in routes):
+            raise StartError(
+                f"{_WHERE} `start` must not add {route!r} to the app, where pages have no session "
+                "and accept forms of other sites. Put it into `routes`."
+            )
     store = getattr(app.state, "ended_sessions", None)
     if store is None:
         return

@@ -29,6 +29,10 @@ def opens_no_store(app: Any) -> None:
     app.state.ended_sessions = {}
 
 
+def adds_a_route(app: Any) -> None:
+    app.mount("/admin", front)
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
@@ -40,6 +44,7 @@ def opens_no_store(app: Any) -> None:
         ({"start": waits}, "`start` must be a function .* not async"),
         ({"start": takes_nothing}, "`start` must be a function"),
         ({"start": opens_no_store}, "ended_sessions needs the methods `end` and `is_ended`, and d"),
+        ({"start": adds_a_route}, "`start` must not add Mount.*/admin.* Put it into `routes`"),
         ({"routes": [Mount("/static", front)]}, "the route /static gets no requests"),
         ({"routes": [Route("/static/a.txt", front)]}, "the route /static/a.txt gets no requests"),
         (
