@@ -105,7 +105,9 @@ class Process:
 
 def _past_proxies(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables by which a child reaches this machine without the user's HTTP proxy."""
-    former = environ.get("no_proxy") or environ.get("NO_PROXY")
+    former = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    if former.strip() == "*":  # no proxy for anything
+        return {}
     names = ",".join(filter(None, [former, "localhost,127.0.0.1,::1"]))
     return {"no_proxy": names, "NO_PROXY": names}
 
