@@ -150,6 +150,35 @@ async def test_hanging_host_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     server.close()
 
 
+async def test_page_with_many_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a timeout, further messages fail at once for as long as it took; then one is tried."""
+    monkeypatch.setattr("functions.web.emitters._LOOPBACK_SECONDS", 0.2)
+    monkeypatch.setattr("functions.web.emit.SLOW", 0.1)
+    tried: list[asyncio.StreamWriter] = []
+
+    async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tried.append(writer)
+
+    async def fails() -> str:
+        with pytest.raises(EmitError) as raised:
+            await asyncio.to_thread(emitter.emit, "news")
+        return str(raised.value)
+
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    emitter = open_emitter(f"http://127.0.0.1:{port}/bus", SECRET)
+    assert "timed out" in await fails()
+    assert "'news' was not emitted: the bus did not answer a moment ago." in await fails()
+    assert len(tried) == 1
+    async with asyncio.timeout(PATIENCE):
+        while "a moment ago" in await fails():
+            pass
+    assert len(tried) == 2
+    for writer in tried:
+        writer.close()
+    server.close()
+
+
 @pytest.mark.usefixtures("aws")
 async def test_absent_sns_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     """When SNS refuses or cannot be reached, the page hears so in words."""
