@@ -18,7 +18,6 @@ from functions.contract.bus import (
     encode_emit,
 )
 
-
 SLOW = 1.0  # seconds; a message that fails after a longer time has failed by a timeout
 
 

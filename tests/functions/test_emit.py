@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -12,7 +13,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from functions.contract.bus import MAX_BYTES, BusMessageError, encode_emit, loopback_token
-from functions.web.emit import EmitError
+from functions.web.emit import EmitError, Emitter
 from functions.web.emitters import open_emitter
 from socket_host.bus import Loopback, open_bus
 from tests.kit import buses
@@ -150,33 +151,26 @@ async def test_hanging_host_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     server.close()
 
 
-async def test_page_with_many_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("takes", "tries"), [(0.1, 6), (5.0, 2)])
+def test_page_with_many_messages(takes: float, tries: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a timeout, further messages fail at once for as long as it took; then one is tried."""
-    monkeypatch.setattr("functions.web.emitters._LOOPBACK_SECONDS", 0.2)
-    monkeypatch.setattr("functions.web.emit.SLOW", 0.1)
-    tried: list[asyncio.StreamWriter] = []
+    clock = SimpleNamespace(now=1_000.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr("functions.web.emit.time", clock)
 
-    async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tried.append(writer)
+    class Silent(Emitter):
+        tried = 0
 
-    async def fails() -> str:
-        with pytest.raises(EmitError) as raised:
-            await asyncio.to_thread(emitter.emit, "news")
-        return str(raised.value)
+        def _publish(self, message: str, sender: str) -> None:
+            self.tried += 1
+            clock.now += takes
+            raise EmitError("nobody answered")
 
-    server = await asyncio.start_server(hang, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    emitter = open_emitter(f"http://127.0.0.1:{port}/bus", SECRET)
-    assert "timed out" in await fails()
-    assert "'news' was not emitted: the bus did not answer a moment ago." in await fails()
-    assert len(tried) == 1
-    async with asyncio.timeout(PATIENCE):
-        while "a moment ago" in await fails():
-            pass
-    assert len(tried) == 2
-    for writer in tried:
-        writer.close()
-    server.close()
+    emitter = Silent()
+    for words in ("nobody answered", "a moment ago", "a moment ago") * 2:
+        with pytest.raises(EmitError, match="nobody answered" if takes < 1 else words):
+            emitter.emit("news")
+        clock.now += takes / 2.5
+    assert emitter.tried == tries
 
 
 @pytest.mark.usefixtures("aws")
