@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, WebSocketRoute
 
 from functions.app import create_app
 from functions.contract.setting import StartError
@@ -51,6 +51,7 @@ def adds_a_route(app: Any) -> None:
             {"routes": [Mount("/", routes=[Mount("/static/files", routes=[])])]},
             "the route /static/files gets no requests",
         ),
+        ({"routes": [WebSocketRoute("/live", front)]}, "the route /live is for websockets"),
         ({"routes": [Mount("/socket.io", front)]}, "the route /socket.io gets no requests"),
         ({"keep_slash": "/legacy/"}, "`keep_slash` must be a list of prefixes"),
     ],
