@@ -28,8 +28,16 @@ def check_pages(pages: Any, taken: Sequence[str] = ()) -> None:
             raise StartError(
                 f'{_WHERE} `routes` must hold routes such as Route("/", front), not {route!r}.'
             )
-    for path, route in _all(routes):
-        _check_route(path, route, taken)
+        if isinstance(route, WebSocketRoute):
+            raise StartError(
+                f"{_WHERE} the route {route.path} is for websockets, which a function cannot hold. "
+                "Write a namespace in socket_host/events."
+            )
+    for path, prefix in _hidden(routes, taken):
+        raise StartError(
+            f"{_WHERE} the route {path} gets no requests, because all below {prefix} go elsewhere. "
+            "Static files belong in functions/pages/static, and events in socket_host/events."
+        )
     if not callable(start) or inspect.iscoroutinefunction(start) or not _takes_app(start):
         raise StartError(f"{_WHERE} `start` must be a function `def start(app)`, and not async.")
     try:
@@ -56,27 +64,15 @@ def check_started(app: Starlette, routes: Sequence[BaseRoute]) -> None:
         )
 
 
-def _all(routes: Iterable[BaseRoute], parent: str = "") -> Iterator[tuple[str, BaseRoute]]:
-    """Yield all routes, also those within others, with their whole paths."""
+def _hidden(
+    routes: Iterable[BaseRoute], taken: Sequence[str], parent: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Yield the paths of routes below a prefix that is taken, and the prefix."""
     for route in routes:
         path = parent + getattr(route, "path", "")
-        yield path, route
-        yield from _all(getattr(route, "routes", None) or (), path)
-
-
-def _check_route(path: str, route: BaseRoute, taken: Sequence[str]) -> None:
-    if isinstance(route, WebSocketRoute):
-        raise StartError(
-            f"{_WHERE} the route {path} is for websockets, which a function cannot hold. Write a "
-            "namespace in socket_host/events."
-        )
-    for prefix in taken:
-        if (f"{path}/" if isinstance(route, Mount) else path).startswith(prefix):
-            raise StartError(
-                f"{_WHERE} the route {path} gets no requests, because all below {prefix} go "
-                "elsewhere. Static files belong in functions/pages/static, and events in "
-                "socket_host/events."
-            )
+        below = f"{path}/" if isinstance(route, Mount) else path
+        yield from ((path, prefix) for prefix in taken if below.startswith(prefix))
+        yield from _hidden(getattr(route, "routes", None) or (), taken, path)
 
 
 def _takes_app(start: Any) -> bool:
