@@ -36,7 +36,8 @@ class Visitors:
     The visitor keeps the session that the request holds when its response starts; `sign_in` and
     `sign_out` replace it. A request that SameOrigin finds to be from another site gets no new
     session: browsers leave the cookie (SameSite=Lax) out of another site's form, and the response
-    would replace the visitor's session by an anonymous one.
+    would replace the visitor's session by an anonymous one. Nor does a response that caches may
+    give to everybody, with its cookies.
     """
 
     def __init__(self, app: ASGIApp, *, sessions: Sessions, secure: bool) -> None:
@@ -55,11 +56,13 @@ class Visitors:
 
         async def send_with_cookie(message: Message) -> None:
             held: Session = state["session"]
-            changed = held is not session or (due and not state.get("foreign"))
-            if message["type"] == "http.response.start" and changed:
-                token, max_age = self.sessions.issue(held), self.sessions.max_age
+            if message["type"] == "http.response.start" and (due or held is not session):
+                message.setdefault("headers", [])
                 headers = MutableHeaders(scope=message)
-                headers.append("set-cookie", write_cookie(token, max_age, secure=self.secure))
+                may_wait = state.get("foreign") or _is_for_everybody(headers)
+                if held is not session or not may_wait:
+                    token, max_age = self.sessions.issue(held), self.sessions.max_age
+                    headers.append("set-cookie", write_cookie(token, max_age, secure=self.secure))
             await send(message)
 
         await self.app(scope, receive, send_with_cookie)
@@ -72,6 +75,12 @@ class Visitors:
             return Session.new(), False, True
         renamed = self.secure and cookie.name != HOST_COOKIE
         return cookie.session, True, renamed or self.sessions.is_due(cookie.token)
+
+
+def _is_for_everybody(headers: Headers) -> bool:
+    """Whether shared caches may store a response because it says so."""
+    directives = headers.get("cache-control", "").lower()
+    return "public" in directives or "s-maxage" in directives
 
 
 def visitor(request: Request) -> Session:
