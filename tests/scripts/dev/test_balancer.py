@@ -92,6 +92,19 @@ async def test_client_stays(site: Site) -> None:
         assert await site.get(f"other=1; {cookie}; another=2") == (name, cookie)
 
 
+OTHERS = ['a={"b":1}', "a[b]=1", "expires=1", 'a="b', "secure", "a b=1", "AWSALB=x", "a(b)=1", ";;="]
+
+
+@pytest.mark.parametrize("other", OTHERS)
+async def test_client_with_other_cookies(site: Site, other: str) -> None:
+    """Whatever other cookies a client has, it stays with its host."""
+    await site.get()
+    name, cookie = await site.get()
+    assert cookie
+    assert await site.get(f"{other}; {cookie}") == (name, cookie)
+    assert await site.get(f"{cookie}; {other}") == (name, cookie)
+
+
 async def test_client_moves_when_its_host_is_down(site: Site) -> None:
     """It gets another host, and stays there when the first one returns."""
     _, cookie = await site.get()
