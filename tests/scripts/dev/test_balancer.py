@@ -92,7 +92,7 @@ async def test_client_stays(site: Site) -> None:
         assert await site.get(f"other=1; {cookie}; another=2") == (name, cookie)
 
 
-OTHERS = ['a={"b":1}', "a[b]=1", "expires=1", 'a="b', "secure", "a b=1", "AWSALB=x", "a(b)=1", ";;="]
+OTHERS = ['a={"b":1}', "a[b]=1", "expires=1", 'a="b', "secure", "a b=1", "AWSALB=x", ";;="]
 
 
 @pytest.mark.parametrize("other", OTHERS)
