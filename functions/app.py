@@ -123,7 +123,7 @@ loop = asyncio.new_event_loop()
 asyncio.set_event_loop(loop)
 app = create_app(Settings.from_environ(os.environ, declared), pages)
 handler = Mangum(app, lifespan="off", custom_handlers=FRONT_DOORS)
-with suppress(ImportError):  # which only Lambda has
+with suppress(ImportError):  # outside Lambda's runtime
     # Otherwise all copies that are restored from one snapshot draw the same random numbers.
     import_module("snapshot_restore_py").register_after_restore(random.seed)
 # Objects made at the start live as long as the process, so garbage collection need not visit them.

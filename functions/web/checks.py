@@ -23,21 +23,7 @@ def check_pages(pages: Any, taken: Sequence[str] = ()) -> None:
         raise StartError(
             f'{_WHERE} `routes` must be a list such as [Route("/", front)], not {routes!r}.'
         )
-    for route in routes:
-        if not isinstance(route, BaseRoute):
-            raise StartError(
-                f'{_WHERE} `routes` must hold routes such as Route("/", front), not {route!r}.'
-            )
-        if isinstance(route, WebSocketRoute):
-            raise StartError(
-                f"{_WHERE} the route {route.path} is for websockets, which a function cannot hold. "
-                "Write a namespace in socket_host/events."
-            )
-    for path, prefix in _hidden(routes, taken):
-        raise StartError(
-            f"{_WHERE} the route {path} gets no requests, because all below {prefix} go elsewhere. "
-            "Static files belong in functions/pages/static, and events in socket_host/events."
-        )
+    _check_routes(routes, taken)
     if not callable(start) or inspect.iscoroutinefunction(start) or not _takes_app(start):
         raise StartError(f"{_WHERE} `start` must be a function `def start(app)`, and not async.")
     try:
@@ -61,6 +47,24 @@ def check_started(app: Starlette, routes: Sequence[BaseRoute]) -> None:
         raise StartError(
             f"{_WHERE} app.state.ended_sessions needs the methods `end` and `is_ended`, and "
             f"{type(store).__name__} lacks one."
+        )
+
+
+def _check_routes(routes: Sequence[Any], taken: Sequence[str]) -> None:
+    for route in routes:
+        if not isinstance(route, BaseRoute):
+            raise StartError(
+                f'{_WHERE} `routes` must hold routes such as Route("/", front), not {route!r}.'
+            )
+        if isinstance(route, WebSocketRoute):
+            raise StartError(
+                f"{_WHERE} the route {route.path} is for websockets, which a function cannot hold. "
+                "Write a namespace in socket_host/events."
+            )
+    for path, prefix in _hidden(routes, taken):
+        raise StartError(
+            f"{_WHERE} the route {path} gets no requests, because all below {prefix} go elsewhere. "
+            "Static files belong in functions/pages/static, and events in socket_host/events."
         )
 
 
