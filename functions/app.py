@@ -3,7 +3,10 @@
 import asyncio
 import gc
 import os
+import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
@@ -31,6 +34,7 @@ from functions.web.same_origin import SameOrigin
 from functions.web.settings import Settings
 from functions.web.site import Site
 from functions.web.visitor import Visitors
+from functions.web.whole_responses import WholeResponses
 
 SOCKET_PATH = "/socket.io"
 
@@ -54,7 +58,7 @@ def create_app(settings: Settings, pages: Pages) -> SecurityHeaders:
 
     Raises StartError for pages that cannot be served.
     """
-    check_pages(pages)
+    check_pages(pages, taken=[PREFIX, f"{SOCKET_PATH}/"])
     keep = tuple(getattr(pages, "keep_slash", ()))
     emitter = open_emitter(settings.bus, settings.session_secret)
     site = Site.create(settings, emitter, Path(pages.__path__[0]))
@@ -93,11 +97,12 @@ def _router(site: Site, *routes: BaseRoute, start: Callable[[Starlette], None]) 
     app = Starlette(
         debug=site.settings.development,
         routes=routes,
+        middleware=[Middleware(WholeResponses)],
         exception_handlers={HTTPException: error_response, 500: error_response},
     )
     app.state.site = site
     start(app)
-    check_started(app)
+    check_started(app, routes)
     if not site.settings.development:  # in production, SnapStart's snapshot has them compiled
         site.compile_templates()
     return app
@@ -118,5 +123,8 @@ loop = asyncio.new_event_loop()
 asyncio.set_event_loop(loop)
 app = create_app(Settings.from_environ(os.environ, declared), pages)
 handler = Mangum(app, lifespan="off", custom_handlers=FRONT_DOORS)
+with suppress(ImportError):  # outside Lambda's runtime
+    # Otherwise every copy restored from one snapshot would draw the same random numbers.
+    import_module("snapshot_restore_py").register_after_restore(random.seed)
 # Exempt what exists now from garbage collection: it lives as long as the process.
 gc.freeze()

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware, GZipResponder, IdentityResponder
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -13,7 +13,8 @@ class Compression(GZipMiddleware):
     """Starlette's GZipMiddleware, but parsing Accept-Encoding.
 
     Starlette's looks for `gzip` anywhere in the header. This one accepts `GZIP` and `*`, but not
-    `gzip;q=0` or `gzipped`.
+    `gzip;q=0` or `gzipped`. It also makes the ETag of a compressed response weak, because the
+    uncompressed one has the same.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -23,12 +24,21 @@ class Compression(GZipMiddleware):
     def _responder(self, accept_encoding: str) -> ASGIApp:
         if not wants_gzip(accept_encoding):
             return IdentityResponder(self.app, self.minimum_size)
-        return GZipResponder(
+        return _Gzip(
             self.app,
             self.minimum_size,
             self.compresslevel,
             thread_minimum_size=self.thread_minimum_size,
         )
+
+
+class _Gzip(GZipResponder):
+    async def apply_compression(self, body: bytes, *, more_body: bool) -> bytes:
+        headers = MutableHeaders(raw=self.initial_message["headers"])
+        etag = headers.get("etag")
+        if etag and not etag.startswith("W/"):
+            headers["etag"] = f"W/{etag}"
+        return await super().apply_compression(body, more_body=more_body)
 
 
 @lru_cache(32)  # browsers send the same few; no API takes a header above 10 KB

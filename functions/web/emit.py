@@ -3,6 +3,7 @@
 `emitter.emit("news", {"text": "…"}, room="plaza")` reaches the clients of every socket host.
 """
 
+import time
 import uuid
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +18,8 @@ from functions.contract.bus import (
     encode_emit,
 )
 
+SLOW = 1.0  # seconds; a message that fails after a longer time has failed by a timeout
+
 
 class EmitError(Exception):
     """The message may not have arrived; the error's text says why."""
@@ -28,8 +31,12 @@ class Emitter:
     This base class has no bus, and always raises EmitError.
 
     Each call returns the id under which hosts log the message. It raises EmitError, within seconds,
-    if they cannot be reached, and BusMessageError if the message cannot be sent.
+    if they cannot be reached, and BusMessageError if the message cannot be sent. After a timeout,
+    calls raise EmitError at once for as long as the timeout took, so that a page with several
+    messages does not exceed the function's own timeout.
     """
+
+    _retry_at = 0.0  # by time.monotonic()
 
     def emit(
         self, event: str, data: Any = None, *, room: str | None = None, namespace: str = "/"
@@ -70,9 +77,15 @@ class Emitter:
     def _send(self, encoded: Callable[..., str], failed: str) -> str:
         sender = FUNCTION + uuid.uuid4().hex
         message = encoded(sender=sender)
+        begun = time.monotonic()
+        if begun < self._retry_at:
+            raise EmitError(f"{failed}: the bus did not answer a moment ago.")
         try:
             self._publish(message, sender)
         except EmitError as error:
+            now = time.monotonic()
+            if now - begun > SLOW:
+                self._retry_at = now + (now - begun)
             raise EmitError(f"{failed}: {error}.") from error
         return f"{sender}:1"
 

@@ -12,6 +12,8 @@ from functions.web.accept import qualities
 from functions.web.routing import allowed_methods
 from functions.web.site import Site, main_app
 
+_NO_BODY = (204, 304)
+
 API = "/api"  # below it, errors are JSON, whatever the client accepts
 
 
@@ -30,6 +32,8 @@ async def error_response(request: Request, error: Exception) -> Response:
         status, detail, headers = error.status_code, error.detail, dict(error.headers or {})
     if status == 405:
         headers = {name.lower(): value for name, value in headers.items()} | _allow(request)
+    if status in _NO_BODY:
+        return Response(None, status, headers)
     response = _problem(error, status, detail) if wants_json(request) else None
     if response is None:
         response = Site.of(request).page(request, "error.html", status, code=status, detail=detail)

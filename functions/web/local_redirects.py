@@ -20,7 +20,8 @@ class LocalRedirects:
 
     A redirect from `/docs` to `/docs/`, or back, is followed here: StaticFiles sends it for
     folders, and routers for routes written with a slash. DropTrailingSlashes alone decides which
-    of the two addresses the viewer sees.
+    of the two addresses the viewer sees. A redirect that also changes the query is sent to the
+    viewer, because a page that uses up a token, say, may set cookies along with it.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -31,7 +32,7 @@ class LocalRedirects:
             await self.app(scope, receive, send)
             return
         body: list[Message] = []
-        other: SplitResult | None = None
+        other: str | None = None
         followed = False
 
         async def receive_again() -> Message:
@@ -52,8 +53,7 @@ class LocalRedirects:
 
         await self.app({**scope}, receive_again, send_local)  # apps write into it
         if other is not None:
-            query = other.query.encode("latin-1")
-            respelled = {**scope, "path": other.path, "raw_path": None, "query_string": query}
+            respelled = {**scope, "path": other, "raw_path": None}
             other, followed = None, True
             await self.app(respelled, receive_again, send_local)
 
@@ -77,14 +77,17 @@ def _location(message: Message, scope: Scope) -> SplitResult | None:
     return parts if is_own and parts.scheme in ("", scope["scheme"]) else None
 
 
-def _other_spelling(where: SplitResult, status: int, scope: Scope) -> SplitResult | None:
-    """Return a redirect's target if it differs only in slashes at the end of the path."""
+def _other_spelling(where: SplitResult, status: int, scope: Scope) -> str | None:
+    """Return the path a redirect leads to if it differs only in slashes at the end."""
     if status not in (_REDIRECTS if scope["method"] in ("GET", "HEAD") else _KEEP_THE_METHOD):
+        return None
+    query = scope["query_string"].decode("latin-1")
+    if where.fragment or unquote(where.query) != unquote(query):  # Starlette escapes more
         return None
     path = scope["path"]
     for spelling in (unquote(where.path), where.path):
         if spelling != path and spelling.rstrip("/") == path.rstrip("/"):
-            return where._replace(path=spelling)
+            return spelling
     return None
 
 

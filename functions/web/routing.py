@@ -19,10 +19,11 @@ _NOT_YOURS = "You do not have access. If you have another account, sign in with 
 
 
 class Route(routing.Route):
-    """Starlette's Route, with a `claim` that the visitor must have: see `Session.has`.
+    """Starlette's Route, with two more arguments.
 
-    With `any_origin`, other programs and other sites' pages may send it POST and the like, such as
-    a webhook. The endpoint must check the sender itself, for example by a signature.
+    `claim` is what the visitor must have: see `Session.has`. With `same_origin=False`, requests
+    that change data may come from anywhere, as a webhook's do. The endpoint must check who sent
+    them, for example by a signature; if another site's page did, they have no session.
     """
 
     def __init__(
@@ -36,22 +37,22 @@ class Route(routing.Route):
         middleware: Sequence[Middleware] = (),
         max_body_size: int | None = None,
         claim: str | None = None,
-        any_origin: bool = False,
+        same_origin: bool = True,
     ) -> None:
-        self.any_origin = any_origin
         super().__init__(
             path,
             endpoint,
             methods=methods,
             name=name,
             include_in_schema=include_in_schema,
-            middleware=_asking(claim, path, middleware),
+            middleware=_asking(claim, path, middleware, same_origin),
             max_body_size=max_body_size,
         )
+        self.same_origin = same_origin
 
 
 class Mount(routing.Mount):
-    """Starlette's Mount, with a `claim` that the visitor must have: see `Session.has`."""
+    """Starlette's Mount, with the `claim` and `same_origin` of Route for everything in it."""
 
     def __init__(
         self,
@@ -63,24 +64,33 @@ class Mount(routing.Mount):
         middleware: Sequence[Middleware] = (),
         max_body_size: int | None = None,
         claim: str | None = None,
+        same_origin: bool = True,
     ) -> None:
         super().__init__(
             path,
             app,
             routes,
             name,
-            middleware=_asking(claim, path, middleware),
+            middleware=_asking(claim, path, middleware, same_origin),
             max_body_size=max_body_size,
         )
+        self.same_origin = same_origin
 
 
-def _asking(claim: str | None, path: str, middleware: Sequence[Middleware]) -> Sequence[Middleware]:
+def _asking(
+    claim: str | None, path: str, middleware: Sequence[Middleware], same_origin: bool
+) -> Sequence[Middleware]:
     if claim is None:
         return middleware
     if not isinstance(claim, str) or not claim.strip():
         raise StartError(
             f"The route {path}: a claim must be a name, or a name and value like 'role=editor', "
             f"not {claim!r}."
+        )
+    if not same_origin:
+        raise StartError(
+            f"The route {path}: with same_origin=False it must not rely on the session, so it "
+            "cannot have a claim."
         )
     return [Middleware(ClaimRequired, claim=claim), *middleware]
 

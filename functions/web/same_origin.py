@@ -27,7 +27,8 @@ class SameOrigin:
     A request that does not name its sender does not come from a current browser, and must have
     the session cookie, which browsers leave out of another site's form (SameSite=Lax).
 
-    Requests for a route with `any_origin`, or for no route, are let through.
+    Requests for a route with `same_origin=False` are let through, and so are those that match no
+    route, to get a 404 or 405.
     """
 
     def __init__(self, app: ASGIApp, *, routes: Sequence[BaseRoute]) -> None:
@@ -36,26 +37,38 @@ class SameOrigin:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self.app
-        if scope["method"] not in SAFE and (why := _problem(scope)):
-            route = _taker(self.routes, scope)
-            if route is not None and not getattr(route, "any_origin", False):
-                app = await error_response(Request(scope), HTTPException(403, why))
+        if (why := _problem(scope)) and self._is_protected(scope):
+            app = await error_response(Request(scope), HTTPException(403, why))
         await app(scope, receive, send)
+
+    def _is_protected(self, scope: Scope) -> bool:
+        found = _match(self.routes, scope)
+        return found is not None and not _is_open(*found)
+
+
+def _match(routes: Sequence[BaseRoute], scope: Scope) -> tuple[BaseRoute, Scope] | None:
+    """Return the route that takes a request, and the scope for the routes within it."""
+    for route in routes:
+        match, child = route.matches(scope)
+        if match is Match.FULL:
+            return route, {**scope, **child}
+    return None
+
+
+def _is_open(route: BaseRoute, scope: Scope) -> bool:
+    """Whether a route, or the one within it that takes the request, has `same_origin=False`."""
+    if not getattr(route, "same_origin", True):
+        return True
+    found = _match(getattr(route, "routes", None) or (), scope)
+    return found is not None and _is_open(*found)
 
 
 def _problem(scope: Scope) -> str | None:
     """Return why a request is refused, as a message for its sender; None if it is not."""
+    if scope["method"] in SAFE:
+        return None
     if is_foreign(scope):
         return _FOREIGN
     headers = Headers(scope=scope)
     named = "sec-fetch-site" in headers or "origin" in headers
     return None if named or scope["state"]["known"] else _UNKNOWN
-
-
-def _taker(routes: Sequence[BaseRoute], scope: Scope) -> BaseRoute | None:
-    """Return the route that takes a request, or the mount around it if that has no such route."""
-    for route in routes:
-        match, child = route.matches(scope)
-        if match is Match.FULL:
-            return _taker(getattr(route, "routes", None) or (), {**scope, **child}) or route
-    return None

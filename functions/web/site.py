@@ -40,7 +40,8 @@ class Site:
         assets = Assets(_OURS / "static", folder / "static")
         env = Environment(
             loader=FileSystemLoader([folder / "templates", _OURS / "templates"]),
-            autoescape=select_autoescape(),
+            # Everything is escaped but plain text: `feed.xml`, `map.svg` and `page.html.j2` too.
+            autoescape=select_autoescape(default=True, disabled_extensions=["txt"]),
             auto_reload=False,  # in development, a change restarts the function
         )
         templates = Jinja2Templates(env=env)  # adds a global of its own

@@ -34,9 +34,11 @@ class EndedSessions(Protocol):
 class Visitors:
     """ASGI middleware that verifies the session cookie, or issues one, before a page runs.
 
-    `sign_in` and `sign_out` replace the request's session before its response starts. A request that another site's page sent, and that may change something,
-    has no session of the visitor's, and leaves it as it is: browsers withhold the cookie, so the
-    new one would sign them out.
+    `sign_in` and `sign_out` replace the request's session before its response starts.
+
+    A request that another site's page sent to change something has a new session, which gets no
+    cookie: browsers leave the visitor's cookie (SameSite=Lax) out of such a request, so a new one
+    would sign them out. Nor does a response get a cookie if shared caches may store it.
     """
 
     def __init__(self, app: ASGIApp, *, sessions: Sessions, secure: bool) -> None:
@@ -60,9 +62,11 @@ class Visitors:
         async def send_with_cookie(message: Message) -> None:
             held: Session = state["session"]
             if message["type"] == "http.response.start" and (due or held is not session):
-                token, max_age = self.sessions.issue(held), self.sessions.max_age
+                message.setdefault("headers", [])
                 headers = MutableHeaders(scope=message)
-                headers.append("set-cookie", write_cookie(token, max_age, secure=self.secure))
+                if held is not session or not _is_cacheable(headers):
+                    token, max_age = self.sessions.issue(held), self.sessions.max_age
+                    headers.append("set-cookie", write_cookie(token, max_age, secure=self.secure))
             await send(message)
 
         await self.app(scope, receive, send_with_cookie)
@@ -75,6 +79,12 @@ class Visitors:
             return Session.new(), False, True
         renamed = self.secure and cookie.name != HOST_COOKIE
         return cookie.session, True, renamed or self.sessions.is_due(cookie.token)
+
+
+def _is_cacheable(headers: Headers) -> bool:
+    """Whether a response allows shared caches to store it."""
+    directives = headers.get("cache-control", "").lower()
+    return "public" in directives or "s-maxage" in directives
 
 
 def visitor(request: Request) -> Session:

@@ -21,7 +21,7 @@ PATIENCE = 30_000  # ms: a host that was killed has to start, and browsers wait 
 
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
-TUNNEL = "tunnel.test"  # another name of the site, which it does not know
+TUNNEL = "tunnel.localhost"  # another name of the site, which the host does not know
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ SECRET = "a-secret-for-tests-that-is-long-enough"
 Ask = Callable[..., dict[str, Any]]
 
 
-def site(*routes: BaseRoute, bus: str = "", **more: Any) -> Ask:
-    """Return a function that sends requests to a site with these routes.
+def application(*routes: BaseRoute, bus: str = "", **more: Any) -> Any:
+    """An app with these routes.
 
     `more` are further attributes of its package of pages, and `bus` is the setting BUS. The session
     cookie has its plain name, as in development, but errors are shown as in production.
@@ -33,8 +33,15 @@ def site(*routes: BaseRoute, bus: str = "", **more: Any) -> Ask:
     while not hasattr(router, "debug"):
         router = router.app
     router.debug = False
+    return app
+
+
+def site(*routes: BaseRoute, bus: str = "", **more: Any) -> Ask:
+    """Return a function that sends requests to an app with these routes: see `application`."""
     with function_loop():
-        handler: Any = Mangum(app, lifespan="off", custom_handlers=FRONT_DOORS)
+        handler: Any = Mangum(
+            application(*routes, bus=bus, **more), lifespan="off", custom_handlers=FRONT_DOORS
+        )
 
     def ask(
         path: str, query: str = "", *, body: bytes = b"", door: Any = http_api, **headers: str

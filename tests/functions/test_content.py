@@ -5,14 +5,23 @@ import gzip
 import mimetypes
 import re
 import unicodedata
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.responses import (
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from functions.web.assets import Assets, _address
@@ -78,7 +87,7 @@ def test_body_in_pieces() -> None:
     """A body sent in pieces, by an app that sets no headers, is complete."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.start", "status": 200})
         for piece in (b"\xc3", b"\xa9"):
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
@@ -89,6 +98,38 @@ def test_body_in_pieces() -> None:
     answer = site(Route("/", page))("/")
     assert sent(answer) == "é".encode()
     assert answer["headers"]["content-type"] == "application/octet-stream"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_error_in_the_middle_of_a_body(encoding: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A body that fails half-way becomes the error page, with the headers of any response."""
+
+    async def pieces() -> AsyncIterator[str]:
+        yield LONG
+        raise RuntimeError("secret detail")
+
+    async def page(request: Request) -> Response:
+        return StreamingResponse(pieces(), headers={"x-half": "1"})
+
+    answer = site(Route("/", page))("/", accept="text/html", accept_encoding=encoding)
+    assert answer["statusCode"] == 500
+    text = sent(answer) if encoding == "identity" else gzip.decompress(sent(answer))
+    assert b"This is not your fault" in text
+    assert b"x" * 100 not in text
+    assert "content-security-policy" in answer["headers"]
+    assert "x-half" not in answer["headers"]
+    assert "secret detail" in caplog.text
+
+
+def test_error_after_the_response(caplog: pytest.LogCaptureFixture) -> None:
+    """A background task that fails is in the log, and the response arrives."""
+
+    async def task() -> None:
+        raise RuntimeError("secret detail")
+
+    answer = answered(PlainTextResponse("done", background=BackgroundTask(task)))
+    assert (answer["statusCode"], answer["body"]) == (200, "done")
+    assert "secret detail" in caplog.text
 
 
 # ---- Compression ----
@@ -146,6 +187,43 @@ def test_compression(header: str) -> None:
     assert is_gzip is wants_gzip(header)
     assert (gzip.decompress(sent(answer)) if is_gzip else sent(answer)) == LONG.encode()
     assert answer["headers"]["vary"] == "Accept-Encoding"
+
+
+@pytest.mark.parametrize(
+    ("etag", "compressed"), [('"a"', 'W/"a"'), ('W/"a"', 'W/"a"'), (None, None)]
+)
+@pytest.mark.parametrize("accepted", ["gzip", "identity"])
+def test_compressed_body_has_a_weak_etag(
+    etag: str | None, compressed: str | None, accepted: str
+) -> None:
+    """A strong ETag is for the same bytes, and would let a client resume one form with another."""
+    headers = {"etag": etag} if etag else {}
+    answer = answered(PlainTextResponse(LONG, headers=headers), accept_encoding=accepted)
+    assert answer["headers"].get("etag") == (compressed if accepted == "gzip" else etag)
+
+
+def test_file_that_a_client_has_compressed(tmp_path: Path) -> None:
+    """A file of Starlette's StaticFiles is not sent again to who has it compressed."""
+    (tmp_path / "a.txt").write_text(LONG)
+    ask = site(Mount("/files", StaticFiles(directory=tmp_path)))
+    etag = ask("/files/a.txt", accept_encoding="gzip")["headers"]["etag"]
+    assert etag.startswith("W/")
+    again = ask("/files/a.txt", accept_encoding="gzip", if_none_match=etag)
+    assert again["statusCode"] == 304
+
+
+@pytest.mark.parametrize("status", [204, 304])
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+def test_status_without_a_body(status: int, accept: str) -> None:
+    """A page that raises a status which has no body sends none, but its headers."""
+
+    async def page(request: Request) -> Response:
+        raise HTTPException(status, headers={"etag": '"a"'})
+
+    answer = site(Route("/", page))("/", accept=accept)
+    assert (answer["statusCode"], sent(answer)) == (status, b"")
+    assert answer["headers"]["etag"] == '"a"'
+    assert "content-type" not in answer["headers"]
 
 
 # ---- Static files ----

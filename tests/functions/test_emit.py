@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -12,7 +13,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from functions.contract.bus import MAX_BYTES, BusMessageError, encode_emit, loopback_token
-from functions.web.emit import EmitError
+from functions.web.emit import EmitError, Emitter
 from functions.web.emitters import open_emitter
 from socket_host.bus import Loopback, open_bus
 from tests.kit import buses
@@ -148,6 +149,28 @@ async def test_hanging_host_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None
         await asyncio.wait_for(emit(f"http://127.0.0.1:{port}/bus", "news"), PATIENCE)
     never.set()
     server.close()
+
+
+@pytest.mark.parametrize(("takes", "tries"), [(0.1, 6), (5.0, 2)])
+def test_page_with_many_messages(takes: float, tries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a timeout, further messages fail at once for as long as it took; then one is tried."""
+    clock = SimpleNamespace(now=1_000.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr("functions.web.emit.time", clock)
+
+    class Silent(Emitter):
+        tried = 0
+
+        def _publish(self, message: str, sender: str) -> None:
+            self.tried += 1
+            clock.now += takes
+            raise EmitError("nobody answered")
+
+    emitter = Silent()
+    for words in ("nobody answered", "a moment ago", "a moment ago") * 2:
+        with pytest.raises(EmitError, match="nobody answered" if takes < 1 else words):
+            emitter.emit("news")
+        clock.now += takes / 2.5
+    assert emitter.tried == tries
 
 
 @pytest.mark.usefixtures("aws")

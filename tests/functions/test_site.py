@@ -9,13 +9,19 @@ from typing import Any
 
 import pytest
 from jinja2 import TemplateSyntaxError
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from functions import app as door
 from functions.contract.session import COOKIE, SAMPLE_SECRET, Session, Sessions
 from functions.contract.setting import SettingError
 from functions.web.assets import Assets
+from functions.web.emit import Emitter
 from functions.web.settings import Settings
+from functions.web.site import Site
+from functions.web.visitor import sign_in
+from tests.functions import answering
 from tests.kit.lambda_events import FRONT_DOORS, Event, http_api, invoke
 from tests.small_app import pages, site
 from tests.small_app.model.posts import Posts
@@ -98,6 +104,16 @@ def test_broken_template_stops_the_start(
         serve(Settings("a secret of this test, long enough"))
 
 
+@pytest.mark.parametrize("name", ["a.html", "a.svg", "a.xml", "a.html.j2", "a", "a.txt"])
+def test_escaping(name: str, tmp_path: Path) -> None:
+    """What a template inserts is escaped, whatever the template is called, except in plain text."""
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / name).write_text("{{ x }}")
+    settings = Settings(SAMPLE_SECRET)
+    made = Site.create(settings, Emitter(), tmp_path).templates.get_template(name)
+    assert made.render(x="<b>") == ("<b>" if name == "a.txt" else "&lt;b&gt;")
+
+
 @pytest.mark.parametrize("build", FRONT_DOORS)
 def test_every_front_door(build: Any) -> None:
     """HTTP API, REST API, load balancer and function URL events all get the page and cookie."""
@@ -129,6 +145,31 @@ def test_first_visit_gets_a_session() -> None:
     assert Sessions(SAMPLE_SECRET).verify(token).name
     assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
     assert cookie_of(http_api("/", cookie=f"{COOKIE}={token}")) is None
+
+
+@pytest.mark.parametrize(
+    ("cache", "is_set"),
+    [
+        ("public, max-age=60", False),
+        ("PUBLIC", False),
+        ("max-age=0, s-maxage=60", False),
+        ("private, no-store", True),
+        ("no-cache", True),
+        ("max-age=60", True),
+        (None, True),
+    ],
+)
+@pytest.mark.parametrize("signs_in", [False, True])
+def test_response_for_everybody(cache: str | None, is_set: bool, signs_in: bool) -> None:
+    """A cache that stores a response for all must not give them all the same session."""
+
+    async def page(request: Request) -> Response:
+        if signs_in:
+            sign_in(request, id="ann", name="Ann")
+        return PlainTextResponse("", headers={"cache-control": cache} if cache else {})
+
+    answer = answering.site(Route("/", page))("/")
+    assert ("cookies" in answer) is (is_set or signs_in)
 
 
 @pytest.mark.parametrize("token", ["forged", "", '"', "a.b.c"])

@@ -104,7 +104,7 @@ def test_route_for_any_origin(
         return PlainTextResponse("done")
 
     routes = [
-        routing.Route("/paid", paid, methods=["POST"], any_origin=True),
+        routing.Route("/paid", paid, methods=["POST"], same_origin=False),
         routing.Route("/refund", paid, methods=["POST"]),
     ]
     monkeypatch.setattr(pages, "routes", [routing.Mount("/hooks", routes=routes), *routes])

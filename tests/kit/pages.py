@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,12 @@ class Answer:
 
     status: int
     headers: dict[str, str]
-    text: str
+    content: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.content.decode()
 
     def json(self) -> Any:
         """The parsed JSON of the response."""
@@ -32,39 +38,43 @@ class Visitor:
 
     def get(self, path: str, **headers: str) -> Answer:
         """Request a page; the path may have a query, and `_` in a header's name means `-`."""
-        return self._answer("GET", path, None, headers)
+        return self._answer("GET", path, b"", headers)
 
-    def post(self, path: str, fields: dict[str, str], **headers: str) -> Answer:
-        """Send a form, as a page of the site does."""
-        headers = {
-            "content_type": "application/x-www-form-urlencoded",
-            "sec_fetch_site": "same-origin",
-        } | headers
-        return self._answer("POST", path, urlencode(fields), headers)
+    def post(self, path: str, fields: Mapping[str, str | list[str]], **headers: str) -> Answer:
+        """Send a form, as a page of the site does; a field may have several values."""
+        headers = {"content_type": "application/x-www-form-urlencoded"} | headers
+        return self.request("POST", path, urlencode(fields, doseq=True).encode(), **headers)
 
     def post_json(self, path: str, data: Any, **headers: str) -> Answer:
         """Send JSON, as a script of the site does."""
-        headers = {"content_type": "application/json", "sec_fetch_site": "same-origin"} | headers
-        return self._answer("POST", path, json.dumps(data), headers)
+        headers = {"content_type": "application/json"} | headers
+        return self.request("POST", path, json.dumps(data).encode(), **headers)
 
-    def _answer(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> Answer:
+    def request(self, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
+        """Send a request of any method, with any body, as a script of the site does."""
+        return self._answer(method, path, body, {"sec_fetch_site": "same-origin"} | headers)
+
+    def _answer(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
         path, _, query = path.partition("?")
         if self._cookies:
             pairs = (f"{name}={value}" for name, value in self._cookies.items())
             headers = {"cookie": "; ".join(pairs)} | headers
         event = http_api(path, query, method=method, **headers)
-        if body is not None:
-            event["body"] = body
+        if body:
+            event |= {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
         return self._taken(_call(event))
 
     def _taken(self, answer: dict[str, Any]) -> Answer:
         for cookie in answer.get("cookies", []):
-            name, _, value = cookie.partition(";")[0].partition("=")
-            self._cookies[name] = value
-        text = answer.get("body", "")
-        if answer.get("isBase64Encoded"):
-            text = base64.b64decode(text).decode()
-        return Answer(answer["statusCode"], answer["headers"], text)
+            pair, *attributes = cookie.split(";")
+            name, _, value = pair.partition("=")
+            if "max-age=0" in (attribute.strip().lower() for attribute in attributes):
+                self._cookies.pop(name, None)
+            else:
+                self._cookies[name] = value
+        body = answer.get("body", "")
+        content = base64.b64decode(body) if answer.get("isBase64Encoded") else body.encode()
+        return Answer(answer["statusCode"], answer["headers"], content)
 
 
 def _call(event: Event) -> dict[str, Any]:

@@ -339,3 +339,18 @@ def test_shims_come_last(project: Project) -> None:
     shutil.rmtree(project.root / ".venv")
     assert project.run()[0] == 0
     assert "shim" in project.calls
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_python_of_the_environment(project: Project, installed: bool) -> None:
+    """A .venv with a Python that is too old, or that the system has replaced, is made anew."""
+    if installed:
+        project.run()
+    python = project.root / ".venv/bin/python"
+    python.parent.mkdir(parents=True, exist_ok=True)
+    python.write_text('#!/bin/sh\ncase "$*" in *version_info*) exit 1;; esac\n')
+    python.chmod(0o755)
+    status, said = project.run()
+    assert (status, said.count("creating .venv")) == (0, 1)
+    assert python.read_text() == PYTHON
+    assert project.run() == (0, "")

@@ -30,7 +30,13 @@ from scripts.commands.dev.listeners import PortError, listen
 from scripts.commands.dev.queues import Queues
 from scripts.commands.dev.run import RunError, relay_address, relaying, run_now
 from scripts.commands.dev.scheduler import Scheduler
-from scripts.commands.dev.settings import CONNECTIONS, OriginError, OwnSettings, make_environ
+from scripts.commands.dev.settings import (
+    CONNECTIONS,
+    OriginError,
+    OwnSettings,
+    make_environ,
+    site_names,
+)
 from scripts.commands.dev.stand_in import StandIn, StandInError
 from scripts.commands.dev.template import Template
 from scripts.commands.dev.template_error import TemplateError
@@ -185,7 +191,7 @@ async def _run(options: argparse.Namespace) -> None:
 
 async def _serve(options: argparse.Namespace) -> None:
     stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in stop_signals():
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     allow(2 * CONNECTIONS)  # each needs one to the browser and one to the host
     listeners = listen(options.port)
@@ -233,7 +239,7 @@ async def _serve(options: argparse.Namespace) -> None:
         )
         balancer = Balancer(hosts, proxy, lambda: edge.template.stickiness)
         sockets = balancer if len(hosts) > 1 else HostOrigin(hosts[0], proxy)
-        edge = Edge(template, {FUNCTION: pages, SOCKET_HOST: sockets})
+        edge = Edge(template, {FUNCTION: pages, SOCKET_HOST: sockets}, site_names(environ))
         reload = Reload(TEMPLATE, edge, hosts, function, scheduler, front_end, own)
         await stack.enter_async_context(serving(edge.answer, listeners))
         passing_on = Relay(sockets, queued, PagesOrigin(aws.url, proxy) if aws else None)
@@ -248,6 +254,12 @@ async def _serve(options: argparse.Namespace) -> None:
             *([background.keep("Watching hosts", balancer.watch)] if sockets is balancer else []),
         )
         await asyncio.gather(*(each.stop() for each in (*halves, queued, scheduler, aws) if each))
+
+
+def stop_signals() -> list[signal.Signals]:
+    """Return the signals that end this program; nohup has it ignore that of a closed terminal."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([] if ignored else [signal.SIGHUP])]
 
 
 def _hosts(

@@ -6,9 +6,7 @@ with the same value for pages of other sites, which the host refuses anyway.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
-from http.cookies import CookieError, SimpleCookie
 from itertools import count
 from typing import Protocol
 
@@ -98,8 +96,10 @@ def _forwarded(headers: Headers) -> Headers:
 
 def _number(request: OriginRequest) -> int | None:
     """Return the number of the host in a client's cookie, if it has one."""
-    for name, value in request.headers:
-        if name.lower() == "cookie":
-            with suppress(CookieError, KeyError, ValueError):
-                return int(SimpleCookie(value)[COOKIE].value)
+    # Not by SimpleCookie, which finds no cookie at all if one of them is malformed.
+    lines = [value for name, value in request.headers if name.lower() == "cookie"]
+    for cookie in ";".join(lines).split(";"):
+        name, _, value = cookie.strip().partition("=")
+        if name == COOKIE and value.isascii() and value.isdecimal():
+            return int(value[:3])
     return None

@@ -4,28 +4,49 @@ It also enforces the allowed methods, and which headers, cookies and query strin
 It does not cache, compress or redirect to https.
 """
 
+import ipaddress
+import logging
 import re
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from scripts.commands.dev.behaviours import Behaviour, choose
 from scripts.commands.dev.origin_request import MAX_BODY, OriginRequest
 from scripts.commands.dev.origins import Origin
 from scripts.commands.dev.refusal import RefusedError
-from scripts.commands.dev.template import Template
+from scripts.commands.dev.template import FUNCTION, Template
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+MAX_FIELD = (
+    32 * 1024
+)  # bytes of a request's first line, and of a header: CloudFront's limit for all
+
+_log = logging.getLogger(__name__)
+# The client is told what is wrong with its request, and nothing is wrong here.
+_log.addFilter(
+    lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+)
 
 
 class Edge:
     """Answers viewers' requests; `template` may be replaced at any time."""
 
-    def __init__(self, template: Template, origins: Mapping[str, Origin]) -> None:
+    def __init__(
+        self,
+        template: Template,
+        origins: Mapping[str, Origin],
+        names: Collection[str] | None = None,
+    ) -> None:
+        """`names` are the site's host names, besides those of this machine; None allows any."""
         self.template = template
         self._origins = origins
+        self._names = names
 
     async def answer(self, viewer: web.BaseRequest) -> web.StreamResponse:
         """Return the response of a request's origin, or a refusal."""
@@ -35,6 +56,7 @@ class Edge:
             return refusal.response(viewer.headers.get("Accept", ""))
 
     async def _answer(self, viewer: web.BaseRequest) -> web.StreamResponse:
+        self._check_name(viewer.headers.get("Host", ""))
         path, query = _target(viewer)
         behaviour = choose(self.template.behaviours, path)
         origin = self._origins[behaviour.origin]
@@ -44,21 +66,45 @@ class Edge:
                 404, f"No websocket can be opened at {path}: a function answers there.", close=True
             )
         _check_method(viewer, behaviour)
-        body = b"" if upgrades else await _read(viewer)
+        body = b"" if upgrades else await read_body(viewer)
         if body and viewer.method == "GET":
             raise RefusedError(403, "CloudFront does not let a GET request with a body through.")
         policy = behaviour.policy
+        forwarded = policy.forwarded(list(viewer.headers.items()))
+        own = _own_headers(viewer, upgrades, to_function=behaviour.origin == FUNCTION)
         request = OriginRequest(
             viewer.method,
             path,
             query if policy.query else "",
-            [*policy.forwarded(list(viewer.headers.items())), *_own_headers(viewer, upgrades)],
+            [*(h for h in forwarded if h[0].lower() not in own), *own.items()],
             body,
             viewer.remote or "",
             self.template.read_timeouts[behaviour.origin],
             upgrades,
         )
         return await origin.answer(viewer, request)
+
+    def _check_name(self, host: str) -> None:
+        """Refuse other names: their owner could let them lead here, and read the site's pages."""
+        name = re.sub(r":\d*$", "", host).lower().rstrip(".")
+        if self._names is None or name in ("", *self._names) or _is_local(name):
+            return
+        raise RefusedError(
+            403,
+            f"{name} is not a name of this site. If you reach it by that name, as through a "
+            f"tunnel, start it with PUBLIC_ORIGIN=https://{host} scripts/dev",
+        )
+
+
+def _is_local(name: str) -> bool:
+    """Whether a name always stands for this machine, or is an address, which needs no name."""
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 @asynccontextmanager
@@ -70,6 +116,9 @@ async def serving(answer: Answer, listeners: Iterable[socket.socket]) -> AsyncIt
         auto_decompress=False,
         lingering_time=1.0,  # seconds to read the rest of a refused body, so the refusal arrives
         access_log=None,
+        max_line_size=MAX_FIELD,
+        max_field_size=MAX_FIELD,
+        logger=_log,
     )
     runner = web.ServerRunner(server, shutdown_timeout=0.5)
     await runner.setup()
@@ -105,10 +154,12 @@ def _check_method(viewer: web.BaseRequest, behaviour: Behaviour) -> None:
         )
 
 
-async def _read(viewer: web.BaseRequest) -> bytes:
+async def read_body(viewer: web.BaseRequest) -> bytes:
+    """Return a request's body; raise RefusedError for one that is too large or malformed."""
     if (viewer.content_length or 0) > MAX_BODY:
         raise _too_large()
-    if viewer.headers.get("Expect", "").lower() == "100-continue":
+    expects = viewer.headers.get("Expect", "").lower() == "100-continue"
+    if expects and viewer.version >= HttpVersion11:
         await viewer.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     body = bytearray()
     try:
@@ -125,7 +176,13 @@ def _too_large() -> RefusedError:
     return RefusedError(413, f"The body is larger than {MAX_BODY} bytes.", close=True)
 
 
-def _own_headers(viewer: web.BaseRequest, upgrades: bool) -> list[tuple[str, str]]:
-    forwarded = [*viewer.headers.getall("X-Forwarded-For", []), viewer.remote or ""]
-    upgrade = [("Connection", "Upgrade"), ("Upgrade", "websocket")] if upgrades else []
-    return [("X-Forwarded-For", ",".join(forwarded)), *upgrade]
+def _own_headers(viewer: web.BaseRequest, upgrades: bool, *, to_function: bool) -> dict[str, str]:
+    """Return the headers that the edge sets itself, by lower-case name."""
+    addresses = [*viewer.headers.getall("X-Forwarded-For", []), viewer.remote or ""]
+    headers = {"x-forwarded-for": ",".join(addresses)}
+    host = viewer.headers.get("Host")
+    if to_function and host:  # as the template's origin does if the site has a domain
+        headers["x-forwarded-host"] = host
+    if upgrades:
+        headers |= {"connection": "Upgrade", "upgrade": "websocket"}
+    return headers

@@ -137,6 +137,9 @@ class Function:
                 {
                     **self._variables(),
                     "AWS_LAMBDA_FUNCTION_NAME": f"sidepath-{settings.name}",
+                    "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+                    "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/sidepath-{settings.name}",
+                    "AWS_LAMBDA_LOG_STREAM_NAME": "terminal",
                     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(settings.memory),
                 },
             )

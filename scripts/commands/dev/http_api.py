@@ -22,6 +22,10 @@ HOST = "pages.invalid"
 
 MAX_PAYLOAD = 6 * 1024 * 1024  # bytes of an event or a result: Lambda's limit
 
+SECONDS = 30.0  # that the API waits for a function, whatever the function's own Timeout is
+
+MAX_HEAD = 10_240  # bytes of a request's first line and headers: the API's limit
+
 # Bodies of these types are passed on as text; all others, forms included, in base64.
 _TEXT = re.compile(r"text/.*|application/(json|javascript|xml|.*\+(json|xml))", re.IGNORECASE)
 

@@ -1,5 +1,6 @@
 """The origins on one machine: what each origin id of the template stands for."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Protocol
@@ -49,6 +50,13 @@ class FunctionOrigin:
                 "This behaviour forwards the viewer's Host header, but an HTTP API answers only to "
                 "its own host name. Use the policy AllViewerExceptHostHeader.",
             )
+        if (size := request.head_size) > http_api.MAX_HEAD:
+            raise RefusedError(
+                431,
+                f"The request's headers take {size:,} bytes, {request.size_of('cookie'):,} of them "
+                f"for cookies, and an HTTP API accepts {http_api.MAX_HEAD:,}. Cookies of other "
+                "sites on localhost count too: delete those that you do not need.",
+            )
         function, event = self._function, http_api.event(request)
         if routed := self._routed(request):
             function = routed.function
@@ -56,8 +64,15 @@ class FunctionOrigin:
             if routed.variables:
                 event["pathParameters"] = dict(routed.variables)
         try:
-            result = await function.invoke(event)
+            async with asyncio.timeout(http_api.SECONDS):
+                result = await function.invoke(event)
             answer = http_api.response(result)
+        except TimeoutError:
+            raise RefusedError(
+                503,
+                f"The function has not answered within {http_api.SECONDS:g} s, and an HTTP API "
+                "waits no longer, even if the function's Timeout in the template is longer.",
+            ) from None
         except FunctionError as error:
             raise _refusal(error) from None
         except http_api.ResultError as error:
@@ -84,9 +99,12 @@ class HostOrigin:
 
 
 class PagesOrigin:
-    """Pages from elsewhere, such as `sam local start-api`, in place of the function."""
+    """Pages from elsewhere, such as `sam local start-api`, in place of the function.
 
-    sockets = False
+    A front end's development server may open websockets, to reload what is saved.
+    """
+
+    sockets = True
 
     def __init__(self, url: str, proxy: Proxy) -> None:
         self._url = url.rstrip("/")

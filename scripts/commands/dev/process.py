@@ -54,7 +54,7 @@ class Process:
             sys.executable,
             *("-m", "scripts.commands.dev.child", *module),
             cwd=ROOT,
-            env={**_ENVIRON, **os.environ, **environ},
+            env={**_ENVIRON, **os.environ, **_past_proxies(os.environ), **environ},
             stdin=asyncio.subprocess.PIPE,  # its end tells the child that this process has ended
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -101,6 +101,15 @@ class Process:
                 self.tail.append(part)
                 relay(self.name, part)
                 self._on_line(part)
+
+
+def _past_proxies(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables by which a child reaches this machine without the user's HTTP proxy."""
+    former = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    if former.strip() == "*":  # no proxy for anything
+        return {}
+    names = ",".join(filter(None, [former, "localhost,127.0.0.1,::1"]))
+    return {"no_proxy": names, "NO_PROXY": names}
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:

@@ -28,6 +28,8 @@ KEEP_ALIVE_SECONDS = 15.0
 
 CONNECT_SECONDS = 5.0
 
+MAX_FIELD = 64 * 1024  # bytes of a response's header, such as a list of links to preload
+
 # Inspects a response before it is passed on; returns what it has read of the body, or raises
 # RefusedError.
 Inspect = Callable[[ClientResponse], Awaitable[bytes]]
@@ -46,6 +48,8 @@ class Proxy:
             connector=TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
             cookie_jar=DummyCookieJar(),
             auto_decompress=False,
+            max_line_size=MAX_FIELD,
+            max_field_size=MAX_FIELD,
             skip_auto_headers=["User-Agent", "Accept", "Accept-Encoding", "Content-Type"],
         )
         # aiohttp repeats a GET when its connection breaks. But a poll removes messages from the

@@ -7,7 +7,8 @@ it.
 from aiohttp import web
 
 from functions.contract.bus import LOOPBACK_PATH
-from scripts.commands.dev.origin_request import MAX_BODY, OriginRequest
+from scripts.commands.dev.edge import read_body
+from scripts.commands.dev.origin_request import OriginRequest
 from scripts.commands.dev.origins import Origin
 from scripts.commands.dev.queues import JSON, TARGET, Queues
 from scripts.commands.dev.refusal import RefusedError
@@ -32,22 +33,23 @@ class Relay:
 
     async def answer(self, sender: web.BaseRequest) -> web.StreamResponse:
         """Return the host's response, or an error that says why there is none."""
+        try:
+            return await self._answer(sender)
+        except RefusedError as refusal:
+            return refusal.response("")
+
+    async def _answer(self, sender: web.BaseRequest) -> web.StreamResponse:
         target = sender.headers.get("X-Amz-Target", "")
         if self._queues and target.startswith(TARGET):
-            status, answer = self._queues.answer(target, await sender.read())
+            status, answer = self._queues.answer(target, await read_body(sender))
             return web.json_response(answer, status=status, content_type=JSON)
         to_host = sender.path == LOOPBACK_PATH
         origin = self._host if to_host else self._aws
-        if origin is None or (sender.content_length or 0) > MAX_BODY:
+        if origin is None:
             return web.Response(status=404)
         kept = ("Authorization",) if to_host else _AWS_HEADERS
         headers = [(name, sender.headers[name]) for name in kept if name in sender.headers]
         patience = _HOST_PATIENCE if to_host else _AWS_PATIENCE
-        body = await sender.read()
-        try:
-            return await origin.answer(
-                sender,
-                OriginRequest("POST", sender.path, "", headers, body, "127.0.0.1", patience),
-            )
-        except RefusedError as refusal:
-            return refusal.response("")
+        body = await read_body(sender)
+        request = OriginRequest("POST", sender.path, "", headers, body, "127.0.0.1", patience)
+        return await origin.answer(sender, request)

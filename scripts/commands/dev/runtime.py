@@ -11,6 +11,7 @@ import json
 import os
 import runpy
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from http.client import HTTPConnection, HTTPResponse
@@ -76,13 +77,23 @@ class RuntimeApi:
 
 
 class Context:
-    """The context argument of a handler."""
+    """The context argument of a handler, with what AWS's client gives it."""
+
+    client_context = identity = tenant_id = None  # nothing calls the function that sets them
 
     def __init__(self, response: HTTPResponse) -> None:
         self.aws_request_id = response.headers["Lambda-Runtime-Aws-Request-Id"]
         self.invoked_function_arn = response.headers["Lambda-Runtime-Invoked-Function-Arn"]
         self.function_name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
+        self.function_version = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION")
         self.memory_limit_in_mb = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+        self.log_group_name = os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
+        self.log_stream_name = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
+        self._deadline = int(response.headers["Lambda-Runtime-Deadline-Ms"])
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return the milliseconds that the handler may still take."""
+        return max(0, self._deadline - int(time.time() * 1000))
 
 
 def _import(handler: str) -> Handler:

@@ -9,8 +9,9 @@ import os
 import re
 import sys
 from collections import ChainMap
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from functions.contract.session import SAMPLE_SECRET
 from functions.contract.setting import StartError, development
@@ -89,6 +90,12 @@ def _ours(port: int) -> dict[str, str]:
         "MAX_PER_ADDRESS": os.environ.get("MAX_PER_ADDRESS", "0"),  # all come from this machine
         "PUBLIC_ORIGIN": ",".join([*_origins(port), *_further_origins()]),
     }
+
+
+def site_names(environ: Mapping[str, str]) -> frozenset[str]:
+    """Return the host names in PUBLIC_ORIGIN."""
+    origins = parse_origins(environ["PUBLIC_ORIGIN"])
+    return frozenset(urlsplit(origin).hostname or "" for origin in origins)
 
 
 def _origins(port: int) -> list[str]:

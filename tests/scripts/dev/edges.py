@@ -4,7 +4,7 @@ import asyncio
 import re
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -87,11 +87,13 @@ class RunningEdge:
 
 @asynccontextmanager
 async def running(
-    template: Template | None = None, origins: Mapping[str, Origin] | None = None
+    template: Template | None = None,
+    origins: Mapping[str, Origin] | None = None,
+    names: Collection[str] | None = None,
 ) -> AsyncIterator[RunningEdge]:
     """An edge on its own port; by default with two origins that record requests."""
     origins = origins or {FUNCTION: Recorder("pages"), SOCKET_HOST: Recorder("host", sockets=True)}
-    edge = Edge(template or real_template(), origins)
+    edge = Edge(template or real_template(), origins, names)
     listeners = listen(0)
     async with serving_edge(edge.answer, listeners):
         yield RunningEdge(edge, listeners[0].getsockname()[1], origins)

@@ -4,17 +4,19 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from io import BytesIO
 
 import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import RawTestServer
 
 from scripts.commands.dev.balancer import Balancer
+from scripts.commands.dev.origin_request import MAX_BODY
 from scripts.commands.dev.proxy import Proxy
 from scripts.commands.dev.relay import Relay
 from scripts.commands.dev.template import SOCKET_HOST, Template
 from scripts.commands.dev.template_error import TemplateError
-from tests.scripts.dev.edges import PATIENCE, TEMPLATE, RunningEdge, changed, status
+from tests.scripts.dev.edges import PATIENCE, TEMPLATE, Recorder, RunningEdge, changed, status
 from tests.scripts.dev.edges import running as running_edge
 
 POLL = "/socket.io/?EIO=4&transport=polling"
@@ -90,6 +92,19 @@ async def test_client_stays(site: Site) -> None:
         assert await site.get(f"other=1; {cookie}; another=2") == (name, cookie)
 
 
+OTHERS = ['a={"b":1}', "a[b]=1", "expires=1", 'a="b', "secure", "a b=1", "AWSALB=x", ";;="]
+
+
+@pytest.mark.parametrize("other", OTHERS)
+async def test_client_with_other_cookies(site: Site, other: str) -> None:
+    """Whatever other cookies a client has, it stays with its host."""
+    await site.get()
+    name, cookie = await site.get()
+    assert cookie
+    assert await site.get(f"{other}; {cookie}") == (name, cookie)
+    assert await site.get(f"{cookie}; {other}") == (name, cookie)
+
+
 async def test_client_moves_when_its_host_is_down(site: Site) -> None:
     """It gets another host, and stays there when the first one returns."""
     _, cookie = await site.get()
@@ -154,3 +169,14 @@ async def test_function_reaches_any_host(site: Site) -> None:
     async with RawTestServer(Relay(site.balancer).answer) as server, ClientSession() as http:
         answer = await http.post(server.make_url("/bus"), data=b"{}")
         assert await answer.text() == "c"
+
+
+@pytest.mark.parametrize(("size", "expected"), [(3_000_000, 200), (MAX_BODY + 1, 413)])
+async def test_relay_of_large_bodies(size: int, expected: int) -> None:
+    """Functions in `sam local` may send AWS as much as a request to its stand-in may have."""
+    aws = Recorder("aws")
+    async with RawTestServer(Relay(Recorder("host"), aws=aws).answer) as server:
+        body = BytesIO(b"a" * size)
+        async with ClientSession() as http, http.post(server.make_url("/"), data=body) as answer:
+            assert answer.status == expected
+    assert [len(request.body) for request in aws.requests] == [size] * (expected == 200)

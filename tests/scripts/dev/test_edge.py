@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scripts.commands.dev import http_api
 from scripts.commands.dev.function import Function
 from scripts.commands.dev.origin_request import MAX_BODY
 from scripts.commands.dev.origins import FunctionOrigin
@@ -105,12 +106,15 @@ async def test_template_replaced_while_running() -> None:
         assert (await edge.get("/live/")).endswith("host")
 
 
+class Unused:
+    """A function that must not be called."""
+
+    async def invoke(self, event: object) -> object:
+        raise AssertionError("the function was asked")
+
+
 async def test_template_that_forwards_host_to_the_function() -> None:
     """A policy that forwards Host fails, because an HTTP API accepts only its own name."""
-
-    class Unused:
-        async def invoke(self, event: object) -> object:
-            raise AssertionError("the function was asked")
 
     origins = {FUNCTION: FunctionOrigin(cast(Function, Unused())), SOCKET_HOST: Recorder("host")}
     template = changed((EXCEPT_HOST, ALL_VIEWER.partition(" ")[0]))
@@ -144,7 +148,10 @@ async def test_what_pages_see() -> None:
     async with running() as edge:
         await edge.get("/?a=1", *VIEWER)
         assert pages(edge).requests[0].query == "a=1"
-        assert set(pages(edge).headers) == {"cookie", "x-own", "user-agent", "x-forwarded-for"}
+        seen = pages(edge).headers
+        own = {"x-forwarded-for", "x-forwarded-host"}
+        assert set(seen) == {"cookie", "x-own", "user-agent"} | own
+        assert seen["x-forwarded-host"] == "viewer.test"
 
 
 async def test_what_static_files_see() -> None:
@@ -156,6 +163,7 @@ async def test_what_static_files_see() -> None:
             "accept-encoding": "br",
             "user-agent": "Amazon CloudFront",
             "x-forwarded-for": "192.0.2.4,127.0.0.1",
+            "x-forwarded-host": "viewer.test",
         }
 
 
@@ -238,6 +246,101 @@ async def test_expect_continue() -> None:
     async with running() as edge:
         answer = await edge.get("/", "Expect: 100-continue", method="POST", body="a")
         assert answer.startswith("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
+
+
+async def test_expect_continue_before_it_existed() -> None:
+    """A client of HTTP/1.0 does not know what a 100 is."""
+    async with running() as edge:
+        head = "POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\na"
+        assert (await edge.ask(head)).startswith("HTTP/1.0 200 OK")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_known"),
+    [
+        ("localhost", True),
+        ("LOCALHOST:3000", True),
+        ("localhost.:3000", True),
+        ("shop.localhost:3000", True),
+        ("127.0.0.1:3000", True),
+        ("192.168.1.5", True),
+        ("[::1]:3000", True),
+        ("abc.tunnel.example", True),
+        ("ABC.tunnel.example:443", True),
+        ("evil.example:3000", False),
+        ("localhost.evil.example", False),
+        ("evillocalhost", False),
+        ("abc.tunnel.example.evil.example", False),
+        ("[evil.example]", False),
+    ],
+)
+async def test_names(name: str, is_known: bool) -> None:
+    """A name that anybody's DNS can point to this machine gets nothing of the site."""
+    async with running(names=["abc.tunnel.example"]) as edge:
+        for target in ("/", "/socket.io/?EIO=4"):
+            answer = await edge.ask(
+                f"GET {target} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n"
+            )
+            assert status(answer) == (200 if is_known else 403)
+            assert ("PUBLIC_ORIGIN=" in answer) is not is_known
+        assert bool(pages(edge).requests) is bool(host(edge).requests) is is_known
+
+
+async def test_request_without_a_name() -> None:
+    """HTTP/1.0 needs none."""
+    async with running(names=[]) as edge:
+        assert (await edge.ask("GET / HTTP/1.0\r\n\r\n")).startswith("HTTP/1.0 200 OK")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /caf\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"a" * 100_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n" + b"A: a\r\n" * 1_000 + b"\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nA b\r\n\r\n",
+    ],
+    ids=range(5),
+)
+async def test_malformed_request(request_: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """A request that is not HTTP gets a 400, and prints no traceback on the terminal."""
+    async with running() as edge:
+        assert " 400 " in (await edge.ask(request_)).partition("\r\n")[0]
+    assert not caplog.records
+
+
+async def test_long_headers(caplog: pytest.LogCaptureFixture) -> None:
+    """Cookies of many sites on localhost are too much for an HTTP API, and the error says so."""
+    pages = FunctionOrigin(cast(Function, Unused()))
+    origins = {FUNCTION: pages, SOCKET_HOST: Recorder("host")}
+    async with running(origins=origins) as edge:
+        answer = await edge.get("/", f"Cookie: a={'b' * 11_000}")
+        assert status(answer) == 431
+        assert "11,008 of them for cookies" in answer
+        assert status(await edge.get(f"/?{'a' * 11_000}")) == 431
+        assert status(await edge.get("/socket.io/", f"Cookie: a={'b' * 11_000}")) == 200
+    assert not caplog.records
+
+
+async def test_slow_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that takes longer than an HTTP API waits fails here too, not only in the cloud."""
+    monkeypatch.setattr(http_api, "SECONDS", 0.05)
+    ended = asyncio.Event()
+
+    class Slow:
+        async def invoke(self, event: object) -> None:
+            try:
+                await asyncio.sleep(10 * PATIENCE)
+            finally:
+                ended.set()
+
+    origins = {FUNCTION: FunctionOrigin(cast(Function, Slow())), SOCKET_HOST: Recorder("host")}
+    async with running(origins=origins) as edge:
+        answer = await edge.get("/")
+        assert status(answer) == 503
+        assert "an HTTP API waits no longer" in answer
+    assert ended.is_set()
 
 
 async def test_compressed_body_is_unchanged() -> None:

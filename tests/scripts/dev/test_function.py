@@ -40,6 +40,9 @@ HANDLER = """
                 return "a" * size
             case {"unspeakable": _}:
                 return {1, 2}
+            case {"context": names}:
+                left = context.get_remaining_time_in_millis()
+                return [left, *(getattr(context, name) for name in names)]
         return {"event": event, "pid": os.getpid(), "id": context.aws_request_id}
 """
 
@@ -99,6 +102,16 @@ async def test_results(workshop: Workshop) -> None:
     assert [answer["event"] for answer in answers] == [{"number": n} for n in range(20)]
     assert len({answer["pid"] for answer in answers}) == 1
     assert len({answer["id"] for answer in answers}) == 20
+
+
+async def test_context(workshop: Workshop) -> None:
+    """The context has what Lambda documents, under either runtime."""
+    named = ["function_name", "function_version", "memory_limit_in_mb", "invoked_function_arn"]
+    named += ["log_group_name", "log_stream_name", "client_context"]
+    left, *values, client_context = await workshop.call(context=named)
+    assert 0 < left <= PATIENCE * 1000
+    assert all(isinstance(value, str) and value for value in values)
+    assert client_context is None
 
 
 async def test_handler_raises(workshop: Workshop) -> None:

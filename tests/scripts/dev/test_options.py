@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from scripts import ROOT
+from scripts.commands.dev.__main__ import stop_signals
 from scripts.commands.dev.settings import OriginError, OwnSettings, make_environ
 from socket_host.origin import parse_origins
 from tests.scripts.dev.edges import PATIENCE
@@ -126,3 +128,15 @@ def test_malformed_origin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text:
     monkeypatch.setenv("PUBLIC_ORIGIN", text)
     with pytest.raises(OriginError, match="PUBLIC_ORIGIN must be the site's address"):
         environ_of(tmp_path)
+
+
+@pytest.mark.parametrize(("hangup", "ends"), [(signal.SIG_DFL, True), (signal.SIG_IGN, False)])
+def test_nohup(hangup: signal.Handlers, ends: bool) -> None:
+    """A closed terminal ends it, except under nohup."""
+    former = signal.signal(signal.SIGHUP, hangup)
+    try:
+        numbers = stop_signals()
+    finally:
+        signal.signal(signal.SIGHUP, former)
+    assert (signal.SIGHUP in numbers) is ends
+    assert {signal.SIGINT, signal.SIGTERM} <= {*numbers}

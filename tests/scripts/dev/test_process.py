@@ -78,3 +78,25 @@ async def test_chosen_debugger(tmp_path: Path) -> None:
     """A debugger that the developer has chosen is used."""
     assert await lines("breakpoint()", tmp_path, PYTHONBREAKPOINT="print") == [""]
     assert await lines("breakpoint()", tmp_path, PYTHONBREAKPOINT="0") == []
+
+
+PROXY = "http://proxy.example:8080"
+
+
+@pytest.mark.parametrize(
+    ("former", "intranet", "aws"),
+    [("", PROXY, PROXY), ("intranet.example", "None", PROXY), ("*", "None", "None")],
+)
+async def test_proxy_of_a_company(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, former: str, intranet: str, aws: str
+) -> None:
+    """A child reaches what runs on this machine directly, as boto3 does not by itself."""
+    monkeypatch.setenv("HTTP_PROXY", PROXY)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("NO_PROXY", former)
+    code = """
+        from botocore.utils import get_environ_proxies
+        for host in ("127.0.0.1:3002", "localhost:3000", "intranet.example", "aws.example"):
+            print(get_environ_proxies(f"http://{host}/").get("http"))
+    """
+    assert await lines(code, tmp_path) == ["None", "None", intranet, aws]

@@ -246,3 +246,38 @@ async def test_pages_from_elsewhere() -> None:
             assert "GET /about?a=1\n" in answer
             assert f"Host: {kept.address.removeprefix('http://')}\n" in answer
             assert "Cookie: a=1\n" in answer
+
+
+async def test_long_header_from_elsewhere() -> None:
+    """A page may have a long header, such as a list of what to preload."""
+
+    async def preloading(request: web.Request) -> web.Response:
+        return web.Response(headers={"Link": "a" * 20_000})
+
+    async with host(preloading) as (_, kept), Proxy() as proxy:
+        origins = {"function": PagesOrigin(kept.address, proxy), "socket-host": Recorder("")}
+        async with running(origins=origins) as edge:
+            assert "Link: " + "a" * 20_000 in await edge.get("/")
+
+
+async def test_websocket_of_a_development_server() -> None:
+    """With --pages, the server of a front end can tell its pages to reload."""
+
+    async def reload(request: web.Request) -> web.StreamResponse:
+        ws = web.WebSocketResponse(protocols=["vite-hmr"])
+        if not ws.can_prepare(request):
+            return web.Response(text="a page")
+        await ws.prepare(request)
+        await ws.send_str(f"{await ws.receive_str()} at {request.path_qs}")
+        await ws.close()
+        return ws
+
+    async with host(reload) as (_, kept), Proxy() as proxy:
+        origins = {"function": PagesOrigin(kept.address, proxy), "socket-host": Recorder("")}
+        async with running(origins=origins) as edge, ClientSession() as http:
+            async with http.ws_connect(f"{edge.url}/hmr?token=1", protocols=["vite-hmr"]) as ws:
+                assert ws.protocol == "vite-hmr"
+                await ws.send_str("changed")
+                assert await ws.receive_str(timeout=PATIENCE) == "changed at /hmr?token=1"
+            async with http.get(f"{edge.url}/hmr") as answer:
+                assert await answer.text() == "a page"
