@@ -23,7 +23,7 @@ PATIENCE = (
 
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
-TUNNEL = "tunnel.test"  # another name for the site, which is not in its settings
+TUNNEL = "tunnel.test"  # another name of the site, which it does not know
 
 
 @pytest.fixture(scope="module")
