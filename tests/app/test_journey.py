@@ -1,4 +1,4 @@
-"""What people see: two windows of a real browser, through the edge, to both halves."""
+"""The whole site in windows of a real browser, through the edge and both halves."""
 
 import re
 import uuid
@@ -17,7 +17,9 @@ pytestmark = pytest.mark.together("browser")
 
 ROOT = Path(__file__).parent.parent.parent
 LIVE = re.compile("Live")
-PATIENCE = 30_000  # ms: a host that was killed has to start, and browsers wait between tries
+PATIENCE = (
+    30_000  # ms, because a killed host has to start again, and browsers wait between attempts
+)
 
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
@@ -26,14 +28,14 @@ TUNNEL = "tunnel.localhost"  # another name of the site, which the host does not
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A browser that finds the site under its other name, too."""
+    """A browser that also resolves the site's other name."""
     with chromium(f"--host-resolver-rules=MAP {TUNNEL} 127.0.0.1") as browser:
         yield browser
 
 
 @pytest.fixture
 def room() -> str:
-    """A room of this test's own."""
+    """The name of a new room."""
     return f"room-{uuid.uuid4().hex[:12]}"
 
 
@@ -42,7 +44,7 @@ Visit = Callable[..., Page]
 
 @pytest.fixture
 def visit(site: Development, browser: Browser) -> Iterator[Visit]:
-    """Opens a page as a new visitor; every page must run without an error in its console."""
+    """Opens pages as new visitors; no page may log an error in its console."""
     contexts = []
     errors: list[str] = []
 
@@ -52,7 +54,7 @@ def visit(site: Development, browser: Browser) -> Iterator[Visit]:
         page = context.new_page()
         if not errors_expected:
             page.on("pageerror", lambda error: errors.append(str(error)))
-            page.on("console", lambda said: errors.extend([said.text] * (said.type == "error")))
+            page.on("console", lambda line: errors.extend([line.text] * (line.type == "error")))
         page.goto(site.url + path)
         return page
 
@@ -72,7 +74,7 @@ def say(page: Page, text: str) -> None:
     page.keyboard.press("Enter")
 
 
-def said(page: Page) -> list[str]:
+def texts(page: Page) -> list[str]:
     return page.locator("#messages li p").all_inner_texts()
 
 
@@ -82,7 +84,7 @@ def stored(page: Page) -> list[int]:
 
 
 def test_two_windows(visit: Visit, room: str) -> None:
-    """What one types, the other sees: the shared note, messages, who types and who is here."""
+    """Two windows see each other's note, messages, typing and presence."""
     ann, bob = live(visit(f"/rooms/{room}")), live(visit(f"/rooms/{room}"))
     expect(ann.locator("#status")).to_have_text("Live · websocket")
     expect(ann.locator("#count")).to_have_text("2")
@@ -106,8 +108,8 @@ def test_two_windows(visit: Visit, room: str) -> None:
     expect(ann.locator("#count")).to_have_text("1")
 
 
-def test_page_goes_on_from_what_the_server_rendered(visit: Visit, room: str) -> None:
-    """Who comes later finds what was said, once, without waiting for the socket."""
+def test_page_continues_from_the_rendered_history(visit: Visit, room: str) -> None:
+    """A later visitor sees earlier messages once, before the socket has connected."""
     ann = live(visit(f"/rooms/{room}"))
     say(ann, "first")
     expect(ann.locator("#messages li[data-seq='1']")).to_be_visible()
@@ -119,18 +121,18 @@ def test_page_goes_on_from_what_the_server_rendered(visit: Visit, room: str) -> 
 
 
 def test_reading_without_javascript(visit: Visit, room: str) -> None:
-    """Without JavaScript the page is the room as it stands, and says so."""
+    """Without JavaScript the page shows the room's current state, and a note to reload it."""
     ann = live(visit(f"/rooms/{room}"))
     say(ann, "for everybody")
     expect(ann.locator("#messages li[data-seq='1']")).to_be_visible()
     reader = visit(f"/rooms/{room}", java_script_enabled=False)
     expect(reader.locator("#messages li p")).to_have_text(["for everybody"])
-    # Chromium parses noscript as if scripts ran, when they are switched off for a test only.
+    # If scripts are disabled by a test, Chromium parses noscript as if they were enabled.
     assert "reload it to see new messages" in (reader.locator("noscript").text_content() or "")
 
 
 def test_host_killed(visit: Visit, room: str, site: Development) -> None:
-    """The host dies without a word while both write: nothing is lost, doubled or out of order."""
+    """If the host is killed while two people write, no message is lost, doubled or reordered."""
     pages = [
         live(visit(f"/rooms/{room}", errors_expected=True)),
         live(visit(f"/rooms/{room}", errors_expected=True)),
@@ -145,10 +147,10 @@ def test_host_killed(visit: Visit, room: str, site: Development) -> None:
         expect(page.locator("#messages li[data-seq='24']")).to_be_visible()
         expect(page.locator(".unsent")).to_have_count(0)
         assert stored(page) == list(range(1, 25))
-        assert sorted(said(page)) == sorted(wanted)
-    assert said(pages[0]) == said(pages[1])
+        assert sorted(texts(page)) == sorted(wanted)
+    assert texts(pages[0]) == texts(pages[1])
     for mine in (wanted[0::2], wanted[1::2]):
-        assert [text for text in said(pages[0]) if text in mine] == mine
+        assert [text for text in texts(pages[0]) if text in mine] == mine
 
 
 def test_unsent_message_stays_visible(visit: Visit, room: str) -> None:
@@ -169,7 +171,7 @@ def test_unsent_message_stays_visible(visit: Visit, room: str) -> None:
 
 
 def test_pages_work_while_the_host_is_down(visit: Visit, room: str, site: Development) -> None:
-    """Without the host pages are served as ever, and an open room says that it reconnects."""
+    """While the host is down, pages are still served, and open rooms show that they reconnect."""
     ann = live(visit(f"/rooms/{room}", errors_expected=True))
     with site.host_held_down():
         expect(ann.locator("#status")).to_have_text("Reconnecting…")
@@ -179,7 +181,7 @@ def test_pages_work_while_the_host_is_down(visit: Visit, room: str, site: Develo
 
 
 def test_forged_session_is_renewed(visit: Visit, room: str, site: Development) -> None:
-    """A session that the host refuses is replaced by reloading the page, once, by itself."""
+    """If the host refuses a session, the page reloads itself once to get a new one."""
     ann = live(visit(f"/rooms/{room}", errors_expected=True))
     ann.context.clear_cookies()
     ann.context.add_cookies([{"name": COOKIE, "value": "forged", "url": site.url}])
@@ -191,23 +193,23 @@ def test_forged_session_is_renewed(visit: Visit, room: str, site: Development) -
 
 
 def second_tab(page: Page) -> Page:
-    """Another tab of the same browser, in the same room."""
+    """Open another tab of the same browser in the same room."""
     tab = page.context.new_page()
     tab.goto(page.url)
     return live(tab)
 
 
 def shown(page: Page) -> str:
-    """The name by which a page says that one writes."""
+    """Return the composer's placeholder, which contains the visitor's name."""
     return str(page.get_by_label("Message to").get_attribute("placeholder"))
 
 
 def test_two_first_visits_end_as_one_person(visit: Visit, room: str) -> None:
-    """Of two sessions that two tabs got at once the browser keeps one: both tabs have that one."""
+    """If two tabs get sessions at once, the browser keeps one of them, and both tabs use it."""
     first = live(visit(f"/rooms/{room}"))
     say(first, "as whoever I was")
     expect(first.locator("li.mine[data-seq='1']")).to_be_visible()
-    first.context.clear_cookies()  # as if this visit's had come before the other's
+    first.context.clear_cookies()  # as if the second tab's session had come later
     second = second_tab(first)
     expect(first.get_by_label("Message to")).to_have_attribute("placeholder", shown(second))
     expect(first.locator("#count")).to_have_text("1")
@@ -221,14 +223,14 @@ def test_two_first_visits_end_as_one_person(visit: Visit, room: str) -> None:
 
 
 def test_page_shows_who_the_host_says_it_is(visit: Visit, room: str, site: Development) -> None:
-    """A tab whose session was replaced shows the new name, and which messages are theirs."""
+    """A tab whose session was replaced shows the new name, and marks that visitor's messages."""
     ann = live(visit(f"/rooms/{room}", errors_expected=True))
     say(ann, "as whoever I was")
     expect(ann.locator("li.mine[data-seq='1']")).to_be_visible()
     somebody = visit(f"/rooms/{room}", errors_expected=True)
     say(live(somebody), "by somebody")
     expect(ann.locator("#messages li[data-seq='2']")).to_be_visible()
-    ann.reload()  # both are on the page as the server renders it, who wrote them is not
+    ann.reload()  # the server renders both messages, without their authors' ids
     live(ann)
     cookies: Any = somebody.context.cookies()
     ann.context.add_cookies(cookies)
@@ -242,7 +244,7 @@ def cut(socket: WebSocketRoute) -> None:
 
 
 def test_where_websockets_cannot_pass(visit: Visit, room: str) -> None:
-    """A network that cuts websockets gets long polling, and nothing else is different."""
+    """If a network blocks websockets, long polling is used, and everything else works."""
     ann = visit("/about", errors_expected=True)
     ann.route_web_socket(re.compile("socket.io"), cut)
     ann.goto(ann.url.replace("/about", f"/rooms/{room}"))
@@ -255,7 +257,7 @@ def test_where_websockets_cannot_pass(visit: Visit, room: str) -> None:
 
 
 def test_times_are_the_readers_own(visit: Visit, room: str) -> None:
-    """A message's time is shown in the zone of who reads it."""
+    """A message's time is shown in the reader's time zone."""
     ann = live(visit(f"/rooms/{room}", timezone_id="UTC", locale="en-GB"))
     say(ann, "what time is it?")
     expect(ann.locator("#messages li[data-seq='1'] time")).to_have_text(re.compile(r"\d\d:\d\d"))
@@ -267,7 +269,7 @@ def test_times_are_the_readers_own(visit: Visit, room: str) -> None:
 
 
 def test_first_load(visit: Visit, site: Development) -> None:
-    """The front page loads in at most six requests, the socket's included, and below 40 KB."""
+    """The front page loads in at most six requests, including the socket, and under 40 KB."""
     page = visit("/about")
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
@@ -282,9 +284,9 @@ def test_first_load(visit: Visit, site: Development) -> None:
 
 
 def test_look(visit: Visit, room: str) -> None:
-    """Wide and narrow, light and dark: nothing sticks out, and axe finds no barrier.
+    """Wide or narrow, light or dark, pages do not scroll sideways, and axe finds no violations.
 
-    The pictures are left in test-results/ to be looked at.
+    The screenshots are written to test-results/.
     """
     ann, bob = live(visit(f"/rooms/{room}")), live(visit(f"/rooms/{room}"))
     say(ann, "Morning! The edge sends /socket.io/ past the function now.")
@@ -300,7 +302,7 @@ def test_look(visit: Visit, room: str) -> None:
 
 
 def look(page: Page, name: str) -> None:
-    """Take pictures of a page in all its shapes, and let axe see each."""
+    """Take screenshots of a page in each size and color scheme, and check each with axe."""
     page.evaluate((ROOT / "node_modules/axe-core/axe.min.js").read_text())
     for shape, width, height in (("wide", 1200, 800), ("narrow", 360, 740)):
         page.set_viewport_size({"width": width, "height": height})
@@ -311,8 +313,8 @@ def look(page: Page, name: str) -> None:
             assert page.evaluate("axe.run().then(found => found.violations)") == []
 
 
-def test_composer_grows_with_its_text_alone(visit: Visit, room: str) -> None:
-    """In a narrow window too, where the placeholder with a long name would take two lines."""
+def test_composer_grows_only_with_its_text(visit: Visit, room: str) -> None:
+    """A placeholder that needs two lines does not make the composer taller."""
     page = live(visit(f"/rooms/{room}", viewport={"width": 360, "height": 740}))
     message = page.get_by_label("Message to")
     heights = []
@@ -323,7 +325,7 @@ def test_composer_grows_with_its_text_alone(visit: Visit, room: str) -> None:
     assert heights[0] == heights[1] < heights[2]
 
 
-def test_keyboard_alone(visit: Visit, room: str) -> None:
+def test_keyboard_only(visit: Visit, room: str) -> None:
     """Everything can be reached and used without a mouse."""
     ann = live(visit(f"/rooms/{room}"))
     ann.keyboard.press("Tab")
@@ -340,7 +342,7 @@ def test_keyboard_alone(visit: Visit, room: str) -> None:
 
 
 def test_page_under_another_name(site: Development, browser: Browser) -> None:
-    """A page that came by a tunnel, whose name the host was not told, says why it is not live."""
+    """A page under a name that the host does not accept explains why it is not live."""
     page = browser.new_page()
     page.goto(site.url.replace("localhost", TUNNEL))
     notice = f"Pages of {site.url.replace('localhost', TUNNEL)} may not connect to this host"

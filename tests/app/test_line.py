@@ -1,4 +1,4 @@
-"""Nothing of ours knows the chat; and what looks for that finds it."""
+"""The framework does not refer to the chat, and the check for that works."""
 
 import pytest
 
@@ -6,8 +6,8 @@ from tests import line
 from tests.app.words import offences
 
 
-def test_ours_knows_nothing_of_the_chat() -> None:
-    """No file of ours imports or names something of the chat."""
+def test_framework_does_not_refer_to_the_chat() -> None:
+    """No file of the framework imports or names anything of the chat."""
     found = {path: offences(path, (line.ROOT / path).read_text()) for path in line.files()}
     assert {path: words for path, words in found.items() if words} == {}
 
@@ -28,7 +28,7 @@ def test_ours_knows_nothing_of_the_chat() -> None:
     ],
 )
 def test_offence_is_found(path: str, words: str) -> None:
-    """What names or imports something of the chat is found in any file of ours."""
+    """A reference to the chat is found in any file of the framework."""
     assert offences(path, words)
 
 
@@ -45,6 +45,6 @@ def test_offence_is_found(path: str, words: str) -> None:
         ),
     ],
 )
-def test_the_lists_are_no_offence(path: str, words: str) -> None:
-    """The two lists, declared settings, and what stands in a marked section may be there."""
+def test_allowed_references(path: str, words: str) -> None:
+    """The two lists, declared settings, and marked sections are allowed."""
     assert not offences(path, words)

@@ -1,5 +1,5 @@
-"""What was stored reaches the clients of all hosts, though a host was killed before it told them,
-or the bus lost it: the page's own code hears that it lacks something, and asks.
+"""Stored messages reach the clients of all hosts, even if their host was killed before it sent them
+or the bus lost them: the page's own code learns that it lacks messages, and requests them.
 """
 
 import asyncio
@@ -26,11 +26,11 @@ from tests.kit.hosts import PATIENCE, HostProcess, token, url
 from tests.kit.waiting import until
 from tests.kit.yours import environ, host_process, serving
 
-MESSAGE = {"id": "m1", "text": "stored, and told nobody"}
+MESSAGE = {"id": "m1", "text": "stored, but not sent"}
 
 
 class Site:
-    """A host with the page's own code on it, and another, whose wire to the bus can be cut."""
+    """A host with a page's own code on it, and another one whose bus connection can be cut."""
 
     def __init__(self, host: SocketHost, doomed: HostProcess, wire: Wire, page: Crowd) -> None:
         self.host = host
@@ -39,7 +39,7 @@ class Site:
         self._wire = wire
 
     async def lose_message(self) -> None:
-        """Have the doomed host store and ack a message, then kill it before it tells the other."""
+        """Have the doomed host store and ack a message, but kill it before the bus gets it."""
         self._wire.silence()
         assert await say(self._doomed.url) == {"seq": 1}
         self._doomed.process.send_signal(signal.SIGKILL)
@@ -49,7 +49,7 @@ class Site:
         assert await self.shown() == 0
 
     async def shown(self) -> int:
-        """How many messages the page shows."""
+        """Return how many messages the page shows."""
         return int((await self.page.do("stand"))[0]["shown"])
 
 
@@ -59,7 +59,7 @@ async def heals(page: Crowd) -> None:
 
 
 async def say(where: str) -> dict[str, object]:
-    """Send the message; return its ack, without the time."""
+    """Send the message, and return its ack without the time."""
     client = PythonClient()
     try:
         await client.connect(where, token=token("Ann"))
@@ -72,7 +72,7 @@ async def say(where: str) -> dict[str, object]:
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    """Two hosts on one bus that know each other."""
+    """Two hosts on one bus that have found each other."""
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(buses.redis(tmp_path))
         wire = await stack.enter_async_context(Wire(redis.port).open())
@@ -86,19 +86,19 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         yield Site(host, doomed, wire, page)
 
 
-async def test_untold_message_is_seen_once_the_host_is_lost(
+async def test_unsent_message_appears_after_the_host_is_lost(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pages on the other hosts show it, though nobody says another word in that room."""
+    """Pages on other hosts show it, even if nobody writes in that room again."""
     await site.lose_message()
     monkeypatch.setattr(peers, "HEARTBEAT", 0.1)
     await heals(site.page)
 
 
-async def test_room_log_that_is_away_delays_that_only(
+async def test_unavailable_room_log_only_delays_it(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A host that cannot read the room log when it loses another tells its rooms later."""
+    """A host that cannot read the room log when it loses another notifies its rooms later."""
     monkeypatch.setattr(peers, "HEARTBEAT", 3_600)
     monkeypatch.setattr(resync, "PAUSE", 0.05)
     await site.lose_message()
@@ -114,38 +114,38 @@ async def rename(log: HostRoomLog, table: str, name: str) -> None:
     await log._in_thread(partial(log._sync._db.execute, f"ALTER TABLE {table} RENAME TO {name}"))  # type: ignore[attr-defined]
 
 
-async def test_untold_message_is_seen_once_it_is_sent_again(
+async def test_unsent_message_appears_after_it_is_repeated(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its sender, who comes to another host and repeats it, is enough for the others to ask."""
+    """When its sender repeats it on another host, the other clients request it."""
     monkeypatch.setattr(peers, "LOST", 1_000)
     await site.lose_message()
     assert await say(url(site.host)) == {"seq": 1}
     await heals(site.page)
 
 
-async def test_message_that_the_bus_lost_is_seen_once_it_is_back(tmp_path: Path) -> None:
-    """A host that was cut off from Redis tells its rooms what was stored meanwhile elsewhere."""
+async def test_message_that_the_bus_lost_appears_after_it_is_back(tmp_path: Path) -> None:
+    """A host notifies its rooms of what others stored while it was disconnected from Redis."""
     async with (
         buses.redis(tmp_path) as redis,
         Wire(redis.port).open() as wire,
         serving(tmp_path, bus=redis.setting) as host,
-        serving(tmp_path, bus=f"redis://127.0.0.1:{wire.port}", origins=None) as deaf,
-        crowd([url(deaf)], PAGE) as page,
+        serving(tmp_path, bus=f"redis://127.0.0.1:{wire.port}", origins=None) as cut_off,
+        crowd([url(cut_off)], PAGE) as page,
     ):
-        await until(lambda: ROOM in deaf.namespace(Chat).presence.rooms())
+        await until(lambda: ROOM in cut_off.namespace(Chat).presence.rooms())
         wire.cut()
-        await until(lambda: deaf.bus.health()["status"] == "degraded")
+        await until(lambda: cut_off.bus.health()["status"] == "degraded")
         assert await say(url(host)) == {"seq": 1}
         await until(lambda: not host.bus.health()["waiting"])
         wire.heal()
         await heals(page)
 
 
-async def test_page_that_is_told_while_it_asks_asks_again(
+async def test_page_repeats_its_request_if_notified_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An answer that is older than what a page has just heard of does not satisfy it."""
+    """A page that is notified during a request repeats it, because the answer may be older."""
     async with serving(tmp_path, origins=None) as host, crowd([url(host)], PAGE) as page:
         events, asked, gate = host.namespace(Chat), asyncio.Event(), asyncio.Event()
         await until(lambda: ROOM in events.presence.rooms())
@@ -163,6 +163,6 @@ async def test_page_that_is_told_while_it_asks_asks_again(
         await asyncio.wait_for(asked.wait(), PATIENCE)
         await events.log.append(ROOM, id="m1", author="ann", name="Ann", text="hello")
         events.remind(ROOM, 1)
-        await page.do("stand")  # so long that the news is on its way before the answer
+        await page.do("stand")  # by then the notification has been sent, before the answer
         gate.set()
         await heals(page)

@@ -1,4 +1,4 @@
-"""Caches have a bound in bytes, whatever is asked for."""
+"""The sizes of caches are limited in bytes."""
 
 from markupsafe import Markup
 
@@ -17,7 +17,7 @@ class Endless:
 
 
 def longest(room: str, count: int) -> list[Message]:
-    """Messages that take as much memory as any can."""
+    """Return messages of the largest possible size in memory."""
     return [
         Message(
             room,
@@ -33,15 +33,15 @@ def longest(room: str, count: int) -> list[Message]:
 
 
 def test_remembered_rooms_are_bounded() -> None:
-    """A function that was asked for many full rooms remembers 24 MB of them."""
-    recent = RoomCache(Endless())  # type: ignore[arg-type]  # as much of a log as it needs
+    """After requests for many full rooms, a function keeps at most 24 MB of them."""
+    recent = RoomCache(Endless())  # type: ignore[arg-type]  # has the only method that is used
     with memory(24 * MB):
         for number in range(120):
             recent.state(f"room-{number}")
 
 
 def test_remembered_html_is_bounded() -> None:
-    """Pages of the messages that are longest as HTML keep 30 MB of it, with the messages in it."""
+    """Messages that are largest as HTML, and their HTML, take at most 30 MB."""
     items = MessageItems(lambda message, mine: Markup(message.text.replace("'", "&#39;")))
     with memory(30 * MB):
         for number in range(40):

@@ -1,4 +1,4 @@
-"""Pages are whole without JavaScript, each visitor's own, and right behind every front door."""
+"""Pages are complete without JavaScript, and show the visitor's own messages as such."""
 
 import base64
 import gzip
@@ -23,7 +23,7 @@ from tests.kit.yours import invoke
 
 
 class Page(HTMLParser):
-    """What a reader without JavaScript gets: visible text, and the elements' attributes."""
+    """A page as seen without JavaScript: its visible text, and its elements' attributes."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -44,20 +44,20 @@ class Page(HTMLParser):
             self.text += data
 
     def one(self, **wanted: str) -> dict[str, str | None]:
-        """The attributes of the one element that has these."""
+        """Return the attributes of the only element that has the given ones."""
         (found,) = [found for _, found in self.elements if wanted.items() <= found.items()]
         return found
 
 
 @pytest.fixture
 def room() -> str:
-    """A room of this test's own."""
+    """The name of a new room."""
     return f"room-{uuid.uuid4()}"
 
 
 @pytest.fixture
 def log() -> RoomLog:
-    """The room log that the handler reads."""
+    """The room log that the pages read."""
     app: Any = door.handler.app
     while not hasattr(app, "state"):
         app = app.app
@@ -67,7 +67,7 @@ def log() -> RoomLog:
 
 @pytest.fixture
 def create(log: RoomLog, monkeypatch: pytest.MonkeyPatch) -> Callable[[Settings], Any]:
-    """Makes the app of other settings, with the room log that is open already."""
+    """Creates an app with other settings that uses the room log that is already open."""
     monkeypatch.setattr(rooms, "open_room_log", lambda setting: log)
     return lambda settings: door.create_app(replace(settings, own={"ROOM_LOG": ""}), pages)
 
@@ -78,7 +78,7 @@ def get(path: str, query: str = "", **headers: str) -> tuple[int, Page, dict[str
 
 
 def test_room_shows_history_and_text(room: str, log: RoomLog) -> None:
-    """The server renders what was said and what is being typed, with names and times."""
+    """The server renders messages, with names and times, and the current text."""
     log.append(room, id="m1", author="a1", name="Ann Lee", text="hello <b>there</b>")
     log.append(room, id="m2", author="a2", name="Bob", text="good day")
     log.keep_text(room, "a shared </textarea> note")
@@ -92,7 +92,7 @@ def test_room_shows_history_and_text(room: str, log: RoomLog) -> None:
 
 
 def test_history_on_the_page_is_bounded(room: str, log: RoomLog) -> None:
-    """A room with a long past still makes a small page, which ends with the newest."""
+    """The page of a room with a long history shows only its newest messages."""
     for number in range(60):
         log.append(room, id=f"m{number}", author="a", name="Ann", text=f"number {number}.")
     _, page, _ = get(f"/rooms/{room}")
@@ -102,7 +102,7 @@ def test_history_on_the_page_is_bounded(room: str, log: RoomLog) -> None:
 
 
 def test_own_messages_are_marked(room: str, log: RoomLog) -> None:
-    """A visitor's own messages look their own, whoever else has seen them before."""
+    """Own messages are marked as such for their author only."""
     log.append(room, id="m1", author="ann", name="Ann", text="hello")
     log.append(room, id="m2", author="bob", name="Bob", text="good day")
     for me, own in (("cy", []), ("ann", ["m1"]), ("bob", ["m2"]), ("cy", [])):
@@ -113,13 +113,13 @@ def test_own_messages_are_marked(room: str, log: RoomLog) -> None:
 
 
 def test_lobby_is_the_front_page() -> None:
-    """The front page is the room of everybody who joins none."""
+    """The front page is the lobby."""
     _, page, _ = get("/")
     assert page.one(id="room")["data-room"] == "lobby"
 
 
-def test_about_says_who_served_it() -> None:
-    """The about page names the function that rendered it, as Lambda calls it."""
+def test_about_shows_what_rendered_it() -> None:
+    """The about page shows the function's name and the request's id, as Lambda gives them."""
     context = SimpleNamespace(
         function_name="pages-1", aws_request_id="request-1", memory_limit_in_mb="512"
     )
@@ -129,14 +129,14 @@ def test_about_says_who_served_it() -> None:
 
 
 def test_open_room_form() -> None:
-    """A room's name typed into the form leads to the room; one that cannot be is explained."""
+    """The form redirects to the room with that name; invalid names get an explanation."""
     status, _, answer = get("/rooms", "room=My+Garden")
     assert (status, answer["headers"]["location"]) == (303, "/rooms/my-garden")
     assert get("/rooms", "room=//evil.example")[0] == 404
 
 
 def test_first_load_is_small() -> None:
-    """The front page with all it loads stays below 40 KB compressed, in at most 6 requests.
+    """The front page and its files take at most 6 requests and less than 40 KB, compressed.
 
     The sixth request is the websocket.
     """

@@ -1,4 +1,4 @@
-"""What a message may be: a text that shows something."""
+"""A message's text must contain visible characters and no control characters."""
 
 import pytest
 
@@ -14,19 +14,19 @@ SEEN += ["\U0001fae8", "\U0001f3f4\U000e0067\U000e007f"]
 
 @pytest.mark.parametrize("text", BLANK, ids=ascii)
 def test_blank(text: str) -> None:
-    """Spaces, and what has no width, are no message."""
+    """Spaces and characters without width are blank."""
     assert is_blank(text)
 
 
 @pytest.mark.parametrize("text", SEEN, ids=ascii)
 def test_not_blank(text: str) -> None:
-    """What shows something is one, also signs that this Python does not know yet."""
+    """Visible characters are not blank, even those newer than this Python's Unicode tables."""
     assert not is_blank(text)
     assert is_text(text)
 
 
 @pytest.mark.parametrize("control", [*range(9), 0xB, 0xC, *range(0xE, 0x20), *range(0x7F, 0xA0)])
 def test_control_characters(control: int) -> None:
-    """Control characters are no text, but tabs and ends of lines are."""
+    """Control characters are refused, except tabs and line breaks."""
     assert not is_text(f"a{chr(control)}b")
     assert is_text("a\tb\r\nc\u2028d")

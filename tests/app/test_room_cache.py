@@ -1,4 +1,4 @@
-"""What a function remembers of rooms spares it reading, and never shows on a page."""
+"""The cache of rooms saves reads, and never makes a page stale."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from functions.model.sqlite_room_log import SQLiteRoomLog
 
 
 class CountingLog(SQLiteRoomLog):
-    """A room log that notes how many messages each reading brought."""
+    """A room log that records how many messages each read returned."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -27,7 +27,7 @@ class CountingLog(SQLiteRoomLog):
     def say(self, count: int, room: str = "lobby") -> None:
         for _ in range(count):
             number = self.append(room, id="next", author="a", name="Ann", text="").message.seq
-            with self._writing() as db:  # the id is free again
+            with self._writing() as db:  # so that the id can be used again
                 db.execute("UPDATE message SET id = ? WHERE id = 'next'", (f"m{number}",))
 
 
@@ -43,8 +43,8 @@ def log(path: Path) -> Iterator[CountingLog]:
     log.close()
 
 
-def test_only_what_is_new_is_read(log: CountingLog) -> None:
-    """Page after page is what the log says; each message is read once."""
+def test_only_new_messages_are_read(log: CountingLog) -> None:
+    """Every state equals the log's, but each message is read only once."""
     pages = RoomCache(log)
     for new in (0, 3, 0, PAGE - 5, 10, PAGE, PAGE + 7):
         log.say(new)
@@ -52,18 +52,18 @@ def test_only_what_is_new_is_read(log: CountingLog) -> None:
     assert log.read == [0, 3, 0, PAGE - 5, 10, PAGE, PAGE]
 
 
-def test_text_is_never_old(log: CountingLog) -> None:
-    """The current text changes, so it is read each time."""
+def test_text_is_never_stale(log: CountingLog) -> None:
+    """The current text is read every time, because it changes."""
     pages = RoomCache(log)
     for text in ("", "he", "hello"):
         log.keep_text("lobby", text)
         assert pages.state("lobby").text == text
 
 
-def test_what_was_deleted_goes_within_a_minute(
+def test_deleted_messages_disappear_within_a_minute(
     log: CountingLog, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing here deletes a message, but whoever runs the site may have to."""
+    """The app deletes no messages, but the site's operator may have to."""
     now = 1000.0
     monkeypatch.setattr("functions.model.room_cache.time.monotonic", lambda: now)
     pages = RoomCache(log)
@@ -76,10 +76,8 @@ def test_what_was_deleted_goes_within_a_minute(
     assert [message.seq for message in pages.state("lobby").messages] == [1, 3]
 
 
-def test_it_remembers_the_rooms_last_read(
-    log: CountingLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However many rooms there are, it remembers only so many bytes of them."""
+def test_cache_keeps_the_rooms_read_last(log: CountingLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache's size is limited in bytes, whatever the number of rooms."""
     monkeypatch.setattr(room_cache, "_REMEMBERED", 4_000)  # two rooms with a message each
     pages = RoomCache(log)
     for room in ("a", "b", "c"):

@@ -1,4 +1,4 @@
-"""The room log loses nothing, doubles nothing and leaves no hole, whoever appends."""
+"""The room log loses and doubles no message and leaves no gaps, however many append at once."""
 
 import multiprocessing
 import shutil
@@ -22,13 +22,13 @@ from tests.kit.aws import aws
 from tests.kit.hosts import PATIENCE
 
 
-def say(log: RoomLog, text: str, *, room: str = "lobby", id: str = "") -> int:  # noqa: A002 - the log's word
+def say(log: RoomLog, text: str, *, room: str = "lobby", id: str = "") -> int:  # noqa: A002 - as in the log
     appended = log.append(room, id=id or f"id of {text}", author="a1", name="Ann", text=text)
     return appended.message.seq
 
 
-def insist(log: RoomLog, text: str) -> int:
-    """Say something, again and again if the room is too busy, as clients do."""
+def say_until_stored(log: RoomLog, text: str) -> int:
+    """Append a message, and repeat it while the room is too busy, as clients do."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -40,14 +40,14 @@ def insist(log: RoomLog, text: str) -> int:
 
 @pytest.fixture(scope="module")
 def dynamodb() -> Iterator[None]:
-    """A server that speaks DynamoDB, for any process that has these settings."""
+    """A stand-in for DynamoDB, and the settings for processes to use it."""
     with aws():
         yield
 
 
 @pytest.fixture(params=["sqlite", "dynamodb"])
 def setting(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty room log of each kind: what is promised holds for both."""
+    """An empty room log of each kind."""
     if request.param == "sqlite":
         return f"sqlite:{tmp_path}/data/rooms.sqlite3"
     request.getfixturevalue("dynamodb")
@@ -64,7 +64,7 @@ def log(setting: str) -> Iterator[RoomLog]:
 
 
 def test_sequence_is_contiguous_per_room(log: RoomLog) -> None:
-    """Each room counts its own messages from one."""
+    """Messages are numbered from one in each room."""
     assert [say(log, "a"), say(log, "b"), say(log, "a", room="garden"), say(log, "c")] == [
         1,
         2,
@@ -73,8 +73,8 @@ def test_sequence_is_contiguous_per_room(log: RoomLog) -> None:
     ]
 
 
-def test_stored_message_comes_back_whole(log: RoomLog) -> None:
-    """What was appended is what is read, by either way of reading."""
+def test_stored_message_is_returned_unchanged(log: RoomLog) -> None:
+    """Both ways of reading return what was appended."""
     text = "Ünïcode 🦊\n<script>\0'--"
     appended = log.append("lobby", id="m1", author="a1", name="Ann", text=text)
     assert appended.new
@@ -83,7 +83,7 @@ def test_stored_message_comes_back_whole(log: RoomLog) -> None:
 
 
 def test_repeated_id_is_stored_once(log: RoomLog) -> None:
-    """A client that sends again, for its ack was lost, gets the first answer again."""
+    """A client that repeats a message because the ack was lost gets the same answer."""
     first = log.append("lobby", id="m1", author="a1", name="Ann", text="hello")
     say(log, "between")
     again = log.append("lobby", id="m1", author="a2", name="Ann", text="hello!")
@@ -93,22 +93,22 @@ def test_repeated_id_is_stored_once(log: RoomLog) -> None:
 
 
 def test_same_id_in_another_room_is_another_message(log: RoomLog) -> None:
-    """Ids are the client's, and rooms do not know each other."""
+    """Clients choose ids, so they are unique only within a room."""
     say(log, "a", id="m1")
     assert say(log, "b", room="garden", id="m1") == 1
     assert log.latest("garden")[0].text == "b"
 
 
 def test_latest_is_bounded_and_in_order(log: RoomLog) -> None:
-    """A page shows the end of the room, oldest first, however long the room is."""
+    """Only a room's newest messages are returned, oldest first."""
     for number in range(60):
         say(log, str(number))
     assert [message.seq for message in log.latest("lobby")] == list(range(11, 61))
     assert [message.seq for message in log.latest("lobby", 2)] == [59, 60]
 
 
-def test_after_is_bounded_and_goes_on(log: RoomLog) -> None:
-    """What came after a number comes in batches that follow each other without a hole."""
+def test_after_is_bounded_and_continues(log: RoomLog) -> None:
+    """Messages after a number are returned in batches without gaps between them."""
     for number in range(10):
         say(log, str(number))
     assert [message.seq for message in log.after("lobby", 3, 4)] == [4, 5, 6, 7]
@@ -118,7 +118,7 @@ def test_after_is_bounded_and_goes_on(log: RoomLog) -> None:
 
 
 def test_current_text_is_the_last_kept(log: RoomLog) -> None:
-    """A room's current text starts empty and is whatever was kept last."""
+    """A room's current text is empty at first, and then the one kept last."""
     assert log.text("lobby") == ""
     log.keep_text("lobby", "he")
     log.keep_text("lobby", "hello")
@@ -126,8 +126,8 @@ def test_current_text_is_the_last_kept(log: RoomLog) -> None:
     assert log.text("garden") == ""
 
 
-def test_state_is_what_is_new_and_the_text(log: RoomLog) -> None:
-    """Who knows some messages reads the newer ones, as many as a page shows, and the text."""
+def test_state_has_new_messages_and_the_text(log: RoomLog) -> None:
+    """A state has the messages after a number, as many as a page shows, and the current text."""
     assert log.state("lobby") == ([], "")
     for number in range(60):
         say(log, str(number))
@@ -138,15 +138,15 @@ def test_state_is_what_is_new_and_the_text(log: RoomLog) -> None:
     assert log.state("lobby", 60) == ([], "hel")
 
 
-def test_long_messages_come_whole(log: RoomLog) -> None:
-    """A batch is as many messages as were asked for, however much they weigh together."""
-    for number in range(135):  # more than the megabyte after which DynamoDB ends an answer
+def test_batches_of_long_messages_are_complete(log: RoomLog) -> None:
+    """A batch has the requested number of messages, however large they are."""
+    for number in range(135):  # more than a megabyte, the limit of DynamoDB's responses
         log.append("lobby", id=str(number), author="a", name="Ann", text="\U0001f98a" * MAX_TEXT)
     assert [message.seq for message in log.after("lobby", 0)] == list(range(1, 136))
 
 
 def test_log_outlives_its_process(log: RoomLog, setting: str) -> None:
-    """Another process, or the next one, reads what this one stored."""
+    """Other processes read what this one has stored."""
     say(log, "hello")
     other = open_room_log(setting)
     assert other.latest("lobby") == log.latest("lobby")
@@ -155,13 +155,13 @@ def test_log_outlives_its_process(log: RoomLog, setting: str) -> None:
 
 def append_many(setting: str, author: str, count: int) -> list[int]:
     log = open_room_log(setting)
-    seqs = [insist(log, f"{author}-{number}") for number in range(count)]
+    seqs = [say_until_stored(log, f"{author}-{number}") for number in range(count)]
     log.close()
     return seqs
 
 
 def test_processes_append_at_once(setting: str) -> None:
-    """Two processes at once: contiguous, none lost, none doubled, each author's in order."""
+    """If two processes append at once, numbers have no gaps and each author's order is kept."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, mp_context=spawn) as pool:
         runs = [pool.submit(append_many, setting, author, 25) for author in ("ann", "bob")]
@@ -178,19 +178,19 @@ def test_processes_append_at_once(setting: str) -> None:
 def test_threads_append_at_once(log: RoomLog) -> None:
     """One log object may be used by many threads."""
     with ThreadPoolExecutor(4) as pool:
-        seqs = list(pool.map(lambda number: insist(log, str(number)), range(60)))
+        seqs = list(pool.map(lambda number: say_until_stored(log, str(number)), range(60)))
     assert sorted(seqs) == list(range(1, 61))
 
 
 def test_failed_append_leaves_nothing(log: RoomLog) -> None:
-    """An append that fails stores nothing, says so, and the next one gets the number."""
+    """A failed append raises, stores nothing, and leaves its number to the next message."""
     with pytest.raises(RoomLogError):
         log.append("lobby", id="m1", author="a1", name="Ann", text=None)  # type: ignore[arg-type]  # the point
     assert say(log, "hello") == 1
 
 
 def test_unusable_path_is_named(tmp_path: Path) -> None:
-    """A log that cannot be opened says which file, in a sentence."""
+    """If a file cannot be opened, the error names it."""
     (tmp_path / "file").touch()
     with pytest.raises(RoomLogError, match=r"file/rooms\.sqlite3 cannot be opened"):
         open_room_log(f"sqlite:{tmp_path}/file/rooms.sqlite3")
@@ -198,7 +198,7 @@ def test_unusable_path_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("setting", ["", "sqlite:", "sqlite", "postgres:x", "/tmp/rooms"])
 def test_malformed_setting_is_named(setting: str) -> None:
-    """A setting that names no log is quoted, beside what one looks like."""
+    """An invalid setting is quoted in the error, with an example of a valid one."""
     with pytest.raises(ValueError, match="sqlite:PATH"):
         open_room_log(setting)
 
@@ -223,13 +223,13 @@ def test_malformed_setting_is_named(setting: str) -> None:
     ],
 )
 def test_room_names(name: object, expected: bool) -> None:
-    """A room's name can stand in an address as it is."""
+    """Room names need no escaping in URLs."""
     assert is_room(name) is expected
 
 
 @pytest.mark.usefixtures("dynamodb")
 def test_busy_room_is_an_error_to_retry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An append that others overtake for too long gives up; tried again, it is stored once."""
+    """An append that keeps losing to others fails; if it is repeated, it is stored once."""
     monkeypatch.setattr(dynamodb_room_log, "_PERSISTENCE", 0.1)
     table = f"rooms-{uuid.uuid4()}"
     make_rooms(table)
@@ -268,10 +268,8 @@ def test_unreachable_dynamodb_is_an_error_to_retry(monkeypatch: pytest.MonkeyPat
     log.close()
 
 
-def test_file_that_is_none_of_ours_is_closed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A file that cannot be prepared is not kept open."""
+def test_unusable_file_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is not a database is closed again."""
     opened: list[sqlite3.Connection] = []
     connect = sqlite3.connect
 
@@ -281,7 +279,7 @@ def test_file_that_is_none_of_ours_is_closed(
 
     monkeypatch.setattr(sqlite3, "connect", keep)
     path = tmp_path / "rooms.sqlite3"
-    path.write_text("This is no database. " * 100)
+    path.write_text("This is not a database. " * 100)
     with pytest.raises(RoomLogError, match="not a database"):
         open_room_log(f"sqlite:{path}")
     (database,) = opened
@@ -290,7 +288,7 @@ def test_file_that_is_none_of_ours_is_closed(
 
 
 def test_opened_while_another_process_prepares_it(tmp_path: Path) -> None:
-    """Hosts that start at once on a new file wait for each other."""
+    """Hosts that open a new file at the same time wait for each other."""
     path = tmp_path / "rooms.sqlite3"
     with sqlite3.connect(path, check_same_thread=False) as other, ThreadPoolExecutor(1) as threads:
         other.execute("BEGIN IMMEDIATE")
@@ -306,7 +304,7 @@ def test_opened_while_another_process_prepares_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("again", [False, True])
 def test_removed_while_it_is_open(tmp_path: Path, again: bool) -> None:
-    """Nothing is taken for stored in a file that was deleted, whether there is a new one or not."""
+    """If the file is deleted, appends fail, whether or not there is a new file."""
     setting = f"sqlite:{tmp_path}/data/rooms.sqlite3"
     log = open_room_log(setting)
     assert say(log, "hello") == 1

@@ -1,4 +1,4 @@
-"""The room under `sam local`: what its page stores and says, sockets of scripts/dev have too."""
+"""Under `sam local`, pages share rooms with the sockets of scripts/dev."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tests.scripts.dev.project import copy_project, running
 
 
 async def test_page_and_sockets_share_a_room(tmp_path: Path) -> None:
-    """A message of the form is heard live, and one of a socket stands on the next page."""
+    """A form's message is sent to sockets, and a socket's message is on the next page."""
     root = copy_project(tmp_path)
     port = sam_local.move(root)
     async with (

@@ -1,4 +1,4 @@
-"""Nothing is lost: the room's own scripts show every message, whatever happens."""
+"""The room's own scripts show every message in spite of failures."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,15 +17,15 @@ from tests.kit import yours
 
 pytestmark = pytest.mark.chaos
 
-REFUSALS = 6  # calls that DynamoDB refuses at each degree of trouble
+REFUSALS = 6  # calls that DynamoDB refuses at each level
 
-# ms between two messages of a page. moto is slow, and hosts that write to one room faster than its
-# DynamoDB takes messages shut each other out.
+# ms between two messages of a page. moto is slow: if hosts wrote to one room faster than it stores
+# messages, all appends would fail.
 PACE = 1_200
 
 
 async def test_killed_host_loses_nothing(seed: int, tmp_path: Path) -> None:
-    """A host is killed as by kill -9 while pages write into a room."""
+    """A host is killed with SIGKILL while pages write to a room."""
     ordeal = Ordeal(yours.environ, kill, "socket_host", PAGE)
     reports, _ = await ordeal.run(tmp_path, Random(seed), 1)
     check(reports, stored(yours.environ(tmp_path)["ROOM_LOG"]))
@@ -34,7 +34,7 @@ async def test_killed_host_loses_nothing(seed: int, tmp_path: Path) -> None:
 async def test_throttled_table_loses_nothing(
     seed: int, rounds: int, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    """DynamoDB refuses calls, cancels them, or takes them without an answer; pages come anew."""
+    """DynamoDB refuses calls, cancels them, or does not answer, while pages reconnect."""
     with dynamodb(Random(seed)) as table:
 
         async def throttle(weather: Weather) -> None:

@@ -27,7 +27,7 @@ def template() -> Json:
 
 
 def test_rooms_in_the_stack(made: Stack) -> None:
-    """The room log works on the stack's table, which forgets by the attribute that it writes."""
+    """The room log works on the stack's table, whose time to live uses an attribute it writes."""
     log = DynamoDBRoomLog(made.outputs["Table"])
     log.append("lobby", id="1", author="ann", name="Ann", text="hello")
     assert [m.text for m in log.latest("lobby")] == ["hello"]
@@ -37,19 +37,19 @@ def test_rooms_in_the_stack(made: Stack) -> None:
     for item in dynamodb.scan(TableName=table)["Items"]:
         assert item[forgets["AttributeName"]]["N"].isdecimal()
     arn = dynamodb.describe_table(TableName=table)["Table"]["TableArn"]
-    assert arn in made.resources("HostRole", "dynamodb:PutItem")  # beside tables that are ours
+    assert arn in made.resources("HostRole", "dynamodb:PutItem")  # next to the framework's tables
     assert made.resources("PagesRole", "dynamodb:Query") == [arn]
 
 
-def test_both_halves_keep_rooms_in_the_table(template: Json) -> None:
-    """Pages and hosts are given the same table, by its name."""
+def test_both_halves_use_the_table(template: Json) -> None:
+    """Pages and hosts get the name of the same table."""
     table = {"Fn::Sub": "dynamodb:${Rooms}"}
     assert properties(template, "Pages")["Environment"]["Variables"]["ROOM_LOG"] == table
     assert {"Name": "ROOM_LOG", "Value": table} in container(template)["Environment"]
 
 
-def test_rooms_may_be_used_and_nothing_else(template: Json) -> None:
-    """Both halves may do with the table what the room log does, and pages need no less."""
+def test_permissions_match_the_room_log(template: Json) -> None:
+    """Both halves may perform exactly the operations on the table that the room log uses."""
     (statement,) = properties(template, "RoomsPolicy")["PolicyDocument"]["Statement"]
     assert statement["Resource"] == {"Fn::GetAtt": ["Rooms", "Arn"]}
     assert set(statement["Action"]) == called(parsed(LOG))
@@ -67,7 +67,7 @@ LOG = ROOT / "functions/model/dynamodb_room_log.py"
 
 
 def reached(methods: set[str]) -> ast.Module:
-    """The methods of the room log that some of its methods use, themselves included."""
+    """Return the given methods of the room log and all methods that they use."""
     (log,) = [n for n in ast.parse(LOG.read_text()).body if isinstance(n, ast.ClassDef)]
     bodies = {n.name: n for n in log.body if isinstance(n, ast.FunctionDef)}
     done: set[str] = set()
@@ -80,8 +80,8 @@ def reached(methods: set[str]) -> ast.Module:
     return ast.Module([bodies[name] for name in sorted(done & bodies.keys())], [])
 
 
-def test_alarm_is_heard_and_seen(template: Json) -> None:
-    """The table's alarm tells the stack's topic, and stands on the rooms' dashboard."""
+def test_alarm_is_sent_and_shown(template: Json) -> None:
+    """The table's alarm is sent to the stack's topic and shown on the rooms' dashboard."""
     assert properties(template, "RoomsThrottled")["AlarmActions"] == [{"Ref": "Alarms"}]
     body = properties(template, "RoomsDashboard")["DashboardBody"]
     assert "RoomsThrottled" in set(references(body))

@@ -1,4 +1,4 @@
-"""The chat's words, which nothing of ours may know: Sidepath serves other apps as well."""
+"""The chat's names, which the framework must not contain, because it is for any app."""
 
 import ast
 import re
@@ -8,17 +8,17 @@ from functools import cache
 from scripts.yours import with_parts
 from tests.line import ROOT, imported
 
-# What it is called where people read it.
-_SPOKEN = {"room log", "the chat", "message log"}
+# Its names in documentation.
+_IN_PROSE = {"room log", "the chat", "message log"}
 
-# Event names that are everyday words of code, too.
-_EVERYDAY = {"message", "last"}
+# Event names that are also common words in code.
+_COMMON = {"message", "last"}
 
 
 @cache
 def names() -> set[str]:
-    """What of the chat has a name that ours must not know, but for events."""
-    found = set(_SPOKEN)
+    """Return the names of the chat's files, classes, constants and settings."""
+    found = set(_IN_PROSE)
     ours = {file.name for file in (ROOT / "functions/web").rglob("*")}
     for kind in ("templates", "static"):
         folder = ROOT / "functions/pages" / kind
@@ -27,7 +27,7 @@ def names() -> set[str]:
         for node in tree.body:
             match node:
                 case ast.ClassDef(name=name) if sum(map(str.isupper, name)) > 1:
-                    found.add(name)  # of one word it could be anybody's
+                    found.add(name)  # names of one word are too common
                 case ast.Assign(
                     targets=[ast.Name(id=name)], value=ast.Constant(value=str(value))
                 ) if not name.startswith("_"):
@@ -39,7 +39,7 @@ def names() -> set[str]:
 
 @cache
 def events() -> set[str]:
-    """The names of the chat's events."""
+    """Return the names of the chat's events, except common words."""
     methods = {
         node.name.removeprefix("on_")
         for tree in _trees()
@@ -47,11 +47,11 @@ def events() -> set[str]:
         if isinstance(node, ast.AsyncFunctionDef) and node.name.startswith("on_")
     }
     spelled = methods | {name.replace("_", "-") for name in methods}
-    return spelled - _EVERYDAY - {"connect", "disconnect", "recover"}
+    return spelled - _COMMON - {"connect", "disconnect", "recover"}
 
 
 def offences(path: str, text: str) -> set[str]:
-    """What a file of ours, with this text, knows of the chat."""
+    """Return the chat's names and modules that a framework file with this text refers to."""
     text = with_parts(text, {})
     known = {name for name in names() if re.search(rf"\b{re.escape(name)}\b", text)}
     if path.endswith((".py", ".js", ".mjs")):
@@ -60,7 +60,7 @@ def offences(path: str, text: str) -> set[str]:
 
 
 def _declared(node: ast.stmt) -> set[str]:
-    """The names of the settings that a statement declares."""
+    """Return the names of the settings that a statement declares."""
     return {
         str(call.args[0].value)
         for call in ast.walk(node)

@@ -21,7 +21,7 @@ async def offered(host: Host, *lots: str) -> None:
 
 
 async def test_bid(host: Host) -> None:
-    """A bid is acked and heard; a mistake is told with its field."""
+    """A bid is acked and broadcast; an invalid one gets an error that names the field."""
     await offered(host, "harp")
     ann = await host.connect("Ann", namespace="/auction")
     bob = await host.connect("Bob", namespace="/auction")
@@ -36,7 +36,7 @@ async def test_bid(host: Host) -> None:
 
 
 async def test_too_fast(host: Host) -> None:
-    """Whoever offers faster than the limit is told to wait, and others are not."""
+    """A visitor who exceeds the rate limit gets an error, and others do not."""
     gus = await host.connect("Gus", namespace="/desk", claims=GUS)
     ivy = await host.connect("Ivy", namespace="/desk", claims=GUS)
     answers = [await gus.call("desk:offer", {"lot": f"spoon-{n}"}) for n in range(15)]
@@ -46,7 +46,7 @@ async def test_too_fast(host: Host) -> None:
 
 
 async def test_claims(host: Host) -> None:
-    """The desk, a room and an event are the auctioneer's."""
+    """Only the auctioneer may use the desk, a room and an event."""
     gus = await host.connect("Gus", namespace="/auction", claims=GUS)
     ann = await host.connect("Ann", namespace="/auction")
     with pytest.raises(Refused):
@@ -61,7 +61,7 @@ async def test_claims(host: Host) -> None:
 
 
 async def test_desk(host: Host) -> None:
-    """An offer is checked by its model; the desk has its secret."""
+    """Offers are validated by their model, and the desk gets its secret."""
     gus = await host.connect("Gus", namespace="/desk", claims=GUS)
     ann = await host.connect("Ann", namespace="/auction")
     assert (await gus.call("desk:offer", {"lot": "A harp!"}))["field"] == "lot"
@@ -70,8 +70,8 @@ async def test_desk(host: Host) -> None:
     assert await gus.call("camera") == 6
 
 
-async def test_task_dies(host: Host, caplog: pytest.LogCaptureFixture) -> None:
-    """What writes bids down begins again after it has died."""
+async def test_task_fails(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+    """The task that stores bids restarts after a failure."""
     await offered(host, "poison", "harp")
     ann = await host.connect("Ann", namespace="/auction")
     await ann.call("auction:bid", {"lot": "poison", "amount": 1})
@@ -82,7 +82,7 @@ async def test_task_dies(host: Host, caplog: pytest.LogCaptureFixture) -> None:
 
 
 async def test_recovery(host: Host) -> None:
-    """Who drops and comes back hears what was bid meanwhile, in the rooms they were in."""
+    """A client that reconnects gets the bids it missed in its rooms."""
     await offered(host, "harp")
     ann = await host.connect("Ann", namespace="/auction")
     bob = await host.connect_javascript("Bob", namespace="/auction")
@@ -115,7 +115,7 @@ async def test_two_hosts(hosts: StartHosts, tmp_path: Path) -> None:
 
 
 async def is_refused(host: Host, name: str, claims: dict[str, float]) -> bool:
-    """Whether a host refuses somebody, once it has reloaded the ended sessions."""
+    """Return whether a host refuses a session after it has reloaded the ended ones."""
     for _ in range(20):
         try:
             client = await host.connect(name, namespace="/auction", claims=claims)
@@ -126,7 +126,7 @@ async def is_refused(host: Host, name: str, claims: dict[str, float]) -> bool:
 
 
 async def sold_by_either(one: Host, two: Host) -> None:
-    """Have one host sell a lot, and once that is killed the other one, each of them once."""
+    """Have one host sell a lot, kill it, and have the other one sell another, each once."""
     await offered(one, "harp", "lute")
     ann = await one.connect("Ann", namespace="/auction")
     bob = await two.connect("Bob", namespace="/auction")
@@ -148,7 +148,7 @@ async def sold_by_either(one: Host, two: Host) -> None:
 
 
 async def test_paused_host(hosts: StartHosts) -> None:
-    """While the host that sells is paused, the other one sells; the first sells nothing late."""
+    """While the selling host is paused, the other one sells, and the first sells nothing afterwards."""
     one, two = await hosts(2)
     await offered(one, "harp", "lute", "drum")
     ann = await one.connect("Ann", namespace="/auction")

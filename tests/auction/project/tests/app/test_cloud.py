@@ -21,18 +21,18 @@ def tables(*names: str) -> dict[str, str]:
 
 
 async def test_two_hosts(hosts: StartHosts) -> None:
-    """What is bid on is sold once, also after the host is killed that sells."""
+    """A lot with a bid is sold once, even if the selling host is killed."""
     await sold_by_either(*await hosts(2, BUS=topic(), **tables("LOTS", "ENDINGS", "LEASES")))
 
 
 def host_of(page: Page) -> str:
-    """The host that a page is connected to, according to the load balancer's cookie."""
+    """Return the host that a page is connected to, according to the load balancer's cookie."""
     cookies = {each.get("name"): each.get("value", "") for each in page.context.cookies()}
     return cookies["AWSALB"]
 
 
 def entered(browser: Browser, site: Development, name: str) -> list[Page]:
-    """Two pages of somebody who has signed in in two browsers, each on a different host."""
+    """Return two pages of one person, signed in in two browsers that use different hosts."""
     found: dict[str, Page] = {}
     while len(found) < 2:
         page = browser.new_context().new_page()
@@ -51,8 +51,8 @@ def test_site(tmp_path: Path, browser: Browser, capfd: pytest.CaptureFixture[str
         ann, other = entered(browser, site, "Ann")
         for page in (ann, other):
             expect(page.locator("#lots li")).to_have_count(1)
-        told = send(gus, "/staff/withdrawals", "lot=harp")
-        said = send(gus, "/staff/news", "text=Tea+is+ready.")
+        withdrawn = send(gus, "/staff/withdrawals", "lot=harp")
+        news = send(gus, "/staff/news", "text=Tea+is+ready.")
         for page in (ann, other):
             expect(page.locator("#lots li")).to_have_count(0)
             expect(page.locator("#news")).to_have_text("Tea is ready.")
@@ -62,5 +62,5 @@ def test_site(tmp_path: Path, browser: Browser, capfd: pytest.CaptureFixture[str
         expect(other.locator("h1")).not_to_have_text("For sale, Ann")
     log = capfd.readouterr().err
     for host in ("host 1", "host 2"):
-        for id_ in (told, said):
+        for id_ in (withdrawn, news):
             assert any(host in line and id_ in line for line in log.splitlines()), log

@@ -1,4 +1,4 @@
-"""Lots keep the highest bid and are sold once, wherever they are kept."""
+"""Lots keep the highest bid and are sold once, in either store."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ def lots(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lots]:
 
 
 def test_bids(lots: Lots) -> None:
-    """Only a higher bid counts, and only for what is there."""
+    """Only a higher bid counts, and only for an existing lot."""
     assert lots.offer("harp", 10, 1.0)
     assert not lots.offer("harp", 20, 2.0)
     assert not lots.bid("harp", 10, "ann", 3.0)
@@ -33,7 +33,7 @@ def test_bids(lots: Lots) -> None:
 
 
 def test_sold_once(lots: Lots) -> None:
-    """A late bid, and a host whose lease is over, change nothing."""
+    """A late bid or a host whose lease has ended changes nothing."""
     lots.offer("harp", 0, 1.0)
     (seen,) = lots.all()
     assert lots.bid("harp", 5, "ann", 2.0)
@@ -45,7 +45,7 @@ def test_sold_once(lots: Lots) -> None:
 
 
 def test_number_of_an_old_lease(lots: Lots) -> None:
-    """Nothing is written with a lower number than the last one."""
+    """A write with a lower lease number than the last one is refused."""
     lots.offer("harp", 0, 1.0)
     lots.bid("harp", 5, "ann", 2.0)
     (seen,) = lots.all()

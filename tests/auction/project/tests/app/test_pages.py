@@ -1,4 +1,4 @@
-"""The auction's pages: who is who, what is for sale, and what only the auctioneer may do."""
+"""The auction's pages: signing in and out, lots, and what only the auctioneer may do."""
 
 import json
 
@@ -20,7 +20,7 @@ def auctioneer() -> Visitor:
 
 
 def test_signing_in_and_out(pages: Visitor) -> None:
-    """Whoever signs in has their name, and a stranger's once they have signed out."""
+    """Pages show a visitor's name from signing in until signing out."""
     assert "Who are you" in pages.get("/sign-in").text
     assert pages.post("/sign-in", {"name": ""}).status == 400
     assert pages.post("/sign-in", {"name": "Gus", "password": "guess"}).status == 401
@@ -55,7 +55,7 @@ def test_question(pages: Visitor) -> None:
 
 
 def test_only_the_auctioneer_offers(pages: Visitor) -> None:
-    """A claim is asked for; what is wrong is said field by field, as JSON."""
+    """Offers need a claim; validation errors are returned as JSON, one for each field."""
     refused = pages.post_json("/api/lots", {"lot": "harp"})
     assert (refused.status, refused.headers["content-type"]) == (403, "application/problem+json")
     assert pages.post("/staff/bans", {"visitor": "ann"}).status == 403
@@ -68,7 +68,7 @@ def test_only_the_auctioneer_offers(pages: Visitor) -> None:
 
 
 def test_address_of_a_lot(pages: Visitor) -> None:
-    """A lot's address keeps its slash, in redirects and in links; others have none."""
+    """A lot's address ends in a slash in redirects and links; other addresses do not."""
     auctioneer().post_json("/api/lots", {"lot": "lute"})
     assert pages.get("/lots/lute").headers["location"] == "/lots/lute/"
     page = pages.get("/lots/lute/")
@@ -80,5 +80,5 @@ def test_address_of_a_lot(pages: Visitor) -> None:
 
 
 def test_takings() -> None:
-    """The second function counts what is sold."""
+    """The second function adds up the sales."""
     assert handler({}, None)["takings"] >= 0

@@ -1,4 +1,4 @@
-"""The whole site: what pages say reaches open windows, and a session's end closes them."""
+"""The whole site: emits of pages reach open windows, and ending a session disconnects them."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from tests.kit.development import Development
 
 
 def enter(page: Page, site: Development, name: str, word: str = "") -> None:
-    """Sign in by the form."""
+    """Sign in with the form."""
     page.goto(f"{site.url}/sign-in")
     page.get_by_label("Name").fill(name)
     page.get_by_label("The auctioneer's word").fill(word)
@@ -33,7 +33,7 @@ def send(page: Page, path: str, body: str, kind: str = "application/x-www-form-u
 
 
 def test_pages_and_sockets(site: Development, browser: Browser) -> None:
-    """The auctioneer offers, tells, withdraws and bans; others see it at once."""
+    """Offers, news, withdrawals and bans of the auctioneer take effect at once for others."""
     auctioneer = browser.new_context()
     gus, ann = auctioneer.new_page(), browser.new_page()
     enter(gus, site, "Gus", "gavel")
@@ -77,7 +77,7 @@ def test_doctor(site: Development, browser: Browser) -> None:
 
 
 def test_takings(tmp_path: Path) -> None:
-    """The function that runs at night can be run now."""
+    """The nightly function can be run at once."""
     command = [sys.executable, "-m", "scripts.commands.dev", "--data", str(tmp_path)]
     done = subprocess.run([*command, "--run", "Takings"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

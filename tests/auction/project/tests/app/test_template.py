@@ -1,4 +1,4 @@
-"""The auction's part of infra/template.yaml: both halves may do with the lots what they do."""
+"""The auction's part of infra/template.yaml: permissions, the second function, and secrets."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_function_on_a_queue() -> None:
 
 
 def test_secrets() -> None:
-    """No secret stands in the template; the host's is not among its settings."""
+    """The template contains no secrets, and the host's secret is not among its plain settings."""
     template = translate(yours=True)
     secrets = {each["Name"] for each in container(template)["Secrets"] if "Name" in each}
     assert "STREAM_KEY" in secrets

@@ -17,7 +17,7 @@ def test_board(site: Development, browser: Browser) -> None:
     wrong: list[str] = []
     page.on("request", lambda request: asked.append(urlsplit(request.url).path))
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    page.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
     enter(page, site, "Gus", "gavel")
     send(page, "/api/lots", json.dumps({"lot": "harp"}), "application/json")
     page.reload()
