@@ -220,20 +220,14 @@ class Namespace(LifespanNamespace, Hooks):
         Returns what is to be awaited first, if anything is: its greeting, which may raise
         ConnectionRefusedError too. One that is back is greeted in a task of its own.
         """
-        try:
-            session = self.admit(sid, environ, auth)
-        except Refused:
-            raise
-        except Exception:
-            _log.exception("admit failed.")
-            raise self._failed() from None
+        session = self._admit(sid, environ, auth)
         if not isinstance(auth, (dict, type(None))):  # handlers look names up in it
             raise self._refused("auth", "The client's `auth` must be an object.")
         member = self.visitors.join(self._connection(sid), session)
         self._clients[sid] = member
         if self.server.recovered(sid, self.namespace):
             if self._guards_rooms:
-                self._leave_forbidden(sid)
+                self._leave_forbidden(sid, member)
             if self._greets_back:
                 member.greeting = self.server.start_background_task(self._greet_back, sid, member)
             return None
@@ -242,9 +236,32 @@ class Namespace(LifespanNamespace, Hooks):
         member.connecting = True
         return self._greet(sid, member, environ, auth)
 
-    def _leave_forbidden(self, sid: str) -> None:
+    def _admit(self, sid: str, environ: Mapping[str, Any], auth: Any) -> Session:
+        try:
+            session = self.admit(sid, environ, auth)
+            if not isinstance(session, Session):
+                raise TypeError(f"admit must return a Session, not {session!r:.100}.")
+        except Refused:
+            raise
+        except EventError as error:
+            raise self._refused("connect", str(error)) from None
+        except Exception:
+            _log.exception("admit failed.")
+            raise self._failed() from None
+        return session
+
+    def _leave_forbidden(self, sid: str, member: Member) -> None:
+        """Take a client that is back out of rooms that it may no longer join."""
         for room in self.rooms(sid):
-            if room != sid and not self.may_join(sid, room):
+            try:
+                stays = room == sid or self.may_join(sid, room)
+            except EventError:
+                stays = False
+            except Exception:
+                _log.exception("may_join failed.")
+                self._forget(sid, member)
+                raise self._failed() from None
+            if not stays:
                 self.server.manager.basic_leave_room(sid, self.namespace, room)
 
     async def _let_in(self, sid: str, environ: Mapping[str, Any], auth: Any = None) -> None:
@@ -261,6 +278,8 @@ class Namespace(LifespanNamespace, Hooks):
             welcome = True
         except Refused:
             raise
+        except EventError as error:  # also one of `enter_room`
+            raise self._refused("connect", str(error)) from None
         except FAILURES:
             _log.exception("on_connect failed.")
             raise self._failed() from None

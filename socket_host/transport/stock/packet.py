@@ -34,6 +34,11 @@ def ack(namespace: str | None, id_: int, answer: Any) -> Packet:
     return Packet(socketio.packet.ACK, namespace=namespace, id=id_, data=[answer])
 
 
+def connect_error(namespace: str | None, message: str) -> Packet:
+    """Return the packet that refuses a client."""
+    return Packet(socketio.packet.CONNECT_ERROR, namespace=namespace, data={"message": message})
+
+
 def measure(kind: int, data: list[Any]) -> int:
     """Return the size of an event or ack in bytes.
 
