@@ -91,7 +91,7 @@ async def test_room_is_left_by_who_comes_back_without_the_claim(tmp_path: Path) 
 
 
 async def test_may_join_that_fails(tmp_path: Path) -> None:
-    """A client that is back, and whose rooms cannot be checked, is refused; nothing is left of it."""
+    """A client that is back, and whose rooms cannot be checked, is refused and forgotten."""
     works = True
 
     class Broken(Club):
