@@ -199,7 +199,7 @@ async def test_one_strange_client_does_not_spoil_an_estate(redis: Redis, tmp_pat
         one, other = await running.start(), await running.start()
         async with guest(one, name="Bob") as bob, guest(one, name="Ann") as ann:
             await one.namespaces[0].save_session(bob.sid, {"nan": float("nan")})
-            await one.namespaces[0].enter_room(bob.sid, ("a", "b"))
+            one.sio.manager.basic_enter_room(bob.sid, "/", ("a", "b"))
             await bob.drop()
             await ann.drop()
             await until(gone(one))
