@@ -108,7 +108,11 @@ class LifespanNamespace(EmittingNamespace):
                 f"{type(self).__name__}.lifespan must be an `async def` with one `yield`, below "
                 "@asynccontextmanager."
             )
-        await lifespan.__aenter__()
+        try:
+            await lifespan.__aenter__()
+        except BaseException:
+            await self._supervisor.stop()
+            raise
         try:
             for name, subscription in subscriptions(self, self.bus):
                 self._supervisor.start(subscription.hear, name)

@@ -145,6 +145,29 @@ async def test_start_that_fails(tmp_path: Path) -> None:
     assert clock.life[-1] == "closed"
 
 
+async def test_start_that_is_cancelled(tmp_path: Path) -> None:
+    """A lifespan that waits in vain can be ended; what has begun by then ends too."""
+
+    class Waiting(Clock):
+        namespace = "/waiting"
+
+        @asynccontextmanager
+        async def lifespan(self) -> AsyncIterator[None]:
+            self.supervise(self.watch, "a", word="b")
+            await asyncio.Event().wait()
+            yield
+
+    host = create_app(settings(tmp_path), [Clock, Waiting])
+    starting = asyncio.create_task(host.start())
+    lives: Any = [namespace.life for namespace in host.namespaces]  # type: ignore[attr-defined]
+    await until(lambda: lives[1])
+    starting.cancel()
+    await asyncio.wait([starting])
+    assert starting.cancelled()
+    assert lives[0][-1] == "closed"
+    assert lives[1] == ["watch ab", "watch ends"]
+
+
 async def work(self: Any) -> None: ...
 
 
