@@ -16,7 +16,7 @@ from socketio.async_pubsub_manager import (  # type: ignore[import-untyped]  # a
 )
 from socketio.packet import Packet  # type: ignore[import-untyped]  # as above
 
-from functions.contract.bus import RESERVED_EVENTS, BusMessageError
+from functions.contract.bus import RESERVED_EVENTS
 from socket_host.bus import Bus
 from socket_host.bus.fields import (
     MAX_NAME,
@@ -25,11 +25,9 @@ from socket_host.bus.fields import (
     is_one_or_list,
     is_room,
 )
-from socket_host.bus.schema import is_binary
 from socket_host.transport.limits import MOST_ATTACHMENTS
-from socket_host.transport.native.encoding import not_json
+from socket_host.transport.native.encoding import has_bytes, not_json, without_bytes
 from socket_host.transport.native.socket_packet import EVENT
-from socket_host.transport.strict_json import PLACEHOLDER
 
 _log = logging.getLogger(__name__)
 
@@ -131,7 +129,7 @@ class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio s
         _check_recipients(event, room, skip_sid)
         try:
             packed = _packed("data", list(data) if isinstance(data, tuple) else [data])
-        except RecursionError as error:
+        except (ValueError, RecursionError) as error:
             raise not_json(EVENT, [event], error) from None
         if callback is not None:
             callback = self._ask(room, namespace, callback)
@@ -237,7 +235,7 @@ class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio s
         about["only"] = is_only
         try:
             self.bus.publish({"method": "callback", **about, **_packed("args", list(values))})
-        except (BusMessageError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             _log.error("A client's answer was not sent to the host that asked for it. %s", error)
 
     async def _handle_callback(self, message: Mapping[str, Any]) -> None:
@@ -268,8 +266,6 @@ class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio s
         # Publish before the local delivery, which may pause: otherwise a later emit of another task
         # could reach the other hosts first.
         own = message.get("host_id") == self.host_id
-        if own and message.get("binary"):
-            _check_binary(message)
         message_id = self.bus.publish(message) if own else message.get("message_id")
         callback = message.get("callback")
         if callback is not None:
@@ -286,18 +282,6 @@ class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio s
         )
 
 
-def _check_binary(message: Mapping[str, Any]) -> None:
-    """Raise ValueError for attachments that no client accepts."""
-    attachments = message["data"][1:]
-    if len(attachments) > MOST_ATTACHMENTS:
-        why = f"clients accept at most {MOST_ATTACHMENTS} attachments"
-    elif not is_binary(message["data"]):
-        why = PLACEHOLDER
-    else:
-        return
-    raise not_json(EVENT, [message["event"]], why)
-
-
 def _data(message: Mapping[str, Any]) -> Any:
     """Return a message's data in the form that `emit` takes."""
     data = _unpacked("data", message)
@@ -307,10 +291,16 @@ def _data(message: Mapping[str, Any]) -> Any:
 
 
 def _packed(key: str, values: list[Any]) -> dict[str, Any]:
-    """Return the part of a message that carries values, with bytes as python-socketio does it."""
-    if not Packet.data_is_binary(values):
+    """Return the part of a message that carries values, with bytes as python-socketio does it.
+
+    Raises ValueError for attachments that no client accepts.
+    """
+    if not has_bytes(values):
         return {key: values}
-    rest, attachments = Packet.deconstruct_binary(values)
+    attachments: list[bytes] = []
+    rest = without_bytes(values, attachments)
+    if len(attachments) > MOST_ATTACHMENTS:
+        raise ValueError(f"clients accept at most {MOST_ATTACHMENTS} attachments")
     return {key: [rest, *(base64.b64encode(one).decode() for one in attachments)], "binary": True}
 
 

@@ -56,7 +56,7 @@ def encode_binary(kind: str, prefix: str, data: Any) -> Message:
     """
     attachments: list[bytes] = []
     try:
-        text = encode(_without_bytes(data, attachments))
+        text = encode(without_bytes(data, attachments))
     except (TypeError, ValueError, RecursionError) as error:
         raise not_json(kind, data, error) from None
     if kind not in _BINARY:
@@ -67,18 +67,30 @@ def encode_binary(kind: str, prefix: str, data: Any) -> Message:
     return Message.of(packet, *attachments)
 
 
-def _without_bytes(data: Any, attachments: list[bytes]) -> Any:
-    """Return `data` with its bytes objects moved to the list, and placeholders in their place."""
+def has_bytes(data: Any) -> bool:
+    """Return whether there are bytes in the data; raise RecursionError if it is too deep."""
+    if isinstance(data, (list, tuple)):
+        return any(map(has_bytes, data))
+    if isinstance(data, dict):
+        return any(map(has_bytes, data.values()))
+    return isinstance(data, (bytes, bytearray))
+
+
+def without_bytes(data: Any, attachments: list[bytes]) -> Any:
+    """Return `data` with its bytes objects moved to the list, and placeholders in their place.
+
+    Raises ValueError for a dictionary that looks like a placeholder, and RecursionError.
+    """
     if isinstance(data, (bytes, bytearray)):
         attachments.append(bytes(data))
         return {"_placeholder": True, "num": len(attachments) - 1}
     if isinstance(data, (list, tuple)):
-        return [_without_bytes(one, attachments) for one in data]
+        return [without_bytes(one, attachments) for one in data]
     if not isinstance(data, dict):
         return data
     if data.get("_placeholder"):
         raise ValueError(PLACEHOLDER)
-    return {key: _without_bytes(one, attachments) for key, one in data.items()}
+    return {key: without_bytes(one, attachments) for key, one in data.items()}
 
 
 def arguments_of(data: Any) -> Iterable[Any]:

@@ -6,6 +6,7 @@ import socketio.packet  # type: ignore[import-untyped]  # python-socketio ships 
 
 from socket_host.transport import strict_json
 from socket_host.transport.limits import MOST_ATTACHMENTS
+from socket_host.transport.native.encoding import has_bytes, without_bytes
 
 
 class Packet(socketio.packet.Packet):  # type: ignore[misc]  # python-socketio ships no types
@@ -21,12 +22,16 @@ class Packet(socketio.packet.Packet):  # type: ignore[misc]  # python-socketio s
         return attachments
 
     @classmethod
+    def data_is_binary(cls, data: Any) -> bool:
+        """Return whether there are bytes in the data, also in a tuple."""
+        try:
+            return has_bytes(data)
+        except RecursionError:  # which `encode` will report
+            return False
+
+    @classmethod
     def _deconstruct_binary_internal(cls, data: Any, attachments: list[Any]) -> Any:
-        if isinstance(data, dict) and data.get("_placeholder"):
-            raise ValueError(strict_json.PLACEHOLDER)
-        if isinstance(data, bytearray):
-            data = bytes(data)  # python-engineio would send a bytearray as text
-        return super()._deconstruct_binary_internal(data, attachments)
+        return without_bytes(data, attachments)
 
 
 def ack(namespace: str | None, id_: int, answer: Any) -> Packet:
