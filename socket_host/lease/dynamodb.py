@@ -10,6 +10,7 @@ from botocore.exceptions import (  # type: ignore[import-untyped]  # as above
     BotoCoreError,
     ClientError,
 )
+from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # as above
 
 from socket_host.lease.row import LeaseError, Row
 
@@ -56,7 +57,7 @@ class DynamoDbLease:
             if self._dynamodb is None:
                 self._dynamodb = boto3.client("dynamodb", config=_CONFIG)
             yield
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, ResponseParserError) as error:
             raise LeaseError(f"{self._table}: {error}") from error
 
 
