@@ -2,8 +2,9 @@
 
 import asyncio
 import inspect
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
@@ -14,6 +15,10 @@ from socket_host.emission import EmittingNamespace
 from socket_host.lease import Lease
 from socket_host.settings import Settings
 from socket_host.supervisor import Supervisor
+
+_log = logging.getLogger(__name__)
+
+_CLOSE_SECONDS = 20.0  # for what stands after the `yield` of a lifespan
 
 P = ParamSpec("P")
 F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, object]])
@@ -78,7 +83,7 @@ class LifespanNamespace(EmittingNamespace):
 
         What stands before the `yield` happens once the host has its port, and before the first
         client; a StartError stops the host with its text. What stands after it happens when no
-        client, no event and no task is left.
+        client, no event and no task is left; it has 20 seconds.
         """
         yield
 
@@ -122,7 +127,22 @@ class LifespanNamespace(EmittingNamespace):
         finally:
             await self._supervisor.stop()
             # Also where another namespace could not start: what is after the `yield` is to happen.
-            await lifespan.__aexit__(None, None, None)
+            await self._close(lifespan)
+
+    async def _close(self, lifespan: AbstractAsyncContextManager[None]) -> None:
+        """Leave the lifespan; after a while, go on without it, for the sake of everything else."""
+        try:
+            # Not `wait_for`, which would leave it in another task than the one that entered it.
+            async with asyncio.timeout(_CLOSE_SECONDS) as limit:
+                await lifespan.__aexit__(None, None, None)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            _log.error(
+                "%s.lifespan was cancelled: %g s after its `yield` it had not ended.",
+                type(self).__name__,
+                _CLOSE_SECONDS,
+            )
 
     def tasks(self) -> dict[str, dict[str, Any]]:
         """Return how its tasks are, by name."""

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from functions.contract.setting import StartError
-from socket_host import supervisor
+from socket_host import lifespan, supervisor
 from socket_host.app import SocketHost, create_app
 from socket_host.lifespan import every
 from socket_host.namespace import Namespace
@@ -166,6 +166,43 @@ async def test_start_that_is_cancelled(tmp_path: Path) -> None:
     assert starting.cancelled()
     assert lives[0][-1] == "closed"
     assert lives[1] == ["watch ab", "watch ends"]
+
+
+async def test_end_that_does_not_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A task that ignores its end, and a lifespan that hangs in its own, hold up nothing else."""
+    monkeypatch.setattr(supervisor, "_STOP_SECONDS", 0.1)
+    monkeypatch.setattr(lifespan, "_CLOSE_SECONDS", 0.1)
+    over = asyncio.Event()
+
+    class Stubborn(Namespace):
+        namespace = "/stubborn"
+
+        @asynccontextmanager
+        async def lifespan(self) -> AsyncIterator[None]:
+            self.supervise(self.ignore)
+            async with asyncio.TaskGroup():
+                yield
+                await asyncio.Event().wait()
+
+        async def ignore(self) -> None:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                await over.wait()
+
+    async with serving(tmp_path, Clock, Stubborn) as host:
+        clock: Any = host.namespaces[0]
+        await until(lambda: clock.life)
+        async with asyncio.timeout(PATIENCE):
+            await host.stop()
+    assert clock.life[-1] == "closed"
+    assert [record.getMessage() for record in caplog.records] == [
+        "The task ignore does not end, although it is cancelled.",
+        "Stubborn.lifespan was cancelled: 0.1 s after its `yield` it had not ended.",
+    ]
+    over.set()
 
 
 async def work(self: Any) -> None: ...
