@@ -42,23 +42,35 @@ def new_loop() -> asyncio.AbstractEventLoop:
 async def serve(settings: Settings, namespaces: Sequence[type[Namespace]]) -> None:
     """Serve until SIGTERM or SIGINT, then drain; a second signal cuts the drain short.
 
-    In ECS, the drain also begins when ECS starts to stop the task, long before it sends a signal.
+    A signal during the start cancels it. In ECS, the drain also begins when ECS starts to stop the
+    task, long before it sends a signal.
     """
-    loop = asyncio.get_running_loop()
+    loop, starting = asyncio.get_running_loop(), asyncio.current_task()
+    assert starting
+    cancel = starting.cancel
     loop.set_exception_handler(log_limit.unhandled)
     reporting = loop.create_task(log_limit.LIMIT.keep_reporting())
-    host = create_app(settings, namespaces)
     stopping = asyncio.Event()
+    started = False
 
     def stop() -> None:
-        if stopping.is_set():
+        if not started:
+            cancel()
+        elif stopping.is_set():
             host.hurry()
         stopping.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(NotImplementedError):  # on Windows, where Ctrl-C ends the process
             loop.add_signal_handler(number, stop)
-    await host.start()
+    host = create_app(settings, namespaces)
+    try:
+        await host.start()
+    except asyncio.CancelledError:
+        if stopping.is_set():
+            return
+        raise
+    started = True
     host.connections.most = open_files.allow(host.connections.most + RESERVE) - RESERVE
     bind = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
     print(f"Socket host listening on http://{bind}:{host.port}", flush=True)

@@ -110,8 +110,8 @@ class SocketHost:
         async with AsyncExitStack() as starting:
             listening = starting.enter_context(listen(self.settings.bind, self.settings.port))
             # The bus starts before the namespaces and stops after them, to send what they publish.
-            await self.bus.start()
             starting.push_async_callback(self.bus.stop)
+            await self.bus.start()
             if self.lease is not None:
                 await starting.enter_async_context(self.lease.running())
             for namespace in self.namespaces:

@@ -2,8 +2,9 @@
 
 import asyncio
 import inspect
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
@@ -16,6 +17,10 @@ from socket_host.lease import Lease
 from socket_host.marks import Mark, add_mark, is_method, marked
 from socket_host.settings import Settings
 from socket_host.supervisor import Supervisor
+
+_log = logging.getLogger(__name__)
+
+_CLOSE_SECONDS = 20.0  # for what stands after the `yield` of a lifespan
 
 P = ParamSpec("P")
 F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, object]])
@@ -76,8 +81,8 @@ class LifespanNamespace(EmittingNamespace):
         """Open what the handlers need, `yield`, and close it.
 
         The part before the `yield` runs once the host has its port, before the first client; a
-        StartError stops the host with its message. The part after it runs when no client, event or
-        task is left, and none of their calls of `asyncio.to_thread` runs.
+        StartError stops the host with its message. The part after it has 20 seconds, and runs when
+        no client, event or task is left, and none of their calls of `asyncio.to_thread` runs.
         """
         yield
 
@@ -107,7 +112,11 @@ class LifespanNamespace(EmittingNamespace):
                 f"{type(self).__name__}.lifespan must be an `async def` with one `yield`, below "
                 "@asynccontextmanager."
             )
-        await lifespan.__aenter__()
+        try:
+            await lifespan.__aenter__()
+        except BaseException:
+            await self._supervisor.stop()
+            raise
         try:
             for name, subscription in subscriptions(self, self.bus):
                 self._supervisor.start(subscription.run, name)
@@ -118,7 +127,22 @@ class LifespanNamespace(EmittingNamespace):
             await self._supervisor.stop()
             await threads.finished()
             # Even if another namespace could not start, so that the part after the `yield` runs.
-            await lifespan.__aexit__(None, None, None)
+            await self._close(lifespan)
+
+    async def _close(self, lifespan: AbstractAsyncContextManager[None]) -> None:
+        """Leave the lifespan; cancel it if it takes too long, because the other namespaces wait."""
+        try:
+            # Not `wait_for`, which would leave it in another task than the one that entered it.
+            async with asyncio.timeout(_CLOSE_SECONDS) as limit:
+                await lifespan.__aexit__(None, None, None)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            _log.error(
+                "%s.lifespan was cancelled: its part after the `yield` took more than %g s.",
+                type(self).__name__,
+                _CLOSE_SECONDS,
+            )
 
     def tasks(self) -> dict[str, dict[str, Any]]:
         """Return the status of its tasks, by name."""

@@ -17,11 +17,13 @@ class PortTakenError(ListenError):
 def listen(bind: str, port: int) -> socket.socket:
     """Return a socket bound to an address; raise ListenError, or PortTakenError.
 
-    A port that a previous host has just released can be bound; one that is in use cannot.
+    `::` is all addresses, also those of IPv4 if the system allows it. A port that a previous host
+    has just released can be bound; one that is in use cannot.
     """
     family = socket.AF_INET6 if ":" in bind else socket.AF_INET
     try:
-        return socket.create_server((bind, port), family=family)
+        both = bind == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server((bind, port), family=family, dualstack_ipv6=both)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise PortTakenError(

@@ -234,20 +234,14 @@ class Namespace(LifespanNamespace, Hooks):
         May return a coroutine to await first, which calls `on_connect` and may raise
         ConnectionRefusedError too. For a recovered client, `on_recover` runs in its own task.
         """
-        try:
-            session = self.admit(sid, environ, auth)
-        except Refused:
-            raise
-        except Exception:
-            _log.exception("admit failed.")
-            raise self._failed() from None
+        session = self._admit(sid, environ, auth)
         if not isinstance(auth, (dict, type(None))):  # handlers look names up in it
             raise self._refused("auth", "The client's `auth` must be an object.")
         member = self.visitors.join(self._connection(sid), session)
         self._clients[sid] = member
         if self.server.recovered(sid, self.namespace):
             if self._guards_rooms:
-                self._leave_forbidden(sid)
+                self._leave_forbidden(sid, member)
             if self._recovers:
                 member.greeting = self.server.start_background_task(self._recovered, sid, member)
             return None
@@ -256,9 +250,32 @@ class Namespace(LifespanNamespace, Hooks):
         member.connecting = True
         return self._greet(sid, member, environ, auth)
 
-    def _leave_forbidden(self, sid: str) -> None:
+    def _admit(self, sid: str, environ: Mapping[str, Any], auth: Any) -> Session:
+        try:
+            session = self.admit(sid, environ, auth)
+            if not isinstance(session, Session):
+                raise TypeError(f"admit must return a Session, not {session!r:.100}.")
+        except Refused:
+            raise
+        except EventError as error:
+            raise self._refused("connect", str(error)) from None
+        except Exception:
+            _log.exception("admit failed.")
+            raise self._failed() from None
+        return session
+
+    def _leave_forbidden(self, sid: str, member: Member) -> None:
+        """Take a client that is back out of rooms that it may no longer join."""
         for room in self.rooms(sid):
-            if room != sid and not self.may_join(sid, room):
+            try:
+                stays = room == sid or self.may_join(sid, room)
+            except EventError:
+                stays = False
+            except Exception:
+                _log.exception("may_join failed.")
+                self._forget(sid, member)
+                raise self._failed() from None
+            if not stays:
                 self.server.manager.basic_leave_room(sid, self.namespace, room)
 
     async def _let_in(self, sid: str, environ: Mapping[str, Any], auth: Any = None) -> None:
@@ -275,6 +292,8 @@ class Namespace(LifespanNamespace, Hooks):
             welcome = True
         except Refused:
             raise
+        except EventError as error:  # also one of `enter_room`
+            raise self._refused("connect", str(error)) from None
         except FAILURES:
             _log.exception("on_connect failed.")
             raise self._failed() from None

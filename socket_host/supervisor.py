@@ -12,6 +12,8 @@ _log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a failed task is restarted
 
+_STOP_SECONDS = 10.0  # for cancelled tasks to end
+
 _HEALTHY_SECONDS = 60.0  # after which a failed task is restarted with the first pause
 
 Work = Callable[[], Coroutine[Any, Any, object]]
@@ -34,11 +36,15 @@ class Supervisor:
         self._tasks[name] = Context().run(asyncio.create_task, self._run(work, name), name=name)
 
     async def stop(self) -> None:
-        """Cancel all tasks, and wait until they have ended."""
+        """Cancel all tasks, and wait until they have ended, but not for long."""
         tasks, self._tasks = list(self._tasks.values()), {}
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            done, pending = await asyncio.wait(tasks, timeout=_STOP_SECONDS)
+            await asyncio.gather(*done, return_exceptions=True)
+            for task in pending:
+                _log.error("The task %s does not end, although it is cancelled.", task.get_name())
 
     def health(self) -> dict[str, dict[str, Any]]:
         """Return each task's status (running, waiting for a restart, done) and failure count."""

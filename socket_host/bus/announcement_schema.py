@@ -105,14 +105,15 @@ def _is_snapshot(body: Any) -> bool:
             return (
                 is_name(tag)
                 and is_number(position)
-                and is_list(rest.get("entries", []), _is_entry)
-                and is_list(rest.get("dropped", []), _is_dropped)
+                and is_list(rest.get("entries", []), is_entry)
+                and is_list(rest.get("dropped", []), is_dropped)
                 and is_optional(rest.get("had"), _is_seen_messages)
             )
     return False
 
 
-def _is_entry(entry: Any) -> bool:
+def is_entry(entry: Any) -> bool:
+    """Whether a value is an entry of a replay buffer, in a snapshot."""
     match entry:
         case [position, message, namespace, room, skipped]:
             return (
@@ -126,7 +127,8 @@ def _is_entry(entry: Any) -> bool:
     return False
 
 
-def _is_dropped(client: Any) -> bool:
+def is_dropped(client: Any) -> bool:
+    """Whether a value is a disconnected session, in a snapshot."""
     match client:
         case [namespace, sid, rooms, data, start, offset, replayed, *counts]:
             return (

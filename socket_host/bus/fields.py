@@ -7,7 +7,7 @@ from typing import Any
 MAX_NUMBER = 2**53 - 1  # the largest integer that every JSON parser reads exactly
 
 MAX_NAME = 1_024  # characters of a room's name, a sid, a namespace or a subject
-_MAX_NAMES = 64 * 1024  # characters of all rooms, or all sids, of one event
+MAX_NAMES = 64 * 1024  # characters of all rooms, or all sids, of one event
 
 _SENDER = re.compile(r"[!-~]{1,64}")
 
@@ -26,7 +26,7 @@ def is_sender(value: Any) -> bool:
 
 def is_name(value: Any) -> bool:
     """Whether a value is a string of bounded length."""
-    return type(value) is str and len(value) <= MAX_NAME
+    return isinstance(value, str) and len(value) <= MAX_NAME
 
 
 def is_number(value: Any) -> bool:
@@ -36,7 +36,9 @@ def is_number(value: Any) -> bool:
 
 def is_room(value: Any) -> bool:
     """Whether a value is a room's name: a string or an integer."""
-    return is_name(value) or (type(value) is int and abs(value) <= MAX_NUMBER)
+    if isinstance(value, int):
+        return not isinstance(value, bool) and abs(value) <= MAX_NUMBER
+    return is_name(value)
 
 
 def is_room_or_all(value: Any) -> bool:
@@ -44,7 +46,7 @@ def is_room_or_all(value: Any) -> bool:
     return value is None or is_room(value)
 
 
-def is_list(values: Any, test: Test, most: int = _MAX_NAMES) -> bool:
+def is_list(values: Any, test: Test, most: int = MAX_NAMES) -> bool:
     """Whether a value is a list of at most `most` items that all pass a test."""
     return type(values) is list and len(values) <= most and all(map(test, values))
 
@@ -53,4 +55,4 @@ def is_one_or_list(values: Any, test: Test) -> bool:
     """Whether a value is one name or a list of names, of bounded total size."""
     if type(values) is not list:
         return test(values)
-    return is_list(values, test) and sum(len(str(value)) for value in values) <= _MAX_NAMES
+    return is_list(values, test) and sum(len(str(value)) for value in values) <= MAX_NAMES

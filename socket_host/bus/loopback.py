@@ -72,7 +72,10 @@ class Loopback:
 def _is_loopback(request: web.Request) -> bool:
     # Not `request.remote`, which a client may be able to set.
     peer: Any = request.transport and request.transport.get_extra_info("peername")
-    return bool(peer) and ipaddress.ip_address(peer[0]).is_loopback
+    if not peer:
+        return False
+    address = ipaddress.ip_address(peer[0])
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def _load(body: bytes) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ managers in other programs can emit through it.
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from functions.contract.bus import CHANNEL
@@ -51,7 +52,7 @@ class RedisBus(SharedBus):
         """Start sending and receiving; return once subscribed, or after a few seconds."""
         await super().start()
         if self._functions:
-            self._run(self._functions.pass_on(self._outbox))
+            self._run(partial(self._functions.pass_on, self._outbox), self._functions.outage)
 
     async def _connected(self) -> Connection:
         """Return the subscribed connection; open it if there is none."""

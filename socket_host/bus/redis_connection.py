@@ -81,7 +81,7 @@ class Connection(asyncio.Protocol):
                 )
         except TimeoutError:
             raise TimeoutError(f"{address} did not answer in {_CONNECT_SECONDS:g} s") from None
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter for a name that no host can have
             raise OSError(f"{address} cannot be reached ({error})") from error
         login = ("AUTH", address.username, address.password) if address.password else ()
         try:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from functions.contract.bus import ANNOUNCEMENT, FUNCTION, MAX_BYTES, encode
@@ -75,8 +75,8 @@ class SharedBus(Bus):
 
     async def start(self) -> None:
         """Start sending and receiving; return once subscribed, or after START_SECONDS."""
-        self._run(self._send_all())
-        self._run(self._listen_all())
+        self._run(self._send_all, self._outgoing)
+        self._run(self._listen_all, self._incoming)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._listening.wait(), START_SECONDS)
 
@@ -156,15 +156,20 @@ class SharedBus(Bus):
     async def _leave(self) -> None:
         """Close what `_send` and `_receive` have opened."""
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        task.add_done_callback(self._ended)
-        self._tasks.append(task)
+    def _run(self, work: Callable[[], Coroutine[Any, Any, None]], outage: Outage) -> None:
+        """Do work until the bus stops; a failure that is no BusError is an outage, too."""
+        self._tasks.append(asyncio.create_task(self._keep_running(work, outage)))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()):
-            _log.error("The bus failed. Restart the host to use it again.", exc_info=error)
-            self._outgoing.begin(repr(error))
+    async def _keep_running(
+        self, work: Callable[[], Coroutine[Any, Any, None]], outage: Outage
+    ) -> None:
+        while True:
+            try:
+                await work()
+            except Exception as error:
+                _log.exception("A part of the bus failed. It starts again.")
+                outage.begin(repr(error))
+            await outage.pause()
 
     def _receiving(self) -> None:
         was_away = bool(self._incoming.sentence)

@@ -60,7 +60,7 @@ class SnsBus(SharedBus):
     async def start(self) -> None:
         """Start sending and receiving; return once subscribed, or after a few seconds."""
         await super().start()
-        self._run(self._keep())
+        self._run(self._keep, self._keeping)
 
     async def _send(self, entries: list[Entry]) -> None:
         batch = [

@@ -10,6 +10,7 @@ from botocore.exceptions import (  # type: ignore[import-untyped]  # as above
     BotoCoreError,
     ClientError,
 )
+from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # as above
 
 from functions.contract.aws_error import explain
 from socket_host.lease.row import LeaseError, Row
@@ -57,7 +58,7 @@ class DynamoDbLease:
             if self._dynamodb is None:
                 self._dynamodb = boto3.client("dynamodb", config=_CONFIG)
             yield
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, ResponseParserError) as error:
             raise LeaseError(explain(error, f"the table {self._table}")) from error
 
 

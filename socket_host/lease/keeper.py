@@ -57,7 +57,7 @@ class Lease:
         finally:
             self._stopping.set()
             await keeping  # not cancelled, so that the result of a pending write is known
-            with contextlib.suppress(LeaseError):
+            with contextlib.suppress(Exception):  # then it expires
                 if self._row is not None:
                     await self._call(self._store.replace, self._row, self._row._replace(owner=""))
             self._lose()
@@ -104,6 +104,9 @@ class Lease:
                         await self._take(row)
             except LeaseError as error:
                 self._note_outage(str(error))
+            except Exception as error:  # of a bug, or of a store that answers nonsense
+                _log.exception("The lease could not be kept.")
+                self._note_outage(repr(error))
             else:
                 self._note_outage("")
             if self._row is not None and self.number is None:

@@ -11,6 +11,9 @@ from functions.contract.setting import StartError
 # must still happen. Tasks that run handlers are cancelled only when the event loop ends.
 FAILURES = (Exception, asyncio.CancelledError)
 
+# What a client is told if its connect handler fails.
+NOT_ACCEPTED = "The server could not accept the connection. Try again later."
+
 
 class Hooks(ABC):
     """A namespace that decides which clients may connect, and counts what they cost.

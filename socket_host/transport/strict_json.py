@@ -81,6 +81,15 @@ def _encoder() -> Callable[[Any], str]:
 encode = _encoder()
 
 
+def has_bytes(data: Any) -> bool:
+    """Return whether there are bytes in the data; raises RecursionError if it is too deep."""
+    if isinstance(data, (list, tuple)):
+        return any(map(has_bytes, data))
+    if isinstance(data, dict):
+        return any(map(has_bytes, data.values()))
+    return isinstance(data, (bytes, bytearray))
+
+
 def detach(data: Any) -> tuple[Any, list[bytes]]:
     """Return data with placeholders for its bytes objects, and these as a list of attachments.
 
@@ -88,24 +97,27 @@ def detach(data: Any) -> tuple[Any, list[bytes]]:
     and RecursionError for data that is nested too deeply.
     """
     attachments: list[bytes] = []
-    rest = _without_bytes(data, attachments)
+    rest = without_bytes(data, attachments)
     if len(attachments) > MOST_ATTACHMENTS:
         raise ValueError(TOO_MANY_ATTACHMENTS)
     return rest, attachments
 
 
-def _without_bytes(data: Any, attachments: list[bytes]) -> Any:
-    """Return `data` with its bytes objects moved to the list, and placeholders in their place."""
+def without_bytes(data: Any, attachments: list[bytes]) -> Any:
+    """Return `data` with its bytes objects moved to the list, and placeholders in their place.
+
+    Raises ValueError for a dictionary that looks like a placeholder, and RecursionError.
+    """
     if isinstance(data, (bytes, bytearray)):
         attachments.append(bytes(data))
         return {"_placeholder": True, "num": len(attachments) - 1}
     if isinstance(data, (list, tuple)):
-        return [_without_bytes(one, attachments) for one in data]
+        return [without_bytes(one, attachments) for one in data]
     if not isinstance(data, dict):
         return data
     if data.get("_placeholder"):
         raise ValueError(PLACEHOLDER)
-    return {key: _without_bytes(one, attachments) for key, one in data.items()}
+    return {key: without_bytes(one, attachments) for key, one in data.items()}
 
 
 def not_json(event: object, why: object) -> ValueError:

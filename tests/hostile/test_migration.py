@@ -199,7 +199,7 @@ async def test_odd_session_in_a_shutdown_snapshot(redis: Redis, tmp_path: Path) 
         one, other = await running.start(), await running.start()
         async with guest(one, name="Bob") as bob, guest(one, name="Ann") as ann:
             await one.namespaces[0].save_session(bob.sid, {"nan": float("nan")})
-            await one.namespaces[0].enter_room(bob.sid, ("a", "b"))
+            one.sio.manager.basic_enter_room(bob.sid, "/", ("a", "b"))
             await bob.drop()
             await ann.drop()
             await until(gone(one))

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from tests.kit.clients import clients
-from tests.kit.hosts import environ, host_process, token
+from tests.kit.hosts import PATIENCE, environ, host_process, token
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -22,6 +22,18 @@ async def test_stops_on_a_signal(number: signal.Signals, tmp_path: Path) -> None
         host.process.send_signal(number)
         await ann.receive("disconnect")
         assert await host.ended() == (0, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_told_while_it_starts(number: signal.Signals, tmp_path: Path) -> None:
+    """A host that is told to end before it has started does not start, and ends with status 0."""
+    async with host_process(environ(tmp_path, BUS="redis://127.0.0.1:1")) as host:
+        assert host.process.stderr
+        async with asyncio.timeout(PATIENCE):
+            assert b"do not arrive" in await host.process.stderr.readline()
+            host.process.send_signal(number)  # while it waits for its bus
+            stdout, stderr = await host.process.communicate()
+    assert (host.process.returncode, stdout, stderr) == (0, b"", b"")
 
 
 async def test_second_signal_hurries(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from functions.contract.setting import StartError
-from socket_host import supervisor
+from socket_host import lifespan, supervisor
 from socket_host.app import SocketHost, create_app
 from socket_host.lifespan import every
 from socket_host.namespace import Namespace
@@ -189,6 +189,66 @@ async def test_start_that_fails(tmp_path: Path) -> None:
 def again(method: Any) -> Any:
     """A function like another, which is not marked."""
     return FunctionType(method.__code__, globals(), method.__name__)
+
+
+async def test_start_that_is_cancelled(tmp_path: Path) -> None:
+    """A lifespan that waits in vain can be ended; what has begun by then ends too."""
+
+    class Waiting(Clock):
+        namespace = "/waiting"
+
+        @asynccontextmanager
+        async def lifespan(self) -> AsyncIterator[None]:
+            self.supervise(self.watch, "a", word="b")
+            await asyncio.Event().wait()
+            yield
+
+    host = create_app(settings(tmp_path), [Clock, Waiting])
+    starting = asyncio.create_task(host.start())
+    lives: Any = [namespace.life for namespace in host.namespaces]  # type: ignore[attr-defined]
+    await until(lambda: lives[1])
+    starting.cancel()
+    await asyncio.wait([starting])
+    assert starting.cancelled()
+    assert lives[0][-1] == "closed"
+    assert lives[1] == ["watch ab", "watch ends"]
+
+
+async def test_end_that_does_not_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A task that ignores its end, and a lifespan that hangs in its own, hold up nothing else."""
+    monkeypatch.setattr(supervisor, "_STOP_SECONDS", 0.1)
+    monkeypatch.setattr(lifespan, "_CLOSE_SECONDS", 0.1)
+    over = asyncio.Event()
+
+    class Stubborn(Namespace):
+        namespace = "/stubborn"
+
+        @asynccontextmanager
+        async def lifespan(self) -> AsyncIterator[None]:
+            self.supervise(self.ignore)
+            async with asyncio.TaskGroup():
+                yield
+                await asyncio.Event().wait()
+
+        async def ignore(self) -> None:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                await over.wait()
+
+    async with serving(tmp_path, Clock, Stubborn) as host:
+        clock: Any = host.namespaces[0]
+        await until(lambda: clock.life)
+        async with asyncio.timeout(PATIENCE):
+            await host.stop()
+    assert clock.life[-1] == "closed"
+    assert [record.getMessage() for record in caplog.records] == [
+        "The task ignore does not end, although it is cancelled.",
+        "Stubborn.lifespan was cancelled: its part after the `yield` took more than 0.1 s.",
+    ]
+    over.set()
 
 
 async def work(self: Any) -> None: ...

@@ -148,6 +148,9 @@ async def test_client_leaves_during_on_connect(transport: str, tmp_path: Path) -
         await until(lambda: not host.transport.connections())
 
 
+NOT_JSON = "A ConnectionRefusedError has data that cannot be sent as JSON."
+
+
 class Picky(App):
     """Refuses clients in every possible way."""
 
@@ -157,7 +160,12 @@ class Picky(App):
             raise Refused("Not you.", {"code": "mood"})
         if session.name == "Eve":
             raise RuntimeError("a bug")
-        return session
+        if session.name == "Gus":
+            raise EventError("Nor him.")
+        return None if session.name == "Hal" else session  # type: ignore[return-value]  # a bug, too
+
+    def may_join(self, sid: str, room: str) -> bool:
+        return room != "staff"
 
     async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> bool | None:
         match self.visitor(sid).name:
@@ -169,6 +177,12 @@ class Picky(App):
                 raise RuntimeError("another bug")
             case "Fay":
                 await self.disconnect(sid)
+            case "Ida":
+                await self.enter_room(sid, "staff")
+            case "Jim":
+                raise Refused("No.", {"since": self})
+            case "Kay":
+                raise Refused("No.", b"for no reason")
         return None
 
 
@@ -187,15 +201,25 @@ async def test_app_refuses_clients(
         assert (await eve.receive("connect_error"))["data"] == {"code": "failed"}
         bob = await people.begin(url(host), token("Bob"), wait=False)
         assert (await bob.receive("connect_error"))["message"] == "Nor you."
-        for name, code in (("Cid", "connect"), ("Dan", "failed"), ("Fay", "connect")):
+        for name, code in (
+            ("Cid", "connect"),
+            ("Dan", "failed"),
+            ("Fay", "connect"),
+            ("Gus", "connect"),
+            ("Hal", "failed"),
+            ("Ida", "connect"),
+        ):
             refused = await people.begin(url(host), token(name), wait=False)
             assert (await refused.receive("connect_error"))["data"] == {"code": code}
             assert refused.inbox.order == ["connect_error"]
+        for name in ("Jim", "Kay"):
+            refused = await people.begin(url(host), token(name), wait=False)
+            assert "could not accept" in (await refused.receive("connect_error"))["message"]
         assert host.namespaces[0].gone == []
         assert host.namespaces[0]._clients == {}
         assert host.visitors.clients == {}
     failures = [record.getMessage() for record in caplog.records if record.exc_info]
-    assert failures == ["admit failed.", "on_connect failed."]
+    assert failures == ["admit failed.", "on_connect failed.", "admit failed.", *[NOT_JSON] * 2]
 
 
 class Megaphone(Namespace):

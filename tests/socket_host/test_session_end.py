@@ -90,6 +90,29 @@ async def test_recovered_client_leaves_forbidden_rooms(tmp_path: Path) -> None:
         assert host.namespaces[0].rooms(sid) == [sid]
 
 
+async def test_may_join_that_fails(tmp_path: Path) -> None:
+    """A client that is back, and whose rooms cannot be checked, is refused and forgotten."""
+    works = True
+
+    class Broken(Club):
+        def may_join(self, sid: str, room: str) -> bool:
+            if not works:
+                raise RuntimeError("a bug")
+            return True
+
+    async with serving(tmp_path, Broken) as host, clients("javascript") as people:
+        ann = await people.connect(url(host), token("Ann"))
+        assert await ann.call("enter", "hall") == ["hall"]
+        works = False
+        await ann.script("socket.io.engine.close()")
+        assert (await ann.receive("connect_error"))["data"] == {"code": "failed"}
+        assert not host.namespaces[0].sids_of("ann")
+        works = True
+        await ann.script("socket.connect()")
+        assert await ann.back()
+        assert await ann.call("enter", "hall") == ["hall"]
+
+
 @on_each_transport
 async def test_expired_session_ends_its_socket(
     transport: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -16,7 +16,7 @@ from socketio.exceptions import (  # type: ignore[import-untyped]  # as above
 )
 
 from socket_host.transport.emitting import EmittingServer
-from socket_host.transport.hooks import FAILURES, Hooks, check_registration
+from socket_host.transport.hooks import FAILURES, NOT_ACCEPTED, Hooks, check_registration
 from socket_host.transport.limits import Limits
 from socket_host.transport.native.client import Client
 from socket_host.transport.native.encoding import encode_binary, engine_message, event_of
@@ -37,7 +37,6 @@ from socket_host.transport.strict_json import encode, not_json
 
 _UNKNOWN = "Invalid namespace"  # required by the specification
 _CLOSE_SECONDS = 5.0  # for a session's handlers to end before another connection resumes it
-_FAILED = "The server could not accept the connection. Try again later."
 
 
 _LetIn = Callable[[str, Environ, Any], Coroutine[Any, Any, None] | None]  # `Hooks.let_in`
@@ -147,7 +146,7 @@ class ConnectingServer(EmittingServer):
             return self.message(CONNECT_ERROR, namespace, None, data)
         except (TypeError, ValueError):
             self.logger.exception("A ConnectionRefusedError has data that cannot be sent as JSON.")
-            return self.message(CONNECT_ERROR, namespace, None, {"message": _FAILED})
+            return self.message(CONNECT_ERROR, namespace, None, {"message": NOT_ACCEPTED})
 
     def _accept(self, member: Member) -> None:
         member.client.send(self._connect_packet(member.sid, member.namespace.name))
@@ -171,7 +170,7 @@ class ConnectingServer(EmittingServer):
                 await self._handle_connect(client.sid, namespace, auth)
         except FAILURES:
             self.logger.exception("A connect handler failed, so the client was refused.")
-            client.send(self.message(CONNECT_ERROR, namespace, None, {"message": _FAILED}))
+            client.send(self.message(CONNECT_ERROR, namespace, None, {"message": NOT_ACCEPTED}))
             if member := client.members.get(namespace):
                 await self.manager.disconnect(member.sid, namespace, ignore_queue=True)
         client.environ.compact()

@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self
 
+from socket_host.transport.native.ended_sessions import EndedSessions
 from socket_host.transport.native.replay_buffer import Entry, ReplayBuffer, Sent, is_portable
 from socket_host.transport.timeout_queue import TimeoutQueue
 
@@ -163,7 +164,7 @@ class DisconnectedSession:
     def to_json(self) -> list[Any]:
         """Return it in the form that is sent to other hosts."""
         replay_point = self.replay_point
-        rooms = list(self.rooms.items())
+        rooms = [[name, position] for name, position in self.rooms.items()]
         about = [
             replay_point.start,
             replay_point.offset,
@@ -233,6 +234,8 @@ class Recovery:
         self._disconnected: dict[Key, DisconnectedSession] = {}
         self._size = 0  # bytes, of all disconnected sessions
         self._timeouts: TimeoutQueue[Key] = TimeoutQueue(seconds, self._expire)
+        # Twice as long, because a session in a shutdown snapshot may be resumed that late.
+        self.ended = EndedSessions(2 * seconds)
 
     def pid(self, sid: str, owner: str, issued: str = "") -> str:
         """Return the private id with which `owner`, and nobody else, may resume this sid."""
@@ -271,6 +274,7 @@ class Recovery:
     def take_all(self) -> list[DisconnectedSession]:
         """Remove and return all disconnected sessions, because this host stops."""
         self._timeouts.clear()
+        self.ended.stop()
         disconnected, self._disconnected, self._size = self._disconnected, {}, 0
         return list(disconnected.values())
 
@@ -293,8 +297,10 @@ class Recovery:
             resumed = await self.migration.find(namespace, sid, offset, ask=is_young)
         else:
             return None
-        if resumed is not None:
-            resumed.pid = pid
+        # Checked last, because the session may be ended during the search.
+        if resumed is None or self.ended.has(owner, int(issued, 16)):
+            return None
+        resumed.pid = pid
         return resumed
 
     def received_elsewhere(self, message_id: str) -> list[str]:

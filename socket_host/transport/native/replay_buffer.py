@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple, Self
 
+from socket_host.bus.fields import is_room
 from socket_host.transport.native.message import Message
 
 MAX_ENTRIES = 20_000
@@ -109,8 +110,8 @@ class Entry(NamedTuple):
 
 
 def is_portable(room: Any) -> bool:
-    """Return whether a room's name can be sent to another host as JSON without loss."""
-    return room is None or isinstance(room, (str, int))
+    """Return whether a room's name can be sent to another host, or stands for all rooms."""
+    return room is None or is_room(room)
 
 
 class ReplayBuffer:
@@ -176,6 +177,12 @@ class ReplayBuffer:
         """Append an entry as it is."""
         self._entries.append(entry)
         self.size += entry.size
+
+    def clear_unless_at(self, position: int) -> None:
+        """Drop all entries unless the newest is the one at `position`."""
+        if self._entries and self._entries[-1].position != position:
+            self._entries.clear()
+            self.size = 0
 
     def reaches(self, position: int) -> bool:
         """Return whether all entries after a position are still here."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from functions.contract.bus import MAX_BYTES
+from socket_host.bus.announcement_schema import is_dropped, is_entry
 from socket_host.bus.seen_messages import SeenMessages
 from socket_host.transport.native.recovery import DisconnectedSession, Key, ReplayPoint
 from socket_host.transport.native.replay_buffer import Entry, ReplayBuffer, Sent
@@ -52,14 +53,17 @@ class ShutdownSnapshot:
         """Add a piece of the snapshot."""
         if self._replay_buffer is None:
             self._replay_buffer = ReplayBuffer(0, piece["tag"], piece["position"])
-        for entry in piece.get("entries", ()):
-            self._replay_buffer.append(Entry.of(*entry))
+        for values in piece.get("entries", ()):
+            entry = Entry.of(*values)
+            self._replay_buffer.clear_unless_at(entry.position - 1)  # a piece may have been lost
+            self._replay_buffer.append(entry)
         for client in piece.get("dropped", ()):
             disconnected = DisconnectedSession.of(*client)
             disconnected.size = disconnected.measure()
             self._size += disconnected.size
             self._disconnected[disconnected.namespace, disconnected.sid] = disconnected
         if "had" in piece:
+            self._replay_buffer.clear_unless_at(piece["position"])
             self.had = SeenMessages.of(piece["had"])
             self.completed_at = asyncio.get_running_loop().time()
             self.complete.set()
@@ -98,18 +102,25 @@ def pieces(
     for batch in _batches(_first(entries, _MOST)):
         yield about | {"entries": batch}
     clients = (one.to_json() for one in reversed(disconnected) if one.portable)
-    for batch in _batches(_first((one for one in clients if _length(one) < _LARGEST), _MOST)):
+    for batch in _batches(_first(filter(_is_accepted, clients), _MOST)):
         yield about | {"dropped": batch}
     yield about | {"had": had}
 
 
 def _fitting(entry: Entry) -> list[Any]:
-    """Return an entry as JSON, without its event if that is too large for the bus."""
-    if entry.message is not None:
-        written = entry.to_json()
-        if _length(written) < _LARGEST:
+    """Return an entry as JSON, without its event, or its recipients, if the bus refuses them.
+
+    All clients then count as its recipients: none of them can resume a session from before it.
+    """
+    for fitting in (entry, entry._replace(message=None)):
+        written = fitting.to_json()
+        if is_entry(written) and _length(written) < _LARGEST:
             return written
-    return entry._replace(message=None).to_json()
+    return entry._replace(message=None, room=None, skipped=()).to_json()
+
+
+def _is_accepted(client: list[Any]) -> bool:
+    return is_dropped(client) and _length(client) < _LARGEST
 
 
 def _first(items: Iterable[list[Any]], most: int) -> list[list[Any]]:

@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from functions.contract.bus import SESSION_END
 from socket_host.address import Addresses
 from socket_host.admission import Check
 from socket_host.bad_requests import BadRequests
@@ -61,6 +62,8 @@ class NativeTransport:
                 unconfirmed=settings.ping_interval + settings.ping_timeout,
             )
             self._migration = SessionMigration(bus, recovery, seconds)
+            ended = recovery.ended
+            bus.subscribe(SESSION_END, lambda host, body: ended.end(body["visitor"]))
         self.sio = SocketServer(
             admit=self._admit,
             limits=limits_of(settings),

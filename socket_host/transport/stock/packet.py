@@ -21,17 +21,26 @@ class Packet(socketio.packet.Packet):  # type: ignore[misc]  # python-socketio s
         return attachments
 
     @classmethod
+    def data_is_binary(cls, data: Any) -> bool:
+        """Return whether there are bytes in the data, also in a tuple."""
+        try:
+            return strict_json.has_bytes(data)
+        except RecursionError:  # which `encode` will report
+            return False
+
+    @classmethod
     def _deconstruct_binary_internal(cls, data: Any, attachments: list[Any]) -> Any:
-        if isinstance(data, dict) and data.get("_placeholder"):
-            raise ValueError(strict_json.PLACEHOLDER)
-        if isinstance(data, bytearray):
-            data = bytes(data)  # python-engineio would send a bytearray as text
-        return super()._deconstruct_binary_internal(data, attachments)
+        return strict_json.without_bytes(data, attachments)
 
 
 def ack(namespace: str | None, id_: int, answer: Any) -> Packet:
     """Return the packet that answers an event."""
     return Packet(socketio.packet.ACK, namespace=namespace, id=id_, data=[answer])
+
+
+def connect_error(namespace: str | None, message: str) -> Packet:
+    """Return the packet that refuses a client."""
+    return Packet(socketio.packet.CONNECT_ERROR, namespace=namespace, data={"message": message})
 
 
 def measure(kind: int, data: list[Any]) -> int:

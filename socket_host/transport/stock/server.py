@@ -16,11 +16,11 @@ from socket_host.address import Addresses
 from socket_host.admission import Check
 from socket_host.log_limit import LIMIT
 from socket_host.transport.emitting import EmittingServer
-from socket_host.transport.hooks import Hooks, check_registration
+from socket_host.transport.hooks import NOT_ACCEPTED, Hooks, check_registration
 from socket_host.transport.limits import UNJOINED, Limits
 from socket_host.transport.native.refusal import NO_JSONP
 from socket_host.transport.slots import Slots
-from socket_host.transport.stock.packet import ack, measure
+from socket_host.transport.stock.packet import ack, connect_error, measure
 from socket_host.transport.stock.websocket import WebSocket
 from socket_host.transport.throttle import FloodError, Throttle
 
@@ -227,7 +227,13 @@ class Server(EmittingServer):
         return await super()._handle_eio_connect(eio_sid, environ)
 
     async def _handle_connect(self, eio_sid: str, namespace: str, data: Any) -> None:
-        await super()._handle_connect(eio_sid, namespace, data)
+        try:
+            await super()._handle_connect(eio_sid, namespace, data)
+        except (TypeError, ValueError, RecursionError):
+            logger.exception("A ConnectionRefusedError has data that cannot be sent as JSON.")
+            await self._send_packet(eio_sid, connect_error(namespace, NOT_ACCEPTED))
+            sid = self.manager.sid_from_eio_sid(eio_sid, namespace or "/")
+            await self.manager.disconnect(sid, namespace or "/", ignore_queue=True)
         if eio_sid not in self.sessions:  # it closed while its connect handler ran
             await super()._handle_disconnect(eio_sid, namespace, self.reason.TRANSPORT_CLOSE)
             return

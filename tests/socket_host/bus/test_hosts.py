@@ -81,7 +81,7 @@ async def test_data_arrives_as_it_was(pair: Pair) -> None:
     for host, inbox in zip((pair.one, pair.other), heard, strict=True):
         client = await host.client()
         client.sio.on("news", lambda *values, inbox=inbox: inbox.append(values))
-    data = [None, "text", [1], [1, 2], ("a", [b"\0\xff"]), b"\0\xff", {}, 1.5]
+    data = [None, "text", [1], ("a", [b"\0\xff"]), b"\0\xff", {}, 1.5, {"a": [(1, (b"x",))]}]
     for item in data:
         await pair.one.sio.emit("news", item)
     await until(lambda: [len(inbox) for inbox in heard] == [len(data)] * 2)

@@ -182,6 +182,41 @@ async def test_server_that_is_not_redis() -> None:
         await until(lambda: "not Redis" in host.bus.health().get("why", ""))
 
 
+async def test_failure_that_is_not_expected(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever fails in a bus fails for a moment: the host goes on to hear, and to send."""
+    async with buses.host(redis.setting) as one, buses.host(redis.setting) as other:
+        await receives(one, other)
+        fails = iter([True])
+
+        def failing(works: Any) -> Any:
+            def call(*arguments: Any) -> Any:
+                if next(fails, False):
+                    raise RuntimeError("a bug")
+                return works(*arguments)
+
+            return call
+
+        monkeypatch.setattr(other.bus._inbox, "read", failing(other.bus._inbox.read))
+        one.bus.announce("a", "subject")
+        await until(lambda: "a bug" in caplog.text)
+        await until(lambda: other.bus.health()["status"] == "ok")
+        await receives(one, other)
+        fails = iter([True])
+        one.bus._publisher = None
+        monkeypatch.setattr(one.bus, "_send", failing(one.bus._send))
+        await receives(one, other)
+        assert caplog.text.count("A part of the bus failed.") == 2
+
+
+async def test_name_that_no_host_can_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is an address like others that cannot be reached."""
+    monkeypatch.setattr("socket_host.bus.shared.START_SECONDS", 0.1)
+    async with buses.host(f"redis://{'x' * 70}") as host:
+        await until(lambda: "cannot be reached" in host.bus.health().get("why", ""))
+
+
 async def test_silent_server_is_noticed(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that accepts connections but does not answer counts as down until it answers."""
     monkeypatch.setattr(redis_connection, "_ANSWER_SECONDS", 0.2)

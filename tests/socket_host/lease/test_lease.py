@@ -90,12 +90,12 @@ class Broken:
 
     def __init__(self) -> None:
         self.row: Row | None = None
-        self.fails = False
+        self.fails: Exception | None = None
         self.writing = threading.Lock()
 
     def read(self) -> Row | None:
         if self.fails:
-            raise LeaseError("there is no table")
+            raise self.fails
         return self.row
 
     def replace(self, seen: Row | None, new: Row) -> bool:
@@ -110,8 +110,9 @@ class Broken:
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("error", [LeaseError("there is no table"), KeyError("owner")])
 async def test_store_is_away(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A host that cannot renew its lease loses it in time, logs that once, and stops its work."""
     monkeypatch.setattr(keeper, "LEASE_SECONDS", 0.5)
@@ -120,7 +121,7 @@ async def test_store_is_away(
     ended = asyncio.Event()
 
     async def work(number: int) -> None:
-        store.fails = True
+        store.fails = error
         try:
             await asyncio.Event().wait()
         finally:
@@ -131,12 +132,13 @@ async def test_store_is_away(
             await lease.hold(work, await lease.held())
         assert lease.number is None
         await until(lambda: lease.health()["status"] == "degraded")
-        store.fails = False
+        store.fails = None
         async with asyncio.timeout(20):
             assert await lease.held() >= 1
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
-    assert errors == [
-        "The lease cannot be read or written: there is no table. The `once` tasks are paused."
+    why = str(error) if isinstance(error, LeaseError) else repr(error)
+    assert [text for text in errors if text != "The lease could not be kept."] == [
+        f"The lease cannot be read or written: {why}. The `once` tasks are paused."
     ]
 
 

@@ -1,16 +1,23 @@
 """Dropped clients resume at another host, and when all hosts are replaced."""
 
 import asyncio
+import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from functions.contract.bus import ANNOUNCEMENT, encode
 from socket_host.app import SocketHost
+from socket_host.bus.schema import fault
 from socket_host.bus.seen_messages import SeenMessages
 from socket_host.bus.shared import SharedBus
 from socket_host.transport.native import migration_requests, shutdown_snapshot
+from socket_host.transport.native.message import Message
+from socket_host.transport.native.recovery import DisconnectedSession, ReplayPoint
+from socket_host.transport.native.replay_buffer import ReplayBuffer
 from tests.kit import buses
 from tests.kit.buses import Redis
 from tests.kit.clients import clients
@@ -247,6 +254,66 @@ async def test_large_shutdown_snapshot(
             await emit(other, "end")
             assert await ann.received() == [*texts, "end"]
             assert await bob.received() == [*texts, "end"]
+
+
+def snapshot_pieces(*emits: dict[str, Any]) -> list[dict[str, Any]]:
+    """The pieces of a host whose one client has missed these events, a piece each."""
+    left = ReplayBuffer(1_000)
+    for one in emits:
+        message = Message.of(f'42["said","{left.next_offset()}"]')
+        left.add(message, "/", one.get("room"), one.get("skipped", ()), None)
+    ann = DisconnectedSession("/", "ann", {}, None, ReplayPoint(0))
+    bob = DisconnectedSession("/", "bob", {"x" * 2_000: 0, True: 0}, None, ReplayPoint(0))
+    return list(shutdown_snapshot.pieces(left, [ann, bob], {}))
+
+
+@pytest.mark.parametrize("lost", [None, 0, 2, 4])
+async def test_piece_that_is_lost(lost: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client whose missed events did not all arrive is not recovered without them."""
+    monkeypatch.setattr(shutdown_snapshot, "_PIECE", 1)
+    snapshot = shutdown_snapshot.ShutdownSnapshot(0)
+    pieces = snapshot_pieces(*[{}] * 5)
+    assert ["entries" in piece for piece in pieces] == [True] * 5 + [False] * 2
+    for number, piece in enumerate(pieces):
+        if number != lost:
+            snapshot.add(piece)
+    found = snapshot.take(("/", "ann"), None)
+    assert (found is None) == (lost is not None)
+    if found:
+        assert len(found[2]) == 5
+
+
+async def test_snapshot_is_accepted_by_other_hosts() -> None:
+    """Names that no host accepts cost neither the other events nor the other sessions."""
+    names = [f"{number:0100}" for number in range(1_000)]
+    snapshot = shutdown_snapshot.ShutdownSnapshot(0)
+    for piece in snapshot_pieces({"room": "x" * 2_000}, {"room": names}, {"skipped": names}, {}):
+        message = {
+            "method": ANNOUNCEMENT,
+            "subject": "recovery.estate",
+            "host_id": "h",
+            "body": piece,
+        }
+        assert not fault(json.loads(encode(message, "h:1")))
+        snapshot.add(piece)
+    assert ("/", "ann") in snapshot
+    assert ("/", "bob") not in snapshot
+    assert snapshot.take(("/", "ann"), None) is None  # one of the events may have been for it
+
+
+async def test_session_that_was_ended_meanwhile(redis: Redis, tmp_path: Path) -> None:
+    """A visitor who was sent away while their client was gone cannot resume, at any host."""
+    async with hosts(tmp_path, redis.setting) as running, clients("javascript") as people:
+        one, other = await running.start(), await running.start()
+        async with visiting(one, people) as ann, visiting(one, people, "Bob") as bob:
+            for host in (one, other):
+                for visitor in (ann, bob):
+                    await visitor.drop()
+                await until(lambda: not one.namespaces[0]._clients)
+                other.namespaces[0].disconnect_visitor("ann")
+                await until(lambda: one.sio.recovery.ended.has("ann", int(time.time())))
+                assert not await move(ann, host)
+                assert await move(bob, host)
 
 
 def test_snapshot_of_seen_messages() -> None:
