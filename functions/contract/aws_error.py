@@ -1,7 +1,7 @@
 """Errors of AWS, in a sentence that names what is missing or forbidden."""
 
 _MISSING = ("NotFound", "DoesNotExist", "NonExistent")  # parts of the codes of SNS, SQS, DynamoDB
-_FORBIDDEN = ("AccessDenied", "AuthorizationError", "UnauthorizedOperation")
+_FORBIDDEN = ("AccessDenied", "AuthorizationError")
 
 
 def explain(error: Exception, resource: str) -> str:

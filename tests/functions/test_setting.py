@@ -17,6 +17,7 @@ GOOD = Setting("MOST", "how many", parse=int, defaults={"host": "5"})
         ({"MOST": "5"}, "must be a list of Setting"),
         (["MOST"], "must hold Setting.* only, not 'MOST'"),
         ([Setting("MOST THINGS", "how many")], "must have a name of letters"),
+        ([Setting("_HANDLER", "how many")], "must have a name of letters"),
         ([Setting(5, "how many")], "must have a name of letters"),  # type: ignore[arg-type]
         ([GOOD, GOOD], "MOST is declared twice"),
         ([Setting("MOST", "x", halves=("hosts",))], "MOST must have halves such as"),  # type: ignore[arg-type]
