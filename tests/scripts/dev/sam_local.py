@@ -12,7 +12,8 @@ from scripts.commands.dev.aws import KEYS, REGION
 from scripts.commands.dev.function import make_function
 from scripts.commands.dev.origins import FunctionOrigin
 from scripts.commands.dev.template import FUNCTION, SOCKET_HOST
-from tests.scripts.dev.edges import TEMPLATE, Recorder, real_template
+from tests.infra.templates import written
+from tests.scripts.dev.edges import Recorder, real_template
 from tests.scripts.dev.edges import running as running_edge
 
 
@@ -41,7 +42,7 @@ async def pages(port: int) -> AsyncIterator[str]:
     elsewhere = f"{sam_local.MACHINE}:{sam_local.PORT}"
     environ = {
         name: value.replace(elsewhere, f"127.0.0.1:{port}")
-        for name, value in sam_local.settings(TEMPLATE).items()
+        for name, value in sam_local.settings(written(yours=True)).items()
     }
     environ |= KEYS | {"AWS_DEFAULT_REGION": REGION}
     function = make_function(real_template().function, environ=environ, plain=False, is_edge=True)
