@@ -153,7 +153,7 @@ async def test_hanging_host_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize(("takes", "tries"), [(0.1, 6), (5.0, 2)])
 def test_page_with_many_messages(takes: float, tries: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a timeout, further messages fail at once for as long as it took; then one is tried."""
+    """After a timeout, messages fail at once for as long as the timeout took; then one is tried."""
     clock = SimpleNamespace(now=1_000.0, monotonic=lambda: clock.now)
     monkeypatch.setattr("functions.web.emit.time", clock)
 

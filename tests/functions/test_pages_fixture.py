@@ -1,4 +1,4 @@
-"""The visitor that tests of pages are written with sends and keeps what a browser does."""
+"""The visitor of the `pages` fixture sends and keeps what a browser does."""
 
 from typing import Any
 

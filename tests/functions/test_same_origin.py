@@ -54,7 +54,7 @@ class Endpoint(HTTPEndpoint):
     ids=range(9),
 )
 def test_route_that_is_open(route: BaseRoute, path: str, headers: dict[str, str]) -> None:
-    """Wherever a route with `same_origin=False` is, it gets what anybody sends."""
+    """A route with `same_origin=False` accepts requests from anywhere, also within a Mount."""
     ask = site(route)
     assert ask(path, method="POST", body=b"{}", **headers)["statusCode"] == 200
 
@@ -71,7 +71,7 @@ def test_route_that_is_open(route: BaseRoute, path: str, headers: dict[str, str]
     ids=range(4),
 )
 def test_routes_beside_it(route: BaseRoute, path: str, headers: dict[str, str]) -> None:
-    """It opens no other route, and nothing that cannot be looked into."""
+    """It does not apply to other routes, nor to mounted apps whose routes are unknown."""
     assert site(route)(path, method="POST", body=b"{}", **headers)["statusCode"] == 403
 
 

@@ -295,7 +295,7 @@ def test_npm_fails(project: Project) -> None:
 
 
 def test_build_fails(project: Project) -> None:
-    """If the front end's build fails, that is said; packages are installed nevertheless, once."""
+    """If the front end's build fails, a message says so, and packages are still installed, once."""
     (project.root / "unbuilt").touch()
     status, said = project.run()
     assert status == 0
@@ -343,7 +343,7 @@ def test_shims_come_last(project: Project) -> None:
 
 @pytest.mark.parametrize("installed", [True, False])
 def test_python_of_the_environment(project: Project, installed: bool) -> None:
-    """A .venv with a Python that is too old, or that the system has replaced, is made anew."""
+    """A .venv whose Python is too old, or was replaced by the system, is created again."""
     if installed:
         project.run()
     python = project.root / ".venv/bin/python"

@@ -171,7 +171,7 @@ async def test_dead_letters(sqs: Any, mailer: Mailer, capsys: pytest.CaptureFixt
 
 
 async def test_messages_left(mailer: Mailer, capsys: pytest.CaptureFixture[str]) -> None:
-    """At the end, the messages that no function has taken are reported, delayed ones too."""
+    """At the end, messages that no function has received are reported, including delayed ones."""
     queued = Queues(lambda: FUNCTIONS, mailer.invoke)
     for body in (
         b'{"QueueUrl": "Mails", "MessageBody": "a"}',
