@@ -176,7 +176,7 @@ def test_page_with_many_messages(takes: float, tries: int, monkeypatch: pytest.M
 @pytest.mark.usefixtures("aws")
 async def test_absent_sns_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """If SNS refuses or cannot be reached, the page gets an error with the reason."""
-    with pytest.raises(EmitError, match="'news' was not emitted: the topic .* does not exist"):
+    with pytest.raises(EmitError, match=r"'news' was not emitted: the topic .* does not exist"):
         await emit("sns:arn:aws:sns:eu-west-1:123456789012:none.fifo", "news")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     with pytest.raises(EmitError, match="Could not connect"):
