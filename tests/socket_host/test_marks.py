@@ -87,7 +87,7 @@ async def test_marks_have_an_effect(tmp_path: Path) -> None:
         assert await editor.call("erase") == "erased at once"
         for name in ("who", "erase"):
             assert await ann.call(name) == {"error": "You may not do this."}
-        assert "no handler" in (await ann.call("off"))["error"]
+        assert "There is no handler" in (await ann.call("off"))["error"]
         host.bus.announce_to_all("app.prices", 5)
         await until(lambda: {"static", "Below", "replacement", "price 5"} <= {*CALLED})
         assert sorted(CALLED) == ["Below", "price 5", "replacement", "static"]

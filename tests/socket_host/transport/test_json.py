@@ -223,8 +223,8 @@ async def test_bytes_and_placeholders(there: Any) -> None:
     """Bytes may be anywhere; a placeholder without bytes is an ordinary dictionary."""
     _, doors, client = there
     doors.value = {"deep": [b"\x01", {"a": bytearray(b"\x02")}], "text": "x"}
-    listener = "socket.once('said', (b) => done(b.deep[0].length + b.deep[1].a.length + b.text))"
-    waiting = asyncio.ensure_future(client.script(f"return new Promise((done) => {listener})"))
+    heard = "socket.once('said', (b) => done(b.deep[0].length + b.deep[1].a.length + b.text))"
+    waiting = asyncio.ensure_future(client.script(f"return new Promise((done) => {heard})"))
     assert await client.call("emit") == "emitted"
     assert await waiting == "2x"
     assert await client.call("echo", PLACE) == PLACE
