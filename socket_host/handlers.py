@@ -147,7 +147,7 @@ class Handler:
 
     @property
     def takes(self) -> str:
-        """How many values an event must have, in words."""
+        """A phrase for the number of values that an event must have."""
         if self.most == self.fewest:
             return "1 value" if self.most == 1 else f"{self.most or 'no'} values"
         if self.most == math.inf:

@@ -1,4 +1,4 @@
-"""Marks: what the decorators `event`, `every`, `subscribe` and `large_answer` note about a method.
+"""Marks, which the decorators `event`, `every`, `subscribe` and `large_answer` add to methods.
 
 An override keeps the marks of the method that it overrides, except for those that it replaces.
 """
@@ -12,7 +12,7 @@ from functions.contract.setting import StartError
 
 
 class Mark:
-    """What a decorator notes about a method; `decorator` is how its users write it."""
+    """A decorator's record of its arguments; `decorator` is its name in error messages."""
 
     decorator: ClassVar[str]
 
@@ -22,31 +22,31 @@ M = TypeVar("M", bound=Mark)
 
 
 def add_mark(method: F, mark: Mark) -> F:
-    """Note a mark, and return the method."""
+    """Add a mark to a method, and return the method."""
     function: Any = _function(method)
     function.marks = (*_marks(method), mark)
     return method
 
 
 def is_method(argument: object) -> TypeGuard[Callable[..., Any]]:
-    """Whether a decorator without parentheses was given this."""
-    return callable(argument) or hasattr(argument, "__get__")  # as a class method has
+    """Whether a decorator's argument is a method: it was used without parentheses."""
+    return callable(argument) or hasattr(argument, "__get__")  # such as a class method
 
 
 def marked(kind: type, sort: type[M]) -> Iterator[tuple[str, M]]:
-    """Yield the methods of a class that have a mark of a sort, by name."""
+    """Yield the names and marks of a class's methods that have a mark of one kind."""
     for name in dir(kind):
         if (mark := find_mark(kind, name, sort)) is not None:
             yield name, mark
 
 
 def find_mark(kind: type, name: str, sort: type[M]) -> M | None:
-    """Return the mark of a sort that a class's method has, if it has one."""
+    """Return a method's mark of one kind, or None."""
     return next((mark for mark in _all_marks(kind, name) if isinstance(mark, sort)), None)
 
 
 def check_marks(kind: type, base: type) -> None:
-    """Raise StartError for marks in a class that would have no effect, or contradict each other.
+    """Raise StartError for marks in a class that have no effect or contradict each other.
 
     The methods of `base` are the framework's and cannot be marked.
     """
@@ -99,7 +99,7 @@ def _all_marks(kind: type, name: str) -> Iterator[Mark]:
     """Yield a method's marks, its own before those of the methods that it overrides."""
     for base in kind.__mro__:
         if name in vars(base):
-            if vars(base)[name] is None:  # how Python switches an inherited method off
+            if vars(base)[name] is None:  # Python's way to disable an inherited method
                 return
             yield from _marks(vars(base)[name])
 
@@ -111,7 +111,7 @@ def _repeated(kind: type, name: str) -> str:
 
 
 def _and(name: str, words: Sequence[str]) -> str:
-    """Return which decorators a method has, in words; its name can stand for @event."""
+    """Return a phrase that names a method's decorators; a name with on_ counts as @event."""
     if name.startswith("on_") and "@event" in words:
         others = [word for word in words if word != "@event"]
         return f"{' and '.join(others)}: its name makes it the handler of an event"

@@ -1,7 +1,7 @@
 """The worker threads of `asyncio.to_thread`, and how to wait for those at work.
 
-A thread cannot be cancelled: when a task that awaits one is, the thread goes on. What it uses, such
-as an SQLite connection, must not be closed meanwhile.
+A thread cannot be cancelled: it continues even if the task that awaits it is cancelled. Nothing
+that it uses, such as an SQLite connection, may be closed before it has finished.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PATIENCE = 10.0  # seconds that `finished` waits at most
+PATIENCE = 10.0  # seconds, the longest that `finished` waits
 
 
 class _Threads(ThreadPoolExecutor):
@@ -32,7 +32,7 @@ _of: WeakKeyDictionary[asyncio.AbstractEventLoop, _Threads] = WeakKeyDictionary(
 
 
 def install() -> None:
-    """Have the running event loop use threads that `finished` can wait for."""
+    """Make the running event loop use threads that `finished` can wait for."""
     loop = asyncio.get_running_loop()
     if loop not in _of:
         _of[loop] = _Threads()
@@ -40,10 +40,10 @@ def install() -> None:
 
 
 async def finished() -> None:
-    """Wait until the calls that now run in threads have returned, for PATIENCE at most."""
+    """Wait until the calls running in threads have returned, for at most PATIENCE."""
     threads = _of.get(asyncio.get_running_loop())
     if threads and (calls := [asyncio.wrap_future(call) for call in threads.at_work.copy()]):
         await asyncio.wait(calls, timeout=PATIENCE)
         for call in calls:
             if call.done() and not call.cancelled():
-                call.exception()  # retrieved, because whoever awaited it has been cancelled
+                call.exception()  # retrieved here, because the awaiting task was cancelled

@@ -71,7 +71,7 @@ def test_host_imports_only_what_both_carry() -> None:
 
 
 def test_transports_do_not_share_a_transport() -> None:
-    """What both transports are built on needs neither of them."""
+    """The modules that both transports use import neither of them."""
     shared = (ROOT / "socket_host/transport").glob("*.py")
     found = {(file.name, name) for file in shared for name in imports(file)}
     transports = ("socket_host.transport.native", "socket_host.transport.stock")

@@ -1,4 +1,4 @@
-"""Reserved names: environment variables that settings of yours cannot have.
+"""Reserved names: environment variables that your settings cannot use.
 
 A framework setting is read by `framework_setting`, so its name is in `FRAMEWORK`.
 """
@@ -44,7 +44,7 @@ _PLATFORM = re.compile(
 
 
 def framework_setting(environ: Mapping[str, str], name: str) -> str:
-    """Return the text of a framework setting, empty if it is not set.
+    """Return the value of a framework setting, or an empty string if it is not set.
 
     Raises KeyError for a name that is not in `FRAMEWORK`.
     """
@@ -54,8 +54,8 @@ def framework_setting(environ: Mapping[str, str], name: str) -> str:
 
 
 def reserved_by(name: str) -> str:
-    """Return who has reserved a name, in words; empty if nobody has."""
-    upper = name.upper()  # some systems do not tell `Path` from `PATH`
+    """Return what reserves a name, such as "the framework", or an empty string."""
+    upper = name.upper()  # some systems treat `Path` and `PATH` as the same
     if upper in FRAMEWORK:
         return "the framework"
     return "the platform" if _PLATFORM.fullmatch(upper) else ""

@@ -22,7 +22,7 @@ class Limits:
     """The limits on one client, or on all together where it says so: in seconds and bytes."""
 
     ping_interval: float = 25
-    ping_grace: float = 0  # added to the ping interval that clients are told
+    ping_grace: float = 0  # added to the ping interval that is sent to clients
     ping_timeout: float = 20
     payload: int = 100_000  # one websocket message, or the body of one POST
     connect: int = 4_096  # the same, until the client has joined a namespace
@@ -38,7 +38,7 @@ class Limits:
     head: int = 12_288  # request line and headers: room for two cookies of 4 KB
     head_time: float = 10  # from connecting to the end of the headers, and for a POST's body
     probe_time: float = 10  # from the upgrade's handshake to its last packet
-    ending_time: float = 5  # for a client to hang up after it was told to
+    ending_time: float = 5  # for a client to close its connection before it is aborted
     join_time: float = 10  # from the handshake to joining a namespace
 
 

@@ -49,8 +49,8 @@ async def test_join_leaves_the_former_room(
     await ann.call("message", {"id": "1", "text": "lobby"})
     await ann.call("join", {"room": "den"})
     await ann.call("message", {"id": "2", "text": "den"})
-    heard = await bob.receive("message")
-    assert (heard["room"], heard["text"], heard["seq"]) == ("den", "den", 1)
+    received = await bob.receive("message")
+    assert (received["room"], received["text"], received["seq"]) == ("den", "den", 1)
     assert not bob.inbox.unread("message")
 
 

@@ -153,7 +153,7 @@ def test_first_load_is_small() -> None:
 def test_room_log_that_cannot_be_used(
     log: RoomLog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """While rooms cannot be read, their pages say so, and the log why, in a line each."""
+    """While rooms cannot be read, their pages show an error, and one log line says why."""
 
     def fail(*_: Any, **__: Any) -> Any:
         raise RoomLogError("The table is gone.")

@@ -256,7 +256,7 @@ def test_busy_room_is_an_error_to_retry(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.usefixtures("dynamodb")
 def test_unreachable_dynamodb_is_an_error_to_retry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When DynamoDB cannot be reached or lacks the table, the caller hears so, in words."""
+    """If DynamoDB is unreachable or the table is missing, the error says so."""
     log = open_room_log("dynamodb:nowhere")
     with pytest.raises(RoomLogError, match="DynamoDB refused: the table nowhere does not exist"):
         say(log, "hello")

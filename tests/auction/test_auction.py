@@ -46,8 +46,8 @@ def test_lint_and_types(auction: Project) -> None:
 
 def test_own_tests(auction: Project) -> None:
     """The app's own tests pass, on one host and on two, with SQLite and DynamoDB."""
-    said = auction.test("tests/app", "--deselect", "tests/app/test_cloud.py")
-    assert " skipped" not in said
+    output = auction.test("tests/app", "--deselect", "tests/app/test_cloud.py")
+    assert " skipped" not in output
 
 
 PACKAGES = ("esbuild@0.28.2", "react@19.3.1", "react-dom@19.3.1")
@@ -76,8 +76,8 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_front_end(auction: Project, packages: Path) -> None:
     """esbuild bundles React, and the import map finds the modules, in a real browser."""
     install_front_end(auction.folder, packages)
-    said = auction.test("tests/app/test_board.py")
-    assert "1 passed" in said
+    output = auction.test("tests/app/test_board.py")
+    assert "1 passed" in output
 
 
 @pytest.mark.chaos

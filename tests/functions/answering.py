@@ -52,8 +52,8 @@ def site(*routes: BaseRoute, bus: str = "", **more: Any) -> Ask:
     return ask
 
 
-async def told(request: Request) -> Response:
-    """Return what a page sees of its request's address."""
+async def describe(request: Request) -> Response:
+    """Return a request's address, method and body, as a page sees them."""
     return JSONResponse(
         {
             "path": request.url.path,

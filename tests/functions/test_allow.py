@@ -6,36 +6,39 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Host, Mount, Route, Router
 
-from tests.functions.answering import site, told
+from tests.functions.answering import describe, site
 from tests.kit.lambda_events import API
 
 
 class Everything(HTTPEndpoint):
     async def get(self, request: Request) -> Response:
-        return await told(request)
+        return await describe(request)
 
     async def post(self, request: Request) -> Response:
-        return await told(request)
+        return await describe(request)
 
 
 ALLOWED = [
-    ([Route("/a", told), Route("/a", told, methods=["POST"])], "GET, HEAD, POST"),
-    ([Route("/a/", told, methods=["POST"]), Route("/a", told, methods=["PUT"])], "POST, PUT"),
-    ([Route("/{x}", told), Route("/a", told, methods=["DELETE"])], "DELETE, GET, HEAD"),
-    ([Mount("/", routes=[Route("/a", told)])], "GET, HEAD"),
+    ([Route("/a", describe), Route("/a", describe, methods=["POST"])], "GET, HEAD, POST"),
+    (
+        [Route("/a/", describe, methods=["POST"]), Route("/a", describe, methods=["PUT"])],
+        "POST, PUT",
+    ),
+    ([Route("/{x}", describe), Route("/a", describe, methods=["DELETE"])], "DELETE, GET, HEAD"),
+    ([Mount("/", routes=[Route("/a", describe)])], "GET, HEAD"),
     (
         [
-            Mount("/a", routes=[Route("/", told)]),
-            Mount("/", routes=[Route("/a", told, methods=["POST"])]),
+            Mount("/a", routes=[Route("/", describe)]),
+            Mount("/", routes=[Route("/a", describe, methods=["POST"])]),
         ],
         "GET, HEAD, POST",
     ),
     (
-        [Host(API, Router([Route("/a", told), Route("/a", told, methods=["POST"])]))],
+        [Host(API, Router([Route("/a", describe), Route("/a", describe, methods=["POST"])]))],
         "GET, HEAD, POST",
     ),
     ([Route("/a", Everything)], "GET, HEAD, POST"),
-    ([Route("/a", Everything), Route("/a", told, methods=["DELETE"])], "GET, HEAD, POST"),
+    ([Route("/a", Everything), Route("/a", describe, methods=["DELETE"])], "GET, HEAD, POST"),
 ]
 
 

@@ -203,7 +203,7 @@ def test_compressed_body_has_a_weak_etag(
 
 
 def test_file_that_a_client_has_compressed(tmp_path: Path) -> None:
-    """A file of Starlette's StaticFiles is not sent again to who has it compressed."""
+    """A StaticFiles file is not sent again to a browser that has it compressed."""
     (tmp_path / "a.txt").write_text(LONG)
     ask = site(Mount("/files", StaticFiles(directory=tmp_path)))
     etag = ask("/files/a.txt", accept_encoding="gzip")["headers"]["etag"]

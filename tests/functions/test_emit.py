@@ -46,14 +46,14 @@ async def test_page_reaches_sockets_on_its_machine() -> None:
     """A function's emit reaches the room with all its arguments."""
     async with host() as alone:
         client = await alone.client()
-        heard: list[tuple[Any, ...]] = []
-        client.sio.on("news", lambda *values: heard.append(values))
+        received: list[tuple[Any, ...]] = []
+        client.sio.on("news", lambda *values: received.append(values))
         for data in (None, [1], ("a", {"b": "é\ud800"})):
             await emit(f"{alone.url}bus", "news", data, room="plaza")
         await emit(f"{alone.url}bus", "news", "nobody", room="garden")
         await emit(f"{alone.url}bus", "end")
         await client.receive("end")
-        assert heard == [(), ([1],), ("a", {"b": "é\ud800"})]
+        assert received == [(), ([1],), ("a", {"b": "é\ud800"})]
 
 
 @pytest.mark.usefixtures("aws")
@@ -153,7 +153,7 @@ async def test_hanging_host_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize(("takes", "tries"), [(0.1, 6), (5.0, 2)])
 def test_page_with_many_messages(takes: float, tries: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a timeout, further messages fail at once for as long as it took; then one is tried."""
+    """After a timeout, messages fail at once for as long as the timeout took; then one is tried."""
     clock = SimpleNamespace(now=1_000.0, monotonic=lambda: clock.now)
     monkeypatch.setattr("functions.web.emit.time", clock)
 

@@ -1,4 +1,4 @@
-"""Forms: every field that a browser sends arrives, and a body that is no such form is refused."""
+"""Forms: all fields that a browser sends are read, and bodies of other types are refused."""
 
 import json
 from typing import Any
@@ -60,7 +60,7 @@ def test_types_of_a_form(kind: str) -> None:
     ],
 )
 def test_other_types(kind: str, body: bytes) -> None:
-    """A form of another type would become fields that nobody has sent, and is refused in words."""
+    """A body of another type is refused with an explanation, because its fields would be wrong."""
     answer = post(body, content_type=kind)
     assert answer["statusCode"] == 415
     assert FORM in answer["body"]

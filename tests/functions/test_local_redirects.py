@@ -13,7 +13,7 @@ from tests.functions.answering import site
 
 
 async def enter(request: Request) -> Response:
-    """Sign in whoever has a token, then show the page without it."""
+    """Sign in a visitor with a token, then show the page without it."""
     if "token" in request.query_params:
         sign_in(request, id="ann", name="Ann")
         response = RedirectResponse("/enter/", 302)
@@ -35,7 +35,7 @@ def test_redirect_that_drops_the_query() -> None:
 
 @pytest.mark.parametrize("where", ["/page/#part", "/page/?a=2", "/page/?"])
 def test_redirect_that_changes_more_than_the_slash(where: str) -> None:
-    """A redirect to another query, or to a part of the page, is the viewer's to follow."""
+    """A redirect with another query or a fragment is sent to the browser."""
 
     async def page(request: Request) -> Response:
         return RedirectResponse(where)
@@ -45,7 +45,7 @@ def test_redirect_that_changes_more_than_the_slash(where: str) -> None:
 
 @pytest.mark.parametrize("query", ["", "a=1&a=%2F", "q={a|b}^`", 'q="<>"', "q=%E9%zz"])
 def test_query_of_a_folder(query: str, tmp_path: Any) -> None:
-    """The index of a folder answers with any query, though Starlette escapes more than browsers."""
+    """A folder's index is found with any query, although Starlette escapes more than browsers."""
     (tmp_path / "guide").mkdir()
     (tmp_path / "guide" / "index.html").write_text("the guide")
     ask = site(Mount("/docs", StaticFiles(directory=tmp_path, html=True)))

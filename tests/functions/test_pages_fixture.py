@@ -1,4 +1,4 @@
-"""The visitor that tests of pages are written with sends and keeps what a browser does."""
+"""The visitor of the `pages` fixture sends and keeps what a browser does."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 import functions.app
 from functions.web.form import read_form
-from tests.functions.answering import application, told
+from tests.functions.answering import application, describe
 from tests.kit.lambda_events import function_loop
 from tests.kit.pages import Visitor
 
@@ -44,7 +44,7 @@ def visitor(monkeypatch: pytest.MonkeyPatch) -> Visitor:
     app = application(
         Route("/form", fields, methods=["POST"]),
         Route("/echo", echo, methods=["PUT"]),
-        Route("/told", told, methods=["DELETE"]),
+        Route("/describe", describe, methods=["DELETE"]),
         Route("/theme", theme),
     )
     with function_loop():
@@ -68,8 +68,8 @@ def test_bytes(visitor: Visitor) -> None:
 
 def test_other_methods(visitor: Visitor) -> None:
     """A script of the site may use any method."""
-    assert visitor.request("DELETE", "/told").json()["method"] == "DELETE"
-    assert visitor.request("DELETE", "/told", sec_fetch_site="cross-site").status == 403
+    assert visitor.request("DELETE", "/describe").json()["method"] == "DELETE"
+    assert visitor.request("DELETE", "/describe", sec_fetch_site="cross-site").status == 403
 
 
 def test_cookies(visitor: Visitor) -> None:

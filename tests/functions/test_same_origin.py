@@ -16,7 +16,7 @@ from functions.contract.session import Sessions
 from functions.contract.setting import StartError
 from functions.web.routing import Mount, Route
 from functions.web.visitor import sign_in
-from tests.functions.answering import SECRET, site, told
+from tests.functions.answering import SECRET, describe, site
 from tests.kit.lambda_events import API
 
 OTHERS: list[dict[str, str]] = [
@@ -28,13 +28,13 @@ OTHERS: list[dict[str, str]] = [
 ]
 
 POST = ["POST"]
-hook = Route("/hook", told, methods=POST, same_origin=False)
-form = Route("/form", told, methods=POST)
+hook = Route("/hook", describe, methods=POST, same_origin=False)
+form = Route("/form", describe, methods=POST)
 
 
 class Endpoint(HTTPEndpoint):
     async def post(self, request: Request) -> Response:
-        return await told(request)
+        return await describe(request)
 
 
 @pytest.mark.parametrize("headers", OTHERS)
@@ -54,7 +54,7 @@ class Endpoint(HTTPEndpoint):
     ids=range(9),
 )
 def test_route_that_is_open(route: BaseRoute, path: str, headers: dict[str, str]) -> None:
-    """Wherever a route with `same_origin=False` is, it gets what anybody sends."""
+    """A route with `same_origin=False` accepts requests from anywhere, also within a Mount."""
     ask = site(route)
     assert ask(path, method="POST", body=b"{}", **headers)["statusCode"] == 200
 
@@ -66,12 +66,12 @@ def test_route_that_is_open(route: BaseRoute, path: str, headers: dict[str, str]
         (Mount("/a", routes=[form, hook]), "/a/form"),
         (Mount("/a", routes=[hook]), "/a/none"),
         (Mount("/a", PlainTextResponse("hello")), "/a/hook"),
-        (Mount("/a", routes=[Route("/hook", told, methods=POST), hook]), "/a/hook"),
+        (Mount("/a", routes=[Route("/hook", describe, methods=POST), hook]), "/a/hook"),
     ],
     ids=range(4),
 )
 def test_routes_beside_it(route: BaseRoute, path: str, headers: dict[str, str]) -> None:
-    """It opens no other route, and nothing that cannot be looked into."""
+    """It does not apply to other routes, nor to mounted apps whose routes are unknown."""
     assert site(route)(path, method="POST", body=b"{}", **headers)["statusCode"] == 403
 
 
@@ -93,7 +93,7 @@ def test_pages_of_another_origin() -> None:
 def test_claim_needs_the_session(make: Any) -> None:
     """A route that must not rely on the session cannot require a claim of it."""
     with pytest.raises(StartError, match=r"/hook.*same_origin=False.*claim"):
-        make("/hook", told, claim="role=admin", same_origin=False)
+        make("/hook", describe, claim="role=admin", same_origin=False)
 
 
 FOREIGN = [headers for headers in OTHERS if headers]

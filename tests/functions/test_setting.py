@@ -46,7 +46,7 @@ def test_declaration(declared: Any, words: str) -> None:
     ],
 )
 def test_reserved_name(names: list[str], who: str) -> None:
-    """A name that already means something else to a half is refused, whoever reads it."""
+    """A name that already has a meaning in either half is refused for both."""
     for name in names:
         with pytest.raises(SettingError, match=f" {name} is a name that {who} uses, so your"):
             development([Setting(name, "x", halves=("function",), defaults={"function": ""})], "")
@@ -55,7 +55,7 @@ def test_reserved_name(names: list[str], who: str) -> None:
 
 
 def test_framework_settings_are_reserved() -> None:
-    """No framework setting can be read that is not reserved."""
+    """Only reserved names can be read as framework settings."""
     assert framework_setting({"BUS": "x"}, "BUS") == "x"
     with pytest.raises(KeyError):
         framework_setting({"NEW": "x"}, "NEW")

@@ -276,19 +276,21 @@ def test_sockets_end_with_the_sign_out(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Signing out disconnects the visitor's sockets, and works even if no host can be reached."""
-    heard = FakeEmitter(error)
+    received = FakeEmitter(error)
 
-    async def told(request: Request) -> Response:
-        monkeypatch.setattr(Site.of(request).emitter, "disconnect", heard.disconnect)
+    async def describe(request: Request) -> Response:
+        monkeypatch.setattr(Site.of(request).emitter, "disconnect", received.disconnect)
         sign_out(request, everywhere=everywhere)
         return PlainTextResponse("")
 
-    ask = site(Route("/", told), start=lambda app: setattr(app.state, "ended_sessions", Store()))
+    ask = site(
+        Route("/", describe), start=lambda app: setattr(app.state, "ended_sessions", Store())
+    )
     answer = ask("/", cookie=issued(ANN))
-    assert heard.gone == [(ANN.id, None if everywhere else ANN.signed_in_at)]
+    assert received.gone == [(ANN.id, None if everywhere else ANN.signed_in_at)]
     assert session(answer).id != ANN.id
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == (1 if error else 0)
-    heard.gone.clear()
+    received.gone.clear()
     ask("/", cookie=issued(Session("nobody", "Amber Fox")))
-    assert heard.gone == [("nobody", None)]
+    assert received.gone == [("nobody", None)]

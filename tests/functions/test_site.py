@@ -106,7 +106,7 @@ def test_broken_template_stops_the_start(
 
 @pytest.mark.parametrize("name", ["a.html", "a.svg", "a.xml", "a.html.j2", "a", "a.txt"])
 def test_escaping(name: str, tmp_path: Path) -> None:
-    """What a template inserts is escaped, whatever the template is called, except in plain text."""
+    """Templates escape inserted values, whatever their names, except plain-text ones."""
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates" / name).write_text("{{ x }}")
     settings = Settings(SAMPLE_SECRET)

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from functions.contract.setting import StartError
 from functions.web.redirects import one_address
 from functions.web.site import Site
-from tests.functions.answering import Ask, site, told
+from tests.functions.answering import Ask, describe, site
 from tests.kit.lambda_events import API
 
 
@@ -42,10 +42,10 @@ def hidden(app: ASGIApp) -> ASGIApp:
 
 class Everything(HTTPEndpoint):
     async def get(self, request: Request) -> Response:
-        return await told(request)
+        return await describe(request)
 
     async def post(self, request: Request) -> Response:
-        return await told(request)
+        return await describe(request)
 
 
 def arrive(ask: Ask, path: str, query: str = "", **more: Any) -> dict[str, Any]:
@@ -65,21 +65,21 @@ def arrive(ask: Ask, path: str, query: str = "", **more: Any) -> dict[str, Any]:
 
 
 BOTH = ["GET", "POST"]
-hello = Route("/hello/", told, methods=BOTH)
-root = Route("/", told, methods=BOTH)
+hello = Route("/hello/", describe, methods=BOTH)
+root = Route("/", describe, methods=BOTH)
 
 SITES: dict[str, tuple[list[BaseRoute], str, dict[str, Any]]] = {
     "route": ([hello], "/hello", {}),
-    "route without": ([Route("/hello", told, methods=BOTH)], "/hello", {}),
+    "route without": ([Route("/hello", describe, methods=BOTH)], "/hello", {}),
     "endpoint class": ([Route("/hello/", Everything)], "/hello", {}),
-    "parameter": ([Route("/a/{x}/", told, methods=BOTH)], "/a/b", {"x": "b"}),
+    "parameter": ([Route("/a/{x}/", describe, methods=BOTH)], "/a/b", {"x": "b"}),
     "two parameters": (
-        [Route("/a/{x:int}/b/{y}/", told, methods=BOTH)],
+        [Route("/a/{x:int}/b/{y}/", describe, methods=BOTH)],
         "/a/7/b/c",
         {"x": 7, "y": "c"},
     ),
-    "path parameter": ([Route("/a/{x:path}/", told, methods=BOTH)], "/a/b/c", {"x": "b/c"}),
-    "empty path parameter": ([Route("/a/{x:path}", told, methods=BOTH)], "/a", {"x": ""}),
+    "path parameter": ([Route("/a/{x:path}/", describe, methods=BOTH)], "/a/b/c", {"x": "b/c"}),
+    "empty path parameter": ([Route("/a/{x:path}", describe, methods=BOTH)], "/a", {"x": ""}),
     "mount": ([Mount("/shop", routes=[hello])], "/shop/hello", {}),
     "mount with a slash": ([Mount("/shop/", routes=[hello])], "/shop/hello", {}),
     "root of a mount": ([Mount("/shop", routes=[root])], "/shop", {}),
@@ -118,17 +118,17 @@ SITES: dict[str, tuple[list[BaseRoute], str, dict[str, Any]]] = {
         {},
     ),
     "before a parameter": (
-        [Route("/new/", told, methods=BOTH), Route("/{name}", Everything)],
+        [Route("/new/", describe, methods=BOTH), Route("/{name}", Everything)],
         "/new",
         {},
     ),
     "page beside an empty path parameter": (
-        [Route("/a/{x:path}", Everything), Route("/a", told, methods=BOTH)],
+        [Route("/a/{x:path}", Everything), Route("/a", describe, methods=BOTH)],
         "/a",
         {},
     ),
     "parameter beside an empty path parameter": (
-        [Route("/a/{x:path}", Everything), Route("/{name}", told, methods=BOTH)],
+        [Route("/a/{x:path}", Everything), Route("/{name}", describe, methods=BOTH)],
         "/a",
         {"name": "a"},
     ),
@@ -141,12 +141,12 @@ SITES: dict[str, tuple[list[BaseRoute], str, dict[str, Any]]] = {
         {},
     ),
     "beside a mount of the same name": (
-        [Mount("/shop", routes=[Route("/list", told)]), Route("/shop", told, methods=BOTH)],
+        [Mount("/shop", routes=[Route("/list", describe)]), Route("/shop", describe, methods=BOTH)],
         "/shop",
         {},
     ),
     "other method in a mount of the same name": (
-        [Mount("/shop", routes=[Route("/", told)]), Route("/shop", told, methods=["POST"])],
+        [Mount("/shop", routes=[Route("/", describe)]), Route("/shop", describe, methods=["POST"])],
         "/shop",
         {},
     ),
@@ -202,11 +202,13 @@ def test_addresses_of_routes() -> None:
 
     site(
         Route("/", links, name="top"),
-        Route("/a/", told, name="a"),
+        Route("/a/", describe, name="a"),
         Mount(
-            "/shop", name="shop", routes=[Route("/", told, name="b"), Route("/c/", told, name="c")]
+            "/shop",
+            name="shop",
+            routes=[Route("/", describe, name="b"), Route("/c/", describe, name="c")],
         ),
-        Route("/legacy/page", told, name="legacy"),
+        Route("/legacy/page", describe, name="legacy"),
         keep_slash=["/legacy/"],
     )("/")
     assert found == ["/a", "/shop", "/shop/c", "/legacy/page/", "/"]
@@ -223,8 +225,8 @@ def test_addresses_in_templates(tmp_path: Any) -> None:
 
     ask = site(
         Route("/", links),
-        Route("/a/{x}/", told, name="a"),
-        Mount("/shop", name="shop", routes=[Route("/", told, name="c")]),
+        Route("/a/{x}/", describe, name="a"),
+        Mount("/shop", name="shop", routes=[Route("/", describe, name="c")]),
         __path__=[str(tmp_path)],
     )
     assert ask("/")["body"] == "/a/b /shop"
@@ -237,14 +239,14 @@ def test_relative_redirects(where: str) -> None:
     async def lost(request: Request) -> Response:
         if request.url.path == "/a/lost":
             return RedirectResponse(where)
-        return await told(request)
+        return await describe(request)
 
     answer = site(Route("/{rest:path}", lost))("/a/lost")
     assert (answer["statusCode"] == 200) is where.endswith("/")
 
 
 async def home(request: Request) -> Response:
-    return RedirectResponse(request.url_for("told"))
+    return RedirectResponse(request.url_for("describe"))
 
 
 @pytest.mark.parametrize(
@@ -283,8 +285,8 @@ def test_redirects_of_pages(where: str, expected: str | None) -> None:
 
 def test_redirect_to_a_named_route() -> None:
     """A page may redirect to a named route, as in Starlette's documentation."""
-    answer = site(Route("/", home), Route("/told/", told, name="told"))("/")
-    assert answer["headers"]["location"] == "/told"
+    answer = site(Route("/", home), Route("/describe/", describe, name="describe"))("/")
+    assert answer["headers"]["location"] == "/describe"
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -322,7 +324,7 @@ KEPT = [
 @pytest.mark.parametrize("method", BOTH)
 def test_prefix_that_keeps_its_slash(path: str, expected: str | None, method: str) -> None:
     """Below it every page has a trailing slash, and requests without are redirected once."""
-    ask = site(Route("/{rest:path}", told, methods=BOTH), keep_slash=["/legacy/"])
+    ask = site(Route("/{rest:path}", describe, methods=BOTH), keep_slash=["/legacy/"])
     asked = {"method": method, "sec_fetch_site": "same-origin"}
     answer = ask(path, "a=%2F", **asked)
     assert answer["headers"].get("location") == (expected and f"{expected}?a=%2F")
@@ -333,13 +335,13 @@ def test_prefix_that_keeps_its_slash(path: str, expected: str | None, method: st
 @pytest.mark.parametrize(
     "route",
     [
-        Route("/legacy/page/", told),
-        Route("/legacy/page", told),
-        Mount("/legacy", routes=[Route("/page/", told)]),
-        Mount("/legacy", routes=[Route("/page", told)]),
-        Mount("/legacy", routes=[Mount("/page", routes=[Route("/", told)])]),
-        Mount("/legacy", hidden(Router([Route("/page", told)]))),
-        Route("/legacy/{name}", told),
+        Route("/legacy/page/", describe),
+        Route("/legacy/page", describe),
+        Mount("/legacy", routes=[Route("/page/", describe)]),
+        Mount("/legacy", routes=[Route("/page", describe)]),
+        Mount("/legacy", routes=[Mount("/page", routes=[Route("/", describe)])]),
+        Mount("/legacy", hidden(Router([Route("/page", describe)]))),
+        Route("/legacy/{name}", describe),
     ],
     ids=range(7),
 )
@@ -354,7 +356,7 @@ def test_routes_below_such_a_prefix(route: BaseRoute) -> None:
 
 def test_every_page_may_keep_its_slash() -> None:
     """With the prefix `/` all do, except for files, the front page and sockets."""
-    ask = site(Route("/{rest:path}", told), keep_slash=["/"])
+    ask = site(Route("/{rest:path}", describe), keep_slash=["/"])
     assert ask("/a")["headers"]["location"] == "/a/"
     for path in ("/", "/a/", "/a.txt", "/socket.io", "/socket.io/", "/static/dot.svg"):
         assert "location" not in ask(path)["headers"]

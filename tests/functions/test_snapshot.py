@@ -1,4 +1,4 @@
-"""Copies of the function that Lambda restores from one snapshot do not do the same."""
+"""Copies of the function that are restored from one snapshot differ."""
 
 import random
 
@@ -8,7 +8,7 @@ import functions.app
 
 
 def test_random_numbers() -> None:
-    """They draw different random numbers, though the snapshot has one state for all."""
+    """They draw different random numbers, although they start from the same state."""
     runner = pytest.importorskip("awslambdaric.lambda_runtime_hooks_runner")
     assert functions.app.handler
     state = random.getstate()

@@ -109,13 +109,13 @@ def check_after(on: Hosts) -> None:
 def _check_events(on: Hosts) -> None:
     emit = {"method": "emit", "namespace": "/", "room": None, "skip_sid": None, "callback": None}
     on.send("honest", 1, **emit, event="good", data=["news"])
-    heard = [packet for packet in on.client.receive() if isinstance(packet, str)]
-    for packet in heard:
+    received = [packet for packet in on.client.receive() if isinstance(packet, str)]
+    for packet in received:
         if packet.startswith("42["):
             name, *_ = json.loads(packet[2:], parse_constant=_no_number)
             assert isinstance(name, str), "the client's library ends the connection"
             assert name not in RESERVED_EVENTS, "the client's library ends the connection"
-    assert any(packet.startswith('42["good","news"') for packet in heard)
+    assert any(packet.startswith('42["good","news"') for packet in received)
 
 
 def _no_number(name: str) -> None:
@@ -128,9 +128,9 @@ def _check_recovery(on: Hosts) -> None:
     back.send("40" + on.auth)
     on.network.loop.move(5)
     assert _answers(on.stranger.receive()) == 1
-    heard = back.receive()
-    assert _answers(heard) == 1
-    assert json.loads(on.auth)["pid"].split(".")[0] in str(heard[0]), "it begins anew"
+    received = back.receive()
+    assert _answers(received) == 1
+    assert json.loads(on.auth)["pid"].split(".")[0] in str(received[0]), "it begins anew"
 
 
 def _answers(packets: list[Any]) -> int:

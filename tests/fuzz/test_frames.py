@@ -35,28 +35,28 @@ def check_stream(stream: bytes, cuts: bytes) -> None:
     """Assert that bytes are read according to the specification, at once or in pieces."""
     expected, error = reference(stream)
     reader = FrameReader(_LIMIT)
-    heard: list[tuple[int, bytes]] = []
+    received: list[tuple[int, bytes]] = []
     code = 0
     try:
         for piece in Choices(cuts).cut(stream):
-            _take(reader.feed(piece), heard)
+            _take(reader.feed(piece), received)
             while reader.more:
-                _take(reader.feed(b""), heard)
+                _take(reader.feed(b""), received)
     except FrameError as broken:
         code = broken.code
     assert code == error
-    assert heard == expected
+    assert received == expected
     _check_short(stream)
-    for opcode, payload in heard:
+    for opcode, payload in received:
         _check_content(opcode, payload)
 
 
-def _take(messages: list[tuple[int, bytes]], heard: list[tuple[int, bytes]]) -> None:
+def _take(messages: list[tuple[int, bytes]], received: list[tuple[int, bytes]]) -> None:
     """Handle messages as a websocket does: texts in one frame are checked only here."""
     for opcode, payload in messages:
         if opcode == 1:
             utf8(payload)
-        heard.append((opcode, payload))
+        received.append((opcode, payload))
 
 
 def _check_short(stream: bytes) -> None:

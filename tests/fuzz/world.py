@@ -283,20 +283,20 @@ class Poller:
 
     def serve(self, event: str) -> None:
         """Send an event; assert that its ack arrives."""
-        heard: list[str] = []
+        received: list[str] = []
         for body in (event, ""):
             for _ in range(10):
-                if not (packets := self._hear()):
+                if not (packets := self._take_packets()):
                     break
-                heard += packets
+                received += packets
                 body += SEPARATOR + "3" if "2" in packets else ""
             if body := body.strip(SEPARATOR):
                 self._network.ask(self._sid, body.encode(), self._post)
                 assert answer(self._post) == (200, "ok")
-        heard += self._hear()
-        assert event.replace("42", "43", 1).replace('"echo",', "") in heard
+        received += self._take_packets()
+        assert event.replace("42", "43", 1).replace('"echo",', "") in received
 
-    def _hear(self) -> list[str]:
+    def _take_packets(self) -> list[str]:
         if self._get is None:
             self._get = self._network.ask(self._sid)
         else:
@@ -306,7 +306,7 @@ class Poller:
             assert status == 200, body
             self._network.ask(self._sid, None, self._get)
             return body.split(SEPARATOR)
-        return self._hear()
+        return self._take_packets()
 
 
 def weight(client: Client) -> int:

@@ -68,10 +68,10 @@ async def test_frames_sent_with_a_handshake_on_a_used_connection(
         packet = f'40{{"session":"{token("Ann")}"}}'.encode()
         client.send(handshake() + frame(packet) + frame(b"ping", PING))
         assert "101" in await client.head()
-        heard: list[tuple[int, bytes]] = []
-        while len(heard) < 3:
-            heard.append(await client.frame())
-        assert {(opcode, data[:2]) for opcode, data in heard} >= {
+        received: list[tuple[int, bytes]] = []
+        while len(received) < 3:
+            received.append(await client.frame())
+        assert {(opcode, data[:2]) for opcode, data in received} >= {
             (TEXT, b"0{"),
             (TEXT, b"40"),
             (PONG, b"pi"),

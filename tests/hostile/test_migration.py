@@ -185,11 +185,11 @@ async def test_host_restarted_in_place(redis: Redis, tmp_path: Path) -> None:
                 assert await move(visitor, again)
             await emit(again, "end")
             for visitor in (ann, bob):
-                heard = await visitor.received()
-                assert sorted(heard) == sorted(
+                received = await visitor.received()
+                assert sorted(received) == sorted(
                     ["there", "meanwhile", "meanwhile too", "after", "end"]
                 )
-                assert heard[0] == "there"
+                assert received[0] == "there"
             assert (await ann.sid(), await ann.call("word")) == (sid, "apple")
 
 

@@ -71,8 +71,8 @@ async def victim(folder: Path, **settings: str) -> AsyncIterator[Victim]:
     out, log = folder / "victim.out", folder / "victim.log"
     out.write_bytes(b"")
     log.write_bytes(b"")
-    told = {"PATH": os.environ["PATH"]} | environ(folder, **settings)
-    process = _FORKING.Process(target=_serve, args=(told, out, log), daemon=True)
+    variables = {"PATH": os.environ["PATH"]} | environ(folder, **settings)
+    process = _FORKING.Process(target=_serve, args=(variables, out, log), daemon=True)
     process.start()
     try:
         await until(lambda: out.read_text().endswith("\n") or not process.is_alive())

@@ -39,10 +39,15 @@ def test_service_finds_its_container(template: Json) -> None:
 def test_one_port_all_the_way(template: Json) -> None:
     """Load balancer, security groups and host use the same port."""
     environ = {e["Name"]: e["Value"] for e in container(template)["Environment"]}
-    (heard,) = properties(template, "HostGroup")["SecurityGroupIngress"]
-    (said,) = properties(template, "BalancerGroup")["SecurityGroupEgress"]
+    (ingress,) = properties(template, "HostGroup")["SecurityGroupIngress"]
+    (egress,) = properties(template, "BalancerGroup")["SecurityGroupEgress"]
     ports = {int(environ["PORT"]), properties(template, "Hosts")["Port"]}
-    assert ports | {heard["FromPort"], heard["ToPort"], said["FromPort"], said["ToPort"]} == {3200}
+    assert ports | {
+        ingress["FromPort"],
+        ingress["ToPort"],
+        egress["FromPort"],
+        egress["ToPort"],
+    } == {3200}
     (edge,) = properties(template, "BalancerGroup")["SecurityGroupIngress"]
     origin = properties(template, "BalancerOrigin")["VpcOriginEndpointConfig"]
     ports = {edge["FromPort"], edge["ToPort"], origin["HTTPPort"]}

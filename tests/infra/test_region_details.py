@@ -34,10 +34,10 @@ def answer(
     template: Json, event: Json, monkeypatch: pytest.MonkeyPatch, ec2: EC2 | None = None
 ) -> tuple[str, Json, str, str]:
     """The function's response to CloudFormation: status, data, id, and the reason of a failure."""
-    told = []
+    responses = []
 
     def send(event: Json, context: None, status: str, data: Json, id_: str, **rest: str) -> None:
-        told.append((status, data, id_, rest.get("reason", "")))
+        responses.append((status, data, id_, rest.get("reason", "")))
 
     stand_in = types.ModuleType("cfnresponse")
     stand_in.send = send  # type: ignore[attr-defined]  # a module created by the test
@@ -49,7 +49,7 @@ def answer(
     exec(properties(template, "FindRegionDetails")["Code"]["ZipFile"], module)
     wanted = properties(template, "RegionDetails")
     module["handler"](event | {"ResourceProperties": wanted}, None)
-    (only,) = told
+    (only,) = responses
     return only
 
 

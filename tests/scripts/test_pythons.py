@@ -66,8 +66,8 @@ def run(project: Path, *words: str) -> tuple[int, str, list[str]]:
 
 def test_every_other_python(project: Path) -> None:
     """Each Python except .venv's own runs the tests in its own environment."""
-    status, said, calls = run(project)
-    assert status == 0, said
+    status, output, calls = run(project)
+    assert status == 0, output
     assert calls == [
         call
         for version in ("3.12", "3.13")
@@ -78,7 +78,7 @@ def test_every_other_python(project: Path) -> None:
             "tests/app tests/functions tests/socket_host",
         )
     ]
-    assert "Python 3.14 is not installed." in said
+    assert "Python 3.14 is not installed." in output
 
 
 def test_environments_are_kept(project: Path) -> None:

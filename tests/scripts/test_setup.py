@@ -71,8 +71,8 @@ class Project:
     def run(self, *options: str) -> tuple[int, str]:
         """The exit status and the output of setup."""
         process = self.start(*options)
-        said = process.communicate(timeout=20)[1]
-        return process.returncode, said
+        output = process.communicate(timeout=20)[1]
+        return process.returncode, output
 
     @property
     def calls(self) -> list[str]:
@@ -254,9 +254,9 @@ def dead_link(project: Project) -> None:
 def test_lock_that_cannot_be_created(project: Project, prevent: Callable[[Project], None]) -> None:
     """If the lock cannot be created, setup ends at once with a message."""
     prevent(project)
-    status, said = project.run()
+    status, output = project.run()
     assert status == 1
-    (line,) = said.splitlines()
+    (line,) = output.splitlines()
     assert line.startswith("scripts/setup: .sidepath/setup.lock cannot be opened")
     assert project.calls == []
 
@@ -279,27 +279,27 @@ def test_file_system_without_locks(project: Project) -> None:
     assert called in PYTHON
     project.tool("python3", PYTHON.replace(called, f'exec {sys.executable} no_locks.py "$@"'))
     (project.root / "no_locks.py").write_text(NO_LOCKS)
-    status, said = project.run()
+    status, output = project.run()
     assert (status, project.calls) == (1, [])
-    assert "cannot be locked, so nothing was installed: Operation not supported." in said
+    assert "cannot be locked, so nothing was installed: Operation not supported." in output
 
 
 def test_npm_fails(project: Project) -> None:
     """npm's error message is shown, with what to check."""
     project.tool("npm", NPM.replace("mkdir", "echo npm error ENOTFOUND >&2; exit 1; mkdir"))
-    status, said = project.run()
+    status, output = project.run()
     assert status == 1
-    assert "npm error ENOTFOUND\n" in said
-    assert "Can this machine reach the registry (npm config get registry)?" in said
+    assert "npm error ENOTFOUND\n" in output
+    assert "Can this machine reach the registry (npm config get registry)?" in output
     assert "silent" not in project.calls[-1]
 
 
 def test_build_fails(project: Project) -> None:
-    """If the front end's build fails, that is said; packages are installed nevertheless, once."""
+    """If the front end's build fails, a message says so, and packages are still installed, once."""
     (project.root / "unbuilt").touch()
-    status, said = project.run()
+    status, output = project.run()
     assert status == 0
-    assert "scripts/setup: the front end was not built" in said
+    assert "scripts/setup: the front end was not built" in output
     calls = project.calls
     assert project.run() == (0, "")
     assert project.calls == calls
@@ -312,11 +312,11 @@ def test_build_fails(project: Project) -> None:
 def test_missing_tool(project: Project, tool: str, sentence: str) -> None:
     """A missing tool that may not be installed is named, with how to install it."""
     (project.root / "bin" / tool).unlink()
-    status, said = project.run()
+    status, output = project.run()
     assert status == 1
-    assert sentence in said.splitlines()[-1]
-    assert "apt-get install" in said.splitlines()[-1]
-    assert "brew install" in said.splitlines()[-1]
+    assert sentence in output.splitlines()[-1]
+    assert "apt-get install" in output.splitlines()[-1]
+    assert "brew install" in output.splitlines()[-1]
 
 
 def test_old_python(project: Project) -> None:
@@ -343,14 +343,14 @@ def test_shims_come_last(project: Project) -> None:
 
 @pytest.mark.parametrize("installed", [True, False])
 def test_python_of_the_environment(project: Project, installed: bool) -> None:
-    """A .venv with a Python that is too old, or that the system has replaced, is made anew."""
+    """A .venv whose Python is too old, or was replaced by the system, is created again."""
     if installed:
         project.run()
     python = project.root / ".venv/bin/python"
     python.parent.mkdir(parents=True, exist_ok=True)
     python.write_text('#!/bin/sh\ncase "$*" in *version_info*) exit 1;; esac\n')
     python.chmod(0o755)
-    status, said = project.run()
-    assert (status, said.count("creating .venv")) == (0, 1)
+    status, output = project.run()
+    assert (status, output.count("creating .venv")) == (0, 1)
     assert python.read_text() == PYTHON
     assert project.run() == (0, "")

@@ -65,11 +65,11 @@ async def test_ack_arrives_before_the_message(scene: Scene) -> None:
     acks = [await ann.call("message", {"id": str(n), "text": f"cup {n}"}) for n in (1, 2, 3)]
     assert [ack["seq"] for ack in acks] == [1, 2, 3]
     for client in (ann, bob):
-        heard = [await client.receive("message") for _ in range(3)]
-        assert [(m["seq"], m["text"], m["name"]) for m in heard] == [
+        received = [await client.receive("message") for _ in range(3)]
+        assert [(m["seq"], m["text"], m["name"]) for m in received] == [
             (n, f"cup {n}", "Ann") for n in (1, 2, 3)
         ]
-    assert heard[0] == {
+    assert received[0] == {
         "room": "tea",
         "seq": 1,
         "id": "1",
@@ -87,10 +87,10 @@ async def test_many_messages_keep_their_order(scene: Scene) -> None:
         for client in pair:
             await client.emit("message", {"id": uuid.uuid4().hex, "text": f"line {n}"})
     for client in pair:
-        heard = [await client.receive("message") for _ in range(80)]
-        assert [m["seq"] for m in heard] == list(range(1, 81))
+        received = [await client.receive("message") for _ in range(80)]
+        assert [m["seq"] for m in received] == list(range(1, 81))
         for author in ("ann", "bob"):
-            lines = [m["text"] for m in heard if m["author"] == author]
+            lines = [m["text"] for m in received if m["author"] == author]
             assert lines == [f"line {n}" for n in range(40)]
 
 

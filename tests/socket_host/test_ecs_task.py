@@ -91,8 +91,8 @@ async def test_host_drains(
         printed += capsys.readouterr().out
         return "listening on" in printed
 
-    told = settings(tmp_path, drain_seconds=0.1, ecs_metadata=address)
-    running = asyncio.create_task(serve(told, small_app))
+    configured = settings(tmp_path, drain_seconds=0.1, ecs_metadata=address)
+    running = asyncio.create_task(serve(configured, small_app))
     async with clients() as people, asyncio.timeout(PATIENCE):
         await until(listening)
         ann = await people.connect(

@@ -97,11 +97,11 @@ async def test_many_packets_in_one_request(transport: str, tmp_path: Path) -> No
         for text in (connect, "\x1e".join(packets)):
             async with http.post(address, data=text) as answer:
                 assert (await answer.text()).lower() == "ok"
-        heard = ""
+        received = ""
         async with asyncio.timeout(PATIENCE):
-            while heard.count('42["message",') < 90:
+            while received.count('42["message",') < 90:
                 async with http.get(address) as answer:
-                    heard += await answer.text()
+                    received += await answer.text()
 
 
 MALFORMED = ["42", "42{}", "42[", "49", '4299999["busy"', "44", "45", "9", "x", "", "40/", "5"]

@@ -1,4 +1,4 @@
-"""What a decorator says of a method has an effect wherever Python lets it stand, or is refused."""
+"""Decorators have an effect wherever they are written, or the host refuses to start."""
 
 import sys
 from pathlib import Path
@@ -25,7 +25,7 @@ class Above(Namespace):
     async def add(sid: str, one: int, two: int) -> int:
         return one + two
 
-    @event("who", claim="role=editor")  # type: ignore[arg-type]  # mypy takes it for no function
+    @event("who", claim="role=editor")  # type: ignore[arg-type]  # not a function to mypy
     @classmethod
     async def who(cls, sid: str) -> str:
         return cls.__name__
@@ -63,7 +63,7 @@ class Above(Namespace):
 
 
 class Below(Above):
-    """Inherits and overrides methods without repeating their decorators."""
+    """Inherits methods, and overrides others without repeating their decorators."""
 
     def on_erase(self, sid: str) -> str:
         return "erased at once"
@@ -77,7 +77,7 @@ class Below(Above):
 
 
 async def test_marks_have_an_effect(tmp_path: Path) -> None:
-    """Jobs, subscriptions and handlers are found, and overrides keep what was said of them."""
+    """Jobs, subscriptions and handlers are found, and overrides keep their marks."""
     CALLED.clear()
     async with serving(tmp_path, Below) as host, clients() as people:
         ann = await people.connect(url(host), token("Ann"))
@@ -97,7 +97,7 @@ async def hook(self: Any, sid: str, environ: Any, auth: Any) -> None: ...
 
 
 def odd(**methods: Any) -> type[Namespace]:
-    """A namespace with these methods."""
+    """Return a namespace with these methods."""
     return type("Odd", (Namespace,), methods)
 
 
@@ -108,12 +108,12 @@ async def handler(self: Any, sid: str) -> None: ...
 
 
 def fresh(function: Any) -> Any:
-    """A function like another, which is not marked."""
+    """Return a copy of a function without marks."""
     return type(function)(function.__code__, globals(), function.__name__)
 
 
 def done(*decorators: Any, to: Any) -> Any:
-    """A function under decorators, the last of them the lowest."""
+    """Apply decorators to a function, the last one first."""
     made = fresh(to)
     for decorator in reversed(decorators):
         made = decorator(made)
@@ -153,7 +153,7 @@ MISUSES = {
 
 @pytest.mark.parametrize("words", MISUSES)
 def test_mark_without_effect(words: str, tmp_path: Path) -> None:
-    """A mark that could have no effect, or contradicts another, stops the host at the start."""
+    """The host does not start if a mark would have no effect or contradicts another."""
     with pytest.raises(StartError, match=f"^{words}"):
         create_app(settings(tmp_path), [odd(**MISUSES[words])])
 
@@ -162,7 +162,7 @@ def test_mark_without_effect(words: str, tmp_path: Path) -> None:
 def test_function_outside_a_namespace(
     decorator: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A marked function beside a namespace is refused; a method that is defined there is not."""
+    """A marked function outside of a class is refused, unless a class uses it as a method."""
     module = ModuleType("chat")
     monkeypatch.setitem(sys.modules, "chat", module)
     module.job = function = done(decorator, to=job)  # type: ignore[attr-defined]

@@ -81,7 +81,7 @@ async def test_host_counts_its_clients(tmp_path: Path, log: Log) -> None:
 
 
 async def test_bus_is_degraded(tmp_path: Path, log: Log) -> None:
-    """As long as the bus is away there is a value for that, even if nobody emits."""
+    """While the bus is unavailable, the metric has a value, even if nothing is emitted."""
     async with buses.redis(tmp_path) as redis:
         settings = {"metric_namespace": "my-stack", "bus": redis.setting}
         async with serving(tmp_path, **settings):

@@ -312,9 +312,9 @@ async def test_latest_is_sent(transport: str, tmp_path: Path) -> None:
         bob = await people.connect(url(host), token("Bob"))
         for number in range(50):
             await ann.emit("type", str(number))
-        heard = [await bob.receive("typed")]
-        while heard[-1] != "49":
-            heard.append(await bob.receive("typed"))
-        assert heard[0] == "0"
-        assert len(heard) < 20
+        received = [await bob.receive("typed")]
+        while received[-1] != "49":
+            received.append(await bob.receive("typed"))
+        assert received[0] == "0"
+        assert len(received) < 20
         assert ann.inbox.unread("typed") == []

@@ -90,40 +90,40 @@ async def test_names_are_bounded() -> None:
 
 async def test_announced_at_once_then_together() -> None:
     """The first change is announced at once, later ones together, and the last one always."""
-    told = Announcements()
+    announced = Announcements()
     for number in range(10):
-        told.presence.enter(str(number), "den", Session(str(number), "N"))
-    assert await told.next() == 1
-    assert await told.next() == 10
+        announced.presence.enter(str(number), "den", Session(str(number), "N"))
+    assert await announced.next() == 1
+    assert await announced.next() == 10
     for number in range(9):
-        told.presence.leave(str(number))
-    assert await told.next() == 1
-    assert told.counts.empty()
+        announced.presence.leave(str(number))
+    assert await announced.next() == 1
+    assert announced.counts.empty()
 
 
 async def test_second_tab_is_not_announced() -> None:
     """A change that makes no difference is not announced."""
-    told = Announcements()
-    told.presence.enter("1", "den", ANN)
-    assert await told.next() == 1
-    await told.pauses_end()
-    told.presence.enter("2", "den", ANN)
-    told.presence.enter("2", "den", ANN)
-    told.presence.leave("1")
-    told.presence.leave("nobody")
-    told.presence.enter("3", "den", BOB)
-    assert await told.next() == 2
-    assert told.counts.empty()
+    announced = Announcements()
+    announced.presence.enter("1", "den", ANN)
+    assert await announced.next() == 1
+    await announced.pauses_end()
+    announced.presence.enter("2", "den", ANN)
+    announced.presence.enter("2", "den", ANN)
+    announced.presence.leave("1")
+    announced.presence.leave("nobody")
+    announced.presence.enter("3", "den", BOB)
+    assert await announced.next() == 2
+    assert announced.counts.empty()
 
 
 async def test_people_who_left_are_forgotten() -> None:
     """Former rooms and clients leave no memory behind."""
-    told = Announcements()
-    here = told.presence
+    announced = Announcements()
+    here = announced.presence
     for number in range(1_000):
         here.enter("1", f"room-{number}", ANN)
     here.leave("1")
-    await told.pauses_end()
+    await announced.pauses_end()
     assert [here._places, here._tabs, here._present, here._changed] == [{}, {}, {}, set()]
     assert here._presence_sync._news == {}
 
@@ -131,12 +131,12 @@ async def test_people_who_left_are_forgotten() -> None:
 async def test_crowd_gets_fewer_announcements(monkeypatch: pytest.MonkeyPatch) -> None:
     """The more recipients, the longer the pause between announcements."""
     monkeypatch.setattr(presence, "RECIPIENTS_PER_SECOND", 20)
-    told = Announcements()
+    announced = Announcements()
     for number in range(6):
-        told.presence.enter(str(number), "den", Session(str(number), "N"))
-    assert await told.next() == 1
-    assert await told.next() == 6
-    told.presence.leave("0")
-    (pause,) = told.presence._pauses.values()
+        announced.presence.enter(str(number), "den", Session(str(number), "N"))
+    assert await announced.next() == 1
+    assert await announced.next() == 6
+    announced.presence.leave("0")
+    (pause,) = announced.presence._pauses.values()
     assert 0.2 < pause.when() - asyncio.get_running_loop().time() <= 0.3
-    assert await told.next() == 5
+    assert await announced.next() == 5

@@ -23,12 +23,10 @@ from scripts.commands.dev.template import FUNCTION, Template
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-MAX_FIELD = (
-    32 * 1024
-)  # bytes of a request's first line, and of a header: CloudFront's limit for all
+MAX_FIELD = 32 * 1024  # bytes of a request line or a header: CloudFront's limit for all of them
 
 _log = logging.getLogger(__name__)
-# The client is told what is wrong with its request, and nothing is wrong here.
+# Not logged: the client gets an error that says what is wrong with its request.
 _log.addFilter(
     lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 )

@@ -32,7 +32,7 @@ class Acceptor:
     ) -> None:
         self.engine = engine
         self.http = http
-        # How a websocket request begins; other requests may begin so too, and are told apart later.
+        # How a websocket request begins. So may other requests, which are distinguished later.
         self._starts = tuple(f"GET {path}".encode() for path in paths)
         self._paths = paths
         self._timeouts: TimeoutQueue[WebSocket] = TimeoutQueue(

@@ -31,8 +31,8 @@ def app() -> set[str]:
 @pytest.mark.parametrize("options", [(), ("--yes",)])
 def test_blank_app_is_left(options: tuple[str, ...], project: Project) -> None:
     """After confirmation, your folders and parts of the template have only the blank app."""
-    status, said = project.blank(*options, typed="yes\n")
-    assert status == 0, said
+    status, output = project.blank(*options, typed="yes\n")
+    assert status == 0, output
     assert project.yours() == app()
     template = (project.root / TEMPLATE).read_text()
     assert set(parts(template).values()) == {""}
@@ -42,20 +42,20 @@ def test_blank_app_is_left(options: tuple[str, ...], project: Project) -> None:
 def test_lists_what_is_removed(project: Project) -> None:
     """Each folder with its number of files, and the template's lines, are listed first."""
     files = len(list((project.root / "functions/pages").rglob("*.*")))
-    _, said = project.blank(typed="no\n")
+    _, output = project.blank(typed="no\n")
     for folder in FOLDERS:
-        assert f"  {folder}/ (" in said
-    assert f"functions/pages/ ({files} files)" in said
+        assert f"  {folder}/ (" in output
+    assert f"functions/pages/ ({files} files)" in output
     lines = sum(len(p.splitlines()) for p in parts((project.root / TEMPLATE).read_text()).values())
-    assert f"  {lines} lines of infra/template.yaml" in said
+    assert f"  {lines} lines of infra/template.yaml" in output
 
 
 @pytest.mark.parametrize("typed", ["", "no\n", "\n", "yesterday\n"])
 def test_nothing_is_removed_unless_confirmed(typed: str, project: Project) -> None:
     """Any answer but yes removes nothing."""
-    status, said = project.blank(typed=typed)
+    status, output = project.blank(typed=typed)
     assert status == 1
-    assert said.endswith("Nothing was removed.\n")
+    assert output.endswith("Nothing was removed.\n")
     assert project.git("status", "--porcelain") == ""
 
 
@@ -65,10 +65,10 @@ def test_uncommitted_files_are_not_removed(file: str, project: Project) -> None:
     with (project.root / file).open("a") as changed:
         changed.write("# Not committed.\n")
     before = project.git("status", "--porcelain")
-    status, said = project.blank("--yes")
+    status, output = project.blank("--yes")
     assert status == 1
-    assert "not committed" in said
-    assert f"  {file}\n" in said
+    assert "not committed" in output
+    assert f"  {file}\n" in output
     assert project.git("status", "--porcelain") == before
 
 
@@ -84,10 +84,10 @@ def test_without_git(tmp_path: Path) -> None:
     """Without git, nothing is removed, and a message says why."""
     project = Project(tmp_path)
     before = project.yours()
-    status, said = project.blank("--yes")
+    status, output = project.blank("--yes")
     assert status == 1
-    assert "Only committed files" in said
-    assert "Traceback" not in said
+    assert "Only committed files" in output
+    assert "Traceback" not in output
     assert project.yours() == before
 
 

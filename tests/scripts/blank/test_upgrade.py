@@ -178,8 +178,8 @@ class Team(Upstream):
 
     def build(self) -> None:
         """Remove the sample, and write an app."""
-        status, said = self.blank("--yes")
-        assert status == 0, said
+        status, output = self.blank("--yes")
+        assert status == 0, output
         self.commit("Without the sample")
         for path, text in TEAM.items():
             (self.root / path).write_text(text.removeprefix("\n"))
@@ -254,8 +254,8 @@ def test_upgrade_after_upgrade(team: Team, upstream: Upstream) -> None:
         upstream.change_sample()
         before = team.yours()
         team.git("fetch", "--quiet", "upstream")
-        status, said = team.upgrade()
-        assert status == 0, said
+        status, output = team.upgrade()
+        assert status == 0, output
         later(team)
         assert team.yours() == before
         assert "# Of the sample." not in (team.root / TEMPLATE).read_text()
@@ -274,8 +274,8 @@ def test_packages_beside_ours(team: Team, upstream: Upstream) -> None:
         save(project, "functions/requirements.txt", text)
         project.commit("Packages")
     team.git("fetch", "--quiet", "upstream")
-    status, said = team.upgrade()
-    assert status == 0, said
+    status, output = team.upgrade()
+    assert status == 0, output
     assert team.git("status", "--porcelain") == ""
     both = {"type": "commonjs", "devDependencies": own | {"axe-core": "9.9.9"}}
     assert json.loads((team.root / "package.json").read_text()) == PACKAGE | both | build
@@ -289,9 +289,9 @@ def test_same_package_in_two_versions(team: Team, upstream: Upstream) -> None:
         project.replace("package.json", '"socket.io-client": "', f'"socket.io-client": "{version}-')
         project.commit("Another version")
     team.git("fetch", "--quiet", "upstream")
-    status, said = team.upgrade()
+    status, output = team.upgrade()
     assert status == 1
-    assert "git merge --abort" in said
+    assert "git merge --abort" in output
     assert "UU package.json" in team.git("status", "--porcelain")
 
 
@@ -306,26 +306,26 @@ def test_conflict_in_ours_is_left_to_git(team: Team, upstream: Upstream) -> None
     team.commit("README")
     upstream.release()
     team.git("fetch", "--quiet", "upstream")
-    status, said = team.upgrade()
+    status, output = team.upgrade()
     assert status == 1
-    assert "README.md" in said
-    assert "git merge --abort" in said
+    assert "README.md" in output
+    assert "git merge --abort" in output
     assert "UU README.md" in team.git("status", "--porcelain")
 
 
 def test_uncommitted_changes_come_first(team: Team) -> None:
     """Uncommitted changes must be committed first."""
     (team.root / "functions/pages/new.py").touch()
-    status, said = team.upgrade()
+    status, output = team.upgrade()
     assert status == 1
-    assert "  functions/pages/new.py" in said
+    assert "  functions/pages/new.py" in output
 
 
 def test_unknown_commit(team: Team) -> None:
     """An unknown commit has to be fetched first; the message does not mention conflicts."""
-    status, said = team.upgrade("upstream/nowhere")
+    status, output = team.upgrade("upstream/nowhere")
     assert status == 1
-    assert said == (
+    assert output == (
         "git has no commit upstream/nowhere. Fetch it first: git remote add upstream URL, once, "
         "and then git fetch upstream.\n"
     )
@@ -334,7 +334,7 @@ def test_unknown_commit(team: Team) -> None:
 def test_outside_of_git(upstream: Upstream) -> None:
     """Outside a git repository, git's own message is shown."""
     shutil.rmtree(upstream.root / ".git")
-    status, said = upstream.upgrade()
+    status, output = upstream.upgrade()
     assert status == 1
-    assert "not a git repository" in said
-    assert "conflicts" not in said
+    assert "not a git repository" in output
+    assert "conflicts" not in output

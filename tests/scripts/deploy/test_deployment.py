@@ -204,9 +204,9 @@ def test_base_without_a_digest(
     (tmp_path / "socket_host/Dockerfile").write_text("ARG BASE=python:3\nFROM ${BASE}\n")
     monkeypatch.setattr(deploying, "ROOT", tmp_path)
     assert str(deploying._base()) == "python:3"
-    said = capsys.readouterr().err
-    assert "The digest of python:3 cannot be looked up" in said
-    assert "built on whatever that tag" in said
+    output = capsys.readouterr().err
+    assert "The digest of python:3 cannot be looked up" in output
+    assert "built on whatever that tag" in output
 
 
 def test_base_with_a_digest(nothing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,9 @@ async def test_failure_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
 
     task = background.begin("Looking", fail())
     await asyncio.wait([task])
-    said = capsys.readouterr().err
-    assert said.startswith("Looking failed.")
-    assert said.endswith("LookupError: no such thing\n")
+    output = capsys.readouterr().err
+    assert output.startswith("Looking failed.")
+    assert output.endswith("LookupError: no such thing\n")
 
 
 async def test_end_is_not_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,6 +49,6 @@ async def test_endless_work_is_restarted(
     async with asyncio.timeout(20):
         await third.wait()
     keeping.cancel()
-    said = capsys.readouterr().err
-    assert "failure 1" in said
-    assert "failure 2" in said
+    output = capsys.readouterr().err
+    assert "failure 1" in output
+    assert "failure 2" in output

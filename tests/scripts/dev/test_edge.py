@@ -249,7 +249,7 @@ async def test_expect_continue() -> None:
 
 
 async def test_expect_continue_before_it_existed() -> None:
-    """A client of HTTP/1.0 does not know what a 100 is."""
+    """HTTP/1.0 clients do not understand a 100 response."""
     async with running() as edge:
         head = "POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\na"
         assert (await edge.ask(head)).startswith("HTTP/1.0 200 OK")
@@ -275,7 +275,7 @@ async def test_expect_continue_before_it_existed() -> None:
     ],
 )
 async def test_names(name: str, is_known: bool) -> None:
-    """A name that anybody's DNS can point to this machine gets nothing of the site."""
+    """Requests for an unknown host name are refused, because anybody's DNS could point it here."""
     async with running(names=["abc.tunnel.example"]) as edge:
         for target in ("/", "/socket.io/?EIO=4"):
             answer = await edge.ask(

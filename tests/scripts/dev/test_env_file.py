@@ -59,8 +59,8 @@ def test_malformed_line(text: str, why: str, tmp_path: Path) -> None:
 
 def test_named_file_exists(tmp_path: Path) -> None:
     """The default .env need not exist; a file given with --env must."""
-    said = refused("--env", str(tmp_path / "keys"), "--data", str(tmp_path))
-    assert said == f"--env {tmp_path / 'keys'} does not exist.\n"
+    output = refused("--env", str(tmp_path / "keys"), "--data", str(tmp_path))
+    assert output == f"--env {tmp_path / 'keys'} does not exist.\n"
 
 
 async def test_reload(
@@ -86,6 +86,6 @@ def test_start_is_refused(tmp_path: Path) -> None:
     """scripts/dev ends with the message."""
     file = tmp_path / "keys"
     file.write_bytes(b"\xff")
-    said = refused("--env", str(file), "--data", str(tmp_path))
-    assert "cannot be read" in said
-    assert "Traceback" not in said
+    output = refused("--env", str(file), "--data", str(tmp_path))
+    assert "cannot be read" in output
+    assert "Traceback" not in output

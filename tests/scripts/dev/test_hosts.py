@@ -66,8 +66,8 @@ async def test_one_site(bus: str, tmp_path: Path) -> None:
         await browser.post(dev.url, data={"id": "m4", "text": "by hand"})
         for person in people:
             # The order is that of each host; pages sort messages by their numbers.
-            heard = {(await person.receive("message"))["id"] for _ in range(4)}
-            assert heard == {"m1", "m2", "m3", "m4"}
+            received = {(await person.receive("message"))["id"] for _ in range(4)}
+            assert received == {"m1", "m2", "m3", "m4"}
 
 
 keeps_cookies = {"withCredentials": True}

@@ -35,9 +35,9 @@ def refused(*options: str, environ: Mapping[str, str] | None = None) -> str:
 @pytest.mark.parametrize("port", ["70000", "-1", "x", "1e3", "٣", "", "9" * 5_000])
 def test_port(port: str) -> None:
     """An invalid port is refused in a few lines."""
-    said = refused(f"--port={port}")
-    assert "is not a number from 0 to 65535" in said
-    assert len(said) < 2_000 + len(port)
+    output = refused(f"--port={port}")
+    assert "is not a number from 0 to 65535" in output
+    assert len(output) < 2_000 + len(port)
 
 
 @pytest.mark.parametrize(
@@ -58,9 +58,9 @@ def test_port(port: str) -> None:
 )
 def test_refused(options: list[str], sentence: str) -> None:
     """Other invalid options are refused too."""
-    said = refused(*options)
-    assert sentence in said
-    assert "Traceback" not in said
+    output = refused(*options)
+    assert sentence in output
+    assert "Traceback" not in output
 
 
 @pytest.mark.parametrize("text", ["./x", "x", "../here/x"])
@@ -68,8 +68,8 @@ def test_paths_are_the_callers(tmp_path: Path, text: str) -> None:
     """A relative path refers to the folder in which the command was typed."""
     (tmp_path / "here").mkdir()
     (tmp_path / "here/x").touch()
-    said = refused("--data", text, environ={"CALLED_FROM": str(tmp_path / "here")})
-    assert f"--data {tmp_path}/here/x is a file" in said
+    output = refused("--data", text, environ={"CALLED_FROM": str(tmp_path / "here")})
+    assert f"--data {tmp_path}/here/x is a file" in output
 
 
 def test_command_says_where_it_was_called(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_command_says_where_it_was_called(tmp_path: Path) -> None:
         (tmp_path / file).chmod(0o755)
     ran = ["-m", "scripts.commands.dev", "--data", "./x"]
     for folder, command in [(tmp_path, "scripts/dev"), (tmp_path / "scripts", "./dev")]:
-        said = subprocess.run(
+        output = subprocess.run(
             [command, "--data", "./x"],
             cwd=folder,
             env={**os.environ, "CDPATH": str(tmp_path / "elsewhere")},
@@ -93,7 +93,7 @@ def test_command_says_where_it_was_called(tmp_path: Path) -> None:
             text=True,
             check=True,
         ).stdout.split()
-        assert said == [str(folder), str(tmp_path), *ran]
+        assert output == [str(folder), str(tmp_path), *ran]
 
 
 def environ_of(folder: Path) -> Mapping[str, str]:

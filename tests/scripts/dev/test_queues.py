@@ -134,9 +134,9 @@ async def test_tried_again(sqs: Any, mailer: Mailer, capsys: pytest.CaptureFixtu
     await asyncio.to_thread(sqs.send_message, QueueUrl="Mails", MessageBody="c")
     await eventually(lambda: len(mailer.calls) == 7)
     assert mailer.bodies[3:] == [["b"], ["b"], ["b"], ["c"]]
-    said = capsys.readouterr().err
-    assert "Mailer failed: LookupError: no post" in said
-    assert "Mailer failed 3 times on a message, which is now discarded." in said
+    output = capsys.readouterr().err
+    assert "Mailer failed: LookupError: no post" in output
+    assert "Mailer failed 3 times on a message, which is now discarded." in output
 
 
 async def test_reported_failures(sqs: Any, mailer: Mailer) -> None:
@@ -162,16 +162,16 @@ async def test_dead_letters(sqs: Any, mailer: Mailer, capsys: pytest.CaptureFixt
     assert [call[0]["eventSourceARN"].rpartition(":")[2] for call in mailer.calls] == [
         *("Letters", "Letters", "DeadLetters")
     ]
-    said = capsys.readouterr().err
-    assert "Mailer failed 2 times on a message, which is now in DeadLetters." in said
+    output = capsys.readouterr().err
+    assert "Mailer failed 2 times on a message, which is now in DeadLetters." in output
     await asyncio.to_thread(sqs.send_message, QueueUrl="Letters", MessageBody="b")
     await eventually(lambda: len(mailer.calls) == 4)
-    said += capsys.readouterr().err
-    assert "Mailer failed 1 times on a message, which is now discarded." in said
+    output += capsys.readouterr().err
+    assert "Mailer failed 1 times on a message, which is now discarded." in output
 
 
 async def test_messages_left(mailer: Mailer, capsys: pytest.CaptureFixture[str]) -> None:
-    """At the end, the messages that no function has taken are reported, delayed ones too."""
+    """At the end, messages that no function has received are reported, including delayed ones."""
     queued = Queues(lambda: FUNCTIONS, mailer.invoke)
     for body in (
         b'{"QueueUrl": "Mails", "MessageBody": "a"}',
@@ -203,12 +203,12 @@ async def test_refused(sqs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_unread(sqs: Any, mailer: Mailer, capsys: pytest.CaptureFixture[str]) -> None:
     """A message that no function in the template reads is reported."""
     await asyncio.to_thread(sqs.send_message, QueueUrl="Unread", MessageBody="a")
-    said = ""
+    output = ""
 
     def told() -> bool:
-        nonlocal said
-        said += capsys.readouterr().err
-        return "No function in the template reads Unread: 1 message(s) lost." in said
+        nonlocal output
+        output += capsys.readouterr().err
+        return "No function in the template reads Unread: 1 message(s) lost." in output
 
     await eventually(told)
     assert mailer.calls == []

@@ -162,8 +162,8 @@ def test_sam_local_without_a_build(project: Path) -> None:
 @pytest.mark.parametrize("words", ["-t x", "-tx", "--template x", "--template-file=x"])
 def test_sam_local_with_another_template(project: Path, words: str) -> None:
     """Another template than the built one is refused, in any spelling."""
-    said = start_api(project, "--port", "1", *words.split())
-    assert f"leave out {words.split()[0]}" in said
+    output = start_api(project, "--port", "1", *words.split())
+    assert f"leave out {words.split()[0]}" in output
     assert "leave" not in start_api(project, "--port", "1")
 
 

@@ -166,13 +166,13 @@ async def test_for_real(
     await Clock(BEGUN + timedelta(minutes=1)).run(real)
     out = tmp_path / "out"
     await eventually(lambda: out.exists() and len(out.read_text().splitlines()) == 2)
-    said = ""
+    output = ""
 
     def told() -> bool:
-        nonlocal said
-        said += capsys.readouterr().err
-        return "Nightly failed: LookupError: in the night" in said
+        nonlocal output
+        output += capsys.readouterr().err
+        return "Nightly failed: LookupError: in the night" in output
 
     await eventually(told)
     assert '{"event": "well", "own": null}' in out.read_text()
-    assert "Good is due: Nightly runs." in said
+    assert "Good is due: Nightly runs." in output

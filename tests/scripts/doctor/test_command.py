@@ -50,18 +50,18 @@ async def everybody_gone(edge: RunningEdge) -> None:
 async def test_scripts_dev(tmp_path: Path) -> None:
     """A site under scripts/dev passes: a table, and exit status 0."""
     async with running(small_project(tmp_path)) as dev:
-        status, said, _ = await doctor(dev.url)
-    assert status == 0, said
-    assert "  ok       by-upgrade           Connected in" in said
-    assert "0 FAILED, 3 skipped." in said
-    assert "\x1b" not in said
+        status, output, _ = await doctor(dev.url)
+    assert status == 0, output
+    assert "  ok       by-upgrade           Connected in" in output
+    assert "0 FAILED, 3 skipped." in output
+    assert "\x1b" not in output
 
 
 async def test_json_of_a_broken_site(tmp_path: Path) -> None:
     """With --json the failures are in the output, and the exit status is 1."""
     async with site(tmp_path, change=drop("x-content-type-options")) as edge:
-        status, said, _ = await doctor("--json", edge.url)
-    report = json.loads(said)
+        status, output, _ = await doctor("--json", edge.url)
+    report = json.loads(output)
     assert status == 1
     assert report["healthy"] is False
     assert [c["check"] for c in report["checks"] if c["outcome"] == FAILED] == ["nosniff"]
@@ -71,9 +71,9 @@ async def test_skipped_check(tmp_path: Path) -> None:
     """A check that the site fails on purpose can be skipped with --skip."""
     async with site(tmp_path, template=behaving("/health")) as edge:
         assert (await examined(edge.url)).failed == {"health"}
-        status, said, _ = await doctor("--skip", "health", edge.url)
+        status, output, _ = await doctor("--skip", "health", edge.url)
     assert status == 0
-    assert "skipped  health" in said
+    assert "skipped  health" in output
 
 
 @pytest.mark.parametrize("session", ["a\nb", "é", "\x7f"])
@@ -87,8 +87,8 @@ async def test_invalid_session(session: str) -> None:
 async def test_refused() -> None:
     """If no server listens, the command says so, with exit status 2."""
     address = f"http://127.0.0.1:{unused_port()}"
-    status, said, complaint = await doctor(address)
-    assert (status, said) == (2, "")
+    status, output, complaint = await doctor(address)
+    assert (status, output) == (2, "")
     assert complaint == (
         f"{address} could not be reached: the connection was refused. Is the site running?\n"
     )
@@ -96,6 +96,6 @@ async def test_refused() -> None:
 
 async def test_refused_as_json() -> None:
     """With --json the same message is in the output."""
-    status, said, _ = await doctor("--json", f"http://127.0.0.1:{unused_port()}")
+    status, output, _ = await doctor("--json", f"http://127.0.0.1:{unused_port()}")
     assert status == 2
-    assert "Is the site running" in json.loads(said)["unreachable"]
+    assert "Is the site running" in json.loads(output)["unreachable"]

@@ -30,16 +30,16 @@ async def test_unknown_name() -> None:
 async def test_certificate_not_trusted(tmp_path: Path) -> None:
     """An untrusted certificate ends the examination, with the reason."""
     async with running() as edge, https(tmp_path, edge.port) as (port, _):
-        said = await unreachable(f"https://localhost:{port}")
-    assert "its certificate is not trusted: self-signed certificate" in said
+        output = await unreachable(f"https://localhost:{port}")
+    assert "its certificate is not trusted: self-signed certificate" in output
 
 
 async def test_https_of_an_http_site() -> None:
     """An https address of a plain http server is taken for a typing mistake."""
     async with running() as edge:
-        said = await unreachable(f"https://localhost:{edge.port}")
-    assert "it does not speak TLS" in said
-    assert "Does the address start with http://?" in said
+        output = await unreachable(f"https://localhost:{edge.port}")
+    assert "it does not speak TLS" in output
+    assert "Does the address start with http://?" in output
 
 
 async def test_silence() -> None:
@@ -60,8 +60,8 @@ async def test_no_http(answer: bytes) -> None:
 
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
     async with server:
-        said = await unreachable(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    assert said.endswith("Does the address start with https://?")
+        output = await unreachable(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    assert output.endswith("Does the address start with https://?")
 
 
 @pytest.mark.parametrize("text", ["localhost:3000", "ftp://a.test", "http://a.test/x", "http://"])

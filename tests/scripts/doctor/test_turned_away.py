@@ -159,11 +159,11 @@ async def test_page_without_login(tmp_path: Path) -> None:
     async with site(tmp_path, change=login) as edge:
         assert (await examined(edge.url)).failed == {"page"}
         findings = await examined(edge.url, page="/about")
-        status, said, _ = await doctor("--page", "/about", edge.url)
+        status, output, _ = await doctor("--page", "/about", edge.url)
     assert findings.failed == set()
     assert "ask for a login" in findings.words("not-found")
-    assert status == 0, said
-    assert "/about is a page of" in said
+    assert status == 0, output
+    assert "/about is a page of" in output
 
 
 def session() -> str:

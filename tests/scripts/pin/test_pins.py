@@ -303,8 +303,8 @@ def pinned(project: Path) -> tuple[int, str]:
     before = [(project / path).read_text() for path in TOGETHER]
     command = [sys.executable, "-m", "scripts.commands.pin"]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True)
-    said = done.stderr.strip().splitlines()[-1]
-    if said.startswith("No registry"):
-        pytest.skip(said)
+    output = done.stderr.strip().splitlines()[-1]
+    if output.startswith("No registry"):
+        pytest.skip(output)
     assert [(project / path).read_text() for path in TOGETHER] == before
-    return done.returncode, said
+    return done.returncode, output

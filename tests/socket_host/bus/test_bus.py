@@ -48,16 +48,16 @@ async def test_managers_understand_it() -> None:
     async def connect(sid: str, *_: Any) -> None:
         await server.enter_room(sid, "plaza")
 
-    heard: asyncio.Queue[Any] = asyncio.Queue()
+    received: asyncio.Queue[Any] = asyncio.Queue()
     async with TestServer(app) as host, socketio.AsyncSimpleClient() as client:
         await client.connect(str(host.make_url("/")), transports=["websocket"])
-        client.client.on("news", heard.put)
+        client.client.on("news", received.put)
         manager.bus.put_nowait(encode_emit("news", "elsewhere", room="garden", sender="page"))
         for data in ({"a": ["é", 1]}, ["one argument"], [1, 2], "\ud800\uffff\0"):
             manager.bus.put_nowait(encode_emit("news", data, room="plaza", sender="page"))
-            assert await asyncio.wait_for(heard.get(), 10) == data
+            assert await asyncio.wait_for(received.get(), 10) == data
         manager.bus.put_nowait(encode_emit("news", "to all", sender="page"))
-        assert await asyncio.wait_for(heard.get(), 10) == "to all"
+        assert await asyncio.wait_for(received.get(), 10) == "to all"
     manager.thread.cancel()
 
 

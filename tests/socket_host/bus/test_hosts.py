@@ -77,15 +77,15 @@ async def test_client_can_be_left_out(pair: Pair) -> None:
 
 async def test_data_arrives_as_it_was(pair: Pair) -> None:
     """Clients of another host get the same arguments as those of this host."""
-    heard: list[list[tuple[Any, ...]]] = [[], []]
-    for host, inbox in zip((pair.one, pair.other), heard, strict=True):
+    received: list[list[tuple[Any, ...]]] = [[], []]
+    for host, inbox in zip((pair.one, pair.other), received, strict=True):
         client = await host.client()
         client.sio.on("news", lambda *values, inbox=inbox: inbox.append(values))
     data = [None, "text", [1], ("a", [b"\0\xff"]), b"\0\xff", {}, 1.5, {"a": [(1, (b"x",))]}]
     for item in data:
         await pair.one.sio.emit("news", item)
-    await until(lambda: [len(inbox) for inbox in heard] == [len(data)] * 2)
-    assert heard[0] == heard[1]
+    await until(lambda: [len(inbox) for inbox in received] == [len(data)] * 2)
+    assert received[0] == received[1]
 
 
 async def test_ack_comes_back_from_another_host(pair: Pair) -> None:
@@ -224,8 +224,8 @@ async def test_may_join_is_asked_where_the_client_is(
 
 async def test_each_senders_order_holds(pair: Pair) -> None:
     """Of 400 messages that both hosts send at once, all arrive once, each host's in order."""
-    heard: list[list[Any]] = [[], []]
-    for host, inbox in zip((pair.one, pair.other), heard, strict=True):
+    received: list[list[Any]] = [[], []]
+    for host, inbox in zip((pair.one, pair.other), received, strict=True):
         (await host.client()).sio.on("news", inbox.append)
     for start in range(0, 200, 25):
         for number in range(start, start + 25):
@@ -233,8 +233,8 @@ async def test_each_senders_order_holds(pair: Pair) -> None:
                 # Each in its own task, like events.
                 host.sio.start_background_task(host.sio.emit, "news", [name, number])
         # moto takes longer for a message if more are waiting.
-        await until(lambda many=2 * (start + 25): [len(inbox) for inbox in heard] == [many] * 2)
-    for inbox in heard:
+        await until(lambda many=2 * (start + 25): [len(inbox) for inbox in received] == [many] * 2)
+    for inbox in received:
         for name in ("one", "other"):
             assert [number for who, number in inbox if who == name] == list(range(200))
 
@@ -298,8 +298,10 @@ async def test_outbox_drops_the_oldest(pair: Pair, caplog: pytest.LogCaptureFixt
     assert caplog.text.count("The oldest messages to other hosts are dropped") == 1
     await pair.between.start()
     await until(lambda: pair.one.bus.health()["status"] == "ok")
-    heard = [await there.receive("news") for _ in range(1_001 - pair.one.bus.health()["dropped"])]
-    assert heard == list(range(1_000 - len(heard), 1_000))
+    received = [
+        await there.receive("news") for _ in range(1_001 - pair.one.bus.health()["dropped"])
+    ]
+    assert received == list(range(1_000 - len(received), 1_000))
 
 
 async def test_invalid_data_is_refused(pair: Pair) -> None:

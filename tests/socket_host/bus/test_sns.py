@@ -280,8 +280,8 @@ async def test_refused_message_is_tried_again_first(topic: Topic) -> None:
         refuse_once(one.bus, 1, "InternalError")
         for number in range(20):
             await one.sio.emit("news", number)
-        heard = [await client.receive("news") for _ in range(20)]
-        assert heard == [0, *range(2, 10), 1, *range(10, 20)]
+        received = [await client.receive("news") for _ in range(20)]
+        assert received == [0, *range(2, 10), 1, *range(10, 20)]
         assert one.bus.health()["dropped"] == 0
 
 
@@ -294,7 +294,7 @@ async def test_message_that_sns_never_accepts(
         refuse_once(one.bus, 1, "InvalidParameter")
         for number in range(20):
             await one.sio.emit("news", number)
-        heard = [await client.receive("news") for _ in range(19)]
-        assert heard == [0, *range(2, 20)]
+        received = [await client.receive("news") for _ in range(19)]
+        assert received == [0, *range(2, 20)]
         assert one.bus.health()["dropped"] == 1
         assert "SNS will never accept" in caplog.text

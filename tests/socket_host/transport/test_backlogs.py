@@ -66,8 +66,8 @@ def test_large_events_reach_a_polling_client(network: Network, sizes: tuple[int,
     emit(network, *sizes)
     status, body = answer(network.ask(sid))
     assert status == 200
-    heard = [packet for packet in body.split(SEPARATOR) if packet.startswith("42")]
-    assert [len(packet) // 1_000 for packet in heard] == [size // 1_000 for size in sizes]
+    received = [packet for packet in body.split(SEPARATOR) if packet.startswith("42")]
+    assert [len(packet) // 1_000 for packet in received] == [size // 1_000 for size in sizes]
     assert answer(network.ask(sid, b'421["echo",1]')) == (200, "ok")
     assert answer(network.ask(sid))[1] == "431[1]"
     assert not slow(network)

@@ -114,13 +114,13 @@ async def test_both_spellings_of_the_path(http: Http) -> None:
 async def echoed(poller: Poller, *packets: str) -> list[str]:
     """Post packets, and receive as many."""
     assert await poller.post(*packets) == (200, "ok")
-    heard: list[str] = []
+    received: list[str] = []
     async with asyncio.timeout(PATIENCE):
-        while len(heard) < len(packets):
+        while len(received) < len(packets):
             status, text = await poller.get()
             assert status == 200
-            heard += text.split(SEPARATOR)
-    return heard
+            received += text.split(SEPARATOR)
+    return received
 
 
 async def test_polling_carries_several_packets(http: Http) -> None:

@@ -24,10 +24,10 @@ async def test_broadcast_with_exceptions(on: Stage) -> None:
     await on.sio.emit("x", 6, to=c)
     await on.sio.emit("end")
     for ws, expected in ((wa, [3, 4, 5]), (wb, [1, 4]), (wc, [1, 2, 6])):
-        heard = []
+        received = []
         while (packet := await ws.receive()) != '42["end"]':
-            heard.append(json.loads(packet[2:])[1])
-        assert heard == expected
+            received.append(json.loads(packet[2:])[1])
+        assert received == expected
 
 
 async def test_broadcasts_of_a_turn_are_one_write(
@@ -61,8 +61,8 @@ async def test_ack_does_not_overtake_a_broadcast(on: Stage) -> None:
     await on.client()
     await on.sio.enter_room(sid, "red")
     await ws.send('421["go"]')
-    heard = [await ws.receive() for _ in range(4)]
-    assert heard == ['42["first"]', '42["second"]', '42["third"]', '431["fourth"]']
+    received = [await ws.receive() for _ in range(4)]
+    assert received == ['42["first"]', '42["second"]', '42["third"]', '431["fourth"]']
 
 
 async def test_sender_gets_its_ack_after_the_broadcast(on: Stage) -> None:
@@ -117,11 +117,11 @@ async def test_pollers_and_websockets_get_the_same(on: Stage) -> None:
         await on.sio.emit("x", number)
         if number % 10 == 0:
             await asyncio.sleep(0)
-    heard: list[str] = []
-    while len(heard) < 100:
-        heard += (await poller.get())[1].split(SEPARATOR)
-    assert heard == [f'42["x",{n}]' for n in range(100)]
-    assert [await ws.receive() for _ in range(100)] == heard
+    received: list[str] = []
+    while len(received) < 100:
+        received += (await poller.get())[1].split(SEPARATOR)
+    assert received == [f'42["x",{n}]' for n in range(100)]
+    assert [await ws.receive() for _ in range(100)] == received
 
 
 async def test_binary_broadcast(on: Stage) -> None:

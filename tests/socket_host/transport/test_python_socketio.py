@@ -304,14 +304,14 @@ async def test_admin_interface(on: Stage) -> None:
     admin = on.sio.instrument(auth=False, server_stats_interval=0.05)
     on.stack.push_async_callback(admin.shutdown)
     _, ws = await on.client("40/admin,")
-    heard: dict[str, Any] = {}
+    received: dict[str, Any] = {}
 
     async def listen_for(event: str) -> Any:
         async with asyncio.timeout(PATIENCE):
-            while event not in heard:
+            while event not in received:
                 packet = json.loads((await ws.receive_message()).removeprefix("42/admin,"))
-                heard[packet[0]] = packet[1:]
-        return heard.pop(event)
+                received[packet[0]] = packet[1:]
+        return received.pop(event)
 
     assert "ALL_EVENTS" in (await listen_for("config"))[0]["supportedFeatures"]
     sid, _ = await on.client()

@@ -219,9 +219,9 @@ async def test_off(tmp_path: Path) -> None:
         visiting(host, people) as ann,
     ):
         values = "return new Promise((r) => socket.on('said', (...values) => r(values)))"
-        heard = asyncio.create_task(ann.client.script(values))
+        received = asyncio.create_task(ann.client.script(values))
         await ann.call("say", "garden", "hello")
-        assert await heard == ["hello"]
+        assert await received == ["hello"]
         await ann.drop()
         assert not await ann.back()
 

@@ -56,8 +56,8 @@ async def test_resumed_at_another_host(way: str, bus: str, tmp_path: Path) -> No
             sid = await ann.sid()
             await emit(one, "a")
             await emit(other, "b")
-            heard = {await ann.client.receive("said"), await ann.client.receive("said")}
-            assert heard == {"a", "b"}
+            received = {await ann.client.receive("said"), await ann.client.receive("said")}
+            assert received == {"a", "b"}
             await ann.drop()
             await emit(one, "from one")
             await emit(other, "from the other")
@@ -109,8 +109,8 @@ async def test_rolling_restart(redis: Redis, tmp_path: Path) -> None:
                 await emit(new, f"meanwhile {number}")
                 assert await move(ann, old[1] if number == 0 else new)
                 await emit(new, f"after {number}")
-                heard = await ann.received(f"after {number}")
-                assert heard == [f"meanwhile {number}", f"after {number}"]
+                received = await ann.received(f"after {number}")
+                assert received == [f"meanwhile {number}", f"after {number}"]
             assert await ann.sid() == sid
 
 

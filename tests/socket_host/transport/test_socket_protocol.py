@@ -236,10 +236,10 @@ async def test_events_may_follow_connect_at_once(http: Http) -> None:
     async with http.websocket() as socket:
         await socket.receive()
         await socket.send("40", '421["echo",1]', "40/custom", '42/custom,2["echo",2]')
-        heard = [await socket.receive() for _ in range(6)]
-        assert "431[1]" in heard
-        assert "43/custom,2[2]" in heard
-        assert heard[0].startswith("40{")
+        received = [await socket.receive() for _ in range(6)]
+        assert "431[1]" in received
+        assert "43/custom,2[2]" in received
+        assert received[0].startswith("40{")
 
 
 async def test_time_to_join_another_namespace(http: Http) -> None:

@@ -25,7 +25,7 @@ async def test_nothing_is_lost_or_doubled_by_an_upgrade(http: Http) -> None:
     """Packets sent before, during and after an upgrade arrive once each, in order."""
     poller = await http.open()
     await poller.join()
-    heard: list[str] = []
+    received: list[str] = []
 
     async with http.joined() as speaker, http.websocket(sid=poller.sid) as socket:
 
@@ -38,13 +38,13 @@ async def test_nothing_is_lost_or_doubled_by_an_upgrade(http: Http) -> None:
         await speak(0, 50)
         await socket.send("2probe")
         assert await socket.receive() == "3probe"
-        heard += (await poller.get())[1].split(SEPARATOR)
+        received += (await poller.get())[1].split(SEPARATOR)
         await speak(50, 100)
         await socket.send("5")
         await speak(100, 150)
-        while len(heard) < 150:
-            heard.append(await socket.receive())
-    assert heard == [f'42["drafted",{number}]' for number in range(150)]
+        while len(received) < 150:
+            received.append(await socket.receive())
+    assert received == [f'42["drafted",{number}]' for number in range(150)]
 
 
 async def test_polling_is_over_after_the_upgrade(http: Http) -> None:

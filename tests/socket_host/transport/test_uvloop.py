@@ -69,8 +69,8 @@ async def polled(http: Http) -> None:
     """Poll, then upgrade on a connection that the client has kept."""
     poller = await http.open()
     assert (await poller.post("40"))[1] == "ok"
-    heard = (await poller.get())[1].split(SEPARATOR)
+    received = (await poller.get())[1].split(SEPARATOR)
     async with http.websocket(sid=poller.sid) as ws:
         await ws.send("2probe", "5", '421["echo",1]')
-        while "431[1]" not in heard:
-            heard.append(await ws.receive())
+        while "431[1]" not in received:
+            received.append(await ws.receive())
