@@ -290,7 +290,7 @@ def test_npm_fails(project: Project) -> None:
     status, said = project.run()
     assert status == 1
     assert "npm error ENOTFOUND\n" in said
-    assert "Can this machine reach the registry (npm config get registry)?" in said
+    assert "If package.json has changed, run scripts/pin." in said
     assert "silent" not in project.calls[-1]
 
 
