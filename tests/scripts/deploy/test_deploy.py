@@ -7,8 +7,8 @@ import subprocess
 import pytest
 
 from scripts import ROOT
-from scripts.commands.pin import lists
 from scripts.commands.deploy.service_roles import SERVICES
+from scripts.commands.pin import lists
 from tests.scripts.deploy.engine import DIGEST
 from tests.scripts.deploy.life import (
     CHANGED,
