@@ -17,6 +17,8 @@ PATIENCE = 10.0  # seconds, the longest that `finished` waits
 
 
 class _Threads(ThreadPoolExecutor):
+    """A thread pool that knows which calls have not returned."""
+
     def __init__(self) -> None:
         super().__init__(thread_name_prefix="asyncio")
         self.at_work: set[Future[Any]] = set()
@@ -45,5 +47,6 @@ async def finished() -> None:
     if threads and (calls := [asyncio.wrap_future(call) for call in threads.at_work.copy()]):
         await asyncio.wait(calls, timeout=PATIENCE)
         for call in calls:
+            call.cancel()  # to wait no longer
             if call.done() and not call.cancelled():
                 call.exception()  # retrieved here, because the awaiting task was cancelled

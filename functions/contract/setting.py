@@ -105,7 +105,9 @@ def read_settings(
             continue
         text = environ.get(setting.name) or setting.defaults.get(half)
         if text is None:
-            problems.append(f"{setting.name} is not set. It says {setting.meaning}.")
+            problems.append(
+                f"{setting.name} is not set. It says {setting.meaning}.{_remedy(setting)}"
+            )
             continue
         try:
             values[setting.name] = setting.parse(text)
@@ -113,6 +115,12 @@ def read_settings(
             what = _PLAIN.get(setting.parse)  # type: ignore[call-overload]  # any function may be
             problems.append(f"{setting.name} {_sentence(error, what, text)}")
     return values, problems
+
+
+def _remedy(setting: Setting) -> str:
+    if setting.development is not None:
+        return ""
+    return " For scripts/dev and the tests, give its declaration a value for `development`."
 
 
 def _sentence(error: Exception, what: str | None, text: str) -> str:

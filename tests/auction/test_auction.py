@@ -22,6 +22,15 @@ READING_YOURS = (
     "tests/test_boundaries.py::test_packages_are_pinned",
     "tests/test_boundaries.py::test_function_starts_alone",
     "tests/test_boundaries.py::test_host_starts_alone",
+    "tests/scripts/dev/test_functions.py",
+    "tests/scripts/dev/test_sam_local.py::test_sam_sets_what_the_template_has",
+    "tests/scripts/dev/test_sam_local.py::test_stand_in_has_the_templates_tables",
+)
+
+
+FILES = (
+    *("tests/test_boundaries.py", "tests/line.py", "tests/scripts/__init__.py"),
+    *("functions/requirements.txt", "samconfig.toml"),
 )
 
 
@@ -29,8 +38,9 @@ READING_YOURS = (
 def auction(tmp_path: Path) -> Project:
     """A project with the auction as its app."""
     project = Project(tmp_path)
-    shutil.copytree(ROOT / "tests/infra", tmp_path / "tests/infra")
-    for file in ("tests/test_boundaries.py", "tests/line.py", "functions/requirements.txt"):
+    for folder in ("tests/infra", "tests/scripts/dev"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    for file in FILES:
         shutil.copy(ROOT / file, tmp_path / file)
     install(tmp_path)
     return project

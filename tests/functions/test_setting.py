@@ -37,6 +37,15 @@ def test_declaration(declared: Any, words: str) -> None:
         development(declared, "data")
 
 
+@pytest.mark.parametrize(("development", "remedy"), [(None, True), ("5", False)])
+def test_missing_value(development: str | None, remedy: bool) -> None:
+    """If scripts/dev and the tests have no value to give, the message says where it belongs."""
+    declared = [Setting("MOST", "how many there may be", development=development)]
+    (problem,) = read_settings(declared, "host", {})[1]
+    assert problem.startswith("MOST is not set. It says how many there may be.")
+    assert ("`development`" in problem) == remedy
+
+
 @pytest.mark.parametrize(
     ("names", "who"),
     [

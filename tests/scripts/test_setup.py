@@ -290,7 +290,7 @@ def test_npm_fails(project: Project) -> None:
     status, output = project.run()
     assert status == 1
     assert "npm error ENOTFOUND\n" in output
-    assert "Can this machine reach the registry (npm config get registry)?" in output
+    assert "If package.json has changed, run scripts/pin." in output
     assert "silent" not in project.calls[-1]
 
 

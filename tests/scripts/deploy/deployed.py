@@ -174,11 +174,15 @@ def copy_project(folder: Path) -> Path:
     text = (folder / TEMPLATE).read_text()
     blank(folder)
     (folder / TEMPLATE).write_text(text)
-    for name in (".dockerignore", "samconfig.toml", "package-lock.json"):
+    # Unchanged, or scripts/setup would install other packages into the original's environment.
+    for name in (
+        ".dockerignore",
+        "samconfig.toml",
+        "package.json",
+        "package-lock.json",
+        "requirements.txt",
+    ):
         shutil.copy(ROOT / name, folder / name)
-    package = json.loads((ROOT / "package.json").read_text())
-    (folder / "package.json").write_text(json.dumps(package | {"scripts": {}}))
-    (folder / "requirements.txt").touch()
     subprocess.run(["scripts/sam"], cwd=ROOT, check=True)  # waits if it is still being installed
     for name in (".venv", ".venv-sam"):
         (folder / name).symlink_to(ROOT / name)

@@ -120,7 +120,7 @@ def test_every_way_to_run_it_has_the_settings(parameters: dict[str, str]) -> Non
 
 
 def test_example_event() -> None:
-    """The handler answers the example event with a page."""
+    """The handler accepts the example event; what it answers is up to your pages."""
     event = json.loads((ROOT / INVOKE["event"]).read_text())
     code = (
         "import json, sys; from functions.app import handler; "
@@ -129,7 +129,7 @@ def test_example_event() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code, json.dumps(event)], cwd=ROOT, capture_output=True, text=True
     )
-    assert done.stdout.split()[-1:] == ["200"], done.stderr
+    assert int(done.stdout.split()[-1]) < 500, done.stderr
 
 
 # ---- scripts/sam local ----
