@@ -36,8 +36,8 @@ class Visitors:
     The visitor keeps the session that the request holds when its response starts; `sign_in` and
     `sign_out` replace it. A request that SameOrigin finds to be from another site gets no new
     session: browsers leave the cookie (SameSite=Lax) out of another site's form, and the response
-    would replace the visitor's session by an anonymous one. Nor does a response that caches may
-    give to everybody, with its cookies.
+    would replace the visitor's session by an anonymous one. A response that shared caches may store
+    carries no new session either, because they would give it to everybody.
     """
 
     def __init__(self, app: ASGIApp, *, sessions: Sessions, secure: bool) -> None:

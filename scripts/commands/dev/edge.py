@@ -22,10 +22,7 @@ from scripts.commands.dev.template import FUNCTION, Template
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
-
-MAX_FIELD = (
-    32 * 1024
-)  # bytes of a request's first line, and of a header: CloudFront's limit for all
+MAX_FIELD = 32 * 1024  # bytes of the first line, or of a header; CloudFront's limit for all
 
 _log = logging.getLogger(__name__)
 # The client is told what is wrong with its request, and nothing is wrong here.
