@@ -43,7 +43,7 @@ class SameOrigin:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self.app
         why = None if scope["method"] in _SAFE else _problem(scope)
-        scope["state"]["foreign"] = why is _FOREIGN
+        scope["state"]["from_other_site"] = why is _FOREIGN
         if why and self._is_protected(scope):
             app = await error_response(Request(scope), HTTPException(403, why))
         await app(scope, receive, send)

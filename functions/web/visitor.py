@@ -59,7 +59,7 @@ class Visitors:
             if message["type"] == "http.response.start" and (due or held is not session):
                 message.setdefault("headers", [])
                 headers = MutableHeaders(scope=message)
-                may_wait = state.get("foreign") or _is_for_everybody(headers)
+                may_wait = state.get("from_other_site") or _is_for_everybody(headers)
                 if held is not session or not may_wait:
                     token, max_age = self.sessions.issue(held), self.sessions.max_age
                     headers.append("set-cookie", write_cookie(token, max_age, secure=self.secure))
