@@ -1,16 +1,19 @@
 """Error responses: a page for people, problem+json (RFC 9457) for programs."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from functions.web.accept import qualities
 from functions.web.routing import allowed_methods
 from functions.web.site import Site, main_app
+
+_log = logging.getLogger(__name__)
 
 _NO_BODY = (204, 304)
 
@@ -36,13 +39,28 @@ async def error_response(request: Request, error: Exception) -> Response:
         return Response(None, status, headers)
     response = _problem(error, status, detail) if wants_json(request) else None
     if response is None:
-        response = Site.of(request).page(request, "error.html", status, code=status, detail=detail)
+        response = _page(request, status, detail)
     response.headers.update(headers)
     return response
 
 
+def _page(request: Request, status: int, detail: str) -> Response:
+    site = Site.of(request)
+    try:
+        return site.page(request, "error.html", status, code=status, detail=detail)
+    except Exception:
+        if site.settings.development:
+            raise
+        _log.exception("The template error.html cannot be rendered")
+        return PlainTextResponse(f"{status} {_title(status)}\n", status)
+
+
+def _title(status: int) -> str:
+    return HTTPStatus(status).phrase if status in [*HTTPStatus] else "Error"
+
+
 def _problem(error: Exception, status: int, detail: str) -> Response:
-    title = HTTPStatus(status).phrase if status in [*HTTPStatus] else "Error"
+    title = _title(status)
     problem: dict[str, Any] = {"title": title, "status": status}
     if detail and detail != title:
         problem["detail"] = detail

@@ -51,3 +51,24 @@ def test_query_of_a_folder(query: str, tmp_path: Any) -> None:
     ask = site(Mount("/docs", StaticFiles(directory=tmp_path, html=True)))
     answer = ask("/docs/guide", query)
     assert (answer["statusCode"], answer["body"]) == (200, "the guide")
+
+
+def test_files_at_the_root(tmp_path: Any) -> None:
+    """A folder that is mounted last has what no route has, and everything else is a 404."""
+    for name in ("root/robots.txt", "well-known/security.txt"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(name)
+
+    async def page(request: Request) -> Response:
+        return PlainTextResponse("a page")
+
+    ask = site(
+        Route("/page", page),
+        Mount("/.well-known", StaticFiles(directory=tmp_path / "well-known")),
+        Mount("", StaticFiles(directory=tmp_path / "root")),
+    )
+    assert ask("/robots.txt")["body"] == "root/robots.txt"
+    assert ask("/.well-known/security.txt")["body"] == "well-known/security.txt"
+    assert ask("/page")["body"] == "a page"
+    for path in ("/", "/none", "/.well-known", "/robots.txt/x"):
+        assert "There is no such page" in ask(path)["body"]

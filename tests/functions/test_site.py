@@ -104,6 +104,29 @@ def test_broken_template_stops_the_start(
         serve(Settings("a secret of this test, long enough"))
 
 
+@pytest.mark.parametrize(("path", "words"), [("/nope", "404 Not Found"), ("/", "500 Internal")])
+def test_error_page_that_fails(
+    path: str,
+    words: str,
+    serve: Serve,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """If error.html itself fails, the status is right all the same, and the log has the cause."""
+    for part in ("templates", "static"):
+        shutil.copytree(Path(pages.__path__[0]) / part, tmp_path / part)
+    (tmp_path / "templates/error.html").write_text("{{ nothing.of.this }}")
+    monkeypatch.setattr(pages, "__path__", [str(tmp_path)])
+    monkeypatch.setattr(pages, "routes", [Route("/", broken)])
+    serve(Settings("a secret of this test, long enough"))
+    answer = invoke(http_api(path, accept="text/html"))
+    assert str(answer["statusCode"]) == words[:3]
+    assert answer["body"].startswith(words)
+    assert "content-security-policy" in answer["headers"]
+    assert "'nothing' is undefined" in caplog.text
+
+
 @pytest.mark.parametrize("name", ["a.html", "a.svg", "a.xml", "a.html.j2", "a", "a.txt"])
 def test_escaping(name: str, tmp_path: Path) -> None:
     """Templates escape inserted values, whatever their names, except plain-text ones."""

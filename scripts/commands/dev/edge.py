@@ -22,6 +22,8 @@ from scripts.commands.dev.template import FUNCTION, Template
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
+# The last two are container engines' names for it.
+_THIS_MACHINE = ("localhost", "host.docker.internal", "host.containers.internal")
 
 MAX_FIELD = 32 * 1024  # bytes of a request line or a header: CloudFront's limit for all of them
 
@@ -96,7 +98,7 @@ class Edge:
 
 def _is_local(name: str) -> bool:
     """Whether a name always stands for this machine, or is an address, which needs no name."""
-    if name == "localhost" or name.endswith(".localhost"):
+    if name in _THIS_MACHINE or name.endswith(".localhost"):
         return True
     try:
         ipaddress.ip_address(name.strip("[]"))

@@ -154,14 +154,15 @@ def _inferred(result: Any) -> Response:
 
 
 def _result_headers(result: dict[str, Any]) -> Headers:
-    single, many = result.get("headers") or {}, result.get("multiValueHeaders") or {}
-    cookies = result.get("cookies") or []
-    if not (isinstance(single, dict) and isinstance(many, dict) and isinstance(cookies, list)):
+    single, cookies = result.get("headers") or {}, result.get("cookies") or []
+    if not (isinstance(single, dict) and isinstance(cookies, list)):
         raise ResultError("its headers must be an object and its cookies a list")
-    if not all(isinstance(values, list) for values in many.values()):
-        raise ResultError("each of its multiValueHeaders must be a list")
+    if result.get("multiValueHeaders"):
+        raise ResultError(
+            "the API ignores its multiValueHeaders, because payload format 2.0 has none. Join the "
+            "values with commas in headers, and put those of Set-Cookie into cookies"
+        )
     headers = [(name, str(value)) for name, value in single.items()]
-    headers += [(name, str(value)) for name, values in many.items() for value in values]
     headers += [("set-cookie", str(cookie)) for cookie in cookies]
     if bad := next((h for h in headers if not _HEADER.fullmatch(f"{h[0]}: {h[1]}")), None):
         raise ResultError(f"this header has an invalid name or value: {bad!r}")

@@ -263,6 +263,7 @@ async def test_expect_continue_before_it_existed() -> None:
         ("localhost.:3000", True),
         ("shop.localhost:3000", True),
         ("127.0.0.1:3000", True),
+        ("host.docker.internal:3000", True),
         ("192.168.1.5", True),
         ("[::1]:3000", True),
         ("abc.tunnel.example", True),

@@ -12,12 +12,11 @@ from tests.scripts.doctor.sites import Result, site
 Add = Callable[[Result], None]
 
 
-def header(*policies: str) -> Add:
-    """More headers in addition to the site's own."""
+def header(policy: str) -> Add:
+    """Another header in addition to the site's own."""
 
     def add(result: Result) -> None:
-        own = result["headers"].pop("content-security-policy")
-        result["multiValueHeaders"] = {"content-security-policy": [own, *policies]}
+        result["headers"]["Content-Security-Policy"] = policy
 
     return add
 
