@@ -4,7 +4,6 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from functions.contract.bus import APP
@@ -20,13 +19,6 @@ MAX_WAITING = 1_000  # announcements on one subject; further ones are dropped
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class _Subject:
-    """The argument that `subscribe` was called with."""
-
-    name: str
-
-
 def subscribe(subject: str) -> Callable[[F], F]:
     """Call an async method with each announcement that `emitter.announce` sends on a subject.
 
@@ -37,7 +29,7 @@ def subscribe(subject: str) -> Callable[[F], F]:
         return subscribe("")(subject)
 
     def mark(method: F) -> F:
-        method.subject = _Subject(subject)  # type: ignore[attr-defined]  # functions take any attribute
+        method.subject = subject  # type: ignore[attr-defined]  # functions take any attribute
         return method
 
     return mark
@@ -74,11 +66,10 @@ class Subscription:
 def subscriptions(namespace: object, bus: Bus) -> Iterator[tuple[str, Subscription]]:
     """Yield the subscriptions of a namespace's methods, by name; may raise StartError."""
     for name in dir(type(namespace)):
-        marked = getattr(getattr(type(namespace), name), "subject", None)
-        if not isinstance(marked, _Subject):
+        if not hasattr(getattr(type(namespace), name), "subject"):
             continue
         method, where = getattr(namespace, name), f"{type(namespace).__name__}.{name}"
-        subject = marked.name
+        subject = method.subject
         if not isinstance(subject, str) or not subject:
             raise StartError(f'{where} needs the subject that it subscribes to: @subscribe("…").')
         if not inspect.iscoroutinefunction(method) or not _takes_one(method):
