@@ -8,6 +8,7 @@ from typing import Any
 
 from functions.contract.session import Session
 from socket_host.bus import Bus
+from socket_host.bus.fields import MAX_NAME, is_name
 from socket_host.presence_sync import Place, PresenceSync
 
 MAX_NAMES = 50  # names in a room's `who`; the count has no such limit
@@ -35,7 +36,15 @@ class Presence:
         self._closed = False
 
     def enter(self, sid: str, room: str, session: Session) -> None:
-        """Add a client to a room; it stays in its other rooms."""
+        """Add a client to a room; it stays in its other rooms.
+
+        Raises ValueError if the room's name is not a string, or is too long for other hosts.
+        """
+        if not is_name(room):  # they would refuse all rooms of the same announcement
+            raise ValueError(
+                f"{room!r:.100} cannot be announced: a name is a string of at most {MAX_NAME:,} "
+                "characters."
+            )
         rooms = self._places.setdefault(sid, {})
         if room in rooms:
             return

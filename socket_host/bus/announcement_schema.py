@@ -20,7 +20,7 @@ from socket_host.bus.fields import (
     is_sender,
 )
 
-_MAX_STATE = 1_024  # characters of the JSON that a heartbeat carries
+_MAX_STATE = 16 * 1_024  # characters of the JSON that a heartbeat carries: a number per namespace
 _MAX_HOSTS = 1_000  # in one request
 _MAX_PARTS = 10_000  # of one report
 _MAX_SENDERS = 10_000  # senders in a snapshot of seen messages

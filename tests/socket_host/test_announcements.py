@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
-from types import FunctionType, SimpleNamespace
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -191,13 +191,3 @@ async def test_subscribers_are_checked(mark: Any, method: Any, words: str, tmp_p
     with pytest.raises(StartError, match=f"Odd.hear.* {words}"):
         async with serving(tmp_path, kind):
             pass
-
-
-async def test_attribute_that_has_a_subject(tmp_path: Path) -> None:
-    """Only `subscribe` makes a subscriber."""
-
-    class Mail(Namespace):
-        letter = SimpleNamespace(subject="hello")
-
-    async with serving(tmp_path, Mail) as host:
-        assert host.namespaces[0].tasks() == {}

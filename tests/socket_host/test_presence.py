@@ -1,6 +1,7 @@
 """Presence tracks who is where, forgets who has left, and does not announce too often."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -49,6 +50,15 @@ async def test_session_with_two_tabs_counts_once() -> None:
     assert here.who("den") == {"count": 1, "names": ["Ann"]}
     here.leave("2")
     assert here.who("den") == {"count": 0, "names": []}
+
+
+@pytest.mark.parametrize("room", [7, None, ("den",), "x" * 1_025])
+async def test_room_that_other_hosts_refuse(room: Any) -> None:
+    """A name that other hosts would refuse, and all rooms with it, cannot be entered."""
+    here = Announcements().presence
+    with pytest.raises(ValueError, match="cannot be announced"):
+        here.enter("1", room, ANN)
+    assert here.rooms() == []
 
 
 async def test_client_is_in_several_rooms() -> None:

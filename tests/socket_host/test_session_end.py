@@ -13,7 +13,7 @@ from socket_host import session_end
 from socket_host.namespace import Namespace, event
 from tests.kit.buses import redis
 from tests.kit.clients import clients
-from tests.kit.hosts import SECRET, on_each_transport, serving, token, url
+from tests.kit.hosts import PATIENCE, SECRET, on_each_transport, serving, token, url
 from tests.kit.waiting import until
 
 
@@ -154,6 +154,28 @@ async def test_visitor_is_disconnected_everywhere(transport: str, tmp_path: Path
         for namespace in (*one.namespaces, *other.namespaces):
             await until(lambda namespace=namespace: not namespace.sids_of("ann"))
         assert await bob.call("enter", "hall") == ["hall"]
+
+
+@on_each_transport
+async def test_tab_that_takes_its_time(
+    transport: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow `on_disconnect` holds up neither the visitor's other tabs nor, for long, the host."""
+    monkeypatch.setattr(session_end, "_FINISH_SECONDS", 0.1)
+    over = asyncio.Event()
+
+    class Slow(Club):
+        async def on_disconnect(self, sid: str, reason: str) -> None:
+            await over.wait()
+
+    async with serving(tmp_path, Slow, transport=transport) as host, clients() as people:
+        tabs = [await people.connect(url(host), token("Ann")) for _ in range(3)]
+        host.namespaces[0].disconnect_visitor("ann")
+        for tab in tabs:
+            await tab.receive("disconnect")
+        async with asyncio.timeout(PATIENCE):
+            await host._session_end.finish()
+        over.set()
 
 
 async def test_function_disconnects_a_visitor(tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 """Hosts soon know which others are alive, whatever happens to the bus."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
+from functions.contract.bus import ANNOUNCEMENT, encode
 from socket_host.app import SocketHost
 from socket_host.bus import outage, peers, redis
 from socket_host.bus.peers import LOST, Peers
+from socket_host.bus.schema import fault
 from tests.kit import buses
 from tests.kit.buses import Redis
 from tests.kit.hosts import serving
@@ -130,3 +133,11 @@ async def test_host_alone_has_no_peers(tmp_path: Path) -> None:
     """Without a bus a host has no peers."""
     async with serving(tmp_path) as host:
         assert list(host.bus.peers) == []
+
+
+def test_many_namespaces() -> None:
+    """The heartbeats of a host with a hundred namespaces are accepted."""
+    state = {f"attendance/{number:030}": 10**9 for number in range(100)}
+    body = {"word": "alive", "state": state}
+    message = {"method": ANNOUNCEMENT, "host_id": "host", "subject": "peers", "body": body}
+    assert not fault(json.loads(encode(message, "host:1")))
