@@ -35,6 +35,7 @@ class WebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]  # python-engin
             max_msg_size=self.server.max_http_buffer_size,
             autoping=False,
             protocols=[offered] if TOKEN.fullmatch(offered) else (),
+            compress=False,  # a few bytes could be inflated to a whole payload
         )
         await self._sock.prepare(request)
         self.environ = environ
