@@ -329,6 +329,7 @@ class Namespace(LifespanNamespace, Hooks):
             if session.expires < time.time():
                 raise _expired()
             answer = self._handle(event, sid, member, values)
+            del values  # what the handler does not need is freed while it waits
             return await answer if hasattr(answer, "__await__") else answer
         except EventError as error:
             return self._no(error)
@@ -349,6 +350,7 @@ class Namespace(LifespanNamespace, Hooks):
         handler = self._handlers.get(event) if isinstance(event, str) else None
         if handler is None:
             return self._no(_UNKNOWN)
+        handler.check_size(values)
         if not handler.plain or not handler.fewest <= len(values) <= handler.most:
             values = handler.check(member.session, values)
         if handler.large:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from socket_host.transport.native.environ import Environ
@@ -117,6 +119,7 @@ class Client:
         "socket",
         "throttle",
         "uncharged",
+        "unhandled",
         "write",
     )
 
@@ -131,6 +134,7 @@ class Client:
         self.ending: asyncio.Task[None] | None = None  # runs the disconnect handlers
         # Messages that came in while an earlier one was being handled; None if none is.
         self.inbox: deque[str | bytes] | None = None
+        self.unhandled = 0  # bytes of memory of the messages that wait, here and in `inbox`
         self.busy: asyncio.Task[None] | None = None  # handles the earlier message
         # The replay buffer's position at the last ping, which the pong will confirm; -1 for none.
         self.ping_position = -1
@@ -241,6 +245,28 @@ class Client:
         if not self.inbox and self.socket is not None:
             self.socket.hold(BUSY)
         self.inbox.append(data)
+        self.count_unhandled(sys.getsizeof(data))
+
+    def take(self) -> str | bytes:
+        """Remove and return the oldest message in the inbox."""
+        assert self.inbox
+        data = self.inbox.popleft()
+        self.count_unhandled(-sys.getsizeof(data))
+        return data
+
+    def count_unhandled(self, size: int) -> None:
+        """Count the memory of a message that has to wait, or uncount it if `size` is negative.
+
+        The host's budget for input may end this session, or another one.
+        """
+        if self.closed:
+            return
+        self.unhandled += size
+        if self.unhandled:
+            why = "the host held too many of its messages"
+            self.engine.input.hold(self, self.unhandled, partial(self.engine.overrun, self, why))
+        else:
+            self.engine.input.release(self)
 
     def resume(self) -> None:
         """Stop collecting: the inbox has been handled."""

@@ -365,7 +365,8 @@ class Engine:
             await self.listener.closed(client, reason)
         finally:
             client.closed = True
-            self.input.release((client, "attachments"))
+            for holder in (client, (client, "attachments")):
+                self.input.release(holder)
             self.clients.pop(client.sid, None)
             self.slots.close(client)
             # Break all reference cycles, so that the garbage collector has nothing to do.

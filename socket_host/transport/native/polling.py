@@ -129,9 +129,9 @@ async def _take(engine: Engine, client: Client, request: web.Request) -> None:
         raise bad_request()
     client.posting = True
     try:
+        body = await _body(engine, client, request)
         while client.busy is not None:
             await asyncio.wait([client.busy])
-        body = await _body(engine, client, request)
         packets = _packets(body)
         await asyncio.sleep(engine.charge(client, len(packets) + _REQUEST_PACKETS, len(body)))
         await _deliver(engine, client, packets)
@@ -140,6 +140,7 @@ async def _take(engine: Engine, client: Client, request: web.Request) -> None:
         raise bad_request() from None
     finally:
         client.posting = False
+        engine.input.release((client, "body"))
     if client.closing and packets[-1] != CLOSE:
         raise bad_request()
 
@@ -156,6 +157,7 @@ async def _deliver(engine: Engine, client: Client, packets: list[str | bytes]) -
 
 
 async def _body(engine: Engine, client: Client, request: web.Request) -> bytes:
+    """Read the body, and count it as input until the caller releases it; raises Refusal."""
     limits = engine.limits
     most = limits.payload if client.joined else limits.connect
     body = bytearray()
@@ -178,8 +180,6 @@ async def _body(engine: Engine, client: Client, request: web.Request) -> bytes:
         if isinstance(error, BodyTooLargeError):
             error = _too_large()
         raise error if isinstance(error, Refusal) else bad_request() from None
-    finally:
-        engine.input.release((client, "body"))
     return bytes(body)
 
 

@@ -13,12 +13,12 @@ import hmac
 import json
 import re
 import secrets
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self
 
+from socket_host.transport.memory import size_of
 from socket_host.transport.native.replay_buffer import Entry, ReplayBuffer, Sent, is_portable
 from socket_host.transport.timeout_queue import TimeoutQueue
 
@@ -149,16 +149,7 @@ class DisconnectedSession:
     def measure(self) -> int:
         """Return its approximate size in bytes; stop counting beyond MAX_BYTES_EACH."""
         size = 800 + sum(sent.size for sent in self.replay_point.replayed)
-        waiting: list[Any] = [self.data, *self.rooms]
-        while waiting and size <= MAX_BYTES_EACH:
-            thing = waiting.pop()
-            size += sys.getsizeof(thing) + 8
-            if isinstance(thing, dict):
-                waiting += thing.keys()
-                waiting += thing.values()
-            elif isinstance(thing, (list, tuple, set, frozenset)):
-                waiting += thing
-        return size
+        return size + size_of([self.data, *self.rooms], MAX_BYTES_EACH)
 
     def to_json(self) -> list[Any]:
         """Return it in the form that is sent to other hosts."""

@@ -27,6 +27,7 @@ from socket_host.transport.throttle import FloodError, Throttle
 _UNREAD = 64 * 1024  # bytes that may wait for a client before its next event is read
 _UNREAD_PAUSE = 0.1  # seconds between two looks at how much waits
 
+_EVENTS = tuple(str(kind) for kind in (socketio.packet.EVENT, socketio.packet.BINARY_EVENT))
 _ACKS = (socketio.packet.ACK, socketio.packet.BINARY_ACK)
 
 logger = logging.getLogger(__name__)
@@ -114,9 +115,7 @@ class Server(EmittingServer):
         id: int | None,  # noqa: A002 - theirs
         data: list[Any],
     ) -> None:
-        """Handle an event unless it is refused; meanwhile, read nothing more from its client."""
-        while self._behind(eio_sid):  # noqa: ASYNC110 - as above
-            await asyncio.sleep(_UNREAD_PAUSE)
+        """Handle an event unless it is refused."""
         namespace = namespace or "/"
         handler = self.namespace_handlers.get(namespace)
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
@@ -217,6 +216,10 @@ class Server(EmittingServer):
         if socket is not None and not socket.upgraded:  # a websocket has been charged per frame
             await self.charge(eio_sid, 1, len(data))
         await self._measure(eio_sid, data)
+        if eio_sid in self._binary_packet or data[:1] in _EVENTS:
+            # Here, where nothing has been parsed, which would take far more memory.
+            while self._behind(eio_sid):  # noqa: ASYNC110 - as above
+                await asyncio.sleep(_UNREAD_PAUSE)
         await super()._handle_eio_message(eio_sid, data)
 
     # Overrides of python-socketio that keep track of sessions and namespaces.
