@@ -7,7 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from operator import methodcaller
-from typing import Any, cast
+from typing import cast
 
 from socket_host.transport.connections import Connections
 from socket_host.transport.limits import UNJOINED, Limits
@@ -47,6 +47,7 @@ from socket_host.transport.native.refusal import (
     unsupported_version,
 )
 from socket_host.transport.native.tasks import Tasks
+from socket_host.transport.native.turns import Turns
 from socket_host.transport.native.upgrades import Upgrades
 from socket_host.transport.native.write_batch import WriteBatch
 from socket_host.transport.slots import Slots
@@ -83,6 +84,7 @@ class Engine:
         self.compresses_from = 1_024  # bytes of the response to a poll
         self.clients: dict[str, Client] = {}
         self.batch = WriteBatch()
+        self.turns = Turns()
         self.input = InputBudget(limits.partial)
         self.backlogs: Backlogs[Client] = Backlogs(limits, self.overrun)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -178,10 +180,6 @@ class Engine:
         return f'{OPEN}{{"sid":"{client.sid}","upgrades":{upgrades},{self._handshake_options}}}'
 
     # Packets
-
-    def soon(self, call: Callable[..., object], *values: Any) -> None:
-        """Call something in the next iteration of the event loop."""
-        self.loop.call_soon(call, *values)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from collections import deque
+from functools import partial
 from http import HTTPStatus
 
 from aiohttp import web
 
 from socket_host.transport.http import BodyTooLargeError, hand_over
-from socket_host.transport.limits import PACKETS_A_TURN
 from socket_host.transport.native import base64_packets
 from socket_host.transport.native.client import Client
 from socket_host.transport.native.engine import Engine
@@ -134,7 +135,7 @@ async def _take(engine: Engine, client: Client, request: web.Request) -> None:
             await asyncio.wait([client.busy])
         packets = _packets(body)
         await asyncio.sleep(engine.charge(client, len(packets) + _REQUEST_PACKETS, len(body)))
-        await _deliver(engine, client, packets)
+        await engine.turns.run(partial(_deliver, engine, client, deque(packets)))
     except ValueError as error:
         engine.invalid_packet(client, str(error))
         raise bad_request() from None
@@ -145,15 +146,13 @@ async def _take(engine: Engine, client: Client, request: web.Request) -> None:
         raise bad_request()
 
 
-async def _deliver(engine: Engine, client: Client, packets: list[str | bytes]) -> None:
-    """Pass packets to the engine, PACKETS_A_TURN in each iteration of the event loop."""
-    for start in range(0, len(packets), PACKETS_A_TURN):
-        if start:
-            await asyncio.sleep(0)
-        for packet in packets[start : start + PACKETS_A_TURN]:
-            if client.closing:
-                return
-            engine.packet(client, packet)
+def _deliver(engine: Engine, client: Client, left: deque[str | bytes]) -> bool:
+    """Pass packets to the engine, as many as may be handled now; return whether that was all."""
+    for _ in range(engine.turns.packets()):
+        if client.closing or not left:
+            return True
+        engine.packet(client, left.popleft())
+    return client.closing or not left
 
 
 async def _body(engine: Engine, client: Client, request: web.Request) -> bytes:

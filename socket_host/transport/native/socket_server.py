@@ -17,7 +17,7 @@ import socketio  # type: ignore[import-untyped]  # python-socketio ships no type
 
 from functions.contract.bus import RESERVED_EVENTS
 from socket_host.transport.hooks import FAILURES
-from socket_host.transport.limits import PACKETS_A_TURN, Limits
+from socket_host.transport.limits import Limits
 from socket_host.transport.memory import size_of
 from socket_host.transport.native.acceptor import Acceptor
 from socket_host.transport.native.client import Client
@@ -381,7 +381,8 @@ class SocketServer(ConnectingServer):
 
     def _process_inbox(self, client: Client) -> None:
         """Handle the messages in the inbox, until the client is busy again."""
-        for _ in range(PACKETS_A_TURN):
+        most = self.eio.engine.turns.packets() if client.inbox else 1
+        for _ in range(most):
             if client.closing or not client.inbox:
                 client.resume()
                 return
@@ -391,6 +392,6 @@ class SocketServer(ConnectingServer):
                 self.eio.engine.invalid_packet(client, str(error))
             if client.busy is not None:
                 return
-        self.eio.engine.soon(self._process_inbox, client)
+        self.eio.engine.turns.wait(partial(self._process_inbox, client))
 
     # What goes out

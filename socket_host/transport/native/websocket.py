@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
 
-from socket_host.transport.limits import PACKETS_A_TURN
 from socket_host.transport.native import frames
 from socket_host.transport.native.client import BUSY, CHARGE_EVERY
 from socket_host.transport.native.frames import FrameError, FrameReader
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _SHORT_TEXT = 0x81  # first byte of a final text frame
 _HEADER = 6  # bytes before the payload of a short masked frame
 
-_BYTES_A_TURN = 1 << 16  # of one client in one iteration of the event loop, like PACKETS_A_TURN
+_BYTES_A_TURN = 1 << 16  # of one client in its turn
 
 _DATA = (frames.TEXT, frames.BINARY)
 
@@ -118,8 +118,9 @@ class WebSocket(asyncio.Protocol):
         if client is None:
             return
         limits = self.engine.limits
-        # One at a time until the client has joined, since that raises the limit.
-        most, limit = (PACKETS_A_TURN, limits.payload) if client.joined else (1, limits.connect)
+        most, limit = self.engine.turns.packets(), limits.payload
+        if not client.joined:  # one at a time, since joining raises the limit
+            most, limit = min(1, most), limits.connect
         messages: list[tuple[int, bytes]] = []
         try:
             messages, count = self._parse(data, most, limit)
@@ -155,7 +156,7 @@ class WebSocket(asyncio.Protocol):
             return
         if reader.more:
             self.hold(TURN)
-            self.engine.soon(self.release, TURN)
+            self.engine.turns.wait(partial(self.release, TURN))
         if reader.more or not reader.idle:
             if any(opcode in _DATA for opcode, _ in messages):
                 self.engine.input.release(self)  # the rest belongs to another message
