@@ -174,7 +174,7 @@ class Handler:
 
     def check_size(self, values: list[Any]) -> None:
         """Raise EventError for values that are too long to wait for a large answer."""
-        if self.large and size_of(values, _LONGEST_WAITING) > _LONGEST_WAITING:
+        if size_of(values, _LONGEST_WAITING) > _LONGEST_WAITING:
             raise EventError("This event is too long. Send less with it.", reason="size")
 
     def excess(self, client: Client) -> EventError | None:

@@ -350,7 +350,8 @@ class Namespace(LifespanNamespace, Hooks):
         handler = self._handlers.get(event) if isinstance(event, str) else None
         if handler is None:
             return self._no(_UNKNOWN)
-        handler.check_size(values)
+        if handler.large:
+            handler.check_size(values)
         if not handler.plain or not handler.fewest <= len(values) <= handler.most:
             values = handler.check(member.session, values)
         if handler.large:

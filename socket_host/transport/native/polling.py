@@ -151,7 +151,9 @@ def _deliver(engine: Engine, client: Client, left: deque[str | bytes]) -> bool:
     for _ in range(engine.turns.packets()):
         if client.closing or not left:
             return True
-        engine.packet(client, left.popleft())
+        packet = left.popleft()
+        engine.turns.spend(1, len(packet))
+        engine.packet(client, packet)
     return client.closing or not left
 
 

@@ -386,8 +386,10 @@ class SocketServer(ConnectingServer):
             if client.closing or not client.inbox:
                 client.resume()
                 return
+            data = client.take()
+            self.eio.engine.turns.spend(1, len(data))
             try:
-                self._receive(client, client.take())
+                self._receive(client, data)
             except PacketError as error:
                 self.eio.engine.invalid_packet(client, str(error))
             if client.busy is not None:

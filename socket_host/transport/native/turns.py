@@ -7,11 +7,11 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
-from time import perf_counter
 
 from socket_host.transport.limits import PACKETS_A_TURN
 
-_SECONDS = 0.01  # for the packets of all clients together, in one iteration of the event loop
+_MOST = 1_000  # packets of all clients together, in one iteration of the event loop
+_PACKET = 512  # bytes that count as one packet more
 _FEW = 10  # packets of a client in its turn, while many others wait for theirs
 _MANY = 10  # clients
 
@@ -19,26 +19,27 @@ _log = logging.getLogger(__name__)
 
 
 class Turns:
-    """The clients that wait for their turn, and the time left in this iteration of the event loop.
+    """The clients that wait for their turn, and what may be handled in this iteration of the loop.
 
     A client that sends one packet at a time need not wait for a turn.
     """
 
     def __init__(self) -> None:
         self._waiting: deque[Callable[[], object]] = deque()
-        self._end = 0.0  # when the time of this iteration is over; 0 if none of it has been used
+        self._left = _MOST  # packets that may be handled in this iteration
         self._running = False
 
     def packets(self) -> int:
         """Return how many packets of a client may be handled now; if none, it has to wait."""
         if self._running:
             return PACKETS_A_TURN if len(self._waiting) < _MANY else _FEW
-        if not self._end:
-            self._end = perf_counter() + _SECONDS
+        return 0 if self._waiting or self._left <= 0 else PACKETS_A_TURN
+
+    def spend(self, packets: int, size: int) -> None:
+        """Count packets that were handled, and their bytes."""
+        if self._left == _MOST and not self._running:
             _soon(self._reset)
-        elif self._waiting or perf_counter() > self._end:
-            return 0
-        return PACKETS_A_TURN
+        self._left -= packets + size // _PACKET
 
     def wait(self, call: Callable[[], object]) -> None:
         """Call something in a later iteration, when the clients before have had their turn.
@@ -70,24 +71,20 @@ class Turns:
         await done
 
     def _reset(self) -> None:
-        self._end = 0.0
+        self._left = _MOST
 
     def _run(self) -> None:
-        self._end = perf_counter() + _SECONDS
-        self._running = True
+        self._left, self._running = _MOST, True
         for _ in range(len(self._waiting)):
             call = self._waiting.popleft()
             try:
                 call()
             except Exception:  # must not end the turns of the others
                 _log.exception("A client's packets could not be handled.")
-            if perf_counter() > self._end:
+            if self._left <= 0:
                 break
         self._running = False
-        if self._waiting:
-            _soon(self._run)
-        else:
-            self._end = 0.0
+        _soon(self._run if self._waiting else self._reset)
 
 
 def _soon(call: Callable[[], None]) -> None:

@@ -118,17 +118,22 @@ class WebSocket(asyncio.Protocol):
         if client is None:
             return
         limits = self.engine.limits
-        most, limit = self.engine.turns.packets(), limits.payload
+        turns, size = self.engine.turns, len(data) + self._stored()
+        most, limit = turns.packets(), limits.payload
         if not client.joined:  # one at a time, since joining raises the limit
             most, limit = min(1, most), limits.connect
         messages: list[tuple[int, bytes]] = []
         try:
             messages, count = self._parse(data, most, limit)
+            turns.spend(count, size - self._stored())
             if self._charge(client, count, len(data)):
                 self._deliver(messages)
         except FrameError as error:
             self.engine.invalid_frame(self, error)
         self._keep(messages)
+
+    def _stored(self) -> int:
+        return 0 if self.reader is None else len(self.reader)
 
     def _parse(self, data: bytes, most: int, limit: int) -> tuple[list[tuple[int, bytes]], int]:
         """Return the next messages and the number of their frames; raises FrameError."""
