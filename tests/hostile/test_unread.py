@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,10 @@ import pytest
 
 from socket_host.namespace import Namespace, large_answer
 from tests.fuzz.network import Network, WebSocket
-from tests.kit.hosts import limited, on_each_transport, serving, token
+from tests.kit.hosts import PATIENCE, limited, on_each_transport, serving, token
 from tests.kit.memory import MB, memory
-from tests.kit.protocol_client import http_client
+from tests.kit.protocol_client import frame, handshake, http_client
+from tests.kit.waiting import until
 
 _OBJECTS = ",".join(["{}"] * 30_000)  # 90 kB, which take 2 MB when parsed
 _NEWS = "x" * 100_000  # more than may be unread before an event has to wait
@@ -99,6 +102,43 @@ async def test_long_event_does_not_wait_for_a_large_answer(transport: str, tmp_p
         assert "too long" in await ann.receive()
         await ann.send('422["many",[1,2,3]]')
         assert _NEWS in await ann.receive()
+
+
+@on_each_transport
+@pytest.mark.parametrize("way", ["websocket", "polling"])
+async def test_client_that_reads_nothing_is_closed(
+    way: str, transport: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for it is bounded, though it sends pongs; the others get everything meanwhile."""
+    limited(monkeypatch, backlog=100_000, stall_time=0.2)
+    async with AsyncExitStack() as stack:
+        host = await stack.enter_async_context(serving(tmp_path, Garden, transport=transport))
+        http = await stack.enter_async_context(http_client(host.port))
+        ann = await stack.enter_async_context(http.websocket())
+        await ann.receive()
+        await ann.send("40" + json.dumps({"session": token("Ann")}))
+        assert (await ann.receive()).startswith("40")
+        if way == "polling":
+            await (await http.open()).post("40" + json.dumps({"session": token("Eve")}))
+        else:
+            await deaf(host.port, stack)
+        await until(lambda: host.namespaces[0].health()["clients"] == 2)
+        async with asyncio.timeout(PATIENCE):
+            while not host.transport.closed().get("slow clients"):
+                await host.sio.emit("news", _NEWS)
+                assert (await ann.receive()).startswith('42["news"')
+        await until(lambda: len(host.transport.connections()) == 1)
+
+
+async def deaf(port: int, stack: AsyncExitStack) -> None:
+    """A client that has joined and reads nothing more."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+    _, writer = await asyncio.open_connection(sock=sock, limit=1)
+    stack.callback(writer.close)
+    writer.write(handshake() + frame(b"40" + json.dumps({"session": token("Eve")}).encode()))
 
 
 def test_messages_that_wait_share_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,9 +18,11 @@ from socket_host.log_limit import LIMIT
 from socket_host.transport.emitting import EmittingServer
 from socket_host.transport.hooks import Hooks, check_registration
 from socket_host.transport.limits import UNJOINED, Limits
+from socket_host.transport.native.backlogs import Backlogs
 from socket_host.transport.native.refusal import NO_JSONP
 from socket_host.transport.slots import Slots
 from socket_host.transport.stock.packet import ack, measure
+from socket_host.transport.stock.unread import Unread
 from socket_host.transport.stock.websocket import WebSocket
 from socket_host.transport.throttle import FloodError, Throttle
 
@@ -73,6 +75,8 @@ class Server(EmittingServer):
         self._joined: set[str] = set()  # Engine.IO sids that have been in a namespace
         self._room: dict[str, int] = {}  # bytes that attachments may still have, by Engine.IO sid
         self.websockets: dict[str, WebSocket] = {}
+        self.backlogs: Backlogs[Unread] = Backlogs(limits, self._give_up)
+        self.eio.create_queue = partial(Unread, limits.backlog, self.backlogs)
         self.eio._async = {**self.eio._async, "websocket": partial(WebSocket, self)}
 
     def _engineio_server_class(self) -> type[_EngineServer]:
@@ -105,8 +109,7 @@ class Server(EmittingServer):
         socket = self.eio.sockets.get(eio_sid)
         if socket is None or socket.closing or socket.closed:
             return False
-        waiting = list(socket.queue._queue)
-        return sum(len(packet.data) for packet in waiting if packet and packet.data) > _UNREAD
+        return bool(socket.queue.waiting > _UNREAD)
 
     async def _handle_event(
         self,
@@ -269,6 +272,13 @@ class Server(EmittingServer):
         """
         await self._abort(connection)
         raise SocketIsClosedError
+
+    def _give_up(self, unread: Unread, detail: str) -> None:
+        """End the session of a client that is too slow to read what is sent to it."""
+        for connection, socket in self.eio.sockets.items():
+            if socket.queue is unread and not socket.closed:
+                self._note("slow clients", detail)
+                self.start_background_task(self._abort, connection)
 
     async def _abort(self, connection: str) -> None:
         if websocket := self.websockets.get(connection):

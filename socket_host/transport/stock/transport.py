@@ -82,6 +82,7 @@ class StockTransport:
             self._sweep.cancel()
         await self.sio.shutdown()
         self.slots.stop()
+        self.sio.backlogs.clear()
         self._bad_requests.stop()
 
     def protocols(
