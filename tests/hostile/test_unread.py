@@ -112,7 +112,9 @@ async def test_client_that_reads_nothing_is_closed(
     """What waits for it is bounded, though it sends pongs; the others get everything meanwhile."""
     limited(monkeypatch, backlog=100_000, stall_time=0.2)
     async with AsyncExitStack() as stack:
-        host = await stack.enter_async_context(serving(tmp_path, Garden, transport=transport))
+        host = await stack.enter_async_context(
+            serving(tmp_path, Garden, transport=transport, ping_interval=3_600)
+        )
         http = await stack.enter_async_context(http_client(host.port))
         ann = await stack.enter_async_context(http.websocket())
         await ann.receive()
@@ -156,6 +158,31 @@ def test_messages_that_wait_share_a_budget(monkeypatch: pytest.MonkeyPatch) -> N
         engine = network.host.sio.eio.engine
         assert not engine.input.held
         assert not len(engine.input)
+
+
+def test_slow_clients_share_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for clients that are slow for a while is bounded for all of them together."""
+    limited(monkeypatch, unread=250_000)
+    with Network(Garden, recovery_seconds=0, ping_interval=5) as network:
+        ann, slow = network.joined(), [network.joined() for _ in range(5)]
+        for one in slow:
+            one.connection.stall()
+        network.loop.run(network.host.sio.emit("news", _NEWS))
+        assert not any(one.connection.lost for one in slow)
+        for _ in range(5):
+            network.loop.move(4)  # a ping comes every five seconds
+            for one in (ann, *slow):
+                one.send("3")
+        assert [one.connection.lost for one in slow] == [True] * 3 + [False] * 2
+        slow[-1].connection.stall(False)
+        assert slow[-1].receive()
+        assert not ann.connection.lost
+        engine = network.host.sio.eio.engine
+        for one in (ann, *slow):
+            one.connection.cut()
+        network.loop.move(60)
+        assert engine.slow_readers._held == 0
+        assert not engine.slow_readers._sizes
 
 
 def test_posts_that_wait_are_counted(network: Network) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from socket_host.transport.limits import UNREAD
 from socket_host.transport.native.environ import Environ
 from socket_host.transport.native.frames import NORMAL
 from socket_host.transport.native.head import Head
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 CHARGE_EVERY = 128  # packets
 
 BUSY = 1  # a reason for not reading a websocket: an earlier packet is still being handled
-
-# Bytes that a client may leave unread before its next event is delayed: the size of a transport's
-# own buffer.
-UNREAD = 64 * 1024
 
 
 class Socket(Protocol):
@@ -222,6 +219,8 @@ class Client:
     def count_held(self, message: Message) -> None:
         """Count the bytes of a message that has to wait, and update the backlog."""
         size, engine = len(message.frames), self.engine
+        if self.queued > UNREAD and not self.closing:
+            engine.slow_readers.watch(self)
         if self.queued > engine.limits.backlog and not self.closing:
             engine.backlogs.add(self, size)
         self.queued += size

@@ -46,6 +46,7 @@ from socket_host.transport.native.refusal import (
     unknown_transport,
     unsupported_version,
 )
+from socket_host.transport.native.slow_readers import SlowReaders
 from socket_host.transport.native.tasks import Tasks
 from socket_host.transport.native.turns import Turns
 from socket_host.transport.native.upgrades import Upgrades
@@ -87,6 +88,7 @@ class Engine:
         self.turns = Turns()
         self.input = InputBudget(limits.partial)
         self.backlogs: Backlogs[Client] = Backlogs(limits, self.overrun)
+        self.slow_readers: SlowReaders[Client] = SlowReaders(limits, self.overrun)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.counts: Counter[str] = Counter()
         self.endings: TimeoutQueue[Socket] = TimeoutQueue(limits.ending_time, methodcaller("abort"))
@@ -357,6 +359,7 @@ class Engine:
         self._pongs.drop(client)
         self.slots.end_wait(client)
         self.backlogs.forget(client)
+        self.slow_readers.forget(client)
 
     async def _closing(self, client: Client, reason: str) -> None:
         try:
@@ -384,6 +387,7 @@ class Engine:
             timeouts.clear()
         self.upgrades.stop()
         self.backlogs.clear()
+        self.slow_readers.clear()
         self.slots.stop()
         for socket in self.endings.clear():
             socket.abort()

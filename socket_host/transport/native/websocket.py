@@ -6,6 +6,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
 
+from socket_host.transport.limits import UNREAD
 from socket_host.transport.native import frames
 from socket_host.transport.native.client import BUSY, CHARGE_EVERY
 from socket_host.transport.native.frames import FrameError, FrameReader
@@ -261,7 +262,10 @@ class WebSocket(asyncio.Protocol):
 
     def write_tracked(self, data: bytes) -> None:
         """Write to a client that may not be reading, and update its backlog."""
-        if self.transport.get_write_buffer_size() > self.engine.limits.backlog:
+        waiting = self.transport.get_write_buffer_size()
+        if waiting > UNREAD and self.client is not None and not self.ending:
+            self.engine.slow_readers.watch(self.client)
+        if waiting > self.engine.limits.backlog:
             self._add_to_backlog(len(data))
         if not self.ending:
             self.transport.write(data)
@@ -325,6 +329,7 @@ class WebSocket(asyncio.Protocol):
             self.client.write = self.transport.write
             self.client.refresh()
             self.engine.backlogs.forget(self.client)
+            self.engine.slow_readers.forget(self.client)
             self.client.notify_read()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -17,16 +17,16 @@ from socket_host.admission import Check
 from socket_host.log_limit import LIMIT
 from socket_host.transport.emitting import EmittingServer
 from socket_host.transport.hooks import Hooks, check_registration
-from socket_host.transport.limits import UNJOINED, Limits
+from socket_host.transport.limits import UNJOINED, UNREAD, Limits
 from socket_host.transport.native.backlogs import Backlogs
 from socket_host.transport.native.refusal import NO_JSONP
+from socket_host.transport.native.slow_readers import SlowReaders
 from socket_host.transport.slots import Slots
 from socket_host.transport.stock.packet import ack, measure
 from socket_host.transport.stock.unread import Unread
 from socket_host.transport.stock.websocket import WebSocket
 from socket_host.transport.throttle import FloodError, Throttle
 
-_UNREAD = 64 * 1024  # bytes that may wait for a client before its next event is read
 _UNREAD_PAUSE = 0.1  # seconds between two looks at how much waits
 
 _EVENTS = tuple(str(kind) for kind in (socketio.packet.EVENT, socketio.packet.BINARY_EVENT))
@@ -76,7 +76,8 @@ class Server(EmittingServer):
         self._room: dict[str, int] = {}  # bytes that attachments may still have, by Engine.IO sid
         self.websockets: dict[str, WebSocket] = {}
         self.backlogs: Backlogs[Unread] = Backlogs(limits, self._give_up)
-        self.eio.create_queue = partial(Unread, limits.backlog, self.backlogs)
+        self.slow_readers: SlowReaders[Unread] = SlowReaders(limits, self._give_up)
+        self.eio.create_queue = partial(Unread, limits.backlog, self.backlogs, self.slow_readers)
         self.eio._async = {**self.eio._async, "websocket": partial(WebSocket, self)}
 
     def _engineio_server_class(self) -> type[_EngineServer]:
@@ -109,7 +110,7 @@ class Server(EmittingServer):
         socket = self.eio.sockets.get(eio_sid)
         if socket is None or socket.closing or socket.closed:
             return False
-        return bool(socket.queue.waiting > _UNREAD)
+        return bool(socket.queue.waiting > UNREAD)
 
     async def _handle_event(
         self,

@@ -82,7 +82,8 @@ class StockTransport:
             self._sweep.cancel()
         await self.sio.shutdown()
         self.slots.stop()
-        self.sio.backlogs.clear()
+        for late in (self.sio.backlogs, self.sio.slow_readers):
+            late.clear()
         self._bad_requests.stop()
 
     def protocols(

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
+from socket_host.transport.limits import UNREAD
+
 if TYPE_CHECKING:
     from socket_host.transport.native.backlogs import Backlogs
+    from socket_host.transport.native.slow_readers import SlowReaders
 
 
 class Progress(Protocol):
@@ -19,15 +22,19 @@ class Progress(Protocol):
 class Unread(asyncio.Queue[Any]):
     """The packets that wait for a client, as python-engineio keeps them.
 
-    A client is behind in `backlogs` while more than `most` bytes wait.
+    A client is behind in `backlogs` while more than `most` bytes wait, and in `slow_readers` after
+    a while with more than UNREAD.
     """
 
-    def __init__(self, most: int, backlogs: Backlogs[Unread]) -> None:
+    def __init__(
+        self, most: int, backlogs: Backlogs[Unread], slow_readers: SlowReaders[Unread]
+    ) -> None:
         super().__init__()
         self.waiting = 0  # bytes
         self.websocket: Progress | None = None  # None while the client polls
         self._most = most
         self._backlogs = backlogs
+        self._slow_readers = slow_readers
         self._progress: tuple[int, int] | None = None
 
     @property
@@ -39,6 +46,8 @@ class Unread(asyncio.Queue[Any]):
 
     def _put(self, item: Any) -> None:
         size = _size(item)
+        if self.waiting > UNREAD:
+            self._slow_readers.watch(self)
         if self.waiting > self._most:
             self._backlogs.add(self, size)
         self.waiting += size
@@ -49,6 +58,8 @@ class Unread(asyncio.Queue[Any]):
         self.waiting -= _size(item)
         if self.waiting <= self._most:
             self._backlogs.forget(self)
+        if self.waiting <= UNREAD:
+            self._slow_readers.forget(self)
         return item
 
 
