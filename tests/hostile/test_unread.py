@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from socket_host.namespace import Namespace, large_answer
-from tests.fuzz.network import Network, WebSocket
+from tests.fuzz.network import Network, WebSocket, answer
 from tests.kit.hosts import PATIENCE, limited, on_each_transport, serving, token
 from tests.kit.memory import MB, memory
 from tests.kit.protocol_client import frame, handshake, http_client
@@ -185,6 +185,21 @@ def test_slow_clients_share_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not engine.slow_readers._sizes
 
 
+def test_long_queue_comes_in_pieces(network: Network) -> None:
+    """A client that polls seldom gets everything in order, but not in one long response."""
+    sid = network.poll()
+    network.ask(f"&sid={sid}", b"40")
+    network.ask(f"&sid={sid}")
+    for number in range(20):
+        network.loop.run(network.host.sio.emit("news", f"{number} {_NEWS}"))
+    heard: list[str] = []
+    while len(heard) < 20:
+        body = answer(network.ask(f"&sid={sid}"))[1]
+        assert len(body) < 4 * len(_NEWS)
+        heard += [packet.partition(" ")[0] for packet in body.split("\x1e")]
+    assert heard == [f'42["news","{number}' for number in range(20)]
+
+
 def test_posts_that_wait_are_counted(network: Network) -> None:
     """Bodies of POSTs that wait for earlier events of a client that does not poll are input."""
     sid = network.poll()
@@ -206,9 +221,9 @@ def test_clients_that_send_much_take_turns(network: Network) -> None:
     for one in crowd:
         one.connection.arrive(frames(100))
     ann.send('421["count"]')
-    (answer,) = ann.receive()
+    (ack,) = ann.receive()
     assert garden.answered == 10_000 + 1
-    assert json.loads(str(answer)[3:])[0] < 6_000
+    assert json.loads(str(ack)[3:])[0] < 6_000
 
 
 def test_every_turn_comes(network: Network) -> None:
@@ -223,8 +238,8 @@ def test_every_turn_comes(network: Network) -> None:
     for sid in sids:
         network.ask(f"&sid={sid}", "\x1e".join(packets(90)).encode())
     for one in crowd:
-        answers = [str(answer) for answer in one.receive()]
-        assert [answer.partition("[")[0] for answer in answers] == [f"43{n}" for n in range(90)]
+        acks = [str(ack).partition("[")[0] for ack in one.receive()]
+        assert acks == [f"43{n}" for n in range(90)]
     assert network.host.namespaces[0].answered == 40 * 90
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
+from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, Any, Protocol
 
 from socket_host.transport.limits import UNREAD
@@ -280,10 +282,17 @@ class Client:
             self.engine.backlogs.forget(self)
         self.notify_read()
 
-    def take_queue(self) -> list[Message]:
-        """Empty the queue; return its messages, and some of those the client has missed."""
-        queue, self.queue = self.queue, []
+    def take_queue(self, most: float = math.inf) -> list[Message]:
+        """Take messages out of the queue until they have `most` bytes, or all of them.
+
+        After the last one come some of those that the client has missed.
+        """
+        sizes = accumulate(len(message.frames) for message in self.queue)
+        count = 1 + sum(1 for _ in takewhile(lambda size: size < most, sizes))
+        queue, self.queue = self.queue[:count], self.queue[count:]
         self.uncount(queue)
+        if self.queue:
+            return queue
         for member in self.members.values():
             if member.replay is not None:
                 queue += member.replay.piece()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import math
 from collections import deque
 from functools import partial
 from http import HTTPStatus
@@ -21,6 +22,9 @@ from socket_host.transport.native.packet_types import CLOSE, NOOP
 from socket_host.transport.native.reasons import TRANSPORT_CLOSE, TRANSPORT_ERROR
 from socket_host.transport.native.refusal import Refusal, bad_method, bad_request
 from socket_host.transport.native.websocket import WebSocket
+
+# Bytes after which a response takes no more packets, since compressing it delays everybody else.
+_RESPONSE = 1 << 18
 
 _REQUEST_PACKETS = 10  # charged for a POST in addition to its own packets, for the cost of HTTP
 
@@ -96,7 +100,8 @@ async def _wait(engine: Engine, client: Client) -> list[Message]:
         raise bad_request()
     if not (client.queue or client.probed or client.replaying):
         await _until_woken(engine, client)
-    return _before_close(client.take_queue()) or [Message.of(NOOP)]
+    most = math.inf if client.closing else _RESPONSE  # a session that ends has no other response
+    return _before_close(client.take_queue(most)) or [Message.of(NOOP)]
 
 
 def _before_close(messages: list[Message]) -> list[Message]:
