@@ -179,12 +179,19 @@ class Client:
         fetched = self.poll_transport
         return fetched is not None and fetched.get_write_buffer_size() > 0
 
-    async def caught_up(self) -> None:
-        """Wait until it has read most of its data, or has gone."""
-        while self.behind:
-            if self.read_event is None:
-                self.read_event = asyncio.Event()
-            await self.read_event.wait()
+    async def caught_up(self, size: int = 0) -> None:
+        """Wait until it has read most of its data, or has gone.
+
+        `size` is the memory of the message that has to wait for that.
+        """
+        self.count_unhandled(size)
+        try:
+            while self.behind:
+                if self.read_event is None:
+                    self.read_event = asyncio.Event()
+                await self.read_event.wait()
+        finally:
+            self.count_unhandled(-size)
 
     def notify_read(self) -> None:
         """Wake the tasks that wait in `caught_up`."""
@@ -260,7 +267,7 @@ class Client:
 
         The host's budget for input may end this session, or another one.
         """
-        if self.closed:
+        if self.closed or not size:
             return
         self.unhandled += size
         if self.unhandled:

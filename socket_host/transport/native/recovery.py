@@ -25,6 +25,7 @@ from socket_host.transport.timeout_queue import TimeoutQueue
 MAX_DROPPED = 20_000  # disconnected sessions; beyond it, the oldest is dropped
 MAX_BYTES = 32 * 1024 * 1024  # of all disconnected sessions; beyond it, the oldest is dropped
 MAX_BYTES_EACH = MAX_BYTES // 64  # a session that is larger cannot be resumed
+_SHARE = 8  # one visitor's sessions may take this part of each limit
 
 LONGEST_OFFSET = 64  # characters; more than those issued here have
 
@@ -115,6 +116,7 @@ class DisconnectedSession:
     rooms: dict[Any, int]
     data: dict[str, Any] | None  # saved with `save_session`
     replay_point: ReplayPoint
+    owner: str = ""  # the id of its visitor; empty if there is none, or it is not known
     size: int = 0  # approximate bytes
 
     def missed(self, replay_buffer: ReplayBuffer, replay_point: ReplayPoint) -> list[Sent] | None:
@@ -223,6 +225,7 @@ class Recovery:
         self.is_member: Callable[[str, str], bool] = lambda namespace, sid: False
         self._disconnected: dict[Key, DisconnectedSession] = {}
         self._size = 0  # bytes, of all disconnected sessions
+        self._of_owner: dict[str, dict[Key, int]] = {}  # the sizes of each visitor's sessions
         self._timeouts: TimeoutQueue[Key] = TimeoutQueue(seconds, self._expire)
 
     def pid(self, sid: str, owner: str, issued: str = "") -> str:
@@ -248,8 +251,18 @@ class Recovery:
         self._disconnected[key] = disconnected
         self._size += disconnected.size
         self._timeouts.set(key)
+        if disconnected.owner:
+            self._keep_to_share(disconnected, key)
         while len(self._disconnected) > MAX_DROPPED or self._size > MAX_BYTES:
             self.take(*next(iter(self._disconnected)))
+
+    def _keep_to_share(self, disconnected: DisconnectedSession, key: Key) -> None:
+        """Drop the visitor's own oldest sessions if they take too much."""
+        own = self._of_owner.setdefault(disconnected.owner, {})
+        own[key] = disconnected.size
+        most, most_bytes = MAX_DROPPED // _SHARE, MAX_BYTES // _SHARE
+        while len(own) > 1 and (len(own) > most or sum(own.values()) > most_bytes):
+            self.take(*next(iter(own)))
 
     def take(self, namespace: str, sid: str) -> DisconnectedSession | None:
         """Remove and return a disconnected session; None if it is not known."""
@@ -257,11 +270,16 @@ class Recovery:
         disconnected = self._disconnected.pop((namespace, sid), None)
         if disconnected is not None:
             self._size -= disconnected.size
+            if own := self._of_owner.get(disconnected.owner):
+                own.pop((namespace, sid), None)
+                if not own:
+                    del self._of_owner[disconnected.owner]
         return disconnected
 
     def take_all(self) -> list[DisconnectedSession]:
         """Remove and return all disconnected sessions, because this host stops."""
         self._timeouts.clear()
+        self._of_owner.clear()
         disconnected, self._disconnected, self._size = self._disconnected, {}, 0
         return list(disconnected.values())
 

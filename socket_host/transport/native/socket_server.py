@@ -179,6 +179,7 @@ class SocketServer(ConnectingServer):
     ) -> None:
         member = self.eio.engine.clients[eio_sid].members[namespace]
         connected = member.stage is Stage.CONNECTED
+        owner = self._owner(member.sid, namespace) if connected and reason else ""
         member.stage = Stage.LEAVING
         try:
             if connected:
@@ -189,9 +190,9 @@ class SocketServer(ConnectingServer):
             self.logger.exception("A disconnect handler failed.")
         finally:
             # After the handler, which may leave rooms or save the session.
-            disconnected = (
-                self._disconnected_session(member, reason) if connected and reason else None
-            )
+            disconnected = None
+            if connected and reason:
+                disconnected = self._disconnected_session(member, reason, owner)
             await self.manager.disconnect(member.sid, namespace, ignore_queue=True)
             if disconnected is not None and self.recovery is not None:
                 self.recovery.keep(disconnected)
@@ -282,11 +283,7 @@ class SocketServer(ConnectingServer):
 
         Until then it is kept as it came, because it takes far more memory when parsed.
         """
-        client.count_unhandled(size := sys.getsizeof(data))
-        try:
-            await client.caught_up()
-        finally:
-            client.count_unhandled(-size)
+        await client.caught_up(sys.getsizeof(data))
         if not client.closing:
             self._receive(client, data)
 
@@ -295,7 +292,8 @@ class SocketServer(ConnectingServer):
         client = member.client
         try:
             if client.write is None and client.behind:
-                await self._wait_to_answer(client, arguments)
+                # Answers to earlier events may have been sent since.
+                await client.caught_up(size_of(arguments))
             result = self._trigger_event(arguments[0], namespace, member.sid, *arguments[1:])
             del arguments[1:]  # what the handler does not need is freed while it waits
             result = await result
@@ -316,14 +314,6 @@ class SocketServer(ConnectingServer):
             self.logger.exception("The handler of %.100r failed.", arguments[0])
         finally:
             self._running.pop(id(arguments), None)
-
-    async def _wait_to_answer(self, client: Client, arguments: list[Any]) -> None:
-        """Wait until a client has read most of the answers to its earlier events."""
-        client.count_unhandled(size := size_of(arguments))
-        try:
-            await client.caught_up()
-        finally:
-            client.count_unhandled(-size)
 
     def _large_answer(self, namespace: str, ack: int, message: Message, event: Any) -> Message:
         """Count a large answer; return it, or an error in its place if it is too large."""
