@@ -130,6 +130,9 @@ async def test_client_that_reads_nothing_is_closed(
                 await host.sio.emit("news", _NEWS)
                 assert (await ann.receive()).startswith('42["news"')
         await until(lambda: len(host.transport.connections()) == 1)
+        server = host.sio if transport == "stock" else host.sio.eio.engine
+        assert not server.slow_readers._timeouts
+        assert not server.backlogs
 
 
 async def deaf(port: int, stack: AsyncExitStack) -> None:

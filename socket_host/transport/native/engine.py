@@ -368,6 +368,7 @@ class Engine:
             client.closed = True
             for holder in (client, (client, "attachments")):
                 self.input.release(holder)
+            self.slow_readers.forget(client)  # the CLOSE packet may have added it again
             self.clients.pop(client.sid, None)
             self.slots.close(client)
             # Break all reference cycles, so that the garbage collector has nothing to do.

@@ -255,6 +255,8 @@ class Server(EmittingServer):
         self._room.pop(eio_sid, None)
         self._joined.discard(eio_sid)
         self._binary_packet.pop(eio_sid, None)
+        if socket := self.eio.sockets.get(eio_sid):
+            socket.queue.forget()
         await super()._handle_eio_disconnect(eio_sid, reason)
 
     def has_joined(self, eio_sid: str) -> bool:

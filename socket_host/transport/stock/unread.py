@@ -44,11 +44,16 @@ class Unread(asyncio.Queue[Any]):
         self._progress = None if self.websocket is None else self.websocket.progress()
         return self._progress != before
 
+    def forget(self) -> None:
+        """Note that the client has gone."""
+        self._backlogs.forget(self)
+        self._slow_readers.forget(self)
+
     def _put(self, item: Any) -> None:
         size = _size(item)
-        if self.waiting > UNREAD:
+        if size and self.waiting > UNREAD:
             self._slow_readers.watch(self)
-        if self.waiting > self._most:
+        if size and self.waiting > self._most:
             self._backlogs.add(self, size)
         self.waiting += size
         super()._put(item)
