@@ -32,6 +32,11 @@ __all__ = ["Namespace", "event", "every", "large_answer", "subscribe"]
 
 _log = logging.getLogger(__name__)
 
+# Limits on rooms, because handlers may let clients name them: of one client in a namespace, and the
+# characters of a name.
+MOST_ROOMS = 1_000
+LONGEST_ROOM = 500
+
 # How long a stopping host waits for handlers: longer than a store waits for another process.
 _SETTLE_SECONDS = 15.0
 
@@ -166,7 +171,15 @@ class Namespace(LifespanNamespace, Hooks):
     def enter_room(
         self, sid: str, room: str, namespace: str | None = None
     ) -> Coroutine[Any, Any, None]:
-        """Put a client into a room; raises EventError if it may not join that."""
+        """Put a client into a room.
+
+        Raises EventError if it may not join that, or any more.
+        """
+        within = namespace or self.namespace
+        if self.server.manager.count_rooms(sid, within) >= MOST_ROOMS:
+            raise EventError("You are in too many rooms. Leave some of them.", reason="rooms")
+        if isinstance(room, str) and len(room) > LONGEST_ROOM:
+            raise EventError("The name of this room is too long.", reason="room")
         if self._guards_rooms and not self.may_join(sid, room):
             raise EventError("You may not join this room.", reason="room")
         return super().enter_room(sid, room, namespace)
