@@ -15,6 +15,7 @@ from functions.contract.setting import StartError
 from socket_host.event_error import EventError
 from socket_host.marks import Mark, add_mark, find_mark, is_method
 from socket_host.transport.bucket import Bucket
+from socket_host.transport.memory import size_of
 from socket_host.visitors import Client
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -22,6 +23,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _UNITS = {"s": 1, "m": 60, "h": 3_600}  # seconds
 
 _MOST_LARGE = 4  # events of one client that may wait for their large answers
+_LONGEST_WAITING = 1 << 14  # bytes of memory that the values of each may take
 
 _SINGLE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -176,6 +178,11 @@ class Handler:
         return [
             _read(name, kind, value) for (name, kind), value in zip(kinds, values, strict=False)
         ]
+
+    def check_size(self, values: list[Any]) -> None:
+        """Raise EventError for values that are too long to wait for a large answer."""
+        if size_of(values, _LONGEST_WAITING) > _LONGEST_WAITING:
+            raise EventError("This event is too long. Send less with it.", reason="size")
 
     def excess(self, client: Client) -> EventError | None:
         """Count an event of a client; return an error if the client sends it too often."""

@@ -33,6 +33,11 @@ __all__ = ["Namespace", "event", "every", "large_answer", "subscribe"]
 
 _log = logging.getLogger(__name__)
 
+# Limits on rooms, because handlers may let clients name them: of one client in a namespace, and the
+# characters of a name.
+MOST_ROOMS = 1_000
+LONGEST_ROOM = 500
+
 # How long a stopping host waits for handlers: longer than a store waits for another process.
 _SETTLE_SECONDS = 15.0
 
@@ -174,13 +179,20 @@ class Namespace(LifespanNamespace, Hooks):
     def enter_room(
         self, sid: str, room: str, namespace: str | None = None
     ) -> Coroutine[Any, Any, None]:
-        """Put a client into a room; raises EventError if `may_join` forbids it.
+        """Put a client into a room.
 
-        The host of the client decides: if that is another host, the client is not put in.
+        Raises EventError if `may_join` forbids it, if the client is in too many rooms, or if the
+        name is too long. The host of the client decides the first two: if that is another host, the
+        client is not put in.
         """
+        within = namespace or self.namespace
+        if self.server.manager.count_rooms(sid, within) >= MOST_ROOMS:
+            raise EventError("You are in too many rooms. Leave some of them.", reason="rooms")
+        if isinstance(room, str) and len(room) > LONGEST_ROOM:
+            raise EventError("The name of this room is too long.", reason="room")
         guard: Any = self
-        if namespace not in (None, self.namespace):
-            guard = self.server.namespace_handlers.get(namespace)
+        if within != self.namespace:
+            guard = self.server.namespace_handlers.get(within)
         if isinstance(guard, Namespace) and guard.forbids(sid, room):
             raise EventError("You may not join this room.", reason="room")
         return super().enter_room(sid, room, namespace)
@@ -362,6 +374,7 @@ class Namespace(LifespanNamespace, Hooks):
             if session.expires < time.time():
                 raise _expired()
             answer = self._handle(event, sid, member, values)
+            del values  # what the handler does not need is freed while it waits
             return await answer if hasattr(answer, "__await__") else answer
         except EventError as error:
             return self._refuse(error)
@@ -382,6 +395,8 @@ class Namespace(LifespanNamespace, Hooks):
         handler = self._handlers.get(event) if isinstance(event, str) else None
         if handler is None:
             return self._refuse(_UNKNOWN)
+        if handler.large:
+            handler.check_size(values)
         if not handler.plain or not handler.fewest <= len(values) <= handler.most:
             values = handler.check(member.session, values)
         if handler.large:

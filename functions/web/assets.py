@@ -63,6 +63,8 @@ _TYPES = {
 }
 _UNKNOWN = "application/octet-stream"
 
+_LONGEST_NAME = 1_000  # characters in a request; normalizing accents takes quadratic time
+
 
 @dataclass(frozen=True)
 class Asset:
@@ -134,7 +136,8 @@ class Assets:
 
     async def serve(self, request: Request) -> Response:
         """Answer with a file, with 304 if the browser has its current version, or with 404."""
-        asset = self._assets.get(normalize("NFC", request.path_params["name"]).rstrip("/"))
+        name = request.path_params["name"].rstrip("/")
+        asset = self._assets.get(normalize("NFC", name)) if len(name) <= _LONGEST_NAME else None
         if asset is None:
             raise HTTPException(404)
         headers = {"cache-control": asset.cache_control, "etag": asset.etag}

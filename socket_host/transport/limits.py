@@ -12,6 +12,10 @@ PACKETS_A_TURN = 100
 # Packets a client may send for each event it may send: acks, attachments and pongs count too.
 PACKETS_AN_EVENT = 10
 
+# Bytes that a client may leave unread before its next event is delayed: the size of a transport's
+# own buffer.
+UNREAD = 64 * 1024
+
 MOST_ATTACHMENTS = 10  # of an event or ack: as many as the official parser accepts
 
 UNJOINED = 10  # how many packets each counts as until its client has joined a namespace
@@ -33,7 +37,9 @@ class Limits:
     byte_burst: float = 1 << 20
     backlog: int = 1 << 20  # unread data; with more than this, a client must make progress
     stall_time: float = 10  # how long a client with a backlog may go without reading
-    unread: int = 64 << 20  # sent to all clients together while they have a backlog
+    # What all clients together may have to read: those with a backlog, of what they have been sent
+    # since; and those that have had more than UNREAD bytes to read for longer than `stall_time`.
+    unread: int = 64 << 20
     answer: int = 256 << 10  # of a handler's answer; a larger one is an error
     head: int = 12_288  # request line and headers: room for two cookies of 4 KB
     head_time: float = 10  # from connecting to the end of the headers, and for a POST's body

@@ -369,6 +369,7 @@ KINDS: dict[str, Kind] = {
     "pages: dots": Kind(_page(path=_fill("/..", "/a", "/"))),
     "pages: steps down and up": Kind(_page(path=_fill("/a/..", "/a", "/"))),
     "pages: escapes": Kind(_page(path=_fill("é", "/", "/"))),
+    "pages: accents": Kind(_page(path=_fill("\u0301\u0323", "/static/a"))),
     "pages: parameters": Kind(_page(path=lambda n: "/", query=_fill("a=b&"))),
     "pages: a long parameter": Kind(_page(path=lambda n: "/", query=_fill("a", "room="))),
     "pages: cookies": Kind(_page(cookie=_fill("a=b;")), 2_500),

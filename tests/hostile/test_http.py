@@ -178,6 +178,15 @@ async def test_compressed_bodies(transport: str, tmp_path: Path) -> None:
         assert host.cpu() - before < 0.5
 
 
+async def test_compressed_websockets(transport: str, tmp_path: Path) -> None:
+    """An offer of compression is declined: a frame of some bytes could hold a whole payload."""
+    async with serving(tmp_path, transport=transport) as host, raw(host.port) as client:
+        client.send(handshake(Sec_WebSocket_Extensions="permessage-deflate"))
+        head = (await client.head()).lower()
+        assert " 101 " in head
+        assert "sec-websocket-extensions" not in head
+
+
 @pytest.mark.parametrize(
     "chunk",
     [b"1\r\n4\r\n", b"4\r\n\r\n\r\n\r\n", b"001;x\r\n4\r\n", b"7d0\r\n%s\r\n" % (b"4" * 2_000)],

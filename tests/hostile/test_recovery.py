@@ -103,6 +103,27 @@ async def test_what_clients_leave_is_bounded_in_bytes(
         await one.drop()
 
 
+async def test_visitor_who_drops_often_crowds_nobody_out(
+    host: SocketHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A visitor's own oldest sessions make room for its latest ones."""
+    monkeypatch.setattr(recovery, "MAX_DROPPED", 16)
+    ann, eves = guest(host, name="Ann"), [guest(host, name="Eve") for _ in range(20)]
+    for one in (ann, *eves):
+        await one.come()
+        await one.drop()
+        await until(gone(host))
+    back = (ann, eves[0], *eves[-2:])
+    for one in back:
+        await one.come()
+    assert [one.recovered for one in back] == [True, False, True, True]
+    for one in back:
+        await one.drop()
+    await until(gone(host))
+    host.sio.recovery.take_all()
+    assert not host.sio.recovery._of_owner
+
+
 def snapshot_of(size: int, offset: str | None = None) -> list[dict[str, Any]]:
     """Return the shutdown snapshot of a host that has emitted this many bytes to one client."""
     left = ReplayBuffer(1_000)

@@ -1,6 +1,7 @@
 """A replay keeps the order, reaches clients that read, and ends."""
 
 import contextlib
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from socket_host.transport.native import (
     replay_buffer,
 )
 from socket_host.transport.native.message import Message
-from socket_host.transport.native.replay_buffer import MAX_BYTES, ReplayBuffer
+from socket_host.transport.native.replay_buffer import MAX_BYTES, Entry, ReplayBuffer
 from tests.hostile.guests import Guest, gone, guest, in_garden, on_both
 from tests.kit.waiting import until
 from tests.socket_host.transport.recovering import emit
@@ -189,3 +190,28 @@ async def test_names_count_in_the_replay_buffer() -> None:
         replay_buffer.add(Message.of('42["news"]'), "/", rooms, skipped, None)
     assert len(list(replay_buffer)) * 120_000 <= MAX_BYTES
     assert replay_buffer.size <= MAX_BYTES
+
+
+async def test_search_for_what_was_missed(
+    host: SocketHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events for other rooms are skipped, since a client may have any number of them searched."""
+    looked, concerns = 0, Entry.concerns
+
+    def counted(*args: Any) -> bool:
+        nonlocal looked
+        looked += 1
+        return concerns(*args)
+
+    monkeypatch.setattr(Entry, "concerns", counted)
+    async with in_garden(host) as ann:
+        await ann.drop()
+        await until(gone(host))
+        await emit(host, "first")
+        for number in range(5_000):
+            host.sio.manager.emit_now("said", number, "/", "kitchen")
+        await emit(host, "last")
+        await ann.come()
+        await ann.receive("last")
+        assert ann.heard == ["first", "last"]
+        assert looked < 10

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from scripts.commands.dev.invocation import Invocation
 
@@ -37,7 +38,8 @@ class Runtime(Protocol):
 @asynccontextmanager
 async def serving(environment: Runtime, listener: socket.socket) -> AsyncIterator[None]:
     """Serve one environment's Runtime API on a listening socket."""
-    app = web.Application(client_max_size=_MAX_RESULT)
+    own = "{}:{}".format(*listener.getsockname()[:2])
+    app = web.Application(client_max_size=_MAX_RESULT, middlewares=[_no_browsers(own)])
     app.add_routes(
         [
             web.get(f"{_VERSION}/invocation/next", _next(environment)),
@@ -57,6 +59,22 @@ async def serving(environment: Runtime, listener: socket.socket) -> AsyncIterato
 
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def _no_browsers(own: str) -> Middleware:
+    """Refuse what a page in a browser sends, which can reach this machine's addresses too.
+
+    A page says where it comes from, unless its own host name resolves to this machine; then it
+    names that host.
+    """
+
+    @web.middleware
+    async def refuse(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        if request.host != own or {"Origin", "Sec-Fetch-Site"} & request.headers.keys():
+            return _status(403, "Forbidden")
+        return await handler(request)
+
+    return refuse
 
 
 def _next(environment: Runtime) -> _Handler:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import sys
 from collections import deque
 from collections.abc import Callable, Coroutine
+from functools import partial
+from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, Any, Protocol
 
+from socket_host.transport.limits import UNREAD
 from socket_host.transport.native.environ import Environ
 from socket_host.transport.native.frames import NORMAL
 from socket_host.transport.native.head import Head
@@ -20,10 +25,6 @@ if TYPE_CHECKING:
 CHARGE_EVERY = 128  # packets
 
 BUSY = 1  # a reason for not reading a websocket: an earlier packet is still being handled
-
-# Bytes that a client may leave unread before its next event is delayed: the size of a transport's
-# own buffer.
-UNREAD = 64 * 1024
 
 
 class Socket(Protocol):
@@ -117,6 +118,7 @@ class Client:
         "socket",
         "throttle",
         "uncharged",
+        "unhandled",
         "write",
     )
 
@@ -131,6 +133,7 @@ class Client:
         self.ending: asyncio.Task[None] | None = None  # runs the disconnect handlers
         # Messages that came in while an earlier one was being handled; None if none is.
         self.inbox: deque[str | bytes] | None = None
+        self.unhandled = 0  # bytes of memory of the messages that wait, here and in `inbox`
         self.busy: asyncio.Task[None] | None = None  # handles the earlier message
         # The replay buffer's position at the last ping, which the pong will confirm; -1 for none.
         self.ping_position = -1
@@ -176,12 +179,19 @@ class Client:
         fetched = self.poll_transport
         return fetched is not None and fetched.get_write_buffer_size() > 0
 
-    async def caught_up(self) -> None:
-        """Wait until it has read most of its data, or has gone."""
-        while self.behind:
-            if self.read_event is None:
-                self.read_event = asyncio.Event()
-            await self.read_event.wait()
+    async def caught_up(self, size: int = 0) -> None:
+        """Wait until it has read most of its data, or has gone.
+
+        `size` is the memory of the message that has to wait for that.
+        """
+        self.count_unhandled(size)
+        try:
+            while self.behind:
+                if self.read_event is None:
+                    self.read_event = asyncio.Event()
+                await self.read_event.wait()
+        finally:
+            self.count_unhandled(-size)
 
     def notify_read(self) -> None:
         """Wake the tasks that wait in `caught_up`."""
@@ -218,6 +228,8 @@ class Client:
     def count_held(self, message: Message) -> None:
         """Count the bytes of a message that has to wait, and update the backlog."""
         size, engine = len(message.frames), self.engine
+        if self.queued > UNREAD and not self.closing:
+            engine.slow_readers.watch(self)
         if self.queued > engine.limits.backlog and not self.closing:
             engine.backlogs.add(self, size)
         self.queued += size
@@ -241,6 +253,28 @@ class Client:
         if not self.inbox and self.socket is not None:
             self.socket.hold(BUSY)
         self.inbox.append(data)
+        self.count_unhandled(sys.getsizeof(data))
+
+    def take(self) -> str | bytes:
+        """Remove and return the oldest message in the inbox."""
+        assert self.inbox
+        data = self.inbox.popleft()
+        self.count_unhandled(-sys.getsizeof(data))
+        return data
+
+    def count_unhandled(self, size: int) -> None:
+        """Count the memory of a message that has to wait, or uncount it if `size` is negative.
+
+        The host's budget for input may end this session, or another one.
+        """
+        if self.closed or not size:
+            return
+        self.unhandled += size
+        if self.unhandled:
+            why = "the host held too many of its messages"
+            self.engine.input.hold(self, self.unhandled, partial(self.engine.overrun, self, why))
+        else:
+            self.engine.input.release(self)
 
     def resume(self) -> None:
         """Stop collecting: the inbox has been handled."""
@@ -255,10 +289,17 @@ class Client:
             self.engine.backlogs.forget(self)
         self.notify_read()
 
-    def take_queue(self) -> list[Message]:
-        """Empty the queue; return its messages, and some of those the client has missed."""
-        queue, self.queue = self.queue, []
+    def take_queue(self, most: float = math.inf) -> list[Message]:
+        """Take messages out of the queue until they have `most` bytes, or all of them.
+
+        After the last one come some of those that the client has missed.
+        """
+        sizes = accumulate(len(message.frames) for message in self.queue)
+        count = 1 + sum(1 for _ in takewhile(lambda size: size < most, sizes))
+        queue, self.queue = self.queue[:count], self.queue[count:]
         self.uncount(queue)
+        if self.queue:
+            return queue
         for member in self.members.values():
             if member.replay is not None:
                 queue += member.replay.piece()

@@ -253,10 +253,16 @@ class ConnectingServer(EmittingServer):
         member = self.manager.member(sid, namespace)
         if member is not None and member.replay is not None:
             return str(member.replay.pid)  # an unchanged pid means `recovered` to the client
-        hooks = self.hooks.get(namespace)
-        return recovery.pid(sid, hooks.owner(sid) if hooks else "")
+        return recovery.pid(sid, self._owner(sid, namespace))
 
-    def _disconnected_session(self, member: Member, reason: str) -> DisconnectedSession | None:
+    def _owner(self, sid: str, namespace: str) -> str:
+        """Return the id of the only visitor who may resume a member's session."""
+        hooks = self.hooks.get(namespace)
+        return hooks.owner(sid) if hooks else ""
+
+    def _disconnected_session(
+        self, member: Member, reason: str, owner: str
+    ) -> DisconnectedSession | None:
         """Return what a member needs in order to resume, or None if it may not."""
         if self.recovery is None or member.replay_point is None:
             return None
@@ -264,9 +270,8 @@ class ConnectingServer(EmittingServer):
             return None  # its replay failed, and would fail again
         namespace = member.namespace.name
         data = member.client.session.get(namespace)
-        return DisconnectedSession(
-            namespace, member.sid, dict(member.rooms or ()), data, member.replay_point
-        )
+        rooms = dict(member.rooms or ())
+        return DisconnectedSession(namespace, member.sid, rooms, data, member.replay_point, owner)
 
     # What a pong confirms
 

@@ -7,7 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from operator import methodcaller
-from typing import Any, cast
+from typing import cast
 
 from socket_host.transport.connections import Connections
 from socket_host.transport.limits import UNJOINED, Limits
@@ -46,7 +46,9 @@ from socket_host.transport.native.refusal import (
     unknown_transport,
     unsupported_version,
 )
+from socket_host.transport.native.slow_readers import SlowReaders
 from socket_host.transport.native.tasks import Tasks
+from socket_host.transport.native.turns import Turns
 from socket_host.transport.native.upgrades import Upgrades
 from socket_host.transport.native.write_batch import WriteBatch
 from socket_host.transport.slots import Slots
@@ -83,8 +85,10 @@ class Engine:
         self.compresses_from = 1_024  # bytes of the response to a poll
         self.clients: dict[str, Client] = {}
         self.batch = WriteBatch()
+        self.turns = Turns()
         self.input = InputBudget(limits.partial)
         self.backlogs: Backlogs[Client] = Backlogs(limits, self.overrun)
+        self.slow_readers: SlowReaders[Client] = SlowReaders(limits, self.overrun)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.counts: Counter[str] = Counter()
         self.endings: TimeoutQueue[Socket] = TimeoutQueue(limits.ending_time, methodcaller("abort"))
@@ -178,10 +182,6 @@ class Engine:
         return f'{OPEN}{{"sid":"{client.sid}","upgrades":{upgrades},{self._handshake_options}}}'
 
     # Packets
-
-    def soon(self, call: Callable[..., object], *values: Any) -> None:
-        """Call something in the next iteration of the event loop."""
-        self.loop.call_soon(call, *values)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -359,13 +359,16 @@ class Engine:
         self._pongs.drop(client)
         self.slots.end_wait(client)
         self.backlogs.forget(client)
+        self.slow_readers.forget(client)
 
     async def _closing(self, client: Client, reason: str) -> None:
         try:
             await self.listener.closed(client, reason)
         finally:
             client.closed = True
-            self.input.release((client, "attachments"))
+            for holder in (client, (client, "attachments")):
+                self.input.release(holder)
+            self.slow_readers.forget(client)  # the CLOSE packet may have added it again
             self.clients.pop(client.sid, None)
             self.slots.close(client)
             # Break all reference cycles, so that the garbage collector has nothing to do.
@@ -385,6 +388,7 @@ class Engine:
             timeouts.clear()
         self.upgrades.stop()
         self.backlogs.clear()
+        self.slow_readers.clear()
         self.slots.stop()
         for socket in self.endings.clear():
             socket.abort()

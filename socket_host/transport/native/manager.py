@@ -310,6 +310,11 @@ class FanOut(socketio.AsyncManager):  # type: ignore[misc]  # ships no types
         if member is not None:
             member.namespace.leave(member, room)
 
+    def count_rooms(self, sid: str, namespace: str) -> int:
+        """Return how many rooms a member is in, besides its own."""
+        member = self.member(sid, namespace)
+        return len(member.rooms or ()) if member else 0
+
     def get_rooms(self, sid: str, namespace: str) -> list[Any]:
         """Return the names of a member's rooms, including its own sid."""
         member = self.member(sid, namespace)

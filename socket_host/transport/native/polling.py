@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import math
+from collections import deque
+from functools import partial
 from http import HTTPStatus
 
 from aiohttp import web
 
 from socket_host.transport.http import BodyTooLargeError, hand_over
-from socket_host.transport.limits import PACKETS_A_TURN
 from socket_host.transport.native import base64_packets
 from socket_host.transport.native.client import Client
 from socket_host.transport.native.engine import Engine
@@ -20,6 +22,9 @@ from socket_host.transport.native.packet_types import CLOSE, NOOP
 from socket_host.transport.native.reasons import TRANSPORT_CLOSE, TRANSPORT_ERROR
 from socket_host.transport.native.refusal import Refusal, bad_method, bad_request
 from socket_host.transport.native.websocket import WebSocket
+
+# Bytes after which a response takes no more packets, since compressing it delays everybody else.
+_RESPONSE = 1 << 18
 
 _REQUEST_PACKETS = 10  # charged for a POST in addition to its own packets, for the cost of HTTP
 
@@ -95,7 +100,8 @@ async def _wait(engine: Engine, client: Client) -> list[Message]:
         raise bad_request()
     if not (client.queue or client.probed or client.replaying):
         await _until_woken(engine, client)
-    return _before_close(client.take_queue()) or [Message.of(NOOP)]
+    most = math.inf if client.closing else _RESPONSE  # a session that ends has no other response
+    return _before_close(client.take_queue(most)) or [Message.of(NOOP)]
 
 
 def _before_close(messages: list[Message]) -> list[Message]:
@@ -129,33 +135,35 @@ async def _take(engine: Engine, client: Client, request: web.Request) -> None:
         raise bad_request()
     client.posting = True
     try:
+        body = await _body(engine, client, request)
         while client.busy is not None:
             await asyncio.wait([client.busy])
-        body = await _body(engine, client, request)
         packets = _packets(body)
         await asyncio.sleep(engine.charge(client, len(packets) + _REQUEST_PACKETS, len(body)))
-        await _deliver(engine, client, packets)
+        await engine.turns.run(partial(_deliver, engine, client, deque(packets)))
     except ValueError as error:
         engine.invalid_packet(client, str(error))
         raise bad_request() from None
     finally:
         client.posting = False
+        engine.input.release((client, "body"))
     if client.closing and packets[-1] != CLOSE:
         raise bad_request()
 
 
-async def _deliver(engine: Engine, client: Client, packets: list[str | bytes]) -> None:
-    """Pass packets to the engine, PACKETS_A_TURN in each iteration of the event loop."""
-    for start in range(0, len(packets), PACKETS_A_TURN):
-        if start:
-            await asyncio.sleep(0)
-        for packet in packets[start : start + PACKETS_A_TURN]:
-            if client.closing:
-                return
-            engine.packet(client, packet)
+def _deliver(engine: Engine, client: Client, left: deque[str | bytes]) -> bool:
+    """Pass packets to the engine, as many as may be handled now; return whether that was all."""
+    for _ in range(engine.turns.packets()):
+        if client.closing or not left:
+            return True
+        packet = left.popleft()
+        engine.turns.spend(1, len(packet))
+        engine.packet(client, packet)
+    return client.closing or not left
 
 
 async def _body(engine: Engine, client: Client, request: web.Request) -> bytes:
+    """Read the body, and count it as input until the caller releases it; raises Refusal."""
     limits = engine.limits
     most = limits.payload if client.joined else limits.connect
     body = bytearray()
@@ -178,8 +186,6 @@ async def _body(engine: Engine, client: Client, request: web.Request) -> bytes:
         if isinstance(error, BodyTooLargeError):
             error = _too_large()
         raise error if isinstance(error, Refusal) else bad_request() from None
-    finally:
-        engine.input.release((client, "body"))
     return bytes(body)
 
 

@@ -13,12 +13,12 @@ import hmac
 import json
 import re
 import secrets
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self
 
+from socket_host.transport.memory import size_of
 from socket_host.transport.native.ended_sessions import EndedSessions
 from socket_host.transport.native.replay_buffer import Entry, ReplayBuffer, Sent, is_portable
 from socket_host.transport.timeout_queue import TimeoutQueue
@@ -26,6 +26,7 @@ from socket_host.transport.timeout_queue import TimeoutQueue
 MAX_DROPPED = 20_000  # disconnected sessions; beyond it, the oldest is dropped
 MAX_BYTES = 32 * 1024 * 1024  # of all disconnected sessions; beyond it, the oldest is dropped
 MAX_BYTES_EACH = MAX_BYTES // 64  # a session that is larger cannot be resumed
+_SHARE = 8  # one visitor's sessions may take this part of each limit
 
 LONGEST_OFFSET = 64  # characters; more than those issued here have
 
@@ -116,6 +117,7 @@ class DisconnectedSession:
     rooms: dict[Any, int]
     data: dict[str, Any] | None  # saved with `save_session`
     replay_point: ReplayPoint
+    owner: str = ""  # the id of its visitor; empty if there is none, or it is not known
     size: int = 0  # approximate bytes
 
     def missed(self, replay_buffer: ReplayBuffer, replay_point: ReplayPoint) -> list[Sent] | None:
@@ -150,16 +152,7 @@ class DisconnectedSession:
     def measure(self) -> int:
         """Return its approximate size in bytes; stop counting beyond MAX_BYTES_EACH."""
         size = 800 + sum(sent.size for sent in self.replay_point.replayed)
-        waiting: list[Any] = [self.data, *self.rooms]
-        while waiting and size <= MAX_BYTES_EACH:
-            thing = waiting.pop()
-            size += sys.getsizeof(thing) + 8
-            if isinstance(thing, dict):
-                waiting += thing.keys()
-                waiting += thing.values()
-            elif isinstance(thing, (list, tuple, set, frozenset)):
-                waiting += thing
-        return size
+        return size + size_of([self.data, *self.rooms], MAX_BYTES_EACH)
 
     def to_json(self) -> list[Any]:
         """Return it in the form that is sent to other hosts."""
@@ -233,6 +226,7 @@ class Recovery:
         self.is_member: Callable[[str, str], bool] = lambda namespace, sid: False
         self._disconnected: dict[Key, DisconnectedSession] = {}
         self._size = 0  # bytes, of all disconnected sessions
+        self._of_owner: dict[str, dict[Key, int]] = {}  # the sizes of each visitor's sessions
         self._timeouts: TimeoutQueue[Key] = TimeoutQueue(seconds, self._expire)
         # Twice as long, because a session in a shutdown snapshot may be resumed that late.
         self.ended = EndedSessions(2 * seconds)
@@ -260,8 +254,18 @@ class Recovery:
         self._disconnected[key] = disconnected
         self._size += disconnected.size
         self._timeouts.set(key)
+        if disconnected.owner:
+            self._keep_to_share(disconnected, key)
         while len(self._disconnected) > MAX_DROPPED or self._size > MAX_BYTES:
             self.take(*next(iter(self._disconnected)))
+
+    def _keep_to_share(self, disconnected: DisconnectedSession, key: Key) -> None:
+        """Drop the visitor's own oldest sessions if they take too much."""
+        own = self._of_owner.setdefault(disconnected.owner, {})
+        own[key] = disconnected.size
+        most, most_bytes = MAX_DROPPED // _SHARE, MAX_BYTES // _SHARE
+        while len(own) > 1 and (len(own) > most or sum(own.values()) > most_bytes):
+            self.take(*next(iter(own)))
 
     def take(self, namespace: str, sid: str) -> DisconnectedSession | None:
         """Remove and return a disconnected session; None if it is not known."""
@@ -269,12 +273,17 @@ class Recovery:
         disconnected = self._disconnected.pop((namespace, sid), None)
         if disconnected is not None:
             self._size -= disconnected.size
+            if own := self._of_owner.get(disconnected.owner):
+                own.pop((namespace, sid), None)
+                if not own:
+                    del self._of_owner[disconnected.owner]
         return disconnected
 
     def take_all(self) -> list[DisconnectedSession]:
         """Remove and return all disconnected sessions, because this host stops."""
         self._timeouts.clear()
         self.ended.stop()
+        self._of_owner.clear()
         disconnected, self._disconnected, self._size = self._disconnected, {}, 0
         return list(disconnected.values())
 

@@ -166,6 +166,18 @@ class Replay:
         self._member.replay = None
         self._member.release()
 
+    def _skip(self) -> bool:
+        """Skip entries that are not for the member; return whether there were any."""
+        member, before = self._member, self._position
+        # A held message belongs after the entry at its position.
+        most = min(_ENTRIES, member.held[0][0] - before) if member.held else _ENTRIES
+        self._position = self._replay_buffer.skip(
+            before, member.namespace.name, member.sid, member.rooms or {}, most
+        )
+        if self._sent_nothing:
+            self._replay_point.start = self._position
+        return self._position > before
+
     def _next(self) -> Message | None:
         """Return the next message; None if the next entry is not for the member."""
         member, replay_point = self._member, self._replay_point
@@ -175,6 +187,8 @@ class Replay:
             return sent.renamed(self._replay_buffer.offset(replay_point.start, self._left))
         if member.held and member.held[0][0] <= self._position:
             return member.unhold()
+        if self._skip():
+            return None
         entry = self._replay_buffer.entry(self._position + 1)
         if entry is None:
             raise _EvictedError

@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
-from collections import deque
 from collections.abc import Collection, Iterator, Mapping
-from itertools import islice
 from typing import Any, NamedTuple, Self
 
 from socket_host.bus.fields import is_room
@@ -20,6 +18,8 @@ from socket_host.transport.native.message import Message
 MAX_ENTRIES = 20_000
 MAX_BYTES = 16 * 1024 * 1024  # of all events as frames
 LARGEST = MAX_BYTES // 4  # of one event; a larger one is not kept, since it would evict many others
+
+_REMOVED_AT_ONCE = 1_000  # entries
 
 _LISTS = (list, tuple, set, frozenset)  # types that stand for several rooms
 
@@ -109,6 +109,9 @@ class Entry(NamedTuple):
         return cls(position, kept, namespace, room, skipped, None, 0.0)
 
 
+_NOTHING = Entry(0, None, "", None, (), None, 0.0)  # in place of an entry that was evicted
+
+
 def is_portable(room: Any) -> bool:
     """Return whether a room's name can be sent to another host, or stands for all rooms."""
     return room is None or is_room(room)
@@ -123,13 +126,21 @@ class ReplayBuffer:
         self.size = 0  # bytes
         self._prefix = self.tag + "."
         self._seconds = seconds
-        self._entries: deque[Entry] = deque()
+        # A list, because a deque is slow in its middle. The entries that have been evicted are
+        # removed from its start a thousand at a time.
+        self._entries: list[Entry] = []
+        self._evicted = 0
 
     def __iter__(self) -> Iterator[Entry]:
-        return iter(self._entries)
+        return iter(self._entries[self._evicted :])
 
     def __reversed__(self) -> Iterator[Entry]:
-        yield from reversed(self._entries)
+        for index in range(len(self._entries) - 1, self._evicted - 1, -1):
+            yield self._entries[index]
+
+    @property
+    def _count(self) -> int:
+        return len(self._entries) - self._evicted
 
     def offset(self, position: int, left: int | None = None) -> str:
         """Return the offset of an entry, or of an event that is replayed between entries.
@@ -168,10 +179,20 @@ class ReplayBuffer:
         self.position += 1
         self.append(Entry(self.position, kept, namespace, room, skipped, message_id, now))
         entries, oldest = self._entries, now - self._seconds
-        while entries and (
-            entries[0].at < oldest or self.size > MAX_BYTES or len(entries) > MAX_ENTRIES
+        while self._evicted < len(entries) and (
+            entries[self._evicted].at < oldest
+            or self.size > MAX_BYTES
+            or len(entries) - self._evicted > MAX_ENTRIES
         ):
-            self.size -= entries.popleft().size
+            self._evict()
+
+    def _evict(self) -> None:
+        self.size -= self._entries[self._evicted].size
+        self._entries[self._evicted] = _NOTHING
+        self._evicted += 1
+        if self._evicted == _REMOVED_AT_ONCE:
+            del self._entries[:_REMOVED_AT_ONCE]
+            self._evicted = 0
 
     def append(self, entry: Entry) -> None:
         """Append an entry as it is."""
@@ -186,24 +207,39 @@ class ReplayBuffer:
 
     def reaches(self, position: int) -> bool:
         """Return whether all entries after a position are still here."""
-        return 0 <= self.position - position <= len(self._entries)
+        return 0 <= self.position - position <= self._count
 
     def entry(self, position: int) -> Entry | None:
         """Return the entry at a position; None if it is not here."""
         index = position - self.position - 1
-        return self._entries[index] if -len(self._entries) <= index < 0 else None
+        return self._entries[index] if -self._count <= index < 0 else None
+
+    def skip(
+        self, position: int, namespace: str, sid: str, rooms: Mapping[Any, int], most: int
+    ) -> int:
+        """Return the position after the next entries, up to `most`, that do not concern a client.
+
+        The entry behind them may concern it. A fast path for entries that are for one room.
+        """
+        if not self.reaches(position):
+            return position
+        index = len(self._entries) + position - self.position
+        for _, _, where, room, *_ in self._entries[index : index + most]:
+            if where == namespace and (type(room) is not str or room in rooms or room == sid):
+                break
+            position += 1
+        return position
 
     def since(self, position: int) -> list[Entry] | None:
         """Return the entries after a position, oldest first; None if some are no longer here."""
         if not self.reaches(position):
             return None
-        count = self.position - position
-        return list(islice(reversed(self._entries), count))[::-1]
+        return self._entries[len(self._entries) + position - self.position :]
 
     def position_at(self, moment: float) -> int:
         """Return the position of the last entry that was added before a loop time."""
         position = self.position
-        for entry in reversed(self._entries):
+        for entry in reversed(self):
             if entry.at < moment:
                 break
             position = entry.position - 1

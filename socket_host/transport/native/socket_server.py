@@ -17,7 +17,8 @@ import socketio  # type: ignore[import-untyped]  # python-socketio ships no type
 
 from functions.contract.bus import RESERVED_EVENTS
 from socket_host.transport.hooks import FAILURES
-from socket_host.transport.limits import PACKETS_A_TURN, Limits
+from socket_host.transport.limits import Limits
+from socket_host.transport.memory import size_of
 from socket_host.transport.native.acceptor import Acceptor
 from socket_host.transport.native.client import Client
 from socket_host.transport.native.connecting import ConnectingServer
@@ -33,6 +34,7 @@ from socket_host.transport.native.refusal import Refusal, forbidden
 from socket_host.transport.native.rooms import Member, Stage
 from socket_host.transport.native.socket_packet import (
     ACK,
+    BINARY_EVENT,
     CONNECT,
     DISCONNECT,
     EVENT,
@@ -54,6 +56,10 @@ def _is_for_handlers(event: Any) -> bool:
     # A client must not be able to call the handler of `disconnect`, for example. Namespace objects
     # check events themselves.
     return isinstance(event, str) and event not in RESERVED_EVENTS
+
+
+def _may_be_event(client: Client, data: str | bytes) -> bool:
+    return client.partial is not None or data[:1] in (EVENT, BINARY_EVENT)
 
 
 def _known_options() -> set[str]:
@@ -173,6 +179,7 @@ class SocketServer(ConnectingServer):
     ) -> None:
         member = self.eio.engine.clients[eio_sid].members[namespace]
         connected = member.stage is Stage.CONNECTED
+        owner = self._owner(member.sid, namespace) if connected and reason else ""
         member.stage = Stage.LEAVING
         try:
             if connected:
@@ -183,9 +190,9 @@ class SocketServer(ConnectingServer):
             self.logger.exception("A disconnect handler failed.")
         finally:
             # After the handler, which may leave rooms or save the session.
-            disconnected = (
-                self._disconnected_session(member, reason) if connected and reason else None
-            )
+            disconnected = None
+            if connected and reason:
+                disconnected = self._disconnected_session(member, reason, owner)
             await self.manager.disconnect(member.sid, namespace, ignore_queue=True)
             if disconnected is not None and self.recovery is not None:
                 self.recovery.keep(disconnected)
@@ -202,6 +209,8 @@ class SocketServer(ConnectingServer):
             self._run_in_order(client, self._handle_eio_message(client.sid, data))
         elif not client.joined and data[:1] != CONNECT:
             raise PacketError("not a CONNECT, and in no namespace")
+        elif client.write is None and client.behind and _may_be_event(client, data):
+            self._run_in_order(client, self._receive_later(client, data))
         elif client.partial is None and isinstance(data, str) and (event := plain_event(data)):
             self._event(client, "/", *event)
         elif packet := self._packet(client, data):
@@ -248,9 +257,6 @@ class SocketServer(ConnectingServer):
         member: Any = client.members.get(namespace)
         if member is None or member.stage is not Stage.CONNECTED:
             return  # sent before the client learned that it is no longer, or not yet, a member
-        if client.write is None and client.behind:
-            self._run_in_order(client, self._event_later(client, namespace, ack, arguments))
-            return
         hooks = self.hooks.get(namespace)
         if hooks is None:
             if namespace not in self.namespace_handlers and not _is_for_handlers(arguments[0]):
@@ -272,21 +278,25 @@ class SocketServer(ConnectingServer):
             task = asyncio.Task(answer, loop=self._loop, name="event")
             self._running[id(arguments)] = task
 
-    async def _event_later(
-        self, client: Client, namespace: str, ack: int | None, arguments: list[Any]
-    ) -> None:
-        """Handle an event once its client has read most of its data; read nothing until then."""
-        await client.caught_up()
+    async def _receive_later(self, client: Client, data: str | bytes) -> None:
+        """Handle a message once its client has read most of its data; read nothing until then.
+
+        Until then it is kept as it came, because it takes far more memory when parsed.
+        """
+        await client.caught_up(sys.getsizeof(data))
         if not client.closing:
-            self._event(client, namespace, ack, arguments)
+            self._receive(client, data)
 
     async def _answer(self, member: Member, ack: int | None, arguments: list[Any]) -> None:
         namespace = member.namespace.name
         client = member.client
         try:
             if client.write is None and client.behind:
-                await client.caught_up()  # answers to earlier events may have been sent since
-            result = await self._trigger_event(arguments[0], namespace, member.sid, *arguments[1:])
+                # Answers to earlier events may have been sent since.
+                await client.caught_up(size_of(arguments))
+            result = self._trigger_event(arguments[0], namespace, member.sid, *arguments[1:])
+            del arguments[1:]  # what the handler does not need is freed while it waits
+            result = await result
             if ack is not None and result is not self.not_handled and not client.closing:
                 try:
                     message = self.message(ACK, namespace, ack, list(arguments_of(result)))
@@ -361,16 +371,19 @@ class SocketServer(ConnectingServer):
 
     def _process_inbox(self, client: Client) -> None:
         """Handle the messages in the inbox, until the client is busy again."""
-        for _ in range(PACKETS_A_TURN):
+        most = self.eio.engine.turns.packets() if client.inbox else 1
+        for _ in range(most):
             if client.closing or not client.inbox:
                 client.resume()
                 return
+            data = client.take()
+            self.eio.engine.turns.spend(1, len(data))
             try:
-                self._receive(client, client.inbox.popleft())
+                self._receive(client, data)
             except PacketError as error:
                 self.eio.engine.invalid_packet(client, str(error))
             if client.busy is not None:
                 return
-        self.eio.engine.soon(self._process_inbox, client)
+        self.eio.engine.turns.wait(partial(self._process_inbox, client))
 
     # What goes out

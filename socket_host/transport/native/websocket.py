@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
 
-from socket_host.transport.limits import PACKETS_A_TURN
+from socket_host.transport.limits import UNREAD
 from socket_host.transport.native import frames
 from socket_host.transport.native.client import BUSY, CHARGE_EVERY
 from socket_host.transport.native.frames import FrameError, FrameReader
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _SHORT_TEXT = 0x81  # first byte of a final text frame
 _HEADER = 6  # bytes before the payload of a short masked frame
 
-_BYTES_A_TURN = 1 << 16  # of one client in one iteration of the event loop, like PACKETS_A_TURN
+_BYTES_A_TURN = 1 << 16  # of one client in its turn
 
 _DATA = (frames.TEXT, frames.BINARY)
 
@@ -118,16 +119,22 @@ class WebSocket(asyncio.Protocol):
         if client is None:
             return
         limits = self.engine.limits
-        # One at a time until the client has joined, since that raises the limit.
-        most, limit = (PACKETS_A_TURN, limits.payload) if client.joined else (1, limits.connect)
+        turns, size = self.engine.turns, len(data) + self._stored()
+        most, limit = turns.packets(), limits.payload
+        if not client.joined:  # one at a time, since joining raises the limit
+            most, limit = min(1, most), limits.connect
         messages: list[tuple[int, bytes]] = []
         try:
             messages, count = self._parse(data, most, limit)
+            turns.spend(count, size - self._stored())
             if self._charge(client, count, len(data)):
                 self._deliver(messages)
         except FrameError as error:
             self.engine.invalid_frame(self, error)
         self._keep(messages)
+
+    def _stored(self) -> int:
+        return 0 if self.reader is None else len(self.reader)
 
     def _parse(self, data: bytes, most: int, limit: int) -> tuple[list[tuple[int, bytes]], int]:
         """Return the next messages and the number of their frames; raises FrameError."""
@@ -155,7 +162,7 @@ class WebSocket(asyncio.Protocol):
             return
         if reader.more:
             self.hold(TURN)
-            self.engine.soon(self.release, TURN)
+            self.engine.turns.wait(partial(self.release, TURN))
         if reader.more or not reader.idle:
             if any(opcode in _DATA for opcode, _ in messages):
                 self.engine.input.release(self)  # the rest belongs to another message
@@ -255,7 +262,10 @@ class WebSocket(asyncio.Protocol):
 
     def write_tracked(self, data: bytes) -> None:
         """Write to a client that may not be reading, and update its backlog."""
-        if self.transport.get_write_buffer_size() > self.engine.limits.backlog:
+        waiting = self.transport.get_write_buffer_size()
+        if waiting > UNREAD and self.client is not None and not self.ending:
+            self.engine.slow_readers.watch(self.client)
+        if waiting > self.engine.limits.backlog:
             self._add_to_backlog(len(data))
         if not self.ending:
             self.transport.write(data)
@@ -319,6 +329,7 @@ class WebSocket(asyncio.Protocol):
             self.client.write = self.transport.write
             self.client.refresh()
             self.engine.backlogs.forget(self.client)
+            self.engine.slow_readers.forget(self.client)
             self.client.notify_read()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -1,5 +1,6 @@
 """The client manager: python-socketio's, with a count of what events cost."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,10 @@ _DELIVERY = 1_500
 
 class CountedRooms(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio ships no types
     """Rooms that report the cost of each event to the namespace's hooks."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._entered: Counter[tuple[str, str]] = Counter()  # rooms, by sid and namespace
 
     async def emit(
         self,
@@ -50,7 +55,23 @@ class CountedRooms(socketio.AsyncManager):  # type: ignore[misc]  # python-socke
         """Put a client into a room; raise ValueError if it is not in the namespace."""
         if eio_sid is None and self.eio_sid_from_sid(sid, namespace) is None:
             raise ValueError("sid is not connected to requested namespace")
+        before = self._is_in(sid, namespace, room)
         super().basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
+        if not before and room not in (None, sid):
+            self._entered[sid, namespace] += 1
+
+    def basic_leave_room(self, sid: str, namespace: str, room: Any) -> None:
+        """Take a client out of a room, if it is in it."""
+        if room not in (None, sid) and self._is_in(sid, namespace, room):
+            self._entered[sid, namespace] -= 1
+        super().basic_leave_room(sid, namespace, room)
+
+    def count_rooms(self, sid: str, namespace: str) -> int:
+        """Return how many rooms a client is in, besides its own."""
+        return self._entered.get((sid, namespace), 0)
+
+    def _is_in(self, sid: str, namespace: str, room: Any) -> bool:
+        return sid in self.rooms.get(namespace, {}).get(room, ())
 
     def basic_disconnect(self, sid: str, namespace: str, **options: Any) -> None:
         """Forget a client and its session in a namespace."""
@@ -58,6 +79,7 @@ class CountedRooms(socketio.AsyncManager):  # type: ignore[misc]  # python-socke
         if socket is not None:
             socket.session.pop(namespace, None)
         super().basic_disconnect(sid, namespace, **options)
+        self._entered.pop((sid, namespace), None)
 
     async def trigger_callback(self, sid: str, id: int, data: list[Any]) -> None:  # noqa: A002 - theirs
         """Call the callback of an ack; ignore number 0, where python-socketio keeps a counter."""

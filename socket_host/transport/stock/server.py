@@ -17,16 +17,19 @@ from socket_host.admission import Check
 from socket_host.log_limit import LIMIT
 from socket_host.transport.emitting import EmittingServer
 from socket_host.transport.hooks import NOT_ACCEPTED, Hooks, check_registration
-from socket_host.transport.limits import UNJOINED, Limits
+from socket_host.transport.limits import UNJOINED, UNREAD, Limits
+from socket_host.transport.native.backlogs import Backlogs
 from socket_host.transport.native.refusal import NO_JSONP
+from socket_host.transport.native.slow_readers import SlowReaders
 from socket_host.transport.slots import Slots
 from socket_host.transport.stock.packet import ack, connect_error, measure
+from socket_host.transport.stock.unread import Unread
 from socket_host.transport.stock.websocket import WebSocket
 from socket_host.transport.throttle import FloodError, Throttle
 
-_UNREAD = 64 * 1024  # bytes that may wait for a client before its next event is read
 _UNREAD_PAUSE = 0.1  # seconds between two looks at how much waits
 
+_EVENTS = tuple(str(kind) for kind in (socketio.packet.EVENT, socketio.packet.BINARY_EVENT))
 _ACKS = (socketio.packet.ACK, socketio.packet.BINARY_ACK)
 
 logger = logging.getLogger(__name__)
@@ -72,6 +75,9 @@ class Server(EmittingServer):
         self._joined: set[str] = set()  # Engine.IO sids that have been in a namespace
         self._room: dict[str, int] = {}  # bytes that attachments may still have, by Engine.IO sid
         self.websockets: dict[str, WebSocket] = {}
+        self.backlogs: Backlogs[Unread] = Backlogs(limits, self._give_up)
+        self.slow_readers: SlowReaders[Unread] = SlowReaders(limits, self._give_up)
+        self.eio.create_queue = partial(Unread, limits.backlog, self.backlogs, self.slow_readers)
         self.eio._async = {**self.eio._async, "websocket": partial(WebSocket, self)}
 
     def _engineio_server_class(self) -> type[_EngineServer]:
@@ -104,8 +110,7 @@ class Server(EmittingServer):
         socket = self.eio.sockets.get(eio_sid)
         if socket is None or socket.closing or socket.closed:
             return False
-        waiting = list(socket.queue._queue)
-        return sum(len(packet.data) for packet in waiting if packet and packet.data) > _UNREAD
+        return bool(socket.queue.waiting > UNREAD)
 
     async def _handle_event(
         self,
@@ -114,9 +119,7 @@ class Server(EmittingServer):
         id: int | None,  # noqa: A002 - theirs
         data: list[Any],
     ) -> None:
-        """Handle an event unless it is refused; meanwhile, read nothing more from its client."""
-        while self._behind(eio_sid):  # noqa: ASYNC110 - as above
-            await asyncio.sleep(_UNREAD_PAUSE)
+        """Handle an event unless it is refused."""
         namespace = namespace or "/"
         handler = self.namespace_handlers.get(namespace)
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
@@ -217,6 +220,10 @@ class Server(EmittingServer):
         if socket is not None and not socket.upgraded:  # a websocket has been charged per frame
             await self.charge(eio_sid, 1, len(data))
         await self._measure(eio_sid, data)
+        if eio_sid in self._binary_packet or data[:1] in _EVENTS:
+            # Here, where nothing has been parsed, which would take far more memory.
+            while self._behind(eio_sid):  # noqa: ASYNC110 - as above
+                await asyncio.sleep(_UNREAD_PAUSE)
         await super()._handle_eio_message(eio_sid, data)
 
     # Overrides of python-socketio that keep track of sessions and namespaces.
@@ -254,6 +261,8 @@ class Server(EmittingServer):
         self._room.pop(eio_sid, None)
         self._joined.discard(eio_sid)
         self._binary_packet.pop(eio_sid, None)
+        if socket := self.eio.sockets.get(eio_sid):
+            socket.queue.forget()
         await super()._handle_eio_disconnect(eio_sid, reason)
 
     def has_joined(self, eio_sid: str) -> bool:
@@ -272,6 +281,13 @@ class Server(EmittingServer):
         """
         await self._abort(connection)
         raise SocketIsClosedError
+
+    def _give_up(self, unread: Unread, detail: str) -> None:
+        """End the session of a client that is too slow to read what is sent to it."""
+        for connection, socket in self.eio.sockets.items():
+            if socket.queue is unread and not socket.closed:
+                self._note("slow clients", detail)
+                self.start_background_task(self._abort, connection)
 
     async def _abort(self, connection: str) -> None:
         if websocket := self.websockets.get(connection):

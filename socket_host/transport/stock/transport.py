@@ -82,6 +82,8 @@ class StockTransport:
             self._sweep.cancel()
         await self.sio.shutdown()
         self.slots.stop()
+        for late in (self.sio.backlogs, self.sio.slow_readers):
+            late.clear()
         self._bad_requests.stop()
 
     def protocols(

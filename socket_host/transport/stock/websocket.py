@@ -26,6 +26,8 @@ class WebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]  # python-engin
         super().__init__(handler, server)
         self._sio = sio
         self._connection: str = handler.__self__.sid
+        self._sent = 0  # messages
+        handler.__self__.queue.websocket = self
 
     async def __call__(self, environ: dict[str, Any]) -> web.WebSocketResponse:
         """Serve the connection until it ends."""
@@ -35,6 +37,7 @@ class WebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]  # python-engin
             max_msg_size=self.server.max_http_buffer_size,
             autoping=False,
             protocols=[offered] if TOKEN.fullmatch(offered) else (),
+            compress=False,  # a few bytes could be inflated to a whole payload
         )
         await self._sock.prepare(request)
         self.environ = environ
@@ -44,6 +47,16 @@ class WebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]  # python-engin
         finally:
             del self._sio.websockets[self._connection]
         return self._sock
+
+    async def send(self, message: str | bytes) -> None:
+        """Send a message; waits while the client does not read."""
+        await super().send(message)
+        self._sent += 1
+
+    def progress(self) -> tuple[int, int]:
+        """Return something that changes whenever the client reads."""
+        transport = self.environ["aiohttp.request"].transport
+        return self._sent, transport.get_write_buffer_size() if transport is not None else 0
 
     def abort(self) -> None:
         """Hang up at once."""
