@@ -213,5 +213,5 @@ async def test_search_for_what_was_missed(
         await emit(host, "last")
         await ann.come()
         await ann.receive("last")
-        assert ann.heard == ["first", "last"]
+        assert ann.received == ["first", "last"]
         assert looked < 10
