@@ -14,7 +14,8 @@ FIGURES = Path(__file__).parent / "figures.json"
 PAGE = ROOT / "docs" / "performance.md"
 
 _BLOCK = re.compile(
-    r"(<!-- scripts/bench --publish writes this -->\n).*?(<!-- as far as here -->\n)", re.DOTALL
+    r"(<!-- scripts/bench --publish writes this -->\n).*?(<!-- end of the generated part -->\n)",
+    re.DOTALL,
 )
 
 

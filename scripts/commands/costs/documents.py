@@ -13,7 +13,9 @@ README = "README.md"
 _SOCKETS = (0, 1_000, 100_000)
 
 # The part of the README that is written here.
-_BLOCK = re.compile(r"(<!-- scripts/costs writes this -->\n).*?(<!-- as far as here -->\n)", re.S)
+_BLOCK = re.compile(
+    r"(<!-- scripts/costs writes this -->\n).*?(<!-- end of the generated part -->\n)", re.S
+)
 
 
 class NoBlockError(Exception):
@@ -25,7 +27,7 @@ def written(root: Path, sums: Sums) -> dict[str, str]:
     readme = (root / README).read_text(encoding="utf-8")
     if not _BLOCK.search(readme):
         raise NoBlockError(
-            f"{README} has no lines <!-- scripts/costs writes this --> and <!-- as far as here -->."
+            f"{README} has no lines <!-- scripts/costs writes this --> and <!-- end of the generated part -->."
         )
     table = _table("readme.md.j2", sums)
     return {
