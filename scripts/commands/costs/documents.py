@@ -27,7 +27,8 @@ def written(root: Path, sums: Sums) -> dict[str, str]:
     readme = (root / README).read_text(encoding="utf-8")
     if not _BLOCK.search(readme):
         raise NoBlockError(
-            f"{README} has no lines <!-- scripts/costs writes this --> and <!-- end of the generated part -->."
+            f"{README} lacks the lines <!-- scripts/costs writes this --> and "
+            "<!-- end of the generated part -->."
         )
     table = _table("readme.md.j2", sums)
     return {
