@@ -311,7 +311,7 @@ async def test_session_that_was_ended_meanwhile(redis: Redis, tmp_path: Path) ->
                     await visitor.drop()
                 other.namespaces[0].disconnect_visitor("ann")
                 await emit(other, "end")
-                await eve.client.receive("said")  # so the first host knows, too
+                await eve.heard()  # so the first host knows, too
                 assert not await move(ann, host)
                 assert await move(bob, host)
 
