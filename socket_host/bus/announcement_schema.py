@@ -1,7 +1,6 @@
 """The schema of the announcements that hosts send to each other over the bus."""
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +20,7 @@ from socket_host.bus.fields import (
 )
 
 _MAX_STATE = 16 * 1_024  # characters of the JSON that a heartbeat carries: a number per namespace
+_PLAIN = (int, float, bool, type(None))  # types of a state's values, besides short strings
 _MAX_HOSTS = 1_000  # in one request
 _MAX_PARTS = 10_000  # of one report
 _MAX_SENDERS = 10_000  # senders in a snapshot of seen messages
@@ -41,15 +41,9 @@ def announcement_fault(message: Mapping[str, Any]) -> str:
 def _is_heartbeat(body: Any) -> bool:
     match body:
         case {"word": str(word), "state": dict(state)}:
-            return len(word) <= MAX_NAME and _size(state) <= _MAX_STATE
+            flat = all(type(value) in _PLAIN or is_name(value) for value in state.values())
+            return len(word) <= MAX_NAME and flat and len(json.dumps(state)) <= _MAX_STATE
     return False
-
-
-def _size(value: Any) -> float:
-    try:
-        return len(json.dumps(value))
-    except RecursionError:
-        return math.inf
 
 
 def _is_presence(body: Any) -> bool:
