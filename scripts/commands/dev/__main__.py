@@ -208,12 +208,12 @@ async def _serve(options: argparse.Namespace) -> None:
     relay = here + LOOPBACK_PATH
     sqs = queues.environ(template.functions, here)
     # With SNS, hosts have queues of their own, in AWS.
-    hosts = _hosts(options, environ, {} if options.bus.startswith("sns:") else sqs)
-    environ.update(sqs)
+    by_sns = options.bus.startswith("sns:")
+    hosts = _hosts(options, environ, {} if by_sns else sqs)
     for host in hosts:
         host.start()
-    environ["BUS"] = options.bus if options.bus.startswith("sns:") else relay
-    make = partial(make_function, environ=environ, plain=options.plain_runtime)
+    of_functions = ChainMap({"BUS": options.bus if by_sns else relay, **sqs}, environ)
+    make = partial(make_function, environ=of_functions, plain=options.plain_runtime)
     function = None if options.pages else make(template.function, is_edge=True)
     scheduler = Scheduler(template.functions, function, make)
     queued = Queues(lambda: scheduler.functions, scheduler.invoke)

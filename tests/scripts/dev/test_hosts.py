@@ -11,6 +11,7 @@ import pytest
 from aiohttp import ClientSession
 
 from functions.contract.session import SAMPLE_SECRET
+from scripts.yours import TEMPLATE, with_parts
 from tests.kit import buses
 from tests.kit.clients import clients
 from tests.kit.hosts import token
@@ -37,6 +38,18 @@ def hosts(dev: Dev) -> set[int]:
     return {pid for pid, command in found.items() if "socket_host" in command}
 
 
+# A function on a queue, whose messages do not go the way of the hosts' own.
+MAILER = """
+  Mails:
+    Type: AWS::SQS::Queue
+  Mailer:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: functions.pages.mail.handler
+      Events: { Mail: { Type: SQS, Properties: { Queue: !GetAtt Mails.Arn } } }
+"""
+
+
 @pytest.mark.parametrize("bus", ["redis", "sns"])
 async def test_one_site(bus: str, tmp_path: Path) -> None:
     """Clients of both hosts receive each other's events and functions', polling and upgraded."""
@@ -46,7 +59,10 @@ async def test_one_site(bus: str, tmp_path: Path) -> None:
         else:
             stack.enter_context(buses.aws())
             setting = buses.topic()
-        site = running(small_project(tmp_path), "--hosts", "2", "--bus", setting)
+        project = small_project(tmp_path)
+        template = project / TEMPLATE
+        template.write_text(with_parts(template.read_text(), {"resources": MAILER}))
+        site = running(project, "--hosts", "2", "--bus", setting)
         dev = await stack.enter_async_context(site)
         polling = await stack.enter_async_context(clients("javascript", "polling"))
         upgrade = await stack.enter_async_context(clients("javascript", "upgrade"))
