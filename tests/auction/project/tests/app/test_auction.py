@@ -148,7 +148,7 @@ async def sold_by_either(one: Host, two: Host) -> None:
 
 
 async def test_paused_host(hosts: StartHosts) -> None:
-    """While the selling host is paused, the other one sells, and the first sells nothing afterwards."""
+    """While the selling host is paused, the other one sells; the first sells nothing after."""
     one, two = await hosts(2)
     await offered(one, "harp", "lute", "drum")
     ann = await one.connect("Ann", namespace="/auction")
