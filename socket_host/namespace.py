@@ -182,8 +182,8 @@ class Namespace(LifespanNamespace, Hooks):
         """Put a client into a room.
 
         Raises EventError if `may_join` forbids it, if the client is in too many rooms, or if the
-        name is too long. The host of the client decides the first two: if that is another host, the
-        client is not put in.
+        name is too long. For a client of another host, `may_join` is called there; if it forbids
+        the room, the client is not put in.
         """
         within = namespace or self.namespace
         if self.server.manager.count_rooms(sid, within) >= MOST_ROOMS:

@@ -25,7 +25,7 @@ from socket_host.bus.fields import (
     is_one_or_list,
     is_room,
 )
-from socket_host.transport.hooks import Hooks
+from socket_host.transport.hooks import FAILURES, Hooks
 from socket_host.transport.strict_json import detach, has_bytes, not_json
 
 _log = logging.getLogger(__name__)
@@ -222,10 +222,15 @@ class BusManager(AsyncPubSubManager):  # type: ignore[misc]  # python-socketio s
         if not self.is_connected(sid, namespace) and not self.is_pre_connected(sid, namespace):
             return
         handler = self.server.namespace_handlers.get(namespace)
-        if isinstance(handler, Hooks) and not handler.may_join(sid, room):
-            _log.warning("A client was not put into the room %.100r, which it may not join.", room)
-        else:
+        try:
+            allowed = not isinstance(handler, Hooks) or handler.may_join(sid, room)
+        except FAILURES:
+            _log.exception("may_join failed.")
+            return
+        if allowed:
             self.basic_enter_room(sid, namespace, room)
+        else:
+            _log.warning("A client was not put into the room %.100r, which it may not join.", room)
 
     async def _return_callback(
         self,

@@ -101,3 +101,18 @@ async def test_client_that_never_answers(transport: str, monkeypatch: pytest.Mon
         with pytest.raises(ValueError, match="is None"):
             await host.sio.emit("news", to=[host.sids[0], None])
         over.set()
+
+
+async def test_unanswered_callbacks(
+    transport: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the callbacks that wait for clients of other hosts, only the newest are kept."""
+    monkeypatch.setattr(bus_manager, "_MOST_UNANSWERED", 10)
+    async with buses.redis(tmp_path) as redis, buses.host(redis.setting, transport) as host:
+        client = await host.client()
+        client.sio.on("question", lambda *_: "answer")
+        for number in range(100):
+            await host.sio.emit("question", to=f"sid {number // 2}", callback=print)
+        callbacks = host.sio.manager.callbacks
+        assert list(callbacks) == [f"sid {number}" for number in range(45, 50)]
+        assert await host.sio.call("question", to=host.sids[0], timeout=PATIENCE) == "answer"
