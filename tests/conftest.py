@@ -73,7 +73,9 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no t
 @cache
 def _group(module: Path) -> str | None:
     """Return a module's group, read from its text: the controller does not import it."""
-    found = re.search(r'^pytestmark = pytest\.mark\.together\("(\w+)"\)', module.read_text(), re.M)
+    found = re.search(
+        r'^pytestmark = \[?pytest\.mark\.together\("(\w+)"\)', module.read_text(), re.M
+    )
     return found and found[1]
 
 

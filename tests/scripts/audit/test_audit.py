@@ -17,6 +17,8 @@ from scripts.commands.audit.findings import audit
 from scripts.commands.pin import npm
 from scripts.commands.pin.lists import ALONE, TOGETHER
 
+pytestmark = pytest.mark.together("packages")
+
 NOWHERE = "http://127.0.0.1:1"  # no server listens here
 
 LISTS = [["requirements.txt", "functions/requirements.txt"], ["scripts/tools/uv.txt"]]

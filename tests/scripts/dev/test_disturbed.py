@@ -13,7 +13,7 @@ from aiohttp import ClientSession
 from tests.scripts.dev.edges import PATIENCE
 from tests.scripts.dev.project import Dev, copy_project, descendants, running
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.together("reloads"), pytest.mark.asyncio(loop_scope="module")]
 
 POLL = "/socket.io/?EIO=4&transport=polling"
 TEMPLATE = "infra/template.yaml"

@@ -12,7 +12,7 @@ import pytest_asyncio
 from tests.scripts.dev.edges import PATIENCE
 from tests.scripts.dev.project import Dev, copy_project, running
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.together("reloads"), pytest.mark.asyncio(loop_scope="module")]
 
 BUILD = """
 import { readFileSync, writeFileSync } from "node:fs";

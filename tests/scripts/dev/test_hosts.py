@@ -18,6 +18,8 @@ from tests.kit.hosts import token
 from tests.scripts.dev.edges import PATIENCE
 from tests.scripts.dev.project import Dev, alive, descendants, running, small_project, starting
 
+pytestmark = pytest.mark.together("reloads")
+
 PLAZA = "socket_host/events/plaza.py"
 POLL = "/socket.io/?EIO=4&transport=polling"
 

@@ -24,6 +24,8 @@ from scripts.packages import PackagesError, install_into
 from tests.own_packages import with_packages
 from tests.scripts.deploy.engine import DIGEST, install
 
+pytestmark = pytest.mark.together("packages")
+
 GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
 LOCKS = [ROOT / folder / "package-lock.json" for folder in npm.FOLDERS]
 
