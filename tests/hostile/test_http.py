@@ -28,7 +28,7 @@ from tests.kit.hosts import PATIENCE, limited, on_each_transport, serving, token
 from tests.kit.protocol_client import Raw, handshake, raw
 from tests.kit.waiting import until
 
-pytestmark = on_each_transport
+pytestmark = [pytest.mark.together("waiting"), on_each_transport]
 
 
 async def test_huge_heads_on_connections_that_were_used(transport: str, tmp_path: Path) -> None:
