@@ -21,8 +21,8 @@ RATE = 50  # events a second: the default
 
 Kind = Callable[[int], str]
 
-# Share of a core; a processor shared with other tests takes longer for the same work.
-_NOISE = 0.06
+_MOST = 0.1  # of a core
+_SLACK = 2.5  # times as much on a processor shared with other tests
 
 KINDS: dict[str, Kind] = {
     "busy": lambda n: f'42["busy",{["true", "false"][n % 2]}]',
@@ -48,7 +48,7 @@ async def test_one_client(transport: str, listeners: int, tmp_path: Path) -> Non
         for kind, eve in eves.items():  # each has an allowance of its own
             cpu, got = host.cpu(), sum(one.got for one in people)
             await flood(eve, KINDS[kind], RATE, seconds)
-            assert host.cpu() - cpu < (0.1 + _NOISE) * seconds, kind
+            assert host.cpu() - cpu < _MOST * _SLACK * seconds, kind
             # More than 1 MB/s, because one event may exceed what a client can spend at once.
             assert sum(one.got for one in people) - got < 30 * MB, kind
             assert not any(one.lost.is_set() for one in people), kind
@@ -87,7 +87,7 @@ async def test_listeners_on_another_host(kind: str, tmp_path: Path) -> None:
         await asyncio.sleep(1.5)  # until presence is announced
         cpu = there.cpu()
         await flood(eve, KINDS[kind], RATE, seconds)
-        assert there.cpu() - cpu < (0.1 + _NOISE) * seconds
+        assert there.cpu() - cpu < _MOST * _SLACK * seconds
         assert not any(one.lost.is_set() for one in people)
 
 
