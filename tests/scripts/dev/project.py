@@ -111,7 +111,8 @@ class Dev:
             await self.says("the socket host starts again", after=told)
             await eventually(lambda: not any(map(alive, hosts)))
         else:
-            await self.says(f"{file} was saved", after=told)
+            # The name may be that of another file, which a build has written at the same moment.
+            await self.says(" was saved: ", after=told)
 
     def _children(self) -> dict[int, str]:
         return descendants(self.process.pid)
