@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from functions.web.errors import error_response
-from functions.web.sender import SAFE, is_foreign
+from functions.web.sender import SAFE
 
 _FOREIGN = (
     "This request does not seem to come from a page of this site, so nothing was changed. Open the "
@@ -67,7 +67,7 @@ def _problem(scope: Scope) -> str | None:
     """Return why a request is refused, as a message for its sender; None if it is not."""
     if scope["method"] in SAFE:
         return None
-    if is_foreign(scope):
+    if scope["state"]["foreign"]:
         return _FOREIGN
     headers = Headers(scope=scope)
     named = "sec-fetch-site" in headers or "origin" in headers

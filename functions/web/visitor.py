@@ -47,7 +47,8 @@ class Visitors:
         self.secure = secure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if is_foreign(scope):
+        foreign = is_foreign(scope)
+        if foreign:
             session, known, due = Session.new(), False, False
         else:
             cookies = Headers(scope=scope).getlist("cookie")
@@ -57,7 +58,7 @@ class Visitors:
             if ended is not None and ended.is_ended(session):
                 session, known, due = Session.new(), False, True
         state = scope.setdefault("state", {})
-        state.update(session=session, known=known, main_app=scope["app"])
+        state.update(session=session, known=known, foreign=foreign, main_app=scope["app"])
 
         async def send_with_cookie(message: Message) -> None:
             held: Session = state["session"]

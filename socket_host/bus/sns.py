@@ -100,16 +100,16 @@ class SnsBus(SharedBus):
     async def _receive(self) -> AsyncIterator[bytes]:
         queue = self._queue
         await call(self._receive_calls, queue.open, self._both)
+        where = f"the queue {queue.name}"
         wait = False  # the first time, to find out quickly whether it works
         while True:
             receive = partial(queue.receive, wait=wait)
-            messages = await call(self._receive_calls, receive, f"the queue {queue.name}")
+            messages = await call(self._receive_calls, receive, where)
             self._receiving()
             for message in messages:
                 yield message["Body"].encode("utf-8", "surrogatepass")  # may be invalid UTF-8
             if messages:
-                delete = partial(queue.delete, messages)
-                await call(self._receive_calls, delete, f"the queue {queue.name}")
+                await call(self._receive_calls, partial(queue.delete, messages), where)
             wait = True
 
     @property

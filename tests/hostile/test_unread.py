@@ -184,8 +184,8 @@ def test_slow_clients_share_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
         for one in (ann, *slow):
             one.connection.cut()
         network.loop.move(60)
-        assert engine.slow_readers._held == 0
-        assert not engine.slow_readers._sizes
+        assert engine.slow_readers._unread.held == 0
+        assert len(engine.slow_readers._unread) == 0
 
 
 def test_long_queue_comes_in_pieces(network: Network) -> None:

@@ -246,9 +246,15 @@ def _queue(properties: Any) -> Queue:
     return Queue(tries, _queue_name(policy.get("deadLetterTargetArn")))
 
 
+def dead_letters(name: str, queues: Mapping[str, Queue]) -> str:
+    """Return a queue's dead-letter queue, if it is another queue of the template; else ""."""
+    other = queues[name].dead_letters if name in queues else ""
+    return other if other in queues and other != name else ""
+
+
 def _queue_problems(queues: Mapping[str, Queue]) -> Iterator[str]:
     for name, queue in queues.items():
-        if queue.dead_letters and (queue.dead_letters not in queues or queue.dead_letters == name):
+        if queue.dead_letters and not dead_letters(name, queues):
             yield (
                 f"{name}: the template has no other queue {queue.dead_letters}, so messages that "
                 "fail too often are discarded here."

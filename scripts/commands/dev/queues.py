@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from scripts.commands.dev import background, event
 from scripts.commands.dev.aws import KEYS, REGION
 from scripts.commands.dev.event import Message
-from scripts.commands.dev.functions import Functions, Queue, QueueEvent
+from scripts.commands.dev.functions import Functions, Queue, QueueEvent, dead_letters
 from scripts.commands.dev.invocation import FunctionError
 from scripts.terminal import say
 
@@ -45,7 +45,7 @@ class Queues:
     def __init__(self, functions: Callable[[], Functions], invoke: Invoke) -> None:
         self._functions = functions
         self._invoke = invoke
-        self._held: dict[Message, str] = {}  # by queue: all whose fate is not decided
+        self._held: dict[Message, str] = {}  # queues, by message not yet handled or discarded
         self._waiting: dict[str, list[Message]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -152,20 +152,20 @@ class Queues:
         return [message for message in batch if message.id in failed]
 
     def _try_again(self, name: str, queue: str, message: Message) -> None:
-        settings = self._functions().queues.get(queue, Queue(tries=0))
-        if message.received < settings.tries:
+        queues = self._functions().queues
+        if message.received < queues.get(queue, Queue(tries=0)).tries:
             self._put_later(queue, message, min(2.0 ** (message.received - 1), MAX_PAUSE))
             return
         del self._held[message]
         failed = f"{name} failed {message.received} times on a message, which is now"
-        dead_letters = settings.dead_letters
-        if dead_letters == queue or dead_letters not in self._functions().queues:
+        target = dead_letters(queue, queues)
+        if not target:
             say(f"{failed} discarded.")
-        elif len(self._waiting.get(dead_letters, ())) >= MAX_WAITING:
-            say(f"{failed} discarded, because {dead_letters} is full.")
+        elif len(self._waiting.get(target, ())) >= MAX_WAITING:
+            say(f"{failed} discarded, because {target} is full.")
         else:
-            say(f"{failed} in {dead_letters}.")
-            self._put_later(dead_letters, Message(message.body, message.attributes, message.id), 0)
+            say(f"{failed} in {target}.")
+            self._put_later(target, Message(message.body, message.attributes, message.id), 0)
 
 
 def environ(functions: Functions, address: str) -> dict[str, str]:

@@ -14,11 +14,11 @@ from socket_host.transport.limits import UNJOINED, Limits
 from socket_host.transport.native import base64_packets, frames
 from socket_host.transport.native.backlogs import Backlogs
 from socket_host.transport.native.base64_packets import Base64Transport
+from socket_host.transport.native.budget import Budget
 from socket_host.transport.native.client import CHARGE_EVERY, Client, Listener, Socket
 from socket_host.transport.native.environ import Environ
 from socket_host.transport.native.frames import FrameError
 from socket_host.transport.native.head import Head
-from socket_host.transport.native.input_budget import InputBudget
 from socket_host.transport.native.message import Message
 from socket_host.transport.native.packet_types import (
     BASE64,
@@ -86,7 +86,7 @@ class Engine:
         self.clients: dict[str, Client] = {}
         self.batch = WriteBatch()
         self.turns = Turns()
-        self.input = InputBudget(limits.partial)
+        self.input = Budget(limits.partial)  # of incomplete and waiting input
         self.backlogs: Backlogs[Client] = Backlogs(limits, self.overrun)
         self.slow_readers: SlowReaders[Client] = SlowReaders(limits, self.overrun)
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -203,7 +203,7 @@ class ReplayBuffer:
         """Drop all entries unless the newest is the one at `position`."""
         if self._entries and self._entries[-1].position != position:
             self._entries.clear()
-            self.size = 0
+            self._evicted = self.size = 0
 
     def reaches(self, position: int) -> bool:
         """Return whether all entries after a position are still here."""

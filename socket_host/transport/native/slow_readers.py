@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Generic, TypeVar
 
 from socket_host.transport.limits import UNREAD, Limits
 from socket_host.transport.native.backlogs import Reader
+from socket_host.transport.native.budget import Budget
 from socket_host.transport.timeout_queue import TimeoutQueue
 
 R = TypeVar("R", bound=Reader)
@@ -20,10 +22,8 @@ class SlowReaders(Generic[R]):
     """
 
     def __init__(self, limits: Limits, give_up: Callable[[R, str], object]) -> None:
-        self._limits = limits
         self._give_up = give_up
-        self._sizes: dict[R, int] = {}  # bytes to read, as of the last check
-        self._held = 0  # the sum of them
+        self._unread = Budget(limits.unread)  # as of the last checks
         self._timeouts: TimeoutQueue[R] = TimeoutQueue(limits.stall_time, self._check)
 
     def watch(self, client: R) -> None:
@@ -34,23 +34,21 @@ class SlowReaders(Generic[R]):
     def forget(self, client: R) -> None:
         """Note that a client has read most of it, or has gone."""
         self._timeouts.drop(client)
-        self._held -= self._sizes.pop(client, 0)
+        self._unread.release(client)
 
     def clear(self) -> None:
         """Forget all clients."""
         self._timeouts.clear()
-        self._sizes.clear()
-        self._held = 0
+        self._unread.clear()
 
     def _check(self, client: R) -> None:
         size = client.waiting
         if size <= UNREAD:
             self.forget(client)
             return
-        self._held += size - self._sizes.get(client, 0)
-        self._sizes[client] = size
         self._timeouts.set(client)
-        while self._held > self._limits.unread:
-            oldest = next(iter(self._sizes))
-            self.forget(oldest)
-            self._give_up(oldest, "all slow clients together had too much unread data")
+        self._unread.hold(client, size, partial(self._evict, client))
+
+    def _evict(self, client: R) -> None:
+        self.forget(client)
+        self._give_up(client, "all slow clients together had too much unread data")

@@ -11,8 +11,8 @@ import pytest
 
 from socket_host.namespace import Namespace
 from socket_host.transport.limits import Limits
+from socket_host.transport.native.budget import Budget
 from socket_host.transport.native.client import Client
-from socket_host.transport.native.input_budget import InputBudget
 from socket_host.transport.native.message import SEPARATOR, Message
 from tests.fuzz.network import Network, WebSocket, answer
 from tests.kit.protocol_client import CLOSE, PING, TEXT, frame
@@ -194,7 +194,7 @@ def test_stray_cancellation_leaves_no_client_behind(network: Network, monkeypatc
 
 def test_complete_messages_reset_the_age_of_input(network: Network) -> None:
     """The age of incomplete input is that of its message, not of the stream."""
-    budget: InputBudget = network.host.sio.eio.engine.input
+    budget: Budget = network.host.sio.eio.engine.input
     busy, idle = network.joined(), network.joined()
     long = frame(b'42["?","' + b"x" * 1_000 + b'"]', TEXT)
     busy.connection.send(long[:600])

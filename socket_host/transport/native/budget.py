@@ -1,15 +1,15 @@
-"""The budget for incomplete input: parts of frames, of messages and of request bodies."""
+"""A budget of bytes that the host holds for all clients together."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
 
-class InputBudget:
-    """Limits the bytes of incomplete input that the host holds for all clients together.
+class Budget:
+    """Limits the bytes that its holders hold together.
 
-    Beyond the limit, the client whose input has been incomplete longest is evicted, since honest
-    clients complete theirs.
+    Beyond the limit, whoever has held something longest is evicted, since honest clients soon
+    complete their input, and read what they are sent.
     """
 
     def __init__(self, limit: int) -> None:
@@ -36,3 +36,8 @@ class InputBudget:
         """Note that `holder` no longer holds anything."""
         size, _ = self._holders.pop(holder, (0, None))
         self.held -= size
+
+    def clear(self) -> None:
+        """Forget all holders."""
+        self._holders.clear()
+        self.held = 0
