@@ -157,7 +157,7 @@ class SharedBus(Bus):
         """Close what `_send` and `_receive` have opened."""
 
     def _run(self, work: Callable[[], Coroutine[Any, Any, None]], outage: Outage) -> None:
-        """Do work until the bus stops; a failure that is no BusError is an outage, too."""
+        """Keep doing some work until the bus stops; an unexpected failure counts as an outage."""
         self._tasks.append(asyncio.create_task(self._keep_running(work, outage)))
 
     async def _keep_running(

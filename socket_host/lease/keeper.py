@@ -104,7 +104,7 @@ class Lease:
                         await self._take(row)
             except LeaseError as error:
                 self._note_outage(str(error))
-            except Exception as error:  # of a bug, or of a store that answers nonsense
+            except Exception as error:  # from a bug, or an invalid response of the store
                 _log.exception("The lease could not be kept.")
                 self._note_outage(repr(error))
             else:

@@ -37,8 +37,9 @@ class Limits:
     byte_burst: float = 1 << 20
     backlog: int = 1 << 20  # unread data; with more than this, a client must make progress
     stall_time: float = 10  # how long a client with a backlog may go without reading
-    # What all clients together may have to read: those with a backlog, of what they have been sent
-    # since; and those that have had more than UNREAD bytes to read for longer than `stall_time`.
+    # Unread data of all clients together. There are two such limits: for clients with a backlog, of
+    # what they were sent since it began; and for those that have had more than UNREAD bytes to read
+    # for longer than `stall_time`.
     unread: int = 64 << 20
     answer: int = 256 << 10  # of a handler's answer; a larger one is an error
     head: int = 12_288  # request line and headers: room for two cookies of 4 KB

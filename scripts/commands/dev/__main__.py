@@ -257,7 +257,7 @@ async def _serve(options: argparse.Namespace) -> None:
 
 
 def stop_signals() -> list[signal.Signals]:
-    """Return the signals that end this program; nohup has it ignore that of a closed terminal."""
+    """Return the signals that end this program: not SIGHUP if it is ignored, as under nohup."""
     ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return [signal.SIGINT, signal.SIGTERM, *([] if ignored else [signal.SIGHUP])]
 

@@ -22,7 +22,7 @@ from scripts.commands.dev.template import FUNCTION, Template
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
-# The last two are container engines' names for it.
+# The last two are the names that containers have for their engine's machine.
 _THIS_MACHINE = ("localhost", "host.docker.internal", "host.containers.internal")
 
 MAX_FIELD = 32 * 1024  # bytes of a request line or a header: CloudFront's limit for all of them
@@ -85,7 +85,7 @@ class Edge:
         return await origin.answer(viewer, request)
 
     def _check_name(self, host: str) -> None:
-        """Refuse other names: their owner could let them lead here, and read the site's pages."""
+        """Refuse other names: their owners could make them resolve here, and read pages."""
         name = re.sub(r":\d*$", "", host).lower().rstrip(".")
         if self._names is None or name in ("", *self._names) or _is_local(name):
             return
@@ -97,7 +97,7 @@ class Edge:
 
 
 def _is_local(name: str) -> bool:
-    """Whether a name always stands for this machine, or is an address, which needs no name."""
+    """Whether a host name always means this machine, or is an IP address."""
     if name in _THIS_MACHINE or name.endswith(".localhost"):
         return True
     try:

@@ -104,7 +104,7 @@ class Process:
 
 
 def _past_proxies(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables by which a child reaches this machine without the user's HTTP proxy."""
+    """Return variables that make a child reach this machine without the user's HTTP proxy."""
     former = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
     if former.strip() == "*":  # no proxy for anything
         return {}

@@ -62,10 +62,10 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def _no_browsers(own: str) -> Middleware:
-    """Refuse what a page in a browser sends, which can reach this machine's addresses too.
+    """Refuse requests from browsers, because any web page can send requests to this machine.
 
-    A page says where it comes from, unless its own host name resolves to this machine; then it
-    names that host.
+    Browsers add Origin or Sec-Fetch-Site, unless the page's own host name resolves to this machine.
+    Then Host has that name.
     """
 
     @web.middleware

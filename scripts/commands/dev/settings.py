@@ -63,7 +63,7 @@ class OwnSettings:
 
 
 def _reason(output: str) -> str:
-    """Return the last line of the output, after the place that a traceback ends with."""
+    """Return the last line of the output, preceded by the file and line of a traceback."""
     places = re.findall(r'^ *File "(.+)", (line \d+)', output, re.MULTILINE)
     file, line = places[-1] if places else ("", "")
     where = f"{file.removeprefix(f'{ROOT}/')}, {line}: " if places else ""

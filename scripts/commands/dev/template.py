@@ -82,7 +82,7 @@ def load(text: str) -> Any:
 
 
 def _problem(error: yaml.YAMLError) -> str:
-    """Return what is wrong, in one line and without the name that the parser gives to a text."""
+    """Return the parser's message in one line, without the name that it gives the text."""
     parts = (getattr(error, name, None) for name in ("context", "problem"))
     return " ".join((": ".join(part for part in parts if part) or str(error)).split())
 

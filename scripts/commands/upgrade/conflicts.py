@@ -1,4 +1,4 @@
-"""Conflicts that need no decision of yours: in package.json, and in lists that scripts/pin writes.
+"""Conflicts that need no decision from you: in package.json, and in lists that scripts/pin writes.
 
 npm adds your packages to package.json between ours, and your packages may need other versions of
 ours in the lists.
@@ -13,8 +13,8 @@ from scripts.yours import git
 
 _PACKAGE = "package.json"
 
-# Which side's text to take until scripts/pin, which comes next, writes them again. npm's lock keeps
-# the versions of your packages, because package.json has the exact versions of ours.
+# Which side's text to take; scripts/pin, which comes next, rewrites them. npm's lock keeps the
+# versions of your packages, because package.json has the exact versions of ours.
 _WRITTEN = {"package-lock.json": "--ours"} | dict.fromkeys([*TOGETHER, *ALONE], "--theirs")
 
 

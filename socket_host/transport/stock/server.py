@@ -221,7 +221,7 @@ class Server(EmittingServer):
             await self.charge(eio_sid, 1, len(data))
         await self._measure(eio_sid, data)
         if eio_sid in self._binary_packet or data[:1] in _EVENTS:
-            # Here, where nothing has been parsed, which would take far more memory.
+            # Before parsing, because a parsed message takes far more memory.
             while self._behind(eio_sid):  # noqa: ASYNC110 - as above
                 await asyncio.sleep(_UNREAD_PAUSE)
         await super()._handle_eio_message(eio_sid, data)

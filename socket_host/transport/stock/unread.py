@@ -1,4 +1,4 @@
-"""What waits for a client: python-engineio's queue, with a count of its bytes."""
+"""A client's queue: python-engineio's, with a count of its bytes."""
 
 from __future__ import annotations
 
