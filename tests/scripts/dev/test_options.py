@@ -20,7 +20,7 @@ from tests.scripts.dev.edges import PATIENCE
 def refused(*options: str, environ: Mapping[str, str] | None = None) -> str:
     """Start the command with invalid options; return its output."""
     done = subprocess.run(
-        [sys.executable, "-m", "scripts.commands.dev", *options],
+        [sys.executable, "-m", "scripts.commands.dev", "--port", "0", *options],
         cwd=ROOT,
         env={**os.environ, **(environ or {})},
         capture_output=True,
